@@ -1,0 +1,93 @@
+"""The errors a user can meet, each with the exit status it leads to.
+
+A condition that a caller can bring about is one of these; a broken invariant of ours is an ``AssertionError`` and ends as
+status 70. Nothing here is ever swallowed: a fault that could not be healed must reach the exit status.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Place(msgspec.Struct, frozen=True):
+    """Where in a file something stands: ``file:line`` and the path inside the document (``cluster.dns.ttl``)."""
+
+    file: str
+    line: int | None = None
+    path: str = ""
+
+    def __str__(self) -> str:
+        where = self.file if self.line is None else f"{self.file}:{self.line}"
+        return f"{where}: {self.path}" if self.path else where
+
+
+class NinesError(Exception):
+    """Anything we can say in one sentence and that has an exit status of its own."""
+
+    exit_code: ClassVar[int] = 70
+
+
+class BadInput(NinesError):
+    """A file or an option is wrong; nothing was started.
+
+    ``found`` is what stands there, ``right`` what would be right; the message carries both.
+    """
+
+    exit_code: ClassVar[int] = 2
+
+    def __init__(self, message: str, *, place: Place | None = None, right: str = "") -> None:
+        self.message = message
+        self.place = place
+        self.right = right
+        where = f"{place}: " if place else ""
+        tail = f" ({right})" if right else ""
+        super().__init__(f"{where}{message}{tail}")
+
+
+class EnvironmentUnusable(NinesError):
+    """The machine lacks something; says what, and how to get it. Raised before any fault."""
+
+    exit_code: ClassVar[int] = 5
+
+    def __init__(self, what: str, *, how: str) -> None:
+        self.what = what
+        self.how = how
+        super().__init__(f"{what}\n  {how}" if how else what)
+
+
+class CapabilityMissing(EnvironmentUnusable):
+    """This runtime cannot do this fault truthfully; raised before anything starts."""
+
+
+class FaultNotEffective(NinesError):
+    """The harm was done but could not be seen from outside. The run becomes unknown, never a pass."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class NotHealed(NinesError):
+    """We could not prove that a fault was removed: the most urgent thing to tell anyone."""
+
+    exit_code: ClassVar[int] = 6
+
+
+class Aborted(NinesError):
+    """A safety condition of the experiment stopped the run."""
+
+    exit_code: ClassVar[int] = 4
+
+
+class Interrupted(NinesError):
+    """SIGINT or SIGTERM; undo was completed."""
+
+    def __init__(self, signal_number: int) -> None:
+        self.signal_number = signal_number
+        super().__init__(f"interrupted by signal {signal_number}")
+
+
+class HistoryUnreadable(NinesError):
+    """A folder that is not a run folder, or one whose first phase was never written."""
+
+    exit_code: ClassVar[int] = 2

@@ -1,0 +1,264 @@
+"""What an experiment's YAML says, typed (loaded by ``loading.load_experiment``). Field names in code carry their unit, in YAML the value does."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos.units import PerSecond, Ratio, Seconds
+
+
+class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
+    """Frozen, and unknown keys are refused."""
+
+
+# --- selectors: to whom ------------------------------------------------------------------------------------------------
+
+
+class Named(Strict, frozen=True, tag="named"):
+    """``n2`` or ``[n1, n2]``."""
+
+    nodes: tuple[str, ...]
+
+
+class Role(Strict, frozen=True, tag="role"):
+    """``leader``, ``followers`` (all of them), ``any`` (one at random), within a part or zone if given."""
+
+    role: str
+    count: int | None = None
+    """``{any: 2}``."""
+    percent: Ratio | None = None
+    """``{percent: 40%}`` of the nodes, rounded up."""
+    part: str | None = None
+    zone: str | None = None
+
+
+class Side(Strict, frozen=True, tag="side"):
+    """``majority`` or ``minority``: as many random nodes as make one."""
+
+    side: str
+
+
+class Zone(Strict, frozen=True, tag="zone"):
+    """``{zone: a}``: all nodes of it."""
+
+    zone: str
+
+
+class Same(Strict, frozen=True, tag="same"):
+    """``{same: kill-leader}``: whom that fault last picked."""
+
+    fault: str
+
+
+class LinkTo(Strict, frozen=True, tag="link"):
+    """``{link: "leader -> any"}``; with ``both``, ``<->``. An end is a selector word, a node, ``clients`` or ``dns``; ``any`` means all other peers."""
+
+    source: str
+    destination: str
+    both: bool = False
+
+
+Selector = Named | Role | Side | Zone | Same | LinkTo
+
+
+# --- schedules: when ---------------------------------------------------------------------------------------------------
+
+
+class At(Strict, frozen=True, tag="at"):
+    """Once, or at each of these times after the end of the baseline."""
+
+    times_s: tuple[float, ...]
+
+
+class Every(Strict, frozen=True, tag="every"):
+    """First after one period, then each period; jittered by U(0, TTL) unless ``exact``."""
+
+    period_s: Seconds
+    exact: bool = False
+
+
+class Poisson(Strict, frozen=True, tag="poisson"):
+    """Exponential gaps of this mean."""
+
+    mean_s: Seconds
+
+
+class Renewal(Strict, frozen=True, tag="renewal"):
+    """Independent gaps: ``weibull`` (shape), ``lognormal`` (cv), ``uniform`` (cv) of this mean."""
+
+    distribution: str
+    mean_s: Seconds
+    shape: float = 1.0
+    cv: float = 1.0
+
+
+Schedule = At | Every | Poisson | Renewal
+
+
+# --- the document ------------------------------------------------------------------------------------------------------
+
+
+class DnsCheck(Strict, frozen=True):
+    """How the name server decides who is in the set. ``what``: ``ready``, ``role:leader``, or an http path."""
+
+    what: str = "ready"
+    every_s: Seconds = 0.25
+    timeout_s: Seconds = 0.2
+    fall: int = 2
+    rise: int = 2
+
+
+class Dns(Strict, frozen=True):
+    """The name in front of the cluster."""
+
+    balancer: str = "health-checked"
+    part: str | None = None
+    ttl_s: Seconds = 1.0
+    order: tuple[str, ...] = ()
+    weights: dict[str, float] = {}
+    check: DnsCheck = DnsCheck()
+
+
+class ClusterSpec(Strict, frozen=True):
+    """What to start."""
+
+    target: str
+    nodes: int | None = None
+    parts: dict[str, int] = {}
+    settings: dict[str, str] = {}
+    zones: dict[str, tuple[str, ...]] = {}
+    dns: Dns = Dns()
+    runtime: str = "auto"
+
+
+class ClientPolicy(Strict, frozen=True):
+    """How clients ask: ``timeout_s`` an attempt, ``deadline_s`` the slot from its due time, ``resolve`` per-request, ttl or once."""
+
+    timeout_s: Seconds = 0.25
+    attempts: int = 2
+    other_address: bool = True
+    deadline_s: Seconds = 0.6
+    resolve: str = "ttl"
+
+
+class OutageRule(Strict, frozen=True):
+    """Open after ``open`` bad slots in a row, close after ``close`` good ones, join gaps shorter than ``merge_s``."""
+
+    open: int = 2
+    close: int = 2
+    merge_s: Seconds = 0.0
+
+
+class OperationSpec(Strict, frozen=True):
+    """One service: the target's operation of that name, or one defined here (then ``probe`` and ``options``)."""
+
+    rate_per_s: PerSecond
+    probe: str | None = None
+    does: str | None = None
+    options: dict[str, str] = {}
+
+
+class TrafficSpec(Strict, frozen=True):
+    """What clients do."""
+
+    operations: dict[str, OperationSpec]
+    client: ClientPolicy = ClientPolicy()
+    outage: OutageRule = OutageRule()
+    judge: str | None = None
+
+
+class Bound(Strict, frozen=True):
+    """``"<= 2s"``: an operator and a number in the measure's own unit."""
+
+    op: str
+    value: float
+
+
+class ObjectiveSpec(Strict, frozen=True):
+    """What must hold: ``measure`` is availability, success_ratio, slo_ratio, mttr, mttf, mtbf, recovery, outage, lost_writes, agreement."""
+
+    measure: str
+    bound: Bound | None = None
+    word: str | None = None
+    """For ``agreement: consistent``."""
+    basis: str = "run"
+    fault: str | None = None
+    """For an ``expect`` of one fault: its name."""
+    text: str = ""
+    """As written, for the report."""
+
+
+class FaultSpec(Strict, frozen=True):
+    """One entry of ``faults``: what, to whom, when, for how long, how often."""
+
+    name: str
+    kind: str
+    params: dict[str, str | float | bool | None | tuple[str | tuple[str, ...], ...]]
+    """The fields of the fault's own struct, already checked against it."""
+    schedule: Schedule
+    for_s: float | None
+    times: int | None
+    target: Selector | None
+    overlap: bool = False
+    line: int = 0
+
+
+class Limits(Strict, frozen=True):
+    """Blast radius: at most so many nodes killed, stopped, paused or cut at once; and who is never touched."""
+
+    nodes_down: int | None = None
+    protect: tuple[str, ...] = ()
+
+
+class AbortIf(Strict, frozen=True):
+    """Safety conditions, checked every second during the run on the judged service."""
+
+    unavailable_for_s: Seconds | None = None
+    error_ratio: Ratio | None = None
+
+
+class Slo(Strict, frozen=True):
+    """The contract people wrote down."""
+
+    availability: Ratio | None = None
+    window_s: Seconds = 30 * 86400.0
+    latency_s: Seconds | None = None
+
+
+class ProductionRate(Strict, frozen=True):
+    """``1 per 45d per node``: a rate that *we chose* to assume for production; never called measured."""
+
+    kind: str
+    per_s: float
+    per: str
+    """``node`` or ``cluster``."""
+    text: str = ""
+
+
+class PredictSpec(Strict, frozen=True):
+    """What the model is told beside what the target declares."""
+
+    production: tuple[ProductionRate, ...] = ()
+    parameters: dict[str, str] = {}
+    margin: float = 1.5
+
+
+class Experiment(Strict, frozen=True):
+    """One question, answered by one run."""
+
+    name: str
+    question: str
+    cluster: ClusterSpec
+    traffic: TrafficSpec
+    baseline_s: Seconds = 10.0
+    faults: tuple[FaultSpec, ...] = ()
+    settle_s: Seconds = 20.0
+    limits: Limits = Limits()
+    seed: int = 1
+    duration_s: Seconds | None = None
+    slo: Slo = Slo()
+    predict: PredictSpec = PredictSpec()
+    objectives: tuple[ObjectiveSpec, ...] = ()
+    abort_if: AbortIf = AbortIf()
+    expect_verdict: str = "pass"
+    file: str = ""

@@ -1,0 +1,38 @@
+"""What was done in a run (or will be, by its plan), as the models need it: counts per fault class, no measurement of outcome.
+
+``judge`` fills it from the history, ``nines predict`` from the plan; ``models`` turn it into what a run like that should show.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class ClassFacts(msgspec.Struct, frozen=True):
+    """The faults of one class: how many took effect, how long each lasted, and how they were done."""
+
+    fault_class: str
+    """``kill/leader``."""
+    kind: str
+    role: str
+    for_s: tuple[float, ...]
+    """One entry an effective fault: effective to healed; ``inf`` for one that is never healed."""
+    params: dict[str, str | float | bool | None | tuple[str | tuple[str, ...], ...]]
+    victims: int = 1
+    """Nodes touched by each."""
+    through_proxy: bool = False
+
+    @property
+    def count(self) -> int:
+        """How many took effect."""
+        return len(self.for_s)
+
+
+class RunFacts(msgspec.Struct, frozen=True):
+    """One run's faults and span."""
+
+    span_s: float
+    """Observed time, the baseline left out."""
+    classes: tuple[ClassFacts, ...]
+    shares: dict[str, float] = {}
+    """Node -> its measured share of picks while it was in the name's set; empty: uniform."""

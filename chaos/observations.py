@@ -1,0 +1,81 @@
+"""``observations.bin``: every slot of every operation is exactly one fixed-width record, written by the prober as slots end.
+
+    header   16 bytes   b"NINESOBS", version u16, record size u16, reserved u32          (little-endian throughout)
+    record   36 bytes   due, sent, done in ns i64 · address u32 · operation u16 · outcome, why, attempts, spare u8 · spare u16
+
+``operation`` is the index in the plan's ``traffic.operations``. ``sent`` is 0 for a slot that was never sent. ``address`` is the
+IPv4 address of the last attempt as a number, 0 if none. A torn last record is dropped on reading.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from chaos.errors import HistoryUnreadable
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+VERSION: Final = 1
+MAGIC: Final = b"NINESOBS"
+HEADER: Final = struct.Struct("<8sHHI")
+RECORD: Final = struct.Struct("<qqqIHBBBBH")
+HEADER_BYTES: Final = HEADER.pack(MAGIC, VERSION, RECORD.size, 0)
+
+
+class Outcome(enum.IntEnum):
+    """As Jepsen has them, and ``UNSENT`` for a slot the prober itself failed to send."""
+
+    OK = 0
+    FAIL = 1
+    UNKNOWN = 2
+    UNSENT = 3
+
+
+class Why(enum.IntEnum):
+    """What kind of bad the last attempt was."""
+
+    NONE = 0
+    DNS = 1
+    REFUSED = 2
+    TIMEOUT = 3
+    """No answer within the attempt's time-out."""
+    RESET = 4
+    CLOSED = 5
+    ERROR = 6
+    """An answer that says no (5xx, an error code)."""
+    PROTOCOL = 7
+    DEADLINE = 8
+    """Cut by the slot's deadline."""
+    UNREACHABLE = 9
+    WRONG = 10
+
+
+def dtype() -> np.dtype[np.void]:
+    """The record as a numpy structure."""
+    import numpy as np
+
+    return np.dtype(
+        [
+            ("due", "<i8"), ("sent", "<i8"), ("done", "<i8"), ("address", "<u4"), ("operation", "<u2"),
+            ("outcome", "u1"), ("why", "u1"), ("attempts", "u1"), ("spare", "u1"), ("spare2", "<u2"),
+        ]
+    )  # fmt: skip
+
+
+def read(path: Path) -> NDArray[np.void]:
+    """All whole records of the file, in the order written; empty if the file is missing or has no whole record yet."""
+    import numpy as np
+
+    if not path.exists() or path.stat().st_size < HEADER.size:
+        return np.zeros(0, dtype=dtype())
+    data = path.read_bytes()
+    magic, version, size, _ = HEADER.unpack_from(data)
+    if magic != MAGIC or version != VERSION or size != RECORD.size:
+        raise HistoryUnreadable(f"{path} is not an observations file of version {VERSION}")
+    count = (len(data) - HEADER.size) // RECORD.size
+    return np.frombuffer(data, dtype=dtype(), count=count, offset=HEADER.size)

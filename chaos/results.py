@@ -1,0 +1,318 @@
+"""What thinking says: small values that stats and models fill independently, judge compares, and the report shows.
+
+Field names are the contract of ``report.json``: keys are added, never renamed. No data is None with a ``reason``: never NaN,
+never 100 %.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """A figure with how sure we are: interval at ``confidence``, from ``n`` independent pieces, by ``method``."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    confidence: float = 0.95
+    n: int = 0
+    method: str = ""
+    reason: str = ""
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """A part of an outage with a cause, beside its delay block in the model; None: not to be told apart here."""
+
+    observed_s: float | None
+    predicted_s: float | None = None
+
+
+PHASES = ("detection", "election", "restart", "resync", "dns", "client", "unnamed")
+
+
+class Outage(msgspec.Struct, frozen=True):
+    """One down interval of a service; edges are midway between slots, ``low_s``..``high_s`` bound the duration."""
+
+    id: str
+    service: str
+    start_s: float
+    end_s: float | None
+    duration_s: float | None
+    low_s: float
+    high_s: float | None
+    censored: str | None
+    """None, ``start``, ``end`` or ``both``."""
+    faults: list[str]
+    phases: dict[str, Phase]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """The outage rule that every duration here was made with."""
+
+    slot_s: float
+    open: int
+    close: int
+    merge_s: float
+
+
+class ClassObserved(msgspec.Struct, frozen=True):
+    """One fault class on one service: ``share`` of effective faults that clients noticed, recovery over all, outage over noticed."""
+
+    injected: int
+    effective: int
+    noticed: int
+    share: Estimate
+    recovery_s: Estimate
+    outage_s: Estimate
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Of good slots, from due time."""
+
+    p50: float | None
+    p99: float | None
+    max: float | None
+
+
+class ProbeCounts(msgspec.Struct, frozen=True):
+    """What became of the slots of one operation outside the baseline; they sum to ``due``."""
+
+    due: int
+    sent: int
+    ok: int
+    fail: int
+    unknown: int
+    over_deadline: int
+    unsent: int
+    sent_late: int
+
+
+class DataObserved(msgspec.Struct, frozen=True):
+    """The data checks; None: not asked for, or not to be told."""
+
+    acknowledged: int | None = None
+    lost: int | None = None
+    duplicated: int | None = None
+    stale: int | None = None
+    diverged: int | None = None
+    linearizable: bool | None = None
+    reason: str = ""
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What clients of one service saw, the baseline left out."""
+
+    rule: Rule
+    availability: Estimate
+    success_ratio: Estimate
+    slo_ratio: Estimate
+    mttr_s: Estimate
+    mttf_s: Estimate
+    mtbf_s: Estimate
+    mtbf_basis: str
+    """``schedule``: the rate of faults was our choice; ``background``: outages came by themselves."""
+    downtime_s: float
+    latency_s: Latency
+    outages: list[Outage]
+    by_fault: dict[str, ClassObserved]
+    addresses: dict[str, float]
+    probes: dict[str, ProbeCounts]
+    data: DataObserved
+    services: dict[str, Observed] = {}
+
+
+class Range(msgspec.Struct, frozen=True):
+    """A predicted figure, and the range that a run like this one shows it in (95 %)."""
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    reason: str = ""
+
+
+class ClassPredicted(msgspec.Struct, frozen=True):
+    """One fault class by the model; ``phases`` are the means of its delay blocks."""
+
+    share: Range
+    recovery_s: Range
+    outage_s: Range
+    phases: dict[str, float] = {}
+    cv: float | None = None
+
+
+class ParameterUsed(msgspec.Struct, frozen=True):
+    """One input, with who claims it."""
+
+    name: str
+    value: float
+    unit: str
+    origin: str
+    high: float | None = None
+
+
+class Improvement(msgspec.Struct, frozen=True):
+    """What halving (or doubling, for a time between faults) one parameter would give."""
+
+    parameter: str
+    elasticity: float
+    halving_saves_s_per_year: float
+
+
+class Production(msgspec.Struct, frozen=True):
+    """At the production fault rates the experiment assumes."""
+
+    availability: float | None
+    nines: float | None
+    downtime_s_per_year: float | None
+    improve_first: list[Improvement]
+    rates: list[str] = []
+    reason: str = ""
+
+
+class ServicePredicted(msgspec.Struct, frozen=True):
+    """A run like this one, for one service."""
+
+    availability: Range
+    mttr_s: Range
+    mttf_s: Range
+    mtbf_s: Range
+    by_fault: dict[str, ClassPredicted]
+
+
+class Predicted(msgspec.Struct, frozen=True):
+    """What the model says of the judged service, and of each in ``services``."""
+
+    availability: Range
+    mttr_s: Range
+    mttf_s: Range
+    mtbf_s: Range
+    by_fault: dict[str, ClassPredicted]
+    services: dict[str, ServicePredicted]
+    assumptions: list[str]
+    parameters: list[ParameterUsed]
+    own_share: float | None
+    """The share of the predicted MTTR that is merely our own ``for``."""
+    production: Production
+
+
+class Check(msgspec.Struct, frozen=True):
+    """One assumption that everything else stands on: pass, fail or unknown, and what was seen."""
+
+    name: str
+    verdict: str
+    detail: str
+
+
+class Objective(msgspec.Struct, frozen=True):
+    """One thing that was to hold."""
+
+    name: str
+    want: str
+    basis: str
+    observed: Estimate
+    verdict: str
+
+
+class Agreement(msgspec.Struct, frozen=True):
+    """Prediction held against observation: consistent, inconsistent or inconclusive, and how many faults would decide."""
+
+    measure: str
+    service: str
+    fault_class: str = msgspec.field(name="class")
+    predicted: float | None
+    observed: float | None
+    p_value: float | None
+    verdict: str
+    detectable: bool
+    faults_to_decide: int | None
+    low: float | None = None
+    """With ``high``: the 90 % interval of true over predicted."""
+    high: float | None = None
+
+
+class FaultObserved(msgspec.Struct, frozen=True):
+    """One injection, from asking to proof that it is gone."""
+
+    id: str
+    name: str
+    kind: str
+    fault_class: str = msgspec.field(name="class")
+    target: list[str]
+    status: str
+    """healed, skipped, failed, leftover."""
+    reason: str
+    asked_at_s: float | None
+    effective_at_s: float | None
+    healed_at_s: float | None
+    recovery_s: float | None
+    outage_ids: list[str]
+    achieved: Achieved
+
+
+class Achieved(msgspec.Struct, frozen=True):
+    """How it was done, and what was measured from outside."""
+
+    mechanism: str = ""
+    before: dict[str, float | str | None] = {}
+    during: dict[str, float | str | None] = {}
+    after: dict[str, float | str | None] = {}
+
+
+class NodeSeen(msgspec.Struct, frozen=True):
+    """A node as it was placed."""
+
+    name: str
+    part: str
+    zone: str | None
+    address: str
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """One stretch of one lane of the time axis, in seconds since the run's start."""
+
+    start_s: float
+    end_s: float
+    state: str
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """One line of the time axis: a service, a node, the name's set, or the faults."""
+
+    kind: str
+    """service, node, role, dns, fault, phase."""
+    name: str
+    intervals: list[Interval]
+
+
+class Report(msgspec.Struct, frozen=True):
+    """The frozen bundle that every face shows; reporters compute nothing."""
+
+    schema: int
+    experiment: str
+    question: str
+    run: str
+    folder: str
+    seed: int
+    runtime: str
+    target: str
+    versions: dict[str, str]
+    nodes: list[NodeSeen]
+    started_at: str
+    started_monotonic_ns: int
+    duration_s: float
+    clock_bound_s: float
+    verdict: str
+    exit_code: int
+    reasons: list[str]
+    checks: list[Check]
+    objectives: list[Objective]
+    observed: Observed | None
+    predicted: Predicted | None
+    agreement_overall: str
+    agreement: list[Agreement]
+    faults: list[FaultObserved]
+    timeline: list[Lane]
+    configuration: str = ""
+    expect_verdict: str = "pass"
+    slo: dict[str, float | None] = {}

@@ -1,0 +1,63 @@
+"""The tables of interchangeable parts: name -> import path, resolved only when chosen; entry points extend them.
+
+A package adds its own by an entry point in the group ``nines.faults``, ``nines.probes``, ``nines.runtimes`` or ``nines.reports``.
+"""
+
+from __future__ import annotations
+
+import difflib
+import importlib
+from typing import Any, Final
+
+from chaos.errors import BadInput
+
+FAULTS: Final = {
+    "kill": "chaos.faults.kill:Kill",
+    "pause": "chaos.faults.pause:Pause",
+    "partition": "chaos.faults.partition:Partition",
+    "latency": "chaos.faults.latency:Latency",
+}
+PROBES: Final = {
+    "http": "chaos.probes.http:build",
+    "tcp": "chaos.probes.tcp:build",
+    "etcd": "chaos.probes.etcd:build",
+    "driver": "chaos.probes.driver:build",
+}
+RUNTIMES: Final = {
+    "local": "chaos.runtimes.local:LocalRuntime",
+    "fake": "chaos.runtimes.fake:FakeRuntime",
+}
+REPORTS: Final = {
+    "text": "chaos.reports.text:render",
+    "json": "chaos.reports.json:render",
+    "junit": "chaos.reports.junit:render",
+    "html": "chaos.reports.html:render",
+    "markdown": "chaos.reports.markdown:render",
+}
+TABLES: Final = {"faults": FAULTS, "probes": PROBES, "runtimes": RUNTIMES, "reports": REPORTS}
+
+
+def names(table: str) -> list[str]:
+    """What can be chosen, shipped and added."""
+    return sorted({*TABLES[table], *_added(table)})
+
+
+def find(table: str, name: str) -> Any:  # noqa: ANN401 - each table has a type of its own
+    """The object behind a name; an unknown name is refused with the nearest one."""
+    path = TABLES[table].get(name) or _added(table).get(name)
+    if path is None:
+        raise BadInput(f"unknown {table.removesuffix('s')} '{name}'", right=suggest(name, names(table)))
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def suggest(name: str, known: list[str]) -> str:
+    """``did you mean 'latency'?`` or the list of what there is."""
+    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(known)}"
+
+
+def _added(table: str) -> dict[str, str]:
+    from importlib.metadata import entry_points
+
+    return {point.name: point.value for point in entry_points(group=f"nines.{table}")}

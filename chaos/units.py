@@ -1,0 +1,116 @@
+"""Units: in YAML every quantity carries one (``250ms``, ``100/s``, ``99.95%``, ``512MB``); in code every name does (``timeout_s``).
+
+The annotated types below are what the fields of a spec are declared with; the loader reads the unit from them and
+strips the suffix from the name (``timeout_s`` is written ``timeout: 250ms``). A bare number for such a field is refused.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+
+import msgspec
+
+DURATION = "duration"
+RATE = "rate"
+PERCENT = "percent"
+SIZE = "size"
+BANDWIDTH = "bandwidth"
+
+Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"unit": DURATION})]
+"""A time span in seconds; written ``250ms``, ``1.5s``, ``2m``, ``1h``, ``30d``."""
+SignedSeconds = Annotated[float, msgspec.Meta(extra={"unit": DURATION})]
+"""A time span that may be negative (a clock's offset)."""
+PerSecond = Annotated[float, msgspec.Meta(gt=0, extra={"unit": RATE})]
+"""A rate in 1/s; written ``100/s``, ``30/m``."""
+Ratio = Annotated[float, msgspec.Meta(ge=0, le=1, extra={"unit": PERCENT})]
+"""A share in [0, 1]; written ``99.95%``."""
+Bytes = Annotated[int, msgspec.Meta(ge=0, extra={"unit": SIZE})]
+"""A size in bytes; written ``512MB`` (decimal) or ``512MiB`` (binary)."""
+BytesPerSecond = Annotated[float, msgspec.Meta(gt=0, extra={"unit": BANDWIDTH})]
+"""A throughput in bytes/s; written ``100KB/s``."""
+
+SUFFIX: Final = {DURATION: "_s", RATE: "_per_s", PERCENT: "", SIZE: "_bytes", BANDWIDTH: "_bytes_per_s"}
+"""What the name of a field in code ends with, by unit."""
+
+EXAMPLE: Final = {DURATION: "250ms, 3s, 2m, 1h", RATE: "100/s", PERCENT: "99.95%", SIZE: "512MB", BANDWIDTH: "100KB/s"}
+
+_SPAN_S: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_SIZE_BYTES: Final = {
+    "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
+}  # fmt: skip
+_NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*")
+
+
+class WrongUnit(ValueError):
+    """The text is not a quantity of the wanted kind; the message says what would be right."""
+
+
+def _split(text: str, kind: str) -> tuple[float, str]:
+    match = _QUANTITY.fullmatch(text)
+    if match is None:
+        raise WrongUnit(f"'{text}' is not a {kind}; write it like {EXAMPLE[kind]}")
+    return float(match[1]), match[2]
+
+
+def duration_s(text: str) -> float:
+    """``"250ms"`` -> 0.25."""
+    value, unit = _split(text, DURATION)
+    if unit not in _SPAN_S:
+        raise WrongUnit(f"'{text}' has no unit of time; write it like {EXAMPLE[DURATION]}")
+    return value * _SPAN_S[unit]
+
+
+def rate_per_s(text: str) -> float:
+    """``"100/s"`` -> 100.0, ``"30/m"`` -> 0.5."""
+    value, unit = _split(text, RATE)
+    if not unit.startswith("/") or unit[1:] not in _SPAN_S:
+        raise WrongUnit(f"'{text}' is not a rate; write it like {EXAMPLE[RATE]}")
+    return value / _SPAN_S[unit[1:]]
+
+
+def ratio(text: str) -> float:
+    """``"99.95%"`` -> 0.9995."""
+    value, unit = _split(text, PERCENT)
+    if unit != "%":
+        raise WrongUnit(f"'{text}' is not a percentage; write it like {EXAMPLE[PERCENT]}")
+    return value / 100.0
+
+
+def size_bytes(text: str) -> int:
+    """``"512MB"`` -> 512_000_000."""
+    value, unit = _split(text, SIZE)
+    if unit not in _SIZE_BYTES:
+        raise WrongUnit(f"'{text}' is not a size; write it like {EXAMPLE[SIZE]}")
+    return round(value * _SIZE_BYTES[unit])
+
+
+def bandwidth_bytes_per_s(text: str) -> float:
+    """``"100KB/s"`` -> 100_000.0."""
+    value, unit = _split(text, BANDWIDTH)
+    if not unit.endswith("/s") or unit[:-2] not in _SIZE_BYTES:
+        raise WrongUnit(f"'{text}' is not a throughput; write it like {EXAMPLE[BANDWIDTH]}")
+    return value * _SIZE_BYTES[unit[:-2]]
+
+
+PARSE: Final = {DURATION: duration_s, RATE: rate_per_s, PERCENT: ratio, SIZE: size_bytes, BANDWIDTH: bandwidth_bytes_per_s}
+"""The parser of each unit kind."""
+
+
+def show_s(seconds: float) -> str:
+    """A time span for people: ``1.84 s``, ``250 ms``, ``4 min 20 s``, ``3.2 h``, ``12 d``."""
+    sign, value = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if value == 0:
+        return "0 s"
+    if value < 1e-3:
+        return f"{sign}{value * 1e6:.3g} µs"
+    if value < 1:
+        return f"{sign}{value * 1e3:.3g} ms"
+    if value < 120:
+        return f"{sign}{value:.3g} s"
+    if value < 7200:
+        return f"{sign}{int(value // 60)} min {int(value % 60)} s"
+    if value < 172_800:
+        return f"{sign}{value / 3600:.3g} h"
+    return f"{sign}{value / 86400:.3g} d"
