@@ -183,6 +183,10 @@ class Cluster(Protocol):
         """Ask a node directly, past every rule of ours, whether it answers."""
         ...
 
+    def broken(self) -> str | None:
+        """Which part of the harness itself (name server, watch, prober, Toxiproxy) has died; such a run is unknown, never a node fault."""
+        ...
+
     def traffic(self, order: TrafficOrder) -> AbstractContextManager[Traffic]:
         """Send the plan's traffic through the cluster's name and write ``observations.bin``."""
         ...

@@ -45,6 +45,8 @@ class Parameter(msgspec.Struct, frozen=True):
     origin: str
     high: float | None = None
     """With a range, ``value`` is its low end and this the high one."""
+    word: str = ""
+    """For a parameter that is a choice (``leaderless``, ``reads``): the word; ``value`` is its index in ``parameters.KNOWN``."""
 
 
 class Plan(msgspec.Struct, frozen=True):

@@ -316,3 +316,5 @@ class Report(msgspec.Struct, frozen=True):
     configuration: str = ""
     expect_verdict: str = "pass"
     slo: dict[str, float | None] = {}
+    judged: str = ""
+    """The service that the objectives and the top-level figures speak of."""

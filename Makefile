@@ -1,0 +1,59 @@
+# The few commands there are. `make demo` and `make test` work on a fresh machine; the rest is for those who change Nines.
+#
+#   make demo     a replicated cluster, broken eight times, measured and held against a prediction (about 75 s)
+#   make test     all tests but those that need Docker          make check   what to run before each commit (about a minute)
+#   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
+#   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
+#   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
+
+BIN := .venv/bin
+PY := $(BIN)/python
+EXPERIMENT ?= experiments/quickstart.yaml
+SOURCES := chaos tests bench targets
+
+.PHONY: setup demo test check lint bench picture clean
+.DEFAULT_GOAL := demo
+
+.venv/bin/python:
+	@tools/venv .venv
+
+# Stamps, so that a second call installs nothing.
+.venv/.installed: pyproject.toml | .venv/bin/python
+	@echo "installing Nines into .venv" >&2
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable .
+	@touch $@
+
+.venv/.installed-dev: pyproject.toml | .venv/bin/python
+	@echo "installing Nines and what its tests need into .venv" >&2
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@ .venv/.installed
+
+setup: .venv/.installed
+	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+
+demo: setup
+	@$(BIN)/nines run $(EXPERIMENT) --runtime local
+
+test: .venv/.installed-dev
+	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
+	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	$(PY) -m pytest -m "not docker" $(ARGS)
+
+lint: .venv/.installed-dev
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+check: lint
+	$(PY) -m pytest -q tests/unit $(ARGS)
+
+bench: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) -m bench $(ARGS)
+
+picture: .venv/.installed
+	@tools/picture docs/img/report.png
+
+clean:
+	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -1,0 +1,336 @@
+"""The node agent: PID 1 of a node's process namespace and owner of its network namespace. Standard library only, one file.
+
+The system's container joins both namespaces, so rules are in place before its first packet and survive its restart, and a
+signal sent from here is a crash *inside* the node: the engine's own restart policy still acts on it.
+
+    harness  --stdin-->   {"id": 7, "do": "kill", "signal": 9}          one JSON object a line
+             <--stdout--  {"id": 7, "at_ns": 81234567890}               every answer with this machine's CLOCK_MONOTONIC
+             <--stdout--  {"event": "down", "at_ns": ..., "pid": 23}    what happens by itself: up, down, orphaned, child_died
+
+Commands: ``ping``, ``status``, ``kill``, ``pause``, ``resume``, ``nft``, ``spawn``, ``exempt``. Every command is also a sign of life of
+the harness: when none has come for ``NINES_ORPHAN_AFTER_S``, the agent heals its namespace by itself (no packet rules, nothing
+frozen, no toxics) and does nothing more. It is never a fault's victim: itself and its own children are left out of every signal.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any, Final
+
+TABLE: Final = "inet nines"
+DEATH_WITHIN_S: Final = 12.0
+LOOK_EVERY_S: Final = 0.01
+CALM_EVERY_S: Final = 0.25
+Message = dict[str, Any]
+
+
+class Refused(Exception):  # noqa: N818 - an answer to the harness, not a crash
+    """A command that could not be carried out; the text goes back as ``error``."""
+
+
+class Nft:
+    """One ``nft -i`` kept open: a rule is in place after 0.4 ms, where starting ``nft`` takes 5 ms."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def apply(self, commands: list[str]) -> str:
+        """Carry out the commands as one transaction; returns our table as the kernel now has it, which is also the proof of order."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = subprocess.Popen(
+                ["nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"add table {TABLE}\n{'; '.join(commands) or f'add table {TABLE}'}\nlist table {TABLE}\n")
+        process.stdin.flush()
+        said: list[str] = []
+        while True:
+            line = process.stdout.readline()
+            if not line:
+                raise Refused(f"nft ended: {''.join(said)[-400:]}")
+            said.append(line)
+            if line == "}\n":
+                break
+        start = next(index for index, line in enumerate(said) if line.startswith("table "))
+        if any("Error" in line for line in said[:start]):
+            raise Refused("".join(said[:start])[-800:])
+        return "".join(said[start:])
+
+    @property
+    def pid(self) -> int | None:
+        """The open ``nft``, which no signal may reach."""
+        return self._process.pid if self._process else None
+
+
+class Processes:
+    """The system's processes: everything in our namespace but ourselves and what we started."""
+
+    def __init__(self) -> None:
+        self.own: set[int] = {1}
+        self.main: int | None = None
+        self.main_fd: int | None = None
+
+    def all(self) -> list[int]:
+        """Every process of the system, its main one first."""
+        found = []
+        for entry in os.listdir("/proc"):  # noqa: PTH208 - called often, and a Path each would cost more than the listing
+            if entry.isdigit() and int(entry) not in self.own and not self._is_ours(int(entry)):
+                found.append(int(entry))
+        return sorted(found, key=lambda pid: (pid != self.main, pid))
+
+    def _is_ours(self, pid: int) -> bool:
+        """Children of our children, and dead ones that nobody has reaped yet."""
+        stat = read_stat(pid)
+        return stat is None or stat[0] in "ZX" or stat[1] in self.own
+
+    def look(self) -> int | None:
+        """The main process: its parent is outside our namespace. Newly seen: its pid, else None."""
+        if self.main is not None:
+            return None
+        for pid in self.all():
+            stat = read_stat(pid)
+            if stat is not None and stat[1] == 0:
+                try:
+                    self.main_fd = os.pidfd_open(pid)
+                except ProcessLookupError:
+                    continue
+                self.main = pid
+                return pid
+        return None
+
+    def lost(self) -> int:
+        """The main process is dead."""
+        assert self.main is not None
+        assert self.main_fd is not None
+        os.close(self.main_fd)
+        pid, self.main, self.main_fd = self.main, None, None
+        return pid
+
+    def state(self) -> str:
+        """``up``, ``down`` or ``paused``, by the word of the kernel."""
+        stats = [stat for pid in self.all() if (stat := read_stat(pid)) is not None]
+        if not stats:
+            return "down"
+        return "paused" if all(state in "Tt" for state, _ in stats) else "up"
+
+
+def read_stat(pid: int) -> tuple[str, int] | None:
+    """State letter and parent of a process; None when it is gone."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    fields = text[text.rindex(")") + 2 :].split()
+    return fields[0], int(fields[1])
+
+
+class Agent:
+    """Reads commands, answers them, tells what happens by itself."""
+
+    def __init__(self, orphan_after_s: float) -> None:
+        self._orphan_after_s = orphan_after_s
+        self._nft = Nft()
+        self._processes = Processes()
+        self._children: dict[int, str] = {}
+        self._toxiproxy_port: int | None = None
+        self._heard_s = time.monotonic()
+        self._orphaned = False
+        self._buffer = b""
+        self._selector = selectors.DefaultSelector()
+        self._stdin_open = True
+
+    def run(self) -> None:
+        """Until SIGTERM: as PID 1 we end only when the engine says so, whatever becomes of the harness."""
+        os.set_blocking(0, False)  # noqa: FBT003 - the signature of the standard library
+        self._selector.register(0, selectors.EVENT_READ, "stdin")
+        self._tell({"event": "hello", "at_ns": time.monotonic_ns(), "pid": os.getpid()})
+        while True:
+            # While no main process is known we look for it often: its start is stamped by us, not by the engine's event.
+            wait_s = CALM_EVERY_S if self._processes.main is not None else LOOK_EVERY_S
+            for key, _ in self._selector.select(wait_s):
+                if key.data == "stdin":
+                    self._read()
+                elif key.data == "main":
+                    self._main_died(time.monotonic_ns())
+            self._reap()
+            self._look()
+            if not self._orphaned and time.monotonic() - self._heard_s > self._orphan_after_s:
+                self._heal_alone()
+
+    # --- what happens by itself ----------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        pid = self._processes.look()
+        if pid is not None:
+            assert self._processes.main_fd is not None
+            self._selector.register(self._processes.main_fd, selectors.EVENT_READ, "main")
+            self._tell({"event": "up", "at_ns": time.monotonic_ns(), "pid": pid})
+
+    def _main_died(self, at_ns: int) -> None:
+        assert self._processes.main_fd is not None
+        self._selector.unregister(self._processes.main_fd)
+        self._tell({"event": "down", "at_ns": at_ns, "pid": self._processes.lost()})
+
+    def _reap(self) -> None:
+        """PID 1 inherits every orphan; nobody else will collect them."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                return
+            if pid == 0:
+                return
+            self._processes.own.discard(pid)
+            name = self._children.pop(pid, None)
+            if name is not None:
+                self._tell({"event": "child_died", "at_ns": time.monotonic_ns(), "child": name, "status": status})
+
+    def _heal_alone(self) -> None:
+        self._orphaned = True
+        problems: list[str] = []
+        try:
+            self._nft.apply([f"delete table {TABLE}"])
+        except Refused as refused:
+            problems.append(str(refused))
+        self._signal_all(signal.SIGCONT)
+        if self._toxiproxy_port is not None:
+            connection = http.client.HTTPConnection("127.0.0.1", self._toxiproxy_port, timeout=3)
+            try:
+                connection.request("POST", "/reset")
+                connection.getresponse().read()
+            except OSError as error:
+                problems.append(f"toxiproxy: {error}")
+            finally:
+                connection.close()
+        self._tell({"event": "orphaned", "at_ns": time.monotonic_ns(), "problems": problems})
+
+    # --- commands ------------------------------------------------------------------------------------------------------
+
+    def _read(self) -> None:
+        try:
+            data = os.read(0, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            # The harness, or only its attachment, is gone; the time limit decides which.
+            self._selector.unregister(0)
+            self._stdin_open = False
+            return
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        for line in filter(None, lines):
+            self._heard_s = time.monotonic()
+            self._answer(line)
+
+    def _answer(self, line: bytes) -> None:
+        number: object = None
+        try:
+            command = json.loads(line)
+            number = command.get("id")
+            verb = getattr(self, f"do_{command['do']}", None)
+            if verb is None:
+                raise Refused(f"no command '{command['do']}'")
+            answer = verb(command) or {}
+            answer.setdefault("at_ns", time.monotonic_ns())
+        except (Refused, OSError, ValueError, KeyError) as error:
+            answer = {"error": f"{type(error).__name__}: {error}", "at_ns": time.monotonic_ns()}
+        self._tell({"id": number, **answer})
+
+    def do_ping(self, _: Message) -> Message:
+        """The time here, for mapping clocks."""
+        return {"at_ns": time.monotonic_ns()}
+
+    def do_status(self, _: Message) -> Message:
+        """What the system's processes do."""
+        self._look()
+        return {"state": self._processes.state(), "main": self._processes.main, "pids": self._processes.all()}
+
+    def do_kill(self, command: Message) -> Message:
+        """Signal every process of the system; with ``wait``, answer with the time its main process was dead."""
+        number = signal.Signals(command["signal"])
+        self._look()
+        main_fd = self._processes.main_fd
+        if main_fd is None:
+            raise Refused("no process of the system runs")
+        self._signal_all(number)
+        if not command.get("wait", True):
+            return {}
+        with selectors.DefaultSelector() as dying:
+            dying.register(main_fd, selectors.EVENT_READ)
+            if not dying.select(command.get("within_s", DEATH_WITHIN_S)):
+                raise Refused(f"still alive {command.get('within_s', DEATH_WITHIN_S)} s after {number.name}")
+        died_ns = time.monotonic_ns()
+        self._main_died(died_ns)
+        return {"at_ns": died_ns}
+
+    def do_pause(self, _: Message) -> Message:
+        """Freeze every process; answers when the kernel shows all of them stopped."""
+        self._signal_all(signal.SIGSTOP)
+        self._until("paused")
+        return {}
+
+    def do_resume(self, _: Message) -> Message:
+        """Let every process go on."""
+        self._signal_all(signal.SIGCONT)
+        if self._processes.all():
+            self._until("up")
+        return {}
+
+    def do_nft(self, command: Message) -> Message:
+        """Carry out commands on our table as one transaction; the answer holds the table read back."""
+        at_ns = time.monotonic_ns()
+        table = self._nft.apply(list(command["commands"]))
+        if self._nft.pid is not None:
+            self._processes.own.add(self._nft.pid)
+        return {"table": table, "asked_ns": at_ns}
+
+    def do_spawn(self, command: Message) -> Message:
+        """Start a child of ours (Toxiproxy) under a uid of its own, so that rules can tell its packets from the system's."""
+        log = Path(command["log"]).open("ab")  # noqa: SIM115 - handed to the child
+        child = subprocess.Popen(command["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=command.get("uid"))
+        log.close()
+        self._processes.own.add(child.pid)
+        self._children[child.pid] = command["name"]
+        self._toxiproxy_port = command.get("toxiproxy_port", self._toxiproxy_port)
+        return {"pid": child.pid}
+
+    def _signal_all(self, number: signal.Signals) -> None:
+        for pid in self._processes.all():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+
+    def _until(self, state: str) -> None:
+        deadline_s = time.monotonic() + 1.0
+        while self._processes.state() != state:
+            if time.monotonic() > deadline_s:
+                raise Refused(f"the system is {self._processes.state()}, not {state}")
+            time.sleep(0.0002)
+
+    @staticmethod
+    def _tell(message: Message) -> None:
+        data = (json.dumps(message, separators=(",", ":")) + "\n").encode()
+        # A harness that is gone leaves nobody to tell; the time limit does the rest.
+        with contextlib.suppress(BrokenPipeError):
+            while data:
+                data = data[os.write(1, data) :]
+
+
+def end(_number: int, _frame: object) -> None:
+    """The engine stops us: the namespace goes with us."""
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+    Agent(float(os.environ.get("NINES_ORPHAN_AFTER_S", "15"))).run()

@@ -1,0 +1,300 @@
+"""Prediction held against observation: consistent, inconsistent, or too few faults to tell. A judging part: it sees both sides.
+
+Per fault class, and over all faults of the judged service (class ``""``), on the total downtime B of its m faults:
+
+* **Test.** B against the exact distribution of the sum of m independent predicted outages of true shape (FFT on the grid of
+  slots, zeros for faults that nobody notices included): p = 2 min(P(S <= B), P(S >= B)). The noticed share likewise against the
+  binomial. Over the classes p is corrected by Holm.
+* **Equivalence.** Suppose outages really last k times as long as predicted, in the predicted shape. The k for which B is not
+  extreme form the 90 % interval [B / q95(S), B / q05(S)] (for exponential outages [2B / (t chi2_.95,2m), 2B / (t chi2_.05,2m)]).
+  Inside [1/d, d], with the margin d, prediction and truth are the same for practical purposes.
+* **Verdict.** Equivalence shown: consistent (``detectable`` if p < 0.05 as well: different, but within the margin). Else p < 0.05:
+  inconsistent. Else inconclusive, with the number of faults that would decide if things go on as they are.
+
+A class that predicts no outage has no k. There the noticed share is judged: the margin on a mean allows the share 1 - 1/d of
+faults to be lost or added, so with m faults and none noticed it is consistent once the 95 % bound 1 - 0.05^(1/m) is below that
+(8 faults for d = 1.5). One such fault is inconclusive by itself and does not spoil the overall verdict, which is on total downtime.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Final, Protocol
+
+import msgspec
+
+from chaos.errors import BadInput
+from chaos.results import Agreement
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+CONSISTENT: Final = "consistent"
+INCONSISTENT: Final = "inconsistent"
+INCONCLUSIVE: Final = "inconclusive"
+OVERALL: Final = ""
+"""The class of the row that speaks of all faults together."""
+
+LEVEL: Final = 0.05
+POWER: Final = 0.8
+MOST_FAULTS: Final = 10_000
+GRID: Final = 1 << 18
+"""Points of a sum's grid where the draws do not lie on slots, or the slots are too many."""
+
+
+class Draws(Protocol):
+    """Predicted faults of one class, one entry a draw (``models.predicting.ClassSamples``)."""
+
+    @property
+    def downtime_s(self) -> Floats: ...
+
+    @property
+    def noticed(self) -> NDArray[np.bool_]: ...
+
+    @property
+    def stratum(self) -> NDArray[np.int64]: ...
+
+    @property
+    def faults(self) -> tuple[int, ...]: ...
+
+
+class SumDistribution:
+    """The exact distribution of a sum of independent outages, given draws of each kind of them and how many of it there are."""
+
+    def __init__(self, kinds: Sequence[tuple[Floats, int]], slot_s: float) -> None:
+        import numpy as np
+        from scipy import fft
+
+        kinds = [(draws, count) for draws, count in kinds if count > 0]
+        reach_s = sum(float(draws.max(initial=0.0)) * count for draws, count in kinds)
+        on_slots = all(np.allclose(draws / slot_s, np.rint(draws / slot_s), atol=1e-6, rtol=0) for draws, _ in kinds)
+        fine_s = reach_s / GRID if reach_s > 0 else slot_s
+        self.step_s = slot_s if on_slots and reach_s / slot_s <= GRID else max(fine_s, 1e-12)
+        size = round(reach_s / self.step_s) + sum(count for _, count in kinds) + 2
+        length = fft.next_fast_len(size, real=True)
+        spectrum = np.ones(length // 2 + 1, dtype=np.complex128)
+        for draws, count in kinds:
+            places = np.rint(draws / self.step_s).astype(np.int64)
+            spectrum *= fft.rfft(np.bincount(places, minlength=length) / len(draws)) ** count
+        mass = np.maximum(fft.irfft(spectrum, length), 0.0)
+        mass[mass < 1e-15] = 0.0  # below the rounding of the transform
+        self.mass = mass / mass.sum()
+        self._below = np.cumsum(self.mass)
+        self._above = np.cumsum(self.mass[::-1])[::-1]
+        self.mean_s = float(self.mass @ np.arange(length)) * self.step_s
+
+    def p_value(self, value_s: float) -> float:
+        """2 min(P(S <= value), P(S >= value)), at most 1; equal within a thousandth of a grid step is equal."""
+        place = value_s / self.step_s
+        at_most, at_least = math.floor(place + 1e-3), math.ceil(place - 1e-3)
+        lower = float(self._below[min(at_most, len(self._below) - 1)]) if at_most >= 0 else 0.0
+        upper = float(self._above[max(at_least, 0)]) if at_least < len(self._above) else 0.0
+        return min(1.0, 2.0 * min(lower, upper))
+
+    def quantile_s(self, share: float) -> float:
+        """The least value that so large a share does not exceed."""
+        import numpy as np
+
+        return int(np.searchsorted(self._below, share * (1 - 1e-12))) * self.step_s
+
+
+class _Row(msgspec.Struct, frozen=True):
+    """One comparison before the correction for several."""
+
+    measure: str
+    fault_class: str
+    faults: int
+    predicted: float
+    observed: float
+    p_value: float
+    low: float | None
+    """With ``high``, the 90 % interval of true over predicted; none for a share."""
+    high: float | None
+    equivalent: bool
+    needed: int | None
+
+
+def compare(
+    service: str, observed: Mapping[str, Sequence[float]], predicted: Mapping[str, Draws], margin: float, slot_s: float
+) -> tuple[list[Agreement], str]:
+    """All rows, the overall one first, and the overall verdict.
+
+    ``observed``: fault class -> the service's downtime in s for each effective fault, zeros included. ``predicted``: the draws of
+    the same run's prediction. A class without draws (its kind is unknown to the models) cannot agree: it is inconclusive, and so
+    is the whole.
+    """
+    if not margin > 1.0:
+        raise BadInput(f"a margin of {margin} leaves no room for agreement", right="a factor above 1, such as 1.5")
+    seen = {name: [float(value) for value in values] for name, values in observed.items() if len(values)}
+    known = {name: values for name, values in seen.items() if name in predicted}
+    rows: list[_Row] = []
+    for name, values in known.items():
+        kinds = _kinds(predicted[name], len(values))
+        rows.append(_share_row(name, values, predicted[name], margin))
+        if any(draws.any() for draws, _ in kinds):
+            rows.append(_downtime_row(name, values, kinds, margin, slot_s))
+    corrected = holm([row.p_value for row in rows])
+    shown = [_agreement(service, row, p_value) for row, p_value in zip(rows, corrected, strict=True)]
+    shown += [_unknown(service, name, values) for name, values in seen.items() if name not in predicted]
+    overall = _overall(service, seen, known, predicted, margin, slot_s)
+    return [overall, *shown], overall.verdict
+
+
+def holm(p_values: Sequence[float]) -> list[float]:
+    """Holm's step-down correction, in the order given: valid however the tests depend on each other."""
+    order = sorted(range(len(p_values)), key=lambda index: p_values[index])
+    corrected = [1.0] * len(p_values)
+    highest = 0.0
+    for rank, index in enumerate(order):
+        highest = max(highest, min(1.0, (len(order) - rank) * p_values[index]))
+        corrected[index] = highest
+    return corrected
+
+
+def _overall(
+    service: str,
+    seen: Mapping[str, Sequence[float]],
+    known: Mapping[str, Sequence[float]],
+    predicted: Mapping[str, Draws],
+    margin: float,
+    slot_s: float,
+) -> Agreement:
+    """On the total downtime of all faults; where none of them is predicted to cost any, on the noticed share of all."""
+    everything = [value for values in seen.values() for value in values]
+    if not everything or len(known) < len(seen):
+        return _unknown(service, OVERALL, everything)
+    kinds = [kind for name, values in known.items() for kind in _kinds(predicted[name], len(values))]
+    if any(draws.any() for draws, _ in kinds):
+        row = _downtime_row(OVERALL, everything, kinds, margin, slot_s)
+    else:
+        row = _none_row(OVERALL, everything, margin)
+    return _agreement(service, row, row.p_value)
+
+
+def _kinds(draws: Draws, faults: int) -> list[tuple[Floats, int]]:
+    """The draws of each duration with its number of faults; one pool where the run had another number than was predicted for."""
+    if sum(draws.faults) != faults or len(draws.faults) == 1:
+        return [(draws.downtime_s, faults)]
+    return [(draws.downtime_s[draws.stratum == stratum], count) for stratum, count in enumerate(draws.faults)]
+
+
+def _downtime_row(name: str, values: Sequence[float], kinds: Sequence[tuple[Floats, int]], margin: float, slot_s: float) -> _Row:
+    total_s, faults = sum(values), len(values)
+    sums = SumDistribution(kinds, slot_s)
+    top_s, bottom_s = sums.quantile_s(1 - LEVEL), sums.quantile_s(LEVEL)
+    low = total_s / top_s if top_s > 0 else None
+    high = total_s / bottom_s if bottom_s > 0 else None
+    equivalent = low is not None and high is not None and low >= 1 / margin and high <= margin
+    return _Row(
+        "downtime", name, faults, sums.mean_s, total_s, sums.p_value(total_s), low, high, equivalent,
+        _needed(kinds, total_s / sums.mean_s, margin, faults),
+    )  # fmt: skip
+
+
+def _share_row(name: str, values: Sequence[float], draws: Draws, margin: float) -> _Row:
+    """The noticed share, exact: binomial, or the sum of binomials where durations differ."""
+    from scipy.stats import beta, binom
+
+    faults, noticed = len(values), sum(1 for value in values if value > 0)
+    share = _share(draws)
+    if share <= 0.0:
+        return _none_row(name, values, margin)
+    below, above = float(binom.cdf(noticed, faults, share)), float(binom.sf(noticed - 1, faults, share))
+    low = float(beta.ppf(LEVEL, noticed, faults - noticed + 1)) if noticed else 0.0
+    high = float(beta.ppf(1 - LEVEL, noticed + 1, faults - noticed)) if noticed < faults else 1.0
+    allowed = 1 - 1 / margin
+    equivalent = share - allowed <= low and high <= share + allowed
+    needed = None if equivalent else _first(lambda count: _bound(count) <= allowed, faults + 1)
+    return _Row("share", name, faults, share, noticed / faults, min(1.0, 2 * min(below, above)), None, None, equivalent, needed)
+
+
+def _none_row(name: str, values: Sequence[float], margin: float) -> _Row:
+    """No fault is predicted to be noticed. One that is noticed refutes that."""
+    from scipy.stats import beta
+
+    faults, noticed = len(values), sum(1 for value in values if value > 0)
+    high = float(beta.ppf(1 - LEVEL, noticed + 1, faults - noticed)) if noticed < faults else 1.0
+    allowed = 1 - 1 / margin
+    equivalent = high <= allowed
+    needed = None if equivalent or noticed else _first(lambda count: _bound(count) <= allowed, faults + 1)
+    return _Row("share", name, faults, 0.0, noticed / faults, 0.0 if noticed else 1.0, None, None, equivalent, needed)
+
+
+def _share(draws: Draws) -> float:
+    weights = [float(draws.noticed[draws.stratum == stratum].mean()) * count for stratum, count in enumerate(draws.faults)]
+    return min(1.0, sum(weights) / sum(draws.faults))
+
+
+def _bound(faults: int) -> float:
+    """How many faults may be noticed at most, by 95 %, if none of so many was."""
+    return 1.0 - math.pow(LEVEL, 1.0 / faults)
+
+
+def _needed(kinds: Sequence[tuple[Floats, int]], ratio: float, margin: float, faults: int) -> int | None:
+    """How many faults decide, with power 80 %, if the true ratio is the observed one: equivalence, or that there is a difference.
+
+    By a gamma law with the spread of the predicted faults, which gives 172 / 53 / 19 for exponential ones and a margin of
+    1.25 / 1.5 / 2, if the prediction is exactly right.
+    """
+    import numpy as np
+    from scipy.stats import gamma
+
+    mean_s = sum(float(draws.mean()) * count for draws, count in kinds) / faults
+    variance = sum(float(np.var(draws)) * count for draws, count in kinds) / faults
+    if mean_s <= 0 or ratio <= 0:
+        return None
+    if variance <= 0:
+        return faults + 1
+    shape = mean_s**2 / variance
+    # A ratio whose own error covers 1 is taken as 1: else chance would decide how many faults are asked for.
+    true = 1.0 if abs(math.log(ratio)) < 1.645 / math.sqrt(faults * shape) else ratio
+
+    def decided(count: int) -> bool:
+        top, bottom = (float(gamma.ppf(share, count * shape)) / (count * shape) for share in (1 - LEVEL, LEVEL))
+        scale = true / (count * shape)
+        same = float(gamma.cdf(margin * bottom / scale, count * shape) - gamma.cdf(top / margin / scale, count * shape))
+        less, more = (float(gamma.ppf(share, count * shape)) / (count * shape) for share in (LEVEL / 2, 1 - LEVEL / 2))
+        different = float(gamma.cdf(less / scale, count * shape) + gamma.sf(more / scale, count * shape))
+        return same >= POWER or different >= POWER
+
+    return _first(decided, faults + 1)
+
+
+def _first(holds: Callable[[int], bool], start: int) -> int | None:
+    """The least count from ``start`` on for which it holds (it is taken to stay so); None above ``MOST_FAULTS``."""
+    high = start
+    while not holds(high):
+        high *= 2
+        if high > MOST_FAULTS:
+            return None
+    low = start - 1 if high == start else high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def _agreement(service: str, row: _Row, p_value: float) -> Agreement:
+    small = p_value < LEVEL
+    verdict = CONSISTENT if row.equivalent else INCONSISTENT if small else INCONCLUSIVE
+    return Agreement(
+        measure=row.measure,
+        service=service,
+        fault_class=row.fault_class,
+        predicted=row.predicted,
+        observed=row.observed,
+        p_value=p_value,
+        verdict=verdict,
+        detectable=row.equivalent and small,
+        faults_to_decide=row.needed if verdict == INCONCLUSIVE else None,
+        low=row.low,
+        high=row.high,
+    )
+
+
+def _unknown(service: str, name: str, values: Sequence[float]) -> Agreement:
+    return Agreement("downtime", service, name, None, sum(values), None, INCONCLUSIVE, False, None)

@@ -1,0 +1,184 @@
+"""Why an outage lasted as long as it did: each outage cut into phases, from what the history saw. Measured, never modelled.
+
+    detection   nobody has noticed yet: until the first candidacy after the fault
+    election    until a leader stands (candidacies that failed are part of it)
+    restart     what is broken is needed and is not back: until a process begins again, is let go on, or its link is healed
+    resync      it is back and does not yet vote or serve
+    dns         clients are sent to the wrong node: until the set of the name changes
+    client      cached answers, dead connections and retries run out
+    unnamed     nothing in the history explains it
+
+The cuts stand in the order of the causes and are clamped into the outage, so the phases sum to its duration exactly. An outage is
+counted by *due* times: a request that was due before the leader stood and was answered after it, within its deadline, was good, so
+an outage may end before its election did. Without candidacy marks of the target, detection and election cannot be told apart:
+``election`` then holds both, and ``detection`` is None.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import msgspec
+
+from chaos.anatomy_nodes import Abilities
+from chaos.kinds import LEADER, VOTING
+from chaos.plan import Plan
+from chaos.results import PHASES, Outage, Phase
+from chaos.timeline import Moment, ServiceTimeline, Timeline
+from chaos.timeline_faults import FaultRecord
+
+ELECTION_STARTED = "election_started"
+LEADER_ELECTED = "leader_elected"
+
+CLIENT_SLACK_S = 0.5
+"""What is still called the client's after its cache, its deadline and the closing slots have run out."""
+
+LOCAL_READS = 1
+"""The parameter ``reads`` of the models, as a number: 0 quorum, 1 local."""
+
+Cut = tuple[str, float]
+"""A phase and when it ended, in s; the next one begins there."""
+
+
+def dissect(plan: Plan, timeline: Timeline) -> Timeline:
+    """The same timeline, with the phases of every outage filled in."""
+    abilities = Abilities(plan, timeline)
+    services = {}
+    for name, service in timeline.services.items():
+        cutter = _Cutter(plan, timeline, service, abilities)
+        outages = tuple(msgspec.structs.replace(outage, phases=cutter.phases(outage)) for outage in service.outages)
+        services[name] = msgspec.structs.replace(service, outages=outages)
+    return msgspec.structs.replace(timeline, services=services)
+
+
+def needs_leader(plan: Plan, service: str) -> bool:
+    """Whether this operation works only through a leader with a quorum behind it: writes do, and reads unless they are local."""
+    if plan.replication != "quorum" or not plan.has_roles:
+        return False
+    kind = plan.operations.get(service)
+    local_reads = any(parameter.name == "reads" and parameter.value == LOCAL_READS for parameter in plan.parameters)
+    return kind is None or kind.does != "read" or not local_reads
+
+
+class _Cutter:
+    """Cuts the outages of one service."""
+
+    def __init__(self, plan: Plan, timeline: Timeline, service: ServiceTimeline, abilities: Abilities) -> None:
+        client, dns = plan.experiment.traffic.client, plan.experiment.cluster.dns
+        self._timeline = timeline
+        self._service = service
+        self._abilities = abilities
+        self._faults = {fault.id: fault for fault in timeline.faults}
+        self._by_leader = needs_leader(plan, service.service)
+        self._slack_s = client.deadline_s + service.rule.slot_s
+        cached_s = {"once": math.inf, "ttl": dns.ttl_s}.get(client.resolve, 0.0)
+        self._client_s = cached_s + client.deadline_s + client.attempts * client.timeout_s + CLIENT_SLACK_S
+        self._marked = {mark.what for mark in timeline.marks}
+
+    def phases(self, outage: Outage) -> dict[str, Phase]:
+        """What the time of one outage went into; phases that took none are left out."""
+        start_s = outage.start_s
+        end_s = start_s + self._service.visible_s(outage)
+        faults = [self._faults[name] for name in outage.faults]
+        spent = dict.fromkeys(PHASES, 0.0)
+        at_s = start_s
+        for phase, until_s in [*self._cuts(outage, faults, start_s, end_s), ("unnamed", math.inf)]:
+            upto_s = min(max(until_s, at_s), end_s)
+            spent[phase] += upto_s - at_s
+            at_s = upto_s
+        seen = {phase: Phase(observed_s=value) for phase, value in spent.items() if value > 0.0}
+        if "election" in seen and ELECTION_STARTED not in self._marked:
+            seen["detection"] = Phase(observed_s=None)
+        return {phase: seen[phase] for phase in PHASES if phase in seen}
+
+    def _cuts(self, outage: Outage, faults: Sequence[FaultRecord], start_s: float, end_s: float) -> list[Cut]:
+        """Causes in the order in which they held the service up."""
+        since_s = min((fault.effective_s for fault in faults if fault.effective_s is not None), default=start_s - self._slack_s)
+        cuts = self._by_the_cluster(faults, since_s, end_s, outage.end_s is None)
+        if not cuts and not faults:
+            return []
+        if not cuts:
+            cuts = self._by_the_victims(faults, since_s, end_s)
+        reached_s = max([start_s, *(until_s for _, until_s in cuts)])
+        redirected_s = self._set_changed(faults, reached_s, end_s)
+        if redirected_s is not None:
+            cuts.append(("dns", redirected_s))
+            reached_s = redirected_s
+        if cuts or faults:
+            cuts.append(("client", reached_s + self._client_s))
+        return cuts
+
+    # --- the leader, and the quorum behind it ------------------------------------------------------------------------
+
+    def _by_the_cluster(self, faults: Sequence[FaultRecord], since_s: float, end_s: float, is_open: bool) -> list[Cut]:
+        if not self._by_leader:
+            return self._by_the_last_copy(since_s, end_s)
+        cuts: list[Cut] = []
+        back_s = self._abilities.quorum_back_s(since_s, end_s + self._slack_s)
+        if back_s is not None:
+            cuts.append(("restart", back_s))
+            since_s = back_s
+            if math.isinf(back_s):
+                return cuts
+        elected_s = self._elected_s(since_s, end_s)
+        candidacy_s = self._first(self._timeline.marks, ELECTION_STARTED, since_s, end_s + self._slack_s if elected_s is None else elected_s)
+        led_by_victim = any(fault.role == LEADER for fault in faults)
+        if elected_s is not None:
+            cuts += [("detection", candidacy_s)] if candidacy_s is not None else []
+            cuts.append(("election", elected_s))
+            voting_s = self._first(self._timeline.roles, f"+{VOTING}", elected_s, end_s) if back_s is not None else None
+            cuts += [("resync", voting_s)] if voting_s is not None else []
+        elif is_open and led_by_victim and back_s is None:
+            # Cut off by the end of the run: what was going on then goes on to it.
+            cuts += [("detection", candidacy_s), ("election", math.inf)] if candidacy_s is not None else [("detection", math.inf)]
+        return cuts
+
+    def _by_the_last_copy(self, since_s: float, end_s: float) -> list[Cut]:
+        """Any node will do: only when none is up must one come back, and then serve."""
+        back_s = self._abilities.any_back_s(since_s, end_s + self._slack_s)
+        if back_s is None:
+            return []
+        voting_s = self._first(self._timeline.roles, f"+{VOTING}", back_s, end_s)
+        return [("restart", back_s), *([("resync", voting_s)] if voting_s is not None else [])]
+
+    def _elected_s(self, since_s: float, end_s: float) -> float | None:
+        """When the leader stood who ended the outage: the last one within it, else the first one just after."""
+        if LEADER_ELECTED in self._marked:
+            moments = [moment.at_s for moment in self._timeline.marks if moment.what == LEADER_ELECTED and moment.at_s > since_s]
+            late_s = 0.0
+        else:
+            leaders = [moment for moment in self._timeline.roles if moment.what == f"+{LEADER}" and moment.at_s > since_s]
+            moments = [moment.at_s for moment in leaders]
+            late_s = max((moment.resolution_s for moment in leaders), default=0.0)
+        within = [at_s for at_s in moments if at_s <= end_s]
+        after = [at_s for at_s in moments if end_s < at_s <= end_s + self._slack_s + late_s]
+        return max(within) if within else min(after) if after else None
+
+    # --- clients that ask the wrong node -----------------------------------------------------------------------------
+
+    def _by_the_victims(self, faults: Sequence[FaultRecord], since_s: float, end_s: float) -> list[Cut]:
+        """The service as a whole could go on: until the victims are back, unless the name leaves them out first."""
+        back_s = self._abilities.victims_back_s(faults, since_s)
+        withdrawn_s = self._set_changed(faults, since_s, end_s)
+        if withdrawn_s is not None and withdrawn_s <= back_s:
+            return []  # the caller cuts at the change of the set
+        return [("restart", back_s)] if back_s <= end_s + self._slack_s else []
+
+    def _set_changed(self, faults: Sequence[FaultRecord], since_s: float, end_s: float) -> float | None:
+        """The first time after ``since_s`` that the name left out a node that could not serve, or took in one that now could."""
+        victims = {node for fault in faults for node in self._abilities.victims(fault)}
+        before: frozenset[str] | None = None
+        for seen in self._timeline.sets:
+            now = frozenset(seen.nodes)
+            if before is not None and since_s < seen.at_s <= end_s:
+                gone = {node for node in before - now if node in victims or not self._abilities.is_up(node, seen.at_s)}
+                come = now - before
+                if gone or come:
+                    return seen.at_s
+            before = now
+        return None
+
+    @staticmethod
+    def _first(moments: Sequence[Moment], what: str, after_s: float, upto_s: float) -> float | None:
+        return next((moment.at_s for moment in moments if moment.what == what and after_s < moment.at_s <= upto_s), None)

@@ -1,0 +1,264 @@
+"""The assumptions that every figure of a run stands on, each looked at instead of believed.
+
+``fail`` makes the run unknown (exit 3), whatever its figures say. ``unknown`` is advice: it could not be looked at, or it bears on
+the prediction and not on what was measured (shares of addresses); it is shown and changes nothing.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from chaos import timeline_slots
+from chaos.plan import Plan
+from chaos.results import Check
+from chaos.timeline import ServiceTimeline, Timeline
+from chaos.timeline_faults import FaultRecord, together
+from chaos.timeline_slots import BAD, GOOD, MISSING
+from chaos.units import show_s
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+MISSING_SHARE: Final = 0.01
+"""More missing slots than this and the prober's word is not enough."""
+SHARES_P: Final = 0.001
+"""Below this chance a spread over the addresses is called uneven."""
+SHARES_LEAST: Final = 200
+"""Fewer picks than this and shares are not looked at."""
+SHOWN: Final = 4
+
+HEALED: Final = "everything was healed"
+"""The check that, failed, leads to exit 6."""
+
+PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
+
+
+def check(plan: Plan, timeline: Timeline) -> list[Check]:
+    """All of them, in the order a reader would ask."""
+    return [
+        _ran_to_its_end(timeline),
+        _traffic_complete(plan, timeline),
+        _baseline_quiet(plan, timeline),
+        _slots_present(timeline),
+        _faults_took_effect(plan, timeline),
+        _faults_apart(timeline),
+        _all_healed(timeline),
+        _nodes_lived(timeline),
+        _clock(timeline),
+        _addresses(plan, timeline),
+        _classes_alike(plan, timeline),
+    ]
+
+
+def _verdict(name: str, troubles: Sequence[str], fine: str) -> Check:
+    if not troubles:
+        return Check(name, PASS, fine)
+    more = f" and {len(troubles) - SHOWN} more" if len(troubles) > SHOWN else ""
+    return Check(name, FAIL, "; ".join(troubles[:SHOWN]) + more)
+
+
+def _ran_to_its_end(timeline: Timeline) -> Check:
+    name = "ran to its end"
+    if timeline.ended is None:
+        return Check(name, FAIL, "the history stops before the end of the run")
+    troubles = [timeline.ended.bug] if timeline.ended.bug else []
+    conditions = dict.fromkeys(row.condition for row in timeline.aborting)
+    troubles += list(conditions) or ([timeline.ended.aborted] if timeline.ended.aborted else [])
+    if timeline.ended.signal is not None and not troubles:
+        troubles.append(f"interrupted by signal {timeline.ended.signal}")
+    return _verdict(name, troubles, "not aborted, not interrupted")
+
+
+def _traffic_complete(plan: Plan, timeline: Timeline) -> Check:
+    name = "traffic complete"
+    if timeline.traffic is None:
+        return Check(name, FAIL, "the traffic never started")
+    if timeline.traffic_ended is None:
+        return Check(name, FAIL, "the prober did not say that it had written its last record")
+    troubles = []
+    for service, seen in timeline.services.items():
+        promised = timeline.traffic_ended.slots.get(service)
+        written = int(np.count_nonzero(seen.slots.recorded))
+        if promised is None:
+            troubles.append(f"{service}: the prober did not say how many slots were due")
+        elif written < promised:
+            troubles.append(f"{service}: {promised - written} of {promised} due slots have no record")
+        if seen.slots.strays:
+            troubles.append(f"{service}: {seen.slots.strays} records belong to no slot")
+    total = sum(len(seen.slots.due_s) for seen in timeline.services.values())
+    short_s = plan.duration_s - timeline.end_s
+    fine = f"{total} slots, each with its record"
+    return _verdict(name, troubles, fine + (f", ended {show_s(short_s)} early" if short_s > 0.01 * plan.duration_s else ""))
+
+
+def _baseline_quiet(plan: Plan, timeline: Timeline) -> Check:
+    name = "baseline quiet"
+    if plan.experiment.baseline_s <= 0:
+        return Check(name, UNKNOWN, "the experiment has no baseline: what is broken without faults cannot be told")
+    troubles = []
+    total = 0
+    for service, seen in timeline.services.items():
+        before = seen.slots.state[: seen.observed.start]
+        total += len(before)
+        bad, good = int(np.count_nonzero(before == BAD)), int(np.count_nonzero(before == GOOD))
+        if bad:
+            troubles.append(f"{service}: {bad} of {len(before)} slots were bad before any fault")
+        elif not good:
+            troubles.append(f"{service}: no slot of it was seen")
+    if timeline.end_s < plan.experiment.baseline_s * (1 - 1e-9):
+        troubles.append(f"it was cut off after {show_s(timeline.end_s)}")
+    return _verdict(name, troubles, f"{total} slots in {show_s(plan.experiment.baseline_s)}, none bad")
+
+
+def _slots_present(timeline: Timeline) -> Check:
+    name = "slots sent in time"
+    troubles = []
+    worst = 0.0
+    for service, seen in timeline.services.items():
+        states = seen.slots.state
+        share = int(np.count_nonzero(states == MISSING)) / len(states) if len(states) else 0.0
+        worst = max(worst, share)
+        if share > MISSING_SHARE:
+            troubles.append(f"{service}: {share:.2%} of the slots are missing (at most {MISSING_SHARE:.0%})")
+        if seen.missing_under_edges:
+            troubles.append(f"{service}: {seen.missing_under_edges} missing slots lie under an edge of an outage")
+    return _verdict(name, troubles, f"at most {worst:.2%} of a service's slots are missing, none under an edge")
+
+
+def _faults_took_effect(plan: Plan, timeline: Timeline) -> Check:
+    name = "every planned fault took effect"
+    planned = [fault for fault in timeline.faults if fault.planned]
+    if not planned:
+        return Check(name, PASS, "none was planned")
+    troubles = [f"{fault.id} ({fault.kind}) {_what_became(fault)}" for fault in planned if fault.status in ("failed", "skipped") or not fault.took_effect]
+    return _verdict(name, troubles, f"{len(planned)} of {len(plan.windows)}")
+
+
+def _what_became(fault: FaultRecord) -> str:
+    what = {"failed": "did not take effect", "skipped": "was skipped"}.get(fault.status, "was never seen to take effect")
+    return f"{what}: {fault.reason}" if fault.reason else what
+
+
+def _faults_apart(timeline: Timeline) -> Check:
+    name = "no unplanned overlap"
+    ordered = sorted((fault for fault in timeline.faults if fault.took_effect), key=lambda fault: fault.effective_s or 0.0)
+    troubles = [
+        f"{later.id} took effect before the cluster was seen settled after {fault.id}"
+        for fault, later in zip(ordered, ordered[1:], strict=False)
+        if together(fault, later) and not (fault.overlap or later.overlap)
+    ]
+    return _verdict(name, troubles, "each fault found the cluster settled" if ordered else "no fault took effect")
+
+
+def _all_healed(timeline: Timeline) -> Check:
+    troubles = [f"{fault.id} ({fault.kind}): {fault.reason}" for fault in timeline.faults if fault.status == "leftover"]
+    troubles += [f"left: {what}" for what in timeline.ended.left] if timeline.ended else []
+    return _verdict(HEALED, troubles, "and proven gone" if timeline.trials else "nothing had to be")
+
+
+def _nodes_lived(timeline: Timeline) -> Check:
+    deaths = [moment for moment in timeline.statuses if moment.what == "down" and moment.cause == "by-itself"]
+    return _verdict("nodes died of our faults only", [f"{death.node} died by itself at {death.at_s:.1f} s" for death in deaths], "no other death")
+
+
+def _clock(timeline: Timeline) -> Check:
+    bound_s = timeline.run.clock_bound_s if timeline.run else 0.0
+    slots_s = {name: seen.rule.slot_s for name, seen in timeline.services.items()}
+    troubles = [
+        f"{name}: clocks may differ by {show_s(bound_s)}, more than half a slot ({show_s(slot_s / 2)})"
+        for name, slot_s in slots_s.items()
+        if bound_s > slot_s / 2
+    ]
+    return _verdict("one clock", troubles, f"within {show_s(bound_s)}" if bound_s else "nodes and prober share one")
+
+
+def _classes_alike(plan: Plan, timeline: Timeline) -> Check:
+    """Faults of one class are pooled and predicted as one: their fields should be the same."""
+    name = "faults of a class are alike"
+    fields = {spec.name: spec.params for spec in plan.experiment.faults}
+    kinds: dict[str, list[object]] = {}
+    for trial in timeline.trials:
+        found = [fields.get(fault.name) for fault in trial.faults]
+        if found not in kinds.setdefault(trial.fault_class, []):
+            kinds[trial.fault_class].append(found)
+    mixed = [fault_class for fault_class, found in kinds.items() if len(found) > 1]
+    if mixed:
+        return Check(name, UNKNOWN, f"{', '.join(mixed)}: entries with different fields are pooled, and predicted by the first")
+    return Check(name, PASS, f"{len(kinds)} class{'' if len(kinds) == 1 else 'es'}")
+
+
+# --- who was asked -----------------------------------------------------------------------------------------------------
+
+
+def measured_picks(plan: Plan, timeline: Timeline) -> dict[str, int]:
+    """How often each node was the first choice, while the name's set was complete and no fault was in force: {} if too seldom."""
+    complete = _complete(plan, timeline)
+    picks = dict.fromkeys(_candidates(plan), 0)
+    for seen in timeline.services.values():
+        asked = seen.slots.address[(seen.slots.attempts == 1) & _within(seen, complete)]
+        for number, count in timeline_slots.count_addresses(asked).items():
+            node = timeline.node_at(number)
+            if node in picks:
+                picks[node] += count
+    return picks if sum(picks.values()) >= SHARES_LEAST else {}
+
+
+def _candidates(plan: Plan) -> list[str]:
+    part = plan.experiment.cluster.dns.part or (plan.nodes[0].part if plan.nodes else "")
+    return [node.name for node in plan.nodes if node.part == part]
+
+
+def _complete(plan: Plan, timeline: Timeline) -> list[tuple[float, float]]:
+    """When every client's cache held all nodes, and nothing was being done to any."""
+    everyone = frozenset(_candidates(plan))
+    ttl_s = plan.experiment.cluster.dns.ttl_s
+    spans = []
+    for place, seen in enumerate(timeline.sets):
+        until_s = timeline.sets[place + 1].at_s if place + 1 < len(timeline.sets) else timeline.end_s
+        if frozenset(seen.nodes) == everyone:
+            spans.append((seen.at_s + ttl_s, until_s))
+    for fault in timeline.faults:
+        if fault.effective_s is None:
+            continue
+        from_s, until_s = fault.began_s or fault.effective_s, fault.explains_until_s
+        spans = [piece for span in spans for piece in ((span[0], min(span[1], from_s)), (max(span[0], until_s), span[1])) if piece[0] < piece[1]]
+    return spans
+
+
+def _within(seen: ServiceTimeline, spans: Sequence[tuple[float, float]]) -> NDArray[np.bool_]:
+    inside = np.zeros(len(seen.slots.due_s), dtype=np.bool_)
+    for from_s, until_s in spans:
+        start, stop = np.searchsorted(seen.slots.due_s, (from_s, until_s))
+        inside[start:stop] = True
+    return inside
+
+
+def _addresses(plan: Plan, timeline: Timeline) -> Check:
+    name = "addresses picked evenly"
+    dns = plan.experiment.cluster.dns
+    picks = measured_picks(plan, timeline)
+    total = sum(picks.values())
+    if len(_candidates(plan)) < 2 or dns.order:
+        return Check(name, PASS, "the name does not spread its clients")
+    if not total:
+        return Check(name, UNKNOWN, "too few requests while every node was in the set")
+    weights = {node: dns.weights.get(_zone(plan, node), 1.0) if dns.weights else 1.0 for node in picks}
+    expected = {node: total * weight / math.fsum(weights.values()) for node, weight in weights.items()}
+    if any(value <= 0 for value in expected.values()):
+        return Check(name, UNKNOWN, "some nodes have no weight")
+    from scipy.special import chdtrc
+
+    chi2 = math.fsum((picks[node] - expected[node]) ** 2 / expected[node] for node in picks)
+    p_value = float(chdtrc(len(picks) - 1, chi2))
+    shares = ", ".join(f"{node} {count / total:.1%}" for node, count in picks.items())
+    said = f"{shares} of {total}, chi-square p = {p_value:.2g}"
+    # The prediction uses the measured shares, so an uneven spread is told and does not make the run unknown.
+    return Check(name, PASS if p_value >= SHARES_P else UNKNOWN, said)
+
+
+def _zone(plan: Plan, node: str) -> str:
+    return next((planned.zone or "" for planned in plan.nodes if planned.name == node), "")

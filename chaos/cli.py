@@ -1,0 +1,167 @@
+"""The command ``nines``: a table of verbs, each of which is one library call on files. No logic lives here.
+
+Nothing heavy is imported until a verb is chosen: ``nines --help`` is to cost little more than starting Python.
+Data goes to standard output, progress and errors to standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+Arguments = Callable[[argparse.ArgumentParser], None]
+
+EXITS: Final = """exit status:
+  0 objectives met            4 aborted by a safety condition
+  1 objectives missed         5 environment not usable, or leftovers of an earlier run
+  2 usage or file error       6 could not prove that every fault was removed
+  3 unknown                  70 a bug in the harness      130 / 143 interrupted, undo completed"""
+
+
+class Verb(NamedTuple):
+    """One word of the command line: what it does, its arguments, and where its function is."""
+
+    about: str
+    function: str
+    arguments: Arguments
+
+
+def _runtime(parser: argparse.ArgumentParser, default: str | None = None) -> None:
+    parser.add_argument("--runtime", default=default, metavar="NAME", help="auto, local or fake; default: what the experiment says")
+    parser.add_argument("--seed", type=int, metavar="N", help="instead of the experiment's own")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="machine-readable, on standard output")
+
+
+def _folder(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="a run folder")
+
+
+def _run(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE.yaml", help="one or more experiments, run one after the other")
+    _runtime(parser)
+    _json(parser)
+    parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
+    parser.add_argument("--markdown", metavar="FILE", help="write a Markdown summary")
+    parser.add_argument("--html", metavar="FILE", help="write the HTML report there too (the run folder has it anyway)")
+    parser.add_argument("--folder", metavar="DIR", help="the run folder; default: runs/<experiment>-<time>-<id>")
+    parser.add_argument("--no-faults", action="store_true", help="traffic only: nothing is broken")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, and of the report only the verdict")
+
+
+def _plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE.yaml")
+    _runtime(parser)
+    _json(parser)
+
+
+def _validate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("files", nargs="+", metavar="FILE.yaml")
+    _runtime(parser)
+
+
+def _judge(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    _json(parser)
+
+
+def _report(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    parser.add_argument("--format", default="text", metavar="NAME", help="text (default), json, junit, markdown or html")
+    parser.add_argument("-o", "--output", metavar="FILE", help="instead of standard output")
+
+
+def _history(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    _json(parser)
+    parser.add_argument("--all", action="store_true", help="also the prober's summary of every second")
+
+
+def _runbook(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE.yaml")
+    _runtime(parser)
+    parser.add_argument("-o", "--output", metavar="FILE", help="instead of standard output")
+
+
+def _init(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", default="experiment.yaml", metavar="FILE.yaml", help="default: experiment.yaml")
+    parser.add_argument("--target", default="replicated_kv", metavar="NAME", help="a target by name or folder")
+
+
+def _explain(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("word", nargs="?", metavar="WORD", help="without one: the list of words")
+
+
+def _nothing(_parser: argparse.ArgumentParser) -> None:
+    """A verb without arguments."""
+
+
+VERBS: Final[dict[str, Verb]] = {
+    "run": Verb("run experiments: break, measure, judge", "chaos.cli_run:run", _run),
+    "plan": Verb("show what a run would do, when, to whom; changes nothing", "chaos.cli_files:plan", _plan),
+    "validate": Verb("check experiment files, say what is wrong and where", "chaos.cli_files:validate", _validate),
+    "predict": Verb("what the model expects of a run, without a cluster", "chaos.cli_files:predict", _plan),
+    "runbook": Verb("a game-day page in Markdown that people can follow", "chaos.cli_files:runbook", _runbook),
+    "init": Verb("write a first experiment to start from", "chaos.cli_files:init", _init),
+    "judge": Verb("judge a run folder again, without a cluster", "chaos.cli_folders:judge", _judge),
+    "report": Verb("show a run's report in another form", "chaos.cli_folders:report", _report),
+    "history": Verb("what happened in a run, row by row", "chaos.cli_folders:history", _history),
+    "leftovers": Verb("list what earlier runs left behind", "chaos.cli_machine:leftovers", _json),
+    "heal": Verb("remove what earlier runs left behind", "chaos.cli_machine:heal", _json),
+    "doctor": Verb("check this machine: what works, what is missing, how to get it", "chaos.cli_machine:doctor", _json),
+    "targets": Verb("the systems that can be started by name", "chaos.cli_machine:targets", _json),
+    "explain": Verb("what a word means here", "chaos.cli_words:explain", _explain),
+    "version": Verb("which version this is, and of what it is made", "chaos.cli_machine:version", _json),
+}
+
+
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
+    top = argparse.ArgumentParser(
+        prog="nines",
+        description="Break a replicated cluster on schedule, measure what clients saw, hold it against a prediction.",
+        epilog=EXITS,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
+    for name, verb in VERBS.items():
+        added = verbs.add_parser(name, help=verb.about, description=f"{verb.about[0].upper()}{verb.about[1:]}.", allow_abbrev=False)
+        verb.arguments(added)
+    return top
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one verb; returns the exit status."""
+    arguments = parser().parse_args(argv)
+    module, _, name = VERBS[arguments.verb].function.partition(":")
+    try:
+        function: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)
+        return function(arguments)
+    except KeyboardInterrupt:
+        print("nines: interrupted", file=sys.stderr)
+        return 130
+    except Exception as error:
+        return _failed(error)
+
+
+def _failed(error: Exception) -> int:
+    from chaos.errors import NinesError
+
+    if isinstance(error, NinesError):
+        print(f"nines: {error}", file=sys.stderr)
+        return error.exit_code
+    import traceback
+
+    traceback.print_exception(error)
+    print("nines: this is a bug in Nines, not in what you wrote", file=sys.stderr)
+    return 70
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,118 @@
+"""The verbs on experiment files that start nothing: ``plan``, ``validate``, ``predict``, ``runbook``, ``init``."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final
+
+from chaos.cli_out import as_json, note, put, show
+from chaos.errors import BadInput
+
+STARTER: Final = """\
+# A first experiment. Check it with: nines validate {file}    See what it will do: nines plan {file}    Run it: nines run {file}
+experiment: {name}
+question: How long do {operation}s fail when one node dies?
+cluster:
+  target: {target}
+  nodes: 3
+  dns: {{balancer: health-checked, ttl: 1s}}
+traffic:
+  operations: {{{operation}: 50/s}}
+  client: {{timeout: 250ms, attempts: 2, other_address: true, deadline: 600ms, resolve: ttl}}
+  judge: {operation}
+baseline: 5s
+faults:
+  - name: kill-one
+    kill: {{recovery: restart}}
+    target: {selector}
+    every: 10s
+    for: 2s
+    times: 3
+settle: 10s
+limits: {{nodes_down: 1}}
+seed: 1
+slo: {{availability: 99.9%, window: 30d}}
+predict:
+  production: {{kill: 1 per 45d per node}}
+objectives:
+  availability: ">= 80%"
+"""
+
+
+def plan(arguments: argparse.Namespace) -> int:
+    """What a run would do; nothing is started."""
+    from chaos.perform import order
+
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    if arguments.json:
+        show(as_json(ordered.plan))
+        return 0
+    from chaos.forecast import planned
+
+    show(planned(ordered.plan))
+    return 0
+
+
+def validate(arguments: argparse.Namespace) -> int:
+    """Load and plan each file; the first thing that is wrong in each is said, with its line."""
+    from chaos.perform import order
+
+    worst = 0
+    for file in arguments.files:
+        try:
+            ordered = order(Path(file), runtime=arguments.runtime, seed=arguments.seed)
+        except BadInput as error:
+            note(f"nines: {error}")
+            worst = error.exit_code
+        else:
+            show(f"{file}: fine ({len(ordered.plan.nodes)} nodes, {len(ordered.plan.windows)} faults, {ordered.plan.duration_s:.0f} s)")
+    return worst
+
+
+def predict(arguments: argparse.Namespace) -> int:
+    """What the model expects of the planned run, and of production."""
+    from chaos.models.predicting import facts_from_plan
+    from chaos.models.predicting import predict as ask
+    from chaos.perform import order
+
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    predicted = ask(ordered.plan, facts_from_plan(ordered.plan)).predicted
+    if arguments.json:
+        show(as_json(predicted))
+        return 0
+    from chaos.forecast import render
+
+    show(render(ordered.plan, predicted))
+    return 0
+
+
+def runbook(arguments: argparse.Namespace) -> int:
+    """The game-day page, with what the model expects of each step."""
+    from chaos.models.predicting import facts_from_plan
+    from chaos.models.predicting import predict as ask
+    from chaos.perform import order
+    from chaos.runbook import render
+
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    put(render(ordered.plan, ask(ordered.plan, facts_from_plan(ordered.plan)).predicted), arguments.output)
+    return 0
+
+
+def init(arguments: argparse.Namespace) -> int:
+    """Write a starter experiment for a target; never over a file that is there."""
+    from chaos.targets_loading import load_target
+
+    path = Path(arguments.file)
+    if path.exists():
+        raise BadInput(f"{path} is there already", right="name another file")
+    target = load_target(arguments.target)
+    writes = [name for name, operation in target.operations.items() if operation.does == "write"]
+    text = STARTER.format(
+        file=path, name=path.stem, target=arguments.target, operation=(writes or list(target.operations))[0],
+        selector="leader" if "leader" in target.roles else "any",
+    )  # fmt: skip
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    note(f"{path} is written; next: nines plan {path}, then nines run {path}")
+    return 0

@@ -1,0 +1,88 @@
+"""The verbs about this machine: ``doctor``, ``leftovers``, ``heal``, ``targets``, ``version``."""
+
+from __future__ import annotations
+
+import argparse
+
+from chaos.cli_out import as_json, note, show
+from chaos.errors import NotHealed
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """What works here, what is missing, and how to get it; 5 if a run would not start."""
+    from chaos.doctor import examine, usable
+
+    findings = examine()
+    if arguments.json:
+        show(as_json(findings))
+    else:
+        from tabulate import tabulate
+
+        rows = [[finding.name, finding.state, finding.detail, finding.how] for finding in findings]
+        show(
+            tabulate(
+                rows,
+                headers=["part", "state", "found", "how to get it"],
+                tablefmt="simple",
+                disable_numparse=True,
+                maxcolwidths=[None, None, 60, 60],
+            )
+        )
+    return 0 if usable(findings) else 5
+
+
+def leftovers(arguments: argparse.Namespace) -> int:
+    """List what crashed runs left; 0 if nothing, 5 if anything."""
+    from chaos.leftovers import leftovers as find
+
+    found = find()
+    if arguments.json:
+        show(as_json([{"run": item.run, "kind": item.kind, "subject": item.subject, "detail": item.detail} for item in found]))
+    elif found:
+        show("\n".join(str(item) for item in found))
+        note("nines heal removes them")
+    else:
+        note("nothing is left of earlier runs")
+    return 5 if found else 0
+
+
+def heal(arguments: argparse.Namespace) -> int:
+    """Remove what crashed runs left; 6 if something could not be proven gone."""
+    from chaos.leftovers import heal as remove
+
+    result = remove()
+    if arguments.json:
+        show(as_json({"removed": [str(item) for item in result.removed], "could_not": [str(item) for item in result.could_not]}))
+    else:
+        for item in result.removed:
+            show(f"removed  {item}")
+        if not result.removed and not result.could_not:
+            note("nothing to heal")
+    if result.could_not:
+        raise NotHealed("could not remove:\n  " + "\n  ".join(str(item) for item in result.could_not))
+    return 0
+
+
+def targets(arguments: argparse.Namespace) -> int:
+    """The systems that can be named in ``cluster.target``."""
+    from chaos.targets_loading import known_targets
+
+    found = known_targets()
+    if arguments.json:
+        show(as_json([{"name": each.name, "about": each.about, "folder": each.folder, "parts": list(each.parts),
+                       "operations": list(each.operations), "settings": each.settings} for each in found]))  # fmt: skip
+        return 0
+    from tabulate import tabulate
+
+    rows = [[each.name, ", ".join(each.operations), ", ".join(each.settings), each.about] for each in found]
+    show(tabulate(rows, headers=["target", "operations", "settings", "about"], tablefmt="simple", maxcolwidths=[None, None, 40, 60]))
+    return 0
+
+
+def version(arguments: argparse.Namespace) -> int:
+    """Ours, Python's, and of the packages that measure and judge."""
+    from chaos.versions import versions
+
+    found = versions()
+    show(as_json(found) if arguments.json else "\n".join(f"{name} {value}" for name, value in found.items()))
+    return 0

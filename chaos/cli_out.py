@@ -1,0 +1,39 @@
+"""Where the command line's words go: data to standard output (or a file), everything else to standard error."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+
+
+def show(text: str) -> None:
+    """Data, to standard output. A reader who has left (``| head``) is no error, and is told nothing."""
+    try:
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # Else the interpreter's own flush at exit would complain.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def note(text: str) -> None:
+    """Progress, to standard error."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def put(text: str, output: str | None) -> None:
+    """Into the named file, or onto standard output."""
+    if output is None:
+        show(text)
+        return
+    path = Path(output)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def as_json(value: object) -> str:
+    """Indented JSON of msgspec values and plain ones."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -1,0 +1,82 @@
+"""``nines run``: experiments one after the other, the progress on standard error, the report on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from chaos.cli_out import note, put, show
+from chaos.errors import NinesError
+
+if TYPE_CHECKING:
+    from chaos.perform import Ordered
+    from chaos.results import Report
+
+SEVERITY: Final = (6, 70, 143, 130, 5, 2, 4, 3, 1, 0)
+"""With several files the exit status is the first of these that occurred."""
+STOPS: Final = frozenset({130, 143, 70, 6, 5})
+"""After one of these no further experiment is begun."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load all files before anything starts, then run them in order."""
+    from chaos.perform import order
+
+    ready = [order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults) for file in arguments.files]
+    statuses: list[int] = []
+    for ordered in ready:
+        statuses.append(_one(ordered, arguments, several=len(ready) > 1))
+        if statuses[-1] in STOPS:
+            break
+    return next((status for status in SEVERITY if status in statuses), max(statuses))
+
+
+def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
+    from chaos.history import RunFolder
+    from chaos.live import Live
+    from chaos.perform import BUG_FILE, new_folder, perform
+    from chaos.report import exit_status
+
+    if arguments.folder is None:
+        folder = new_folder(ordered.experiment.name)
+    else:
+        folder = RunFolder(Path(arguments.folder) / ordered.experiment.name if several else Path(arguments.folder))
+    if not arguments.quiet:
+        note(f"{ordered.experiment.name}: {ordered.plan.duration_s:.0f} s on the runtime '{ordered.plan.runtime}', into {folder.path}")
+    live = Live(ordered.plan, sys.stderr)
+    try:
+        report = perform(ordered, folder, None if arguments.quiet else live.row)
+    except NinesError as error:
+        print(f"nines: {error}", file=sys.stderr)
+        return error.exit_code
+    except Exception as error:
+        traceback.print_exception(error)
+        note(f"nines: this is a bug in Nines, not in what you wrote; the traceback is in {folder.path / BUG_FILE}")
+        return 70
+    _tell(report, arguments, several)
+    return exit_status(report)
+
+
+def _tell(report: Report, arguments: argparse.Namespace, several: bool) -> None:
+    from chaos import tables
+    from chaos.wording import VERDICTS, headline
+
+    if arguments.json:
+        show(tables.find("reports", "json")(report))
+    elif arguments.quiet:
+        show(f"{VERDICTS[report.verdict]}  {report.experiment}: {headline(report)}")
+    else:
+        show(tables.find("reports", "text")(report))
+    for name in ("junit", "markdown", "html"):
+        output = getattr(arguments, name)
+        if output is not None:
+            put(tables.find("reports", name)(report), _apart(output, report.experiment) if several else output)
+
+
+def _apart(output: str, experiment: str) -> str:
+    """With several experiments each gets a file of its own: ``out.xml`` -> ``out-leader-kill.xml``."""
+    path = Path(output)
+    return str(path.with_name(f"{path.stem}-{experiment}{path.suffix}"))

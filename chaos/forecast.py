@@ -1,0 +1,91 @@
+"""What will be done, and what the model expects of it, as tables for a terminal: ``nines plan``, ``nines predict``. Computes nothing."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from chaos import wording as say
+from chaos.plan import Plan
+from chaos.planning import describe
+from chaos.results import Predicted
+
+
+def planned(plan: Plan) -> str:
+    """The plan as a table, and what it will take."""
+    experiment = plan.experiment
+    head = [
+        f"{experiment.name}: {experiment.question}",
+        f"{say.count(len(plan.nodes), 'node')} of {experiment.cluster.target} on the runtime '{plan.runtime}', "
+        f"behind a {experiment.cluster.dns.balancer} name; seed {plan.seed}",
+        f"{say.seconds(plan.duration_s)} of traffic: "
+        + ", ".join(f"{name} {operation.rate_per_s:g}/s" for name, operation in experiment.traffic.operations.items())
+        + f"; the first {say.seconds(experiment.baseline_s)} are a quiet baseline; '{plan.judge}' is judged",
+    ]
+    rows = [
+        [
+            row.id,
+            say.clock(row.start_s),
+            say.clock(row.end_s) if row.end_s is not None else "the end",
+            row.kind,
+            row.target,
+            row.details + (", overlaps" if row.overlap else ""),
+        ]
+        for row in describe(plan)
+    ]
+    table = tabulate(rows, headers=["fault", "from (s)", "to (s)", "kind", "target", "details"], tablefmt="simple", disable_numparse=True,
+                     colalign=["left", "right", "right", "left", "left", "left"]) if rows else "No faults."  # fmt: skip
+    return "\n".join(head) + f"\n\n{table}\n\nRoles are resolved at the moment of injection. Nothing was started.\n"
+
+
+def render(plan: Plan, predicted: Predicted) -> str:
+    """A run like the planned one, then production."""
+    return "\n\n".join([_run(plan, predicted), _classes(predicted), _production(predicted), _inputs(predicted)]) + "\n"
+
+
+def _run(plan: Plan, predicted: Predicted) -> str:
+    rows = [
+        [name, say.expected(row.availability, say.percent), say.expected(row.mttr_s, say.seconds), say.expected(row.mttf_s, say.seconds),
+         say.expected(row.mtbf_s, say.seconds)]
+        for name, row in predicted.services.items()
+    ]  # fmt: skip
+    head = ["service", "availability", "MTTR", "MTTF", "MTBF"]
+    title = (
+        f"A run of {plan.experiment.name} like the planned one ({say.count(len(plan.windows), 'fault')}) should show, in 95 of 100 cases:"
+    )
+    return f"{title}\n{tabulate(rows, headers=head, tablefmt='simple', disable_numparse=True)}"
+
+
+def _classes(predicted: Predicted) -> str:
+    rows = []
+    for service, each in predicted.services.items():
+        for name, row in each.by_fault.items():
+            phases = ", ".join(f"{phase} {say.seconds(value)}" for phase, value in row.phases.items() if value)
+            rows.append([service, name, say.expected(row.share, say.percent), say.expected(row.recovery_s, say.seconds), phases])
+    head = ["service", "fault class", "noticed by clients", "recovery", "of which, on average"]
+    return f"By fault class:\n{tabulate(rows, headers=head, tablefmt='simple', disable_numparse=True)}"
+
+
+def _production(predicted: Predicted) -> str:
+    production = predicted.production
+    if production.nines is None:
+        return f"Production: {production.reason or 'no fault rates were given (predict: production:)'}"
+    rates = "; ".join(production.rates)
+    lines = [f"Production, at the assumed rates ({rates}): {production.nines:.2f} nines, {say.percent(production.availability)}, "
+             f"{say.monthly(production)} down a month"]  # fmt: skip
+    rows = [[each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year)] for each in production.improve_first]
+    if rows:
+        lines.append(
+            tabulate(rows, headers=["improve first", "elasticity", "halving saves a year"], tablefmt="simple", disable_numparse=True)
+        )
+    return "\n".join(lines)
+
+
+def _inputs(predicted: Predicted) -> str:
+    rows = [
+        [each.name, say.number(each.value) + ("" if each.high is None else f" to {say.number(each.high)}"), each.unit, each.origin]
+        for each in predicted.parameters
+    ]
+    table = tabulate(rows, headers=["parameter", "value", "unit", "who claims it"], tablefmt="simple", disable_numparse=True)
+    assumed = "\n".join(f"  - {text}" for text in predicted.assumptions)
+    own = "" if predicted.own_share is None else f"\n{say.percent(predicted.own_share)} of the predicted downtime is merely our own 'for'."
+    return f"It rests on:\n{table}\n{assumed}{own}"

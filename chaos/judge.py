@@ -1,0 +1,180 @@
+"""A run folder judged: assumption checks, then objectives, then agreement. Needs no cluster; the same folder gives the same verdict.
+
+Whatever the run came to (interrupted, aborted, crashed at any byte), it is judged on what there is. The exit code follows the most
+urgent thing: a fault not proven gone (6), a bug of ours (70), an interruption (130, 143), an abort (4), a failed assumption (3), a
+missed objective (1), an objective that cannot be told (3), else 0.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from chaos import agreement, anatomy, checks, objectives, stats, timeline
+from chaos.errors import BadInput
+from chaos.history import RunFolder
+from chaos.judge_facts import facts_of
+from chaos.models.predicting import ClassSamples, Prediction, predict
+from chaos.plan import Plan
+from chaos.results import PHASES, Agreement, Check, Objective, Observed, Outage, Phase, Predicted
+from chaos.timeline import Timeline
+from chaos.units import show_s
+
+MET, MISSED, UNKNOWN, ABORTED, UNUSABLE, NOT_HEALED, BUG, SIGNALLED = 0, 1, 3, 4, 5, 6, 70, 128
+"""Exit codes; that of a signal is its number above ``SIGNALLED``."""
+VERDICTS = {MET: "pass", MISSED: "fail"}
+NOT_STARTED = "did not start"
+"""How the end of a run begins whose environment was not usable."""
+
+
+class Judgement(msgspec.Struct, frozen=True, eq=False):
+    """All that is thought of one run; ``report`` makes the report of it."""
+
+    plan: Plan
+    timeline: Timeline
+    observed: Observed | None
+    predicted: Predicted | None
+    agreement: list[Agreement]
+    agreement_overall: str
+    checks: list[Check]
+    objectives: list[Objective]
+    verdict: str
+    """pass, fail or unknown: what the run came to, whatever was expected of it."""
+    exit_code: int
+    reasons: list[str]
+
+
+def judge(folder: RunFolder) -> Judgement:
+    """Judge a run folder. Raises ``HistoryUnreadable`` where there is no plan."""
+    plan = folder.read_plan()
+    seen = anatomy.dissect(plan, timeline.build(plan, folder.rows(), folder.read_observations()))
+    observed = stats.observe(plan, seen)
+    checked = checks.check(plan, seen)
+    held: list[Agreement] = []
+    overall = agreement.INCONCLUSIVE
+    predicted: Predicted | None = None
+    if observed is not None:
+        prediction, possible = _predict(plan, seen)
+        checked.append(possible)
+        if prediction is not None:
+            predicted = prediction.predicted
+            held, overall = _compare(plan, seen, prediction.downtime)
+            observed = beside(plan, observed, seen, predicted)
+    held_objectives = objectives.evaluate(plan, seen, observed, overall)
+    exit_code, reasons = decide(seen, checked, held_objectives)
+    return Judgement(
+        plan=plan,
+        timeline=seen,
+        observed=observed,
+        predicted=predicted,
+        agreement=held,
+        agreement_overall=overall,
+        checks=checked,
+        objectives=held_objectives,
+        verdict=VERDICTS.get(exit_code, "unknown"),
+        exit_code=exit_code,
+        reasons=reasons,
+    )
+
+
+# --- the exit code -----------------------------------------------------------------------------------------------------
+
+
+def decide(seen: Timeline, checked: Sequence[Check], held: Sequence[Objective]) -> tuple[int, list[str]]:
+    """The exit code, and in plain words what led to it; with a verdict of pass or fail, what else a reader should know."""
+    failed = [f"{check.name}: {check.detail}" for check in checked if check.verdict == "fail"]
+    missed = [_objective(objective, "wanted") for objective in held if objective.verdict == "fail"]
+    untold = [_objective(objective, "cannot tell whether it is") for objective in held if objective.verdict == "unknown"]
+    advice = [f"{check.name}: {check.detail}" for check in checked if check.verdict == "unknown"]
+    code = _halted(seen, checked)
+    if code is not None:
+        return code, [*failed, *missed, *untold]
+    if failed:
+        return UNKNOWN, [*failed, *missed, *untold]
+    if missed:
+        return MISSED, [*missed, *untold, *advice]
+    if untold:
+        return UNKNOWN, [*untold, *advice]
+    return MET, advice
+
+
+def _halted(seen: Timeline, checked: Sequence[Check]) -> int | None:
+    """The code of a run that did not simply come to its end, the most urgent first."""
+    ended = seen.ended
+    if any(check.name == checks.HEALED and check.verdict == "fail" for check in checked):
+        return NOT_HEALED
+    if ended is not None and ended.bug:
+        return UNUSABLE if ended.bug.startswith(NOT_STARTED) and seen.traffic is None else BUG
+    numbers = [row.signal for row in seen.aborting] + [ended.signal if ended else None]
+    number = next((number for number in numbers if number is not None), None)
+    if number is not None:
+        return SIGNALLED + number
+    if seen.aborting or (ended is not None and ended.aborted):
+        return ABORTED
+    return None
+
+
+def _objective(objective: Objective, wish: str) -> str:
+    observed = objective.observed
+    if observed.value is None:
+        return f"{objective.name}: {wish} {objective.want}" + (f" ({observed.reason})" if observed.reason else "")
+    value = f"{observed.value:.4%}" if objective.name in objectives.RATIOS else f"{observed.value:g}"
+    value = show_s(observed.value) if objective.name.split(" ")[0] in objectives.DURATIONS else value
+    return f"{objective.name} is {value}, {wish} {objective.want}"
+
+
+# --- the prediction beside the measurement -----------------------------------------------------------------------------
+
+
+def _predict(plan: Plan, seen: Timeline) -> tuple[Prediction | None, Check]:
+    """What a run with these faults should have shown. A target that declares too little for that is no error of the run's."""
+    name = "prediction possible"
+    try:
+        prediction = predict(plan, facts_of(plan, seen))
+    except BadInput as error:
+        return None, Check(name, "unknown", error.message)
+    return prediction, Check(name, "pass", "the target declares what the models need")
+
+
+def _compare(plan: Plan, seen: Timeline, draws: Mapping[str, Mapping[str, ClassSamples]]) -> tuple[list[Agreement], str]:
+    """Every service, the judged one first; the overall word is about that one."""
+    rows: list[Agreement] = []
+    overall = agreement.INCONCLUSIVE
+    for name in sorted(seen.services, key=lambda each: each != plan.judge):
+        service = seen.services[name]
+        observed: dict[str, list[float]] = {}
+        for trial in seen.trials:
+            mine = [service.visible_s(outage) for outage in service.outages if not trial.ids.isdisjoint(outage.faults)]
+            observed.setdefault(trial.fault_class, []).append(math.fsum(mine))
+        found, word = agreement.compare(name, observed, draws.get(name, {}), plan.experiment.predict.margin, service.rule.slot_s)
+        rows += found
+        overall = word if name == plan.judge else overall
+    return rows, overall
+
+
+def beside(plan: Plan, observed: Observed, seen: Timeline, predicted: Predicted) -> Observed:
+    """The same observation, with the model's mean beside each phase of each outage that a fault explains."""
+    services = {name: _with_phases(service, name, seen, predicted) for name, service in observed.services.items()}
+    return msgspec.structs.replace(services[plan.judge], services=services)
+
+
+def _with_phases(service: Observed, name: str, seen: Timeline, predicted: Predicted) -> Observed:
+    by_fault = predicted.services[name].by_fault if name in predicted.services else {}
+    classes = {fault.id: trial.fault_class for trial in seen.trials for fault in trial.faults}
+    outages = []
+    for outage in service.outages:
+        fault_class = next((classes[fault] for fault in outage.faults if fault in classes), "")
+        model = by_fault.get(fault_class)
+        outages.append(outage if model is None else _predicted_phases(outage, model.phases))
+    return msgspec.structs.replace(service, outages=outages)
+
+
+def _predicted_phases(outage: Outage, means_s: dict[str, float]) -> Outage:
+    phases = {}
+    for phase in PHASES:
+        found, mean_s = outage.phases.get(phase), means_s.get(phase)
+        if found is not None or mean_s:
+            phases[phase] = Phase(observed_s=0.0 if found is None else found.observed_s, predicted_s=mean_s)
+    return msgspec.structs.replace(outage, phases=phases)

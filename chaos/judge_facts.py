@@ -1,0 +1,61 @@
+"""What was done in a run, for the models: the faults that took effect, from the timeline. No outcome of any of it."""
+
+from __future__ import annotations
+
+import math
+
+from chaos import checks
+from chaos.anatomy_nodes import ARROW
+from chaos.facts import ClassFacts, RunFacts
+from chaos.kinds import CLIENTS, DNS
+from chaos.plan import Plan
+from chaos.timeline import Timeline
+from chaos.timeline_faults import FaultRecord, Trial
+
+
+def facts_of(plan: Plan, timeline: Timeline) -> RunFacts:
+    """One entry a fault class. Of a planned overlap, which no model knows, only the class and the times are told."""
+    picks = checks.measured_picks(plan, timeline)
+    total = sum(picks.values())
+    service = timeline.services.get(plan.judge)
+    names = dict.fromkeys(trial.fault_class for trial in timeline.trials)
+    return RunFacts(
+        span_s=service.span_s if service else 0.0,
+        classes=tuple(_class(plan, name, [trial for trial in timeline.trials if trial.fault_class == name]) for name in names),
+        shares={node: count / total for node, count in picks.items()} if total else {},
+    )
+
+
+def _class(plan: Plan, name: str, trials: list[Trial]) -> ClassFacts:
+    first = trials[0].faults[0]
+    spec = next((spec for spec in plan.experiment.faults if spec.name == first.name), None)
+    is_overlap = len(trials[0].faults) > 1
+    touched = _touched(first)
+    return ClassFacts(
+        fault_class=name,
+        kind="overlap" if is_overlap else first.kind,
+        role="" if is_overlap else first.role,
+        for_s=tuple(max(_held_s(fault) for fault in trial.faults) for trial in trials),
+        params=spec.params if spec and not is_overlap else {},
+        victims=max(len(touched), 1),
+        through_proxy=any(link.destination in touched for link in plan.links),
+    )
+
+
+def _held_s(fault: FaultRecord) -> float:
+    if fault.healed_s is None or fault.effective_s is None:
+        return math.inf
+    return max(fault.healed_s - fault.effective_s, 0.0)
+
+
+def _touched(fault: FaultRecord) -> set[str]:
+    """The nodes it was done to. Of links: those at the end that the role names, as far as that can be told: where all links meet."""
+    links = [entry.split(ARROW) for entry in fault.target if ARROW in entry]
+    if links:
+        ends = [set(link) - {CLIENTS, DNS} for link in links]
+        common = set.intersection(*ends)
+        return common or set.union(*ends)
+    groups = [entry.split(",") for entry in fault.target]
+    if any(len(group) > 1 for group in groups):
+        groups = sorted(groups, key=len)[:-1]
+    return {node for group in groups for node in group} - {CLIENTS, DNS}

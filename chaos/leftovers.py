@@ -1,0 +1,188 @@
+"""What crashed runs left on this machine, and its removal.
+
+A leftover is a thing of a run whose harness is gone: a process with the run's label, a frozen one, an undo that was never
+done, an address block, the record itself. Active runs of others are never touched, nor is anything without our label. A pid
+is only ever signalled as the very process that was meant (start time checked behind a pidfd).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from chaos import proc, registry, undo
+from chaos.errors import EnvironmentUnusable
+from chaos.events import RunEnded
+from chaos.history import HistoryWriter, RunFolder
+from chaos.registry import RunRecord
+
+PROCESS = "process"
+FROZEN = "frozen process"
+UNDO = "undo"
+BLOCK = "address block"
+RECORD = "record"
+
+HELPERS = frozenset({"prober", "dns", "watch"})
+"""Our own helper processes end by themselves when their harness is gone; they get a moment to write what they hold."""
+HELPER_GRACE_S = 1.0
+KILL_WITHIN_S = 5.0
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """One thing that a run should have removed."""
+
+    run: str
+    kind: str
+    subject: str
+    """Node name, action and subject of an undo, number of a block, or folder of the run."""
+    detail: str = ""
+    process: proc.Identity | None = None
+
+    def __str__(self) -> str:
+        return f"{self.run}: {self.kind} {self.subject}" + (f" ({self.detail})" if self.detail else "")
+
+
+class NotRemoved(msgspec.Struct, frozen=True):
+    """A leftover that is still there, and why."""
+
+    leftover: Leftover
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.leftover}: {self.why}"
+
+
+class HealResult(msgspec.Struct, frozen=True):
+    """What was removed, and what could not be (then the exit status is 6)."""
+
+    removed: list[Leftover]
+    could_not: list[NotRemoved]
+
+
+def leftovers(state: Path | None = None) -> list[Leftover]:
+    """Everything left by runs whose harness is gone, run by run: processes first, the record last."""
+    where = state or registry.state_dir()
+    stale = {record.run: record for record in registry.stale(where)}
+    found: list[Leftover] = []
+    for run in sorted({*stale, *(process.run for process in registry.orphans(where)), *_ownerless_blocks(where).values()}):
+        found += _of_run(where, run, stale.get(run))
+    return found
+
+
+def refuse_leftovers(state: Path | None = None) -> None:
+    """``EnvironmentUnusable`` (exit 5) if there are any: nothing may be measured on top of them."""
+    found = leftovers(state)
+    if found:
+        runs = ", ".join(sorted({item.run for item in found}))
+        raise EnvironmentUnusable(
+            f"an earlier run did not clean up: {len(found)} things of {runs} are left",
+            how="'nines leftovers' lists them, 'nines heal' removes them",
+        )
+
+
+def heal(state: Path | None = None) -> HealResult:
+    """Remove all leftovers, proving each gone; safe to repeat, and beside active runs."""
+    where = state or registry.state_dir()
+    removed: list[Leftover] = []
+    could_not: list[NotRemoved] = []
+    with registry.exclusively(where):
+        found = leftovers(where)
+        stale = {record.run: record for record in registry.stale(where)}
+        for run in dict.fromkeys(item.run for item in found):
+            mine = [item for item in found if item.run == run]
+            failures = _heal_run(where, run, stale.get(run), mine)
+            could_not += failures
+            failed = {failure.leftover for failure in failures}
+            removed += [item for item in mine if item not in failed]
+    return HealResult(removed, could_not)
+
+
+def processes_of(run: str, state: Path | None = None) -> list[Leftover]:
+    """All live processes of a run: by label, and by the sessions it noted (for programs that overwrite their environment)."""
+    where = state or registry.state_dir()
+    found: dict[proc.Identity, Leftover] = {}
+    for process in proc.labelled(run):
+        if process.state_dir == str(where):
+            found[process.identity] = _process(run, process.node, process.identity, process.frozen)
+    for noted in registry.started(run, where):
+        for member in proc.session_of(noted.identity):
+            if member not in found:
+                seen = proc.stat(member.pid)
+                found[member] = _process(run, noted.node, member, seen is not None and seen.stopped)
+    return sorted(found.values(), key=lambda item: (item.subject, item.detail))
+
+
+def end_processes(items: Sequence[Leftover], grace_s: float = HELPER_GRACE_S, within_s: float = KILL_WITHIN_S) -> list[NotRemoved]:
+    """Kill them and wait until they are gone; our helpers are first given ``grace_s`` to end by themselves."""
+    helpers = [item.process for item in items if item.subject in HELPERS and item.kind == PROCESS and item.process is not None]
+    proc.wait_gone(helpers, grace_s)
+    failures = []
+    identities = {item.process: item for item in items if item.process is not None}
+    # A stopped process dies of SIGKILL as it is: letting it go on first would only give it a moment to act.
+    for who in proc.end(list(identities), within_s):
+        failures.append(NotRemoved(identities[who], f"did not die of SIGKILL within {within_s:g} s, or it is not ours to kill"))
+    return failures
+
+
+def _process(run: str, node: str, who: proc.Identity, frozen: bool) -> Leftover:
+    return Leftover(run, FROZEN if frozen else PROCESS, node, f"pid {who.pid}", who)
+
+
+def _of_run(where: Path, run: str, record: RunRecord | None) -> list[Leftover]:
+    found = processes_of(run, where)
+    if record is not None:
+        log = RunFolder(Path(record.folder)).undo
+        found += [Leftover(run, UNDO, str(entry), f"number {entry.id}") for entry in undo.pending(log)]
+    owners = registry.block_owners(where)
+    found += [Leftover(run, BLOCK, str(block), f"127.{block}.0.0/16") for block, owner in owners.items() if owner == run]
+    if record is not None:
+        found.append(Leftover(run, RECORD, record.folder, record.abandoned or f"its harness, pid {record.pid}, is gone"))
+    return found
+
+
+def _ownerless_blocks(where: Path) -> dict[int, str]:
+    """Blocks whose run has no record: it is written before a block is taken, so such a run is over."""
+    known = {record.run for record in registry.records(where)}
+    return {block: owner for block, owner in registry.block_owners(where).items() if owner not in known}
+
+
+def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
+    if record is not None and record.runtime != "local":
+        return [NotRemoved(item, f"this version cannot heal the runtime '{record.runtime}'") for item in items]
+    failures = end_processes([item for item in items if item.process is not None])
+    # A helper may have started something after we listed: look again before anything is called gone.
+    failures += end_processes([item for item in processes_of(run, where) if item not in items])
+    if failures:
+        # Harm may live in what is still there, so neither its undo log nor its record is closed.
+        return failures + [NotRemoved(item, "a process of this run is still there") for item in items if item.process is None]
+    if record is None:
+        registry.forget(RunRecord(run, 0, 0, "", "", "local"), where)
+        return []
+    try:
+        _close_folder(RunFolder(Path(record.folder)))
+    except OSError as error:
+        return [NotRemoved(item, f"{error.filename}: {error.strerror}") for item in items if item.process is None]
+    registry.forget(record, where)
+    return []
+
+
+def _close_folder(folder: RunFolder) -> None:
+    """On local every harm lived in a process that is gone now, so what was pending is done; and the history gets its end."""
+    if not folder.path.is_dir():
+        return
+    if folder.undo.exists():
+        undo.settle(folder.undo)
+    rows = folder.rows()
+    if not rows or any(isinstance(row, RunEnded) for row in rows):
+        return
+    if not folder.history.read_bytes().endswith(b"\n"):
+        with folder.history.open("ab") as file:
+            file.write(b"\n")  # the crash tore a row; ours must not become part of it
+    writer = HistoryWriter(folder.history)
+    # After a reboot the clock began anew: the end of a history is never before what it holds.
+    at_ns = max(time.monotonic_ns(), *(row.at_ns for row in rows))
+    writer.append(RunEnded(at_ns=at_ns, left=[], aborted="the harness died; healed afterwards"))
+    writer.close()

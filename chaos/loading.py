@@ -1,0 +1,233 @@
+"""From an experiment's YAML to an ``Experiment``: every key, type, unit and range checked, with ``file:line: path`` in each refusal.
+
+What cannot be known from the file alone (does the node exist, does the target know the operation) is for ``planning``.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Final
+
+from chaos import parameters, tables
+from chaos.convert import integer, number, quantity, struct, texts
+from chaos.document import Table, Value, parse, read_text, suggest, table, text, what_is
+from chaos.errors import BadInput
+from chaos.experiment import (
+    AbortIf,
+    ClientPolicy,
+    ClusterSpec,
+    Dns,
+    Experiment,
+    Limits,
+    OperationSpec,
+    OutageRule,
+    PredictSpec,
+    ProductionRate,
+    Slo,
+    TrafficSpec,
+)
+from chaos.loading_faults import faults
+from chaos.loading_objectives import objective
+from chaos.targets_loading import model_text, operation
+from chaos.units import DURATION, EXAMPLE, PARSE, RATE, WrongUnit
+
+_KEYS: Final = (
+    "experiment", "question", "cluster", "traffic", "baseline", "faults", "settle", "limits", "seed", "duration", "slo", "predict",
+    "objectives", "abort_if", "expect_verdict",
+)  # fmt: skip
+_LATER: Final = {"data": "leave it out: acknowledged writes are not checked after the run"}
+_CLUSTER: Final = ("target", "nodes", "parts", "settings", "zones", "dns", "runtime")
+_LATER_CLUSTER: Final = {
+    "attach": "name a target, which Nines starts itself",
+    "resources": "leave it out: nodes run without limits",
+    "networks": "leave it out: all nodes share one network",
+}
+_LATER_PREDICT: Final = {"calibration": "give the parameters by hand in 'parameters'"}
+_LATER_ABORT: Final = {"command": "unavailable_for, or error_ratio"}
+_VERDICTS: Final = ("pass", "fail", "unknown")
+_PRODUCTION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s+per\s+(\S+)\s+per\s+(node|cluster)\s*")
+
+
+def experiment_text(path: Path) -> str:
+    """The file as given, for the run folder; ``BadInput`` if it cannot be read."""
+    return read_text(path)
+
+
+def load_experiment(path: Path) -> Experiment:
+    """The experiment of a file. Raises ``BadInput`` at the first thing that is wrong."""
+    return parse_experiment(read_text(path), str(path))
+
+
+def parse_experiment(content: str, file: str) -> Experiment:
+    """The experiment of a text that has been read already; ``file`` is for messages."""
+    root = parse(content, file)
+    root.only(_KEYS, _LATER)
+    specs, expected = faults(value) if (value := root.get("faults")) else ((), ())
+    wanted = tuple(objective(measure, bound) for measure, bound in _entries(root, "objectives"))
+    return Experiment(
+        name=_name(root.need("experiment", "experiment: leader-kill")),
+        question=text(root.need("question", "question: How long do writes fail?"), "a question").strip(),
+        cluster=_cluster(table(root.need("cluster", "cluster: {target: replicated_kv}"))),
+        traffic=_traffic(table(root.need("traffic", "traffic: {operations: {write: 100/s}}"))),
+        baseline_s=_span(root, "baseline", 10.0),
+        faults=specs,
+        settle_s=_span(root, "settle", 20.0),
+        limits=struct(value, Limits) if (value := root.get("limits")) else Limits(),
+        seed=_seed(value) if (value := root.get("seed")) else 1,
+        duration_s=_span(root, "duration", 0.0) if root.get("duration") else None,
+        slo=struct(value, Slo) if (value := root.get("slo")) else Slo(),
+        predict=_predict(table(value)) if (value := root.get("predict")) else PredictSpec(),
+        objectives=(*wanted, *expected),
+        abort_if=struct(value, AbortIf, later=_LATER_ABORT) if (value := root.get("abort_if")) else AbortIf(),
+        expect_verdict=_word(value, _VERDICTS) if (value := root.get("expect_verdict")) else "pass",
+        file=file,
+    )
+
+
+def _cluster(entry: Table) -> ClusterSpec:
+    entry.only(_CLUSTER, _LATER_CLUSTER)
+    nodes, parts, dns, runtime = entry.get("nodes"), entry.get("parts"), entry.get("dns"), entry.get("runtime")
+    if nodes is not None and parts is not None:
+        raise BadInput("'nodes' and 'parts' exclude each other", place=parts.place, right="nodes: 3, or parts: {data: 3}")
+    runtimes = ["auto", *tables.names("runtimes")]
+    if runtime is not None and text(runtime) == "docker" and "docker" not in runtimes:
+        raise BadInput("the runtime 'docker' is not supported yet", place=runtime.place, right=f"one of: {', '.join(runtimes)}")
+    return ClusterSpec(
+        target=text(entry.need("target", "target: replicated_kv"), "the name or path of a target"),
+        nodes=_count(nodes) if nodes is not None else None,
+        parts={name: _count(value) for name, value in _entries(entry, "parts")},
+        settings={name: text(value) for name, value in _entries(entry, "settings")},
+        zones={name: texts(value, "[n1, n2]") for name, value in _entries(entry, "zones")},
+        dns=_dns(dns) if dns is not None else Dns(),
+        runtime=_word(runtime, runtimes) if runtime is not None else "auto",
+    )
+
+
+def _dns(value: Value) -> Dns:
+    entry = table(value)
+    balancer = entry.get("balancer")
+    if balancer is not None:
+        if text(balancer) == "engine":
+            raise BadInput("the balancer 'engine' is not supported yet", place=balancer.place, right="health-checked or round-robin")
+        _word(balancer, ("health-checked", "round-robin"))
+    return struct(entry, Dns)
+
+
+def _traffic(entry: Table) -> TrafficSpec:
+    entry.only(("operations", "client", "outage", "judge"))
+    operations = table(entry.need("operations", "operations: {write: 100/s}"))
+    client, outage, judge = entry.get("client"), entry.get("outage"), entry.get("judge")
+    if not operations.entries:
+        raise BadInput("there is no operation", place=operations.place, right="operations: {write: 100/s}")
+    return TrafficSpec(
+        operations={name: _operation(value) for name, value in operations.entries.items()},
+        client=struct(client, ClientPolicy) if client is not None else ClientPolicy(),
+        outage=struct(outage, OutageRule) if outage is not None else OutageRule(),
+        judge=text(judge, "an operation") if judge is not None else None,
+    )
+
+
+def _operation(value: Value) -> OperationSpec:
+    """``100/s`` of the target's operation of that name, or one defined here."""
+    if not isinstance(value, Table):
+        return OperationSpec(rate_per_s=_rate(value))
+    rate_per_s = _rate(value.need("rate", EXAMPLE[RATE]))
+    if set(value.entries) == {"rate"}:
+        return OperationSpec(rate_per_s=rate_per_s)
+    kind = operation(value, does="read", besides=("rate",))
+    return OperationSpec(rate_per_s=rate_per_s, probe=kind.probe, does=kind.does, options=kind.options)
+
+
+def _predict(entry: Table) -> PredictSpec:
+    entry.only(("production", "parameters", "margin"), _LATER_PREDICT)
+    margin = number(value) if (value := entry.get("margin")) else 1.5
+    if margin <= 1:
+        raise BadInput(f"{what_is(entry.entries['margin'])} is out of range", place=entry.entries["margin"].place, right="more than 1")
+    return PredictSpec(
+        production=tuple(_production(kind, value) for kind, value in _entries(entry, "production")),
+        parameters=dict(_parameter(name, value) for name, value in _entries(entry, "parameters")),
+        margin=margin,
+    )
+
+
+def _production(kind: str, value: Value) -> ProductionRate:
+    known = tables.names("faults")
+    if kind not in known:
+        raise BadInput(f"unknown fault '{kind}'", place=value.place, right=suggest(kind, known))
+    written = text(value, "a rate")
+    found = _PRODUCTION.fullmatch(written)
+    if found is None:
+        raise BadInput(f"'{written}' is not a rate of faults", place=value.place, right="1 per 45d per node, or 2 per 365d per cluster")
+    how_many, span, per = found.groups()
+    try:
+        span_s = PARSE[DURATION](span)
+    except WrongUnit as error:
+        raise BadInput(str(error), place=value.place) from None
+    if span_s <= 0 or float(how_many) <= 0:
+        raise BadInput(f"'{written}' is out of range", place=value.place, right="more than 0 per more than 0s")
+    return ProductionRate(kind=kind, per_s=float(how_many) / span_s, per=per, text=written)
+
+
+def _parameter(name: str, value: Value) -> tuple[str, str]:
+    if name not in parameters.KNOWN:
+        raise BadInput(f"unknown parameter '{name}'", place=value.place, right=suggest(name, parameters.KNOWN))
+    written = model_text(value)
+    try:
+        parameters.read(name, written)
+    except BadInput as refusal:
+        raise BadInput(refusal.message, place=value.place, right=refusal.right) from None
+    return name, written
+
+
+# --- small values ------------------------------------------------------------------------------------------------------
+
+
+def _entries(root: Table, key: str) -> list[tuple[str, Value]]:
+    value = root.get(key)
+    return [] if value is None else list(table(value).entries.items())
+
+
+def _name(value: Value) -> str:
+    name = text(value, "a name")
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise BadInput(f"'{name}' is not a name", place=value.place, right="letters, digits, '-', '_' and '.'")
+    return name
+
+
+def _span(root: Table, key: str, default_s: float) -> float:
+    value = root.entries.get(key)
+    if value is None:
+        return default_s
+    span_s = quantity(value, DURATION)
+    if span_s < 0:
+        raise BadInput(f"{what_is(value)} is out of range", place=value.place, right="at least 0s")
+    return span_s
+
+
+def _rate(value: Value) -> float:
+    rate_per_s = quantity(value, RATE)
+    if rate_per_s <= 0:
+        raise BadInput(f"{what_is(value)} is out of range", place=value.place, right="more than 0/s")
+    return rate_per_s
+
+
+def _count(value: Value) -> int:
+    count = integer(value)
+    if count < 1:
+        raise BadInput(f"{what_is(value)} is out of range", place=value.place, right="at least 1")
+    return count
+
+
+def _seed(value: Value) -> int:
+    seed = integer(value)
+    if not 0 <= seed < 2**53:
+        raise BadInput(f"{what_is(value)} is out of range", place=value.place, right="a whole number from 0 to 2^53 - 1")
+    return seed
+
+
+def _word(value: Value, choices: tuple[str, ...] | list[str]) -> str:
+    word = text(value, "a word")
+    if word not in choices:
+        raise BadInput(f"'{word}' is not a choice here", place=value.place, right=suggest(word, choices))
+    return word

@@ -1,0 +1,36 @@
+"""What a prediction takes for granted, in plain words: each can be wrong, and then so is the prediction."""
+
+from __future__ import annotations
+
+from chaos.facts import RunFacts
+from chaos.models.system import System
+from chaos.plan import Plan
+
+
+def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
+    """The assumptions that this prediction rests on; those that do not matter here are left out."""
+    kinds = {each.kind for each in facts.classes}
+    said = ["Faults are isolated: each has fully recovered before the next one strikes."]
+    said += ["A fault strikes at a random moment between two heartbeats, two health checks and two renewals of the cached name."]
+    if known.replicated and known.randomised:
+        low, high = (f"{end * 1e3:g} ms" for end in (known.given["election_timeout_s"].low_s, known.given["election_timeout_s"].high_s))
+        said.append(f"Each follower waits U({low}, {high}) since the last heartbeat before it stands; two within a round trip split the vote.")
+    elif known.replicated:
+        said.append("A watcher counts missed heartbeats; a leader stands two round trips after it has noticed.")
+    if known.replicated:
+        held = "holds writes until there is one" if known.hangs else "refuses writes at once"
+        said.append(f"A node without a leader {held}.")
+        said.append("A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody.")
+    if known.front.health_checked:
+        said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
+    said.append("Clients pick evenly among the addresses of the cached answer.")
+    if "kill" in kinds:
+        said.append("A killed process refuses from its death until it listens again.")
+    if kinds & {"pause", "partition"}:
+        said.append("A paused node, and one behind a dropped link, answers nothing: each attempt there costs its whole time-out.")
+    if any(each.fault_class == "partition/groups" for each in facts.classes):
+        said.append("Before a split, each node is equally likely to lead.")
+    if plan.experiment.predict.production:
+        said.append("Production fault rates are the experiment's claim, not a measurement.")
+        said.append("In production a killed process is started again at once; other faults last as long as here.")
+    return said

@@ -1,0 +1,163 @@
+"""What scenarios of faults have in common: succession, the loss of a quorum, and the name's set. Times in s after the effect."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chaos.experiment import LinkTo
+from chaos.facts import ClassFacts
+from chaos.kinds import LEADER
+from chaos.models.client import Block, Fate, Group, Scenario, Spell
+from chaos.models.system import System
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Case:
+    """One class of faults against one operation, to be drawn ``samples`` times; ``for_s`` has one entry a sample."""
+
+    system: System
+    facts: ClassFacts
+    does: str
+    for_s: Floats
+    rng: np.random.Generator
+    link: LinkTo | None = None
+
+    @property
+    def samples(self) -> int:
+        return len(self.for_s)
+
+    @property
+    def victims(self) -> int:
+        return max(1, min(self.facts.victims, self.system.nodes))
+
+    @property
+    def by_leader(self) -> bool:
+        """Does the operation need a leader?"""
+        return self.system.needs_leader(self.does)
+
+    def zeros(self) -> Floats:
+        return np.zeros(self.samples)
+
+    def draw(self, name: str, what_for: str) -> Floats:
+        """Draws of one parameter."""
+        return self.system.need(name, what_for).sample(self.rng, self.samples)
+
+    def text(self, name: str, default: str) -> str:
+        """One word among the fault's fields."""
+        return str(self.facts.params.get(name, default))
+
+
+# --- the leader --------------------------------------------------------------------------------------------------------
+
+
+def succession(case: Case, voters: int) -> tuple[Floats, Floats]:
+    """When the voters have noticed that their leader is gone, and when they have another one that takes writes."""
+    system = case.system
+    if system.randomised:
+        return system.election(voters).sample(case.rng, case.samples)
+    detected_s = system.watcher().sample(case.rng, case.samples)
+    return detected_s, detected_s + 2 * system.round_trip_s
+
+
+def after_quorum_lost(case: Case, able_s: Floats, voters: int) -> tuple[Floats, Floats]:
+    """The same where an election can only succeed once nodes are back, at ``able_s``.
+
+    Those that stayed stood in vain and go on doing so: each is somewhere in a time-out of its own. Those that come back begin one.
+    """
+    system = case.system
+    if not system.randomised:
+        detected_s = able_s + system.watcher().sample(case.rng, case.samples)
+        return detected_s, detected_s + 2 * system.round_trip_s
+    election = system.election(system.nodes)
+    low_s, high_s = election.timeout.low_s, election.timeout.high_s
+    draws_s = election.timeout.sample(case.rng, case.samples * system.nodes).reshape(case.samples, system.nodes)
+    size = (case.samples, voters)
+    # What is left of a time-out at a random moment: the one that is met is longer than most, in proportion to its length.
+    met_s = np.sqrt(low_s**2 + case.rng.uniform(0.0, 1.0, size) * (high_s**2 - low_s**2))
+    draws_s[:, :voters] = met_s * case.rng.uniform(0.0, 1.0, size)
+    started_s, won_s = election.ballots(case.rng, draws_s)
+    return able_s + started_s, able_s + won_s
+
+
+def leaderless(case: Case, lost_until_s: Floats, elected_s: Floats) -> tuple[Spell, ...]:
+    """The others while there is no leader: attempts vanish until it is noticed, then are refused or held.
+
+    A node that refuses without a leader also gives up, when it notices, what it had handed on; one that holds has lost it.
+    """
+    hangs = case.system.hangs
+    return (Spell(Fate.LOSE if hangs else Fate.DROP, lost_until_s), Spell(Fate.WAIT if hangs else Fate.REFUSE, elected_s))
+
+
+def led(detected_s: Floats, elected_s: Floats) -> tuple[Block, ...]:
+    return (Block("detection", detected_s), Block("election", elected_s))
+
+
+# --- the name ----------------------------------------------------------------------------------------------------------
+
+
+def withdrawn(case: Case, silent: bool, from_s: Floats | None = None) -> Floats | None:
+    """When clients ask the victims no more, by the health check and their caches; None: never."""
+    front = case.system.front
+    if not front.health_checked or front.resolve == "once":
+        return None
+    noticed_s = front.withdrawal(silent).sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
+    return noticed_s if from_s is None else from_s + noticed_s
+
+
+def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ...], led_s: Floats | None) -> Scenario:
+    """Both groups; where the name answers with the leader alone, a new one is asked only when it has been found and told."""
+    front = case.system.front
+    if front.leader_only and led_s is not None and case.by_leader:
+        found_s = led_s + front.admission().sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
+        others = Group(others.nodes, others.spells, left_s=np.full(case.samples, -np.inf), back_s=np.where(led_s > 0, found_s, np.inf))
+        blocks = (*blocks, Block("dns", found_s))
+    elif victims.left_s is not None and victims.last_s is not None:
+        blocks = (*blocks, Block("dns", np.minimum(victims.left_s, victims.last_s)))
+    groups = (victims, others) if others.nodes > 0 else (victims,)
+    return Scenario(case.samples, groups, blocks)
+
+
+def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats, loud: bool) -> Scenario:
+    """Too few stay: nothing is written until nodes are back, and then a leader is needed if there is none."""
+    system = case.system
+    stay = system.nodes - case.victims
+    if case.facts.role == LEADER or steps_down(case, case.for_s).all():
+        detected_s, led_s = after_quorum_lost(case, ready_s, stay)
+    else:
+        detected_s, led_s = ready_s, serving_s
+    held = Fate.WAIT if system.hangs else Fate.REFUSE
+    others = Group(stay, (Spell(held, led_s),))
+    victims = Group(case.victims, (Spell(Fate.REFUSE if loud else Fate.LOSE, freed_s), Spell(Fate.REFUSE, led_s)))
+    blocks = (Block("restart", freed_s), Block("detection", detected_s), Block("election", led_s))
+    return assembled(case, victims, others, blocks, None)
+
+
+def steps_down(case: Case, for_s: Floats) -> Flags:
+    """Does a leader that hears no quorum for so long give up? By Raft's rule it does after the shortest election time-out."""
+    timeout = case.system.given.get("election_timeout_s")
+    return for_s > (np.inf if timeout is None else timeout.low_s)
+
+
+def either(first: Flags, one: Scenario, other: Scenario) -> Scenario:
+    """Sample by sample, one scenario or the other; both have the victims first, then the others."""
+    nothing = np.zeros(one.samples)
+    groups = []
+    for mine, yours in zip(one.groups, other.groups, strict=True):
+        spells = [Spell(each.fate, np.where(first, each.until_s, nothing), each.service) for each in mine.spells]
+        spells += [Spell(each.fate, np.where(first, nothing, each.until_s), each.service) for each in yours.spells]
+        left_s = [np.full(one.samples, np.inf) if group.left_s is None else group.left_s for group in (mine, yours)]
+        back_s = [np.full(one.samples, np.inf) if group.back_s is None else group.back_s for group in (mine, yours)]
+        away = mine.left_s is not None or yours.left_s is not None
+        back = np.where(first, *back_s)
+        groups.append(Group(mine.nodes, tuple(spells), np.where(first, *left_s) if away else None, back if np.isfinite(back).any() else None))
+    blocks = tuple(Block(block.name, np.where(first, block.until_s, nothing)) for block in one.blocks)
+    return Scenario(one.samples, tuple(groups), blocks)

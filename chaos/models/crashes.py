@@ -1,0 +1,60 @@
+"""``kill`` and ``pause``: the first makes victims loud, the second silent.
+
+A *loud* node refuses at once (its process is dead, its machine lives), and so does a dead one behind a proxy, which accepts and
+closes. A *silent* node swallows attempts, each with its whole time-out: the same "node down" is two different outages.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chaos.kinds import LEADER
+from chaos.models.cases import Case, assembled, led, leaderless, quorum_lost, steps_down, succession, withdrawn
+from chaos.models.client import Block, Fate, Group, Scenario, Spell
+
+
+def kill(case: Case) -> Scenario:
+    """Victims refuse until they are started again (``for``), ready and voting; a lost leader is followed by another."""
+    system = case.system
+    started_s = case.for_s
+    ready_s = started_s + case.draw("restart_s", "a kill")
+    serving_s = ready_s + (system.given["resync_s"].sample(case.rng, case.samples) if "resync_s" in system.given else 0.0)
+    left_s = withdrawn(case, silent=False)
+    stay = system.nodes - case.victims
+    down = Group(case.victims, (Spell(Fate.REFUSE, serving_s),), left_s)
+    if not case.by_leader:
+        blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
+        return assembled(case, down, Group(stay, ()), blocks, None)
+    if stay < system.quorum:
+        return quorum_lost(case, started_s, ready_s, serving_s, loud=True)
+    if case.facts.role != LEADER:
+        return assembled(case, down, Group(stay, ()), (), None)
+    detected_s, elected_s = succession(case, stay)
+    # Hanging or not, what was handed on to a dead process fails at once: unless the node holds it for the next leader.
+    lost_s = detected_s if system.hangs else case.zeros()
+    others = Group(stay, leaderless(case, lost_s, elected_s))
+    victims = Group(case.victims, (Spell(Fate.REFUSE, np.maximum(serving_s, elected_s)),), left_s)
+    return assembled(case, victims, others, led(detected_s, elected_s), elected_s)
+
+
+def pause(case: Case) -> Scenario:
+    """Victims are silent until they are let go on; a leader that sleeps longer than its followers' patience is deposed."""
+    system, awake_s = case.system, case.for_s
+    left_s = withdrawn(case, silent=True)
+    stay = system.nodes - case.victims
+    asleep = Group(case.victims, (Spell(Fate.WAIT, awake_s),), left_s)
+    if not case.by_leader or (stay >= system.quorum and case.facts.role != LEADER):
+        return assembled(case, asleep, Group(stay, ()), (), None)
+    if system.nodes == 1:  # it is its own quorum, and goes on where it stopped
+        return assembled(case, asleep, Group(0, ()), (Block("restart", awake_s),), None)
+    if stay < system.quorum:
+        return quorum_lost(case, awake_s, awake_s, awake_s, loud=False)
+    detected_s, elected_s = succession(case, stay)
+    deposed = (detected_s < awake_s) | steps_down(case, awake_s)
+    noticed_s, again_s = np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
+    same_s = np.where(deposed, 0.0, awake_s)
+    others = Group(stay, (*leaderless(case, noticed_s, again_s), Spell(Fate.WAIT, same_s)))
+    # A deposed leader wakes up to answers for a term that is over: what it held is lost.
+    slept = (Spell(Fate.LOSE, np.where(deposed, awake_s, 0.0)), Spell(Fate.WAIT, same_s), Spell(Fate.REFUSE, again_s))
+    blocks = (Block("restart", same_s), *led(noticed_s, again_s))
+    return assembled(case, Group(case.victims, slept, left_s), others, blocks, again_s)

@@ -1,0 +1,289 @@
+"""A plan and what was done (or will be) -> what a run like that shows, as figures and as distributions.
+
+Two questions are answered, and never mixed: what this *finite run* with these injected faults should show (models.md 3.7: the
+downtime of m faults is the sum of m independent outages), and what *production* with its own fault rates would (``production``).
+No measured outcome is read here. All draws come from generators fixed by the fault class and the service: the same plan and
+facts give the same prediction, whatever the seed of the run.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from chaos.experiment import FaultSpec, LinkTo, Named, Role
+from chaos.facts import ClassFacts, RunFacts
+from chaos.kinds import FOLLOWER, LEADER
+from chaos.models import assumptions, client, production
+from chaos.models.cases import Case
+from chaos.models.classes import NODE, scenario
+from chaos.models.slots import Rule
+from chaos.models.system import System, system
+from chaos.plan import Plan
+from chaos.results import ClassPredicted, ParameterUsed, Predicted, Range, ServicePredicted
+from chaos.seeds import derive
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+SLOTS: Final = 1_000_000
+"""Slots to ask for one class and service: bounds the time (some 0.1 s) by having fewer samples of longer outages."""
+MOST_SAMPLES: Final = 200_000
+LEAST_SAMPLES: Final = 1_000
+RUNS: Final = 20_000
+"""Runs drawn for the ranges of the aggregates."""
+CONFIDENCE: Final = (0.025, 0.975)
+SAME_FOR: Final = 0.02
+"""Durations of faults that differ by less than this share count as the same."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClassSamples:
+    """Draws of one fault class on one service, one entry a fault: what it cost, zeros included."""
+
+    downtime_s: Floats
+    noticed: NDArray[np.bool_]
+    recovery_s: Floats
+    outages: NDArray[np.int64]
+    stratum: NDArray[np.int64]
+    """Which of the run's durations a draw belongs to: faults of 2 s and of 20 s are not pooled."""
+    faults: tuple[int, ...]
+    """How many faults of the run each stratum stands for."""
+
+    def pick(self, rng: np.random.Generator, runs: int) -> Sequence[NDArray[np.int64]]:
+        """For each fault of the run, ``runs`` draws (as indices)."""
+        rows = [np.flatnonzero(self.stratum == stratum) for stratum in range(len(self.faults))]
+        return [among[rng.integers(0, len(among), runs)] for among, count in zip(rows, self.faults, strict=True) for _ in range(count)]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Prediction:
+    """The figures for the report, and the draws behind them: service -> class -> samples."""
+
+    predicted: Predicted
+    downtime: dict[str, dict[str, ClassSamples]]
+
+
+def predict(plan: Plan, facts: RunFacts) -> Prediction:
+    """What a run of this plan with these faults should show. ``BadInput`` if a parameter is missing or impossible."""
+    known = system(plan)
+    samples: dict[str, dict[str, ClassSamples]] = {}
+    by_service: dict[str, ServicePredicted] = {}
+    own: dict[str, float | None] = {}
+    for service in plan.experiment.traffic.operations:
+        drawn = {each.fault_class: _draw(plan, known, facts, each, service) for each in facts.classes if each.count}
+        samples[service] = {name: samples_ for name, (samples_, _) in drawn.items() if samples_ is not None}
+        by_fault = {name: shown for name, (_, shown) in drawn.items()}
+        by_service[service] = _aggregate(facts.span_s, samples[service], by_fault, service)
+        own[service] = None
+    judged = by_service[plan.judge]
+    predicted = Predicted(
+        availability=judged.availability,
+        mttr_s=judged.mttr_s,
+        mttf_s=judged.mttf_s,
+        mtbf_s=judged.mtbf_s,
+        by_fault=judged.by_fault,
+        services=by_service,
+        assumptions=assumptions.of(plan, known, facts),
+        parameters=[ParameterUsed(each.name, each.value, each.unit, each.origin, each.high) for each in plan.parameters],
+        own_share=_own_share(plan, known, facts),
+        production=production.at_rates(plan, known, facts),
+    )
+    return Prediction(predicted, samples)
+
+
+def see_class(plan: Plan, known: System, facts: ClassFacts, service: str, for_s: Floats) -> client.Seen | None:
+    """One class on one service, a sample for each entry of ``for_s``; None if the models do not know the kind of fault."""
+    rng = np.random.default_rng(derive(0, "models", facts.fault_class, service))
+    case = Case(known, facts, plan.operations[service].does, for_s, rng, _link(plan, facts))
+    built = scenario(case)
+    if built is None:
+        return None
+    spec = plan.experiment.traffic
+    rule = Rule(1.0 / spec.operations[service].rate_per_s, spec.outage.open, spec.outage.close, spec.outage.merge_s)
+    return client.see(built, spec.client, rule, rng)
+
+
+def sample_count(plan: Plan, service: str, longest_s: float) -> int:
+    """How many samples are worth their time: many of short outages, fewer of long ones."""
+    slots = max(1.0, longest_s * plan.experiment.traffic.operations[service].rate_per_s)
+    return int(np.clip(SLOTS / slots, LEAST_SAMPLES, MOST_SAMPLES))
+
+
+def facts_from_plan(plan: Plan) -> RunFacts:
+    """The facts of the run that this plan promises: every window takes effect and lasts as planned, roles by selector.
+
+    Where a selector leaves the role open (``any``, a name), one fault in n meets the leader.
+    """
+    specs = {spec.name: spec for spec in plan.experiment.faults}
+    found: dict[str, list[float]] = {}
+    like: dict[str, FaultSpec] = {}
+    met: dict[str, float] = {}
+    for window in plan.windows:
+        spec = specs[window.fault]
+        role = _planned_role(plan, spec, met)
+        name = f"{spec.kind}/{role}"
+        end_s = plan.duration_s if window.end_s is None else window.end_s
+        found.setdefault(name, []).append(end_s - window.start_s)
+        like[name] = spec
+    classes = tuple(
+        ClassFacts(name, spec.kind, name.partition("/")[2], tuple(found[name]), dict(spec.params), victims=_planned_victims(plan, spec))
+        for name, spec in like.items()
+    )
+    return RunFacts(plan.duration_s - plan.experiment.baseline_s, classes)
+
+
+def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float]) -> str:
+    target = spec.target
+    if target is None:
+        return "groups"
+    if not plan.has_roles:
+        return NODE
+    words = {target.role} if isinstance(target, Role) else {target.source, target.destination} if isinstance(target, LinkTo) else set[str]()
+    if LEADER in words or "followers" in words:
+        return LEADER if LEADER in words else FOLLOWER
+    met[spec.name] = met.get(spec.name, 0.0) + 1.0 / max(1, len(plan.nodes))
+    if met[spec.name] >= 1.0 - 1e-9:
+        met[spec.name] -= 1.0
+        return LEADER
+    return FOLLOWER
+
+
+def _planned_victims(plan: Plan, spec: FaultSpec) -> int:
+    target = spec.target
+    if isinstance(target, Named):
+        return len(target.nodes)
+    if not isinstance(target, Role):
+        return 1
+    if target.percent is not None:
+        return max(1, int(np.ceil(target.percent * len(plan.nodes))))
+    return target.count or (len(plan.nodes) - 1 if target.role == "followers" else 1)
+
+
+# --- one class on one service ------------------------------------------------------------------------------------------
+
+
+def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service: str) -> tuple[ClassSamples | None, ClassPredicted]:
+    durations_s = np.minimum(np.array(each.for_s), facts.span_s)
+    strata, faults = _strata(durations_s)
+    reach_s = float(durations_s.max()) + 4.0
+    size = max(sample_count(plan, service, reach_s), 50 * len(faults))
+    stratum = np.arange(size) % len(faults)
+    seen = see_class(plan, known, each, service, strata[stratum])
+    if seen is None:
+        reason = f"the models do not know faults of kind '{each.kind}'"
+        nothing = Range(None, reason=reason)
+        return None, ClassPredicted(nothing, nothing, nothing)
+    samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults))
+    return samples, _shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
+
+
+def _strata(durations_s: Floats) -> tuple[Floats, list[int]]:
+    """The distinct durations, and how many faults had each; near ones are one, at their mean."""
+    ordered: Floats = np.sort(durations_s)
+    groups: list[list[float]] = []
+    for duration_s in ordered.tolist():
+        if groups and duration_s - groups[-1][0] <= SAME_FOR * max(groups[-1][0], 1e-9):
+            groups[-1].append(duration_s)
+        else:
+            groups.append([duration_s])
+    return np.array([float(np.mean(group)) for group in groups]), [len(group) for group in groups]
+
+
+def _shown(samples: ClassSamples, phases: Mapping[str, float], seed: int) -> ClassPredicted:
+    """The class's figures with the range that means over so many faults show."""
+    rng = np.random.default_rng(seed)
+    picks = samples.pick(rng, RUNS)
+    noticed = np.mean([samples.noticed[index] for index in picks], axis=0)
+    recovery_s = np.mean([samples.recovery_s[index] for index in picks], axis=0)
+    down_s = np.sum([samples.downtime_s[index] for index in picks], axis=0)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        outage_s = down_s / np.sum([samples.noticed[index] for index in picks], axis=0)
+    weights = np.array(samples.faults, dtype=float)[samples.stratum] / np.bincount(samples.stratum)[samples.stratum]
+    weights /= weights.sum()
+    share = float(weights @ samples.noticed)
+    mean_s = float(weights @ samples.downtime_s)
+    spread_s = math.sqrt(max(0.0, float(weights @ samples.downtime_s**2) - mean_s**2))
+    return ClassPredicted(
+        share=_range(share, noticed),
+        recovery_s=_range(float(weights @ samples.recovery_s), recovery_s),
+        outage_s=_range(mean_s / share, outage_s) if share > 0 else Range(None, reason="clients are not expected to notice"),
+        phases=dict(phases),
+        cv=spread_s / mean_s if mean_s > 0 else None,
+    )
+
+
+def _range(value: float, runs: Floats) -> Range:
+    """A figure with the 95 % range of what runs show of it; runs that show nothing do not count."""
+    shown = runs[np.isfinite(runs)]
+    if not len(shown):
+        return Range(value)
+    low, high = np.quantile(shown, CONFIDENCE)
+    return Range(value, float(low), float(high))
+
+
+# --- the run -----------------------------------------------------------------------------------------------------------
+
+
+def _aggregate(span_s: float, samples: Mapping[str, ClassSamples], by_fault: dict[str, ClassPredicted], service: str) -> ServicePredicted:
+    unknown = [name for name, shown in by_fault.items() if shown.share.value is None]
+    if unknown:
+        nothing = Range(None, reason=f"no prediction for {', '.join(sorted(unknown))}")
+        return ServicePredicted(nothing, nothing, nothing, nothing, by_fault)
+    rng = np.random.default_rng(derive(0, "models", "run", service))
+    down_s, outages = np.zeros(RUNS), np.zeros(RUNS)
+    mean_s = mean_outages = 0.0
+    for drawn in samples.values():
+        for index in drawn.pick(rng, RUNS):
+            down_s += drawn.downtime_s[index]
+            outages += drawn.outages[index]
+        for stratum, count in enumerate(drawn.faults):
+            mean_s += count * float(drawn.downtime_s[drawn.stratum == stratum].mean())
+            mean_outages += count * float(drawn.outages[drawn.stratum == stratum].mean())
+    availability = _range(1.0 - mean_s / span_s, 1.0 - down_s / span_s)
+    if mean_outages <= 0:
+        nothing = Range(None, reason="clients are not expected to notice any fault")
+        return ServicePredicted(availability, nothing, nothing, nothing, by_fault)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return ServicePredicted(
+            availability=availability,
+            mttr_s=_range(mean_s / mean_outages, down_s / outages),
+            mttf_s=_range((span_s - mean_s) / mean_outages, (span_s - down_s) / outages),
+            mtbf_s=_range(span_s / mean_outages, span_s / outages),
+            by_fault=by_fault,
+        )
+
+
+def _own_share(plan: Plan, known: System, facts: RunFacts) -> float | None:
+    """The share of the predicted downtime per outage that is merely our own ``for``: d ln downtime / d ln for, by all faults' weight.
+
+    Nothing where the service recovers before we heal; all of it where it can only recover because we do.
+    """
+    longer, whole_s, ours_s = 1.05, 0.0, 0.0
+    for each in facts.classes:
+        if not each.count:
+            continue
+        durations_s = np.minimum(np.array(each.for_s), facts.span_s)
+        size = max(500, sample_count(plan, plan.judge, float(durations_s.max()) + 4.0) // 8)
+        for_s = np.resize(durations_s, size)
+        now, then = (see_class(plan, known, each, plan.judge, for_s * factor) for factor in (1.0, longer))
+        if now is None or then is None:
+            return None
+        mean_s = float(now.downtime_s.mean())
+        whole_s += each.count * mean_s
+        ours_s += each.count * max(0.0, float(then.downtime_s.mean()) - mean_s) / (longer - 1.0)
+    return min(1.0, ours_s / whole_s) if whole_s > 0 else None
+
+
+def _link(plan: Plan, facts: ClassFacts) -> LinkTo | None:
+    """Which links a class of faults was about, by the plan's own selectors."""
+    for spec in plan.experiment.faults:
+        if spec.kind == facts.kind and isinstance(spec.target, LinkTo):
+            return spec.target
+    return None

@@ -1,0 +1,140 @@
+"""What the models know of a system: its parameters as numbers with units, read from a plan and checked.
+
+``docs/models.md`` holds the table of parameters. What a prediction needs and the target does not declare is refused by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from chaos import parameters
+from chaos.errors import BadInput
+from chaos.experiment import ClientPolicy
+from chaos.models.blocks import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform
+from chaos.models.chain import majority
+from chaos.plan import Parameter, Plan
+
+DEFAULTS: Final = {"round_trip_s": 0.001, "misses": 1.0, "resync_s": 0.0, "timeout_s": 0.0}
+"""What is assumed where neither the target nor the experiment says it."""
+NOTHING: Final = Uniform(0.0, 0.0)
+
+
+class Front(msgspec.Struct, frozen=True):
+    """The name before the cluster, as far as it matters to clients."""
+
+    health_checked: bool = True
+    ttl_s: float = 1.0
+    resolve: str = "ttl"
+    check_every_s: float = 0.25
+    check_timeout_s: float = 0.2
+    fall: int = 2
+    rise: int = 2
+    leader_only: bool = False
+    """The set holds only the leader (check ``role:leader``)."""
+
+    def withdrawal(self, silent: bool) -> DnsWithdrawal:
+        """When a node that is down leaves the set."""
+        return DnsWithdrawal(self.check_every_s, self.fall, self.check_timeout_s if silent else 0.0)
+
+    def admission(self) -> DnsWithdrawal:
+        """When a node that is well again is taken in."""
+        return DnsWithdrawal(self.check_every_s, self.rise, 0.0)
+
+    @property
+    def stale(self) -> Uniform:
+        """How long after a change of the set clients still use the old answer: a cache that is renewed each TTL, at a random phase."""
+        return Uniform(0.0, self.ttl_s) if self.resolve == "ttl" else NOTHING
+
+
+class System(msgspec.Struct, frozen=True):
+    """A cluster of ``nodes`` with the parameters that the plan found for it."""
+
+    nodes: int
+    replicated: bool
+    """Writes need a leader and a quorum behind it."""
+    given: Mapping[str, Uniform]
+    hangs: bool = False
+    """A node without a leader holds a write instead of refusing it."""
+    local_reads: bool = False
+    front: Front = Front()
+    client: ClientPolicy = ClientPolicy()
+
+    @property
+    def quorum(self) -> int:
+        return majority(self.nodes)
+
+    def need(self, name: str, what_for: str) -> Uniform:
+        """A parameter; ``BadInput`` that says who must declare it."""
+        found = self.given.get(name)
+        if found is None:
+            key = name.removesuffix("_s")
+            raise BadInput(
+                f"a prediction of {what_for} needs the parameter '{key}'",
+                right=f"declare it under model: in target.yaml, or under predict: {{parameters: {{{key}: ...}}}} in the experiment",
+            )
+        return found.checked(name)
+
+    @property
+    def round_trip_s(self) -> float:
+        return self.given.get("round_trip_s", NOTHING).mean_s
+
+    @property
+    def randomised(self) -> bool:
+        """Raft-like: followers time out by themselves; else a watcher misses heartbeats."""
+        return "election_timeout_s" in self.given
+
+    def election(self, voters: int) -> RandomisedElection:
+        """The leader's successor, by Raft's rule."""
+        timeout = self.need("election_timeout_s", "a leader's failure")
+        heartbeat = self.need("heartbeat_s", "a leader's failure")
+        return RandomisedElection(voters, self.quorum, timeout, heartbeat.mean_s, self.round_trip_s).checked()
+
+    def watcher(self) -> HeartbeatDetection:
+        """The same where heartbeats are counted."""
+        heartbeat = self.need("heartbeat_s", "a leader's failure")
+        misses, timeout = self.given.get("misses"), self.given.get("timeout_s")
+        if misses is None and timeout is None:
+            self.need("election_timeout_s", "a leader's failure")
+        return HeartbeatDetection(heartbeat.mean_s, round(misses.mean_s) if misses else 1, timeout.mean_s if timeout else 0.0)
+
+    def needs_leader(self, does: str) -> bool:
+        """Does this operation need a leader? Writes do, and reads unless any node answers them."""
+        return self.replicated and not (does == "read" and self.local_reads)
+
+
+def system(plan: Plan) -> System:
+    """The judged part of the plan's cluster; ``BadInput`` for a parameter outside its domain."""
+    known = {each.name: each for each in plan.parameters}
+    given = {
+        name: Uniform(each.value, each.value if each.high is None else each.high).checked(name)
+        for name, each in known.items()
+        if not each.word
+    }
+    dns = plan.experiment.cluster.dns
+    front = Front(
+        health_checked=dns.balancer == "health-checked",
+        ttl_s=dns.ttl_s,
+        resolve=plan.experiment.traffic.client.resolve,
+        check_every_s=dns.check.every_s,
+        check_timeout_s=dns.check.timeout_s,
+        fall=dns.check.fall,
+        rise=dns.check.rise,
+        leader_only=dns.balancer == "health-checked" and dns.check.what == "role:leader",
+    )
+    return System(
+        nodes=len([node for node in plan.nodes if dns.part is None or node.part == dns.part]) or len(plan.nodes),
+        replicated=plan.replication == "quorum",
+        given=given,
+        hangs=_word(known, "leaderless") == "hang",
+        local_reads=_word(known, "reads") == "local",
+        front=front,
+        client=plan.experiment.traffic.client,
+    )
+
+
+def _word(known: Mapping[str, Parameter], name: str) -> str:
+    """The word a parameter stands for; the first of its words where nobody says one."""
+    return known[name].word if name in known else parameters.KNOWN[name].words[0]

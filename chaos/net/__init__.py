@@ -1,0 +1,1 @@
+"""Harm to links: byte streams through Toxiproxy."""

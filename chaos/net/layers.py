@@ -1,0 +1,187 @@
+"""Layers of rules on links that a stream proxy stands in: they stack, and leaving one takes away its rules and no others.
+
+    rules in force on a link                     proxy
+    none                                         open, no toxics
+    Toxic                                        a toxic of that type; two layers: two toxics, both act
+    Cut drop                                     toxic ``timeout`` 0 on both streams: a new connection completes, then hangs
+    Cut reject                                   closed: open connections are closed, new ones refused
+    Cut and anything else                        as cut: what passes no bytes also delays none
+
+A proxy cuts a byte stream, not packets: under ``drop`` the connect still succeeds, and when it is healed the connections it held
+are closed, not revived. Every change is read back from the server before it counts.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
+
+import msgspec
+
+from chaos.clock import Clock
+from chaos.errors import CapabilityMissing, FaultNotEffective, NinesError, NotHealed
+from chaos.kinds import Cut, Layer, Link, RoundTrip, Rule, Toxic
+from chaos.net.toxiproxy import DOWNSTREAM, UPSTREAM, ProxyToxic, Removed, ToxicOn
+
+KEEP = "keep"
+CUT = "cut"
+REJECT = "reject"
+
+
+class Proxies(Protocol):
+    """What layers need of a proxy server (``net.toxiproxy.ToxiproxyServer`` is one). Failing calls raise a ``NinesError``."""
+
+    def add_toxics(self, additions: Sequence[ToxicOn], *, existing: str = "keep") -> int:
+        """All in force, read back; the time when the last one was. If one fails, none stays."""
+        ...
+
+    def remove_toxics(self, removals: Sequence[ToxicOn]) -> list[Removed]:
+        """All gone, read back; each is tried before ``NotHealed``."""
+        ...
+
+    def set_enabled(self, name: str, *, enabled: bool) -> int:
+        """Open, or closed with all its connections, read back; the time when it was."""
+        ...
+
+
+Measure = Callable[[Link, float], RoundTrip]
+
+
+class _Layer(msgspec.Struct, frozen=True):
+    toxics: tuple[tuple[str, tuple[ToxicOn, ...]], ...]
+    """What to do with open connections -> toxics."""
+    closed: frozenset[str]
+    """Proxies that this layer wants closed."""
+
+
+class LayeredNet:
+    """``kinds.Net`` over proxies: ``proxies_of`` names the proxies (one a port) that stand in each link."""
+
+    def __init__(self, proxies: Proxies | None, proxies_of: Mapping[Link, Sequence[str]], measure: Measure, clock: Clock) -> None:
+        self._proxies = proxies
+        self._proxies_of = proxies_of
+        self._measure = measure
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._active: dict[str, _Layer] = {}
+        self._count = 0
+
+    @contextmanager
+    def layer(self, rules: Sequence[Rule]) -> Iterator[Layer]:
+        """Put the rules in force; leaving removes them.
+
+        ``CapabilityMissing`` for what a stream proxy cannot do; ``FaultNotEffective`` if they could not be put in force (what was
+        is taken back first); ``NotHealed`` if they cannot be shown to be gone.
+        """
+        self._refuse(rules)
+        with self._lock:
+            self._count += 1
+            name = f"layer{self._count}"
+            layer = self._plan(name, rules)
+            self._active[name] = layer
+            try:
+                effective_ns = self._put(layer)
+            except BaseException as error:
+                self._take_back(name)
+                if isinstance(error, NinesError):
+                    raise FaultNotEffective(f"the rules could not be put in force: {error}") from error
+                raise
+        try:
+            yield Layer(effective_at_ns=effective_ns, mechanism=mechanism(rules))
+        finally:
+            with self._lock:
+                self._take_back(name)
+
+    def measure(self, link: Link, timeout_s: float) -> RoundTrip:
+        """One question by the way that the traffic of this link takes."""
+        return self._measure(link, timeout_s)
+
+    def _refuse(self, rules: Sequence[Rule]) -> None:
+        for rule in rules:
+            if rule.link not in self._proxies_of:
+                raise CapabilityMissing(
+                    f"no proxy stands in the link {rule.link}",
+                    how="only links that the plan's faults name are proxied: name it in the experiment",
+                )
+            if isinstance(rule, Cut) and rule.existing == KEEP:
+                raise CapabilityMissing(
+                    f"{rule.link}: a stream proxy cannot cut new connections and keep open ones",
+                    how="use 'existing: cut', or a runtime with packet rules",
+                )
+
+    def _plan(self, name: str, rules: Sequence[Rule]) -> _Layer:
+        toxics: dict[str, list[ToxicOn]] = {}
+        taken: set[tuple[str, str]] = set()
+        closed: set[str] = set()
+        for rule in rules:
+            for proxy in self._proxies_of[rule.link]:
+                if isinstance(rule, Cut) and rule.behavior == REJECT:
+                    closed.add(proxy)
+                for toxic in _toxics(name, rule):
+                    unique, number = toxic.name, 1
+                    while (proxy, unique) in taken:  # one layer may hold two toxics of one type and stream
+                        number += 1
+                        unique = f"{toxic.name}_{number}"
+                    taken.add((proxy, unique))
+                    existing = rule.existing if isinstance(rule, Toxic) else KEEP
+                    toxics.setdefault(existing, []).append(ToxicOn(proxy, msgspec.structs.replace(toxic, name=unique)))
+        return _Layer(tuple((existing, tuple(items)) for existing, items in toxics.items()), frozenset(closed))
+
+    def _put(self, layer: _Layer) -> int:
+        server = self._server()
+        effective_ns = self._clock.now_ns()
+        for proxy in sorted(layer.closed - self._closed_by_others(layer)):
+            effective_ns = max(effective_ns, server.set_enabled(proxy, enabled=False))
+        for existing, toxics in layer.toxics:
+            effective_ns = max(effective_ns, server.add_toxics(toxics, existing=existing))
+        return effective_ns
+
+    def _take_back(self, name: str) -> None:
+        """Everything of this layer, each thing tried, whatever happens to the others."""
+        layer = self._active.pop(name)
+        server = self._server()
+        left: list[str] = []
+        for proxy in sorted(layer.closed - self._closed_by_others(layer)):
+            try:
+                server.set_enabled(proxy, enabled=True)
+            except NinesError as error:
+                left.append(f"proxy {proxy} may still be closed: {error}")
+        for _, toxics in layer.toxics:
+            try:
+                server.remove_toxics(toxics)
+            except NinesError as error:
+                left.append(str(error))
+        if left:
+            raise NotHealed("; ".join(left))
+
+    def _closed_by_others(self, layer: _Layer) -> frozenset[str]:
+        return frozenset(proxy for other in self._active.values() if other is not layer for proxy in other.closed)
+
+    def _server(self) -> Proxies:
+        if self._proxies is None:
+            raise CapabilityMissing("this run has no proxies", how="no fault of its plan names a link")
+        return self._proxies
+
+
+def mechanism(rules: Sequence[Rule]) -> str:
+    """How rules of these kinds are brought about, for the report."""
+    words = []
+    for rule in rules:
+        if isinstance(rule, Toxic):
+            words.append(f"Toxiproxy {rule.type} toxic, {rule.stream}")
+        elif rule.behavior == REJECT:
+            words.append("Toxiproxy proxy closed (open connections closed, new ones refused)")
+        else:
+            words.append("Toxiproxy timeout toxic 0, both streams (connects complete, then nothing passes)")
+    return "; ".join(dict.fromkeys(words))
+
+
+def _toxics(layer: str, rule: Rule) -> list[ProxyToxic]:
+    if isinstance(rule, Toxic):
+        streams = (UPSTREAM, DOWNSTREAM) if rule.stream == "both" else (rule.stream,)
+        return [ProxyToxic(f"{layer}_{rule.type}_{each}", rule.type, dict(rule.attributes), each, rule.toxicity) for each in streams]
+    if rule.behavior == REJECT:
+        return []
+    return [ProxyToxic(f"{layer}_timeout_{each}", "timeout", {"timeout": 0.0}, each) for each in (UPSTREAM, DOWNSTREAM)]

@@ -1,0 +1,78 @@
+"""The parameters of the models that a target declares or an experiment overrides, and how each is written.
+
+In YAML a name goes without its unit (``heartbeat: 100ms``), in code with it (``heartbeat_s``). A value is one quantity or a
+uniform range ``[150ms, 300ms]``, kept as the text ``150ms..300ms`` until the settings of the experiment are filled in.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from chaos import units
+from chaos.errors import BadInput
+
+RANGE: Final = ".."
+
+
+class Known(msgspec.Struct, frozen=True):
+    """One parameter: the unit of its value in code (``s`` or ``1``), or the words it may be."""
+
+    about: str
+    unit: str = "s"
+    words: tuple[str, ...] = ()
+
+
+KNOWN: Final = {
+    "replication": Known("who must have a write before it is acknowledged", "", ("quorum", "none")),
+    "heartbeat": Known("time between heartbeats"),
+    "misses": Known("heartbeats that must be missed before a node is suspected", "1"),
+    "timeout": Known("further time before a silent node is suspected"),
+    "election_timeout": Known("range of the randomised election time-out"),
+    "round_trip": Known("round trip between two nodes"),
+    "restart": Known("from the start of a process until it is ready"),
+    "resync": Known("from ready until the node votes again"),
+    "crews": Known("nodes that are repaired at the same time", "1"),
+    "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang")),
+    "reads": Known("who answers a read", "", ("quorum", "local")),
+}
+"""Key in YAML -> what it is."""
+
+
+class Given(msgspec.Struct, frozen=True):
+    """A parameter with its value: ``low`` to ``high`` (the same for one value) in ``unit``, or a ``word``."""
+
+    name: str
+    """As in code: ``heartbeat_s``."""
+    unit: str
+    low: float
+    high: float
+    word: str = ""
+
+
+def read(key: str, text: str) -> Given:
+    """One parameter from its text, settings filled in. Raises ``BadInput`` without a place: the caller knows it."""
+    known = KNOWN[key]
+    if known.words:
+        if text not in known.words:
+            raise BadInput(f"'{text}' is not a choice here", right=f"one of: {', '.join(known.words)}")
+        at = float(known.words.index(text))
+        return Given(key, known.unit, at, at, text)
+    ends = [_number(end.strip(), known) for end in text.split(RANGE, 1)]
+    if ends[0] > ends[-1]:
+        raise BadInput(f"the range '{text}' ends before it begins", right="[low, high]")
+    return Given(f"{key}_s" if known.unit == "s" else key, known.unit, ends[0], ends[-1])
+
+
+def _number(text: str, known: Known) -> float:
+    try:
+        value = units.duration_s(text) if known.unit == "s" else float(text)
+    except units.WrongUnit as error:
+        message, _, right = str(error).partition("; ")
+        raise BadInput(message, right=right) from None
+    except ValueError:
+        raise BadInput(f"'{text}' is not a number", right="write it like 3, without a unit") from None
+    if not 0 <= value < float("inf"):
+        raise BadInput(f"'{text}' is out of range", right="at least 0")
+    return value

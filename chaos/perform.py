@@ -1,0 +1,99 @@
+"""One experiment from its file to its report: what ``nines run`` and the pytest plugin share.
+
+load -> plan -> refuse leftovers -> run -> judge -> report, all into one run folder
+"""
+
+from __future__ import annotations
+
+import secrets
+import traceback
+from collections.abc import Callable
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from chaos.errors import BadInput, EnvironmentUnusable, NinesError
+from chaos.experiment import Experiment
+from chaos.history import RunFolder
+from chaos.plan import Plan
+from chaos.results import Report
+from chaos.target import Target
+
+if TYPE_CHECKING:
+    from chaos.events import Row
+
+BUG_FILE: Final = "bug.txt"
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """An experiment that is ready to run."""
+
+    experiment: Experiment
+    text: str
+    target: Target
+    plan: Plan
+
+
+def order(file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True) -> Ordered:
+    """Load a file and plan it; ``BadInput`` for all that is wrong with it. Starts nothing."""
+    from chaos.document import read_text
+
+    return order_text(read_text(file), file, runtime=runtime, seed=seed, faults=faults)
+
+
+def order_text(text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True) -> Ordered:
+    """The same from a text; ``file`` names it in messages, and relative paths start from its folder."""
+    from chaos.loading import parse_experiment
+    from chaos.planning import make_plan
+    from chaos.targets_loading import load_target
+
+    experiment = parse_experiment(text, str(file))
+    target = load_target(experiment.cluster.target, beside=file.parent)
+    plan = make_plan(experiment, target, seed=seed, runtime=chosen_runtime(runtime or experiment.cluster.runtime))
+    return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
+
+
+def chosen_runtime(name: str) -> str:
+    """``auto`` is the local runtime here: plain processes, no root. An unknown name is refused."""
+    from chaos import tables
+
+    if name == "auto":
+        return "local"
+    known = tables.names("runtimes")
+    if name not in known:
+        raise BadInput(f"unknown runtime '{name}'", right=tables.suggest(name, ["auto", *known]))
+    return name
+
+
+def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
+    """``runs/<experiment>-<time>-<id>``, not there yet."""
+    return RunFolder(under / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
+
+
+def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None) -> Report:
+    """Run, judge, and write the reports. ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder."""
+    from chaos import tables
+    from chaos.clock import ManualClock, MonotonicClock
+    from chaos.leftovers import refuse_leftovers
+    from chaos.report import from_folder, write
+    from chaos.run import run_plan
+
+    if folder.plan.exists():
+        raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
+    virtual = ordered.plan.runtime == "fake"
+    if not virtual:
+        refuse_leftovers()
+    runtime = tables.find("runtimes", ordered.plan.runtime)()
+    try:
+        run_plan(ordered.plan, ordered.target, ordered.text, folder, runtime, ManualClock() if virtual else MonotonicClock(), live)
+        report = from_folder(folder)
+        write(report, folder)
+    except NinesError:
+        raise
+    except Exception:
+        folder.path.mkdir(parents=True, exist_ok=True)
+        (folder.path / BUG_FILE).write_text(traceback.format_exc(), encoding="utf-8")
+        raise
+    return report

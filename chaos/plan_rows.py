@@ -1,0 +1,81 @@
+"""A plan as the rows of a table: what is done, when, to whom. Pure values, nothing is printed here."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos import tables
+from chaos.experiment import FaultSpec, LinkTo, Named, Role, Same, Selector, Side, Zone
+from chaos.plan import Plan
+from chaos.units import show_s
+
+
+class PlanRow(msgspec.Struct, frozen=True):
+    """One window, in seconds after the first slot."""
+
+    id: str
+    start_s: float
+    end_s: float | None
+    """None: it is not taken back."""
+    fault: str
+    kind: str
+    target: str
+    """The selector, as people write it."""
+    details: str
+    """The fault's own fields, where they are not the default."""
+    overlap: bool
+
+
+def describe(plan: Plan) -> list[PlanRow]:
+    """The rows of the plan table, in order of time."""
+    specs = {spec.name: spec for spec in plan.experiment.faults}
+    return [
+        PlanRow(
+            id=window.id, start_s=window.start_s, end_s=window.end_s, fault=window.fault, kind=window.kind,
+            target=target_text(specs[window.fault]), details=details_text(specs[window.fault]), overlap=specs[window.fault].overlap,
+        )
+        for window in plan.windows
+    ]  # fmt: skip
+
+
+def target_text(spec: FaultSpec) -> str:
+    """To whom, in the words of the file."""
+    if spec.target is not None:
+        return selector_text(spec.target)
+    groups = spec.params.get("groups")
+    return " | ".join(",".join(group) for group in groups) if isinstance(groups, tuple) else ""
+
+
+def selector_text(selector: Selector) -> str:
+    """``leader``, ``2 of any``, ``zone a``, ``leader <-> any``."""
+    match selector:
+        case Named(nodes=nodes):
+            return ", ".join(nodes)
+        case Side(side=side):
+            return side
+        case Zone(zone=zone):
+            return f"zone {zone}"
+        case Same(fault=fault):
+            return f"as {fault}"
+        case LinkTo(source=source, destination=destination, both=both):
+            return f"{source} {'<->' if both else '->'} {destination}"
+        case Role(role=role, count=count, percent=percent, part=part, zone=zone):
+            share = f"{count} of " if count is not None else f"{percent * 100:g}% of " if percent is not None else ""
+            within = [f"part {part}"] if part else []
+            within += [f"zone {zone}"] if zone else []
+            return f"{share}{role}" + (f" ({', '.join(within)})" if within else "")
+
+
+def details_text(spec: FaultSpec) -> str:
+    """``latency 40 ms, jitter 5 ms``: the fields that are not at their default, times with their unit."""
+    fields = msgspec.structs.fields(tables.find("faults", spec.kind))
+    usual = {field.name: field.default for field in fields if not field.required}
+    shown = []
+    for name, value in spec.params.items():
+        if value == usual.get(name, msgspec.NODEFAULT) or name == "groups":
+            continue
+        if name.endswith("_s") and isinstance(value, float):
+            shown.append(f"{name.removesuffix('_s')} {show_s(value)}")
+        else:
+            shown.append(f"{name} {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
+    return ", ".join(shown)

@@ -1,0 +1,99 @@
+"""Experiment + seed -> plan: every time and draw fixed, everything checked that can be checked before anything starts.
+
+The same file and seed give the same plan, byte for byte. What is wrong in the file is ``BadInput`` with its place; what this
+runtime cannot do is ``CapabilityMissing``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from chaos.errors import CapabilityMissing
+from chaos.experiment import Experiment
+from chaos.kinds import LEADER
+from chaos.plan import SCHEMA, Plan, PlannedNode
+from chaos.plan_rows import PlanRow, describe
+from chaos.planning_cluster import (
+    check_dns,
+    check_traffic,
+    judged,
+    known_or_refuse,
+    planned_nodes,
+    planned_operations,
+    planned_parameters,
+    planned_settings,
+    refuse,
+)
+from chaos.planning_faults import check_capabilities, planned_faults, planned_windows
+from chaos.planning_overlap import check_windows, planned_duration_s
+from chaos.target import Target
+
+__all__ = ["PlanRow", "configuration_hash", "describe", "make_plan"]
+
+
+def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: str) -> Plan:
+    """The plan of this experiment on this runtime; ``seed`` overrides the experiment's own.
+
+    Raises ``BadInput`` (exit 2) for what the file asks wrongly, ``CapabilityMissing`` (exit 5) for what the runtime cannot do.
+    """
+    seed = experiment.seed if seed is None else seed
+    nodes = planned_nodes(experiment, target)
+    settings = planned_settings(experiment, target)
+    part = check_dns(experiment, target)
+    operations = planned_operations(experiment, target)
+    judge = judged(experiment)
+    check_traffic(experiment)
+    _check_limits(experiment, nodes)
+    faults = planned_faults(experiment, target, nodes, part)
+    windows = planned_windows(experiment, faults, seed)
+    check_windows(experiment, faults, windows, len(nodes))
+    duration_s = planned_duration_s(experiment, windows)
+    replication, parameters = planned_parameters(experiment, target, settings)
+    _check_runtime(target, nodes, runtime)
+    check_capabilities(faults, target, runtime, nodes)
+    return Plan(
+        schema=SCHEMA,
+        experiment=experiment,
+        seed=seed,
+        runtime=runtime,
+        nodes=nodes,
+        settings=settings,
+        operations=operations,
+        judge=judge,
+        windows=windows,
+        duration_s=duration_s,
+        links=tuple(sorted({link for planned in faults for link in planned.links})),
+        replication=replication,
+        parameters=parameters,
+        has_roles=LEADER in target.roles,
+        configuration=configuration_hash(experiment, target, runtime),
+    )
+
+
+def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> str:
+    """Equal for runs that may be compared: leaves out seed, question, objectives, and where the files lie."""
+    faults = tuple(msgspec.structs.replace(spec, line=0) for spec in experiment.faults)
+    bare = msgspec.structs.replace(
+        experiment, seed=0, question="", objectives=(), expect_verdict="", file="", faults=faults,
+        cluster=msgspec.structs.replace(experiment.cluster, target=target.name, runtime=""),
+    )  # fmt: skip
+    declared = msgspec.structs.replace(target, folder="", about="")
+    return hashlib.sha256(msgspec.json.encode((bare, declared, runtime))).hexdigest()[:16]
+
+
+def _check_limits(experiment: Experiment, nodes: tuple[PlannedNode, ...]) -> None:
+    limits = experiment.limits
+    for name in limits.protect:
+        known_or_refuse(experiment, "limits.protect", "node", name, [node.name for node in nodes])
+    if limits.nodes_down is not None and limits.nodes_down < 0:
+        raise refuse(experiment, "limits.nodes_down", f"{limits.nodes_down} is out of range", "at least 0")
+
+
+def _check_runtime(target: Target, nodes: tuple[PlannedNode, ...], runtime: str) -> None:
+    for part in dict.fromkeys(node.part for node in nodes):
+        declared = target.parts[part]
+        if runtime == "local" and declared.local is None:
+            how = f"add 'parts.{part}.local: {{command: [...]}}' to {target.folder}/target.yaml"
+            raise CapabilityMissing(f"'{target.name}' does not say how its part '{part}' runs as a plain process", how=how)

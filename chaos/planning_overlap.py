@@ -1,0 +1,109 @@
+"""Windows held against each other: overlaps that nobody planned, faults that contradict each other, limits, the end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+from chaos.experiment import Experiment, Same
+from chaos.plan import Window
+from chaos.planning_cluster import refuse
+from chaos.planning_faults import Planned
+
+
+def check_windows(experiment: Experiment, faults: list[Planned], windows: tuple[Window, ...], nodes: int) -> None:
+    """Raise ``BadInput`` at the later of two windows that cannot both be meant.
+
+    Times in messages count from the end of the baseline, as ``at`` does.
+    """
+    by_name = {planned.spec.name: planned for planned in faults}
+    _check_same_order(experiment, faults, windows)
+    for earlier, later in _overlapping(windows):
+        first, second = by_name[earlier.fault], by_name[later.fault]
+        at_s = later.start_s - experiment.baseline_s
+        path = f"{second.path}.{'at' if second.spec.times is None else 'every'}"
+        if first is not second and not second.spec.overlap:
+            message = f"at {at_s:g}s '{later.fault}' would begin while '{earlier.fault}' is {_lasting(experiment, earlier)}"
+            raise refuse(experiment, path, message, "another time, or 'overlap: true' if that is the question")
+        _check_contradiction(experiment, first, second, at_s)
+    _check_total(experiment, by_name, windows, nodes)
+
+
+def _overlapping(windows: tuple[Window, ...]) -> Iterator[tuple[Window, Window]]:
+    """Pairs in which the second begins while the first is in force; windows are in order of start."""
+    active: list[Window] = []
+    for window in windows:
+        active = [other for other in active if _end_s(other) > window.start_s]
+        yield from ((other, window) for other in active)
+        active.append(window)
+
+
+def _end_s(window: Window) -> float:
+    return math.inf if window.end_s is None else window.end_s
+
+
+def _lasting(experiment: Experiment, window: Window) -> str:
+    begin_s = window.start_s - experiment.baseline_s
+    if window.end_s is None:
+        return f"in force (from {begin_s:g}s to the end: 'recovery: none')"
+    return f"in force ({begin_s:g}s to {window.end_s - experiment.baseline_s:g}s)"
+
+
+def _check_contradiction(experiment: Experiment, first: Planned, second: Planned, at_s: float) -> None:
+    if not first.halts:
+        return
+    hit = first.certain() & second.certain()
+    if isinstance(second.spec.target, Same) and second.spec.target.fault == first.spec.name:
+        who = "the same node"
+    elif hit:
+        who = ", ".join(sorted(hit))
+    else:
+        return
+    by = "itself" if first is second else f"'{first.spec.name}'"
+    message = f"at {at_s:g}s '{second.spec.name}' would hit {who}, which is down by {by} already"
+    raise refuse(experiment, f"{second.path}.target", message, "another node, or another time")
+
+
+def _check_same_order(experiment: Experiment, faults: list[Planned], windows: tuple[Window, ...]) -> None:
+    first_s: dict[str, float] = {}
+    for window in windows:
+        first_s.setdefault(window.fault, window.start_s)
+    for planned in faults:
+        other = planned.spec.target.fault if isinstance(planned.spec.target, Same) else None
+        name = planned.spec.name
+        if other is not None and first_s.get(name, math.inf) < first_s.get(other, math.inf):
+            message = f"the selector matches nothing: '{name}' comes before '{other}', which has not picked anyone then"
+            raise refuse(experiment, f"{planned.path}.target", message, "a later time")
+
+
+def _check_total(experiment: Experiment, by_name: dict[str, Planned], windows: tuple[Window, ...], nodes: int) -> None:
+    limit = experiment.limits.nodes_down
+    if limit is None:
+        return
+    active: list[Window] = []
+    for window in windows:
+        active = [other for other in active if _end_s(other) > window.start_s] + [window]
+        down = min(nodes, sum(by_name[other.fault].takes_down(nodes) for other in active))
+        if down > limit:
+            planned = by_name[window.fault]
+            at_s = window.start_s - experiment.baseline_s
+            message = f"at {at_s:g}s up to {down} nodes would be down, and limits.nodes_down is {limit}"
+            raise refuse(experiment, planned.path, message, "other times, or a higher limit")
+
+
+def planned_duration_s(experiment: Experiment, windows: tuple[Window, ...]) -> float:
+    """From the first slot to the last: the end of the last window and its settling, or longer if the experiment says so."""
+    ends = [window.start_s if window.end_s is None else window.end_s for window in windows]
+    needed_s = max(ends, default=experiment.baseline_s) + experiment.settle_s
+    if experiment.duration_s is None:
+        return round(needed_s, 4)
+    if experiment.duration_s < needed_s:
+        late = max(windows, key=_late_end, default=None)
+        what = f"the fault '{late.fault}' ends and settles" if late else "the baseline ends"
+        message = f"a duration of {experiment.duration_s:g}s is over before {what}, at {needed_s:g}s"
+        raise refuse(experiment, "duration", message, f"at least {math.ceil(needed_s)}s, or leave it out")
+    return experiment.duration_s
+
+
+def _late_end(window: Window) -> float:
+    return window.start_s if window.end_s is None else window.end_s

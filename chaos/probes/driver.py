@@ -1,0 +1,246 @@
+"""``driver``: a long-lived process of the target's that speaks any protocol, one JSON object a line each way.
+
+    driver: "./driver.py put"         a command of the target's folder; its *last* word is the operation (``op``)
+
+    to it    {"id": 7, "op": "put", "address": "127.64.1.2", "key": "k3", "value": "...", "timeout_s": 0.25}
+    from it  {"id": 7, "outcome": "ok", "value": null}         in any order; outcome is ok, fail or unknown
+
+Operations whose command is the same share one process. It is killed at the end. When it dies by itself, what was under way is
+unknown and it is started again, at most twice a second; a slot that finds no driver is ``UNSENT``: that is our side's failure.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import signal
+import subprocess
+from typing import Final
+
+import msgspec
+
+from chaos.errors import BadInput
+from chaos.observations import Outcome, Why
+from chaos.prober_probe import Probe, Setup, Slot
+
+OPTIONS: Final = ("what", "key", "value")
+START_AGAIN_S: Final = 0.5
+_WAITING_BYTES: Final = 1 << 20
+"""What a driver may leave unread before slots find it unable."""
+_OUTCOMES: Final = {"ok": (Outcome.OK, Why.NONE), "fail": (Outcome.FAIL, Why.ERROR), "unknown": (Outcome.UNKNOWN, Why.ERROR)}
+
+
+class Ask(msgspec.Struct):
+    """One line to a driver."""
+
+    id: int
+    op: str
+    address: str
+    key: str
+    value: str
+    timeout_s: float
+
+
+class Answered(msgspec.Struct):
+    """One line from a driver; further fields are its own business."""
+
+    id: int
+    outcome: str
+    value: str | int | float | bool | None = None
+
+
+_ENCODE: Final = msgspec.json.Encoder().encode
+_DECODE: Final = msgspec.json.Decoder(Answered).decode
+_processes: dict[tuple[asyncio.AbstractEventLoop, str, str], Driver] = {}
+"""Drivers of this prober by command and folder."""
+
+
+def build(setup: Setup) -> Probe:
+    """The sender of one driver operation."""
+    return DriverProbe(setup)
+
+
+class DriverProbe:
+    """One operation of a driver, see the module."""
+
+    host: str | None = None
+
+    def __init__(self, setup: Setup) -> None:
+        setup.allow(OPTIONS)
+        words = shlex.split(setup.template(setup.option("what")).constant())
+        if len(words) < 2:
+            raise BadInput(
+                f"operation '{setup.operation}': a driver needs a command and an operation", right="write it like ./driver.py put"
+            )
+        self._op = words[-1]
+        self._key = setup.template(setup.options.get("key", "{key}"))
+        self._value = setup.template(setup.options.get("value", "{value}"))
+        identity = (setup.loop, setup.folder, shlex.join(words[:-1]))
+        if identity not in _processes:
+            _processes[identity] = Driver(setup.loop, words[:-1], setup.folder)
+        self._identity = identity
+        self._driver = _processes[identity]
+
+    def send(self, slot: Slot) -> None:
+        """One line to the driver."""
+        timeout_s = max(0.001, (slot.expiry_ns - slot.sent_ns) / 1e9)
+        self._driver.ask(slot, self._op, self._key.render(slot), self._value.render(slot), timeout_s)
+
+    def close(self) -> None:
+        """Kill the process."""
+        _processes.pop(self._identity, None)
+        self._driver.close()
+
+
+class Under:
+    """One attempt under way in a driver."""
+
+    __slots__ = ("_driver", "_id", "slot")
+
+    def __init__(self, driver: Driver, number: int, slot: Slot) -> None:
+        self._driver = driver
+        self._id = number
+        self.slot = slot
+
+    def cut(self) -> bool:
+        """Forget it: a driver keeps the time-out by itself. What reached it may have been done."""
+        self._driver.forget(self._id)
+        return True
+
+
+class Driver:
+    """The process, and what is under way in it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, command: list[str], folder: str) -> None:
+        self._loop = loop
+        self._command = command
+        self._folder = folder
+        self._under: dict[int, Under] = {}
+        self._last = 0
+        self._out = b""
+        self._partial = b""
+        self._again: asyncio.TimerHandle | None = None
+        self._process: subprocess.Popen[bytes] | None = None
+        self._start()
+
+    def ask(self, slot: Slot, op: str, key: str, value: str, timeout_s: float) -> None:
+        """Send one operation."""
+        if self._process is None or len(self._out) > _WAITING_BYTES:
+            slot.end(Outcome.UNSENT, Why.NONE)
+            return
+        self._last += 1
+        under = Under(self, self._last, slot)
+        self._under[self._last] = under
+        slot.carrier = under
+        waiting = bool(self._out)
+        self._out += _ENCODE(Ask(self._last, op, slot.address, key, value, timeout_s)) + b"\n"
+        if not waiting:
+            self._write()
+
+    def forget(self, number: int) -> None:
+        """The attempt was cut; its answer, should one come, means nothing."""
+        self._under.pop(number, None)
+
+    def close(self) -> None:
+        """Kill it and all it started."""
+        if self._again is not None:
+            self._again.cancel()
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._unhook(process)
+        try:
+            os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass  # gone by itself
+        finally:
+            process.wait()
+
+    def _start(self) -> None:
+        self._again = None
+        environment = {**os.environ, "NINES_NODE": "driver"}
+        try:
+            process = subprocess.Popen(
+                self._command,
+                cwd=self._folder or None,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env=environment,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            raise BadInput(f"the driver {shlex.join(self._command)} does not start: {error}") from error
+        assert process.stdin is not None
+        assert process.stdout is not None
+        os.set_blocking(process.stdin.fileno(), False)
+        os.set_blocking(process.stdout.fileno(), False)
+        self._process = process
+        self._out = self._partial = b""
+        self._loop.add_reader(process.stdout.fileno(), self._readable)
+
+    def _unhook(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._loop.remove_reader(process.stdout.fileno())
+        self._loop.remove_writer(process.stdin.fileno())
+        process.stdin.close()
+        process.stdout.close()
+
+    def _died(self) -> None:
+        process, self._process = self._process, None
+        if process is None:
+            return
+        self._unhook(process)
+        process.kill()
+        process.wait()
+        self._again = self._loop.call_later(START_AGAIN_S, self._start)
+        lost, self._under = self._under, {}
+        for under in lost.values():
+            under.slot.end(Outcome.UNKNOWN, Why.CLOSED)
+
+    def _write(self) -> None:
+        if self._process is None:
+            return
+        assert self._process.stdin is not None
+        pipe = self._process.stdin.fileno()
+        try:
+            sent = os.write(pipe, self._out)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self._loop.call_soon(self._died)
+            return
+        self._out = self._out[sent:]
+        if self._out:
+            self._loop.add_writer(pipe, self._write)
+        else:
+            self._loop.remove_writer(pipe)
+
+    def _readable(self) -> None:
+        if self._process is None:
+            return
+        assert self._process.stdout is not None
+        try:
+            data = os.read(self._process.stdout.fileno(), 1 << 16)
+        except BlockingIOError:
+            return
+        if not data:
+            self._died()
+            return
+        lines = (self._partial + data).split(b"\n")
+        self._partial = lines.pop()
+        for line in lines:
+            if line.strip():
+                self._answered(line)
+
+    def _answered(self, line: bytes) -> None:
+        try:
+            answer = _DECODE(line)
+        except msgspec.MsgspecError:
+            self._died()  # it does not speak the protocol: nothing more it says can be believed
+            return
+        under = self._under.pop(answer.id, None)
+        if under is not None:
+            under.slot.end(*_OUTCOMES.get(answer.outcome, (Outcome.UNKNOWN, Why.PROTOCOL)))

@@ -1,0 +1,75 @@
+"""What faults measure from outside to prove that they took effect and that they are gone."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+from chaos.kinds import Evidence, Link, Net, RoundTrip, Scene, Status
+
+Subject = TypeVar("Subject")
+Answer = TypeVar("Answer")
+
+PING_TIMEOUT_S = 0.15
+"""How long a node may take to answer before it counts as silent; a healthy one answers in a few milliseconds."""
+
+Figures = dict[str, float | str | None]
+
+
+def ask_nodes(scene: Scene, nodes: Sequence[str], timeout_s: float = PING_TIMEOUT_S) -> dict[str, RoundTrip]:
+    """One direct question to each node, all at once."""
+    return _at_once(nodes, lambda node: scene.cluster.ping(node, timeout_s))
+
+
+def ask_links(net: Net, links: Sequence[Link], timeout_s: float, repeat: int = 1) -> dict[Link, list[RoundTrip]]:
+    """``repeat`` questions over each link in turn, all links at once."""
+    return _at_once(links, lambda link: [net.measure(link, timeout_s) for _ in range(repeat)])
+
+
+def node_figures(scene: Scene, answers: dict[str, RoundTrip]) -> Figures:
+    """Process state and round trip of each node, as they go into the report."""
+    figures: Figures = {}
+    for node, trip in answers.items():
+        figures[f"{node}.process"] = str(scene.cluster.nodes[node].status())
+        figures[f"{node}.rtt_s"] = trip.rtt_s
+        if trip.error:
+            figures[f"{node}.error"] = trip.error
+    return figures
+
+
+def link_figures(answers: dict[Link, list[RoundTrip]]) -> Figures:
+    """The median round trip of each link, or why there was none."""
+    figures: Figures = {}
+    for link, trips in answers.items():
+        rtt_s = median_rtt_s(trips)
+        figures[f"{link}.rtt_s"] = rtt_s
+        error = next((trip.error for trip in trips if trip.error), None)
+        if rtt_s is None and error:
+            figures[f"{link}.error"] = error
+    return figures
+
+
+def median_rtt_s(trips: Sequence[RoundTrip]) -> float | None:
+    """The median of those that came back."""
+    seen = [trip.rtt_s for trip in trips if trip.rtt_s is not None]
+    return statistics.median(seen) if seen else None
+
+
+def nodes_answer(scene: Scene, nodes: Sequence[str]) -> Evidence:
+    """Every process runs and every node answers."""
+    answers = ask_nodes(scene, nodes)
+    silent = [
+        f"{node}: {scene.cluster.nodes[node].status()}, {trip.error or 'answers'}"
+        for node, trip in answers.items()
+        if trip.rtt_s is None or scene.cluster.nodes[node].status() is not Status.UP
+    ]
+    return Evidence(ok=not silent, figures=node_figures(scene, answers), why="; ".join(silent))
+
+
+def _at_once(subjects: Sequence[Subject], ask: Callable[[Subject], Answer]) -> dict[Subject, Answer]:
+    if len(subjects) < 2:
+        return {subject: ask(subject) for subject in subjects}
+    with ThreadPoolExecutor(max_workers=min(len(subjects), 16), thread_name_prefix="proof") as pool:
+        return dict(zip(subjects, pool.map(ask, subjects), strict=True))

@@ -1,0 +1,222 @@
+"""The pytest plugin: installing the package is enough. Costs nothing until it is used: all of Nines is imported on first use.
+
+    run_experiment(file | text)   run an experiment, get its Report
+    verdict(file | text | Report) the same, and fail the test unless the verdict is the expected one
+    cluster                       a target's cluster, up for the length of a test
+    nines_runtime, nines_seed, nines_folder, nines_cluster    what these are made of: override them as you like
+
+``pytest --nines experiments/`` collects experiments as test items. An unknown verdict is a failure unless ``--nines-allow-unknown``.
+Run folders have unique names (under ``runs``, or in a test's temporary folder), so xdist is safe.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from chaos.kinds import Cluster
+    from chaos.perform import Ordered
+    from chaos.results import Report
+
+    Source = str | Path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--nines`` and what goes with it."""
+    group = parser.getgroup("nines", "chaos experiments")
+    group.addoption("--nines", action="store_true", help="collect experiments/*.yaml as test items")
+    group.addoption("--nines-runtime", metavar="NAME", default=None, help="auto, local or fake; default: what the experiment says")
+    group.addoption("--nines-seed", metavar="N", type=int, default=None, help="instead of the experiment's own")
+    group.addoption("--nines-allow-unknown", action="store_true", help="an experiment whose verdict is unknown is skipped, not failed")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """The marker that shapes the ``cluster`` fixture."""
+    config.addinivalue_line("markers", "nines_cluster(target, nodes=None, **settings): what the `cluster` fixture starts")
+
+
+# --- experiments as test items -----------------------------------------------------------------------------------------
+
+
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> ExperimentFile | None:
+    """YAML files in a folder named ``experiments``, and those given by name."""
+    if not parent.config.getoption("--nines") or file_path.suffix not in (".yaml", ".yml"):
+        return None
+    named = any(Path(argument.split("::")[0]).absolute() == file_path for argument in parent.config.args)
+    return ExperimentFile.from_parent(parent, path=file_path) if named or file_path.parent.name == "experiments" else None
+
+
+class ExperimentFile(pytest.File):
+    """One file: one experiment."""
+
+    def collect(self) -> Iterator[pytest.Item]:
+        """The experiment, under the name of its file."""
+        yield ExperimentItem.from_parent(self, name=self.path.stem)
+
+
+class WrongVerdict(Exception):
+    """The verdict is not the expected one; carries the whole text report."""
+
+
+class ExperimentItem(pytest.Item):
+    """Runs the experiment; passes if its verdict is the one it expects."""
+
+    def runtest(self) -> None:
+        """Run it, into a folder of its own under ``runs`` of pytest's root folder."""
+        report = _run(
+            self.path, self.config.rootpath / "runs", self.config.getoption("--nines-runtime"), self.config.getoption("--nines-seed")
+        )
+        self.user_properties.append(("nines_folder", report.folder))
+        self.user_properties.append(("nines_verdict", report.verdict))
+        self.add_report_section("call", "nines", _text(report))
+        _require(report, self.config)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: str | None = None) -> str:  # noqa: ARG002
+        """A wrong verdict and bad input need no traceback."""
+        from chaos.errors import NinesError
+
+        if isinstance(excinfo.value, WrongVerdict | NinesError):
+            return str(excinfo.value)
+        return str(super().repr_failure(excinfo))
+
+    def reportinfo(self) -> tuple[Path, int, str]:
+        """Where it stands, for the log."""
+        return self.path, 0, f"experiment {self.name}"
+
+
+# --- fixtures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def nines_runtime(request: pytest.FixtureRequest) -> str | None:
+    """Where nodes run; None: what the experiment says."""
+    chosen: str | None = request.config.getoption("--nines-runtime")
+    return chosen
+
+
+@pytest.fixture
+def nines_seed(request: pytest.FixtureRequest) -> int | None:
+    """The seed; None: the experiment's own."""
+    seed: int | None = request.config.getoption("--nines-seed")
+    return seed
+
+
+@pytest.fixture
+def nines_folder(tmp_path: Path) -> Path:
+    """The folder under which run folders are made."""
+    return tmp_path / "runs"
+
+
+@pytest.fixture
+def run_experiment(nines_runtime: str | None, nines_seed: int | None, nines_folder: Path) -> Callable[[Source], Report]:
+    """A function: an experiment's path, or its text -> its report. Raises ``NinesError`` if it could not be run."""
+    numbers = itertools.count(1)
+
+    def run(source: Source) -> Report:
+        return _run(source, nines_folder / str(next(numbers)), nines_runtime, nines_seed)
+
+    return run
+
+
+@pytest.fixture
+def verdict(run_experiment: Callable[[Source], Report], request: pytest.FixtureRequest) -> Callable[[Source | Report], Report]:
+    """A function: runs the experiment (or takes its report) and fails the test unless the verdict is the expected one."""
+
+    def require(source: Source | Report) -> Report:
+        report = run_experiment(source) if isinstance(source, str | Path) else source
+        try:
+            _require(report, request.config)
+        except WrongVerdict as wrong:
+            pytest.fail(str(wrong), pytrace=False)
+        return report
+
+    return require
+
+
+@pytest.fixture
+def nines_cluster(request: pytest.FixtureRequest) -> str:
+    """The experiment whose ``cluster`` is started by the fixture of that name, as YAML; made from the marker of the same name."""
+    import json
+
+    marker = request.node.get_closest_marker("nines_cluster")
+    if marker is None:
+        raise pytest.UsageError("the fixture 'cluster' needs @pytest.mark.nines_cluster(target=...), or your own fixture 'nines_cluster'")
+    wanted = dict(zip(("target", "nodes"), marker.args, strict=False)) | marker.kwargs
+    target, nodes = wanted.pop("target"), wanted.pop("nodes", None)
+    spec = (
+        {"target": target}
+        | ({"nodes": nodes} if nodes else {})
+        | ({"settings": {key: str(value) for key, value in wanted.items()}} if wanted else {})
+    )
+    operation = _first_operation(str(target), request.path)
+    document = {
+        "experiment": "cluster",
+        "question": "Is it up?",
+        "cluster": spec,
+        "traffic": {"operations": {operation: "1/s"}},
+        "duration": "20s",
+    }
+    return json.dumps(document)  # JSON is YAML
+
+
+@pytest.fixture
+def cluster(nines_cluster: str, nines_runtime: str | None, nines_folder: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
+    """A cluster that is up and ready, without traffic or faults; taken down after the test."""
+    from chaos.clock import ManualClock, MonotonicClock
+    from chaos.history import HistoryWriter, RunFolder
+    from chaos.kinds import Deployment
+    from chaos.leftovers import refuse_leftovers
+    from chaos.perform import new_folder, order_text
+    from chaos.tables import find
+
+    ordered: Ordered = order_text(nines_cluster, request.path, runtime=nines_runtime)
+    virtual = ordered.plan.runtime == "fake"
+    if not virtual:
+        refuse_leftovers()
+    folder: RunFolder = new_folder("cluster", nines_folder)
+    folder.write_plan(ordered.plan, ordered.text)
+    history = HistoryWriter(folder.history)
+    deployment = Deployment(run=folder.path.name, folder=folder.path, plan=ordered.plan, target=ordered.target)
+    try:
+        with find("runtimes", ordered.plan.runtime)().up(deployment, history.append, ManualClock() if virtual else MonotonicClock()) as up:
+            yield up
+    finally:
+        history.close()
+
+
+# --- what they share ---------------------------------------------------------------------------------------------------
+
+
+def _run(source: Source, folder: Path, runtime: str | None, seed: int | None) -> Report:
+    from chaos.perform import new_folder, order, order_text, perform
+
+    if isinstance(source, str) and "\n" in source:
+        ordered = order_text(source, Path("experiment.yaml"), runtime=runtime, seed=seed)
+    else:
+        ordered = order(Path(source), runtime=runtime, seed=seed)
+    return perform(ordered, new_folder(ordered.experiment.name, folder))
+
+
+def _require(report: Report, config: pytest.Config) -> None:
+    if report.verdict == report.expect_verdict:
+        return
+    if report.verdict == "unknown" and config.getoption("--nines-allow-unknown"):
+        pytest.skip(f"unknown: {'; '.join(report.reasons)}")
+    raise WrongVerdict(f"verdict {report.verdict}, expected {report.expect_verdict}\n\n{_text(report)}")
+
+
+def _text(report: Report) -> str:
+    from chaos.reports.text import render
+
+    return render(report)
+
+
+def _first_operation(target: str, beside: Path) -> str:
+    from chaos.targets_loading import load_target
+
+    return next(iter(load_target(target, beside=beside.parent).operations))

@@ -1,0 +1,1 @@
+"""Reports: each is a function ``render(report: Report) -> str``. They show, and compute nothing."""

@@ -1,0 +1,94 @@
+"""The summary for a CI job's page, in Markdown (GitHub's and GitLab's flavour)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from chaos import wording as say
+from chaos.results import Report
+
+MARKS: Final = {"pass": "✅", "fail": "❌", "unknown": "❔", "consistent": "✅", "inconsistent": "❌", "inconclusive": "❔"}
+
+
+def render(report: Report) -> str:
+    """Verdict first, then the tables a reviewer needs; the rest is in the HTML report."""
+    lines = [f"## {MARKS.get(report.verdict, '')} {say.VERDICTS.get(report.verdict, report.verdict)}: {_cell(report.experiment)}", ""]
+    if report.question:
+        lines += [f"*{_cell(report.question)}*", ""]
+    lines += [f"**{_cell(say.headline(report))}**", ""]
+    lines += [f"{_cell(sentence)}" + "  " for sentence in say.story(report)]
+    lines.append("")
+    if report.reasons and report.verdict != "unknown":
+        lines += [f"- {_cell(reason)}" for reason in report.reasons] + [""]
+    lines += _objectives(report) + _figures(report) + _classes(report) + _agreement(report) + _checks(report)
+    lines += ["Again: `" + say.reproduce(report) + "`", ""]
+    return "\n".join(lines)
+
+
+def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    if not rows:
+        return []
+    out = [f"### {title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return out + [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows] + [""]
+
+
+def _cell(text: str) -> str:
+    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+
+
+def _objectives(report: Report) -> list[str]:
+    rows = [
+        [f"{MARKS.get(row.verdict, '')} {row.name}", row.want, row.basis, say.estimate(row.observed, say.measure(row.name)), row.verdict]
+        for row in report.objectives
+    ]
+    return _table("Objectives", ["objective", "want", "basis", "observed", "verdict"], rows)
+
+
+def _figures(report: Report) -> list[str]:
+    seen, model = report.observed, report.predicted
+    if seen is None:
+        return []
+    rows = [
+        ["availability", say.estimate(seen.availability, say.percent), say.expected(model.availability if model else None, say.percent)],
+        ["MTTR", say.estimate(seen.mttr_s, say.seconds), say.expected(model.mttr_s if model else None, say.seconds)],
+        ["MTTF", say.estimate(seen.mttf_s, say.seconds), say.expected(model.mttf_s if model else None, say.seconds)],
+        [
+            f"MTBF ({seen.mtbf_basis})",
+            say.estimate(seen.mtbf_s, say.seconds),
+            say.expected(model.mtbf_s if model else None, say.seconds),
+        ],
+        ["success ratio", say.estimate(seen.success_ratio, say.percent), ""],
+    ]
+    return _table(f"Observed beside predicted: {report.judged}", ["figure", "observed", "predicted"], rows)
+
+
+def _classes(report: Report) -> list[str]:
+    seen = report.observed
+    rows = []
+    for name, row in (seen.by_fault if seen is not None else {}).items():
+        model = report.predicted.by_fault.get(name) if report.predicted is not None else None
+        rows.append([name, f"{row.effective}/{row.injected}", str(row.noticed), say.estimate(row.recovery_s, say.seconds),
+                     say.expected(model.recovery_s, say.seconds) if model else "", say.estimate(row.outage_s, say.seconds),
+                     say.expected(model.outage_s, say.seconds) if model else ""])  # fmt: skip
+    head = ["fault class", "took effect", "noticed", "recovery", "predicted", "outage", "predicted"]
+    return _table("By fault class", head, rows)
+
+
+def _agreement(report: Report) -> list[str]:
+    rows = [
+        [row.service, row.fault_class or "all", row.measure, say.number(row.predicted), say.number(row.observed), say.number(row.p_value),
+         f"{MARKS.get(row.verdict, '')} {row.verdict}"]
+        for row in report.agreement
+    ]  # fmt: skip
+    head = ["service", "class", "measure", "predicted", "observed", "p", "verdict"]
+    return _table(f"Agreement: {report.agreement_overall}", head, rows)
+
+
+def _checks(report: Report) -> list[str]:
+    bad = [row for row in report.checks if row.verdict != "pass"]
+    if not bad:
+        held = len(report.checks)
+        return [f"All {say.count(held, 'assumption check')} held.", ""] if held else []
+    rows = [[f"{MARKS.get(row.verdict, '')} {row.name}", row.verdict, row.detail] for row in bad]
+    return _table("Assumption checks that did not hold", ["check", "verdict", "detail"], rows)

@@ -1,0 +1,1 @@
+"""Where nodes run: plain processes (``local``), or virtual time (``fake``)."""

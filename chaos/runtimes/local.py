@@ -1,0 +1,55 @@
+"""``local``: nodes are plain processes on loopback addresses. Linux, no root, no Docker: the embedded default.
+
+A run is in the registry before anything starts, and leaves it after nothing of it is left. Between the two it holds a block of
+loopback addresses of its own, so that runs do not disturb each other.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chaos import leftovers, registry
+from chaos.clock import Clock
+from chaos.kinds import Deployment, Sink
+from chaos.runtimes.local_cluster import LocalCluster
+from chaos.runtimes.local_layout import BLOCKS, Layout
+from chaos.runtimes.local_ports import first_taken
+from chaos.runtimes.local_session import Session
+from chaos.undo import shielded
+
+BLOCKS_TRIED = 8
+
+
+class LocalRuntime:
+    """``kinds.Runtime`` on this machine. ``rng`` draws the address block; it has no effect on what is measured."""
+
+    name = "local"
+
+    def __init__(self, rng: random.Random | None = None, state: Path | None = None) -> None:
+        self._rng = rng or random.SystemRandom()
+        self._state = state
+
+    @contextmanager
+    def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[LocalCluster]:
+        """Start everything, wait until every node is ready and the name resolves; leaving removes all of it, always.
+
+        ``EnvironmentUnusable`` for leftovers of an earlier run, a taken port, a program that is missing or a node that does not
+        become ready; ``NotHealed`` if something that was started could not be removed.
+        """
+        leftovers.refuse_leftovers(self._state)
+        blocks = self._rng.sample(BLOCKS, BLOCKS_TRIED)
+
+        def unusable(block: int) -> str:
+            taken = first_taken(Layout(deployment, block))
+            return f"{taken} is taken" if taken else ""
+
+        with registry.claim(deployment.run, deployment.folder, self.name, blocks, unusable, self._state) as claim:
+            session = Session(deployment, claim, sink, clock)
+            try:
+                yield session.start()
+            finally:
+                with shielded():
+                    session.end(self._state)

@@ -1,0 +1,284 @@
+"""All that one local run has started, and its end.
+
+    Toxiproxy and its proxies -> nodes -> ready -> init steps -> name server and role watch -> the name resolves
+
+Everything that is started goes on a list at once and carries the run's label. The end takes everything on the list, then looks by
+label whether anything is left.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from chaos import leftovers
+from chaos.clock import Clock, to_ns, to_s
+from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
+from chaos.events import DnsChanged, NodeUp, Row, TrafficEnded
+from chaos.kinds import CLIENTS, Deployment, Link, Sink, Status
+from chaos.net.layers import LayeredNet
+from chaos.net.toxiproxy import ToxiproxyServer
+from chaos.net.toxiproxy_errors import ToxiproxyError
+from chaos.registry import Claim
+from chaos.runtimes.local_cluster import Asker, LocalCluster
+from chaos.runtimes.local_helpers import Breakage, Helper
+from chaos.runtimes.local_layout import DNS_PORT, TOXIPROXY_PORT, Layout
+from chaos.runtimes.local_node import LocalNode, NodeRecipe
+from chaos.runtimes.local_process import Child, Died, Reaper, end_all
+from chaos.runtimes.local_specs import dns_spec, expected_set, watch_spec
+from chaos.templates import fill
+
+READY_EVERY_S = 0.02
+READY_TIMEOUT_S = 0.25
+HELPER_READY_S = 10.0
+TOXIPROXY_READY_S = 5.0
+RESOLVES_WITHIN_S = 10.0
+INIT_WITHIN_S = 60.0
+STOP_GRACE_S = 0.6
+"""From SIGTERM to SIGKILL when a run is over: its nodes have nothing left to save."""
+HELPER_LAST_ROWS_S = 1.0
+PROBER = "prober"
+
+
+class Session:
+    """One run's processes and threads."""
+
+    def __init__(self, deployment: Deployment, claim: Claim, sink: Sink, clock: Clock) -> None:
+        self._deployment = deployment
+        self._claim = claim
+        self._sink = sink
+        self._clock = clock
+        self._layout = Layout(deployment, claim.block)
+        self._logs = deployment.folder / "logs"
+        self._specs = deployment.folder / "specs"
+        self._nodes: dict[str, LocalNode] = {}
+        self._helpers: list[Helper] = []
+        self._others: list[tuple[Child, Died]] = []
+        self._in_set: frozenset[str] = frozenset()
+        self._net: LayeredNet
+        self._breakage = Breakage(sink, clock)
+        self._asker = Asker(self._layout, deployment.target.roles, clock)
+        self._reaper = Reaper(clock)
+
+    # --- start ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> LocalCluster:
+        """Up to the moment at which a client can use the cluster by its name."""
+        for folder in (self._logs, self._specs):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._prepare_nodes()
+        self._start_proxies()
+        for node in self._nodes.values():
+            self._sink(self._placed(node))
+            node.start()
+        self._await_ready()
+        for step in self._deployment.target.init:
+            self._run_init(step)
+        self._start_dns_and_watch()
+        return LocalCluster(
+            self._deployment, self._layout, self._nodes, self._net, self._asker, self._start_helper, self._broken, self._clock
+        )
+
+    def _broken(self) -> str | None:
+        return self._breakage.why or self._reaper.failure or None
+
+    def _prepare_nodes(self) -> None:
+        for name, info in self._layout.nodes.items():
+            part, context, data = self._layout.part(name), self._layout.context(name), self._layout.data(name)
+            data.mkdir(parents=True, exist_ok=True)
+            for relative, template in part.files.items():
+                path = data / relative
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(fill(template, context), encoding="utf-8")
+            env = {key: fill(value, context) for key, value in part.env.items()}
+            recipe = NodeRecipe(info, self._layout.command(name), self._environment(name) | env, data, self._logs / f"{name}.log")
+            self._nodes[name] = LocalNode(recipe, self._claim, self._reaper, self._sink, self._clock)
+
+    def _environment(self, name: str) -> dict[str, str]:
+        """Ours, with the labels; unbuffered, so that a killed node's last lines are in its log."""
+        return {"PYTHONUNBUFFERED": "1", **os.environ, **self._claim.labels(name)}
+
+    def _placed(self, node: LocalNode) -> NodeUp:
+        info = node.info
+        return NodeUp(
+            at_ns=self._clock.now_ns(),
+            node=info.name,
+            part=info.part,
+            zone=info.zone,
+            address=info.address,
+            ports=info.ports,
+            client_address=self._layout.address(Link(CLIENTS, info.name)),
+        )
+
+    def _await_ready(self) -> None:
+        began_ns = self._clock.now_ns()
+        waiting = list(self._nodes)
+        while waiting:
+            answers = self._asker.ready(waiting, READY_TIMEOUT_S)
+            waited_s = to_s(self._clock.now_ns() - began_ns)
+            waiting = [name for name, answer in answers.items() if not answer.ok]
+            for name in waiting:
+                self._give_up_on(name, waited_s, answers[name].error or "")
+            if waiting:
+                self._clock.wait_until_ns(self._clock.now_ns() + to_ns(READY_EVERY_S))
+
+    def _give_up_on(self, name: str, waited_s: float, error: str) -> None:
+        node, within_s = self._nodes[name], self._layout.part(name).ready.within_s
+        if node.status() is Status.DOWN:
+            how = f"ended at its start{f' ({node.child.how_it_ended()})' if node.child else ''}"
+        elif waited_s > within_s:
+            how = f"was not ready within {within_s:g} s"
+        else:
+            return
+        raise EnvironmentUnusable(f"{name} {how}; its 'ready' question: {error}", how=_see(self._logs / f"{name}.log"))
+
+    def _run_init(self, step: dict[str, str]) -> None:
+        command = step.get("command", "")
+        node = step.get("node") or next(iter(self._nodes))
+        if node not in self._nodes or not command:
+            raise BadInput(f"init step {step}: needs a command, and a node of this cluster", right="{node: n1, command: ...}")
+        words = command.splitlines() if "\n" in command else shlex.split(command)
+        context, log = self._layout.context(node), self._logs / "init.log"
+        filled = [fill(word, context) for word in words]
+        child = Child("init", filled, self._environment("init"), self._layout.data(node), log, self._clock)
+        self._adopt(child, _ignore)
+        if not child.wait_end(INIT_WITHIN_S, _ignore):
+            raise EnvironmentUnusable(f"the init step '{command}' did not end within {INIT_WITHIN_S:g} s", how=_see(log))
+        if child.exit_code != 0:
+            raise EnvironmentUnusable(f"the init step '{command}' failed: {child.how_it_ended()}", how=_see(log))
+
+    # --- proxies -------------------------------------------------------------------------------------------------------
+
+    def _start_proxies(self) -> None:
+        """One server for the run, only if a fault names a link; nothing but those links passes through it."""
+        proxies_of: dict[Link, list[str]] = {}
+        for proxy in self._layout.proxies:
+            proxies_of.setdefault(proxy.link, []).append(proxy.name)
+        server = self._start_toxiproxy() if proxies_of else None
+        self._net = LayeredNet(server, proxies_of, self._asker.measure, self._clock)
+
+    def _start_toxiproxy(self) -> ToxiproxyServer:
+        from chaos.net import toxiproxy_server
+
+        host, log = self._layout.toxiproxy_address, self._logs / "toxiproxy.log"
+        command = toxiproxy_server.argv(toxiproxy_server.find(build=False), host, TOXIPROXY_PORT)
+        child = Child(
+            "toxiproxy", command, self._environment("toxiproxy") | {"LOG_LEVEL": "warn"}, self._deployment.folder, log, self._clock
+        )
+        self._adopt(child, self._toxiproxy_died)
+        server = ToxiproxyServer(host, TOXIPROXY_PORT, clock=self._clock)
+        try:
+            server.wait_ready(TOXIPROXY_READY_S)
+            server.check_version()
+            for proxy in self._layout.proxies:
+                server.create(proxy.name, f"{proxy.host}:{proxy.port}", proxy.upstream)
+        except ToxiproxyError as error:
+            raise EnvironmentUnusable(f"Toxiproxy does not do its work: {error}", how=_see(log)) from error
+        return server
+
+    def _toxiproxy_died(self, child: Child) -> None:
+        if not child.commanded:
+            self._breakage.note(f"toxiproxy: {child.how_it_ended()}")
+
+    def _adopt(self, child: Child, died: Died) -> None:
+        self._others.append((child, died))
+        self._claim.note_process(child.name, child.pid)
+        self._reaper.watch(child, died)
+
+    # --- helpers -------------------------------------------------------------------------------------------------------
+
+    def _start_helper(self, name: str, module: str, spec: bytes, on_row: Callable[[Row], None] | None = None) -> Helper:
+        path, log = self._specs / f"{name}.json", self._logs / f"{name}.log"
+        path.write_bytes(spec)
+        child = Child(name, [sys.executable, "-m", module, str(path)], self._environment(name), Path.cwd(), log, self._clock, talks=True)
+        helper = Helper(child, log, self._sink, self._breakage, on_row, TrafficEnded if name == PROBER else None)
+        self._helpers.append(helper)
+        self._claim.note_process(name, child.pid)
+        self._reaper.watch(child, helper.died)
+        helper.start()
+        return helper
+
+    def _start_dns_and_watch(self) -> None:
+        started = [
+            self._start_helper("dns", "chaos.dns.server", msgspec.json.encode(dns_spec(self._deployment, self._layout)), self._note_set)
+        ]
+        watch = watch_spec(self._deployment, self._layout)
+        if any(node.roles or node.marks for node in watch.nodes):
+            started.append(self._start_helper("watch", "chaos.watch", msgspec.json.encode(watch)))
+        for helper in started:
+            helper.wait_ready(HELPER_READY_S)
+        self._await_name()
+
+    def _note_set(self, row: Row) -> None:
+        if isinstance(row, DnsChanged) and row.name == self._layout.name:
+            self._in_set = frozenset(row.nodes)
+
+    def _await_name(self) -> None:
+        """Until the set holds every node that it is to hold."""
+        expected = expected_set(self._deployment, self._layout)
+        until_ns = self._clock.now_ns() + to_ns(RESOLVES_WITHIN_S)
+        while not self._in_set or not self._in_set >= expected:
+            if self._breakage.why or self._clock.now_ns() >= until_ns:
+                missing = ", ".join(sorted(expected - self._in_set)) or "any node"
+                why = self._breakage.why or f"its check did not hold within {RESOLVES_WITHIN_S:g} s"
+                raise EnvironmentUnusable(
+                    f"the name {self._layout.name} does not answer with {missing}: {why}", how=_see(self._logs / "dns.log")
+                )
+            self._clock.wait_until_ns(self._clock.now_ns() + to_ns(0.005))
+        self._resolve_once()
+
+    def _resolve_once(self) -> None:
+        """As a client does it: over the wire."""
+        import dns.exception
+        import dns.message
+        import dns.query
+
+        query = dns.message.make_query(self._layout.name, "A")
+        try:
+            answer = dns.query.udp(query, self._layout.dns_address, timeout=RESOLVES_WITHIN_S, port=DNS_PORT)
+        except (dns.exception.DNSException, OSError) as error:
+            raise EnvironmentUnusable(f"the name server does not answer: {error}", how=_see(self._logs / "dns.log")) from error
+        if not answer.answer:
+            raise EnvironmentUnusable(f"the name {self._layout.name} has no address", how=_see(self._logs / "dns.log"))
+
+    # --- end -----------------------------------------------------------------------------------------------------------
+
+    def end(self, state: Path | None) -> None:
+        """End everything at once, prove by label that nothing is left, stop the threads. ``NotHealed`` if something is."""
+        ends: list[tuple[Child, Died]] = list(self._others)
+        for node in self._nodes.values():
+            node.retire()
+            if node.child is not None:
+                ends.append((node.child, node.died))
+        for helper in self._helpers:
+            helper.end_input()
+            ends.append((helper.child, helper.died))
+        end_all(ends, STOP_GRACE_S, self._clock)
+        for helper in self._helpers:
+            helper.wait_ended(HELPER_LAST_ROWS_S)
+            helper.child.close()
+        self._reaper.close()
+        self._asker.close()
+        left = leftovers.processes_of(self._deployment.run, state)
+        failures = leftovers.end_processes(left, grace_s=0.0)
+        if failures:
+            why = "; ".join(map(str, failures))
+            self._claim.abandon(why)
+            raise NotHealed(f"processes of this run are still there: {why}; 'nines leftovers' lists them")
+
+
+def _ignore(_child: Child) -> None:
+    """A death that means nothing to the run."""
+
+
+def _see(log: Path, lines: int = 5) -> str:
+    """Where to look, and the end of what stands there."""
+    if not log.exists():
+        return f"see {log}"
+    text = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
+    return f"see {log}" + "".join(f"\n    | {line}" for line in text)

@@ -1,0 +1,291 @@
+"""To whom: from a selector to victims, at the moment of injection (``resolve``) or for planning (``possible``).
+
+Words (``leader``, ``followers``, ``any``, ``majority``) speak of the part behind the name unless ``part:`` or ``zone:`` says
+otherwise. Protected nodes are never picked at random. The role in the result makes the fault class:
+
+    one role for all victims   leader | follower | node (of a system without roles)      several roles   mixed
+    {zone: a}                  zone:a       groups   groups       a link   the role of its end that is not ``any``; clients; dns
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from chaos.errors import BadInput
+from chaos.experiment import LinkTo, Named, Role, Same, Selector, Side, Zone
+from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER, Link, Victims
+from chaos.plan import PlannedNode
+from chaos.seeds import stream
+
+ANY: Final = "any"
+FOLLOWERS: Final = "followers"
+MAJORITY: Final = "majority"
+ENDPOINTS: Final = (CLIENTS, DNS)
+_MANY: Final = 300
+"""Above so many combinations, planning looks at neighbouring nodes only: they still touch every pair of nodes."""
+
+Params = Mapping[str, str | float | bool | tuple[str | tuple[str, ...], ...] | None]
+
+
+class NothingMatched(BadInput):
+    """The selector picks nobody, now."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """What a selector sees of the cluster at one moment."""
+
+    nodes: tuple[PlannedNode, ...]
+    roles: Mapping[str, frozenset[str]]
+    """Node -> the roles it says it holds."""
+    up: frozenset[str]
+    protect: frozenset[str]
+    part: str
+    has_roles: bool
+
+    def holds(self, role: str, among: Sequence[str]) -> list[str]:
+        """Those nodes that hold the role."""
+        return [node for node in among if role in self.roles.get(node, frozenset())]
+
+    def members(self, part: str | None, zone: str | None) -> list[str]:
+        """The nodes of a part and zone; without either, of the part behind the name."""
+        part = part if part is not None or zone is not None else self.part
+        return [node.name for node in self.nodes if (part is None or node.part == part) and (zone is None or node.zone == zone)]
+
+    def role_of(self, nodes: Sequence[str]) -> str:
+        """The one role of all of them, or ``mixed``."""
+        parts = {node.name: node.part for node in self.nodes}
+        found = set()
+        for node in nodes:
+            if self.holds(LEADER, [node]):
+                found.add(LEADER)
+            else:
+                found.add(FOLLOWER if self.has_roles and parts.get(node) == self.part else "node")
+        return found.pop() if len(found) == 1 else "mixed"
+
+
+def quorum(nodes: int) -> int:
+    """The smallest majority."""
+    return nodes // 2 + 1
+
+
+def resolve(
+    selector: Selector | None,
+    *,
+    nodes: Sequence[PlannedNode],
+    roles: Mapping[str, frozenset[str]],
+    up: frozenset[str],
+    protect: Collection[str],
+    draw: int,
+    last: Mapping[str, Victims],
+    part: str,
+    has_roles: bool,
+    params: Params | None = None,
+) -> Victims:
+    """The victims, now: ``roles`` (node -> roles held) and ``up`` (nodes whose process runs) as just asked; ``draw`` seeds the choice.
+
+    ``last`` is whom each fault picked last. Without a selector, the groups in ``params`` are meant. Raises ``NothingMatched``.
+    """
+    view = View(tuple(nodes), roles, up, frozenset(protect), part, has_roles)
+    rng = stream(draw, "victims")
+    match selector:
+        case None:
+            return _groups(params or {})
+        case Same(fault=fault):
+            return _again(fault, last, view)
+        case LinkTo():
+            choices = list(_links(selector, view))
+            return choices[rng.randrange(len(choices))]
+        case _:
+            candidates, count = _candidates(selector, view)
+            picked = set(rng.sample(sorted(candidates), count))
+            return _victims(selector, [node.name for node in nodes if node.name in picked], view)
+
+
+def possible(
+    selector: Selector | None,
+    *,
+    nodes: Sequence[PlannedNode],
+    protect: Collection[str],
+    part: str,
+    has_roles: bool,
+    params: Params | None = None,
+    others: Mapping[str, tuple[Selector | None, Params]] | None = None,
+) -> Iterator[Victims]:
+    """Whom the selector may come to pick, over every leader there may be; each once. All nodes are taken to run.
+
+    With very many combinations only neighbouring nodes are looked at, which still touch every pair. ``others`` are the
+    selectors of the faults that ``{same: ...}`` may name. Raises ``NothingMatched`` if there is no way to match.
+    """
+    if isinstance(selector, Same):
+        selector, params = (others or {}).get(selector.fault, (None, {}))
+    if isinstance(selector, Same):
+        raise NothingMatched("'same' must name a fault that picks by itself")
+    if selector is None:
+        yield _groups(params or {})
+        return
+    names = [node.name for node in nodes]
+    leaders = [node.name for node in nodes if node.part == part] if has_roles else [""]
+    seen: set[Victims] = set()
+    refusal: NothingMatched | None = None
+    for leader in leaders:
+        view = View(tuple(nodes), {leader: frozenset({LEADER})}, frozenset(names), frozenset(protect), part, has_roles)
+        try:
+            for victims in _choices(selector, view, names):
+                if victims not in seen:
+                    seen.add(victims)
+                    yield victims
+        except NothingMatched as error:
+            refusal = error
+    if not seen and refusal is not None:
+        raise refusal
+
+
+def _choices(selector: Named | Role | Side | Zone | LinkTo, view: View, names: list[str]) -> Iterator[Victims]:
+    if isinstance(selector, LinkTo):
+        yield from _links(selector, view)
+        return
+    candidates, count = _candidates(selector, view)
+    ordered = [name for name in names if name in candidates]
+    if math.comb(len(ordered), count) <= _MANY:
+        yield from (_victims(selector, list(some), view) for some in itertools.combinations(ordered, count))
+        return
+    for first in range(len(ordered)):
+        run = {ordered[(first + step) % len(ordered)] for step in range(count)}
+        yield _victims(selector, [name for name in ordered if name in run], view)
+
+
+# --- nodes -------------------------------------------------------------------------------------------------------------
+
+
+def _candidates(selector: Named | Role | Side | Zone, view: View) -> tuple[list[str], int]:
+    """Who may be picked, and how many of them are."""
+    match selector:
+        case Named(nodes=named):
+            return _all_of(list(named), view)
+        case Zone(zone=zone):
+            return _all_of([node.name for node in view.nodes if node.zone == zone], view)
+        case Side(side=side):
+            members = view.members(None, None)
+            count = quorum(len(members)) if side == MAJORITY else len(members) - quorum(len(members))
+            return _enough(_free(members, view), count, f"a {side}")
+        case Role():
+            return _of_role(selector, view)
+
+
+def _all_of(named: list[str], view: View) -> tuple[list[str], int]:
+    for node in named:
+        if node in view.protect:
+            raise NothingMatched(f"{node} is protected")
+        if node not in view.up:
+            raise NothingMatched(f"{node} is down already")
+    return _enough(named, len(named), "these nodes")
+
+
+def _of_role(selector: Role, view: View) -> tuple[list[str], int]:
+    members = view.members(selector.part, selector.zone)
+    free = _free(members, view)
+    if selector.role == LEADER:
+        found, default = view.holds(LEADER, free), 1
+        if not found:
+            leaders = view.holds(LEADER, members)
+            raise NothingMatched(f"the leader, {leaders[0]}, is protected or down" if leaders else "there is no leader")
+    elif selector.role == FOLLOWERS:
+        found = [node for node in free if not view.holds(LEADER, [node])]
+        default = len(found)
+    else:
+        found, default = free, 1
+    if selector.percent is not None:
+        # Rounded up, but not by what binary fractions add: 7 % of 100 is 7.
+        default = math.ceil(selector.percent * len(members) - 1e-9)
+    return _enough(found, selector.count or default, "such nodes")
+
+
+def _free(members: list[str], view: View) -> list[str]:
+    return [node for node in members if node in view.up and node not in view.protect]
+
+
+def _enough(found: list[str], count: int, what: str) -> tuple[list[str], int]:
+    if count < 1 or not found:
+        raise NothingMatched(f"{what} would be nobody")
+    if count > len(found):
+        raise NothingMatched(f"{count} are wanted, and only {len(found)} may be picked ({', '.join(found)})")
+    return found, count
+
+
+def _victims(selector: Selector, picked: list[str], view: View) -> Victims:
+    role = f"zone:{selector.zone}" if isinstance(selector, Zone) else view.role_of(picked)
+    return Victims(nodes=tuple(picked), role=role)
+
+
+def _again(fault: str, last: Mapping[str, Victims], view: View) -> Victims:
+    victims = last.get(fault)
+    if victims is None:
+        raise NothingMatched(f"'{fault}' has not picked anyone yet")
+    if not victims.nodes:
+        return victims
+    candidates, _ = _all_of(list(victims.nodes), view)
+    return Victims(nodes=victims.nodes, role=view.role_of(candidates))
+
+
+def _groups(params: Params) -> Victims:
+    groups = params.get("groups")
+    if not isinstance(groups, tuple) or not groups:
+        raise NothingMatched("neither a target nor groups are given")
+    return Victims(groups=tuple(tuple(group) for group in groups), role="groups")
+
+
+# --- links -------------------------------------------------------------------------------------------------------------
+
+
+def _links(selector: LinkTo, view: View) -> Iterator[Victims]:
+    """One choice for each node that an end may turn out to be (two leaders at once, at most)."""
+    sources, destinations = _ends(selector.source, view), _ends(selector.destination, view)
+    found = False
+    for source, destination in itertools.product(sources, destinations):
+        pairs = _pairs(source, destination, view)
+        if not pairs:
+            continue
+        found = True
+        both = pairs + [Link(link.destination, link.source) for link in pairs] if selector.both else pairs
+        yield Victims(links=tuple(dict.fromkeys(both)), role=_link_role(source, destination, view))
+    if not found:
+        raise NothingMatched(f"no link leads from {selector.source} to {selector.destination}")
+
+
+def _ends(word: str, view: View) -> list[tuple[str, ...] | None]:
+    """The node sets that an end may be; None stands for all other peers."""
+    if word == ANY:
+        return [None]
+    if word in ENDPOINTS:
+        return [(word,)]
+    if word == LEADER:
+        return [(node,) for node in _of_role(Role(LEADER), view)[0]]
+    if word == FOLLOWERS:
+        return [tuple(_of_role(Role(FOLLOWERS), view)[0])]
+    return [tuple(_all_of([word], view)[0])]
+
+
+def _pairs(source: tuple[str, ...] | None, destination: tuple[str, ...] | None, view: View) -> list[Link]:
+    parts = {node.name: node.part for node in view.nodes}
+    fixed = source or destination or ()
+    part = next((parts[end] for end in fixed if end in parts), view.part)
+    peers = [node.name for node in view.nodes if node.part == part and node.name not in view.protect]
+    return [
+        Link(one, other)
+        for one in (peers if source is None else source)
+        for other in (peers if destination is None else destination)
+        if one != other
+    ]
+
+
+def _link_role(source: tuple[str, ...] | None, destination: tuple[str, ...] | None, view: View) -> str:
+    for endpoint in ENDPOINTS:
+        if (endpoint,) in (source, destination):
+            return endpoint
+    named = source or destination
+    return view.role_of(named) if named is not None else "mixed"

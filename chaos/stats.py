@@ -1,0 +1,230 @@
+"""What clients of each service saw, as estimates with intervals: from a timeline to ``Observed``. Nothing here knows a model.
+
+    mttr_s   downtime / completed outages          mttf_s   up time / outages begun
+    mtbf_s   their sum, from failure to failure    recovery_s and outage_s: per fault class, see ``ClassObserved``
+
+The baseline is left out of all of it. Where faults were scheduled their rate was our choice: ``mtbf_basis`` says ``schedule``.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import msgspec
+import numpy as np
+
+from chaos import stats_means, stats_ratios, timeline_slots
+from chaos.plan import Plan
+from chaos.results import ClassObserved, DataObserved, Estimate, Latency, Observed, ProbeCounts
+from chaos.seeds import derive
+from chaos.stats_means import CONFIDENCE
+from chaos.timeline import ServiceTimeline, Timeline, dotted
+from chaos.timeline_faults import BACKGROUND, Trial
+from chaos.timeline_slots import FAIL, GOOD, KINDS, MISSING, OK, OVER_DEADLINE, SENT_LATE, UNKNOWN, UNSENT
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+NO_DATA = DataObserved(reason="no data checks were asked for")
+
+
+def observe(plan: Plan, timeline: Timeline) -> Observed | None:
+    """The judged service on top, every service in ``services``; None if nothing was observed after the baseline."""
+    services = {name: _observe(plan, timeline, service) for name, service in timeline.services.items() if service.span_s > 0}
+    judged = services.get(plan.judge)
+    return None if judged is None else msgspec.structs.replace(judged, services=services)
+
+
+def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline) -> Observed:
+    scheduled = bool(timeline.trials)
+    name = service.service
+    seed = derive(plan.seed, "stats", name)
+    downs_s = [service.visible_s(outage) for outage in service.outages]
+    good = service.slots.state[service.observed] == GOOD
+    counted = service.slots.state[service.observed] != MISSING
+    longest_s = max(downs_s, default=0.0)
+    slot_s = service.rule.slot_s
+    mttr_s = _mttr(service, seed)
+    mttf_s = _mttf(service, timeline, scheduled)
+    return Observed(
+        rule=service.rule,
+        availability=stats_ratios.scheduled_availability(downs_s, service.downtime_s, service.span_s, seed, slot_s)
+        if scheduled
+        else stats_ratios.natural_availability(_ups_s(service), downs_s, service.downtime_s, service.span_s),
+        success_ratio=stats_ratios.slot_ratio(good, counted, slot_s, longest_s),
+        slo_ratio=_slo_ratio(plan, service, good, counted, longest_s),
+        mttr_s=mttr_s,
+        mttf_s=mttf_s,
+        mtbf_s=_mtbf(mttr_s, mttf_s),
+        mtbf_basis="schedule" if scheduled else "background",
+        downtime_s=service.downtime_s,
+        latency_s=_latency(service),
+        outages=list(service.outages),
+        by_fault=_by_fault(timeline, service, seed),
+        addresses=_addresses(service),
+        probes={name: _counts(service)},
+        data=NO_DATA,
+    )
+
+
+# --- time between and time to ------------------------------------------------------------------------------------------
+
+
+def _mttr(service: ServiceTimeline, seed: int) -> Estimate:
+    """Downtime over completed outages. A censored outage leaves no upper bound: it is longer than what was seen of it."""
+    if not service.outages:
+        return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="no outage was seen")
+    completed = sum(outage.end_s is not None for outage in service.outages)
+    cut = sum(outage.censored is not None for outage in service.outages)
+    downs_s = [service.visible_s(outage) for outage in service.outages]
+    if not completed:
+        return Estimate(None, service.downtime_s / len(downs_s), None, CONFIDENCE, 0, "", "no outage was seen to end")
+    estimate = stats_means.mean(downs_s, seed, service.rule.slot_s, at_least=cut)
+    return msgspec.structs.replace(estimate, value=service.downtime_s / completed, n=completed)
+
+
+def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool) -> Estimate:
+    """Up time over outages begun. What is uncertain is how many there are: of faults noticed, or of events in that time."""
+    begun = len(service.outages)
+    up_s = service.span_s - service.downtime_s
+    if not begun:
+        return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="no outage was seen")
+    noticed = sum(_noticed(service, trial) for trial in timeline.trials)
+    one_each = scheduled and noticed == begun and all(len(outage.faults) > 0 for outage in service.outages)
+    if one_each:
+        low_share, high_share = stats_means.clopper_pearson(noticed, len(timeline.trials))
+        most, fewest = high_share * len(timeline.trials), low_share * len(timeline.trials)
+        method = "Clopper-Pearson on faults noticed"
+    else:
+        low_rate, high_rate = stats_means.poisson_rate(begun, up_s) if up_s > 0 else (0.0, math.inf)
+        most, fewest = high_rate * up_s if up_s > 0 else math.inf, low_rate * up_s
+        method = "chi-square, outages as a Poisson process in up time"
+    low = up_s / most if 0 < most < math.inf else None
+    reason = f"too few: {begun} of at least {stats_means.FEW}" if begun < stats_means.FEW else ""
+    return Estimate(up_s / begun, low, up_s / fewest if fewest > 0 else None, CONFIDENCE, begun, method, reason)
+
+
+def _mtbf(mttr: Estimate, mttf: Estimate) -> Estimate:
+    """Their sum; its interval is that of the time to failure, shifted: the repair is the small part."""
+    if mttr.value is None or mttf.value is None:
+        return Estimate(value=None, confidence=CONFIDENCE, n=mttf.n, reason=mttr.reason or mttf.reason)
+    low = None if mttf.low is None else mttf.low + mttr.value
+    high = None if mttf.high is None or mttr.high is None else mttf.high + mttr.value
+    return Estimate(mttr.value + mttf.value, low, high, CONFIDENCE, mttf.n, f"{mttf.method}, plus the mean repair", mttf.reason)
+
+
+def _ups_s(service: ServiceTimeline) -> list[float]:
+    """The up times between outages; the first and the last one are cut off by the run and counted as long as seen."""
+    edges = [service.begin_s]
+    for outage in service.outages:
+        edges += [outage.start_s, service.end_s if outage.end_s is None else outage.end_s]
+    edges.append(service.end_s)
+    return [max(end_s - start_s, 0.0) for start_s, end_s in zip(edges[::2], edges[1::2], strict=True) if end_s > start_s]
+
+
+# --- fault classes -----------------------------------------------------------------------------------------------------
+
+
+def _noticed(service: ServiceTimeline, trial: Trial) -> bool:
+    return any(not trial.ids.isdisjoint(outage.faults) for outage in service.outages)
+
+
+def _by_fault(timeline: Timeline, service: ServiceTimeline, seed: int) -> dict[str, ClassObserved]:
+    tried = {fault.id for trial in timeline.trials for fault in trial.faults}
+    in_vain = [fault.fault_class for fault in timeline.faults if fault.asked_s is not None and fault.id not in tried]
+    classes = dict.fromkeys([*(trial.fault_class for trial in timeline.trials), *in_vain])
+    found = {}
+    for name in classes:
+        trials = [trial for trial in timeline.trials if trial.fault_class == name]
+        found[name] = _class(service, trials, in_vain.count(name), derive(seed, name))
+    by_itself = [service.visible_s(outage) for outage in service.outages if not outage.faults]
+    if by_itself:
+        cut = sum(outage.censored is not None for outage in service.outages if not outage.faults)
+        found[BACKGROUND] = ClassObserved(
+            injected=0,
+            effective=0,
+            noticed=len(by_itself),
+            share=Estimate(value=None, confidence=CONFIDENCE, reason="not injected"),
+            recovery_s=Estimate(value=None, confidence=CONFIDENCE, reason="not injected"),
+            outage_s=stats_means.mean(by_itself, derive(seed, BACKGROUND), service.rule.slot_s, at_least=cut),
+        )
+    return found
+
+
+def _class(service: ServiceTimeline, trials: Sequence[Trial], in_vain: int, seed: int) -> ClassObserved:
+    recoveries_s, downs_s = [], []
+    cut_recoveries = cut_downs = 0
+    for trial in trials:
+        mine = [outage for outage in service.outages if not trial.ids.isdisjoint(outage.faults)]
+        is_cut = any(outage.end_s is None for outage in mine)
+        last_s = max((service.end_s if outage.end_s is None else outage.end_s for outage in mine), default=trial.effective_s)
+        recoveries_s.append(max(last_s - trial.effective_s, 0.0))
+        cut_recoveries += is_cut
+        if mine:
+            downs_s.append(math.fsum(service.visible_s(outage) for outage in mine))
+            cut_downs += any(outage.censored is not None for outage in mine)
+    slot_s = service.rule.slot_s
+    outage_s = stats_means.mean(downs_s, derive(seed, "outage"), slot_s, at_least=cut_downs)
+    return ClassObserved(
+        injected=len(trials) + in_vain,
+        effective=len(trials),
+        noticed=len(downs_s),
+        share=stats_means.share(len(downs_s), len(trials)),
+        recovery_s=stats_means.mean(recoveries_s, derive(seed, "recovery"), slot_s, at_least=cut_recoveries)
+        if trials
+        else Estimate(value=None, confidence=CONFIDENCE, reason="no fault took effect"),
+        outage_s=outage_s if downs_s else Estimate(value=None, confidence=CONFIDENCE, reason="clients noticed none"),
+    )
+
+
+# --- slots -------------------------------------------------------------------------------------------------------------
+
+
+def _slo_ratio(
+    plan: Plan, service: ServiceTimeline, good: NDArray[np.bool_], counted: NDArray[np.bool_], longest_s: float
+) -> Estimate:
+    limit_s = plan.experiment.slo.latency_s
+    if limit_s is None:
+        return Estimate(value=None, confidence=CONFIDENCE, reason="the experiment states no slo.latency")
+    in_time = good & (_latencies_s(service) <= limit_s)
+    return stats_ratios.slot_ratio(in_time, counted, service.rule.slot_s, longest_s)
+
+
+def _latencies_s(service: ServiceTimeline) -> NDArray[np.float64]:
+    return service.slots.done_s[service.observed] - service.slots.due_s[service.observed]
+
+
+def _latency(service: ServiceTimeline) -> Latency:
+    """Of good slots, from due time; the percentiles are actual values (the smallest that so many do not exceed)."""
+    good = _latencies_s(service)[service.slots.state[service.observed] == GOOD]
+    count = len(good)
+    if not count:
+        return Latency(p50=None, p99=None, max=None)
+    places = [math.ceil(0.5 * count) - 1, math.ceil(0.99 * count) - 1, count - 1]
+    ordered = np.partition(good, sorted(set(places)))
+    p50, p99, most = (float(ordered[place]) for place in places)
+    return Latency(p50=p50, p99=p99, max=most)
+
+
+def _addresses(service: ServiceTimeline) -> dict[str, float]:
+    """Address -> its share of the slots that were sent to one (the last one, of several attempts)."""
+    counts = timeline_slots.count_addresses(service.slots.address[service.observed])
+    total = sum(counts.values())
+    return {dotted(number): count / total for number, count in sorted(counts.items())}
+
+
+def _counts(service: ServiceTimeline) -> ProbeCounts:
+    counts = np.bincount(service.slots.kind[service.observed], minlength=len(KINDS)).tolist()
+    due = sum(counts)
+    return ProbeCounts(
+        due=due,
+        sent=due - counts[UNSENT],
+        ok=counts[OK],
+        fail=counts[FAIL],
+        unknown=counts[UNKNOWN],
+        over_deadline=counts[OVER_DEADLINE],
+        unsent=counts[UNSENT],
+        sent_late=counts[SENT_LATE],
+    )

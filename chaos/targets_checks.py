@@ -1,0 +1,138 @@
+"""Checks of a target that go beyond the shape of its file: names that clash, questions, every template with the defaults."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import msgspec
+
+from chaos import templates
+from chaos.document import Listing, Table, Value, suggest, table
+from chaos.errors import BadInput, Place
+from chaos.target import Ask, Setting, Target
+
+PER_REQUEST: Final = ("key", "value")
+"""Names in an operation's template that only each request can fill."""
+
+
+def check(root: Table, target: Target) -> None:
+    """Raise ``BadInput`` at the first thing in the file that cannot be right."""
+    _check_names(root, target)
+    _check_questions(root, target)
+    _check_templates(root, target)
+
+
+def defaults(settings: dict[str, Setting]) -> dict[str, str]:
+    """Every setting's default as the text that templates are filled with."""
+    return {name: setting_text(setting.default) for name, setting in settings.items()}
+
+
+def setting_text(value: str | float | bool) -> str:
+    """``true``, ``3``, ``1.5``, or the text itself."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _check_names(root: Table, target: Target) -> None:
+    for name, part in target.parts.items():
+        place = table(root.entries["parts"]).entries[name].place
+        count = part.nodes
+        if not 1 <= count.min <= count.default <= count.max:
+            raise BadInput("nodes must be min <= default <= max, and min at least 1", place=_inner(place, "nodes"))
+        for port, at in part.ports.items():
+            if not 1 <= at <= 65535:
+                raise BadInput(f"port {at} does not exist", place=_inner(place, f"ports.{port}"), right="1 to 65535")
+        for taken in [*part.ports, *target.settings]:
+            if taken in templates.RESERVED or (taken in part.ports and taken in target.settings):
+                raise BadInput(f"the name '{taken}' is taken already", place=_inner(place, "ports"), right="another name")
+        if len(target.parts) == 1 and part.client_port not in part.ports:
+            raise BadInput(f"there is no port '{part.client_port}' for clients", place=place, right="client_port: the name of a port")
+    for name, setting in target.settings.items():
+        if setting.choices and setting_text(setting.default) not in setting.choices:
+            raise BadInput("the default is not one of the choices", place=_inner(root.place, f"settings.{name}"))
+
+
+def _check_questions(root: Table, target: Target) -> None:
+    asks: dict[str, Ask] = {f"roles.{name}": ask for name, ask in target.roles.items()}
+    if target.marks_ask:
+        asks["marks.ask"] = target.marks_ask
+    for name, part in target.parts.items():
+        asks[f"parts.{name}.ready"] = part.ready.ask
+        asks |= {f"parts.{name}.ping.{port}": ask for port, ask in part.ping.items()}
+        for port in part.ping:
+            if port not in part.ports:
+                place = _find(root, f"parts.{name}.ping.{port}")
+                raise BadInput(f"there is no port '{port}'", place=place, right=suggest(port, part.ports))
+    for path, ask in asks.items():
+        if (ask.http is None) == (ask.tcp is None):
+            raise BadInput("a question is asked by 'http' or by 'tcp', one of them", place=_find(root, path))
+        if ask.tcp is not None and (ask.json or ask.body or ask.status):
+            raise BadInput("'tcp' only connects: it has no body, status or json", place=_find(root, path))
+
+
+def _check_templates(root: Table, target: Target) -> None:
+    contexts = {
+        name: templates.Context(
+            node="n1", address="127.0.0.1", data="data", python="python", target=target.folder,
+            ports=part.ports, settings=defaults(target.settings), peers=(("n1", "127.0.0.1"),),
+        )
+        for name, part in target.parts.items()
+    }  # fmt: skip
+    for path, template, keep, part_name in _all_templates(target):
+        refusals: list[BadInput] = []
+        wanted = [contexts[part_name]] if part_name else list(contexts.values())
+        for context in wanted:
+            try:
+                templates.fill(template, context, keep)
+            except BadInput as refusal:
+                refusals.append(refusal)
+        # A question to the whole cluster may use a port that only some parts have: one part that can be asked is enough.
+        if len(refusals) == len(wanted):
+            raise BadInput(refusals[0].message, place=_find(root, path), right=refusals[0].right)
+
+
+def _all_templates(target: Target) -> Iterator[tuple[str, str, Collection[str], str]]:
+    """(path, template, names filled later, part) of everything that is a template."""
+    for name, part in target.parts.items():
+        at = f"parts.{name}"
+        commands = {"local": part.local.command if part.local else (), "docker": part.docker.command if part.docker else ()}
+        for runtime, command in commands.items():
+            yield from ((f"{at}.{runtime}.command[{i}]", word, (), name) for i, word in enumerate(command))
+        yield from ((f"{at}.env.{key}", value, (), name) for key, value in part.env.items())
+        yield from ((f"{at}.files.{key}", value, (), name) for key, value in part.files.items())
+        yield from ((f"{at}.ready", value, (), name) for value in _ask_texts(part.ready.ask))
+        for port, ask in part.ping.items():
+            yield from ((f"{at}.ping.{port}", value, (), name) for value in _ask_texts(ask))
+    for role, ask in target.roles.items():
+        yield from ((f"roles.{role}", value, (), "") for value in _ask_texts(ask))
+    if target.marks_ask:
+        yield from (("marks.ask", value, (), "") for value in _ask_texts(target.marks_ask))
+    kinds = {f"operations.{name}": kind for name, kind in target.operations.items()}
+    if target.read_node:
+        kinds["read_node"] = target.read_node
+    for path, kind in kinds.items():
+        yield from ((path, value, PER_REQUEST, "") for value in kind.options.values())
+
+
+def _ask_texts(ask: Ask) -> list[str]:
+    return [value for value in (ask.http, ask.body, ask.tcp, ask.json) if value]
+
+
+def _find(root: Table, path: str) -> Place:
+    """The place of the longest written part of a path."""
+    value: Value = root
+    found = root.place
+    for step in path.replace("[", ".[").split("."):
+        inner: Value | None = None
+        if isinstance(value, Table):
+            inner = value.entries.get(step)
+        elif isinstance(value, Listing) and step.startswith("["):
+            inner = value.items[int(step.strip("[]"))]
+        if inner is None:
+            break
+        value, found = inner, inner.place
+    return msgspec.structs.replace(found, path=path)
+
+
+def _inner(place: Place, path: str) -> Place:
+    return msgspec.structs.replace(place, path=f"{place.path}.{path}" if place.path else path)

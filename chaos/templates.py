@@ -1,0 +1,95 @@
+"""Filling of the templates in a ``target.yaml``: commands, environment, files, questions.
+
+``{node}`` ``{address}`` ``{data}`` ``{python}`` ``{target}``, every port and setting by its name, and ``{peers:...}``, which repeats
+its inside for every node of the part (itself included), joined by commas; inside, ``{node}`` and ``{address}`` are the peer's.
+``{{`` and ``}}`` stand for braces. An unknown name is refused, never passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from typing import Final
+
+import msgspec
+
+from chaos.document import suggest
+from chaos.errors import BadInput
+
+RESERVED: Final = ("node", "address", "data", "python", "target", "peers", "key", "value")
+"""Names that no port and no setting may have."""
+_PEERS: Final = "peers:"
+
+
+class Context(msgspec.Struct, frozen=True):
+    """What the names stand for, for one node; the same template may be filled again with another address."""
+
+    node: str
+    address: str
+    ports: dict[str, int]
+    settings: dict[str, str]
+    data: str = ""
+    python: str = ""
+    target: str = ""
+    peers: tuple[tuple[str, str], ...] = ()
+    """(node, address as this node is to reach it) of every node of the part, itself included."""
+
+    def values(self) -> dict[str, str]:
+        """Name -> text."""
+        ports = {name: str(port) for name, port in self.ports.items()}
+        own = {"node": self.node, "address": self.address, "data": self.data, "python": self.python, "target": self.target}
+        return {**self.settings, **ports, **own}
+
+
+def fill(template: str, context: Context, keep: Collection[str] = ()) -> str:
+    """The text with every name filled in.
+
+    ``keep`` names what a later filling knows (``key``, ``value`` of a request): such a name stays as it is, and then so do
+    escaped braces, which are for the last filling to resolve. Raises ``BadInput`` on an unknown name or an unpaired brace.
+    """
+    return "".join(_filled(template, context, keep))
+
+
+def _filled(template: str, context: Context, keep: Collection[str]) -> Iterator[str]:
+    values = context.values()
+    for literal, name in _pieces(template, unescape=not keep):
+        if name is None:
+            yield literal
+        elif name.startswith(_PEERS):
+            inside = name.removeprefix(_PEERS)
+            as_peers = (msgspec.structs.replace(context, node=node, address=address, peers=()) for node, address in context.peers)
+            yield ",".join(fill(inside, peer, keep) for peer in as_peers)
+        elif name in values:
+            yield values[name]
+        elif name in keep:
+            yield f"{{{name}}}"
+        else:
+            raise BadInput(f"unknown name '{{{name}}}' in '{template}'", right=suggest(name, [*sorted(values), "peers:...", *keep]))
+
+
+def _pieces(template: str, *, unescape: bool) -> Iterator[tuple[str, str | None]]:
+    """(literal text, None) and ("", name between braces), in order."""
+    at = 0
+    while at < len(template):
+        double = template[at : at + 2]
+        if double in ("{{", "}}"):
+            yield (double[0] if unescape else double), None
+            at += 2
+        elif template[at] == "{":
+            end = _closing(template, at)
+            yield "", template[at + 1 : end]
+            at = end + 1
+        elif template[at] == "}":
+            raise BadInput(f"'}}' without '{{' in '{template}'", right="write '}}' for a brace")
+        else:
+            upto = min((found for brace in "{}" if (found := template.find(brace, at)) >= 0), default=len(template))
+            yield template[at:upto], None
+            at = upto
+
+
+def _closing(template: str, opening: int) -> int:
+    depth = 0
+    for at in range(opening, len(template)):
+        depth += {"{": 1, "}": -1}.get(template[at], 0)
+        if depth == 0:
+            return at
+    raise BadInput(f"'{{' without '}}' in '{template}'", right="write '{{' for a brace")

@@ -1,0 +1,329 @@
+"""One node: the consensus rules wired to sockets, a disk thread, and the clock."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import random
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from .client import Channel
+from .disk import Disk
+from .forwarding import Forwarder
+from .messages import PATHS, Malformed, Message, decode, encode
+from .raft import LEADER, Outgoing, Raft, Timing, Work
+from .replication import Snapshot
+from .server import HttpServer, Reply, Request, unquote
+from .storage import Storage
+from .store import Store
+
+MAX_VALUE = 1_000_000
+MAX_PEER_BODY = 64_000_000
+MAX_PENDING = 20_000
+KEEP_ENTRIES = 5_000
+"""Entries kept in memory behind a snapshot, so that a node that was away briefly catches up without one."""
+
+
+class Settings(NamedTuple):
+    """What a node is told at its start. ``peers``: name -> (address, port), its own included."""
+
+    name: str
+    address: str
+    client_port: int
+    peer_port: int
+    data: Path
+    peers: dict[str, tuple[str, int]]
+    timing: Timing
+    fsync: bool
+    quorum_reads: bool
+    compact_after: int
+
+
+class Node:
+    """Takes requests, moves the consensus, and does what that asks for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._loop = asyncio.get_running_loop()
+        self._storage = Storage(settings.data, settings.fsync)
+        recovered = self._storage.recover()
+        self._store = Store()
+        if recovered.snapshot is not None:
+            self._store.replace(*recovered.snapshot)
+        others = [name for name in settings.peers if name != settings.name]
+        self._raft = Raft(
+            settings.name, others, settings.timing, random.Random(), time.monotonic_ns(), self._snapshot, recovered.ballot, recovered.log
+        )
+        beat_s, hang_s = settings.timing.heartbeat / 1e9, settings.timing.election_min / 1e9
+        self._channels = {name: Channel(*settings.peers[name], beat_s, hang_s) for name in others}
+        self._forwarder = Forwarder({name: Channel(*settings.peers[name], beat_s, hang_s) for name in others})
+        self._disk = Disk(self._storage, self._loop)
+        self._disk.start()
+        self._requests: dict[int, Reply] = {}
+        self._request = 0
+        self._pending: dict[int, tuple[int, Callable[[int, int], None]]] = {}
+        self._reads: dict[int, Callable[[int, int, int], None]] = {}
+        self._when_applied: list[tuple[int, Callable[[], None]]] = []
+        self._flushing = False
+        self._compacting = False
+        self._timer: asyncio.TimerHandle | None = None
+        self._flush_soon()
+
+    async def serve(self) -> None:
+        """Listen on both ports."""
+        address = self._settings.address
+        for port, limit in ((self._settings.peer_port, MAX_PEER_BODY), (self._settings.client_port, MAX_VALUE)):
+            await self._loop.create_server(lambda limit=limit: HttpServer(self._on_request, limit), address, port, backlog=1024)  # type: ignore[misc]
+
+    # --- requests ------------------------------------------------------------------------------------------------------
+
+    def _on_request(self, request: Request, reply: Reply) -> None:
+        path = request.path
+        if path.startswith("/kv/") and len(path) > len("/kv/"):
+            key = unquote(path[len("/kv/") :])
+            if request.method == "PUT":
+                self._put(key, request.body.decode("utf-8", "surrogateescape"), reply)
+            elif request.method == "GET":
+                self._get(key, "local=1" in request.query, reply)
+            else:
+                reply(405, b'{"error":"GET or PUT"}')
+        elif path == "/status":
+            reply(200, json.dumps(self.status()).encode())
+        elif path == "/raft/forward":
+            self._on_forward(request.body, reply)
+        elif path.startswith("/raft/"):
+            self._on_message(request.body, reply)
+        else:
+            reply(404, b'{"error":"no such path"}')
+
+    def status(self) -> dict[str, object]:
+        """What ``GET /status`` shows; stamps are CLOCK_MONOTONIC nanoseconds."""
+        raft = self._raft
+        leads = raft.state == LEADER
+        return {
+            "node": self._settings.name,
+            "state": raft.state,
+            "leader": raft.leader,
+            "term": raft.term,
+            "ready": True,
+            "voting": raft.has_contact(time.monotonic_ns()) if leads else raft.voting,
+            "commit": raft.commit,
+            "applied": self._store.applied,
+            "last": raft.log.last_index,
+            "keys": len(self._store),
+            "election_started_ns": raft.election_started_ns,
+            "leader_elected_ns": raft.leader_elected_ns,
+        }
+
+    def _put(self, key: str, value: str, reply: Reply) -> None:
+        def done(status: int, index: int) -> None:
+            if status == 200:
+                reply(200, b'{"ok":true,"index":%d}' % index)
+            else:
+                reply(status, b'{"ok":false,"done":"%s"}' % (b"no" if status == 503 else b"unknown"))
+
+        if self._raft.state == LEADER:
+            self._propose([(key, value)], done)
+        elif self._raft.leader is not None:
+            self._forwarder.write(key, value, done)
+            self._flush_soon()
+        else:
+            done(503, 0)
+
+    def _get(self, key: str, local: bool, reply: Reply) -> None:
+        def show() -> None:
+            found = self._store.get(key)
+            if found is None:
+                reply(404, b'{"missing":true}')
+            else:
+                reply(200, json.dumps({"value": found[0], "index": found[1]}).encode())
+
+        def allowed(status: int, term: int, index: int) -> None:
+            if status != 200:
+                reply(503, b'{"ok":false,"done":"no"}')
+                return
+            self._raft.learn_commit(term, index)
+            self._when_applied.append((index, show))
+            self._flush_soon()
+
+        if local or not self._settings.quorum_reads:
+            show()
+        elif self._raft.state == LEADER:
+            self._ask_read(allowed)
+        elif self._raft.leader is not None:
+            self._forwarder.read(allowed)
+            self._flush_soon()
+        else:
+            allowed(503, 0, 0)
+
+    def _propose(self, writes: list[tuple[str, str]], done: Callable[[int, int], None]) -> None:
+        """Append the writes; ``done`` gets the index of the first when the last is committed."""
+        if len(self._pending) >= MAX_PENDING or not writes:
+            done(503, 0)
+            return
+        entries = [self._raft.propose(key, value) for key, value in writes]
+        first = entries[0].at
+        self._pending[entries[-1].at] = (entries[-1].term, lambda status, _: done(status, first))
+        self._flush_soon()
+
+    def _ask_read(self, done: Callable[[int, int, int], None]) -> None:
+        self._request += 1
+        self._reads[self._request] = done
+        self._raft.read(self._request)
+        self._flush_soon()
+
+    def _on_forward(self, body: bytes, reply: Reply) -> None:
+        asked = json.loads(body)
+        if self._raft.state != LEADER:
+            reply(503, b"{}")
+        elif "writes" in asked:
+            self._propose(asked["writes"], lambda status, first: reply(status, b'{"first":%d}' % first))
+        else:
+            self._ask_read(lambda status, term, index: reply(status, b'{"term":%d,"index":%d}' % (term, index)))
+
+    def _on_message(self, body: bytes, reply: Reply) -> None:
+        try:
+            sender, message = decode(body)
+        except Malformed as error:
+            reply(400, json.dumps({"error": str(error)}).encode())
+            return
+        self._request += 1
+        self._requests[self._request] = reply
+        self._raft.handle(time.monotonic_ns(), sender, message, self._request)
+        self._flush_soon()
+
+    # --- the consensus's work ------------------------------------------------------------------------------------------
+
+    def _flush_soon(self) -> None:
+        """Let all that arrived in this turn of the loop share one round of work."""
+        if not self._flushing:
+            self._flushing = True
+            self._loop.call_soon(self._flush)
+
+    def _flush(self) -> None:
+        self._flushing = False
+        now_ns = time.monotonic_ns()
+        if now_ns >= self._raft.due_ns:
+            self._raft.tick(now_ns)
+        work = self._raft.take(now_ns)
+        self._send([outgoing for outgoing in work.messages if not outgoing.durable])
+        self._save(work, [outgoing for outgoing in work.messages if outgoing.durable])
+        if work.installed is not None:
+            self._store.replace(*work.installed)
+        self._apply(work.commit)
+        self._answer(work.reads)
+        self._forwarder.flush(self._raft.leader if self._raft.state != LEADER else None)
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._raft.due_ns / 1e9, self._flush_soon)
+
+    def _save(self, work: Work, messages: list[Outgoing]) -> None:
+        changed = work.ballot is not None or bool(work.entries) or work.installed is not None
+        if not changed and not self._disk.busy:
+            self._send(messages)
+            return
+        if not changed and not messages:
+            return
+        last = work.entries[-1] if work.entries else None
+
+        def save() -> None:
+            if changed:
+                self._storage.save(work.ballot, work.entries, work.installed)
+
+        def saved() -> None:
+            self._send(messages)
+            if last is not None:
+                self._raft.saved(last.at, last.term)
+                self._flush_soon()
+
+        self._disk.submit(save, saved)
+
+    def _send(self, messages: list[Outgoing]) -> None:
+        for to, message, request, _ in messages:
+            if request:
+                reply = self._requests.pop(request, None)
+                if reply is not None:
+                    reply(200, encode(self._settings.name, message))
+                continue
+            self._channels[to].post(PATHS[type(message)], encode(self._settings.name, message), self._answered(to, message))
+
+    def _answered(self, to: str, message: Message) -> Callable[[int, bytes], None]:
+        def done(status: int, body: bytes) -> None:
+            try:
+                answer = decode(body)[1] if status == 200 else None
+            except Malformed as error:
+                print(f"{to} answered {error}", file=sys.stderr, flush=True)
+                answer = None
+            if answer is None:
+                self._raft.lost(to, message)
+            else:
+                self._raft.handle(time.monotonic_ns(), to, answer)
+            self._flush_soon()
+
+        return done
+
+    def _apply(self, commit: int) -> None:
+        store = self._store
+        if commit > store.applied:
+            for entry in self._raft.log.between(store.applied + 1, commit):
+                store.apply(entry)
+                pending = self._pending.pop(entry.at, None)
+                if pending is not None:
+                    pending[1](200 if pending[0] == entry.term else 504, entry.at)
+            if self._when_applied:
+                self._show_applied()
+            if len(self._raft.log) > self._settings.compact_after + KEEP_ENTRIES and not self._compacting:
+                self._compact()
+        elif self._when_applied:
+            self._show_applied()
+        if self._pending and self._raft.state != LEADER:
+            # They may yet be committed by the next leader, or not: nobody can tell now.
+            pending_writes, self._pending = self._pending, {}
+            for _, done in pending_writes.values():
+                done(504, 0)
+
+    def _show_applied(self) -> None:
+        ready = [show for index, show in self._when_applied if index <= self._store.applied]
+        self._when_applied = [(index, show) for index, show in self._when_applied if index > self._store.applied]
+        for show in ready:
+            show()
+
+    def _answer(self, reads: list[tuple[int, int]]) -> None:
+        for token, index in reads:
+            done = self._reads.pop(token)
+            done(*((503, 0, 0) if index < 0 else (200, self._raft.term, index)))
+
+    # --- compaction ----------------------------------------------------------------------------------------------------
+
+    def _snapshot(self) -> Snapshot:
+        return Snapshot(self._store.applied, self._store.applied_term, self._store.items())
+
+    def _compact(self) -> None:
+        """Write the state to disk beside the log (in a thread of its own), then forget the entries that it covers."""
+        self._compacting = True
+        snapshot = self._snapshot()
+
+        def compacted() -> None:
+            self._raft.log.compact(snapshot.at - KEEP_ENTRIES)
+            self._compacting = False
+
+        def write() -> None:
+            self._storage.write_snapshot(snapshot)
+            self._loop.call_soon_threadsafe(compacted)
+
+        self._disk.submit(self._storage.rotate, lambda: threading.Thread(target=write, name="snapshot", daemon=True).start())
+
+
+async def run(settings: Settings) -> None:
+    """Serve until SIGTERM or SIGINT."""
+    node = Node(settings)
+    await node.serve()
+    print(json.dumps({"listening": settings.address, "monotonic_ns": time.monotonic_ns()}), flush=True)
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.get_running_loop().create_future()

@@ -1,0 +1,90 @@
+"""What all tests share: an own state folder, golden files, and no silent skip where ``NINES_CI=1`` is set."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.needs import need as need_part
+from tests.needs import strict
+
+pytest_plugins = ["pytester"]
+
+HERE = Path(__file__).parent
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """``--update-golden`` writes what the tests found instead of comparing."""
+    parser.addoption("--update-golden", action="store_true", help="write golden files anew; look at the difference before you keep it")
+
+
+# --- skips -------------------------------------------------------------------------------------------------------------
+
+SKIPPED = pytest.StashKey[list[str]]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Where skips are gathered."""
+    config.stash[SKIPPED] = []
+    config.pluginmanager.register(_Skips(config), "nines-skips")
+
+
+class _Skips:
+    """Turns a skip whose reason nobody allowed into a failed run, in strict mode."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self._config = config
+        lines = (HERE / "ALLOWED_SKIPS").read_text(encoding="utf-8").splitlines()
+        self._allowed = [re.compile(line) for line in lines if line and not line.startswith("#")]
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.skipped and not hasattr(report, "wasxfail"):
+            reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
+            if not any(pattern.match(reason) for pattern in self._allowed):
+                self._config.stash[SKIPPED].append(f"{report.nodeid}: {reason}")
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        if strict() and self._config.stash[SKIPPED] and exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        if strict() and self._config.stash[SKIPPED]:
+            terminalreporter.section("skips that nobody allowed (tests/ALLOWED_SKIPS)")
+            for line in self._config.stash[SKIPPED]:
+                terminalreporter.write_line(line)
+
+
+# --- fixtures ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Runs of the tests are entered into a registry of their own: what else runs on this machine is not their business."""
+    patch = pytest.MonkeyPatch()
+    patch.setenv("NINES_STATE", str(tmp_path_factory.mktemp("state")))
+    yield
+    patch.undo()
+
+
+@pytest.fixture
+def need() -> Callable[..., None]:
+    """``need("etcd")``: go on if it is there, else skip, or fail in strict mode."""
+    return need_part
+
+
+@pytest.fixture
+def golden(request: pytest.FixtureRequest) -> Callable[[str, str], None]:
+    """``golden("quickstart.txt", text)``: equal to the kept file, or written with ``--update-golden``."""
+
+    def compare(name: str, text: str) -> None:
+        path = HERE / "golden" / name
+        if request.config.getoption("--update-golden"):
+            path.write_text(text, encoding="utf-8")
+            return
+        assert text == path.read_text(encoding="utf-8"), f"{name} differs; if that is meant: pytest --update-golden"
+
+    return compare

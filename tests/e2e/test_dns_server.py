@@ -1,0 +1,187 @@
+"""The name server as a process: real sockets, nodes that die, hang and come back."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import dns.flags
+import dns.message
+import dns.query
+import dns.rcode
+import dns.resolver
+import pytest
+from scripted_node import Helper, ScriptedNode, free_port
+
+from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
+from chaos.events import DnsChanged
+from chaos.target import Ask
+
+pytestmark = pytest.mark.e2e
+SERVER = "127.61.0.53"
+NAME = "data.nines.test"
+Start = Callable[[DnsSpec], Helper]
+
+
+@pytest.fixture
+def nodes() -> Iterator[list[ScriptedNode]]:
+    """Three nodes that are ready."""
+    made = [ScriptedNode(f"127.61.1.{number}", body={"state": "follower"}) for number in (1, 2, 3)]
+    yield made
+    for node in made:
+        node.stop()
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Starts the server; ends it whatever happens."""
+    started: list[Helper] = []
+
+    def begin(spec: DnsSpec) -> Helper:
+        started.append(Helper("chaos.dns.server", spec, tmp_path))
+        return started[-1]
+
+    yield begin
+    for helper in started:
+        helper.drop()
+
+
+def spec_of(nodes: list[ScriptedNode], *, balancer: str = HEALTH_CHECKED, json: str | None = None, **check: float) -> DnsSpec:
+    replicas = tuple(
+        Replica(f"n{number}", node.address, check=Ask(http=f"{node.url}/status", json=json)) for number, node in enumerate(nodes, start=1)
+    )
+    rule = CheckSpec(**{"every_s": 0.05, "timeout_s": 0.04, "fall": 2, "rise": 2, **check})  # type: ignore[arg-type]
+    name = NameSpec(NAME, replicas, aliases=("data",), balancer=balancer, ttl_s=1, check=rule)
+    return DnsSpec(SERVER, free_port(SERVER), (name,))
+
+
+def look_up(spec: DnsSpec, *, tcp: bool = False) -> list[str]:
+    ask = dns.query.tcp if tcp else dns.query.udp
+    answer = ask(dns.message.make_query(NAME, "A"), SERVER, port=spec.port, timeout=5)
+    assert answer.rcode() == dns.rcode.NOERROR
+    return sorted(str(each) for rrset in answer.answer for each in rrset)
+
+
+def the_row(helper: Helper) -> DnsChanged:
+    row = helper.row()
+    assert isinstance(row, DnsChanged)
+    return row
+
+
+def test_replicas_leave_and_come_back(nodes: list[ScriptedNode], start: Start) -> None:
+    """A killed node is withdrawn after ``fall`` checks and answered with again after ``rise``; every change is a row with its time."""
+    spec = spec_of(nodes)
+    server = start(spec)
+    server.ready()
+    first = the_row(server)
+    assert (first.name, first.nodes, first.why) == (NAME, ["n1", "n2", "n3"], "start")
+    assert look_up(spec) == look_up(spec, tcp=True) == ["127.61.1.1", "127.61.1.2", "127.61.1.3"]
+    killed_ns = time.monotonic_ns()
+    nodes[1].stop()
+    gone = the_row(server)
+    assert (gone.nodes, gone.changed, gone.why) == (["n1", "n3"], "n2", "2 checks in a row failed: refused")
+    assert killed_ns < gone.at_ns <= time.monotonic_ns()
+    assert look_up(spec) == ["127.61.1.1", "127.61.1.3"]
+    nodes[1].start()
+    back = the_row(server)
+    assert (back.nodes, back.changed, back.why) == (["n1", "n2", "n3"], "n2", "2 checks in a row answered")
+    assert server.end() == 0
+
+
+def test_a_hanging_node_delays_no_other(nodes: list[ScriptedNode], start: Start) -> None:
+    """While n1 hangs into a time-out of ten periods, n2 is still withdrawn after its own two checks: before n1 is."""
+    spec = spec_of(nodes, every_s=0.1, timeout_s=1.0)
+    server = start(spec)
+    server.ready()
+    the_row(server)
+    nodes[0].hang(on=True)
+    nodes[1].status = 503
+    first, second = the_row(server), the_row(server)
+    assert (first.changed, first.why) == ("n2", "2 checks in a row failed: status 503")
+    assert (second.changed, second.why) == ("n1", "2 checks in a row failed: timed out")
+    assert second.nodes == ["n3"]
+
+
+def test_when_every_node_is_out_the_answer_is_empty(nodes: list[ScriptedNode], start: Start) -> None:
+    """The name stays known (NOERROR, no data): no client is sent to a node known to be dead."""
+    spec = spec_of(nodes, fall=1)
+    server = start(spec)
+    server.ready()
+    the_row(server)
+    for node in nodes:
+        node.status = 500
+    assert [len(the_row(server).nodes) for _ in nodes] == [2, 1, 0]
+    assert look_up(spec) == []
+    resolver = dns.resolver.Resolver(configure=False)
+    resolver.nameservers, resolver.port = [SERVER], spec.port
+    with pytest.raises(dns.resolver.NoAnswer):
+        resolver.resolve(NAME, "A")
+
+
+def test_a_role_can_decide(nodes: list[ScriptedNode], start: Start) -> None:
+    """Checked by role, only the leader is answered with."""
+    nodes[2].body = {"state": "leader"}
+    spec = spec_of(nodes, json="state=leader")
+    server = start(spec)
+    server.ready()
+    assert the_row(server).nodes == ["n3"]
+    assert look_up(spec) == ["127.61.1.3"]
+
+
+def test_round_robin_asks_nobody(nodes: list[ScriptedNode], start: Start) -> None:
+    """All records always, dead or not."""
+    spec = spec_of(nodes, balancer=ROUND_ROBIN)
+    for node in nodes:
+        node.stop()
+    server = start(spec)
+    server.ready()
+    assert the_row(server).nodes == ["n1", "n2", "n3"]
+    assert len(look_up(spec)) == 3
+    assert server.end() == 0
+    assert server.no_more_rows()
+    assert sum(node.requests for node in nodes) == 0
+
+
+def test_several_questions_over_one_connection(nodes: list[ScriptedNode], start: Start) -> None:
+    """A TCP conversation goes on until the client ends it."""
+    spec = spec_of(nodes, balancer=ROUND_ROBIN)
+    start(spec).ready()
+    with socket.create_connection((SERVER, spec.port), timeout=5) as connection:
+        for _ in range(3):
+            query = dns.message.make_query(NAME, "A")
+            dns.query.send_tcp(connection, query, time.time() + 5)
+            answer, _ = dns.query.receive_tcp(connection, time.time() + 5)
+            assert answer.id == query.id
+            assert len(answer.answer[0]) == 3
+
+
+def test_a_taken_port_ends_it_with_the_reason(nodes: list[ScriptedNode], start: Start) -> None:
+    """Exit 5 and the address, before it says that it is ready."""
+    spec = spec_of(nodes, balancer=ROUND_ROBIN)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as holder:
+        holder.bind((SERVER, spec.port))
+        server = start(spec)
+        assert server.process.wait(20) == 5
+    assert f"{SERVER}:{spec.port} is taken" in server.stderr()
+    assert server.no_more_rows()
+
+
+def test_a_spec_that_contradicts_itself_is_bad_input(nodes: list[ScriptedNode], start: Start) -> None:
+    """Exit 2."""
+    server = start(DnsSpec(SERVER, 1, (NameSpec(NAME, ()),)))
+    assert server.process.wait(20) == 2
+    assert "no replicas" in server.stderr()
+
+
+def test_it_ends_when_the_harness_is_gone(nodes: list[ScriptedNode], start: Start) -> None:
+    """End of input, with checks under way, is its end, and the port is free again."""
+    nodes[0].hang(on=True)
+    spec = spec_of(nodes, timeout_s=5.0, every_s=6.0)
+    server = start(spec)
+    nodes[0].hang(on=False)
+    server.ready()
+    assert server.end() == 0
+    with socket.create_server((SERVER, spec.port)):
+        assert server.process.returncode == 0

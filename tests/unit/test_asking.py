@@ -1,0 +1,361 @@
+"""Questions to nodes: the expression language, the reading of HTTP replies, and both askers against a scripted listener."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chaos import asking
+from chaos.asking import Expression, Operator, parse, why_not
+from chaos.asking_async import AsyncAsker
+from chaos.asking_http import BadReply, Reply, ReplyReader, request_bytes
+from chaos.errors import BadInput
+from chaos.target import Ask
+
+STATUS = {
+    "state": "leader",
+    "leader": "7",
+    "term": 3,
+    "ratio": 1.5,
+    "voting": True,
+    "none": None,
+    "empty": "",
+    "zero": 0,
+    "header": {"member_id": "7", "other": "8"},
+    "members": [{"name": "n1"}, {"name": "n2"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "parsed"),
+    [
+        ("leader", Expression("leader")),
+        (" a.b.c ", Expression("a.b.c")),
+        ("state=leader", Expression("state", Operator.IS, "leader")),
+        ("state = 'two words'", Expression("state", Operator.IS, "two words")),
+        ('state == "leader"', Expression("state", Operator.IS, "leader")),
+        ("note=''", Expression("note", Operator.IS, "")),
+        ("url=a=b", Expression("url", Operator.IS, "a=b")),
+        ("leader != 0", Expression("leader", Operator.IS_NOT, "0")),
+        ("leader!=0", Expression("leader", Operator.IS_NOT, "0")),
+        ("leader == header.member_id", Expression("leader", Operator.SAME, "header.member_id")),
+        ("members.1.name=n2", Expression("members.1.name", Operator.IS, "n2")),
+    ],
+)
+def test_expressions_parse(text: str, parsed: Expression) -> None:
+    """Each written form means what the table says."""
+    assert parse(text) == parsed
+
+
+@pytest.mark.parametrize("text", ["", "  ", "=x", "a b", "a..b", "a=", "a ==", "a == b c", "a === b", "!= 3", "a.", ".a", "a > 3"])
+def test_wrong_expressions_are_refused(text: str) -> None:
+    """What is no expression is refused with what would be right."""
+    with pytest.raises(BadInput) as refused:
+        parse(text)
+    assert refused.value.right
+
+
+@pytest.mark.parametrize(
+    ("text", "holds"),
+    [
+        ("state=leader", True),
+        ("state=follower", False),
+        ("state=Leader", False),
+        ("term=3", True),
+        ("ratio=1.5", True),
+        ("voting=true", True),
+        ("voting=True", False),
+        ("none=null", True),
+        ("empty=''", True),
+        ("voting", True),
+        ("zero", False),
+        ("empty", False),
+        ("none", False),
+        ("absent", False),
+        ("absent=x", False),
+        ("absent != x", False),
+        ("leader != 0", True),
+        ("leader != 7", False),
+        ("leader == header.member_id", True),
+        ("leader == header.other", False),
+        ("leader == header.absent", False),
+        ("absent == gone", False),
+        ("members.1.name=n2", True),
+        ("members.2.name=n2", False),
+        ("state.deeper", False),
+    ],
+)
+def test_expressions_hold_or_not(text: str, *, holds: bool) -> None:
+    """Values are compared as text, and a path that is not there makes every form false."""
+    why = why_not(parse(text), STATUS)
+    assert (why is None) is holds, why
+
+
+def test_a_word_in_place_of_a_path_is_explained() -> None:
+    """Who writes ``state == leader`` for the text is told the other form."""
+    assert "state=follower" in (why_not(parse("state == follower"), STATUS) or "")
+
+
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
+)
+def test_any_document_can_be_asked(document: object) -> None:
+    """No JSON value makes an expression fail otherwise than by not holding."""
+    for text in ("a", "a.0.b=1", "a != 1", "a.b == c"):
+        assert why_not(parse(text), document) != ""
+
+
+@pytest.mark.parametrize(
+    ("question", "hint"),
+    [
+        (Ask(), "exactly one"),
+        (Ask(http="http://h/", tcp="h:1"), "exactly one"),
+        (Ask(http="https://h/"), "http://"),
+        (Ask(http="h:80/x"), "http://"),
+        (Ask(http="http://h:99999/"), "no URL"),
+        (Ask(tcp="h"), "host:port"),
+        (Ask(tcp="h:80", json="a"), "tcp"),
+        (Ask(http="http://h/", json="a ="), "nothing to compare"),
+    ],
+)
+def test_questions_that_cannot_be_asked_are_refused(question: Ask, hint: str) -> None:
+    """A question that makes no sense is bad input, not a failing node."""
+    with pytest.raises(BadInput, match=hint):
+        asking.prepare(question)
+
+
+# --- replies -----------------------------------------------------------------------------------------------------------
+
+REPLIES = {
+    b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello": Reply(200, b"hello", True),
+    b"HTTP/1.1 503 \r\ncontent-length:0\r\nConnection: close\r\n\r\n": Reply(503, b"", False),
+    b"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok": Reply(200, b"ok", False),
+    b"HTTP/1.1 204 No Content\r\n\r\n": Reply(204, b"", True),
+    b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx": Reply(200, b"x", True),
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\nA;x=1\r\n0123456789\r\n0\r\n\r\n": Reply(
+        200, b"abc0123456789", True
+    ),
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\nTrailer: x\r\n\r\n": Reply(200, b"a", True),
+}
+
+
+@given(st.sampled_from(sorted(REPLIES)), st.lists(st.integers(1, 7), min_size=1, max_size=200))
+def test_replies_are_read_however_they_are_cut(data: bytes, sizes: list[int]) -> None:
+    """A reply is whole with its last byte and not before, wherever the network cuts it."""
+    reader, at, turn = ReplyReader(), 0, 0
+    while at < len(data):
+        size = sizes[turn % len(sizes)]
+        reply = reader.feed(data[at : at + size])
+        at, turn = at + size, turn + 1
+        assert (reply is not None) == (at >= len(data))
+    assert reply == REPLIES[data]
+
+
+def test_a_reply_without_length_ends_with_the_connection() -> None:
+    """Only the close ends such a body."""
+    reader = ReplyReader()
+    assert reader.feed(b"HTTP/1.1 200 OK\r\n\r\nall of") is None
+    assert reader.feed(b" it") is None
+    assert reader.end() == Reply(200, b"all of it", False)
+
+
+@pytest.mark.parametrize("data", [b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel", b"HTTP/1.1 2", b""])
+def test_a_reply_cut_short_is_none(data: bytes) -> None:
+    """A connection that closes early has not answered."""
+    reader = ReplyReader()
+    assert reader.feed(data) is None
+    assert reader.end() is None
+
+
+@pytest.mark.parametrize(
+    "data", [b"SSH-2.0-x\r\n", b"HTTP/2 200\r\n\r\n", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", b"\x00" * 9]
+)
+def test_what_is_not_http_is_an_error(data: bytes) -> None:
+    """Another protocol on the port is told apart from silence."""
+    with pytest.raises(BadReply):
+        ReplyReader().feed(data)
+
+
+def test_requests_carry_their_body() -> None:
+    """A body makes it a POST with its length."""
+    request = request_bytes("h", 80, "/x", "{}", keep_alive=True)
+    assert request.startswith(b"POST /x HTTP/1.1\r\nHost: h:80\r\n")
+    assert b"Content-Length: 2\r\n" in request
+    assert request.endswith(b"\r\n\r\n{}")
+    assert b"Connection: close" in request_bytes("h", 80, "/", None, keep_alive=False)
+
+
+# --- both askers -------------------------------------------------------------------------------------------------------
+
+
+class Listener:
+    """Answers each connection by a script: what to send to the n-th request on it; None closes, ``b""`` says nothing."""
+
+    def __init__(self, script: Callable[[int, int], bytes | None]) -> None:
+        self._script = script
+        self._socket = socket.create_server(("127.0.0.1", 0))
+        self.port: int = self._socket.getsockname()[1]
+        self.connections = 0
+        self._open: list[socket.socket] = []
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        while True:
+            try:
+                connection, _ = self._socket.accept()
+            except OSError:
+                return
+            self.connections += 1
+            self._open.append(connection)
+            threading.Thread(target=self._talk, args=(connection, self.connections), daemon=True).start()
+
+    def _talk(self, connection: socket.socket, number: int) -> None:
+        request = 0
+        try:
+            while connection.recv(65536):
+                request += 1
+                answer = self._script(number, request)
+                if answer is None:
+                    break
+                connection.sendall(answer)
+            connection.close()
+        except OSError:
+            return
+
+    def close(self) -> None:
+        self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+        self._thread.join(timeout=5)
+        for connection in self._open:
+            connection.close()
+
+
+@contextmanager
+def listening(script: Callable[[int, int], bytes | None]) -> Iterator[Listener]:
+    listener = Listener(script)
+    try:
+        yield listener
+    finally:
+        listener.close()
+
+
+def page(body: bytes, status: int = 200) -> bytes:
+    return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
+
+
+def one_async(ask: Ask, timeout_s: float) -> asking.Answer:
+    async def run() -> asking.Answer:
+        asker = AsyncAsker()
+        try:
+            return await asker.ask(ask, timeout_s)
+        finally:
+            asker.close()
+
+    return asyncio.run(run())
+
+
+ASKERS = pytest.mark.parametrize("ask", [asking.ask, one_async], ids=["blocking", "async"])
+Asker = Callable[[Ask, float], asking.Answer]
+
+
+@ASKERS
+@pytest.mark.parametrize(
+    ("answer", "fields", "error"),
+    [
+        (page(b'{"state":"leader"}'), {"json": "state=leader"}, None),
+        (page(b'{"state":"follower"}'), {"json": "state=leader"}, "state is follower, not leader"),
+        (page(b"<html>"), {"json": "state"}, "the answer is not JSON"),
+        (page(b"", 503), {}, "status 503"),
+        (page(b"", 503), {"status": 503}, None),
+        (page(b"", 200), {"status": 503}, "status 200, not 503"),
+        (page(b"", 302), {}, "status 302"),
+        (None, {}, asking.CLOSED),
+        (b"", {}, asking.TIMED_OUT),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", {}, asking.TIMED_OUT),
+        (b"hello\r\n", {}, "not an HTTP reply: b'hello\\r\\n'"),
+    ],
+)
+def test_answers_are_judged(ask: Asker, answer: bytes | None, fields: dict[str, str | int], error: str | None) -> None:
+    """Both askers judge each kind of answer alike; only an answer has a round trip."""
+    with listening(lambda _connection, _request: answer) as listener:
+        got = ask(Ask(http=f"http://127.0.0.1:{listener.port}/status", **fields), 0.3)  # type: ignore[arg-type]
+    assert (got.ok, got.error) == (error is None, error)
+    answered = answer is not None and answer.startswith(b"HTTP") and b"half" not in answer
+    assert (got.rtt_s is not None) == answered
+    assert got.sent_ns <= got.done_ns
+
+
+@ASKERS
+def test_a_closed_port_is_refused(ask: Asker) -> None:
+    """Nobody listens: an answer with a reason, no exception."""
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    for question in (Ask(http=f"http://127.0.0.1:{port}/"), Ask(tcp=f"127.0.0.1:{port}")):
+        assert ask(question, 1.0).error == asking.REFUSED
+
+
+@ASKERS
+def test_tcp_asks_for_the_connect_only(ask: Asker) -> None:
+    """A listener that never says a word accepts."""
+    with listening(lambda _connection, _request: b"") as listener:
+        got = ask(Ask(tcp=f"127.0.0.1:{listener.port}"), 1.0)
+    assert got.ok
+    assert got.rtt_s is not None
+
+
+@ASKERS
+def test_a_body_is_posted(ask: Asker) -> None:
+    """The listener answers a POST only."""
+    with listening(lambda _connection, _request: page(b"{}")) as listener:
+        assert ask(Ask(http=f"http://127.0.0.1:{listener.port}/", body="{}"), 1.0).body == b"{}"
+
+
+def test_connections_are_kept_and_renewed() -> None:
+    """Three questions go over one connection; one that finds it closed is asked again on a new one, without failing."""
+
+    def script(connection: int, request: int) -> bytes | None:
+        return None if (connection, request) == (1, 4) else page(b"{}")
+
+    async def run(port: int) -> list[asking.Answer]:
+        asker = AsyncAsker()
+        answers = [await asker.ask(Ask(http=f"http://127.0.0.1:{port}/"), 1.0) for _ in range(5)]
+        asker.close()
+        return answers
+
+    with listening(script) as listener:
+        answers = asyncio.run(run(listener.port))
+        assert [answer.error for answer in answers] == [None] * 5
+        assert listener.connections == 2
+
+
+def test_a_question_that_timed_out_takes_its_connection_along() -> None:
+    """A late answer must never be taken for the answer to the next question."""
+    late = threading.Event()
+
+    def script(connection: int, request: int) -> bytes | None:
+        if connection == 1:
+            late.wait(5)
+            return page(b'"late"')
+        return page(b'"fresh"')
+
+    async def run(port: int) -> list[asking.Answer]:
+        asker = AsyncAsker()
+        question = Ask(http=f"http://127.0.0.1:{port}/")
+        first = await asker.ask(question, 0.1)
+        late.set()
+        second = await asker.ask(question, 1.0)
+        asker.close()
+        return [first, second]
+
+    with listening(script) as listener:
+        first, second = asyncio.run(run(listener.port))
+    assert first.error == asking.TIMED_OUT
+    assert second.body == b'"fresh"'

@@ -1,0 +1,66 @@
+"""Filling of commands, questions and files."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.errors import BadInput
+from chaos.templates import Context, fill
+
+PEERS = (("n1", "127.9.1.1"), ("n2", "127.9.101.2"))
+CONTEXT = Context(
+    node="n1", address="127.9.1.1", data="/data/n1", python="/usr/bin/python3", target="/kv", ports={"client": 7000, "peer": 7001},
+    settings={"heartbeat": "50ms"}, peers=PEERS,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("template", "filled"),
+    [
+        ("plain", "plain"),
+        ("", ""),
+        ("http://{address}:{client}/status", "http://127.9.1.1:7000/status"),
+        ("{node} {data} {python} {target} {heartbeat}", "n1 /data/n1 /usr/bin/python3 /kv 50ms"),
+        ("{peers:{node}=http://{address}:{peer}}", "n1=http://127.9.1.1:7001,n2=http://127.9.101.2:7001"),
+        ("[{peers:{address}}]", "[127.9.1.1,127.9.101.2]"),
+        ("{peers:x}", "x,x"),
+        ('{{"id": "{node}"}}', '{"id": "n1"}'),
+        ("{{{node}}}", "{n1}"),
+        ("{{node}}", "{node}"),
+    ],
+)
+def test_names_are_filled_in(template, filled):
+    """Every kind of name, repetition over the peers, escaped braces."""
+    assert fill(template, CONTEXT) == filled
+
+
+@pytest.mark.parametrize(
+    ("template", "says"),
+    [
+        ("{adress}", "unknown name '{adress}' in '{adress}' (did you mean 'address'?)"),
+        ("{}", "unknown name '{}' in '{}'"),
+        ("{peers:{nod}}", "unknown name '{nod}' in '{nod}' (did you mean 'node'?)"),
+        ("{node", "'{' without '}' in '{node' (write '{{' for a brace)"),
+        ("{peers:{node}", "'{' without '}'"),
+        ("node}", "'}' without '{' in 'node}' (write '}}' for a brace)"),
+        ("{key}", "unknown name '{key}'"),
+    ],
+)
+def test_what_cannot_be_filled_is_refused(template, says):
+    """An unknown name never reaches a command line."""
+    with pytest.raises(BadInput) as refused:
+        fill(template, CONTEXT)
+    assert str(refused.value).startswith(says)
+
+
+def test_a_first_filling_leaves_what_the_second_one_knows():
+    """The request's own names and escaped braces survive until each request fills them."""
+    first = fill('PUT http://{address}:{client}/kv/{key} {{"v": "{value}"}}', CONTEXT, keep=("key", "value"))
+    assert first == 'PUT http://127.9.1.1:7000/kv/{key} {{"v": "{value}"}}'
+    request = Context(node="", address="", ports={}, settings={"key": "k1", "value": "7"})
+    assert fill(first, request) == 'PUT http://127.9.1.1:7000/kv/k1 {"v": "7"}'
+
+
+def test_peers_inside_peers_are_nobody():
+    """Repetition does not nest without end."""
+    assert fill("{peers:<{peers:{node}}>}", CONTEXT) == "<>,<>"

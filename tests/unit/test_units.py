@@ -1,0 +1,57 @@
+"""Quantities as people write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos import units
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("250ms", 0.25), ("1.5s", 1.5), ("2m", 120), ("2 min", 120), ("1h", 3600), ("30d", 2_592_000), ("10us", 1e-5), ("10µs", 1e-5),
+     ("5ns", 5e-9), (".5s", 0.5), ("1e3ms", 1.0), (" 3s ", 3), ("-3s", -3)],
+)  # fmt: skip
+def test_a_duration_becomes_seconds(text, seconds):
+    """Every unit of time."""
+    assert units.duration_s(text) == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("parse", "text", "value"),
+    [
+        (units.rate_per_s, "100/s", 100), (units.rate_per_s, "30/m", 0.5), (units.rate_per_s, "1/ms", 1000),
+        (units.ratio, "99.95%", 0.9995), (units.ratio, "0 %", 0),
+        (units.size_bytes, "512MB", 512_000_000), (units.size_bytes, "1KiB", 1024), (units.size_bytes, "0.5GiB", 2**29),
+        (units.bandwidth_bytes_per_s, "100KB/s", 100_000), (units.bandwidth_bytes_per_s, "1MiB/s", 2**20),
+    ],
+)  # fmt: skip
+def test_a_quantity_becomes_a_number_in_its_unit(parse, text, value):
+    """Rates, shares, sizes, throughputs."""
+    assert parse(text) == pytest.approx(value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "text"),
+    [
+        (units.DURATION, "250"), (units.DURATION, "s"), (units.DURATION, "3 weeks"), (units.DURATION, "1s2"), (units.DURATION, ""),
+        (units.DURATION, "nans"), (units.RATE, "100"), (units.RATE, "100/x"), (units.RATE, "100s"), (units.PERCENT, "0.5"),
+        (units.PERCENT, "50 percent"), (units.SIZE, "512"), (units.SIZE, "512mb"), (units.BANDWIDTH, "100KB"), (units.BANDWIDTH, "100/s"),
+    ],
+)  # fmt: skip
+def test_a_quantity_without_its_unit_is_refused_with_an_example(kind, text):
+    """What would be right stands in the message."""
+    with pytest.raises(units.WrongUnit) as refused:
+        units.PARSE[kind](text)
+    assert units.EXAMPLE[kind] in str(refused.value)
+    assert text in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "shown"),
+    [(0, "0 s"), (5e-7, "0.5 µs"), (0.25, "250 ms"), (1.84, "1.84 s"), (260, "4 min 20 s"), (11520, "3.2 h"), (12 * 86400, "12 d"),
+     (-0.5, "-500 ms"), (119.9, "120 s"), (7200, "2 h")],
+)  # fmt: skip
+def test_a_span_is_shown_for_people(seconds, shown):
+    """Three digits, in the unit that fits."""
+    assert units.show_s(seconds) == shown
