@@ -122,7 +122,8 @@ class _Cutter:
             if math.isinf(back_s):
                 return cuts
         elected_s = self._elected_s(since_s, end_s)
-        candidacy_s = self._first(self._timeline.marks, ELECTION_STARTED, since_s, end_s + self._slack_s if elected_s is None else elected_s)
+        candidates_until_s = end_s + self._slack_s if elected_s is None else elected_s
+        candidacy_s = self._first(self._timeline.marks, ELECTION_STARTED, since_s, candidates_until_s)
         led_by_victim = any(fault.role == LEADER for fault in faults)
         if elected_s is not None:
             cuts += [("detection", candidacy_s)] if candidacy_s is not None else []

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -134,7 +135,8 @@ def _faults_took_effect(plan: Plan, timeline: Timeline) -> Check:
     planned = [fault for fault in timeline.faults if fault.planned]
     if not planned:
         return Check(name, PASS, "none was planned")
-    troubles = [f"{fault.id} ({fault.kind}) {_what_became(fault)}" for fault in planned if fault.status in ("failed", "skipped") or not fault.took_effect]
+    in_vain = [fault for fault in planned if fault.status in ("failed", "skipped") or not fault.took_effect]
+    troubles = [f"{fault.id} ({fault.kind}) {_what_became(fault)}" for fault in in_vain]
     return _verdict(name, troubles, f"{len(planned)} of {len(plan.windows)}")
 
 
@@ -148,7 +150,7 @@ def _faults_apart(timeline: Timeline) -> Check:
     ordered = sorted((fault for fault in timeline.faults if fault.took_effect), key=lambda fault: fault.effective_s or 0.0)
     troubles = [
         f"{later.id} took effect before the cluster was seen settled after {fault.id}"
-        for fault, later in zip(ordered, ordered[1:], strict=False)
+        for fault, later in pairwise(ordered)
         if together(fault, later) and not (fault.overlap or later.overlap)
     ]
     return _verdict(name, troubles, "each fault found the cluster settled" if ordered else "no fault took effect")
@@ -162,7 +164,8 @@ def _all_healed(timeline: Timeline) -> Check:
 
 def _nodes_lived(timeline: Timeline) -> Check:
     deaths = [moment for moment in timeline.statuses if moment.what == "down" and moment.cause == "by-itself"]
-    return _verdict("nodes died of our faults only", [f"{death.node} died by itself at {death.at_s:.1f} s" for death in deaths], "no other death")
+    troubles = [f"{death.node} died by itself at {death.at_s:.1f} s" for death in deaths]
+    return _verdict("nodes died of our faults only", troubles, "no other death")
 
 
 def _clock(timeline: Timeline) -> Check:
@@ -225,7 +228,8 @@ def _complete(plan: Plan, timeline: Timeline) -> list[tuple[float, float]]:
         if fault.effective_s is None:
             continue
         from_s, until_s = fault.began_s or fault.effective_s, fault.explains_until_s
-        spans = [piece for span in spans for piece in ((span[0], min(span[1], from_s)), (max(span[0], until_s), span[1])) if piece[0] < piece[1]]
+        pieces = [piece for start_s, stop_s in spans for piece in ((start_s, min(stop_s, from_s)), (max(start_s, until_s), stop_s))]
+        spans = [(start_s, stop_s) for start_s, stop_s in pieces if start_s < stop_s]
     return spans
 
 

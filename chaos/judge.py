@@ -144,10 +144,11 @@ def _compare(plan: Plan, seen: Timeline, draws: Mapping[str, Mapping[str, ClassS
     overall = agreement.INCONCLUSIVE
     for name in sorted(seen.services, key=lambda each: each != plan.judge):
         service = seen.services[name]
+        owned = service.by_fault()
         observed: dict[str, list[float]] = {}
         for trial in seen.trials:
-            mine = [service.visible_s(outage) for outage in service.outages if not trial.ids.isdisjoint(outage.faults)]
-            observed.setdefault(trial.fault_class, []).append(math.fsum(mine))
+            downs_s = [service.visible_s(outage) for outage in trial.outages(owned)]
+            observed.setdefault(trial.fault_class, []).append(math.fsum(downs_s))
         found, word = agreement.compare(name, observed, draws.get(name, {}), plan.experiment.predict.margin, service.rule.slot_s)
         rows += found
         overall = word if name == plan.judge else overall

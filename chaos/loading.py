@@ -27,7 +27,7 @@ from chaos.experiment import (
     Slo,
     TrafficSpec,
 )
-from chaos.loading_faults import faults
+from chaos.loading_faults import NAME, faults
 from chaos.loading_objectives import objective
 from chaos.targets_loading import model_text, operation
 from chaos.units import DURATION, EXAMPLE, PARSE, RATE, WrongUnit
@@ -190,7 +190,7 @@ def _entries(root: Table, key: str) -> list[tuple[str, Value]]:
 
 def _name(value: Value) -> str:
     name = text(value, "a name")
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+    if not NAME.fullmatch(name):
         raise BadInput(f"'{name}' is not a name", place=value.place, right="letters, digits, '-', '_' and '.'")
     return name
 

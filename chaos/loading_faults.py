@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import re
 from typing import Final
 
 import msgspec
@@ -18,6 +19,8 @@ from chaos.units import DURATION
 
 Param = str | float | bool | None | tuple[str | tuple[str, ...], ...]
 
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+"""What experiments and faults may be called: their names become parts of paths."""
 _COMMON: Final = ("name", "target", "at", "every", "exact", "for", "times", "overlap", "expect")
 _CONTRACT: Final = (
     "power_off", "stop", "restart", "remove", "loss", "duplicate", "corrupt", "reorder", "bandwidth", "slow_close", "timeout",
@@ -80,7 +83,7 @@ def _kind(entry: Table) -> str:
 
 def _fault(entry: Table, kind: str, default_name: str) -> FaultSpec:
     name = text(entry.entries["name"], "a name") if "name" in entry.entries else default_name
-    if "/" in name or name != name.strip() or any(letter.isspace() for letter in name):
+    if not NAME.fullmatch(name):
         raise BadInput(f"'{name}' is not a name", place=entry.entries["name"].place, right="letters, digits, '-', '_' and '.'")
     target = entry.get("target")
     overlap, times, lasting = entry.get("overlap"), entry.get("times"), entry.get("for")

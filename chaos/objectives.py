@@ -39,8 +39,8 @@ NOTHING_SEEN: Final = Estimate(value=None, reason="nothing was observed")
 
 def evaluate(plan: Plan, timeline: Timeline, observed: Observed | None, agreement_overall: str) -> list[Objective]:
     """The objectives of the experiment and the expectations of its faults, on the judged service."""
-    expected = [spec for spec in plan.experiment.objectives if spec.fault is None] + [spec for spec in plan.experiment.objectives if spec.fault]
-    return [_evaluate(spec, plan, timeline, observed, agreement_overall) for spec in expected]
+    ordered = sorted(plan.experiment.objectives, key=lambda spec: spec.fault is not None)
+    return [_evaluate(spec, plan, timeline, observed, agreement_overall) for spec in ordered]
 
 
 def _evaluate(spec: ObjectiveSpec, plan: Plan, timeline: Timeline, observed: Observed | None, agreement_overall: str) -> Objective:
@@ -57,7 +57,8 @@ def _evaluate(spec: ObjectiveSpec, plan: Plan, timeline: Timeline, observed: Obs
         estimate = {"mttr": observed.mttr_s, "mttf": observed.mttf_s, "mtbf": observed.mtbf_s}[spec.measure]
         verdict = _time(spec, spec.bound, estimate, timeline, service)
     else:
-        estimate = {"availability": observed.availability, "success_ratio": observed.success_ratio, "slo_ratio": observed.slo_ratio}[spec.measure]
+        ratios = {"availability": observed.availability, "success_ratio": observed.success_ratio, "slo_ratio": observed.slo_ratio}
+        estimate = ratios[spec.measure]
         verdict = held(spec.bound, estimate, spec.basis)
     name = spec.measure if spec.fault is None else f"{spec.measure} of {spec.fault}"
     return Objective(name=name, want=spec.text, basis=spec.basis, observed=estimate, verdict=verdict)
@@ -103,7 +104,8 @@ def _lost_writes(observed: Observed, bound: Bound) -> tuple[Estimate, str]:
     lost = observed.data.lost
     if lost is None:
         return Estimate(value=None, reason=observed.data.reason or "the data was not checked"), UNKNOWN
-    return Estimate(value=float(lost), n=observed.data.acknowledged or 0, method="counted"), PASS if COMPARE[bound.op](lost, bound.value) else FAIL
+    estimate = Estimate(value=float(lost), n=observed.data.acknowledged or 0, method="counted")
+    return estimate, PASS if COMPARE[bound.op](lost, bound.value) else FAIL
 
 
 def _agreement(spec: ObjectiveSpec, overall: str) -> tuple[Estimate, str]:

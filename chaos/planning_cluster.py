@@ -51,10 +51,10 @@ def _counts(experiment: Experiment, target: Target) -> dict[str, int]:
             right = "parts: {" + ", ".join(f"{name}: {count}" for name, count in counts.items()) + "}"
             raise refuse(experiment, "cluster.nodes", f"'{target.name}' has {len(target.parts)} parts, say how many of each", right)
         counts = dict.fromkeys(target.parts, cluster.nodes)
-    for name, part in target.parts.items():
-        if not part.nodes.min <= counts[name] <= part.nodes.max:
+    for name, declared in target.parts.items():
+        if not declared.nodes.min <= counts[name] <= declared.nodes.max:
             path = "cluster.nodes" if cluster.nodes is not None else f"cluster.parts.{name}"
-            right = f"{part.nodes.min} to {part.nodes.max}"
+            right = f"{declared.nodes.min} to {declared.nodes.max}"
             raise refuse(experiment, path, f"'{target.name}' cannot run with {counts[name]} nodes in part '{name}'", right)
     return counts
 

@@ -140,8 +140,8 @@ def _check_target(experiment: Experiment, path: str, spec: FaultSpec, fault: Bre
     if spec.target is not None and groups:
         raise refuse(experiment, f"{path}.target", "'groups' and 'target' exclude each other", "one of them")
     if kind not in fault.takes and not isinstance(spec.target, Same):
-        right = {"nodes": "a node, such as leader or n2", "links": 'a link, such as {link: "leader <-> any"}'}
-        offer = " or ".join(right[take] for take in fault.takes if take in right)
+        offers = {"nodes": "a node, such as leader or n2", "links": 'a link, such as {link: "leader <-> any"}'}
+        offer = " or ".join(offers[take] for take in fault.takes if take in offers)
         raise refuse(experiment, _target_path(path, spec), f"'{spec.kind}' cannot be done to {kind}", offer)
     if kind == "groups":
         _check_groups(experiment, f"{path}.{spec.kind}.groups", groups, nodes)

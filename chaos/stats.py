@@ -9,7 +9,7 @@ The baseline is left out of all of it. Where faults were scheduled their rate wa
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -17,7 +17,7 @@ import numpy as np
 
 from chaos import stats_means, stats_ratios, timeline_slots
 from chaos.plan import Plan
-from chaos.results import ClassObserved, DataObserved, Estimate, Latency, Observed, ProbeCounts
+from chaos.results import ClassObserved, DataObserved, Estimate, Latency, Observed, Outage, ProbeCounts
 from chaos.seeds import derive
 from chaos.stats_means import CONFIDENCE
 from chaos.timeline import ServiceTimeline, Timeline, dotted
@@ -91,8 +91,9 @@ def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool) -> Esti
     up_s = service.span_s - service.downtime_s
     if not begun:
         return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="no outage was seen")
-    noticed = sum(_noticed(service, trial) for trial in timeline.trials)
-    one_each = scheduled and noticed == begun and all(len(outage.faults) > 0 for outage in service.outages)
+    owned = service.by_fault()
+    noticed = sum(bool(trial.outages(owned)) for trial in timeline.trials)
+    one_each = scheduled and noticed == begun and "" not in owned
     if one_each:
         low_share, high_share = stats_means.clopper_pearson(noticed, len(timeline.trials))
         most, fewest = high_share * len(timeline.trials), low_share * len(timeline.trials)
@@ -127,21 +128,18 @@ def _ups_s(service: ServiceTimeline) -> list[float]:
 # --- fault classes -----------------------------------------------------------------------------------------------------
 
 
-def _noticed(service: ServiceTimeline, trial: Trial) -> bool:
-    return any(not trial.ids.isdisjoint(outage.faults) for outage in service.outages)
-
-
 def _by_fault(timeline: Timeline, service: ServiceTimeline, seed: int) -> dict[str, ClassObserved]:
     tried = {fault.id for trial in timeline.trials for fault in trial.faults}
     in_vain = [fault.fault_class for fault in timeline.faults if fault.asked_s is not None and fault.id not in tried]
     classes = dict.fromkeys([*(trial.fault_class for trial in timeline.trials), *in_vain])
+    owned = service.by_fault()
     found = {}
     for name in classes:
         trials = [trial for trial in timeline.trials if trial.fault_class == name]
-        found[name] = _class(service, trials, in_vain.count(name), derive(seed, name))
-    by_itself = [service.visible_s(outage) for outage in service.outages if not outage.faults]
+        found[name] = _class(service, owned, trials, in_vain.count(name), derive(seed, name))
+    by_itself = [service.visible_s(outage) for outage in owned.get("", [])]
     if by_itself:
-        cut = sum(outage.censored is not None for outage in service.outages if not outage.faults)
+        cut = sum(outage.censored is not None for outage in owned[""])
         found[BACKGROUND] = ClassObserved(
             injected=0,
             effective=0,
@@ -153,11 +151,13 @@ def _by_fault(timeline: Timeline, service: ServiceTimeline, seed: int) -> dict[s
     return found
 
 
-def _class(service: ServiceTimeline, trials: Sequence[Trial], in_vain: int, seed: int) -> ClassObserved:
+def _class(
+    service: ServiceTimeline, owned: Mapping[str, Sequence[Outage]], trials: Sequence[Trial], in_vain: int, seed: int
+) -> ClassObserved:
     recoveries_s, downs_s = [], []
     cut_recoveries = cut_downs = 0
     for trial in trials:
-        mine = [outage for outage in service.outages if not trial.ids.isdisjoint(outage.faults)]
+        mine = trial.outages(owned)
         is_cut = any(outage.end_s is None for outage in mine)
         last_s = max((service.end_s if outage.end_s is None else outage.end_s for outage in mine), default=trial.effective_s)
         recoveries_s.append(max(last_s - trial.effective_s, 0.0))

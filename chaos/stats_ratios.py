@@ -33,7 +33,8 @@ def slot_ratio(hits: NDArray[np.bool_], counted: NDArray[np.bool_], slot_s: floa
     value = int(np.count_nonzero(hits & counted)) / total
     blocks = min(BLOCKS, int(len(hits) * slot_s / max(1.5 * longest_s, slot_s)))
     if blocks < FEWEST:
-        return Estimate(value, None, None, CONFIDENCE, total, "", f"the run is too short for an interval: outages of up to {longest_s:.3g} s")
+        reason = f"the run is too short for an interval: outages of up to {longest_s:.3g} s"
+        return Estimate(value, None, None, CONFIDENCE, total, "", reason)
     method = f"Wilson on effective slots, {blocks} blocks of {len(hits) * slot_s / blocks:.3g} s"
     starts = np.linspace(0, len(hits), blocks, endpoint=False).astype(np.int64)
     sizes = np.add.reduceat(counted.astype(np.int64), starts)
@@ -71,7 +72,7 @@ def scheduled_availability(downs_s: Sequence[float], downtime_s: float, span_s: 
     low_s, high_s, method = interval_of_mean(np.asarray(downs_s, dtype=np.float64), seed, slot_s)
     if low_s is None:
         return Estimate(value, None, None, CONFIDENCE, count, "", "one outage has no interval")
-    low = None if high_s is None else max(1 - count * high_s / span_s, 0.0)
+    low = 0.0 if high_s is None else max(1 - count * high_s / span_s, 0.0)
     return Estimate(value, low, 1 - count * low_s / span_s, CONFIDENCE, count, f"of the mean outage: {method}", _few(count))
 
 

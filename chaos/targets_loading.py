@@ -7,6 +7,7 @@ line, and not when a node fails to start.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
@@ -130,14 +131,14 @@ def operation(entry: Table, *, does: str | None = None, besides: Collection[str]
 
 
 def option(value: Value) -> str:
-    """A probe's option as text: a list one item a line, a table one ``key: value`` a line."""
+    """A probe's option as text: a list as one command line (quoted as a shell would), a table as ``key: value; key: value``."""
     match value:
         case Scalar():
             return value.text
         case Listing():
-            return "\n".join(text(item) for item in value.items)
+            return shlex.join(text(item) for item in value.items)
         case Table():
-            return "\n".join(f"{key}: {text(item)}" for key, item in value.entries.items())
+            return "; ".join(f"{key}: {text(item)}" for key, item in value.entries.items())
 
 
 def _one_probe() -> str:

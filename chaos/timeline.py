@@ -87,6 +87,14 @@ class ServiceTimeline(msgspec.Struct, frozen=True, eq=False):
         """All that was down, the visible part of censored outages included."""
         return min(math.fsum(self.visible_s(outage) for outage in self.outages), self.span_s)
 
+    def by_fault(self) -> dict[str, list[Outage]]:
+        """The outages of each fault that has any; those that came by themselves under ``""``."""
+        found: dict[str, list[Outage]] = {}
+        for outage in self.outages:
+            for name in outage.faults or [""]:
+                found.setdefault(name, []).append(outage)
+        return found
+
     def recovery_s(self, fault: FaultRecord) -> float | None:
         """From its taking effect to the end of the last outage that is its; 0 if it opened none, None if the end was not seen."""
         if fault.effective_s is None:
@@ -153,7 +161,7 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void]) -> Ti
         roles=moments[1],
         marks=moments[2],
         sets=sets,
-        lanes=tuple([*(_service_lane(each) for each in services.values()), *timeline_lanes.lanes(rows, faults, to_s, end_s)]),
+        lanes=(*(_service_lane(each) for each in services.values()), *timeline_lanes.lanes(rows, faults, to_s, end_s)),
         run=next((row for row in rows if isinstance(row, RunStarted)), None),
         traffic=traffic,
         traffic_ended=traffic_ended,
@@ -195,12 +203,12 @@ def _service(plan: Plan, name: str, slots: Slots, faults: Sequence[FaultRecord])
     observed = np.isnan(every.last_bad_s) | (every.last_bad_s >= begin_s - slots.slot_s * 1e-6)
     edges = every.only(observed & (begin_s < end_s))
     rule = Rule(slot_s=slots.slot_s, open=outage.open, close=outage.close, merge_s=outage.merge_s)
-    outages = tuple(_outage(f"{name}-{number + 1}", name, edges, number, begin_s, end_s, slots.slot_s, faults) for number in range(len(edges)))
+    outages = tuple(_outage(name, edges, number, begin_s, end_s, slots.slot_s, faults) for number in range(len(edges)))
     return ServiceTimeline(name, rule, begin_s, end_s, slots, edges, outages, _missing_under(slots, edges))
 
 
 def _outage(
-    name: str, service: str, edges: Edges, number: int, begin_s: float, end_s: float, slot_s: float, faults: Sequence[FaultRecord]
+    service: str, edges: Edges, number: int, begin_s: float, end_s: float, slot_s: float, faults: Sequence[FaultRecord]
 ) -> Outage:
     last_good_s, first_bad_s = _seen(edges.last_good_s[number]), float(edges.first_bad_s[number])
     last_bad_s, first_good_s = _seen(edges.last_bad_s[number]), _seen(edges.first_good_s[number])
@@ -214,7 +222,7 @@ def _outage(
     low_s = (end_s if last_bad_s is None else last_bad_s) - certain_from_s
     high_s = None if censored or first_good_s is None or last_good_s is None else first_good_s - last_good_s
     return Outage(
-        id=name,
+        id=f"{service}-{number + 1}",
         service=service,
         start_s=start_s,
         end_s=stop_s,

@@ -8,7 +8,7 @@ time: its first bad slot had not ended before, and the slot before it was not du
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -23,6 +23,7 @@ from chaos.events import (
     Settled,
 )
 from chaos.plan import Plan, Window
+from chaos.results import Outage
 
 BACKGROUND = "background"
 """The class of outages that no fault explains."""
@@ -79,10 +80,9 @@ class Trial(msgspec.Struct, frozen=True):
     fault_class: str
     faults: tuple[FaultRecord, ...]
 
-    @property
-    def ids(self) -> frozenset[str]:
-        """The faults that it is made of."""
-        return frozenset(fault.id for fault in self.faults)
+    def outages(self, by_fault: Mapping[str, Sequence[Outage]]) -> list[Outage]:
+        """Those of any of its faults, each once."""
+        return list({outage.id: outage for fault in self.faults for outage in by_fault.get(fault.id, ())}.values())
 
     @property
     def effective_s(self) -> float:

@@ -63,6 +63,10 @@ KINDS: Final = ("ok", "fail", "unknown", "over_deadline", "unsent", "sent_late")
 OK, FAIL, UNKNOWN, OVER_DEADLINE, UNSENT, SENT_LATE = range(6)
 
 
+_KIND_OF: Final = np.array([OK, FAIL, UNKNOWN, UNSENT], dtype=np.int8)
+"""By outcome."""
+
+
 class Edges(msgspec.Struct, frozen=True, eq=False):
     """Outages as four due times each: not a number where the edge was not seen (censored)."""
 
@@ -89,7 +93,11 @@ class Edges(msgspec.Struct, frozen=True, eq=False):
     def only(self, chosen: NDArray[np.bool_]) -> Edges:
         """The chosen ones."""
         return Edges(
-            self.last_good_s[chosen], self.first_bad_s[chosen], self.last_bad_s[chosen], self.first_good_s[chosen], self.first_bad_done_s[chosen]
+            self.last_good_s[chosen],
+            self.first_bad_s[chosen],
+            self.last_bad_s[chosen],
+            self.first_good_s[chosen],
+            self.first_bad_done_s[chosen],
         )
 
 
@@ -99,24 +107,26 @@ def lay_out(
     """The grid of one operation. ``promised`` slots were due by the prober's own word; without it (a crash) the grid ends with the
     last record. ``limit`` bounds the grid, so that a corrupt due time cannot ask for an endless one."""
     slot_ns = NS_PER_S / rate_per_s
-    mine = records[records["operation"] == operation] if len(records) else records
-    due = mine["due"].astype(np.int64)
+    mine = np.flatnonzero(records["operation"] == operation)
+    due = records["due"][mine]
     base_ns, index, kept = _index(due, start_ns, slot_ns, limit if promised is None else promised)
-    strays = len(due) - len(kept)
+    strays = len(mine) - len(kept)
+    chosen = mine[kept]
     count = promised if promised is not None else (int(index[-1]) + 1 if len(index) else 0)
-    mine = mine if np.array_equal(kept, np.arange(len(mine))) else mine[kept]
-    whole = len(index) == count
-    kind = _kinds(mine, slot_ns, deadline_s)
-    grid_s = (base_ns - start_ns + np.arange(count) * slot_ns) / NS_PER_S
-    due_s = (mine["due"] - start_ns) / NS_PER_S
-    done_s = (np.maximum(mine["done"], mine["due"]) - start_ns) / NS_PER_S
-    address, attempts = mine["address"], mine["attempts"]
-    if not whole:
+    # Column by column: the records are packed, and copying them whole costs more than everything else here.
+    due, done = due[kept], records["done"][chosen]
+    kind = _kinds(due, records["sent"][chosen], done, records["outcome"][chosen], records["why"][chosen], slot_ns, deadline_s)
+    due_s = (due - start_ns) / NS_PER_S
+    done_s = (np.maximum(done, due) - start_ns) / NS_PER_S
+    address, attempts = records["address"][chosen], records["attempts"][chosen]
+    recorded = np.ones(len(index), dtype=np.bool_)
+    if len(index) != count:
+        grid_s = (base_ns - start_ns + np.arange(count) * slot_ns) / NS_PER_S
         due_s, done_s = _spread(grid_s, index, due_s), _spread(grid_s, index, done_s)
         kind = _spread(np.full(count, UNSENT, dtype=np.int8), index, kind)
         address = _spread(np.zeros(count, dtype=np.uint32), index, address)
         attempts = _spread(np.zeros(count, dtype=np.uint8), index, attempts)
-    recorded = np.ones(count, dtype=np.bool_) if whole else _spread(np.zeros(count, dtype=np.bool_), index, np.ones(len(index), dtype=np.bool_))
+        recorded = _spread(np.zeros(count, dtype=np.bool_), index, recorded)
     state = np.array([GOOD, BAD, BAD, BAD, MISSING, MISSING], dtype=np.int8)[kind]
     end_s = (base_ns - start_ns + count * slot_ns) / NS_PER_S if count else 0.0
     return Slots(slot_ns / NS_PER_S, due_s, done_s, state, kind, address, attempts, recorded, end_s, strays)
@@ -162,13 +172,20 @@ def _spread(onto: NDArray[Number], index: NDArray[np.int64], values: NDArray[Num
     return out
 
 
-def _kinds(records: NDArray[np.void], slot_ns: float, deadline_s: float) -> NDArray[np.int8]:
-    outcome, sent, due = records["outcome"], records["sent"], records["due"]
-    kind = np.where(outcome == Outcome.OK, OK, np.where(outcome == Outcome.FAIL, FAIL, UNKNOWN)).astype(np.int8)
-    kind[(records["done"] - due > deadline_s * NS_PER_S) & (outcome == Outcome.OK)] = OVER_DEADLINE
-    kind[(records["why"] == Why.DEADLINE) & (outcome != Outcome.OK)] = OVER_DEADLINE
-    kind[sent - due > slot_ns / 2] = SENT_LATE
-    kind[(outcome == Outcome.UNSENT) | (sent == 0)] = UNSENT
+def _kinds(
+    due: NDArray[np.int64],
+    sent: NDArray[np.int64],
+    done: NDArray[np.int64],
+    outcome: NDArray[np.uint8],
+    why: NDArray[np.uint8],
+    slot_ns: float,
+    deadline_s: float,
+) -> NDArray[np.int8]:
+    kind = _KIND_OF[np.minimum(outcome, Outcome.UNSENT)]
+    kind[(done - due > round(deadline_s * NS_PER_S)) & (kind == OK)] = OVER_DEADLINE
+    kind[(why == Why.DEADLINE) & ((kind == FAIL) | (kind == UNKNOWN))] = OVER_DEADLINE
+    kind[(sent - due > slot_ns / 2) & (kind != UNSENT)] = SENT_LATE
+    kind[sent == 0] = UNSENT
     return kind
 
 

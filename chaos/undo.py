@@ -82,17 +82,15 @@ class UndoLog:
 
 
 def entries(path: Path) -> list[Entry]:
-    """All whole lines of the log, in the order written; empty if there is none."""
+    """All whole entries of the log, in the order written; empty if there is none."""
     if not path.exists():
         return []
     found = []
-    for line in path.read_bytes().splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            break
+    for line in path.read_bytes().splitlines():
         try:
             found.append(msgspec.json.decode(line, type=Entry))
         except msgspec.DecodeError:
-            continue  # torn by a crash, then ended by the next writer
+            continue  # torn by a crash
     return found
 
 

@@ -33,7 +33,7 @@ def clock(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share, with as many digits as its distance from 100 % needs: ``91.3 %``, ``99.98 %``, ``99.99961 %``."""
+    """A share, with as many digits as its distance from 100 % needs: ``91.3 %``, ``99.982 %``, ``99.99961 %``."""
     if value is None:
         return DASH
     missing, digits = 1.0 - value, 1

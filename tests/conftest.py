@@ -10,6 +10,7 @@ import pytest
 
 from tests.needs import need as need_part
 from tests.needs import strict
+from tests.quick import QUICK
 
 pytest_plugins = ["pytester"]
 
@@ -68,6 +69,17 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     patch.setenv("NINES_STATE", str(tmp_path_factory.mktemp("state")))
     yield
     patch.undo()
+
+
+@pytest.fixture(scope="session")
+def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one short run on the fake runtime, judged, with all its reports. Tests only read it."""
+    from chaos.history import RunFolder
+    from chaos.perform import order_text, perform
+
+    folder = RunFolder(tmp_path_factory.mktemp("quick") / "quick-run")
+    perform(order_text(QUICK, Path("quick.yaml")), folder)
+    return folder.path
 
 
 @pytest.fixture

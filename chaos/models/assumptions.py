@@ -14,7 +14,8 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
     said += ["A fault strikes at a random moment between two heartbeats, two health checks and two renewals of the cached name."]
     if known.replicated and known.randomised:
         low, high = (f"{end * 1e3:g} ms" for end in (known.given["election_timeout_s"].low_s, known.given["election_timeout_s"].high_s))
-        said.append(f"Each follower waits U({low}, {high}) since the last heartbeat before it stands; two within a round trip split the vote.")
+        said.append(f"Each follower waits U({low}, {high}) since the last heartbeat before it stands for election.")
+        said.append("Two that stand within one round trip split the vote.")
     elif known.replicated:
         said.append("A watcher counts missed heartbeats; a leader stands two round trips after it has noticed.")
     if known.replicated:

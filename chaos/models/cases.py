@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
 from chaos.experiment import LinkTo
 from chaos.facts import ClassFacts
-from chaos.kinds import LEADER
+from chaos.kinds import CLIENTS, DNS, LEADER
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
 from chaos.models.system import System
 
@@ -18,6 +19,10 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
+
+
+ANY: Final = "any"
+"""All other peers, as an end of a link."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -44,8 +49,23 @@ class Case:
         """Does the operation need a leader?"""
         return self.system.needs_leader(self.does)
 
+    @property
+    def leads(self) -> bool:
+        """Is the leader among the victims?"""
+        return self.facts.role == LEADER
+
     def zeros(self) -> Floats:
+        """No time at all, for each sample."""
         return np.zeros(self.samples)
+
+    def moment(self, within_s: float) -> Floats:
+        """A random moment in such a period."""
+        return self.rng.uniform(0.0, 1.0, self.samples) * within_s
+
+    def number(self, name: str, default: float = 0.0) -> float:
+        """One number among the fault's fields."""
+        value = self.facts.params.get(name)
+        return float(value) if isinstance(value, int | float) else default
 
     def draw(self, name: str, what_for: str) -> Floats:
         """Draws of one parameter."""
@@ -54,6 +74,36 @@ class Case:
     def text(self, name: str, default: str) -> str:
         """One word among the fault's fields."""
         return str(self.facts.params.get(name, default))
+
+
+class Ways(msgspec.Struct, frozen=True):
+    """Which connections a fault on links is about, seen from its victims."""
+
+    opens: bool
+    """Those the victims open to their peers: a leader's appends and beats, a follower's forwarded requests."""
+    opened: bool
+    """Those that peers open to them."""
+    clients: bool = False
+    dns: bool = False
+    all_peers: bool = True
+    """With every peer; else with one."""
+    with_leader: bool = True
+    """Is the leader at one of the ends?"""
+
+
+def ways(case: Case) -> Ways:
+    """From the selector of a link, or from the fields of a partition of nodes."""
+    link, params = case.link, case.facts.params
+    if link is None:
+        include = params.get("include") or ("peers",)
+        listed = include if isinstance(include, tuple) else (str(include),)
+        direction, peers = case.text("direction", "both"), "peers" in listed
+        return Ways(peers and direction != "to", peers and direction != "from", CLIENTS in listed, DNS in listed)
+    ends = (link.source, link.destination)
+    if CLIENTS in ends or DNS in ends:
+        return Ways(False, False, CLIENTS in ends, DNS in ends)
+    out = link.source != ANY
+    return Ways(out or link.both, not out or link.both, all_peers=ANY in ends, with_leader=case.leads or ANY in ends or LEADER in ends)
 
 
 # --- the leader --------------------------------------------------------------------------------------------------------
@@ -98,19 +148,19 @@ def leaderless(case: Case, lost_until_s: Floats, elected_s: Floats) -> tuple[Spe
 
 
 def led(detected_s: Floats, elected_s: Floats) -> tuple[Block, ...]:
+    """The two parts of a succession."""
     return (Block("detection", detected_s), Block("election", elected_s))
 
 
 # --- the name ----------------------------------------------------------------------------------------------------------
 
 
-def withdrawn(case: Case, silent: bool, from_s: Floats | None = None) -> Floats | None:
+def withdrawn(case: Case, silent: bool) -> Floats | None:
     """When clients ask the victims no more, by the health check and their caches; None: never."""
     front = case.system.front
     if not front.health_checked or front.resolve == "once":
         return None
-    noticed_s = front.withdrawal(silent).sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
-    return noticed_s if from_s is None else from_s + noticed_s
+    return front.withdrawal(silent).sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
 
 
 def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ...], led_s: Floats | None) -> Scenario:
@@ -118,7 +168,8 @@ def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ..
     front = case.system.front
     if front.leader_only and led_s is not None and case.by_leader:
         found_s = led_s + front.admission().sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
-        others = Group(others.nodes, others.spells, left_s=np.full(case.samples, -np.inf), back_s=np.where(led_s > 0, found_s, np.inf))
+        away_s = np.full(case.samples, -np.inf)
+        others = Group(others.nodes, others.spells, left_s=away_s, back_s=np.where(led_s > 0, found_s, np.inf))
         blocks = (*blocks, Block("dns", found_s))
     elif victims.left_s is not None and victims.last_s is not None:
         blocks = (*blocks, Block("dns", np.minimum(victims.left_s, victims.last_s)))
@@ -130,7 +181,7 @@ def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats,
     """Too few stay: nothing is written until nodes are back, and then a leader is needed if there is none."""
     system = case.system
     stay = system.nodes - case.victims
-    if case.facts.role == LEADER or steps_down(case, case.for_s).all():
+    if case.leads or steps_down(case, case.for_s).all():
         detected_s, led_s = after_quorum_lost(case, ready_s, stay)
     else:
         detected_s, led_s = ready_s, serving_s
@@ -157,7 +208,8 @@ def either(first: Flags, one: Scenario, other: Scenario) -> Scenario:
         left_s = [np.full(one.samples, np.inf) if group.left_s is None else group.left_s for group in (mine, yours)]
         back_s = [np.full(one.samples, np.inf) if group.back_s is None else group.back_s for group in (mine, yours)]
         away = mine.left_s is not None or yours.left_s is not None
-        back = np.where(first, *back_s)
-        groups.append(Group(mine.nodes, tuple(spells), np.where(first, *left_s) if away else None, back if np.isfinite(back).any() else None))
+        returns_s = np.where(first, *back_s)
+        leaves_s = np.where(first, *left_s) if away else None
+        groups.append(Group(mine.nodes, tuple(spells), leaves_s, returns_s if np.isfinite(returns_s).any() else None))
     blocks = tuple(Block(block.name, np.where(first, block.until_s, nothing)) for block in one.blocks)
     return Scenario(one.samples, tuple(groups), blocks)

@@ -37,5 +37,10 @@ def _as(case: Case, role: str) -> Case:
     return replace(case, facts=msgspec.structs.replace(case.facts, role=role))
 
 
-BUILDERS: Final[Mapping[str, Callable[[Case], Scenario]]] = {"kill": crashes.kill, "pause": crashes.pause, "partition": partitions.partition, "latency": latencies.latency}
+BUILDERS: Final[Mapping[str, Callable[[Case], Scenario]]] = {
+    "kill": crashes.kill,
+    "pause": crashes.pause,
+    "partition": partitions.partition,
+    "latency": latencies.latency,
+}
 """Kind -> its scenario."""

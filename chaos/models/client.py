@@ -118,7 +118,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What one fault did to a service, per sample: downtime by the outage rule (0 if not noticed), outages, and from effect to the last end."""
+    """What one fault did to a service, per sample: downtime by the outage rule (0: not noticed), outages, and from effect to the last end."""
 
     downtime_s: Floats
     recovery_s: Floats

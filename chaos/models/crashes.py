@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from chaos.kinds import LEADER
-from chaos.models.cases import Case, assembled, led, leaderless, quorum_lost, steps_down, succession, withdrawn
+from chaos.models.cases import Case, assembled, leaderless, led, quorum_lost, steps_down, succession, withdrawn
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
 
 

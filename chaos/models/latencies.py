@@ -1,15 +1,17 @@
-"""``latency``: every round trip over the slow links is late; harm only where that outruns a time-out."""
+"""``latency``: every round trip over the slow links is late; harm only where that outruns a time-out.
+
+    via the leader      client -> leader, then the (quorum - 1)-th answer of its followers
+    via a follower      the same, after the follower has handed the request on to the leader
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chaos.kinds import CLIENTS, FOLLOWER, LEADER
-from chaos.models.cases import Case, leaderless, led, succession
-from chaos.models.client import Fate, Group, Scenario, Spell
+from chaos.models.cases import Case, Ways, leaderless, led, succession, ways
+from chaos.models.client import Fate, Group, Scenario, Service, Spell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -18,92 +20,99 @@ if TYPE_CHECKING:
 
 
 def latency(case: Case) -> Scenario:
-    """Slow links of one node: those it opens (its appends, if it leads), those opened to it (forwarded requests), or the clients' to it."""
-    system, until_s = case.system, case.for_s
-    opens, opened, by_clients = _slow_ways(case)
-    leads = case.facts.role == LEADER
-    late = _lateness(case)
-    once = 1 if by_clients else 0
-    if not case.by_leader:
-        slow = Spell(Fate.SLOW, until_s, _service(case, late, once))
-        return Scenario(case.samples, (Group(case.victims, (slow,) if once else ()), Group(system.nodes - case.victims, ())))
-    # A leader needs quorum - 1 others; slow ones do not matter while that many are fast.
-    appends = (leads and opens) or (not leads and opened and system.nodes - case.victims < system.quorum)
-    needed = system.quorum - 1
-    peers = system.nodes - 1 if leads else case.victims
-    victim_trips = once + (0 if leads else int(opens))
-    other_trips = int(leads and opened)
-    acks = (peers, max(1, needed if leads else needed - (system.nodes - case.victims - 1))) if appends and needed > 0 else (0, 0)
-    victims = Group(case.victims, (Spell(Fate.SLOW, until_s, _service(case, late, victim_trips, acks)),))
-    others = Group(system.nodes - case.victims, (Spell(Fate.SLOW, until_s, _service(case, late, other_trips, acks)),))
-    unstable = _unsettled(case) if leads and opens else None
-    if unstable is None:
-        return Scenario(case.samples, tuple(group for group in (victims, others) if group.nodes > 0))
-    detected_s, elected_s = unstable
-    gone = leaderless(case, case.zeros(), elected_s)
-    groups = (Group(case.victims, (*gone, *victims.spells)), Group(others.nodes, (*gone, *others.spells)))
-    return Scenario(case.samples, groups, led(detected_s, elected_s))
+    """Slow links of the victims; one that slows beats or their answers beyond a time-out also deposes the leader, once."""
+    nodes, slow = case.system.nodes, ways(case)
+    if not case.by_leader or not (slow.opens or slow.opened):
+        once = 1 if slow.clients else 0
+        victims = Group(case.victims, (_spell(case, _service(case, once)),) if once else ())
+        return Scenario(case.samples, tuple(group for group in (victims, Group(nodes - case.victims, ())) if group.nodes > 0))
+    if not slow.with_leader:
+        return Scenario(case.samples, (Group(nodes, ()),))
+    groups = _of_leader(case, slow) if case.leads else _of_followers(case, slow)
+    return Scenario(case.samples, groups) if not (case.leads and slow.opens and slow.all_peers) else _unsettled(case, slow, groups)
 
 
-def _slow_ways(case: Case) -> tuple[bool, bool, bool]:
-    """(connections the victims open, connections opened to them by peers, those of clients)."""
-    link = case.link
-    if link is None:
-        return True, True, False
-    if CLIENTS in (link.source, link.destination):
-        return False, False, True
-    ends = {"leader": LEADER, "followers": FOLLOWER}
-    from_victim = ends.get(link.source, link.source) == case.facts.role or link.destination == "any"
-    return (from_victim or link.both), (not from_victim or link.both), False
+def _of_leader(case: Case, slow: Ways) -> tuple[Group, ...]:
+    """The leader, the peers it is slow with, and the rest."""
+    nodes = case.system.nodes
+    far = nodes - 1 if slow.all_peers else 1
+    acks = _acks(case, far) if slow.opens else (0, 0)
+    trips = ((1, 0), (far, int(slow.opened)), (nodes - 1 - far, 0))
+    return tuple(Group(count, (_spell(case, _service(case, hops, acks)),)) for count, hops in trips if count > 0)
 
 
-def _lateness(case: Case) -> Callable[[np.random.Generator, int], Floats]:
-    """What one round trip over one slow connection gains: per direction max(0, latency +- jitter)."""
-    params = case.facts.params
-    latency_s, jitter_s = float(params.get("latency_s") or 0.0), float(params.get("jitter_s") or 0.0)  # type: ignore[arg-type]
-    share = float(params.get("toxicity", 1.0) or 0.0)  # type: ignore[arg-type]
-    ways = 2 if case.text("stream", "downstream") == "both" else 1
+def _of_followers(case: Case, slow: Ways) -> tuple[Group, ...]:
+    """The slow followers, and the rest: they only wait for slow ones where there are not fast ones enough."""
+    rest = case.system.nodes - case.victims
+    acks = _acks(case, case.victims) if slow.opened else (0, 0)
+    groups = ((case.victims, int(slow.opens)), (rest, 0))
+    return tuple(Group(count, (_spell(case, _service(case, hops, acks)),)) for count, hops in groups if count > 0)
+
+
+def _acks(case: Case, far: int) -> tuple[int, int]:
+    """(slow followers, how many of them a leader must hear); (0, 0) if the fast ones suffice."""
+    fast = case.system.nodes - 1 - far
+    wanted = case.system.quorum - 1 - fast
+    return (far, wanted) if wanted > 0 else (0, 0)
+
+
+def _spell(case: Case, service: Service) -> Spell:
+    return Spell(Fate.SLOW, case.for_s, service)
+
+
+def _lateness(case: Case) -> Service:
+    """What one round trip over one slow connection gains: per direction of its stream max(0, latency +- jitter)."""
+    latency_s, jitter_s, share = case.number("latency_s"), case.number("jitter_s"), case.number("toxicity", 1.0)
+    directions = 2 if case.text("stream", "downstream") == "both" else 1
 
     def draw(rng: np.random.Generator, size: int) -> Floats:
         late_s = np.zeros(size)
-        for _ in range(ways):
+        for _ in range(directions):
             late_s += np.maximum(0.0, rng.uniform(latency_s - jitter_s, latency_s + jitter_s, size))
         return late_s * (rng.uniform(0.0, 1.0, size) < share) if share < 1 else late_s
 
     return draw
 
 
-def _service(
-    case: Case, late: Callable[[np.random.Generator, int], Floats], trips: int, acks: tuple[int, int] = (0, 0)
-) -> Callable[[np.random.Generator, int], Floats]:
+def _service(case: Case, trips: int, acks: tuple[int, int] = (0, 0)) -> Service:
     """An attempt's answer time: so many slow round trips one after the other, then the ``acks[1]``-th of ``acks[0]`` slow answers."""
-    round_trip_s = case.system.round_trip_s
+    usual_s, late = 2 * case.system.round_trip_s, _lateness(case)
 
     def draw(rng: np.random.Generator, size: int) -> Floats:
-        total_s = np.full(size, 2 * round_trip_s)
+        total_s = np.full(size, usual_s)
         for _ in range(trips):
             total_s += late(rng, size)
-        peers, wanted = acks
-        if peers:
-            total_s += np.sort(late(rng, size * peers).reshape(size, peers), axis=1)[:, wanted - 1]
+        far, wanted = acks
+        if far:
+            total_s += np.sort(late(rng, size * far).reshape(size, far), axis=1)[:, wanted - 1]
         return total_s
 
     return draw
 
 
-def _unsettled(case: Case) -> tuple[Floats, Floats] | None:
-    """Heartbeats that come late for good may depose a healthy leader once: when the first late one outruns a follower's patience.
+def _unsettled(case: Case, slow: Ways, groups: tuple[Group, ...]) -> Scenario:
+    """Late beats outrun the followers' patience once, when they begin to be late; late answers make the leader itself step down.
 
-    Only what delays the way *to* the followers counts: ``upstream`` on connections that the leader opens. None: it never happens.
+    Whoever leads then is slow with the old leader only, and has other followers.
     """
-    system = case.system
-    stream = case.text("stream", "downstream")
-    if stream == "downstream" or not system.randomised:
-        return None
-    late_s = float(case.facts.params.get("latency_s") or 0.0) + float(case.facts.params.get("jitter_s") or 0.0)  # type: ignore[arg-type]
+    system, nodes = case.system, case.system.nodes
+    stream, late_s = case.text("stream", "downstream"), case.number("latency_s") + case.number("jitter_s")
+    low_s = system.given["election_timeout_s"].low_s if system.randomised else system.watcher().mean_s
+    late_s *= 2 if stream == "both" else 1
     heartbeat_s = system.need("heartbeat_s", "latency").mean_s
-    if heartbeat_s + late_s <= system.need("election_timeout_s", "latency").low_s:
-        return None
-    detected_s, elected_s = succession(case, max(system.quorum, system.nodes - 1))
-    deposed = detected_s < late_s + heartbeat_s * case.rng.uniform(0.0, 1.0, case.samples)
-    return np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
+    if heartbeat_s + late_s <= low_s or nodes - 1 < system.quorum:
+        return Scenario(case.samples, groups)
+    detected_s, elected_s = succession(case, nodes - 1)
+    if stream == "downstream":
+        detected_s, elected_s = detected_s + low_s, elected_s + low_s
+        deposed = np.ones(case.samples, dtype=bool)
+    else:
+        deposed = detected_s < late_s + case.moment(heartbeat_s)
+    gone = leaderless(case, case.zeros(), np.where(deposed, elected_s, 0.0))
+    before = tuple(
+        Group(group.nodes, (*gone, *(Spell(each.fate, np.where(deposed, 0.0, each.until_s), each.service) for each in group.spells)))
+        for group in groups
+    )
+    after = Spell(Fate.SLOW, np.where(deposed, case.for_s, 0.0), _service(case, int(slow.opens)))
+    led_now = (Group(before[0].nodes, (*before[0].spells, after)), *before[1:])
+    return Scenario(case.samples, led_now, led(np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)))

@@ -1,4 +1,8 @@
-"""``partition``: a leader cut off its peers steps down and its followers elect; a follower cut off serves nobody who needs a leader."""
+"""``partition``: a leader cut off its peers steps down and its followers elect; a follower cut off serves nobody who needs a leader.
+
+``drop`` is silence: what goes over the link is lost with its whole time-out, or given up by the node that handed it on once it
+notices. ``reject`` is an immediate no. Clients still reach a node that is only cut off its peers.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ import numpy as np
 
 from chaos.errors import BadInput
 from chaos.kinds import CLIENTS, FOLLOWER, LEADER
-from chaos.models.cases import Case, assembled, either, leaderless, led, quorum_lost, succession, withdrawn
+from chaos.models.cases import Case, Ways, assembled, either, leaderless, led, quorum_lost, succession, ways, withdrawn
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
 
 if TYPE_CHECKING:
@@ -23,87 +27,104 @@ GROUPS: Final = "groups"
 
 
 def partition(case: Case) -> Scenario:
-    if case.facts.role == GROUPS:
-        return _split(case)
-    include = case.facts.params.get("include") or ("peers",)
-    listed = include if isinstance(include, tuple) else (str(include),)
-    return _isolated(case, "peers" in listed, CLIENTS in listed, "dns" in listed)
+    """Groups kept apart, or some nodes cut off."""
+    return _split(case) if case.facts.role == GROUPS else _cut_off(case, ways(case))
 
 
-def _cut_fate(case: Case) -> Fate:
-    return Fate.REFUSE if case.text("behavior", "drop") == "reject" else Fate.LOSE
-
-
-def _isolated(case: Case, peers: bool, clients: bool, dns: bool) -> Scenario:
+def _cut_off(case: Case, cut: Ways) -> Scenario:
     """Some nodes are cut off their peers, and perhaps off the clients and the name server's checks."""
-    system, healed_s, fate = case.system, case.for_s, _cut_fate(case)
+    system, healed_s = case.system, case.for_s
+    fate = Fate.REFUSE if case.text("behavior", "drop") == "reject" else Fate.LOSE
     stay = system.nodes - case.victims
-    left_s = withdrawn(case, silent=fate is Fate.LOSE) if dns else None
-    if not case.by_leader or not peers:
-        cut = (Spell(fate, healed_s),) if clients else ()
-        return assembled(case, Group(case.victims, cut, left_s), Group(stay, ()), (), None)
+    left_s = withdrawn(case, silent=fate is Fate.LOSE) if cut.dns else None
+    from_clients = (Spell(fate, healed_s),) if cut.clients else ()
+    if not case.by_leader or not (cut.opens or cut.opened) or not cut.with_leader:
+        return assembled(case, Group(case.victims, from_clients, left_s), Group(stay, ()), (), None)
+    if not cut.all_peers and system.nodes > 2:
+        return _one_link(case, cut, fate)
+    # Without beats there is no following: a leader sends them on connections that it opens.
+    if not (cut.opens if case.leads else cut.opened):
+        unheard = Spell(fate, healed_s)
+        victims = Group(case.victims, from_clients if case.leads else (unheard,), left_s)
+        return assembled(case, victims, Group(stay, (unheard,) if case.leads else ()), (), None)
     if stay < system.quorum:
         return quorum_lost(case, healed_s, healed_s, healed_s, loud=fate is Fate.REFUSE)
-    heartbeat_s = system.need("heartbeat_s", "a partition").mean_s
-    rejoined_s = healed_s + case.rng.uniform(0.0, 1.0, case.samples) * heartbeat_s
+    return _leader_cut_off(case, fate, from_clients, left_s) if case.leads else _follower_cut_off(case, fate, from_clients, left_s)
+
+
+def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], left_s: Floats | None) -> Scenario:
+    healed_s, stay = case.for_s, case.system.nodes - case.victims
     detected_s, elected_s = succession(case, stay)
-    if case.facts.role != LEADER:
-        patience_s = _patience(case, heartbeat_s)
-        handed_on = Fate.DROP if fate is Fate.LOSE else fate
-        alone = (Spell(fate, healed_s),) if clients else (Spell(handed_on, np.minimum(patience_s, healed_s)),)
-        still = np.where(patience_s < healed_s, rejoined_s, healed_s)
-        return assembled(case, Group(case.victims, (*alone, Spell(Fate.REFUSE, still)), left_s), Group(stay, ()), (), None)
-    gives_up_s = _gives_up(case, heartbeat_s)
+    gives_up_s = _gives_up(case)
     deposed = (detected_s < healed_s) | (gives_up_s < healed_s)
-    others = Group(stay, _forwarding(case, fate, np.where(deposed, detected_s, healed_s), np.where(deposed, elected_s, healed_s)))
-    until_s = np.where(deposed, np.maximum(rejoined_s, elected_s), healed_s)
-    alone = (Spell(fate, healed_s),) if clients else (Spell(Fate.DROP, np.minimum(gives_up_s, healed_s)),)
-    blocks = (Block("restart", np.where(deposed, 0.0, healed_s)), *led(np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)))
-    return assembled(case, Group(case.victims, (*alone, Spell(Fate.REFUSE, until_s)), left_s), others, blocks, elected_s)
+    noticed_s, again_s = np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
+    same_s = np.where(deposed, 0.0, healed_s)
+    lost_s = np.where(deposed, detected_s, healed_s) if fate is Fate.LOSE or case.system.hangs else case.zeros()
+    others = Group(stay, leaderless(case, lost_s, np.where(deposed, elected_s, healed_s)))
+    until_s = np.where(deposed, np.maximum(_rejoined(case), elected_s), healed_s)
+    alone = from_clients or (Spell(Fate.DROP, np.minimum(gives_up_s, healed_s)),)
+    victims = Group(case.victims, (*alone, Spell(Fate.REFUSE, until_s)), left_s)
+    return assembled(case, victims, others, (Block("restart", same_s), *led(noticed_s, again_s)), again_s)
 
 
-def _forwarding(case: Case, fate: Fate, detected_s: Floats, elected_s: Floats) -> tuple[Spell, ...]:
-    """Followers that hand writes on to a leader they cannot reach, until they notice."""
-    lost_s = detected_s if fate is Fate.LOSE or case.system.hangs else case.zeros()
-    return leaderless(case, lost_s, elected_s)
+def _follower_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], left_s: Floats | None) -> Scenario:
+    victims = Group(case.victims, (*from_clients, *_abandoned(case, fate)), left_s)
+    return assembled(case, victims, Group(case.system.nodes - case.victims, ()), (), None)
 
 
-def _patience(case: Case, heartbeat_s: float) -> Floats:
-    """When a follower that hears nothing stands for election."""
+def _one_link(case: Case, cut: Ways, fate: Fate) -> Scenario:
+    """Only two nodes cannot talk, one of them the leader: the follower at the other end is as good as cut off, or cannot hand on."""
+    unheard = cut.opens if case.leads else cut.opened
+    spells = _abandoned(case, fate) if unheard else (Spell(fate, case.for_s),)
+    return assembled(case, Group(1, spells), Group(case.system.nodes - 1, ()), (), None)
+
+
+def _abandoned(case: Case, fate: Fate) -> tuple[Spell, ...]:
+    """A follower without its leader: what it hands on is lost until it notices, then it refuses until it hears a leader again."""
     timeout = case.system.given.get("election_timeout_s")
     if timeout is None:
-        return case.system.watcher().sample(case.rng, case.samples)
-    return timeout.sample(case.rng, case.samples) - case.rng.uniform(0.0, 1.0, case.samples) * heartbeat_s
+        patience_s = case.system.watcher().sample(case.rng, case.samples)
+    else:
+        patience_s = timeout.sample(case.rng, case.samples) - case.moment(_beat_s(case))
+    handed_on = Spell(Fate.DROP if fate is Fate.LOSE else fate, np.minimum(patience_s, case.for_s))
+    return (handed_on, Spell(Fate.REFUSE, np.where(patience_s < case.for_s, _rejoined(case), 0.0)))
 
 
-def _gives_up(case: Case, heartbeat_s: float) -> Floats:
+def _beat_s(case: Case) -> float:
+    return case.system.need("heartbeat_s", "a partition").mean_s
+
+
+def _rejoined(case: Case) -> Floats:
+    """When a node that was cut off hears the next beat."""
+    return case.for_s + case.moment(_beat_s(case))
+
+
+def _gives_up(case: Case) -> Floats:
     """When a leader that hears no quorum steps down: the shortest election time-out after it last did, seen at its next beat."""
     timeout = case.system.given.get("election_timeout_s")
     low_s = case.system.watcher().mean_s if timeout is None else timeout.low_s
-    return low_s + case.rng.uniform(0.0, 1.0, case.samples) * heartbeat_s
+    return low_s + case.moment(_beat_s(case))
 
 
 def _split(case: Case) -> Scenario:
     """Groups kept apart: the one with a quorum goes on, after an election if the leader is elsewhere (each node leads equally often)."""
     system, healed_s = case.system, case.for_s
-    sizes = _group_sizes(case)
-    largest = max(sizes)
+    largest = max(_group_sizes(case))
     if not case.by_leader:
         return Scenario(case.samples, (Group(system.nodes, ()),))
     if largest < system.quorum:
         lost = replace(case, facts=msgspec.structs.replace(case.facts, role=LEADER, victims=system.nodes))
         return quorum_lost(lost, healed_s, healed_s, healed_s, loud=False)
-    apart = msgspec.structs.replace(case.facts, victims=system.nodes - largest)
     led_apart = case.rng.uniform(0.0, 1.0, case.samples) >= largest / system.nodes
-    by_role = {
-        role: _isolated(replace(case, facts=msgspec.structs.replace(apart, role=role)), True, False, False) for role in (LEADER, FOLLOWER)
-    }
-    return either(led_apart, by_role[LEADER], by_role[FOLLOWER])
+    cut = Ways(True, True)
+    apart = [msgspec.structs.replace(case.facts, victims=system.nodes - largest, role=role) for role in (LEADER, FOLLOWER)]
+    with_leader, without = (_cut_off(replace(case, facts=facts), cut) for facts in apart)
+    return either(led_apart, with_leader, without)
 
 
 def _group_sizes(case: Case) -> list[int]:
     groups = case.facts.params.get("groups")
-    named = [sum(1 for member in group if member != CLIENTS) for group in groups] if isinstance(groups, tuple) else []
+    named = [sum(1 for member in group if member != CLIENTS) for group in groups] if isinstance(groups, tuple | list) else []
     if not named:
         raise BadInput(f"{case.facts.fault_class}: the sizes of the groups are not known")
     rest = case.system.nodes - sum(named)

@@ -283,7 +283,7 @@ def _own_share(plan: Plan, known: System, facts: RunFacts) -> float | None:
 
 def _link(plan: Plan, facts: ClassFacts) -> LinkTo | None:
     """Which links a class of faults was about, by the plan's own selectors."""
-    for spec in plan.experiment.faults:
-        if spec.kind == facts.kind and isinstance(spec.target, LinkTo):
-            return spec.target
-    return None
+    targets = [spec.target for spec in plan.experiment.faults if spec.kind == facts.kind and isinstance(spec.target, LinkTo)]
+    words = {LEADER: "leader", FOLLOWER: "followers"}
+    named = [target for target in targets if words.get(facts.role, facts.role) in (target.source, target.destination)]
+    return next(iter(named or targets), None)

@@ -52,7 +52,7 @@ def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
     rates = plan.experiment.predict.production
     texts = [f"{rate.kind}: {rate.text}" if rate.text else f"{rate.kind}: {rate.per_s:g}/s per {rate.per}" for rate in rates]
     if not rates:
-        return Production(None, None, None, [], texts, reason="the experiment assumes no production fault rates (predict: {production: ...})")
+        return Production(None, None, None, [], texts, reason="the experiment assumes no production fault rates (predict: production:)")
     found = [_shares(plan, known, facts, rate) for rate in rates]
     missing = [rate.kind for rate, shares in zip(rates, found, strict=True) if shares is None]
     if missing:

@@ -7,6 +7,8 @@ What the server does, measured on 2.12.0 (tests/contract/test_toxiproxy_adapter.
                                      handshake still completes. Removing it closes the connections it held.
     ``latency``                      delays bytes, not the handshake, in one direction each; removing it releases at once what it held
     attributes                       whole numbers only
+    a call                           about 1 ms on loopback; several changes are made one after the other, so a layer of eight toxics
+                                     takes effect over about 10 ms, and ends as fast
 
 A removal that does not work is escalated, so that harm never stays because one call failed: delete the toxic; else close the
 proxy, delete, open it; else delete the whole proxy and make it anew. What cannot be proven gone is ``NotHealed``.

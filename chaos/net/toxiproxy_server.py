@@ -41,10 +41,10 @@ _SAID = re.compile(r"version\s+(\S+)")
 _BUILT_FROM = re.compile(rb"(?:mod|dep)\tgithub\.com/Shopify/toxiproxy/v2\tv(\d+\.\d+\.\d+)")
 
 WAYS: Final = (
-    f"any of: `go install {MODULE}/cmd/server@v{VERSION}` (Go 1.23 or newer; done by `make setup` where Go is there)",
-    f"Docker, from which the program is taken ({IMAGE})",
-    f"a release from https://github.com/Shopify/toxiproxy/releases on PATH as {PROGRAM}",
-    f"{ENVIRONMENT}=/path/to/{PROGRAM}",
+    "any of: with Go 1.23 or newer, `python -m chaos.net.toxiproxy_server` builds it once (go install)",
+    f"with Docker, the same command takes it out of {IMAGE}",
+    f"a release from https://github.com/Shopify/toxiproxy/releases, on PATH as {PROGRAM}",
+    f"{ENVIRONMENT}=/path/to/it",
 )
 
 

@@ -9,14 +9,16 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from signal import Signals
+
+import msgspec
 
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective
 from chaos.events import NodeUp
-from chaos.kinds import Cut, Deployment, Layer, Link, NodeInfo, RoundTrip, Rule, Sink, Status, TrafficOrder
+from chaos.kinds import LEADER, VOTING, Cut, Deployment, Layer, Link, NodeInfo, RoundTrip, Rule, Sink, Status, TrafficOrder
 from chaos.prober_spec import orders
 from chaos.runtimes.fake_dns import VirtualDns
 from chaos.runtimes.fake_faces import Meets
@@ -233,26 +235,26 @@ class FakeRuntime:
         world = _World(sim, clock)
         for node in nodes.values():
             info = node.info
-            sink(
-                NodeUp(
-                    at_ns=sim.now_ns,
-                    node=info.name,
-                    part=info.part,
-                    zone=info.zone,
-                    address=info.address,
-                    ports=info.ports,
-                    client_address=info.address,
-                )  # fmt: skip
-            )
+            place = NodeUp(at_ns=sim.now_ns, node=info.name, part=info.part, zone=info.zone, address=info.address, ports=info.ports)
+            sink(msgspec.structs.replace(place, client_address=info.address))
             sim.start(info.name)
         served = plan.experiment.cluster.dns.part or next(iter(target.parts))
         members = tuple(node.name for node in plan.nodes if node.part == served)
         within_s = max(part.ready.within_s for part in target.parts.values())
         _wait(world, within_s, lambda: all(node.ready for node in nodes.values()), "every node is ready")
+        wanted = {LEADER, VOTING} & target.roles.keys() if plan.has_roles else set()
+        _wait(world, within_s, lambda: _together(sim, members, wanted), "the nodes come together")
         dns = VirtualDns(f"{served}.{DOMAIN}", plan.experiment.cluster.dns, members, sim, sink)
         dns.start()
         _wait(world, within_s, lambda: bool(dns.members), "the name has an address")
         yield FakeCluster(deployment, world, dns, sink)
+
+
+def _together(sim: Simulation, members: Sequence[str], wanted: Collection[str]) -> bool:
+    """One node leads and all vote, as far as the target has such roles."""
+    roles = [sim.holds(name) for name in members]
+    one_leads = sum(LEADER in held for held in roles) == 1
+    return (LEADER not in wanted or one_leads) and (VOTING not in wanted or all(VOTING in held for held in roles))
 
 
 def _wait(world: _World, within_s: float, until: Callable[[], bool], what: str) -> None:

@@ -9,6 +9,7 @@ directed peer links, forwarding to the leader, latency of links. Not modelled: l
 
 from __future__ import annotations
 
+import functools
 import heapq
 import itertools
 from collections.abc import Callable, Mapping
@@ -302,8 +303,8 @@ class Simulation:
         """Role changes, as the watch would see them; an old leader that hears of the new one steps down within a heartbeat."""
         for name, node in self.nodes.items():
             if node.claims and name != self._leader and node.answers and self._leader is not None and self.reaches(self._leader, name):
-                life = node.life
-                self._after(self._rng.random() * self.parameters.heartbeat_s, lambda node=node, life=life: self._step_down(node, life))
+                notice_s = self._rng.random() * self.parameters.heartbeat_s
+                self._after(notice_s, functools.partial(self._step_down, node, node.life))
             held = self.holds(name)
             for role in sorted(self._roles):
                 if (role in held) != node.shown.get(role, False):

@@ -163,7 +163,7 @@ class Layout:
             raise BadInput(f"the link '{link}' has an end that does not exist", right=", ".join([*self._numbers, CLIENTS, DNS]))
         if link.source in self._numbers and self._deployment.target.local.peers != "per-node":
             raise CapabilityMissing(
-                f"{link} cannot be harmed on local: the target '{self._deployment.target.name}' does not give each node its own address for each peer",
+                f"{link} cannot be harmed on local: '{self._deployment.target.name}' does not give each node its own address for each peer",
                 how="harm the links of clients, or use a runtime with packet rules",
             )
 

@@ -20,7 +20,7 @@ from chaos import leftovers
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
 from chaos.events import DnsChanged, NodeUp, Row, TrafficEnded
-from chaos.kinds import CLIENTS, Deployment, Link, Sink, Status
+from chaos.kinds import CLIENTS, LEADER, VOTING, Deployment, Link, Sink, Status
 from chaos.net.layers import LayeredNet
 from chaos.net.toxiproxy import ToxiproxyServer
 from chaos.net.toxiproxy_errors import ToxiproxyError
@@ -79,6 +79,7 @@ class Session:
         self._await_ready()
         for step in self._deployment.target.init:
             self._run_init(step)
+        self._await_roles()
         self._start_dns_and_watch()
         return LocalCluster(
             self._deployment, self._layout, self._nodes, self._net, self._asker, self._start_helper, self._broken, self._clock
@@ -136,6 +137,25 @@ class Session:
         else:
             return
         raise EnvironmentUnusable(f"{name} {how}; its 'ready' question: {error}", how=_see(self._logs / f"{name}.log"))
+
+    def _await_roles(self) -> None:
+        """Until one node leads and all vote, as far as the target has such roles: traffic must not begin in an election."""
+        wanted = {LEADER, VOTING} & self._deployment.target.roles.keys()
+        served = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
+        within_s = max(self._layout.part(name).ready.within_s for name in served)
+        until_ns = self._clock.now_ns() + to_ns(within_s)
+        while wanted:
+            roles = self._asker.roles()
+            leaders = [name for name in served if LEADER in roles[name]]
+            voters = [name for name in served if VOTING in roles[name]]
+            if (LEADER not in wanted or len(leaders) == 1) and (VOTING not in wanted or voters == served):
+                return
+            if self._clock.now_ns() >= until_ns:
+                seen = f"leading: {', '.join(leaders) or 'nobody'}; voting: {', '.join(voters) or 'nobody'}"
+                raise EnvironmentUnusable(
+                    f"the nodes did not come together within {within_s:g} s ({seen})", how=_see(self._logs / f"{served[0]}.log")
+                )
+            self._clock.wait_until_ns(self._clock.now_ns() + to_ns(READY_EVERY_S))
 
     def _run_init(self, step: dict[str, str]) -> None:
         command = step.get("command", "")

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 
 import msgspec
 import pytest
-from fake_toxiproxy import HANG, HTML_503, JSON_AS_TEXT, FakeToxiproxy
 
 from chaos import asking
 from chaos.errors import EnvironmentUnusable, NotHealed
@@ -20,6 +19,8 @@ from chaos.net.toxiproxy_errors import AlreadyThere, Broken, NoAnswer, NotAsAske
 from chaos.net.toxiproxy_server import argv, find
 from chaos.net.toxiproxy_state import BOTH, DOWNSTREAM, ProxyToxic, toxics_for
 from chaos.target import Ask
+from tests.contract.fake_toxiproxy import HANG, HTML_503, JSON_AS_TEXT, FakeToxiproxy
+from tests.needs import need
 
 BLOCK = f"127.{32 + os.getpid() % 30}"
 """Addresses of this test process."""
@@ -69,9 +70,8 @@ def serving(address: str) -> Iterator[ToxiproxyServer]:
     try:
         found = find(build=False)
     except EnvironmentUnusable as error:
-        if os.environ.get("NINES_CI") == "1":
-            raise
-        pytest.skip(str(error))
+        need("toxiproxy-server", present=False, how=error.how)
+        raise
     process = subprocess.Popen(argv(found, address, 8474), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         server = ToxiproxyServer(address)

@@ -13,11 +13,11 @@ import dns.query
 import dns.rcode
 import dns.resolver
 import pytest
-from scripted_node import Helper, ScriptedNode, free_port
 
 from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
 from chaos.events import DnsChanged
 from chaos.target import Ask
+from tests.e2e.scripted_node import Helper, ScriptedNode, free_port
 
 pytestmark = pytest.mark.e2e
 SERVER = "127.61.0.53"

@@ -7,11 +7,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from scripted_node import Helper, ScriptedNode
 
 from chaos.events import Marked, RoleChanged
 from chaos.target import Ask
 from chaos.watch_spec import WatchedNode, WatchSpec
+from tests.e2e.scripted_node import Helper, ScriptedNode
 
 pytestmark = pytest.mark.e2e
 Start = Callable[[list[ScriptedNode]], Helper]

@@ -15,13 +15,13 @@ RUNS = 700
 NOISE = 0.025
 
 
-def lognormal(rng, mean, cv, size):
+def lognormal(rng: np.random.Generator, mean: float, cv: float, size: int):
     """Lognormal draws of this mean and coefficient of variation."""
     variance = math.log(1 + cv * cv)
     return mean * rng.lognormal(-variance / 2, math.sqrt(variance), size)
 
 
-def mixture(rng, size):
+def mixture(rng: np.random.Generator, size: int):
     """Four fast failovers to one slow restart."""
     return np.where(rng.random(size) < 0.8, lognormal(rng, 4.0, 0.25, size), lognormal(rng, 30.0, 0.25, size))
 
@@ -43,7 +43,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize(("shape", "count"), EXPECTED)
-def test_the_mean_interval_covers_as_often_as_it_promises(shape, count):
+def test_the_mean_interval_covers_as_often_as_it_promises(shape: str, count: int) -> None:
     """Within 0.02 of the expected coverage, beside the noise of this test."""
     draw, truth = SHAPES[shape]
     rng = np.random.default_rng(20_26)
@@ -56,21 +56,21 @@ def test_the_mean_interval_covers_as_often_as_it_promises(shape, count):
 
 
 @pytest.mark.parametrize(("share", "trials"), [(0.5, 10), (0.9, 20), (0.99, 8)])
-def test_clopper_pearson_never_covers_too_seldom(share, trials):
+def test_clopper_pearson_never_covers_too_seldom(share: float, trials: int) -> None:
     """Exact: at least 95 % whatever the truth."""
     hits = np.random.default_rng(1).binomial(trials, share, 4000)
     inside = [low <= share <= high for low, high in (clopper_pearson(int(hit), trials) for hit in hits)]
     assert np.mean(inside) >= 0.945
 
 
-def test_the_rate_interval_covers():
+def test_the_rate_interval_covers() -> None:
     """Poisson events in a fixed time, the truth inside at least 95 % of the time."""
     counts = np.random.default_rng(2).poisson(6.0, 4000)
     inside = [low <= 0.1 <= high for low, high in (poisson_rate(int(count), 60.0) for count in counts)]
     assert np.mean(inside) >= 0.945
 
 
-def test_slots_are_not_taken_for_independent():
+def test_slots_are_not_taken_for_independent() -> None:
     """Two-state process, mean up 60 s and down 3 s, 10 slots a second for 600 s: the interval holds the truth, a binomial one would not."""
     rng = np.random.default_rng(3)
     truth = 60 / 63
@@ -90,7 +90,7 @@ def test_slots_are_not_taken_for_independent():
     assert naive / runs <= 0.4
 
 
-def test_scheduled_availability_covers_as_the_mean_outage_does():
+def test_scheduled_availability_covers_as_the_mean_outage_does() -> None:
     """Ten scheduled exponential outages: the interval of availability holds the expected one."""
     rng = np.random.default_rng(4)
     held = 0
@@ -101,7 +101,7 @@ def test_scheduled_availability_covers_as_the_mean_outage_does():
     assert held / RUNS == pytest.approx(0.93, abs=0.02 + NOISE)
 
 
-def test_natural_availability_covers():
+def test_natural_availability_covers() -> None:
     """Twenty cycles of exponential up and down times: log-odds hold the long-run value."""
     rng = np.random.default_rng(5)
     held = 0

@@ -16,7 +16,7 @@ GAPS = st.lists(st.tuples(st.floats(0.2, 2.0), st.floats(0.05, 1.5)), min_size=0
 RATES = st.sampled_from([50.0, 100.0, 200.0, 333.0])
 
 
-def intervals(gaps):
+def intervals(gaps: Gaps):
     """Up for the first of each pair, then down for the second."""
     at_s, out = 2.0, []
     for up_s, down_s in gaps:
@@ -27,7 +27,7 @@ def intervals(gaps):
 
 @settings(max_examples=60, deadline=None)
 @given(GAPS, RATES)
-def test_outages_come_back_within_half_a_slot(gaps, rate_per_s):
+def test_outages_come_back_within_half_a_slot(gaps: Gaps, rate_per_s: float) -> None:
     """Every edge lies within half a slot of the truth, and none is missed or invented."""
     down = intervals(gaps)
     plan = make_plan(rate_per_s=rate_per_s)
@@ -41,7 +41,7 @@ def test_outages_come_back_within_half_a_slot(gaps, rate_per_s):
 
 @settings(max_examples=60, deadline=None)
 @given(GAPS, st.integers(0, 2**32 - 1), st.floats(0.0, 0.3))
-def test_missing_slots_only_widen(gaps, seed, share):
+def test_missing_slots_only_widen(gaps: Gaps, seed: int, share: float) -> None:
     """Whatever slots are missing, the truth stays inside the bounds of each outage that is found, and availability in [0, 1]."""
     down = intervals(gaps)
     plan = make_plan()
@@ -57,7 +57,7 @@ def test_missing_slots_only_widen(gaps, seed, share):
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from("gbm"), min_size=0, max_size=400), st.integers(1, 4), st.integers(1, 4), st.sampled_from([0.0, 0.03, 0.2]))
-def test_the_rule_is_the_rule(states, opens, closes, merge_s):
+def test_the_rule_is_the_rule(states: list[str], opens: int, closes: int, merge_s: float) -> None:
     """The vectorised rule agrees with the same rule as a plain loop, slot by slot."""
     plan = make_plan(duration_s=len(states) / 100, baseline_s=0.0, rule=OutageRule(opens, closes, merge_s))
     records = synthetic.slots(plan)
@@ -68,7 +68,7 @@ def test_the_rule_is_the_rule(states, opens, closes, merge_s):
     assert found == by_loop(states, opens, closes, merge_s)
 
 
-def by_loop(states, opens, closes, merge_s):
+def by_loop(states: list[str], opens: int, closes: int, merge_s: float):
     """Outages as (start, end) in half slots: the rule read aloud."""
     known = [(place, state) for place, state in enumerate(states) if state != "m"]
     out, is_down, run = [], False, []
@@ -89,7 +89,7 @@ def by_loop(states, opens, closes, merge_s):
 
 @settings(max_examples=40, deadline=None)
 @given(GAPS, st.integers(0, 3000), st.booleans())
-def test_a_torn_run_still_has_sane_figures(gaps, kept, ended):
+def test_a_torn_run_still_has_sane_figures(gaps: Gaps, kept: int, ended) -> None:
     """Cut off after any record: no figure is out of its range, none is not a number."""
     spec, windows = kills([5.0, 12.0])
     plan = make_plan(faults=[spec], windows=windows)

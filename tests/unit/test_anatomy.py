@@ -12,7 +12,7 @@ from chaos.plan import Parameter
 from chaos.timeline import build
 
 
-def phases(plan, rows, down, service="write"):
+def phases(plan: Plan, rows: Rows, down: Down, service: str = "write"):
     """Observed seconds of each phase of the first outage, and the outage."""
     operation = list(plan.experiment.traffic.operations).index(service)
     timeline = anatomy.dissect(plan, build(plan, rows, synthetic.slots(plan, down, operation=operation)))
@@ -20,13 +20,13 @@ def phases(plan, rows, down, service="write"):
     return {name: phase.observed_s for name, phase in outage.phases.items()}, outage
 
 
-def run_of(kind="kill", for_s=3.0, **options):
+def run_of(kind: str = "kill", for_s: float = 3.0, **options: Any):
     """A plan with one fault at 5 s."""
     spec, windows = kills([5.0], for_s=for_s, kind=kind)
     return make_plan(faults=[spec], windows=windows, **options), windows[0]
 
 
-def test_a_dead_leader_is_detection_then_election_then_client():
+def test_a_dead_leader_is_detection_then_election_then_client() -> None:
     """Marks of the nodes cut the outage; what is left is the clients' own."""
     plan, window = run_of()
     rows = [*frame(plan), *fault_rows(window), mark(5.405, "n2", "election_started"), mark(5.425, "n2", "leader_elected")]
@@ -35,7 +35,7 @@ def test_a_dead_leader_is_detection_then_election_then_client():
     assert sum(found.values()) == pytest.approx(outage.duration_s, abs=1e-12)
 
 
-def test_a_split_vote_is_part_of_the_election():
+def test_a_split_vote_is_part_of_the_election() -> None:
     """From the first candidacy to the leader who stood at last."""
     plan, window = run_of()
     rows = [*frame(plan), *fault_rows(window), mark(5.405, "n2", "election_started"), mark(5.41, "n3", "election_started")]
@@ -44,7 +44,7 @@ def test_a_split_vote_is_part_of_the_election():
     assert found == {"detection": pytest.approx(0.4), "election": pytest.approx(0.52), "client": pytest.approx(0.01)}
 
 
-def test_candidacies_before_the_fault_do_not_count():
+def test_candidacies_before_the_fault_do_not_count() -> None:
     """Marks of the election that made the dead leader lie before the fault."""
     plan, window = run_of()
     rows = [*frame(plan), *fault_rows(window), mark(-1.0, "n1", "election_started"), mark(-0.9, "n1", "leader_elected")]
@@ -52,7 +52,7 @@ def test_candidacies_before_the_fault_do_not_count():
     assert phases(plan, rows, [(5.005, 5.505)])[0]["detection"] == pytest.approx(0.4)
 
 
-def test_without_marks_the_election_holds_the_detection():
+def test_without_marks_the_election_holds_the_detection() -> None:
     """Only role changes: the two cannot be told apart, and that is said."""
     plan, window = run_of()
     rows = [*frame(plan), *fault_rows(window), role(-1, "n1", "leader"), role(5.01, "n1", "leader", False), role(5.425, "n2", "leader")]
@@ -60,7 +60,7 @@ def test_without_marks_the_election_holds_the_detection():
     assert found == {"detection": None, "election": pytest.approx(0.42), "client": pytest.approx(0.08)}
 
 
-def test_an_outage_may_end_before_its_election():
+def test_an_outage_may_end_before_its_election() -> None:
     """A write due just before the leader stood was answered in time: the cuts are clamped into the outage."""
     plan, window = run_of()
     rows = [*frame(plan), *fault_rows(window), mark(5.405, "n2", "election_started"), mark(5.655, "n2", "leader_elected")]
@@ -68,7 +68,7 @@ def test_an_outage_may_end_before_its_election():
     assert found == {"detection": pytest.approx(0.4), "election": pytest.approx(0.1)}
 
 
-def test_a_leader_known_but_not_yet_in_the_name_is_dns_then_client():
+def test_a_leader_known_but_not_yet_in_the_name_is_dns_then_client() -> None:
     """Where the set must change first, the time until it does is the name's, and the cache's after it the clients'."""
     plan, window = run_of()
     rows = [*frame(plan), *fault_rows(window), mark(5.405, "n2", "election_started"), mark(5.425, "n2", "leader_elected")]
@@ -78,7 +78,7 @@ def test_a_leader_known_but_not_yet_in_the_name_is_dns_then_client():
     assert found["client"] == pytest.approx(0.6)
 
 
-def test_without_a_quorum_the_restart_comes_first():
+def test_without_a_quorum_the_restart_comes_first() -> None:
     """Two of three dead: until one is back nothing can be elected, then detection and election follow."""
     spec, windows = kills([5.0], for_s=2.0)
     plan = make_plan(faults=[spec], windows=windows)
@@ -93,7 +93,7 @@ def test_without_a_quorum_the_restart_comes_first():
     assert found["client"] == pytest.approx(0.1)
 
 
-def test_a_pause_too_short_for_an_election_lasts_until_it_is_let_go():
+def test_a_pause_too_short_for_an_election_lasts_until_it_is_let_go() -> None:
     """No candidacy: the service waited for the victim itself."""
     plan, window = run_of(kind="pause", for_s=0.2)
     rows = [*frame(plan), *fault_rows(window)]
@@ -101,7 +101,7 @@ def test_a_pause_too_short_for_an_election_lasts_until_it_is_let_go():
     assert found == {"restart": pytest.approx(0.195), "client": pytest.approx(0.015)}
 
 
-def test_a_single_node_must_come_back_and_serve():
+def test_a_single_node_must_come_back_and_serve() -> None:
     """One copy and no leader: restart until its process runs, resync until it votes."""
     plan, window = run_of(for_s=2.0, nodes=1, replication="none", has_roles=False)
     rows = [*frame(plan), *fault_rows(window), role(7.305, "n1", "voting")]
@@ -109,7 +109,7 @@ def test_a_single_node_must_come_back_and_serve():
     assert found == {"restart": pytest.approx(1.995), "resync": pytest.approx(0.305), "client": pytest.approx(0.1)}
 
 
-def test_a_follower_clients_still_ask_is_the_names_then_the_clients():
+def test_a_follower_clients_still_ask_is_the_names_then_the_clients() -> None:
     """The cluster goes on; until the name leaves the dead node out it is dns, then cached answers."""
     plan, window = run_of(client=ClientPolicy(attempts=1), dns=Dns(ttl_s=1.0))
     rows = [*frame(plan), *fault_rows(window, node="n3", role="follower"), name_set(5.505, ["n1", "n2"])]
@@ -117,14 +117,14 @@ def test_a_follower_clients_still_ask_is_the_names_then_the_clients():
     assert found == {"dns": pytest.approx(0.5), "client": pytest.approx(0.7)}
 
 
-def test_a_follower_back_before_the_name_noticed_is_a_restart():
+def test_a_follower_back_before_the_name_noticed_is_a_restart() -> None:
     """Whichever relieves the clients first is the cause."""
     plan, window = run_of(for_s=0.4, client=ClientPolicy(attempts=1))
     found, _ = phases(plan, [*frame(plan), *fault_rows(window, node="n3", role="follower")], [(5.005, 5.455)])
     assert found == {"restart": pytest.approx(0.395), "client": pytest.approx(0.055)}
 
 
-def test_a_partition_without_a_majority_lasts_until_it_is_healed():
+def test_a_partition_without_a_majority_lasts_until_it_is_healed() -> None:
     """Each of three nodes alone: no quorum until the links are back."""
     spec, windows = kills([5.0], for_s=2.0, kind="partition")
     plan = make_plan(faults=[spec], windows=windows)
@@ -138,14 +138,14 @@ def test_a_partition_without_a_majority_lasts_until_it_is_healed():
     assert found["election"] == pytest.approx(0.01)
 
 
-def test_what_nothing_explains_is_unnamed():
+def test_what_nothing_explains_is_unnamed() -> None:
     """An outage by itself, without any change in the cluster."""
     plan = make_plan()
     found, _ = phases(plan, frame(plan), [(10.005, 10.505)])
     assert found == {"unnamed": pytest.approx(0.5)}
 
 
-def test_clients_are_not_blamed_for_more_than_their_caches():
+def test_clients_are_not_blamed_for_more_than_their_caches() -> None:
     """An outage that goes on long after the leader stood and every cache ran out is not named."""
     plan, window = run_of()
     rows = [*frame(plan), *fault_rows(window, settled_s=20.0), mark(5.405, "n2", "election_started"), mark(5.425, "n2", "leader_elected")]
@@ -155,7 +155,7 @@ def test_clients_are_not_blamed_for_more_than_their_caches():
     assert sum(found.values()) == pytest.approx(outage.duration_s, abs=1e-9)
 
 
-def test_an_outage_cut_off_while_nobody_noticed_is_detection():
+def test_an_outage_cut_off_while_nobody_noticed_is_detection() -> None:
     """The run ended before any candidacy: what was going on went on to its end."""
     spec, windows = kills([29.5], for_s=0.4)
     plan = make_plan(faults=[spec], windows=windows)
@@ -165,7 +165,7 @@ def test_an_outage_cut_off_while_nobody_noticed_is_detection():
     assert found == {"detection": pytest.approx(0.495)}
 
 
-def test_local_reads_do_not_wait_for_a_leader():
+def test_local_reads_do_not_wait_for_a_leader() -> None:
     """The same kill: writes need an election, reads of any copy only another address."""
     parameters = [*synthetic.PARAMETERS[:-1], Parameter("reads", 1, "", "target")]
     plan, window = run_of(operations=("write", "read"), parameters=parameters, client=ClientPolicy(attempts=1))

@@ -105,6 +105,17 @@ def test_a_longer_log_stands_itself_at_once() -> None:
     assert raft.election_started_ns == NOW
 
 
+def test_of_two_that_poll_at_once_one_goes_on() -> None:
+    """With the same log the smaller name is preferred, so that the votes are not split."""
+    for name, granted in (("n0", True), ("n2", False)):
+        raft = node(entries(1), Ballot(1, None))
+        raft.tick(raft.due_ns)
+        raft.take(NOW)
+        raft.handle(raft.due_ns, name, Poll(2, 1, 1))
+        assert replies(raft.take(NOW), PollReply) == [PollReply(2 if granted else 1, granted)]
+        assert raft.state == (FOLLOWER if granted else CANDIDATE)
+
+
 def test_an_entry_is_acknowledged_after_it_is_on_disk() -> None:
     """The answer to an append waits for the save."""
     raft = node(ballot=Ballot(1, None))

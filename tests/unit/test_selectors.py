@@ -160,9 +160,7 @@ def test_a_protected_node_is_left_out_of_any_links():
 
 def all_of(selector, *, nodes=NODES, protect=(), has_roles=True, params=None, others=None) -> list[Victims]:
     """All that may be picked."""
-    return list(
-        possible(selector, nodes=nodes, protect=protect, part="data", has_roles=has_roles, params=params, others=others)
-    )
+    return list(possible(selector, nodes=nodes, protect=protect, part="data", has_roles=has_roles, params=params, others=others))
 
 
 def test_planning_sees_every_leader_there_may_be():
@@ -195,7 +193,8 @@ def test_whatever_is_resolved_was_seen_by_planning():
     """For every kind of selector, leader and draw."""
     selectors = [
         Role("leader"), Role("followers"), Role("any"), Role("any", count=2), Role("any", percent=0.5), Role("followers", count=2),
-        Role("any", count=1, zone="b"), Side("majority"), Side("minority"), Zone("a"), Named(("n2", "n4")), LinkTo("leader", "any", both=True),
+        Role("any", count=1, zone="b"), Side("majority"), Side("minority"), Zone("a"), Named(("n2", "n4")),
+        LinkTo("leader", "any", both=True),
         LinkTo("followers", "leader"), LinkTo("clients", "n2"), LinkTo("any", "n1"), LinkTo("clients", "followers"),
     ]  # fmt: skip
     for selector in selectors:

@@ -15,12 +15,12 @@ from chaos.timeline import ServiceTimeline, Timeline, build
 from chaos.timeline_slots import BAD, GOOD, MISSING
 
 
-def seen(plan, down=(), rows=None, **options) -> ServiceTimeline:
+def seen(plan: Plan, down: Down = (), rows: Rows | None = None, **options: Any) -> ServiceTimeline:
     """The judged service of a run in which this was down."""
     return build(plan, frame(plan) if rows is None else rows, synthetic.slots(plan, down, **options)).services["write"]
 
 
-def test_an_outage_lies_midway_between_due_times():
+def test_an_outage_lies_midway_between_due_times() -> None:
     """First bad slot 10.00 after a good one at 9.99, last bad 10.49 before a good one at 10.50: 9.995 to 10.495."""
     service = seen(make_plan(), [(9.995, 10.495)])
     (outage,) = service.outages
@@ -34,32 +34,32 @@ def test_an_outage_lies_midway_between_due_times():
 
 
 @pytest.mark.parametrize(("bad_slots", "found"), [(1, 0), (2, 1), (3, 1)])
-def test_opens_only_after_enough_bad_slots_in_a_row(bad_slots, found):
+def test_opens_only_after_enough_bad_slots_in_a_row(bad_slots: int, found: int) -> None:
     """With ``open: 2`` one bad slot is no outage, two are."""
     assert len(seen(make_plan(), [(9.995, 9.995 + bad_slots * 0.01)]).outages) == found
 
 
-def test_one_good_slot_does_not_close():
+def test_one_good_slot_does_not_close() -> None:
     """With ``close: 2`` a single good slot inside belongs to the outage."""
     (outage,) = seen(make_plan(), [(9.995, 10.095), (10.105, 10.205)]).outages
     assert outage.duration_s == pytest.approx(0.21)
 
 
-def test_two_good_slots_close():
+def test_two_good_slots_close() -> None:
     """With ``close: 2`` two good slots part two outages, back-dated to the first of them."""
     first, second = seen(make_plan(), [(9.995, 10.095), (10.115, 10.215)]).outages
     assert first.end_s == pytest.approx(10.095)
     assert second.start_s == pytest.approx(10.115)
 
 
-def test_outages_closer_than_merge_are_joined():
+def test_outages_closer_than_merge_are_joined() -> None:
     """A gap of 20 ms is joined by ``merge: 30ms`` and not by ``merge: 20ms`` (shorter gaps only)."""
     down = [(9.995, 10.095), (10.115, 10.215)]
     assert len(seen(make_plan(rule=OutageRule(merge_s=0.03)), down).outages) == 1
     assert len(seen(make_plan(rule=OutageRule(merge_s=0.0199)), down).outages) == 2
 
 
-def test_an_outage_open_at_the_end_is_censored():
+def test_an_outage_open_at_the_end_is_censored() -> None:
     """Its end, duration and upper bound are unknown; what was seen of it is downtime."""
     service = seen(make_plan(), [(28.995, 99.0)])
     (outage,) = service.outages
@@ -68,7 +68,7 @@ def test_an_outage_open_at_the_end_is_censored():
     assert outage.low_s == pytest.approx(30 - 29.0)
 
 
-def test_an_outage_from_the_baseline_counts_from_its_end():
+def test_an_outage_from_the_baseline_counts_from_its_end() -> None:
     """What was down at the end of the baseline is censored at the start; the baseline itself is not observed."""
     service = seen(make_plan(), [(1.0, 3.005)])
     (outage,) = service.outages
@@ -76,12 +76,12 @@ def test_an_outage_from_the_baseline_counts_from_its_end():
     assert service.downtime_s == pytest.approx(1.005)
 
 
-def test_outages_inside_the_baseline_are_not_observed():
+def test_outages_inside_the_baseline_are_not_observed() -> None:
     """They are the business of a check."""
     assert seen(make_plan(), [(0.5, 1.2)]).outages == ()
 
 
-def test_down_all_the_time_is_censored_at_both_ends():
+def test_down_all_the_time_is_censored_at_both_ends() -> None:
     """Never up: both ends are unknown and all of the span is downtime."""
     service = seen(make_plan(baseline_s=0.0), [(0.0, 99.0)])
     (outage,) = service.outages
@@ -89,14 +89,14 @@ def test_down_all_the_time_is_censored_at_both_ends():
     assert service.downtime_s == pytest.approx(service.span_s)
 
 
-def test_missing_slots_never_open_an_outage():
+def test_missing_slots_never_open_an_outage() -> None:
     """A prober that was late for a second says nothing about the service."""
     service = seen(make_plan(), missing=lambda due_s: (due_s > 10) & (due_s < 11))
     assert service.outages == ()
     assert np.count_nonzero(service.slots.state == MISSING) == 99
 
 
-def test_missing_slots_widen_the_bounds_of_an_edge():
+def test_missing_slots_widen_the_bounds_of_an_edge() -> None:
     """The edge lies midway in the gap they leave, and the gap is its bound."""
     service = seen(make_plan(), [(9.995, 10.495)], missing=lambda due_s: (due_s > 9.945) & (due_s < 9.995))
     (outage,) = service.outages
@@ -105,7 +105,7 @@ def test_missing_slots_widen_the_bounds_of_an_edge():
     assert service.missing_under_edges == 5
 
 
-def test_over_the_deadline_is_bad_and_late_sending_is_missing():
+def test_over_the_deadline_is_bad_and_late_sending_is_missing() -> None:
     """One slot of each sort ends up in its class."""
     plan = make_plan()
     records = synthetic.slots(plan)
@@ -118,7 +118,7 @@ def test_over_the_deadline_is_bad_and_late_sending_is_missing():
     assert states[1000:1005].tolist() == [BAD, BAD, MISSING, MISSING, GOOD]
 
 
-def test_records_in_any_order_and_with_holes_make_the_same_grid():
+def test_records_in_any_order_and_with_holes_make_the_same_grid() -> None:
     """Slots are written as they end; those without a record are missing, and doubles and strays are counted."""
     plan = make_plan()
     records = synthetic.slots(plan, [(9.995, 10.495)])
@@ -133,7 +133,7 @@ def test_records_in_any_order_and_with_holes_make_the_same_grid():
     assert np.all(np.diff(slots.due_s) > 0)
 
 
-def test_an_operation_may_have_a_phase_of_its_own():
+def test_an_operation_may_have_a_phase_of_its_own() -> None:
     """Slots due a third of a slot after the others keep their times."""
     plan = make_plan()
     records = synthetic.slots(plan, [(9.995, 10.495)])
@@ -143,7 +143,7 @@ def test_an_operation_may_have_a_phase_of_its_own():
     assert outage.start_s == pytest.approx(9.995 + 0.003333333)
 
 
-def test_an_outage_belongs_to_the_fault_whose_time_contains_its_start():
+def test_an_outage_belongs_to_the_fault_whose_time_contains_its_start() -> None:
     """And its recovery counts from the effect; the fault that nobody noticed has 0."""
     spec, windows = kills([5.0, 15.0])
     plan = make_plan(faults=[spec], windows=windows)
@@ -156,7 +156,7 @@ def test_an_outage_belongs_to_the_fault_whose_time_contains_its_start():
     assert [trial.fault_class for trial in timeline.trials] == ["kill/leader"] * 2
 
 
-def test_a_request_in_flight_at_the_kill_is_the_kills():
+def test_a_request_in_flight_at_the_kill_is_the_kills() -> None:
     """Its slot was due before the effect but ended after it."""
     spec, windows = kills([5.003])
     plan = make_plan(faults=[spec], windows=windows)
@@ -166,7 +166,7 @@ def test_a_request_in_flight_at_the_kill_is_the_kills():
     assert outage.faults == ["kill-1"]
 
 
-def test_what_began_before_a_fault_or_after_its_settling_came_by_itself():
+def test_what_began_before_a_fault_or_after_its_settling_came_by_itself() -> None:
     """Outages at 4 s and at 12 s are not explained by a kill at 5 s that had settled at 8 s."""
     spec, windows = kills([5.0])
     plan = make_plan(faults=[spec], windows=windows)
@@ -174,7 +174,7 @@ def test_what_began_before_a_fault_or_after_its_settling_came_by_itself():
     assert [outage.faults for outage in outages] == [[], []]
 
 
-def test_a_planned_overlap_shares_its_outages():
+def test_a_planned_overlap_shares_its_outages() -> None:
     """Both faults in force own it, and they are one trial of a class of its own."""
     first, one = kills([5.0], for_s=4.0, kind="pause")
     second, other = kills([6.0], for_s=1.0, overlap=True)
@@ -185,7 +185,7 @@ def test_a_planned_overlap_shares_its_outages():
     assert [trial.fault_class for trial in timeline.trials] == ["kill/leader + pause/leader"]
 
 
-def test_faults_of_every_fate_have_a_record():
+def test_faults_of_every_fate_have_a_record() -> None:
     """Healed, skipped, failed, leftover and never reached are told apart, each with its reason."""
     spec, windows = kills([5.0, 8.0, 11.0, 14.0, 17.0])
     plan = make_plan(faults=[spec], windows=windows)
@@ -206,7 +206,7 @@ def test_faults_of_every_fate_have_a_record():
     assert [fault.took_effect for fault in faults] == [True, False, False, True, False]
 
 
-def test_a_history_cut_off_anywhere_gives_a_timeline():
+def test_a_history_cut_off_anywhere_gives_a_timeline() -> None:
     """Any prefix of the rows with any prefix of the records is laid out without complaint."""
     spec, windows = kills([5.0, 15.0])
     plan = make_plan(faults=[spec], windows=windows)
@@ -219,7 +219,7 @@ def test_a_history_cut_off_anywhere_gives_a_timeline():
             assert 0 <= service.downtime_s <= max(service.span_s, 0)
 
 
-def test_without_an_end_the_grid_ends_with_the_last_record():
+def test_without_an_end_the_grid_ends_with_the_last_record() -> None:
     """A crash at 12.34 s: an outage that is open there is censored there."""
     plan = make_plan()
     service = seen(plan, [(11.995, 99.0)], rows=frame(plan, ended=False), until_s=12.34)
@@ -228,7 +228,7 @@ def test_without_an_end_the_grid_ends_with_the_last_record():
     assert service.downtime_s == pytest.approx(12.34 - 11.995)
 
 
-def test_lanes_show_nodes_roles_faults_and_phases():
+def test_lanes_show_nodes_roles_faults_and_phases() -> None:
     """Each lane is cut to the run and its neighbours are joined."""
     spec, windows = kills([5.0])
     plan = make_plan(faults=[spec], windows=windows)
@@ -243,7 +243,7 @@ def test_lanes_show_nodes_roles_faults_and_phases():
     assert lanes["dns", "data.nines.test"] == [Interval(0.0, 30.0, "n1, n2, n3")]
 
 
-def test_without_traffic_nothing_is_observed():
+def test_without_traffic_nothing_is_observed() -> None:
     """A run that never sent a slot has an empty span, and its rows are still there."""
     plan = make_plan()
     rows = [row for row in frame(plan, ended=False) if not isinstance(row, TrafficStarted)]

@@ -7,41 +7,57 @@ import queue
 import sys
 import threading
 from collections.abc import Callable
+from typing import NamedTuple
 
-from .storage import Storage
+from .storage import Save, Storage
+
+
+class _Job(NamedTuple):
+    save: Save | None
+    """None starts a new segment of the log, if ``rotate``, or else only waits for its turn."""
+    rotate: bool
+    done: Callable[[], None]
 
 
 class Disk(threading.Thread):
-    """Saves in the order given; what has queued up meanwhile waits for the same fsync: group commit by itself."""
+    """Saves in the order given. What queued up during one fsync shares the next one: group commit."""
 
     def __init__(self, storage: Storage, loop: asyncio.AbstractEventLoop) -> None:
         super().__init__(name="disk", daemon=True)
         self._storage = storage
         self._loop = loop
-        self._jobs: queue.SimpleQueue[Callable[[], Callable[[], None]]] = queue.SimpleQueue()
+        self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self.busy = 0
 
-    def submit(self, job: Callable[[], None], done: Callable[[], None]) -> None:
-        """Run ``job`` in this thread after all earlier ones, then ``done`` in the loop."""
+    def save(self, save: Save | None, done: Callable[[], None]) -> None:
+        """Save after all that was given earlier, then call ``done`` in the loop."""
         self.busy += 1
+        self._jobs.put(_Job(save, False, done))
 
-        def work() -> Callable[[], None]:
-            job()
-            return done
-
-        self._jobs.put(work)
+    def rotate(self, done: Callable[[], None]) -> None:
+        """Start a new segment of the log after all that was given earlier, then call ``done`` in the loop."""
+        self.busy += 1
+        self._jobs.put(_Job(None, True, done))
 
     def run(self) -> None:
         while True:
+            jobs = [self._jobs.get()]
+            while not jobs[-1].rotate and not self._jobs.empty():
+                jobs.append(self._jobs.get())
             try:
-                done = self._jobs.get()()
+                saves = [job.save for job in jobs if job.save is not None]
+                if saves:
+                    self._storage.save(saves)
+                if jobs[-1].rotate:
+                    self._storage.rotate()
             except Exception as error:
                 # A node that cannot save must not go on, whatever the cause.
                 print(f"cannot save: {error!r}", file=sys.stderr, flush=True)
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 return
-            self._loop.call_soon_threadsafe(self._done, done)
+            self._loop.call_soon_threadsafe(self._done, jobs)
 
-    def _done(self, done: Callable[[], None]) -> None:
-        self.busy -= 1
-        done()
+    def _done(self, jobs: list[_Job]) -> None:
+        self.busy -= len(jobs)
+        for job in jobs:
+            job.done()

@@ -20,7 +20,7 @@ from .messages import PATHS, Malformed, Message, decode, encode
 from .raft import LEADER, Outgoing, Raft, Timing, Work
 from .replication import Snapshot
 from .server import HttpServer, Reply, Request, unquote
-from .storage import Storage
+from .storage import Save, Storage
 from .store import Store
 
 MAX_VALUE = 1_000_000
@@ -72,6 +72,7 @@ class Node:
         self._when_applied: list[tuple[int, Callable[[], None]]] = []
         self._flushing = False
         self._compacting = False
+        self._snapshot_due = 0
         self._timer: asyncio.TimerHandle | None = None
         self._flush_soon()
 
@@ -232,17 +233,13 @@ class Node:
             return
         last = work.entries[-1] if work.entries else None
 
-        def save() -> None:
-            if changed:
-                self._storage.save(work.ballot, work.entries, work.installed)
-
         def saved() -> None:
             self._send(messages)
             if last is not None:
                 self._raft.saved(last.at, last.term)
                 self._flush_soon()
 
-        self._disk.submit(save, saved)
+        self._disk.save(Save(work.ballot, work.entries, work.installed) if changed else None, saved)
 
     def _send(self, messages: list[Outgoing]) -> None:
         for to, message, request, _ in messages:
@@ -278,8 +275,7 @@ class Node:
                     pending[1](200 if pending[0] == entry.term else 504, entry.at)
             if self._when_applied:
                 self._show_applied()
-            if len(self._raft.log) > self._settings.compact_after + KEEP_ENTRIES and not self._compacting:
-                self._compact()
+            self._compact_if_long()
         elif self._when_applied:
             self._show_applied()
         if self._pending and self._raft.state != LEADER:
@@ -304,20 +300,31 @@ class Node:
     def _snapshot(self) -> Snapshot:
         return Snapshot(self._store.applied, self._store.applied_term, self._store.items())
 
-    def _compact(self) -> None:
-        """Write the state to disk beside the log (in a thread of its own), then forget the entries that it covers."""
-        self._compacting = True
-        snapshot = self._snapshot()
+    def _compact_if_long(self) -> None:
+        """Start a new segment, and once the state has all of the old one, write it beside the log and forget what it covers."""
+        if not self._compacting and len(self._raft.log) > self._settings.compact_after + KEEP_ENTRIES:
+            self._compacting = True
+            self._disk.rotate(self._rotated)
+        elif 0 < self._snapshot_due <= self._store.applied:
+            self._snapshot_due = 0
+            threading.Thread(target=self._write_snapshot, args=(self._snapshot(),), name="snapshot", daemon=True).start()
 
-        def compacted() -> None:
-            self._raft.log.compact(snapshot.at - KEEP_ENTRIES)
-            self._compacting = False
+    def _rotated(self) -> None:
+        self._snapshot_due = self._raft.log.last_index
 
-        def write() -> None:
+    def _write_snapshot(self, snapshot: Snapshot) -> None:
+        try:
             self._storage.write_snapshot(snapshot)
-            self._loop.call_soon_threadsafe(compacted)
+        except OSError as error:
+            # A disk that refuses this will refuse the log as well: the same end as in ``Disk``.
+            print(f"cannot write a snapshot: {error}", file=sys.stderr, flush=True)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            return
+        self._loop.call_soon_threadsafe(self._compacted, snapshot.at)
 
-        self._disk.submit(self._storage.rotate, lambda: threading.Thread(target=write, name="snapshot", daemon=True).start())
+    def _compacted(self, at: int) -> None:
+        self._raft.log.compact(at - KEEP_ENTRIES)
+        self._compacting = False
 
 
 async def run(settings: Settings) -> None:

@@ -7,8 +7,9 @@ Messages, ticks and proposals go in; messages, entries to save and finished read
         ^------------- a higher term, a leader of this term, or (leader) no quorum heard for a -------------'
 
 Beside the paper: pre-vote (``Poll``); no vote while a leader is heard; a leader that hears no quorum for ``a`` steps down; reads by
-read index. Two choices keep the leaderless time predictable under any load: only the periodic beats reset a follower's time-out
-(appends do not), and a node that refuses a poll because its own log is longer stands itself at once.
+read index. Three choices keep the leaderless time predictable under any load: only the periodic beats reset a follower's time-out
+(appends do not), and votes are seldom split: a node that refuses a poll because its own log is longer stands itself at once, and of two
+that poll at the same time with the same log only one goes on.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Outgoing(NamedTuple):
 
 
 class Work(NamedTuple):
-    """What the caller does now: save (``installed``, ``entries``, ``ballot`` in this order), send, apply up to ``commit``, answer ``reads``."""
+    """What the caller does now: save ``installed``, ``entries`` and ``ballot``; send; apply up to ``commit``; answer ``reads``."""
 
     ballot: Ballot | None
     entries: list[Entry]
@@ -64,7 +65,7 @@ class Work(NamedTuple):
 class Raft:
     """One node's part in the consensus."""
 
-    def __init__(  # noqa: PLR0917 - made in one place, with values that cannot be mistaken for each other
+    def __init__(
         self, name: str, others: list[str], timing: Timing, random_source: random.Random, now_ns: int,
         take_snapshot: Callable[[], Snapshot], ballot: Ballot | None = None, log: Log | None = None,
     ) -> None:  # fmt: skip
@@ -253,9 +254,17 @@ class Raft:
     def _up_to_date(self, message: Poll | Vote) -> bool:
         return (message.last_term, message.last_index) >= (self.log.last_term, self.log.last_index)
 
+    def _as_good(self, message: Poll) -> bool:
+        return (message.last_term, message.last_index) == (self.log.last_term, self.log.last_index)
+
     def _on_poll(self, now_ns: int, sender: str, message: Poll, request: int) -> None:
         heard, up_to_date = self._hears_leader(now_ns), self._up_to_date(message)
         granted = message.term > self.term and up_to_date and not heard
+        if granted and self._polling:
+            # Two at once would split the votes: of two with the same log the one with the smaller name goes on.
+            granted = not self._as_good(message) or sender < self.name
+            if granted:
+                self.state, self._polling = FOLLOWER, False
         self._send(sender, PollReply(message.term if granted else self.term, granted), request)
         if not up_to_date and not heard and self.state == FOLLOWER:
             self._stand(now_ns)

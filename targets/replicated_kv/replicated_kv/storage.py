@@ -3,8 +3,9 @@
     log-00000001  log-00000002 ...   append-only; the highest is being written
     snapshot                         the state at an index; it replaces the segments that end before it
 
-A frame is one save, with any of: ``base`` [index, term] (the log starts anew behind a snapshot), ``entries`` [[index, term, key, value],
-...] (one whose index exists already replaces it and all that followed), ``ballot`` [term, voted for].
+A frame is the list of the saves of one group commit, each with any of: ``base`` [index, term] (the log starts anew behind a snapshot),
+``entries`` [[index, term, key, value], ...] (one whose index exists already replaces it and all that followed), ``ballot`` [term,
+voted for].
 """
 
 from __future__ import annotations
@@ -22,6 +23,14 @@ from .replication import Snapshot
 
 SNAPSHOT = "snapshot"
 ITEMS_A_FRAME = 500
+
+
+class Save(NamedTuple):
+    """What belongs on disk together."""
+
+    ballot: Ballot | None
+    entries: list[Entry]
+    installed: Snapshot | None
 
 
 class Recovered(NamedTuple):
@@ -58,8 +67,9 @@ class Storage:
         size = 0
         for segment in segments:
             values, size = unpack(segment.read_bytes(), str(segment), torn_tail=segment == segments[-1])
-            for value in values:
-                replay.take(cast(dict[str, list[object]], value))
+            for saves in values:
+                for save in cast(list[dict[str, list[object]]], saves):
+                    replay.take(save)
             self._closed.append((segment, replay.highest))
         self._ballot = replay.ballot
         log = replay.log(index, term)
@@ -72,21 +82,23 @@ class Storage:
             self.rotate()
         return Recovered(replay.ballot, log, snapshot)
 
-    def save(self, ballot: Ballot | None, entries: list[Entry], installed: Snapshot | None) -> None:
-        """Put it on disk for good, all or nothing: one frame, one write, one fsync."""
-        frame: dict[str, object] = {}
-        if installed is not None:
-            self.write_snapshot(installed)
-            frame["base"] = [installed.at, installed.term]
-            self._last_index = max(self._last_index, installed.at)
-        if entries:
-            frame["entries"] = entries
-            self._last_index = max(self._last_index, entries[-1].at)
-        if ballot is not None:
-            frame["ballot"] = ballot
-            self._ballot = ballot
-        if frame:
-            self._append(pack(frame))
+    def save(self, saves: list[Save]) -> None:
+        """Put them on disk for good, all or nothing: one frame, one write, one fsync."""
+        self._append(pack([self._part(save) for save in saves]))
+
+    def _part(self, save: Save) -> dict[str, object]:
+        part: dict[str, object] = {}
+        if save.installed is not None:
+            self.write_snapshot(save.installed)
+            part["base"] = [save.installed.at, save.installed.term]
+            self._last_index = max(self._last_index, save.installed.at)
+        if save.entries:
+            part["entries"] = save.entries
+            self._last_index = max(self._last_index, save.entries[-1].at)
+        if save.ballot is not None:
+            part["ballot"] = save.ballot
+            self._ballot = save.ballot
+        return part
 
     def rotate(self) -> None:
         """Close this segment and open the next one, which starts with the ballot, so that older ones can be dropped."""
@@ -96,7 +108,7 @@ class Storage:
                 self._closed.append((self._path(), self._last_index))
         self._number += 1
         self._open(self._path(), 0)
-        self._append(pack({"ballot": self._ballot}))
+        self._append(pack([{"ballot": self._ballot}]))
         self._sync_folder()
 
     def write_snapshot(self, snapshot: Snapshot) -> None:
@@ -168,7 +180,7 @@ class _Replay:
         self._entries: list[Entry] = []
 
     def take(self, value: dict[str, list[object]]) -> None:
-        """One frame."""
+        """One save."""
         if "base" in value:
             self._base = cast(tuple[int, int], tuple(value["base"]))
             self._entries = []

@@ -1,0 +1,1 @@
+"""Models: what a run, and production, should show. They never see a measured outcome."""

@@ -1,0 +1,170 @@
+"""The pytest plugin, as users meet it: in a project of their own."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.quick import QUICK
+
+MISSED = QUICK.replace('">= 50%"', '">= 99.99%"')
+NOISY = QUICK.replace("for: 1s", "for: 1s, expect: {recovery: '<= 1ms'}")
+
+
+@pytest.fixture
+def project(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A project with one experiment. The state folder is the one of our own tests."""
+    folder = pytester.mkdir("experiments")
+    (folder / "quick.yaml").write_text(QUICK, encoding="utf-8")
+    (folder / "notes.txt").write_text("not an experiment", encoding="utf-8")
+    return pytester
+
+
+def test_collects_only_when_asked(project: pytest.Pytester) -> None:
+    """Without ``--nines`` YAML files are none of our business."""
+    project.runpytest_inprocess("--collect-only").assert_outcomes()
+    project.runpytest_inprocess("--nines", "--collect-only").stdout.fnmatch_lines(["*ExperimentFile experiments/quick.yaml*", "*ExperimentItem quick*"])
+
+
+def test_experiment_passes(project: pytest.Pytester) -> None:
+    """A pass is a passed test, and its run folder stays."""
+    project.runpytest_inprocess("--nines").assert_outcomes(passed=1)
+    assert len(list((project.path / "runs").glob("quick-*/report.json"))) == 1
+
+
+def test_missed_objective_fails_with_the_report(project: pytest.Pytester) -> None:
+    """A fail is a failed test that shows the report, not a traceback."""
+    (project.path / "experiments" / "quick.yaml").write_text(MISSED, encoding="utf-8")
+    result = project.runpytest_inprocess("--nines")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*verdict fail, expected pass*", "*Objectives*"])
+    result.stdout.no_fnmatch_line("*Traceback*")
+
+
+def test_expected_failure_passes(project: pytest.Pytester) -> None:
+    """``expect_verdict: fail`` is honoured, both ways."""
+    (project.path / "experiments" / "quick.yaml").write_text(MISSED + "expect_verdict: fail\n", encoding="utf-8")
+    (project.path / "experiments" / "other.yaml").write_text(QUICK.replace(": quick", ": other") + "expect_verdict: fail\n", encoding="utf-8")
+    project.runpytest_inprocess("--nines").assert_outcomes(passed=1, failed=1)
+
+
+def test_bad_file_fails_with_its_line(project: pytest.Pytester) -> None:
+    """Bad input is one message with file and line."""
+    (project.path / "experiments" / "quick.yaml").write_text(QUICK.replace("baseline:", "basline:"), encoding="utf-8")
+    result = project.runpytest_inprocess("--nines")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*quick.yaml:9*baseline*"])
+
+
+def test_unknown_fails_unless_allowed(project: pytest.Pytester) -> None:
+    """An unknown verdict is no pass; it may be let through as a skip."""
+    project.makeconftest(
+        """
+        import msgspec, pytest
+        from chaos import perform
+        real = perform.perform
+        @pytest.fixture(autouse=True, scope="session")
+        def _x(): yield
+        def unknown(*words):
+            return msgspec.structs.replace(real(*words), verdict="unknown", exit_code=3, reasons=["baseline not quiet"])
+        perform.perform = unknown
+        """
+    )
+    from chaos import perform
+
+    real = perform.perform
+    try:
+        project.runpytest_inprocess("--nines").assert_outcomes(failed=1)
+        project.runpytest_inprocess("--nines", "--nines-allow-unknown").assert_outcomes(skipped=1)
+    finally:
+        perform.perform = real
+
+
+def test_runtime_and_seed_can_be_chosen(project: pytest.Pytester) -> None:
+    """The options reach the run."""
+    project.runpytest_inprocess("--nines", "--nines-runtime", "nonsense").assert_outcomes(failed=1)
+    project.runpytest_inprocess("--nines", "--nines-seed", "99", "--nines-runtime", "fake").assert_outcomes(passed=1)
+    report = next((project.path / "runs").glob("quick-*/report.json")).read_text(encoding="utf-8")
+    assert '"seed": 99' in report
+
+
+def test_fixtures(project: pytest.Pytester) -> None:
+    """``run_experiment`` and ``verdict`` take a path or a text; the report is typed."""
+    project.makepyfile(
+        f"""
+        import pytest
+        QUICK = {QUICK!r}
+
+        def test_path(run_experiment):
+            report = run_experiment("experiments/quick.yaml")
+            assert report.verdict == "pass"
+            assert report.observed.mttr_s.value < 5
+
+        def test_text(run_experiment, nines_folder):
+            assert run_experiment(QUICK).experiment == "quick"
+            assert any(nines_folder.rglob("report.json"))
+
+        def test_verdict(verdict):
+            verdict(verdict(QUICK))
+
+        def test_missed(verdict):
+            verdict(QUICK.replace(">= 50%", ">= 99.99%"))
+
+        class TestOverridden:
+            @pytest.fixture
+            def nines_seed(self):
+                return 42
+
+            def test_seed(self, run_experiment):
+                assert run_experiment(QUICK).seed == 42
+        """
+    )
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(passed=4, failed=1)
+    result.stdout.fnmatch_lines(["*test_missed*"])
+
+
+def test_cluster(project: pytest.Pytester) -> None:
+    """A cluster without an experiment, shaped by a marker or by an own fixture."""
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.nines_cluster(target="replicated_kv", nodes=5)
+        def test_five(cluster):
+            assert sorted(cluster.nodes) == ["n1", "n2", "n3", "n4", "n5"]
+            assert sum("leader" in roles for roles in cluster.roles().values()) == 1
+
+        @pytest.mark.nines_cluster("replicated_kv", 3, heartbeat="50ms")
+        def test_settings(cluster):
+            assert len(cluster.nodes) == 3
+
+        def test_unshaped(cluster):
+            pass
+        """
+    )
+    result = project.runpytest_inprocess("--nines-runtime", "fake", "--strict-markers")
+    result.assert_outcomes(passed=2, errors=1)
+
+
+def test_costs_nothing_when_unused(tmp_path: Path) -> None:
+    """A test run that does not use us loads nothing of us but the plugin itself."""
+    (tmp_path / "test_other.py").write_text(
+        "import sys\n\ndef test_other():\n"
+        "    assert sorted(name for name in sys.modules if name.split('.')[0] == 'chaos') == ['chaos', 'chaos.pytest_plugin']\n"
+        "    assert 'numpy' not in sys.modules\n",
+        encoding="utf-8",
+    )
+    done = subprocess.run([sys.executable, "-m", "pytest", "-q", str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+def test_runs_side_by_side_have_folders_of_their_own() -> None:
+    """What makes xdist safe: two runs of one experiment in one second never share a folder."""
+    from chaos.perform import new_folder
+
+    names = {new_folder("same").path.name for _ in range(20)}
+    assert len(names) > 15

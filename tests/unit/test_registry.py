@@ -1,0 +1,268 @@
+"""The registry of active runs, and what of a crashed one is found and removed again. Real processes, no cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from chaos import leftovers, proc, registry, undo
+from chaos.errors import EnvironmentUnusable
+from chaos.events import SCHEMA, RunEnded, RunStarted
+from chaos.history import HistoryWriter, RunFolder
+from chaos.registry import RunRecord
+
+Sleeper = Callable[..., "subprocess.Popen[bytes]"]
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A state folder of this test alone."""
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def sleeper() -> Iterator[Sleeper]:
+    """Starts processes that do nothing, in sessions of their own, with an environment given; ends them afterwards."""
+    started: list[subprocess.Popen[bytes]] = []
+
+    def start(env: dict[str, str], code: str = "import time; time.sleep(600)") -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-S", "-c", f"print(flush=True); {code}"]
+        child = subprocess.Popen(command, env={"PATH": os.environ["PATH"], **env}, start_new_session=True, stdout=subprocess.PIPE)
+        started.append(child)
+        assert child.stdout is not None
+        child.stdout.readline()
+        return child
+
+    yield start
+    for child in started:
+        child.kill()
+        child.wait()
+        assert child.stdout is not None
+        child.stdout.close()
+
+
+def gone() -> proc.Identity:
+    """A process that lived and does not any more."""
+    child = subprocess.Popen([sys.executable, "-S", "-c", "input()"], stdin=subprocess.PIPE)
+    who = proc.identity(child.pid)
+    assert who is not None
+    child.communicate()
+    return who
+
+
+def crashed(state: Path, folder: Path, run: str = "r1", runtime: str = "local", block: int | None = None) -> RunRecord:
+    """The record of a run whose harness is gone."""
+    harness = gone()
+    record = RunRecord(run, harness.pid, harness.start, harness.boot, str(folder), runtime, block)
+    (state / "runs").mkdir(parents=True, exist_ok=True)
+    (state / "blocks").mkdir(parents=True, exist_ok=True)
+    registry.write_record(state, record)
+    if block is not None:
+        (state / "blocks" / str(block)).write_text(run, encoding="utf-8")
+    return record
+
+
+def test_state_folder_by_environment() -> None:
+    """NINES_STATE, else XDG_STATE_HOME, else the home's."""
+    assert registry.state_dir({"NINES_STATE": "/a", "XDG_STATE_HOME": "/b", "HOME": "/c"}) == Path("/a")
+    assert registry.state_dir({"XDG_STATE_HOME": "/b", "HOME": "/c"}) == Path("/b/nines")
+    assert registry.state_dir({"HOME": "/c"}) == Path("/c/.local/state/nines")
+
+
+def test_claim_is_there_while_it_lasts(state: Path, tmp_path: Path) -> None:
+    """The record names this process and its block, is live, and is gone afterwards."""
+    with registry.claim("r1", tmp_path, "local", [70]) as claim:
+        assert claim.block == 70
+        (record,) = registry.records()
+        assert (record.pid, record.block, record.folder) == (os.getpid(), 70, str(tmp_path))
+        assert not record.stale
+        assert registry.block_owners() == {70: "r1"}
+        assert leftovers.leftovers() == []
+        leftovers.refuse_leftovers()
+    assert registry.records() == []
+    assert registry.block_owners() == {}
+
+
+def test_claim_ends_with_an_exception(state: Path, tmp_path: Path) -> None:
+    """An error inside leaves no record."""
+    with pytest.raises(ZeroDivisionError), registry.claim("r1", tmp_path, "local", [70]):
+        raise ZeroDivisionError
+    assert registry.records() == []
+    assert registry.block_owners() == {}
+
+
+def test_block_is_held_by_one_run(state: Path, tmp_path: Path) -> None:
+    """The second run gets the next block; one that is not usable is passed over; without any there is a reason."""
+    with registry.claim("r1", tmp_path, "local", [70, 71]) as first:
+        with registry.claim("r2", tmp_path, "local", [70, 71, 72], lambda block: "71 is taken" if block == 71 else "") as second:
+            assert (first.block, second.block) == (70, 72)
+        with pytest.raises(EnvironmentUnusable, match="71 is taken"), registry.claim("r3", tmp_path, "local", [70, 71], lambda _b: "71 is taken"):
+            pytest.fail("it was claimed")
+    assert registry.block_owners() == {}
+
+
+def test_record_of_a_reused_pid_is_stale(state: Path, tmp_path: Path) -> None:
+    """A live process of that number but another start time, or of another boot, is not the harness."""
+    me = proc.own_identity()
+    for run, start, boot in (("later", me.start + 1, me.boot), ("other-boot", me.start, "another")):
+        record = RunRecord(run, me.pid, start, boot, str(tmp_path), "local")
+        (state / "runs").mkdir(parents=True, exist_ok=True)
+        registry.write_record(state, record)
+    assert {record.run for record in registry.stale()} == {"later", "other-boot"}
+
+
+def test_unreadable_record_is_not_passed_over(state: Path) -> None:
+    """A broken record could stand for anything, so it is named."""
+    (state / "runs").mkdir(parents=True)
+    (state / "runs" / "r1.json").write_text("{", encoding="utf-8")
+    with pytest.raises(EnvironmentUnusable, match="r1.json"):
+        registry.records()
+
+
+def test_abandoned_run_is_a_leftover_though_its_harness_lives(state: Path, tmp_path: Path) -> None:
+    """A run that could not remove something keeps its record."""
+    with registry.claim("r1", tmp_path, "local", [70]) as claim:
+        claim.abandon("n1 would not die")
+    assert [record.abandoned for record in registry.stale()] == ["n1 would not die"]
+    with pytest.raises(EnvironmentUnusable, match="nines heal"):
+        leftovers.refuse_leftovers()
+    assert leftovers.heal().could_not == []
+    assert registry.records() == []
+
+
+def test_leftovers_lists_and_heal_removes_everything(state: Path, tmp_path: Path, sleeper: Sleeper) -> None:
+    """Processes, frozen ones, pending undos, the block and the record; the history gets its end; then nothing is left."""
+    folder = RunFolder(tmp_path / "run")
+    folder.path.mkdir()
+    record = crashed(state, folder.path, block=77)
+    log = undo.UndoLog(folder.undo)
+    with pytest.raises(ZeroDivisionError), log.intent("resume", "n2"):
+        raise ZeroDivisionError
+    writer = HistoryWriter(folder.history)
+    writer.append(RunStarted(at_ns=1, schema=SCHEMA, run="r1", started_at="", runtime="local", versions={}))
+    writer.close()
+    with folder.history.open("ab") as torn:
+        torn.write(b'{"row": "node", "at')
+    running = sleeper(proc.labels("r1", "n1", record.harness, state))
+    frozen = sleeper(proc.labels("r1", "n2", record.harness, state))
+    os.kill(frozen.pid, signal.SIGSTOP)
+    os.waitid(os.P_PID, frozen.pid, os.WSTOPPED)
+
+    found = [(item.kind, item.subject) for item in leftovers.leftovers()]
+    assert found == [
+        ("process", "n1"), ("frozen process", "n2"), ("undo", "resume n2"), ("address block", "77"), ("record", str(folder.path)),
+    ]  # fmt: skip
+    with pytest.raises(EnvironmentUnusable, match="nines leftovers"):
+        leftovers.refuse_leftovers()
+
+    result = leftovers.heal()
+    assert [(item.kind, item.subject) for item in result.removed] == found
+    assert result.could_not == []
+    assert (running.wait(), frozen.wait()) == (0, 0) or not proc.labelled("r1")
+    assert leftovers.leftovers() == []
+    assert undo.pending(folder.undo) == []
+    (ended,) = [row for row in folder.rows() if isinstance(row, RunEnded)]
+    assert ended.left == []
+    assert "healed" in ended.aborted
+    assert leftovers.heal() == leftovers.HealResult([], [])
+
+
+def test_live_run_is_never_touched(state: Path, tmp_path: Path, sleeper: Sleeper) -> None:
+    """Beside a crashed run, heal leaves the processes and the record of an active one alone."""
+    record = crashed(state, tmp_path)
+    dead = sleeper(proc.labels("r1", "n1", record.harness, state))
+    with registry.claim("r2", tmp_path, "local", [80]) as claim:
+        alive = sleeper(claim.labels("n1"))
+        leftovers.heal()
+        assert alive.poll() is None
+        assert [each.run for each in registry.records()] == ["r2"]
+        assert dead.wait(10) is not None
+
+
+def test_orphan_is_found_without_its_record(state: Path, sleeper: Sleeper) -> None:
+    """The label alone is enough, and a lost record leaves its block behind as well."""
+    (state / "blocks").mkdir(parents=True)
+    (state / "blocks" / "90").write_text("lost", encoding="utf-8")
+    child = sleeper(proc.labels("lost", "n1", gone(), state))
+    assert [(item.kind, item.subject) for item in leftovers.leftovers()] == [("process", "n1"), ("address block", "90")]
+    assert leftovers.heal().could_not == []
+    assert child.wait(10) is not None
+    assert leftovers.leftovers() == []
+
+
+def test_other_state_folders_are_other_worlds(state: Path, tmp_path: Path, sleeper: Sleeper) -> None:
+    """A process that belongs to another registry, or has no label, is not ours to list."""
+    sleeper(proc.labels("r1", "n1", gone(), tmp_path / "elsewhere"))
+    sleeper({"SOMETHING": "else"})
+    assert leftovers.leftovers() == []
+
+
+def test_process_that_hides_its_environment_is_found_by_its_session(state: Path, tmp_path: Path, sleeper: Sleeper) -> None:
+    """Some servers overwrite their environment; they were noted when they were started."""
+    record = crashed(state, tmp_path)
+    child = sleeper({})
+    who = proc.identity(child.pid)
+    assert who is not None
+    registry.pids_file(state, "r1").write_bytes(msgspec.json.encode(registry.StartedProcess("n1", who.pid, who.start, who.boot)) + b"\n")
+    assert [item.process for item in leftovers.leftovers() if item.kind == "process"] == [who]
+    leftovers.heal()
+    assert child.wait(10) is not None
+    assert record.run not in {each.run for each in registry.records()}
+
+
+def test_reused_pid_is_never_killed(state: Path, tmp_path: Path, sleeper: Sleeper) -> None:
+    """A noted pid that another process has taken over since is left alone, even when signalled directly."""
+    crashed(state, tmp_path)
+    child = sleeper({})
+    who = proc.identity(child.pid)
+    assert who is not None
+    former = proc.Identity(who.pid, who.start - 1, who.boot)
+    line = msgspec.json.encode(registry.StartedProcess("n1", former.pid, former.start, former.boot)) + b"\n"
+    registry.pids_file(state, "r1").write_bytes(line)
+    leftovers.heal()
+    assert proc.send(former, signal.SIGKILL) is False
+    assert proc.end([former], 1.0) == []
+    assert child.poll() is None
+
+
+def test_what_cannot_be_removed_is_said_and_kept(state: Path, tmp_path: Path, sleeper: Sleeper, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that does not die keeps its run's record, undo log and block as leftovers."""
+    folder = RunFolder(tmp_path)
+    record = crashed(state, folder.path, block=77)
+    log = undo.UndoLog(folder.undo)
+    with pytest.raises(ZeroDivisionError), log.intent("start", "n1"):
+        raise ZeroDivisionError
+    sleeper(proc.labels("r1", "n1", record.harness, state))
+    monkeypatch.setattr(proc, "end", lambda processes, _within_s: list(processes))
+    result = leftovers.heal()
+    assert result.removed == []
+    assert {each.leftover.kind for each in result.could_not} == {"process", "undo", "address block", "record"}
+    assert len(undo.pending(folder.undo)) == 1
+    assert [each.run for each in registry.stale()] == ["r1"]
+
+
+def test_foreign_runtime_is_not_guessed_at(state: Path, tmp_path: Path) -> None:
+    """A record of a runtime that this version does not know is reported, not deleted."""
+    crashed(state, tmp_path, runtime="swarm")
+    (failure,) = leftovers.heal().could_not
+    assert "swarm" in failure.why
+    assert len(registry.records()) == 1
+
+
+def test_own_process_and_its_ancestors_are_spared(state: Path, monkeypatch: pytest.MonkeyPatch, sleeper: Sleeper) -> None:
+    """A harness that runs inside a labelled process does not list itself."""
+    env = proc.labels("r1", "n1", gone(), state)
+    root = Path(__file__).parents[2]
+    code = "from chaos import leftovers; print(len(leftovers.leftovers()))"
+    inside = subprocess.run(
+        [sys.executable, "-c", code], env={**os.environ, **env, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True
+    )
+    assert inside.stdout.strip() == "0"
