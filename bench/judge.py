@@ -28,7 +28,9 @@ def make(folder: Path, slots: int) -> None:
     duration_s = slots / RATE_PER_S / 2
     times_s = np.arange(10.0, duration_s - 10.0, EVERY_S).tolist()
     spec, windows = synthetic.kills(times_s, for_s=3.0)
-    plan = synthetic.make_plan(duration_s=duration_s, rate_per_s=RATE_PER_S, baseline_s=5.0, operations=("write", "read"), faults=[spec], windows=windows)
+    plan = synthetic.make_plan(
+        duration_s=duration_s, rate_per_s=RATE_PER_S, baseline_s=5.0, operations=("write", "read"), faults=[spec], windows=windows
+    )
     rows, down = synthetic.frame(plan), []
     for window, length_s in zip(windows, np.random.default_rng(1).uniform(0.3, 0.6, len(windows)).tolist(), strict=True):
         rows += synthetic.fault_rows(window, settled_s=window.start_s + EVERY_S - 0.1)
@@ -61,7 +63,14 @@ def measure(slots: int, rounds: int = 5) -> dict[str, float]:
             began_s = time.perf_counter()
             faults = len(judge(folder).timeline.trials)
             judged_s.append(time.perf_counter() - began_s)
-    return {"slots": slots, "faults": faults, "import_s": imported_s, "read_bytes_s": min(read_s), "judge_s": min(judged_s), "judge_first_s": judged_s[0]}
+    return {
+        "slots": slots,
+        "faults": faults,
+        "import_s": imported_s,
+        "read_bytes_s": min(read_s),
+        "judge_s": min(judged_s),
+        "judge_first_s": judged_s[0],
+    }
 
 
 def main() -> int:

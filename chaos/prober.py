@@ -119,6 +119,7 @@ def run(spec: ProberSpec) -> None:
         policy=client.resolve, domain=spec.domain, again_s=client.timeout_s, seed=derive(spec.seed, "prober", "dns"),
     )  # fmt: skip
     probes = build_probes(spec, loop)
+    resolver.prepare({probe.host or spec.name for probe in probes if probe.host or not spec.addresses})
     voice = Voice()
     engine = Engine(spec, probes, resolver, loop, emit=voice.say)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -6,6 +6,7 @@ A package adds its own by an entry point in the group ``nines.faults``, ``nines.
 from __future__ import annotations
 
 import difflib
+import functools
 import importlib
 from typing import Any, Final
 
@@ -57,7 +58,9 @@ def suggest(name: str, known: list[str]) -> str:
     return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(known)}"
 
 
+@functools.cache
 def _added(table: str) -> dict[str, str]:
+    """What installed packages add; reading their metadata takes some 15 ms, so once."""
     from importlib.metadata import entry_points
 
     return {point.name: point.value for point in entry_points(group=f"nines.{table}")}

@@ -207,9 +207,7 @@ def _service(plan: Plan, name: str, slots: Slots, faults: Sequence[FaultRecord])
     return ServiceTimeline(name, rule, begin_s, end_s, slots, edges, outages, _missing_under(slots, edges))
 
 
-def _outage(
-    service: str, edges: Edges, number: int, begin_s: float, end_s: float, slot_s: float, faults: Sequence[FaultRecord]
-) -> Outage:
+def _outage(service: str, edges: Edges, number: int, begin_s: float, end_s: float, slot_s: float, faults: Sequence[FaultRecord]) -> Outage:
     last_good_s, first_bad_s = _seen(edges.last_good_s[number]), float(edges.first_bad_s[number])
     last_bad_s, first_good_s = _seen(edges.last_bad_s[number]), _seen(edges.first_good_s[number])
     in_baseline = first_bad_s < begin_s - slot_s * 1e-6

@@ -145,9 +145,7 @@ def count_addresses(addresses: NDArray[np.uint32]) -> dict[int, int]:
     return {least + int(place): int(table[place]) for place in np.flatnonzero(table)}
 
 
-def _index(
-    due: NDArray[np.int64], start_ns: int, slot_ns: float, limit: int
-) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
+def _index(due: NDArray[np.int64], start_ns: int, slot_ns: float, limit: int) -> tuple[float, NDArray[np.int64], NDArray[np.int64]]:
     """Where the grid begins (ns), the slot number of each record that has one, in order, and which records those are."""
     nothing = np.zeros(0, dtype=np.int64)
     sane = np.flatnonzero((due >= start_ns - slot_ns / 2) & (due <= start_ns + (limit + 1) * slot_ns))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -50,6 +50,11 @@ from chaos.target import OperationKind
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+Down = Sequence[tuple[float, float]]
+"""Half-open intervals in s, in which every slot that is due is bad."""
+Rows = Sequence[Row]
+Records: TypeAlias = "NDArray[np.void]"
+
 START_NS = 5_000 * 10**9 + 7
 """t = 0 of every run made here."""
 
@@ -94,7 +99,9 @@ def make_plan(
         name="by-hand",
         question="Does the measuring side give back what was put in?",
         cluster=ClusterSpec(target="by-hand", nodes=nodes, dns=dns),
-        traffic=TrafficSpec(operations={name: OperationSpec(rate_per_s) for name in operations}, client=client, outage=rule, judge=operations[0]),
+        traffic=TrafficSpec(
+            operations={name: OperationSpec(rate_per_s) for name in operations}, client=client, outage=rule, judge=operations[0]
+        ),
         baseline_s=baseline_s,
         faults=tuple(faults),
         objectives=tuple(objectives),
@@ -119,7 +126,9 @@ def make_plan(
     )
 
 
-def kills(times_s: Sequence[float], for_s: float = 1.0, *, kind: str = "kill", overlap: bool = False) -> tuple[FaultSpec, tuple[Window, ...]]:
+def kills(
+    times_s: Sequence[float], for_s: float = 1.0, *, kind: str = "kill", overlap: bool = False
+) -> tuple[FaultSpec, tuple[Window, ...]]:
     """One entry of ``faults`` with a window at each of these times (since t = 0)."""
     spec = FaultSpec(f"{kind}-leader", kind, {}, At(tuple(times_s)), for_s, None, Role("leader"), overlap)
     windows = tuple(Window(f"{kind}-{number + 1}", spec.name, kind, at_s, at_s + for_s, number) for number, at_s in enumerate(times_s))
@@ -127,14 +136,27 @@ def kills(times_s: Sequence[float], for_s: float = 1.0, *, kind: str = "kill", o
 
 
 def fault_rows(
-    window: Window, *, node: str = "n1", role: str = "leader", effective_s: float | None = None, settled_s: float | None = None, kill: bool = True
+    window: Window,
+    *,
+    node: str = "n1",
+    role: str = "leader",
+    effective_s: float | None = None,
+    settled_s: float | None = None,
+    kill: bool = True,
 ) -> list[Row]:
     """A fault that went as planned: asked, effective, healed, gone, settled; with the death and return of a killed node."""
     began_s = window.start_s if effective_s is None else effective_s
     assert window.end_s is not None
     ends_s = began_s + window.end_s - window.start_s
     rows: list[Row] = [
-        FaultAsked(at_ns=at_ns(began_s - 0.005), id=window.id, fault=window.fault, kind=window.kind, fault_class=f"{window.kind}/{role}", target=[node]),
+        FaultAsked(
+            at_ns=at_ns(began_s - 0.005),
+            id=window.id,
+            fault=window.fault,
+            kind=window.kind,
+            fault_class=f"{window.kind}/{role}",
+            target=[node],
+        ),
         FaultEffective(at_ns=at_ns(began_s), id=window.id, mechanism="by hand", before={}, during={}),
         FaultHealed(at_ns=at_ns(ends_s), id=window.id),
         FaultGone(at_ns=at_ns(ends_s + 0.3), id=window.id, after={}),
@@ -163,14 +185,29 @@ def name_set(at_s: float, nodes: Sequence[str]) -> Row:
 
 def frame(plan: Plan, *, ended: bool = True, slots: int | None = None, signal: int | None = None) -> list[Row]:
     """The rows that every run has: placed, started, traffic, ended."""
-    rows: list[Row] = [RunStarted(at_ns=at_ns(-3), schema=SCHEMA, run="by-hand", started_at="2026-11-22T00:00:00+00:00", runtime="fake", versions={})]
+    rows: list[Row] = [
+        RunStarted(at_ns=at_ns(-3), schema=SCHEMA, run="by-hand", started_at="2026-11-22T00:00:00+00:00", runtime="fake", versions={})
+    ]
     for number, node in enumerate(plan.nodes):
         address = f"127.64.1.{number + 1}"
-        rows.append(NodeUp(at_ns=at_ns(-2), node=node.name, part=node.part, zone=node.zone, address=address, ports={}, client_address=f"127.64.2.{number + 1}"))
+        rows.append(
+            NodeUp(
+                at_ns=at_ns(-2),
+                node=node.name,
+                part=node.part,
+                zone=node.zone,
+                address=address,
+                ports={},
+                client_address=f"127.64.2.{number + 1}",
+            )
+        )
     rows.append(name_set(-1.5, [node.name for node in plan.nodes]))
     rows.append(TrafficStarted(at_ns=at_ns(-0.4), start_ns=START_NS, duration_s=plan.duration_s))
     if ended:
-        due = {name: round(plan.duration_s * spec.rate_per_s) if slots is None else slots for name, spec in plan.experiment.traffic.operations.items()}
+        due = {
+            name: round(plan.duration_s * spec.rate_per_s) if slots is None else slots
+            for name, spec in plan.experiment.traffic.operations.items()
+        }
         rows.append(TrafficEnded(at_ns=at_ns(plan.duration_s + 0.7), end_ns=at_ns(plan.duration_s), slots=due))
         rows.append(RunEnded(at_ns=at_ns(plan.duration_s + 1), left=[], signal=signal))
     return rows

@@ -30,7 +30,7 @@ class Server:
         self.port: int = self.listener.getsockname()[1]
         self.connections: list[socket.socket] = []
         self.requests: list[bytes] = []
-        self.answer: Callable[[socket.socket], None] = lambda connection: connection.sendall(ANSWER) or None
+        self.answer: Callable[[socket.socket], None] = lambda connection: connection.sendall(ANSWER)
         self.resets = 0
         loop.add_reader(self.listener.fileno(), self._accept)
 
@@ -241,7 +241,7 @@ def test_tcp_connects_sends_and_expects(bench: Bench) -> None:
     assert bench.server.requests == [b"PING\r\n"] * 2
     bare = tcp.build(bench.setup(what="{address}:{client}"))
     assert bench.one(bare) == (Outcome.OK, Why.NONE)
-    bench.server.answer = lambda connection: bench.server.hang_up(connection)
+    bench.server.answer = bench.server.hang_up
     assert bench.one(probe) == (Outcome.UNKNOWN, Why.CLOSED)
     bench.server.close()
     assert bench.one(bare) == (Outcome.FAIL, Why.REFUSED)

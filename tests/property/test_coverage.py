@@ -6,6 +6,7 @@ import math
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from chaos.stats_means import BOOTSTRAP, T_ON_LOG, clopper_pearson, interval_of_mean, poisson_rate
 from chaos.stats_ratios import natural_availability, scheduled_availability, slot_ratio
@@ -15,13 +16,13 @@ RUNS = 700
 NOISE = 0.025
 
 
-def lognormal(rng: np.random.Generator, mean: float, cv: float, size: int):
+def lognormal(rng: np.random.Generator, mean: float, cv: float, size: int) -> NDArray[np.float64]:
     """Lognormal draws of this mean and coefficient of variation."""
     variance = math.log(1 + cv * cv)
     return mean * rng.lognormal(-variance / 2, math.sqrt(variance), size)
 
 
-def mixture(rng: np.random.Generator, size: int):
+def mixture(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
     """Four fast failovers to one slow restart."""
     return np.where(rng.random(size) < 0.8, lognormal(rng, 4.0, 0.25, size), lognormal(rng, 30.0, 0.25, size))
 

@@ -5,18 +5,19 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests import synthetic
-from tests.synthetic import frame, kills, make_plan
 
 from chaos import stats
 from chaos.experiment import OutageRule
 from chaos.timeline import build
+from tests import synthetic
+from tests.synthetic import frame, kills, make_plan
 
 GAPS = st.lists(st.tuples(st.floats(0.2, 2.0), st.floats(0.05, 1.5)), min_size=0, max_size=8)
+Gaps = list[tuple[float, float]]
 RATES = st.sampled_from([50.0, 100.0, 200.0, 333.0])
 
 
-def intervals(gaps: Gaps):
+def intervals(gaps: Gaps) -> Gaps:
     """Up for the first of each pair, then down for the second."""
     at_s, out = 2.0, []
     for up_s, down_s in gaps:
@@ -68,7 +69,7 @@ def test_the_rule_is_the_rule(states: list[str], opens: int, closes: int, merge_
     assert found == by_loop(states, opens, closes, merge_s)
 
 
-def by_loop(states: list[str], opens: int, closes: int, merge_s: float):
+def by_loop(states: list[str], opens: int, closes: int, merge_s: float) -> list[tuple[int, int | None]]:
     """Outages as (start, end) in half slots: the rule read aloud."""
     known = [(place, state) for place, state in enumerate(states) if state != "m"]
     out, is_down, run = [], False, []
@@ -89,7 +90,7 @@ def by_loop(states: list[str], opens: int, closes: int, merge_s: float):
 
 @settings(max_examples=40, deadline=None)
 @given(GAPS, st.integers(0, 3000), st.booleans())
-def test_a_torn_run_still_has_sane_figures(gaps: Gaps, kept: int, ended) -> None:
+def test_a_torn_run_still_has_sane_figures(gaps: Gaps, kept: int, ended: bool) -> None:
     """Cut off after any record: no figure is out of its range, none is not a number."""
     spec, windows = kills([5.0, 12.0])
     plan = make_plan(faults=[spec], windows=windows)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
-from tests import synthetic
-from tests.synthetic import fault_rows, frame, kills, make_plan, mark, name_set, role
 
 from chaos import anatomy
 from chaos.experiment import ClientPolicy, Dns
-from chaos.plan import Parameter
+from chaos.plan import Parameter, Plan, Window
+from chaos.results import Outage
 from chaos.timeline import build
+from tests import synthetic
+from tests.synthetic import Down, Rows, fault_rows, frame, kills, make_plan, mark, name_set, role
 
 
-def phases(plan: Plan, rows: Rows, down: Down, service: str = "write"):
+def phases(plan: Plan, rows: Rows, down: Down, service: str = "write") -> tuple[dict[str, float | None], Outage]:
     """Observed seconds of each phase of the first outage, and the outage."""
     operation = list(plan.experiment.traffic.operations).index(service)
     timeline = anatomy.dissect(plan, build(plan, rows, synthetic.slots(plan, down, operation=operation)))
@@ -20,7 +23,7 @@ def phases(plan: Plan, rows: Rows, down: Down, service: str = "write"):
     return {name: phase.observed_s for name, phase in outage.phases.items()}, outage
 
 
-def run_of(kind: str = "kill", for_s: float = 3.0, **options: Any):
+def run_of(kind: str = "kill", for_s: float = 3.0, **options: Any) -> tuple[Plan, Window]:  # noqa: ANN401 - handed on
     """A plan with one fault at 5 s."""
     spec, windows = kills([5.0], for_s=for_s, kind=kind)
     return make_plan(faults=[spec], windows=windows, **options), windows[0]
@@ -82,7 +85,11 @@ def test_without_a_quorum_the_restart_comes_first() -> None:
     """Two of three dead: until one is back nothing can be elected, then detection and election follow."""
     spec, windows = kills([5.0], for_s=2.0)
     plan = make_plan(faults=[spec], windows=windows)
-    rows = [*frame(plan), *fault_rows(windows[0]), *[row for row in fault_rows(windows[0], node="n2") if type(row).__name__ == "NodeChanged"]]
+    rows = [
+        *frame(plan),
+        *fault_rows(windows[0]),
+        *[row for row in fault_rows(windows[0], node="n2") if type(row).__name__ == "NodeChanged"],
+    ]
     rows += [mark(5.5, "n3", "election_started"), mark(7.405, "n3", "election_started"), mark(7.505, "n3", "leader_elected")]
     rows.append(role(7.605, "n1", "voting"))
     found, _ = phases(plan, rows, [(5.005, 7.705)])
@@ -130,7 +137,16 @@ def test_a_partition_without_a_majority_lasts_until_it_is_healed() -> None:
     plan = make_plan(faults=[spec], windows=windows)
     rows = [row for row in fault_rows(windows[0], role="groups", kill=False) if type(row).__name__ != "FaultAsked"]
     asked = next(row for row in fault_rows(windows[0], role="groups") if type(row).__name__ == "FaultAsked")
-    rows.append(type(asked)(at_ns=asked.at_ns, id=asked.id, fault=asked.fault, kind="partition", fault_class="partition/groups", target=["n1", "n2", "n3,nobody"]))
+    rows.append(
+        type(asked)(
+            at_ns=asked.at_ns,
+            id=asked.id,
+            fault=asked.fault,
+            kind="partition",
+            fault_class="partition/groups",
+            target=["n1", "n2", "n3,nobody"],
+        )
+    )
     rows += [mark(5.6, "n2", "election_started"), mark(7.2, "n2", "election_started"), mark(7.21, "n2", "leader_elected")]
     found, _ = phases(plan, [*frame(plan), *rows], [(5.005, 7.255)])
     assert found["restart"] == pytest.approx(1.995)
@@ -159,7 +175,11 @@ def test_an_outage_cut_off_while_nobody_noticed_is_detection() -> None:
     """The run ended before any candidacy: what was going on went on to its end."""
     spec, windows = kills([29.5], for_s=0.4)
     plan = make_plan(faults=[spec], windows=windows)
-    rows = [row for row in fault_rows(windows[0]) if type(row).__name__ in ("FaultAsked", "FaultEffective") or getattr(row, "status", "") == "down"]
+    rows = [
+        row
+        for row in fault_rows(windows[0])
+        if type(row).__name__ in ("FaultAsked", "FaultEffective") or getattr(row, "status", "") == "down"
+    ]
     found, outage = phases(plan, [*frame(plan), *rows], [(29.505, 99.0)])
     assert outage.censored == "end"
     assert found == {"detection": pytest.approx(0.495)}
@@ -169,6 +189,12 @@ def test_local_reads_do_not_wait_for_a_leader() -> None:
     """The same kill: writes need an election, reads of any copy only another address."""
     parameters = [*synthetic.PARAMETERS[:-1], Parameter("reads", 1, "", "target")]
     plan, window = run_of(operations=("write", "read"), parameters=parameters, client=ClientPolicy(attempts=1))
-    rows = [*frame(plan), *fault_rows(window), mark(5.405, "n2", "election_started"), mark(5.425, "n2", "leader_elected"), name_set(5.305, ["n2", "n3"])]
+    rows = [
+        *frame(plan),
+        *fault_rows(window),
+        mark(5.405, "n2", "election_started"),
+        mark(5.425, "n2", "leader_elected"),
+        name_set(5.305, ["n2", "n3"]),
+    ]
     found, _ = phases(plan, rows, [(5.005, 5.505)], service="read")
     assert found == {"dns": pytest.approx(0.3), "client": pytest.approx(0.2)}

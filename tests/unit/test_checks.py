@@ -4,21 +4,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tests import synthetic
-from tests.synthetic import at_ns, fault_rows, frame, kills, make_plan
 
 from chaos import checks
-from chaos.events import Aborting, FaultFailed, FaultGone, FaultSkipped, NodeChanged, RunEnded, RunStarted, Settled, TrafficEnded
+from chaos.events import Aborting, FaultFailed, FaultGone, FaultSkipped, NodeChanged, Row, RunEnded, RunStarted, Settled, TrafficEnded
 from chaos.experiment import FaultSpec
+from chaos.plan import Plan, Window
+from chaos.results import Check
 from chaos.timeline import build
+from tests import synthetic
+from tests.synthetic import Records, Rows, at_ns, fault_rows, frame, kills, make_plan
 
 
-def verdicts(plan: Plan, rows: Rows, records: Records):
+def verdicts(plan: Plan, rows: Rows, records: Records) -> dict[str, Check]:
     """Name -> check."""
     return {check.name: check for check in checks.check(plan, build(plan, rows, records))}
 
 
-def healthy():
+def healthy() -> tuple[Plan, tuple[Window, ...], list[Row], Records]:
     """Two kills that went as planned."""
     spec, windows = kills([5.0, 15.0])
     plan = make_plan(faults=[spec], windows=windows)
@@ -26,7 +28,7 @@ def healthy():
     return plan, windows, rows, synthetic.slots(plan, [(5.015, 5.515)])
 
 
-def failing(plan: Plan, rows: Rows, records: Records):
+def failing(plan: Plan, rows: Rows, records: Records) -> set[str]:
     """Names of the checks that fail."""
     return {name for name, check in verdicts(plan, rows, records).items() if check.verdict == "fail"}
 
@@ -58,7 +60,7 @@ def test_no_baseline_is_unknown() -> None:
 
 
 @pytest.mark.parametrize(("share", "fails"), [(0.009, False), (0.011, True)])
-def test_more_than_one_percent_missing_fails(share: float, fails) -> None:
+def test_more_than_one_percent_missing_fails(share: float, fails: bool) -> None:
     """3000 slots: 27 may be missing, 33 may not."""
     plan, _, rows, _ = healthy()
     records = synthetic.slots(plan, missing=lambda due_s: (due_s >= 20) & (due_s < 20 + 30 * share - 0.001))
@@ -176,7 +178,9 @@ def test_entries_of_one_class_with_different_fields_are_told() -> None:
     other = FaultSpec("kill-softly", "kill", {"signal": "TERM"}, spec.schedule, 1.0, None, spec.target)
     second = type(windows[1])("kill-2", "kill-softly", "kill", 15.0, 16.0, 2)
     plan = make_plan(faults=[spec, other], windows=[windows[0], second])
-    check = verdicts(plan, [*frame(plan), *fault_rows(windows[0]), *fault_rows(second)], synthetic.slots(plan))["faults of a class are alike"]
+    check = verdicts(plan, [*frame(plan), *fault_rows(windows[0]), *fault_rows(second)], synthetic.slots(plan))[
+        "faults of a class are alike"
+    ]
     assert check.verdict == "unknown"
 
 

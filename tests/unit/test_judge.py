@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 import msgspec
 import numpy as np
 import pytest
-from tests import synthetic
-from tests.synthetic import at_ns, fault_rows, frame, kills, make_plan, mark, write_run
 
 from chaos.errors import HistoryUnreadable
-from chaos.events import Aborting, FaultGone, RunEnded, RunStarted
+from chaos.events import Aborting, FaultGone, Row, RunEnded, RunStarted
 from chaos.experiment import Bound, ObjectiveSpec
 from chaos.history import RunFolder
 from chaos.judge import judge
+from chaos.plan import Plan
+from tests import synthetic
+from tests.synthetic import Records, Rows, at_ns, fault_rows, frame, kills, make_plan, mark, write_run
 
 TIMES_S = [5.0 + 6.0 * number for number in range(8)]
 
 
-def kill_run(objectives: Sequence[ObjectiveSpec] = (), down_s: float = 0.4, **options: Any):
+def kill_run(objectives: Sequence[ObjectiveSpec] = (), down_s: float = 0.4, **options: Any) -> tuple[Plan, Rows, Records]:  # noqa: ANN401 - handed on
     """Eight leader kills as the model of these parameters expects them, each with an election."""
     spec, windows = kills(TIMES_S, for_s=2.0)
     plan = make_plan(duration_s=55.0, faults=[spec], windows=windows, objectives=objectives, **options)
@@ -32,7 +36,7 @@ def kill_run(objectives: Sequence[ObjectiveSpec] = (), down_s: float = 0.4, **op
     return plan, rows, synthetic.slots(plan, down)
 
 
-def without(rows: Rows, kind: str):
+def without(rows: Rows, kind: type[Row]) -> list[Row]:
     """The rows of all other kinds."""
     return [row for row in rows if not isinstance(row, kind)]
 
@@ -59,7 +63,9 @@ UNTOLD = ObjectiveSpec("lost_writes", Bound("<=", 0), text="0")
         ([MET], "leftover and bug", 6, "unknown"),
     ],
 )
-def test_the_most_urgent_thing_is_the_exit_code(tmp_path: Path, specs: list[ObjectiveSpec], change: str | None, code: int, verdict: str) -> None:
+def test_the_most_urgent_thing_is_the_exit_code(
+    tmp_path: Path, specs: list[ObjectiveSpec], change: str | None, code: int, verdict: str
+) -> None:
     """6, 70, 130/143, 4, a failed check, a missed objective, one that cannot be told."""
     plan, rows, records = kill_run(specs)
     end = {
@@ -137,10 +143,13 @@ def test_a_crash_at_any_byte_is_judged(tmp_path: Path) -> None:
         folder.observations.write_bytes(records[: int(len(records) * share)])
         judged = judge(folder)
         assert judged.exit_code in (3, 6)
-        assert all(math.isfinite(value) for value in numbers(msgspec.to_builtins([judged.observed, judged.predicted, judged.agreement, judged.objectives])))
+        assert all(
+            math.isfinite(value)
+            for value in numbers(msgspec.to_builtins([judged.observed, judged.predicted, judged.agreement, judged.objectives]))
+        )
 
 
-def numbers(value: float):
+def numbers(value: object) -> list[float]:
     """All numbers in a document."""
     if isinstance(value, dict):
         return [number for each in value.values() for number in numbers(each)]

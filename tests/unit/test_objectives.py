@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pytest
-from tests import synthetic
-from tests.synthetic import fault_rows, frame, kills, make_plan
 
 from chaos import objectives, stats
 from chaos.events import FaultEffective
 from chaos.experiment import Bound, ObjectiveSpec
 from chaos.objectives import held
-from chaos.results import Estimate
+from chaos.results import Estimate, Objective
 from chaos.timeline import build
+from tests import synthetic
+from tests.synthetic import Down, fault_rows, frame, kills, make_plan
 
 
-def verdict(spec: ObjectiveSpec, down: Down, *, times_s=(5.0, 15.0), drop_effect=False, overall: str = "inconclusive"):
+def verdict(
+    spec: ObjectiveSpec, down: Down, *, times_s: Sequence[float] = (5.0, 15.0), drop_effect: bool = False, overall: str = "inconclusive"
+) -> tuple[str, Objective]:
     """The verdict of one objective on a run with kills at these times."""
     fault, windows = kills(list(times_s))
     plan = make_plan(faults=[fault], windows=windows, objectives=[spec])
@@ -26,7 +30,7 @@ def verdict(spec: ObjectiveSpec, down: Down, *, times_s=(5.0, 15.0), drop_effect
     return objective.verdict, objective
 
 
-def limit(measure: str, op: str, value: float, basis: str = "run", fault=None):
+def limit(measure: str, op: str, value: float, basis: str = "run", fault: str | None = None) -> ObjectiveSpec:
     """One objective."""
     return ObjectiveSpec(measure=measure, bound=Bound(op, value), basis=basis, fault=fault, text=f"{op} {value}")
 
@@ -73,7 +77,9 @@ def test_this_runs_own_value_decides(measure: str, op: str, value: float, down: 
         ("availability", ">=", 0.9, "pass"),
     ],
 )
-def test_an_outage_without_an_end_fails_what_it_has_exceeded_and_leaves_the_rest_open(measure: str, op: str, value: float, expected: str) -> None:
+def test_an_outage_without_an_end_fails_what_it_has_exceeded_and_leaves_the_rest_open(
+    measure: str, op: str, value: float, expected: str
+) -> None:
     """0.5 s completed and 0.995 s open: MTTR is at least 1.495 s over one repair; the open one came by itself, after all settled."""
     assert verdict(limit(measure, op, value), OPEN)[0] == expected
 

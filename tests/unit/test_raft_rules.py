@@ -45,7 +45,7 @@ def test_time_outs_are_drawn_from_the_range() -> None:
     waits = []
     for number in range(2000):
         now = NOW + number
-        raft.handle(now, "n2", Beat(1, 0, 0, number, grid=True))
+        raft.handle(now, "n2", Beat(1, 0, 0, 0, number, grid=True))
         waits.append(raft.due_ns - now)
     assert TIMING.election_min <= min(waits) < TIMING.election_min + 5 * MS
     assert TIMING.election_max - 5 * MS < max(waits) <= TIMING.election_max
@@ -54,10 +54,10 @@ def test_time_outs_are_drawn_from_the_range() -> None:
 def test_only_beats_on_the_grid_reset_the_time_out() -> None:
     """Appends and read confirmations leave it, so that the failover time does not depend on the load."""
     raft = node(ballot=Ballot(1, None))
-    raft.handle(NOW, "n2", Beat(1, 0, 0, 1, grid=True))
+    raft.handle(NOW, "n2", Beat(1, 0, 0, 0, 1, grid=True))
     due = raft.due_ns
     raft.handle(NOW + 50 * MS, "n2", Append(1, 0, 0, entries(1), 0))
-    raft.handle(NOW + 60 * MS, "n2", Beat(1, 0, 0, 2, grid=False))
+    raft.handle(NOW + 60 * MS, "n2", Beat(1, 0, 0, 0, 2, grid=False))
     assert raft.due_ns == due
 
 
@@ -86,7 +86,7 @@ def test_no_vote_for_a_shorter_or_older_log() -> None:
 def test_a_heard_leader_protects_against_polls_and_votes() -> None:
     """Whoever hears a leader refuses, and keeps its term."""
     raft = node(ballot=Ballot(1, None))
-    raft.handle(NOW, "n2", Beat(1, 0, 0, 1, grid=True))
+    raft.handle(NOW, "n2", Beat(1, 0, 0, 0, 1, grid=True))
     raft.handle(NOW + 100 * MS, "n3", Poll(2, 0, 0))
     raft.handle(NOW + 100 * MS, "n3", Vote(9, 0, 0))
     work = raft.take(NOW)
@@ -176,6 +176,23 @@ def test_a_follower_believes_a_commit_only_as_far_as_the_logs_agree() -> None:
     assert raft.commit == 1
 
 
+def test_a_follower_that_lost_its_log_is_found_out_by_a_beat() -> None:
+    """It does not take what it has for committed, says so, and the leader starts over with it, also if nobody writes."""
+    raft = node(entries(1), Ballot(2, None))
+    raft.handle(NOW, "n2", Beat(2, 5, 2, 5, 1, grid=True))
+    assert raft.commit == 0
+    assert replies(raft.take(NOW), BeatReply) == [BeatReply(2, 1, False)]
+    leader = node(entries(1, 1, 1), Ballot(1, None))
+    now = elect(leader)
+    leader.take(now)
+    leader.handle(now, "n2", AppendReply(leader.term, True, 4))
+    assert [outgoing for outgoing in leader.take(now).messages if outgoing.to == "n2"] == []
+    leader.handle(now, "n2", BeatReply(leader.term, 1, False))
+    leader.handle(now, "n2", AppendReply(leader.term, False, 0))
+    sent = [outgoing.message for outgoing in leader.take(now).messages if outgoing.to == "n2"]
+    assert sent == [Append(leader.term, 0, 0, leader.log.between(1, 4), 0)]
+
+
 def test_a_read_needs_a_round_that_began_after_it() -> None:
     """An answer to an earlier beat does not confirm the leadership for a later read."""
     raft = node(ballot=Ballot(1, None))
@@ -186,12 +203,12 @@ def test_a_read_needs_a_round_that_began_after_it() -> None:
     raft.read(5)
     first = beats[0]
     assert isinstance(first, Beat)
-    raft.handle(now, "n2", BeatReply(raft.term, first.round))
+    raft.handle(now, "n2", BeatReply(raft.term, first.round, True))
     later = replies(raft.take(now), Beat)[0]
     assert isinstance(later, Beat)
     assert not later.grid
     assert raft.take(now).reads == []
-    raft.handle(now, "n3", BeatReply(raft.term, later.round))
+    raft.handle(now, "n3", BeatReply(raft.term, later.round, True))
     assert raft.take(now).reads == [(5, 1)]
 
 
@@ -204,7 +221,7 @@ def test_a_read_waits_for_the_first_entry_of_the_term() -> None:
     raft.tick(now + 100 * MS)
     beat = replies(raft.take(now + 100 * MS), Beat)[0]
     assert isinstance(beat, Beat)
-    raft.handle(now + 100 * MS, "n2", BeatReply(raft.term, beat.round))
+    raft.handle(now + 100 * MS, "n2", BeatReply(raft.term, beat.round, True))
     assert raft.take(now + 100 * MS).reads == []
     raft.saved(1, raft.term)
     raft.handle(now + 100 * MS, "n2", AppendReply(raft.term, True, 1))

@@ -227,3 +227,14 @@ def test_an_unknown_policy_is_refused() -> None:
     """With what would be right."""
     with pytest.raises(BadInput, match="per-request"):
         Desk("sometimes")
+
+
+def test_preparing_asks_nothing_and_changes_no_answer() -> None:
+    """It only loads what the first question would load."""
+    desk = Desk()
+    desk.resolver.prepare(["data", "127.1.1.1"])
+    assert desk.wires == []
+    assert desk.resolver.cached("data", 0) is None
+    desk.ask(0)
+    desk.answer(0, ("127.1.1.1",))
+    assert desk.told == [("127.1.1.1",)]

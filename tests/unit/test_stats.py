@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
 from scipy import stats as oracle
-from tests import synthetic
-from tests.synthetic import at_ns, fault_rows, frame, kills, make_plan
 
 from chaos import stats, stats_means
 from chaos.events import FaultAsked, FaultFailed
 from chaos.experiment import Slo
 from chaos.observations import Outcome, Why
+from chaos.plan import Plan
+from chaos.results import Observed
 from chaos.timeline import build
 from chaos.timeline_faults import BACKGROUND
+from tests import synthetic
+from tests.synthetic import Down, Records, Rows, at_ns, fault_rows, frame, kills, make_plan
 
 
-def observe(plan: Plan, down: Down = (), rows: Rows | None = None, records: Records | None = None):
+def observe(plan: Plan, down: Down = (), rows: Rows | None = None, records: Records | None = None) -> Observed:
     """The judged service's figures."""
     records = synthetic.slots(plan, down) if records is None else records
     return stats.observe(plan, build(plan, frame(plan) if rows is None else rows, records))
 
 
-def kill_run(times_s, down: Down, **options: Any):
+def kill_run(times_s: list[float], down: Down, **options: Any) -> Observed:  # noqa: ANN401 - handed on
     """A run with kills at these times, each settled 2 s after its heal."""
     spec, windows = kills(times_s)
     plan = make_plan(faults=[spec], windows=windows, **options)
@@ -217,7 +220,10 @@ def test_shares_are_by_the_address_clients_asked() -> None:
     plan = make_plan()
     records = synthetic.slots(plan)
     records["address"][::3] = 0
-    assert observe(plan, records=records).addresses == {"127.64.2.2": pytest.approx(0.5, abs=0.01), "127.64.2.3": pytest.approx(0.5, abs=0.01)}
+    assert observe(plan, records=records).addresses == {
+        "127.64.2.2": pytest.approx(0.5, abs=0.01),
+        "127.64.2.3": pytest.approx(0.5, abs=0.01),
+    }
 
 
 def test_every_service_has_the_same_keys() -> None:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
-from tests import synthetic
-from tests.synthetic import at_ns, fault_rows, frame, kills, make_plan
 
 from chaos.events import FaultAsked, FaultEffective, FaultFailed, FaultSkipped, NodeChanged, PhaseBegun, TrafficStarted
 from chaos.experiment import OutageRule
 from chaos.observations import Outcome, Why
+from chaos.plan import Plan
 from chaos.results import Interval
 from chaos.timeline import ServiceTimeline, Timeline, build
 from chaos.timeline_slots import BAD, GOOD, MISSING
+from tests import synthetic
+from tests.synthetic import Down, Rows, at_ns, fault_rows, frame, kills, make_plan
 
 
-def seen(plan: Plan, down: Down = (), rows: Rows | None = None, **options: Any) -> ServiceTimeline:
+def seen(plan: Plan, down: Down = (), rows: Rows | None = None, **options: Any) -> ServiceTimeline:  # noqa: ANN401 - handed on
     """The judged service of a run in which this was down."""
     return build(plan, frame(plan) if rows is None else rows, synthetic.slots(plan, down, **options)).services["write"]
 
@@ -170,7 +173,9 @@ def test_what_began_before_a_fault_or_after_its_settling_came_by_itself() -> Non
     """Outages at 4 s and at 12 s are not explained by a kill at 5 s that had settled at 8 s."""
     spec, windows = kills([5.0])
     plan = make_plan(faults=[spec], windows=windows)
-    outages = build(plan, [*frame(plan), *fault_rows(windows[0])], synthetic.slots(plan, [(4.0, 4.3), (12.0, 12.3)])).services["write"].outages
+    outages = (
+        build(plan, [*frame(plan), *fault_rows(windows[0])], synthetic.slots(plan, [(4.0, 4.3), (12.0, 12.3)])).services["write"].outages
+    )
     assert [outage.faults for outage in outages] == [[], []]
 
 

@@ -61,21 +61,25 @@ class AppendReply(NamedTuple):
 
 
 class Beat(NamedTuple):
-    """I lead ``term``. ``commit`` is safe for the receiver, ``leader_commit`` is where the leader itself is.
+    """I lead ``term``; the entry ``commit`` of ``commit_term``, which you have, is committed; ``leader_commit`` is where I am.
 
     ``grid`` marks the periodic beats; the others only ask for a confirmation of leadership, which a read needs (``round``).
     """
 
     term: int
     commit: int
+    commit_term: int
     leader_commit: int
     round: int
     grid: bool
 
 
 class BeatReply(NamedTuple):
+    """``known``: the entry that the beat named is there indeed."""
+
     term: int
     round: int
+    known: bool
 
 
 class Chunk(NamedTuple):

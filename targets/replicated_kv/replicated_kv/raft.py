@@ -308,7 +308,9 @@ class Raft:
         self._round_started_ns = now_ns
         self._round_wanted = False
         for name, follower in self.followers.items():
-            self._send(name, Beat(self.term, min(follower.match, self.commit), self.commit, self._round, grid))
+            shared = min(follower.match, self.commit)
+            term = self.log.term_at(shared)
+            self._send(name, Beat(self.term, shared if term is not None else 0, term or 0, self.commit, self._round, grid))
         self._confirm()
 
     def _replicate(self, now_ns: int) -> None:
@@ -328,6 +330,8 @@ class Raft:
         follower.heard(now_ns)
         if isinstance(message, BeatReply):
             follower.round = max(follower.round, message.round)
+            if not message.known:
+                follower.forgot()
             self._confirm()
         elif isinstance(message, ChunkReply):
             follower.received(message.at, message.received, message.done)
@@ -373,21 +377,23 @@ class Raft:
 
     def _refusal(self, message: Append | Beat | Chunk) -> Message:
         if isinstance(message, Beat):
-            return BeatReply(self.term, 0)
+            return BeatReply(self.term, 0, False)
         if isinstance(message, Append):
             return AppendReply(self.term, False, 0)
         return ChunkReply(self.term, message.at, 0, False)
 
     def _on_beat(self, now_ns: int, sender: str, message: Beat, request: int) -> None:
-        # The leader knows that we agree up to there: it is at most our match.
-        self.commit = max(self.commit, min(message.commit, self.log.last_index))
+        known = message.commit <= self.commit or self.log.term_at(message.commit) == message.commit_term
+        if known:
+            self.commit = max(self.commit, message.commit)
+            self._agreed = max(self._agreed, message.commit)
         if message.grid:
             self._heard_ns = now_ns
             self._election_due_ns = now_ns + self._draw_ns()
             # Caught up: at this beat it has what was committed by the last one, so it is less than a heartbeat behind.
             self.voting = 0 <= self._leader_commit <= self.commit
             self._leader_commit = message.leader_commit
-        self._send(sender, BeatReply(self.term, message.round), request)
+        self._send(sender, BeatReply(self.term, message.round, known), request)
 
     def _on_append(self, sender: str, message: Append, request: int) -> None:
         known = self.log.term_at(message.prev_index)

@@ -59,13 +59,16 @@ class Progress:
         self.probing = False
 
     def rejected(self, hint: int) -> None:
-        """The logs differ before what was sent; they may agree at ``hint``.
-
-        ``match`` may go back: a follower whose disk was emptied has nothing of what it once had, and a low bound is always safe.
-        """
+        """The logs differ before what was sent; they may agree at ``hint``."""
         self.in_flight = max(0, self.in_flight - 1)
         self.match = min(self.match, hint)
         self.next = max(1, min(self.next - 1, hint + 1))
+        self.probing = True
+
+    def forgot(self) -> None:
+        """It has not what it once had (its disk was emptied): find out anew, a low bound is always safe."""
+        self.match = 0
+        self.next = max(1, self.next - 1)
         self.probing = True
 
     def received(self, index: int, count: int, done: bool) -> None:

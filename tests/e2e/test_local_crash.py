@@ -1,0 +1,133 @@
+"""A harness that ends in the middle: by SIGTERM it cleans up; by SIGKILL leftovers are listed, refused and healed."""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos import leftovers, observations, proc, registry, undo
+from chaos.clock import MonotonicClock, to_ns
+from chaos.errors import EnvironmentUnusable
+from chaos.events import NodeUp, RunEnded
+from chaos.history import RunFolder
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
+
+from echo_deployment import NODES, echo_deployment, echo_plan
+
+from chaos.runtimes.local import LocalRuntime
+
+pytestmark = pytest.mark.e2e
+HARNESS = Path(__file__).with_name("local_harness.py")
+READY_WITHIN_S = 30
+
+
+@pytest.fixture
+def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry of this test alone, which the harness inherits."""
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
+    return tmp_path / "state"
+
+
+@pytest.fixture
+def harness(state: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """A harness in the middle of its faults; whatever a test leaves is healed."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    command = [sys.executable, str(HARNESS), str(tmp_path / "crash-run")]
+    child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, start_new_session=True)
+    assert child.stdout is not None
+    try:
+        assert select.select([child.stdout], [], [], READY_WITHIN_S)[0], "the harness did not get ready"
+        assert child.stdout.readline() == b"ready\n"
+        yield child
+    finally:
+        child.kill()
+        child.wait()
+        child.stdout.close()
+        leftovers.heal()
+
+
+def listening(addresses: dict[str, dict[str, int]]) -> list[str]:
+    """Which of these places still take a connection."""
+    found = []
+    for address, ports in addresses.items():
+        for port in ports.values():
+            with socket.socket() as probe:
+                probe.settimeout(1.0)
+                if probe.connect_ex((address, port)) == 0:
+                    found.append(f"{address}:{port}")
+    return found
+
+
+def test_sigterm_cleans_up(harness: subprocess.Popen[bytes], tmp_path: Path) -> None:
+    """The harness ends as interrupted, and nothing of the run is left: no process, no record, no undo pending but the interrupted ones."""
+    harness.send_signal(signal.SIGTERM)
+    assert harness.wait(30) == 128 + signal.SIGTERM
+    assert proc.labelled("crash-run") == []
+    assert leftovers.leftovers() == []
+    assert len(observations.read(tmp_path / "crash-run" / "observations.bin")) > 0
+
+
+def test_sigkill_then_leftovers_refusal_heal_and_a_new_run(harness: subprocess.Popen[bytes], state: Path, tmp_path: Path) -> None:
+    """All of it is listed; a next run does not start on top of it; heal removes it; then loopback and processes are as before."""
+    folder = RunFolder(tmp_path / "crash-run")
+    assert leftovers.leftovers() == [], "an active run is no leftover"
+    harness.kill()
+    harness.wait()
+
+    helpers = [process.identity for process in proc.labelled("crash-run") if process.node in leftovers.HELPERS]
+    assert proc.wait_gone(helpers, 10.0) == [], "our own helpers end by themselves"
+    found = leftovers.leftovers()
+    told = {(item.kind, item.subject) for item in found}
+    assert {("process", "n1"), ("process", "toxiproxy"), ("frozen process", "n2")} <= told
+    assert {("undo", "restore n1 -> n2"), ("undo", "resume n2"), ("undo", "start n3"), ("record", str(folder.path))} <= told
+    assert {item.kind for item in found} == {"process", "frozen process", "undo", "address block", "record"}
+    processes = [item.process for item in found if item.process is not None]
+
+    deployment = echo_deployment(tmp_path / "second-run", echo_plan("local"))
+    rows: list[object] = []
+    with pytest.raises(EnvironmentUnusable, match="nines heal"), LocalRuntime().up(deployment, rows.append, MonotonicClock()):
+        pytest.fail("it started on top of leftovers")
+    assert rows == []
+
+    result = leftovers.heal()
+    assert result.could_not == []
+    assert {(item.kind, item.subject) for item in result.removed} == told
+    assert not any(proc.alive(process) for process in processes)
+    assert proc.labelled("crash-run") == []
+    assert leftovers.leftovers() == []
+    assert registry.block_owners() == {}
+    history = folder.rows()
+    assert listening({row.address: row.ports for row in history if isinstance(row, NodeUp)}) == []
+    assert [row.left for row in history if isinstance(row, RunEnded)] == [[]]
+    assert undo.pending(folder.undo) == []
+    assert len(observations.read(folder.observations)) > 0
+
+    with LocalRuntime().up(deployment, rows.append, MonotonicClock()) as cluster:
+        assert list(cluster.nodes) == list(NODES)
+
+
+def test_sigkill_while_starting(state: Path, tmp_path: Path) -> None:
+    """Killed at any moment of its start, the run is found and healed: here at several, from its first moments on."""
+    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    clock = MonotonicClock()
+    began_some = False
+    for number, after_s in enumerate((0.15, 0.25, 0.35, 0.5)):
+        command = [sys.executable, str(HARNESS), str(tmp_path / f"early-{number}")]
+        child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, start_new_session=True)
+        clock.wait_until_ns(clock.now_ns() + to_ns(after_s))  # the moment is what is tried here, there is nothing to await
+        child.kill()
+        child.communicate()
+        began_some = began_some or bool(leftovers.leftovers())
+        assert leftovers.heal().could_not == []
+        assert proc.labelled(f"early-{number}") == []
+        assert leftovers.leftovers() == []
+    assert began_some
