@@ -7,24 +7,28 @@ signal sent from here is a crash *inside* the node: the engine's own restart pol
              <--stdout--  {"id": 7, "at_ns": 81234567890}               every answer with this machine's CLOCK_MONOTONIC
              <--stdout--  {"event": "down", "at_ns": ..., "pid": 23}    what happens by itself: up, down, orphaned, child_died
 
-Commands: ``ping``, ``status``, ``kill``, ``pause``, ``resume``, ``nft``, ``spawn``, ``exempt``. Every command is also a sign of life of
+Commands: ``ping``, ``status``, ``kill``, ``pause``, ``resume``, ``nft``, ``spawn``, ``ask``. Every command is also a sign of life of
 the harness: when none has come for ``NINES_ORPHAN_AFTER_S``, the agent heals its namespace by itself (no packet rules, nothing
 frozen, no toxics) and does nothing more. It is never a fault's victim: itself and its own children are left out of every signal.
 """
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import errno
 import http.client
 import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 TABLE: Final = "inet nines"
 DEATH_WITHIN_S: Final = 12.0
@@ -33,7 +37,7 @@ CALM_EVERY_S: Final = 0.25
 Message = dict[str, Any]
 
 
-class Refused(Exception):  # noqa: N818 - an answer to the harness, not a crash
+class Refused(Exception):
     """A command that could not be carried out; the text goes back as ``error``."""
 
 
@@ -90,9 +94,12 @@ class Processes:
         return sorted(found, key=lambda pid: (pid != self.main, pid))
 
     def _is_ours(self, pid: int) -> bool:
-        """Children of our children, and dead ones that nobody has reaped yet."""
+        """Children of our children, dead ones that nobody has reaped yet, and the engine's starter before it becomes the system.
+
+        An orphan of the system has us for its parent, but is no child of ours.
+        """
         stat = read_stat(pid)
-        return stat is None or stat[0] in "ZX" or stat[1] in self.own
+        return stat is None or stat.state in "ZX" or stat.parent in self.own - {1} or stat.name.startswith("runc:[")
 
     def look(self) -> int | None:
         """The main process: its parent is outside our namespace. Newly seen: its pid, else None."""
@@ -100,7 +107,7 @@ class Processes:
             return None
         for pid in self.all():
             stat = read_stat(pid)
-            if stat is not None and stat[1] == 0:
+            if stat is not None and stat.parent == 0:
                 try:
                     self.main_fd = os.pidfd_open(pid)
                 except ProcessLookupError:
@@ -122,17 +129,25 @@ class Processes:
         stats = [stat for pid in self.all() if (stat := read_stat(pid)) is not None]
         if not stats:
             return "down"
-        return "paused" if all(state in "Tt" for state, _ in stats) else "up"
+        return "paused" if all(stat.state in "Tt" for stat in stats) else "up"
 
 
-def read_stat(pid: int) -> tuple[str, int] | None:
-    """State letter and parent of a process; None when it is gone."""
+class Stat(NamedTuple):
+    """What ``/proc/PID/stat`` says of a process."""
+
+    name: str
+    state: str
+    parent: int
+
+
+def read_stat(pid: int) -> Stat | None:
+    """None when it is gone."""
     try:
         text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except (FileNotFoundError, ProcessLookupError):
         return None
     fields = text[text.rindex(")") + 2 :].split()
-    return fields[0], int(fields[1])
+    return Stat(text[text.index("(") + 1 : text.rindex(")")], fields[0], int(fields[1]))
 
 
 class Agent:
@@ -149,10 +164,11 @@ class Agent:
         self._buffer = b""
         self._selector = selectors.DefaultSelector()
         self._stdin_open = True
+        self._telling = threading.Lock()
 
     def run(self) -> None:
         """Until SIGTERM: as PID 1 we end only when the engine says so, whatever becomes of the harness."""
-        os.set_blocking(0, False)  # noqa: FBT003 - the signature of the standard library
+        os.set_blocking(0, False)
         self._selector.register(0, selectors.EVENT_READ, "stdin")
         self._tell({"event": "hello", "at_ns": time.monotonic_ns(), "pid": os.getpid()})
         while True:
@@ -240,7 +256,9 @@ class Agent:
             verb = getattr(self, f"do_{command['do']}", None)
             if verb is None:
                 raise Refused(f"no command '{command['do']}'")
-            answer = verb(command) or {}
+            answer = verb(command)
+            if answer is None:
+                return  # it answers by itself, later
             answer.setdefault("at_ns", time.monotonic_ns())
         except (Refused, OSError, ValueError, KeyError) as error:
             answer = {"error": f"{type(error).__name__}: {error}", "at_ns": time.monotonic_ns()}
@@ -304,6 +322,13 @@ class Agent:
         self._toxiproxy_port = command.get("toxiproxy_port", self._toxiproxy_port)
         return {"pid": child.pid}
 
+    def do_ask(self, command: Message) -> None:
+        """One question to another node from inside this namespace; answered by a thread, since it may take its whole time-out."""
+        threading.Thread(target=self._ask, args=(command,), daemon=True).start()
+
+    def _ask(self, command: Message) -> None:
+        self._tell({"id": command["id"], **asked(command["host"], command["port"], command["request"], command["within_s"])})
+
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self._processes.all():
             with contextlib.suppress(ProcessLookupError):
@@ -316,13 +341,45 @@ class Agent:
                 raise Refused(f"the system is {self._processes.state()}, not {state}")
             time.sleep(0.0002)
 
-    @staticmethod
-    def _tell(message: Message) -> None:
+    def _tell(self, message: Message) -> None:
         data = (json.dumps(message, separators=(",", ":")) + "\n").encode()
         # A harness that is gone leaves nobody to tell; the time limit does the rest.
-        with contextlib.suppress(BrokenPipeError):
+        with self._telling, contextlib.suppress(BrokenPipeError):
             while data:
                 data = data[os.write(1, data) :]
+
+
+def asked(host: str, port: int, request: str, timeout_s: float) -> Message:
+    """What came of a question: a whole reply, or why there was none. Without a request, a mere connect."""
+    deadline_s = time.monotonic() + timeout_s
+    sent_ns = time.monotonic_ns()
+
+    def left_s() -> float:
+        left = deadline_s - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        return left
+
+    try:
+        with socket.create_connection((host, port), timeout=left_s()) as connection:
+            if not request:
+                return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns()}
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            sent_ns = time.monotonic_ns()
+            connection.sendall(request.encode())
+            connection.settimeout(left_s())
+            reply = http.client.HTTPResponse(connection)
+            reply.begin()
+            connection.settimeout(left_s())
+            body = reply.read()
+            at_ns = time.monotonic_ns()
+    except OSError as error:
+        # http.client has an error of its own for a connection that closed without a word: a ConnectionResetError without a number.
+        number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.ECONNRESET
+        return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "errno": number, "state": os.strerror(number)}
+    except http.client.HTTPException as error:
+        return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": f"{type(error).__name__}: {error}"}
+    return {"sent_ns": sent_ns, "at_ns": at_ns, "status": reply.status, "body": base64.b64encode(body).decode()}
 
 
 def end(_number: int, _frame: object) -> None:

@@ -83,7 +83,7 @@ class _Cutter:
         faults = [self._faults[name] for name in outage.faults]
         spent = dict.fromkeys(PHASES, 0.0)
         at_s = start_s
-        for phase, until_s in [*self._cuts(outage, faults, start_s, end_s), ("unnamed", math.inf)]:
+        for phase, until_s in [*self._cuts(outage, faults, end_s), ("unnamed", math.inf)]:
             upto_s = min(max(until_s, at_s), end_s)
             spent[phase] += upto_s - at_s
             at_s = upto_s
@@ -92,21 +92,21 @@ class _Cutter:
             seen["detection"] = Phase(observed_s=None)
         return {phase: seen[phase] for phase in PHASES if phase in seen}
 
-    def _cuts(self, outage: Outage, faults: Sequence[FaultRecord], start_s: float, end_s: float) -> list[Cut]:
+    def _cuts(self, outage: Outage, faults: Sequence[FaultRecord], end_s: float) -> list[Cut]:
         """Causes in the order in which they held the service up."""
-        since_s = min((fault.effective_s for fault in faults if fault.effective_s is not None), default=start_s - self._slack_s)
+        since_s = min((fault.effective_s for fault in faults if fault.effective_s is not None), default=outage.start_s - self._slack_s)
         cuts = self._by_the_cluster(faults, since_s, end_s, outage.end_s is None)
         if not cuts and not faults:
             return []
         if not cuts:
             cuts = self._by_the_victims(faults, since_s, end_s)
-        reached_s = max([start_s, *(until_s for _, until_s in cuts)])
+        # From when on the service as a whole could answer again; long before the outage, that explains nothing of it.
+        reached_s = max([since_s, *(until_s for _, until_s in cuts)])
         redirected_s = self._set_changed(faults, reached_s, end_s)
         if redirected_s is not None:
             cuts.append(("dns", redirected_s))
             reached_s = redirected_s
-        if cuts or faults:
-            cuts.append(("client", reached_s + self._client_s))
+        cuts.append(("client", reached_s + self._client_s))
         return cuts
 
     # --- the leader, and the quorum behind it ------------------------------------------------------------------------

@@ -136,12 +136,17 @@ def _faults_took_effect(plan: Plan, timeline: Timeline) -> Check:
     if not planned:
         return Check(name, PASS, "none was planned")
     in_vain = [fault for fault in planned if fault.status in ("failed", "skipped") or not fault.took_effect]
-    troubles = [f"{fault.id} ({fault.kind}) {_what_became(fault)}" for fault in in_vain]
+    alike: dict[str, list[str]] = {}
+    for fault in in_vain:
+        alike.setdefault(_what_became(fault), []).append(fault.id)
+    troubles = [
+        f"{', '.join(ids[:SHOWN])}{f' and {len(ids) - SHOWN} more' if len(ids) > SHOWN else ''} {what}" for what, ids in alike.items()
+    ]
     return _verdict(name, troubles, f"{len(planned)} of {len(plan.windows)}")
 
 
 def _what_became(fault: FaultRecord) -> str:
-    what = {"failed": "did not take effect", "skipped": "was skipped"}.get(fault.status, "was never seen to take effect")
+    what = {"failed": "did not take effect", "skipped": "skipped"}.get(fault.status, "never seen to take effect")
     return f"{what}: {fault.reason}" if fault.reason else what
 
 

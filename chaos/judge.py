@@ -156,19 +156,23 @@ def _compare(plan: Plan, seen: Timeline, draws: Mapping[str, Mapping[str, ClassS
 
 
 def beside(plan: Plan, observed: Observed, seen: Timeline, predicted: Predicted) -> Observed:
-    """The same observation, with the model's mean beside each phase of each outage that a fault explains."""
+    """The same observation, with the model's mean beside each phase of the first outage of each fault.
+
+    The model's phases are of all that one fault costs; an outage that flaps open again after it has none of its own.
+    """
     services = {name: _with_phases(service, name, seen, predicted) for name, service in observed.services.items()}
     return msgspec.structs.replace(services[plan.judge], services=services)
 
 
 def _with_phases(service: Observed, name: str, seen: Timeline, predicted: Predicted) -> Observed:
     by_fault = predicted.services[name].by_fault if name in predicted.services else {}
-    classes = {fault.id: trial.fault_class for trial in seen.trials for fault in trial.faults}
-    outages = []
-    for outage in service.outages:
-        fault_class = next((classes[fault] for fault in outage.faults if fault in classes), "")
-        model = by_fault.get(fault_class)
-        outages.append(outage if model is None else _predicted_phases(outage, model.phases))
+    owned = seen.services[name].by_fault()
+    means_s = {}
+    for trial in seen.trials:
+        model, mine = by_fault.get(trial.fault_class), trial.outages(owned)
+        if model is not None and mine:
+            means_s[mine[0].id] = model.phases
+    outages = [_predicted_phases(outage, means_s.get(outage.id, {})) for outage in service.outages]
     return msgspec.structs.replace(service, outages=outages)
 
 

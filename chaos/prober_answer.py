@@ -10,6 +10,10 @@ from typing import Final
 HEAD_LIMIT: Final = 65_536
 _TOKEN: Final = frozenset(b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
+_KEPT_HEADS: Final = 256
+_plain: dict[bytes, tuple[int, int]] = {}
+"""Heads seen before: servers repeat themselves, and this is the hottest place of the prober."""
+
 
 class NotHttp(ValueError):
     """The bytes are no answer by the standard."""
@@ -18,21 +22,31 @@ class NotHttp(ValueError):
 def whole(data: bytes) -> tuple[int, int] | None:
     """(status, where the body begins) if ``data`` is exactly one plain answer with a length that may keep its connection; else None."""
     end = data.find(b"\r\n\r\n")
-    if end < 0 or not data.startswith(b"HTTP/1.1 "):
+    if end < 0:
         return None
-    head = data[:end].lower()
-    at = head.find(b"\r\ncontent-length:")
-    if at < 0 or b"\r\ntransfer-encoding:" in head or b"\r\nconnection:" in head or head.find(b"\r\ncontent-length:", at + 1) >= 0:
-        return None
-    stop = head.find(b"\r\n", at + 17)
-    length = head[at + 17 :] if stop < 0 else head[at + 17 : stop]
+    head = data[:end]
+    plain = _plain.get(head)
+    if plain is None:
+        plain = _plain_head(head)
+        if len(_plain) >= _KEPT_HEADS:
+            _plain.clear()
+        _plain[head] = plain
+    status, length = plain
+    return (status, end + 4) if length == len(data) - end - 4 else None
+
+
+def _plain_head(head: bytes) -> tuple[int, int]:
+    """(status, length of the body) of a head that asks for nothing special; length -1 for any other."""
+    lowered = head.lower() + b"\r\n"
     status = head[9:12]
-    if not (status.isdigit() and status >= b"200" and status not in (b"204", b"304") and head[12:13] in (b" ", b"\r")):
-        return None
-    length = length.strip()
-    if not length.isdigit() or len(data) != end + 4 + int(length):
-        return None
-    return int(status), end + 4
+    special = any(name in lowered for name in (b"\r\ntransfer-encoding:", b"\r\nconnection:")) or lowered.count(b"\r\ncontent-length:") != 1
+    if special or not head.startswith(b"HTTP/1.1 ") or not status.isdigit() or status < b"200" or status in (b"204", b"304"):
+        return 0, -1
+    at = lowered.index(b"\r\ncontent-length:") + 17
+    length = lowered[at : lowered.index(b"\r\n", at)].strip()
+    if not length.isdigit() or head[12:13] not in (b"", b" ", b"\r"):
+        return 0, -1
+    return int(status), int(length)
 
 
 class Answer:

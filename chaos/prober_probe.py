@@ -147,11 +147,16 @@ class Template:
 
         self._format = _WORD.sub(fill, text.replace("%", "%%"))
         self._order = order
+        self.uses = frozenset(order)
+        """The words of the slot that stand in it."""
+        self._only_value = self._format == "%s" and order == ["value"]
         self._text = text
         self._owner = owner
 
     def render(self, slot: Slot) -> str:
         """The text for this slot and attempt."""
+        if self._only_value:
+            return slot.value
         if not self._order:
             return self._format % ()
         return self._format % tuple([self._word(slot, word) for word in self._order])

@@ -159,7 +159,6 @@ def nines_cluster(request: pytest.FixtureRequest) -> str:
         "question": "Is it up?",
         "cluster": spec,
         "traffic": {"operations": {operation: "1/s"}},
-        "duration": "20s",
     }
     return json.dumps(document)  # JSON is YAML
 

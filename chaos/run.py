@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import heapq
 import itertools
-import math
 import signal as signals
 import threading
 from collections.abc import Callable, Iterator
@@ -22,7 +21,7 @@ from types import FrameType
 import msgspec
 
 from chaos import __version__, selectors, tables
-from chaos.clock import Clock, MonotonicClock, to_ns
+from chaos.clock import Clock, MonotonicClock, to_ns, to_s
 from chaos.errors import BadInput, FaultNotEffective, Interrupted, NinesError
 from chaos.events import (
     SCHEMA,
@@ -250,7 +249,7 @@ class Conductor:
     def _inject(self, window: Window) -> None:
         spec = self._specs[window.fault]
         now_ns = self.clock.now_ns()
-        if not spec.overlap and not self._settled(now_ns):
+        if not spec.overlap and not self._is_whole():
             deadline_ns = self._start_ns + to_ns(window.start_s + self.plan.experiment.settle_s)
             if now_ns < min(deadline_ns, self._end_ns):
                 self._at(now_ns + to_ns(PROVE_EVERY_S), lambda: self._inject(window))
@@ -341,6 +340,8 @@ class Conductor:
         if evidence.ok:
             self._active.pop(window_id)
             self.state(FaultGone(at_ns=now_ns, id=window_id, after=evidence.figures))
+            if not self._active:
+                self._await_settled(now_ns)
         elif now_ns >= active.prove_until_ns:
             self._active.pop(window_id)
             self.state(FaultFailed(at_ns=now_ns, id=window_id, reason=f"not proven gone: {evidence.why}", left_over=True))
@@ -364,16 +365,20 @@ class Conductor:
 
     # --- settling ------------------------------------------------------------------------------------------------------
 
-    def _settled(self, now_ns: int) -> bool:
+    def _await_settled(self, since_ns: int) -> None:
+        """Say so as soon as the cluster is whole again: an outage that begins later is no doing of the last fault."""
+        if self._active:
+            return  # the next fault begins; its own end will look again
+        now_ns = self.clock.now_ns()
+        if self._is_whole():
+            self.state(Settled(at_ns=now_ns, waited_s=to_s(now_ns - since_ns)))
+        elif now_ns + to_ns(PROVE_EVERY_S) < self._end_ns:
+            self._at(now_ns + to_ns(PROVE_EVERY_S), partial(self._await_settled, since_ns))
+
+    def _is_whole(self) -> bool:
         """No fault in force or unproven, and every node up and voting, with a leader where there is one to have."""
         if self._active:
             return False
-        if self._is_whole():
-            self.state(Settled(at_ns=now_ns, waited_s=0.0))
-            return True
-        return False
-
-    def _is_whole(self) -> bool:
         if self.state.down() - self._left_dead():
             return False
         if not self.plan.has_roles:
@@ -403,5 +408,3 @@ class Conductor:
                 self._prove(window_id)
             if self._active:
                 self.clock.wait_until_ns(self.clock.now_ns() + to_ns(PROVE_EVERY_S))
-        if not self._must_stop() and math.isfinite(self.plan.duration_s) and self._is_whole():
-            self.state(Settled(at_ns=self.clock.now_ns(), waited_s=0.0))

@@ -46,11 +46,12 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline) -> Observ
     counted = service.slots.state[service.observed] != MISSING
     longest_s = max(downs_s, default=0.0)
     slot_s = service.rule.slot_s
-    mttr_s = _mttr(service, seed)
+    sums_s, parts = _by_cause(service, timeline)
+    mttr_s = _mttr(service, sums_s, parts, seed)
     mttf_s = _mttf(service, timeline, scheduled)
     return Observed(
         rule=service.rule,
-        availability=stats_ratios.scheduled_availability(downs_s, service.downtime_s, service.span_s, seed, slot_s)
+        availability=stats_ratios.scheduled_availability(sums_s, service.downtime_s, service.span_s, seed, slot_s)
         if scheduled
         else stats_ratios.natural_availability(_ups_s(service), downs_s, service.downtime_s, service.span_s),
         success_ratio=stats_ratios.slot_ratio(good, counted, slot_s, longest_s),
@@ -72,17 +73,25 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline) -> Observ
 # --- time between and time to ------------------------------------------------------------------------------------------
 
 
-def _mttr(service: ServiceTimeline, seed: int) -> Estimate:
+def _by_cause(service: ServiceTimeline, timeline: Timeline) -> tuple[list[float], list[int]]:
+    """Downtime and number of outages of each cause: those after one fault hang together, one that came by itself stands alone."""
+    owned = service.by_fault()
+    groups = [trial.outages(owned) for trial in timeline.trials] + [[outage] for outage in owned.get("", [])]
+    groups = [group for group in groups if group]
+    return [math.fsum(service.visible_s(outage) for outage in group) for group in groups], [len(group) for group in groups]
+
+
+def _mttr(service: ServiceTimeline, sums_s: Sequence[float], parts: Sequence[int], seed: int) -> Estimate:
     """Downtime over completed outages. A censored outage leaves no upper bound: it is longer than what was seen of it."""
     if not service.outages:
         return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="no outage was seen")
     completed = sum(outage.end_s is not None for outage in service.outages)
     cut = sum(outage.censored is not None for outage in service.outages)
-    downs_s = [service.visible_s(outage) for outage in service.outages]
     if not completed:
-        return Estimate(None, service.downtime_s / len(downs_s), None, CONFIDENCE, 0, "", "no outage was seen to end")
-    estimate = stats_means.mean(downs_s, seed, service.rule.slot_s, at_least=cut)
-    return msgspec.structs.replace(estimate, value=service.downtime_s / completed, n=completed)
+        return Estimate(None, service.downtime_s / len(service.outages), None, CONFIDENCE, 0, "", "no outage was seen to end")
+    estimate = stats_means.mean(sums_s, seed, service.rule.slot_s, at_least=cut, parts=parts)
+    method = estimate.method if len(parts) == len(service.outages) else f"{estimate.method}, outages of one fault together"
+    return msgspec.structs.replace(estimate, value=service.downtime_s / completed, method=method)
 
 
 def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool) -> Estimate:

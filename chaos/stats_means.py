@@ -40,14 +40,20 @@ Interval = tuple[float | None, float | None]
 """Low and high; None where there is no such bound."""
 
 
-def mean(values: Sequence[float], seed: int, resolution_s: float = 0.0, at_least: int = 0) -> Estimate:
+def mean(values: Sequence[float], seed: int, resolution_s: float = 0.0, at_least: int = 0, parts: Sequence[int] | None = None) -> Estimate:
     """The mean of independent times, in s. ``resolution_s`` is the slot width that they were measured with: spread below it is not
-    believed. ``at_least`` of the values are only known to be at least so long (censored): then the mean has no upper bound."""
+    believed. ``at_least`` of the values are only known to be at least so long (censored): then the mean has no upper bound.
+
+    ``parts``: how many times each value is the sum of. The mean is then per part, but only the values are independent: outages
+    that flap after one fault are one piece of evidence, not many.
+    """
     count = len(values)
     if not count:
         return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="nothing to take a mean of")
-    middle = math.fsum(values) / count
-    low, high, method = interval_of_mean(np.asarray(values, dtype=np.float64), seed, resolution_s)
+    sums = np.asarray(values, dtype=np.float64)
+    sizes = np.ones(count) if parts is None else np.asarray(parts, dtype=np.float64)
+    middle = math.fsum(values) / float(sizes.sum())
+    low, high, method = interval_of_mean(sums, seed, resolution_s, sizes)
     reasons = [f"too few: {count} of at least {FEW}"] if count < FEW else []
     if count > 1 and high is None:
         reasons.append("too uneven for an upper bound" if middle else "all are zero: no bound on what was not seen")
@@ -57,35 +63,44 @@ def mean(values: Sequence[float], seed: int, resolution_s: float = 0.0, at_least
     return Estimate(middle, low, high, CONFIDENCE, count, method, "; ".join(reasons))
 
 
-def interval_of_mean(values: NDArray[np.float64], seed: int, resolution_s: float = 0.0) -> tuple[float | None, float | None, str]:
+def interval_of_mean(
+    values: NDArray[np.float64], seed: int, resolution_s: float = 0.0, parts: NDArray[np.float64] | None = None
+) -> tuple[float | None, float | None, str]:
     """Low, high and the method. Zeros are values like others; a bound that they leave open is None."""
     count = len(values)
-    middle = float(values.mean())
+    sizes = np.ones(count) if parts is None else parts
     if count < 2:
         return None, None, "one value has no interval"
+    middle, error = (float(each[0]) for each in _log_mean(values[None, :], sizes[None, :]))
     if middle <= 0:
         return 0.0, None, T_ON_LOG
     # Two edges, each uniform within half a slot: the mean square error of a duration is slot^2 / 6, whatever the values show.
-    floor = resolution_s / math.sqrt(6)
-    spread = float(values.std(ddof=1))
-    if FEW <= count <= MANY and spread > floor:
-        low, high = _bootstrap_t(values, seed)
+    floor = resolution_s / math.sqrt(6) / (middle * float(sizes.mean()) * math.sqrt(count))
+    if FEW <= count <= MANY and error > floor:
+        low, high = _bootstrap_t(values, sizes, seed, middle, error)
         return low, high, BOOTSTRAP
-    error = _t_quantile(count - 1) * max(spread, floor) / middle / math.sqrt(count)
-    return middle * math.exp(-error), _finite(middle, error), T_ON_LOG
+    reach = _t_quantile(count - 1) * max(error, floor)
+    return middle * math.exp(-reach), _finite(middle, reach), T_ON_LOG
 
 
-def _bootstrap_t(values: NDArray[np.float64], seed: int) -> Interval:
+def _log_mean(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Of each row: sum over parts, and the standard error of its logarithm (delta method; cv / sqrt(n) where each value is one part)."""
+    count = sums.shape[1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        middles = sums.sum(axis=1) / sizes.sum(axis=1)
+        rests = sums - middles[:, None] * sizes
+        spreads = np.sqrt(np.einsum("ij,ij->i", rests, rests) / (count - 1))
+        return middles, spreads / (middles * sizes.mean(axis=1) * math.sqrt(count))
+
+
+def _bootstrap_t(values: NDArray[np.float64], sizes: NDArray[np.float64], seed: int, middle: float, error: float) -> Interval:
     count = len(values)
-    rng = np.random.default_rng(seed)
-    drawn = values[rng.integers(0, count, size=(RESAMPLES, count))]
-    means = drawn.mean(axis=1)
-    spreads = drawn.std(axis=1, ddof=1)
-    middle, error = float(values.mean()), float(values.std(ddof=1)) / float(values.mean()) / math.sqrt(count)
+    drawn = np.random.default_rng(seed).integers(0, count, size=(RESAMPLES, count))
+    middles, errors = _log_mean(values[drawn], sizes[drawn])
     with np.errstate(divide="ignore", invalid="ignore"):
         # A resample of one value repeated has no spread, one of zeros has no logarithm: both are as extreme as can be.
-        t = np.log(means / middle) / (spreads / means / math.sqrt(count))
-    t = np.where((means == 0) | (np.isnan(t) & (means < middle)), -np.inf, np.where(np.isnan(t), np.inf, t))
+        t = np.log(middles / middle) / errors
+    t = np.where((middles == 0) | (np.isnan(t) & (middles < middle)), -np.inf, np.where(np.isnan(t), np.inf, t))
     t.sort()
     cut = (1 - CONFIDENCE) / 2 * (RESAMPLES + 1)
     t_low, t_high = float(t[int(cut) - 1]), float(t[RESAMPLES - int(cut)])

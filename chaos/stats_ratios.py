@@ -64,7 +64,7 @@ def _quantile(freedom: int) -> float:
 
 def scheduled_availability(downs_s: Sequence[float], downtime_s: float, span_s: float, seed: int, slot_s: float) -> Estimate:
     """Up time over time, where the number of outages is the schedule's doing: only their mean is uncertain.
-    ``downs_s``: how much of each outage was seen."""
+    ``downs_s``: how much was seen of the outages of each fault that had any, and of each outage that came by itself."""
     value = 1 - downtime_s / span_s
     count = len(downs_s)
     if not count:

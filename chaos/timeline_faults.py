@@ -81,8 +81,9 @@ class Trial(msgspec.Struct, frozen=True):
     faults: tuple[FaultRecord, ...]
 
     def outages(self, by_fault: Mapping[str, Sequence[Outage]]) -> list[Outage]:
-        """Those of any of its faults, each once."""
-        return list({outage.id: outage for fault in self.faults for outage in by_fault.get(fault.id, ())}.values())
+        """Those of any of its faults, each once, in order of time."""
+        found = {outage.id: outage for fault in self.faults for outage in by_fault.get(fault.id, ())}
+        return sorted(found.values(), key=lambda outage: outage.start_s)
 
     @property
     def effective_s(self) -> float:

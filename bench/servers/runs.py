@@ -35,6 +35,8 @@ class Result:
     records: NDArray[np.void]
     cpu_s: float
     wall_s: float
+    waited_s: float
+    """How long it was ready to run while its core did something else."""
     rows: list[dict[str, object]]
 
     @property
@@ -80,12 +82,23 @@ def probe(folder: Path, wanted: ProberSpec) -> Result:
     assert process.stdout is not None
     assert json.loads(process.stdout.readline()) == {"ready": True}
     before_s, begun = cpu_s(process.pid), time.monotonic()
-    rows = [json.loads(line) for line in process.stdout]
+    rows, waited_s = [], 0.0
+    for line in process.stdout:
+        rows.append(json.loads(line))
+        waited_s = core_wait_s(process.pid, waited_s)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     assert process.returncode == 0, f"the prober ended with {process.returncode}"
     spent_s = usage.ru_utime + usage.ru_stime - before_s
-    return Result(observations.read(Path(wanted.observations)), spent_s, time.monotonic() - begun, rows)
+    return Result(observations.read(Path(wanted.observations)), spent_s, time.monotonic() - begun, waited_s, rows)
+
+
+def core_wait_s(pid: int, before_s: float) -> float:
+    """The second number of ``/proc/PID/schedstat``, in seconds; what was read before if the process has just ended."""
+    try:
+        return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+    except (OSError, IndexError):
+        return before_s
 
 
 def cpu_s(pid: int) -> float:

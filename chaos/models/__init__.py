@@ -1,1 +1,48 @@
-"""Models: what a run, and production, should show. They never see a measured outcome."""
+"""Models: what a cluster, a run, and production should show. They never see a measured outcome, and need none of the rest of Nines.
+
+>>> from chaos import models
+>>> cluster = models.ClusterChain(nodes=3, quorum=2, crash_per_s=1 / 7200, restart_per_s=1 / 30, resync_per_s=1 / 20, failover_per_s=1 / 4)
+>>> seen = models.long_run(models.solvable(cluster))
+>>> f"unavailability {seen.unavailability:.3e}, mean up {seen.mean_up_s:.0f} s, mean down {seen.mean_down_s:.2f} s"
+'unavailability 7.087e-04, mean up 7060 s, mean down 5.01 s'
+>>> {name: round(value, 3) for name, value in models.elasticities(cluster).items()}
+{'crash_per_s': 1.213, 'failover_per_s': -0.798, 'restart_per_s': -0.249, 'resync_per_s': -0.166}
+>>> f"{models.client_view(models.solvable(cluster), hidden_s=2.0).visible_share:.2f} of the outages outlast two seconds of retries"
+'0.62 of the outages outlast two seconds of retries'
+
+    gth        long-run vector with full relative accuracy     blocks     delay blocks with their true shape
+    chain      the cluster as a Markov chain                   client     what clients see of one fault
+    measures   mean up, mean down, sensitivities, clients      slots      the outage rule on predicted slots
+    classes    fault classes as scenarios                      predicting a plan and its faults -> what the run should show
+    production at production rates, and what to improve        article    the articles' formulas, printed and corrected: import it by name
+"""
+
+from __future__ import annotations
+
+from chaos.models.blocks import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform, all_dead, follower_loss_s, stale_seconds
+from chaos.models.chain import ClusterChain, majority, solvable
+from chaos.models.gth import birth_death, stationary
+from chaos.models.measures import ClientView, LongRun, client_view, elasticities, first_failure_s, long_run, second_order, sensitivities
+
+__all__ = [
+    "ClientView",
+    "ClusterChain",
+    "DnsWithdrawal",
+    "HeartbeatDetection",
+    "LongRun",
+    "RandomisedElection",
+    "Uniform",
+    "all_dead",
+    "birth_death",
+    "client_view",
+    "elasticities",
+    "first_failure_s",
+    "follower_loss_s",
+    "long_run",
+    "majority",
+    "second_order",
+    "sensitivities",
+    "solvable",
+    "stale_seconds",
+    "stationary",
+]

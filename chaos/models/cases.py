@@ -12,7 +12,7 @@ from chaos.experiment import LinkTo
 from chaos.facts import ClassFacts
 from chaos.kinds import CLIENTS, DNS, LEADER
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
-from chaos.models.system import System
+from chaos.models.system import NOTHING, System
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -70,6 +70,10 @@ class Case:
     def draw(self, name: str, what_for: str) -> Floats:
         """Draws of one parameter."""
         return self.system.need(name, what_for).sample(self.rng, self.samples)
+
+    def optional(self, name: str) -> Floats:
+        """The same, 0 where nobody says it."""
+        return self.system.given.get(name, NOTHING).sample(self.rng, self.samples)
 
     def text(self, name: str, default: str) -> str:
         """One word among the fault's fields."""

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
 
+INSTANT_S: Final = 1e-6
+"""Less than this before a deadline is too late: it only keeps rounding from granting an attempt no time at all."""
 PER_CHUNK: Final = 1_500_000
 """Slots worked on in one go: bounds the memory."""
 
@@ -95,6 +97,11 @@ class Scenario:
     groups: tuple[Group, ...]
     blocks: tuple[Block, ...] = ()
 
+    @property
+    def nodes(self) -> int:
+        """All of them."""
+        return sum(group.nodes for group in self.groups)
+
     def horizon_s(self, policy: ClientPolicy) -> Floats:
         """The due time from which all slots are good, per sample.
 
@@ -109,7 +116,8 @@ class Scenario:
                 ends.append((group, last_s if group.left_s is None else np.minimum(last_s, group.left_s)))
         for _, end_s in ends:
             unwell = np.sum([group.nodes * (other_s >= end_s) for group, other_s in ends], axis=0)
-            safe = policy.other_address & (unwell < policy.attempts) & (unwell * policy.timeout_s < policy.deadline_s)
+            reaches = (unwell < policy.attempts) & (unwell < self.nodes) & (unwell * policy.timeout_s < policy.deadline_s - INSTANT_S)
+            safe = reaches & policy.other_address
             horizon_s = np.maximum(horizon_s, np.where(safe, 0.0, end_s))
         back = [group.back_s for group in self.groups if group.back_s is not None]
         away = [np.where(np.isfinite(back_s), back_s, 0.0) for back_s in back]
@@ -118,7 +126,7 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Seen:
-    """What one fault did to a service, per sample: downtime by the outage rule (0: not noticed), outages, and from effect to the last end."""
+    """What one fault did to a service, per sample: downtime by the outage rule (0: not noticed), outages, effect to the last end."""
 
     downtime_s: Floats
     recovery_s: Floats
@@ -192,7 +200,7 @@ def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientP
             tried[index, pending[mine]] += 1
         answered = done_s <= expiry_s
         good[pending[answered]] = True
-        again = ~answered & (failed_s < due_s[pending] + policy.deadline_s)
+        again = ~answered & (failed_s < due_s[pending] + policy.deadline_s - INSTANT_S)
         at_s[pending[again]] = failed_s[again]
         pending = pending[again]
         if not len(pending):
@@ -252,12 +260,13 @@ def _phases(scenario: Scenario, found: slots.Outages) -> dict[str, float]:
     if not noticed:
         return {}
     parts: dict[str, float] = {}
-    begin_s = np.full(len(found.sample), -np.inf)
+    begin_s = np.full(len(found.sample), -np.inf)  # an edge may lie up to half a slot before the effect: the first block's
     for block in scenario.blocks:
         until_s = block.until_s[found.sample]
+        is_there = until_s > 0
         inside_s = np.minimum(found.end_s, until_s) - np.maximum(found.start_s, begin_s)
-        parts[block.name] = parts.get(block.name, 0.0) + float(np.maximum(inside_s, 0.0).sum()) / noticed
-        begin_s = np.maximum(begin_s, until_s)
+        parts[block.name] = parts.get(block.name, 0.0) + float(np.maximum(inside_s, 0.0)[is_there].sum()) / noticed
+        begin_s = np.where(is_there, np.maximum(begin_s, until_s), begin_s)
     rest_s = found.end_s - np.maximum(found.start_s, begin_s)
     parts["client"] = float(np.maximum(rest_s, 0.0).sum()) / noticed
     return parts

@@ -18,7 +18,8 @@ def kill(case: Case) -> Scenario:
     system = case.system
     started_s = case.for_s
     ready_s = started_s + case.draw("restart_s", "a kill")
-    serving_s = ready_s + (system.given["resync_s"].sample(case.rng, case.samples) if "resync_s" in system.given else 0.0)
+    # A replica that hands requests on to a leader serves as soon as it hears one; another serves what it has synced.
+    serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional("resync_s"))
     left_s = withdrawn(case, silent=False)
     stay = system.nodes - case.victims
     down = Group(case.victims, (Spell(Fate.REFUSE, serving_s),), left_s)
@@ -26,7 +27,7 @@ def kill(case: Case) -> Scenario:
         blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
         return assembled(case, down, Group(stay, ()), blocks, None)
     if stay < system.quorum:
-        return quorum_lost(case, started_s, ready_s, serving_s, loud=True)
+        return quorum_lost(case, started_s, ready_s, ready_s + case.optional("resync_s"), loud=True)
     if case.facts.role != LEADER:
         return assembled(case, down, Group(stay, ()), (), None)
     detected_s, elected_s = succession(case, stay)

@@ -52,9 +52,9 @@ def long_run(model: Solvable) -> LongRun:
     down = ~model.up
     if not down.any():
         return LongRun(0.0, 0.0, float("inf"), 0.0, float("inf"))
-    unavailability = float(pi[down].sum())
+    lost, kept = float(pi[down].sum()), float(pi[model.up].sum())
     flow = float((pi[model.up, None] * model.rates[np.ix_(model.up, down)]).sum())
-    return LongRun(unavailability, flow, float(pi[model.up].sum()) / flow, unavailability / flow, 1.0 / flow)
+    return LongRun(lost / (lost + kept), flow, kept / flow, lost / flow, (lost + kept) / flow)
 
 
 def first_failure_s(model: Solvable, start: int = 0) -> float:
@@ -127,9 +127,13 @@ def client_view(model: Solvable, hidden_s: float) -> ClientView:
     entry = pi[model.up] @ model.rates[np.ix_(model.up, down)]
     flow = float(entry.sum())
     inside = model.rates[np.ix_(down, down)] - np.diag(model.rates[down].sum(axis=1))
-    still = (entry / flow) @ expm(inside * hidden_s)
+    begins = entry / flow
+    still = begins @ expm(inside * hidden_s)
     share = float(still.sum())
-    left = float(still @ np.linalg.solve(-inside, np.ones(len(inside))))
+    to_repair_s = np.linalg.solve(-inside, np.ones(len(inside)))
+    # The solve loses digits where repair is far slower than anything else, all in one direction: the exact mean down time sets them right.
+    to_repair_s *= float(pi[down].sum()) / flow / float(begins @ to_repair_s)
+    left = float(still @ to_repair_s)
     return ClientView(
         hidden_s=hidden_s,
         visible_share=share,

@@ -17,9 +17,9 @@ from chaos.models.blocks import DnsWithdrawal, HeartbeatDetection, RandomisedEle
 from chaos.models.chain import majority
 from chaos.plan import Parameter, Plan
 
-DEFAULTS: Final = {"round_trip_s": 0.001, "misses": 1.0, "resync_s": 0.0, "timeout_s": 0.0}
-"""What is assumed where neither the target nor the experiment says it."""
 NOTHING: Final = Uniform(0.0, 0.0)
+USUAL_ROUND_TRIP: Final = Uniform(0.001, 0.001)
+"""Between two nodes of one site, where neither the target nor the experiment says it."""
 
 
 class Front(msgspec.Struct, frozen=True):
@@ -78,8 +78,13 @@ class System(msgspec.Struct, frozen=True):
         return found.checked(name)
 
     @property
+    def heartbeat_s(self) -> float:
+        """0 where nobody says it."""
+        return self.given.get("heartbeat_s", NOTHING).mean_s
+
+    @property
     def round_trip_s(self) -> float:
-        return self.given.get("round_trip_s", NOTHING).mean_s
+        return self.given.get("round_trip_s", USUAL_ROUND_TRIP).mean_s
 
     @property
     def randomised(self) -> bool:

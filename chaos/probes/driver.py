@@ -16,6 +16,7 @@ import os
 import shlex
 import signal
 import subprocess
+import sys
 from typing import Final
 
 import msgspec
@@ -122,7 +123,10 @@ class Driver:
         self._partial = b""
         self._again: asyncio.TimerHandle | None = None
         self._process: subprocess.Popen[bytes] | None = None
-        self._start()
+        try:
+            self._start()
+        except OSError as error:
+            raise BadInput(f"the driver {shlex.join(command)} does not start: {error}") from error
 
     def ask(self, slot: Slot, op: str, key: str, value: str, timeout_s: float) -> None:
         """Send one operation."""
@@ -158,20 +162,15 @@ class Driver:
             process.wait()
 
     def _start(self) -> None:
-        self._again = None
-        environment = {**os.environ, "NINES_NODE": "driver"}
-        try:
-            process = subprocess.Popen(
-                self._command,
-                cwd=self._folder or None,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                env=environment,
-                bufsize=0,
-                start_new_session=True,
-            )
-        except OSError as error:
-            raise BadInput(f"the driver {shlex.join(self._command)} does not start: {error}") from error
+        process = subprocess.Popen(
+            self._command,
+            cwd=self._folder or None,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "NINES_NODE": "driver"},
+            bufsize=0,
+            start_new_session=True,
+        )
         assert process.stdin is not None
         assert process.stdout is not None
         os.set_blocking(process.stdin.fileno(), False)
@@ -179,6 +178,15 @@ class Driver:
         self._process = process
         self._out = self._partial = b""
         self._loop.add_reader(process.stdout.fileno(), self._readable)
+
+    def _start_again(self) -> None:
+        """As long as it does not start, slots are unsent, and the log says why."""
+        self._again = None
+        try:
+            self._start()
+        except OSError as error:
+            print(f"prober: the driver {shlex.join(self._command)} does not start again: {error}", file=sys.stderr)
+            self._again = self._loop.call_later(START_AGAIN_S, self._start_again)
 
     def _unhook(self, process: subprocess.Popen[bytes]) -> None:
         assert process.stdin is not None
@@ -195,7 +203,7 @@ class Driver:
         self._unhook(process)
         process.kill()
         process.wait()
-        self._again = self._loop.call_later(START_AGAIN_S, self._start)
+        self._again = self._loop.call_later(START_AGAIN_S, self._start_again)
         lost, self._under = self._under, {}
         for under in lost.values():
             under.slot.end(Outcome.UNKNOWN, Why.CLOSED)

@@ -70,6 +70,9 @@ class HttpProbe:
         lines = [f"{self._method} {match['path'] or '/'} HTTP/1.1", f"Host: {shown}", "User-Agent: nines"]
         lines += [line.strip() for line in setup.options.get("headers", "").split(";") if line.strip()]
         self._head = setup.template("\r\n".join(lines))
+        self._few_heads = self._head.uses <= {"address", "key"}
+        self._heads: dict[tuple[str, str], bytes] = {}
+        """Rendered heads by address and key, of which there are few."""
         self._has_body = bool(body) or self._method in _WITH_BODY
         self._good = good_statuses(setup.options.get("ok", "2xx"))
         self._expect = setup.options.get("expect", "").encode()
@@ -78,11 +81,15 @@ class HttpProbe:
         self.close = self._pool.close
 
     def _request(self, slot: Slot) -> bytes:
-        head = self._head.render(slot)
+        head = self._heads.get((slot.address, slot.key)) if self._few_heads else None
+        if head is None:
+            head = self._head.render(slot).encode()
+            if self._few_heads:
+                self._heads[slot.address, slot.key] = head
         if not self._has_body:
-            return f"{head}\r\n\r\n".encode()
+            return head + b"\r\n\r\n"
         body = self._body.render(slot).encode()
-        return b"%b\r\nContent-Length: %d\r\n\r\n%b" % (head.encode(), len(body), body)
+        return b"%b\r\nContent-Length: %d\r\n\r\n%b" % (head, len(body), body)
 
     def _judge(self, status: int, body: bytes) -> tuple[Outcome, Why]:
         if status in self._good:

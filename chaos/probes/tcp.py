@@ -42,8 +42,8 @@ class TcpProbe:
         setup.allow(OPTIONS)
         what = setup.option("what")
         host, _, port = what.rpartition(":")
-        port = setup.template(port).constant()
-        if not host or not port.isdigit() or not 0 < int(port) < 65_536:
+        port = setup.template(port).constant() if host else ""
+        if not port.isdigit() or not 0 < int(port) < 65_536:
             raise BadInput(f"operation '{setup.operation}': '{what}' is not host:port", right="write it like {address}:{client}")
         self.host: str | None = None if host == "{address}" else setup.template(host).constant()
         self.port = int(port)

@@ -68,6 +68,10 @@ class FakeParameters(msgspec.Struct, frozen=True):
             local_reads=span("reads", 1.0).low_s > 0,
         )
 
+    def patience_s(self, rng: random.Random) -> float:
+        """How long a leader without a quorum goes on claiming to lead."""
+        return self.misses * self.heartbeat_s + self.timeout_s if self.election_timeout is None else self.election_timeout.draw_s(rng)
+
     def silence_to_leader_s(self, rng: random.Random, voters: int, *, heard_before: bool) -> tuple[float, float]:
         """(somebody stands, somebody leads), in s after the heartbeats ceased, for so many voters that can reach each other.
 

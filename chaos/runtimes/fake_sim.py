@@ -41,6 +41,8 @@ class VirtualNode:
         self.voting = False
         self.claims = False
         """It says of itself that it leads."""
+        self.doubts = 0
+        """Not 0: it leads and has no quorum; the number tells one time from another."""
         self.shown: dict[str, bool] = {}
         """The roles that the watch has last seen."""
         self.faces = {READ: Faces(), WRITE: Faces()}
@@ -79,6 +81,7 @@ class Simulation:
         self._leader: str | None = None
         self._election = 0
         self._electing = False
+        self._doubts = 0
         self.now_ns = clock.now_ns()
         self.on_change: list[Callable[[], None]] = []
         """Called after every change of the cluster, at its time."""
@@ -250,6 +253,7 @@ class Simulation:
         """The cluster is another one: look to the leader, show roles, note what clients meet."""
         if self.parameters.has_leader:
             self._look_to_leader()
+            self._doubt()
         self._show()
         for name, node in self.nodes.items():
             for does, faces in node.faces.items():
@@ -310,6 +314,25 @@ class Simulation:
                 if (role in held) != node.shown.get(role, False):
                     node.shown[role] = role in held
                     self._sink(RoleChanged(at_ns=self.now_ns, node=name, role=role, holds=role in held))
+
+    def _doubt(self) -> None:
+        """A leader that runs but has lost its quorum gives up after an election time-out, unless it has one again by then."""
+        for name, node in self.nodes.items():
+            if not (node.claims and node.answers) or self._commits(name):
+                node.doubts = 0
+            elif not node.doubts:
+                self._doubts += 1
+                node.doubts = self._doubts
+                self._after(self.parameters.patience_s(self._rng), functools.partial(self._give_up, node, node.doubts))
+
+    def _give_up(self, node: VirtualNode, doubts: int) -> None:
+        if node.doubts != doubts:
+            return
+        node.doubts = 0
+        node.claims = False
+        if self._leader == node.info.name:
+            self._leader = None
+        self._changed()
 
     def _step_down(self, node: VirtualNode, life: int) -> None:
         if node.life == life and node.claims and node.info.name != self._leader:

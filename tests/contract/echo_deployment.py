@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from chaos.errors import EnvironmentUnusable
 from chaos.experiment import ClientPolicy, ClusterSpec, Dns, DnsCheck, Experiment, OperationSpec, TrafficSpec
 from chaos.kinds import CLIENTS, DNS, Deployment, Link
+from chaos.net import toxiproxy_server
 from chaos.plan import SCHEMA, Parameter, Plan, PlannedNode
 from chaos.targets_loading import load_target
+from tests.needs import need
 
 ECHO = Path(__file__).parent / "targets" / "echo"
 NODES = ("n1", "n2", "n3")
@@ -52,3 +55,11 @@ def echo_deployment(folder: Path, plan: Plan) -> Deployment:
     """Named by its folder, as real runs are."""
     folder.mkdir(parents=True, exist_ok=True)
     return Deployment(run=folder.name, folder=folder, plan=plan, target=load_target(str(ECHO)))
+
+
+def need_toxiproxy() -> None:
+    """Go on if the server program is there, else skip with the ways to get it."""
+    try:
+        toxiproxy_server.find(build=False)
+    except EnvironmentUnusable as error:
+        need("toxiproxy-server", present=False, how=error.how)

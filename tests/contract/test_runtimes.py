@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from collections import Counter
@@ -11,7 +12,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import pytest
-from echo_deployment import ALL_LINKS, NODES, PEERS, echo_deployment, echo_plan
 
 from chaos import leftovers, observations, proc, registry
 from chaos.clock import Clock, ManualClock, MonotonicClock, to_ns
@@ -20,6 +20,7 @@ from chaos.events import DnsChanged, NodeChanged, NodeUp, RoleChanged, Row, Traf
 from chaos.kinds import LEADER, VOTING, Cluster, Cut, Link, Runtime, Status, Toxic, TrafficOrder
 from chaos.runtimes.fake import FakeRuntime
 from chaos.runtimes.local import LocalRuntime
+from tests.contract.echo_deployment import ALL_LINKS, NODES, PEERS, echo_deployment, echo_plan, need_toxiproxy
 
 RowKind = TypeVar("RowKind", bound=Row)
 WITHIN_S = 10.0
@@ -41,6 +42,8 @@ class Stage:
     @contextmanager
     def cluster(self, links: tuple[Link, ...] = ()) -> Iterator[Cluster]:
         """The echo cluster, up."""
+        if links and self.name == "local":
+            need_toxiproxy()
         deployment = echo_deployment(self.folder, echo_plan(self.name, links))
         with self.runtime.up(deployment, self.rows.append, self.clock) as cluster:
             yield cluster
@@ -276,7 +279,7 @@ class TestEveryRuntime:
         assert Counter(records["operation"].tolist()) == {0: 50, 1: 100}
         for operation, count in ((0, 50), (1, 100)):
             due_ns = sorted(records["due"][records["operation"] == operation].tolist())
-            steps = {later - earlier for earlier, later in zip(due_ns, due_ns[1:], strict=False)}
+            steps = {later - earlier for earlier, later in itertools.pairwise(due_ns)}
             assert max(steps) - min(steps) <= 1
             assert start_ns <= due_ns[0] < start_ns + to_ns(1.0 / count)
         asked = {".".join(str(int(number) >> shift & 255) for shift in (24, 16, 8, 0)) for number in records["address"] if number}

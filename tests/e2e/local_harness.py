@@ -10,10 +10,6 @@ import sys
 import threading
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
-
-from echo_deployment import PEERS, echo_deployment, echo_plan
-
 from chaos.clock import MonotonicClock, to_ns
 from chaos.errors import Interrupted
 from chaos.events import SCHEMA, RunStarted
@@ -21,6 +17,7 @@ from chaos.history import HistoryWriter, RunFolder
 from chaos.kinds import Cut, Link, TrafficOrder
 from chaos.runtimes.local import LocalRuntime
 from chaos.undo import UndoLog
+from tests.contract.echo_deployment import PEERS, echo_deployment, echo_plan
 
 
 def stop(number: int, _frame: object) -> None:

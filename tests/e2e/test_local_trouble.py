@@ -5,16 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "contract"))
-
-from echo_deployment import PEERS, echo_deployment, echo_plan
 
 from chaos import leftovers, proc
 from chaos.clock import MonotonicClock, to_ns
@@ -23,6 +18,7 @@ from chaos.events import Aborting, NodeChanged, NodeUp, Row
 from chaos.kinds import Deployment, Status, TrafficOrder
 from chaos.runtimes.local import LocalRuntime
 from chaos.target import LocalPart, LocalTraits, Part, Ready
+from tests.contract.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
 
 pytestmark = pytest.mark.e2e
 WITHIN_S = 10.0
@@ -31,6 +27,7 @@ WITHIN_S = 10.0
 @pytest.fixture(autouse=True)
 def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A registry of this test alone."""
+    need_toxiproxy()
     monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
     return tmp_path / "state"
 
@@ -98,7 +95,10 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
         taken.bind(("0.0.0.0", 7100))
         taken.listen()
         deployment = echo_deployment(tmp_path / "taken", echo_plan("local"))
-        with pytest.raises(EnvironmentUnusable, match=r"127\.\d+\.1\.1:7100 is taken"), LocalRuntime().up(deployment, rows.append, MonotonicClock()):
+        with (
+            pytest.raises(EnvironmentUnusable, match=r"127\.\d+\.1\.1:7100 is taken"),
+            LocalRuntime().up(deployment, rows.append, MonotonicClock()),
+        ):
             pytest.fail("it started")
     assert rows == []
     assert leftovers.leftovers() == []
@@ -136,7 +136,10 @@ def test_interrupted_while_starting(tmp_path: Path, at_row: int) -> None:
         if len(rows) == at_row:
             os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt), LocalRuntime().up(echo_deployment(tmp_path / "ctrl-c", echo_plan("local", PEERS)), sink, MonotonicClock()):
+    with (
+        pytest.raises(KeyboardInterrupt),
+        LocalRuntime().up(echo_deployment(tmp_path / "ctrl-c", echo_plan("local", PEERS)), sink, MonotonicClock()),
+    ):
         signal.pause()  # the last rows come from threads: the signal may arrive just after the start
     assert proc.labelled("ctrl-c") == []
     assert leftovers.leftovers() == []
@@ -159,7 +162,9 @@ def test_kill_takes_the_whole_node(tmp_path: Path) -> None:
     deployment = echo_deployment(tmp_path / "family", echo_plan("local"))
     part = deployment.target.parts["data"]
     assert part.local is not None
-    deployment = with_part(deployment, msgspec.structs.replace(part, local=LocalPart(("sh", "-c", 'sleep 600 & exec "$@"', "sh", *part.local.command))))
+    deployment = with_part(
+        deployment, msgspec.structs.replace(part, local=LocalPart(("sh", "-c", 'sleep 600 & exec "$@"', "sh", *part.local.command)))
+    )
 
     def family() -> list[proc.Labelled]:
         return [process for process in proc.labelled("family") if process.node == "n1"]
@@ -177,7 +182,10 @@ def test_peer_links_need_a_target_that_can(tmp_path: Path) -> None:
     """A target whose nodes cannot have an address of their own for each peer: refused before anything starts."""
     deployment = echo_deployment(tmp_path / "rigid", echo_plan("local", PEERS))
     deployment = msgspec.structs.replace(deployment, target=msgspec.structs.replace(deployment.target, local=LocalTraits()))
-    with pytest.raises(CapabilityMissing, match="address for each peer"), LocalRuntime().up(deployment, lambda _row: None, MonotonicClock()):
+    with (
+        pytest.raises(CapabilityMissing, match="address for each peer"),
+        LocalRuntime().up(deployment, lambda _row: None, MonotonicClock()),
+    ):
         pytest.fail("it started")
     assert leftovers.leftovers() == []
 

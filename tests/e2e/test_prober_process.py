@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -11,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -25,6 +27,7 @@ from chaos import observations
 from chaos.experiment import ClientPolicy
 from chaos.observations import Outcome, Why
 from chaos.prober_spec import OperationOrder, ProberSpec
+from tests.needs import need
 
 pytestmark = pytest.mark.e2e
 SERVER = """
@@ -323,6 +326,51 @@ def test_a_driver_that_dies_is_our_trouble(start: Start, tmp_path: Path) -> None
     assert len(records) == 75
     assert {Outcome.UNKNOWN, Outcome.UNSENT} <= set(records["outcome"])
     assert Outcome.OK in set(records["outcome"][30:])
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+    return port
+
+
+def test_etcd_is_written_and_read_by_its_gateway(start: Start, tmp_path: Path) -> None:
+    """A real etcd: puts and linearizable gets are ok, and what was put is there."""
+    need("etcd", how="apt-get install etcd-server")
+    client, peer = free_port(), free_port()
+    url = f"http://127.0.0.1:{client}"
+    words = ["etcd", "--data-dir", str(tmp_path / "etcd"), "--listen-client-urls", url, "--advertise-client-urls", url]
+    words += ["--listen-peer-urls", f"http://127.0.0.1:{peer}", "--initial-advertise-peer-urls", f"http://127.0.0.1:{peer}"]
+    words += ["--initial-cluster", f"default=http://127.0.0.1:{peer}"]
+    with subprocess.Popen(words, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        try:
+            wait_until(lambda: asked(f"{url}/health") == b'{"health":"true"}')
+            put = OperationOrder("write", "etcd", "write", 50.0, {"what": "put", "key": "nines/{key}"})
+            got = OperationOrder("read", "etcd", "read", 50.0, {"what": "get", "key": "nines/{key}"}, 0.01)
+            records = start({"client": client}, put, got, keys=4, client=ClientPolicy(timeout_s=1.0, attempts=1, deadline_s=1.0)).end()
+            value = json.loads(asked(f"{url}/v3/kv/range", json.dumps({"key": base64.b64encode(b"nines/k1").decode()}).encode()) or b"{}")
+        finally:
+            process.kill()
+    assert records["outcome"].tolist() == [Outcome.OK] * 100
+    assert base64.b64decode(value["kvs"][0]["value"]) == b"r.write.49"
+
+
+def asked(url: str, body: bytes | None = None) -> bytes | None:
+    """The answer's body, or None while there is none."""
+    try:
+        with urllib.request.urlopen(url, body, timeout=1.0) as answer:
+            data: bytes = answer.read()
+            return data
+    except OSError:
+        return None
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end_s = time.monotonic() + 15
+    while not condition():
+        assert time.monotonic() < end_s, "what was awaited did not happen within 15 seconds"
+        time.sleep(0.05)
 
 
 def test_a_spec_that_is_wrong_is_refused(tmp_path: Path) -> None:

@@ -47,10 +47,11 @@ class Writer:
             if status == 200:
                 self.acknowledged[key] = value
                 self.count += 1
-            elif status != 503:
+                continue
+            if status != 503:
                 # It may have been done: whatever is read there now is right.
                 self.acknowledged.pop(key, None)
-                time.sleep(0.005)
+            time.sleep(0.005)
 
     def await_more(self, count: int) -> None:
         """Until so many further writes were acknowledged."""

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from chaos.stats_means import BOOTSTRAP, T_ON_LOG, clopper_pearson, interval_of_mean, poisson_rate
 from chaos.stats_ratios import natural_availability, scheduled_availability, slot_ratio
 
-RUNS = 700
+RUNS = 500
 """The coverage found has a standard deviation of about 0.01."""
 NOISE = 0.025
 

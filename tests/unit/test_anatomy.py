@@ -198,3 +198,11 @@ def test_local_reads_do_not_wait_for_a_leader() -> None:
     ]
     found, _ = phases(plan, rows, [(5.005, 5.505)], service="read")
     assert found == {"dns": pytest.approx(0.3), "client": pytest.approx(0.2)}
+
+
+def test_a_stall_long_after_the_relief_is_not_the_clients() -> None:
+    """The kill was over and its election done 4 s before: nothing in the history explains an outage that begins then."""
+    plan, window = run_of(for_s=1.0)
+    rows = [*frame(plan), *fault_rows(window, settled_s=20.0), mark(5.405, "n2", "election_started"), mark(5.425, "n2", "leader_elected")]
+    found, _ = phases(plan, rows, [(10.005, 10.705)])
+    assert found == {"unnamed": pytest.approx(0.7)}

@@ -66,7 +66,8 @@ def test_elasticities() -> None:
 @pytest.mark.parametrize(("name", "left"), [("failover_per_s", 0.60), ("restart_per_s", 0.89), ("resync_per_s", 0.92)])
 def test_halving_a_time(name: str, left: float) -> None:
     """What is left of the unavailability if one time is halved."""
-    before, after = (long_run(solvable(each)).unavailability for each in (chain(3, 2), chain(3, 2, **{name: 2 * getattr(chain(3, 2), name)})))
+    slow, fast = chain(3, 2), chain(3, 2, **{name: 2 * getattr(chain(3, 2), name)})
+    before, after = (long_run(solvable(each)).unavailability for each in (slow, fast))
     assert after / before == pytest.approx(left, abs=6e-3)
 
 

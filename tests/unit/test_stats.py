@@ -240,3 +240,14 @@ def test_nothing_after_the_baseline_is_nothing_observed() -> None:
     """A run that broke off in its baseline has no figures at all."""
     plan = make_plan()
     assert observe(plan, rows=frame(plan, ended=False), records=synthetic.slots(plan, until_s=1.5)) is None
+
+
+def test_outages_that_flap_after_one_fault_are_one_piece_of_evidence() -> None:
+    """Two kills with two outages each: four repairs, but an interval from two."""
+    seen = kill_run([5.0, 15.0], [(5.005, 5.505), (6.005, 6.255), (15.005, 15.405), (16.005, 16.205)])
+    assert seen.mttr_s.value == pytest.approx(1.35 / 4)
+    assert seen.mttr_s.n == 2
+    one = stats_means.mean([0.75, 0.6], 1, parts=[2, 2])
+    error = oracle.t.ppf(0.975, 1) * (0.075 * math.sqrt(2)) / 0.675 / math.sqrt(2)
+    assert one.high == pytest.approx(0.3375 * math.exp(error))
+    assert seen.availability.n == 2

@@ -26,8 +26,8 @@ from .store import Store
 MAX_VALUE = 1_000_000
 MAX_PEER_BODY = 64_000_000
 MAX_PENDING = 20_000
-KEEP_ENTRIES = 5_000
-"""Entries kept in memory behind a snapshot, so that a node that was away briefly catches up without one."""
+KEEP_SHARE = 4
+"""A compaction keeps one entry in so many in memory, so that a node that was away briefly catches up without a snapshot."""
 
 
 class Settings(NamedTuple):
@@ -302,7 +302,7 @@ class Node:
 
     def _compact_if_long(self) -> None:
         """Start a new segment, and once the state has all of the old one, write it beside the log and forget what it covers."""
-        if not self._compacting and len(self._raft.log) > self._settings.compact_after + KEEP_ENTRIES:
+        if not self._compacting and len(self._raft.log) > self._settings.compact_after:
             self._compacting = True
             self._disk.rotate(self._rotated)
         elif 0 < self._snapshot_due <= self._store.applied:
@@ -323,7 +323,7 @@ class Node:
         self._loop.call_soon_threadsafe(self._compacted, snapshot.at)
 
     def _compacted(self, at: int) -> None:
-        self._raft.log.compact(at - KEEP_ENTRIES)
+        self._raft.log.compact(at - self._settings.compact_after // KEEP_SHARE)
         self._compacting = False
 
 

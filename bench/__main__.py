@@ -1,0 +1,84 @@
+"""``make bench``: every benchmark of this folder, one after the other, in one table.
+
+    python -m bench [--quick] [--json] [NAME...]
+
+A benchmark is a module with ``main()`` that takes ``--json``. It prints a list of rows, ``{"figure", "reach", "got", "beside", "ok"}``:
+what is measured, what it should reach, what it reached, and the same figure of a public tool or the raw call in the same run, since
+machines differ. Each runs in a process of its own, alone.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from tabulate import tabulate
+
+HERE = Path(__file__).parent
+TIMEOUT_S = 3600.0
+
+
+def names() -> list[str]:
+    """The modules here that can be run with ``--json``."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in sorted(HERE.glob("*.py")) if not path.stem.startswith("_")}
+    return [name for name, text in texts.items() if "\ndef main(" in text and "--json" in text]
+
+
+def run(name: str, quick: bool) -> list[dict[str, Any]]:
+    """One benchmark's rows; a crash is a row too."""
+    command = [sys.executable, "-m", f"bench.{name}", "--json"]
+    source = (HERE / f"{name}.py").read_text(encoding="utf-8")
+    if quick and ("--quick" in source or "runs.options" in source):
+        command.append("--quick")
+    began_s = time.monotonic()
+    try:
+        done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
+        rows = _rows(name, done.stdout)
+        if not rows:
+            said = (done.stderr or done.stdout).strip().splitlines()
+            rows = [{"figure": name, "reach": "", "got": f"exit {done.returncode}: {said[-1] if said else 'no output'}", "beside": "", "ok": False}]
+    except subprocess.TimeoutExpired:
+        rows = [{"figure": name, "reach": "", "got": f"not done after {TIMEOUT_S:.0f} s", "beside": "", "ok": False}]
+    print(f"{name}: {time.monotonic() - began_s:.0f} s", file=sys.stderr)
+    return [{"bench": name, **row} for row in rows]
+
+
+def _rows(name: str, text: str) -> list[dict[str, Any]]:
+    """A list of rows as it is; a plain object of figures as one row each, without anything to reach."""
+    try:
+        found = json.loads(text)
+    except json.JSONDecodeError:
+        return []
+    if isinstance(found, dict):
+        figures = {key: value for key, value in found.items() if isinstance(value, int | float)}
+        return [{"figure": f"{name}: {key}", "reach": "", "got": f"{value:.4g}", "beside": "", "ok": None} for key, value in figures.items()]
+    return [row for row in found if isinstance(row, dict) and "figure" in row]
+
+
+def main() -> int:
+    """Run them and print the table; 1 if any figure misses what it should reach."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="All benchmarks in one table.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of: {', '.join(names())}")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions; figures are rough")
+    parser.add_argument("--json", action="store_true", help="the rows as JSON")
+    arguments = parser.parse_args()
+    unknown = sorted(set(arguments.names) - set(names()))
+    if unknown:
+        parser.error(f"no such benchmark: {', '.join(unknown)}")
+    rows = [row for name in arguments.names or names() for row in run(name, arguments.quick)]
+    if arguments.json:
+        print(json.dumps(rows, indent=1))
+    else:
+        mark = {True: "ok", False: "MISSED", None: ""}
+        table = [[row["figure"], row.get("reach", ""), row.get("got", ""), row.get("beside", ""), mark[row.get("ok")]] for row in rows]
+        print(tabulate(table, headers=["figure", "to reach", "got", "beside", ""], tablefmt="simple", disable_numparse=True))
+    return 1 if any(row.get("ok") is False for row in rows) else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
