@@ -41,11 +41,15 @@ def run(name: str, quick: bool) -> list[dict[str, Any]]:
         rows = _rows(name, done.stdout)
         if not rows:
             said = (done.stderr or done.stdout).strip().splitlines()
-            rows = [{"figure": name, "reach": "", "got": f"exit {done.returncode}: {said[-1] if said else 'no output'}", "beside": "", "ok": False}]
+            rows = [_broken(name, f"exit {done.returncode}: {said[-1] if said else 'no output'}")]
     except subprocess.TimeoutExpired:
-        rows = [{"figure": name, "reach": "", "got": f"not done after {TIMEOUT_S:.0f} s", "beside": "", "ok": False}]
+        rows = [_broken(name, f"not done after {TIMEOUT_S:.0f} s")]
     print(f"{name}: {time.monotonic() - began_s:.0f} s", file=sys.stderr)
     return [{"bench": name, **row} for row in rows]
+
+
+def _broken(name: str, why: str) -> dict[str, Any]:
+    return {"figure": name, "reach": "", "got": why, "beside": "", "ok": False}
 
 
 def _rows(name: str, text: str) -> list[dict[str, Any]]:
@@ -56,7 +60,7 @@ def _rows(name: str, text: str) -> list[dict[str, Any]]:
         return []
     if isinstance(found, dict):
         figures = {key: value for key, value in found.items() if isinstance(value, int | float)}
-        return [{"figure": f"{name}: {key}", "reach": "", "got": f"{value:.4g}", "beside": "", "ok": None} for key, value in figures.items()]
+        return [{"figure": f"{name}: {key}", "got": f"{value:.4g}", "ok": None} for key, value in figures.items()]
     return [row for row in found if isinstance(row, dict) and "figure" in row]
 
 

@@ -36,7 +36,7 @@ WORDS: Final = {
     "prediction": "What a model says a run like this should show, from the cluster's own parameters and with its assumptions.",
     "agreement": "The prediction held against the observation: consistent (shown to be within the margin), inconsistent, or inconclusive "
     "(too few faults to tell; it says how many would decide).",
-    "verdict": "pass: the objectives are met. fail: one is missed. unknown: an assumption failed, or there were too few faults to claim it.",
+    "verdict": "pass: the objectives are met. fail: one is missed. unknown: an assumption failed, or too few faults to claim it.",
     "report": "The frozen bundle of all figures of a run. Each form of it (text, json, junit, markdown, html) shows the same numbers.",
     "mttr": "Mean time to recover, of one service: its downtime divided by its completed outages. It is what clients felt.",
     "mttf": "Mean time to failure, of one service: its up time divided by the outages begun.",

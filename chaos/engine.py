@@ -41,9 +41,7 @@ QUICK_S: Final = 20.0
 """Time-out of calls that do not wait for work: the SDK's own 60 s are longer than most experiments' faults."""
 CONNECTIONS: Final = 32
 DISK_WANTED_BYTES: Final = 1_000_000_000
-GET_ONE: Final = (
-    "Debian or Ubuntu: sudo apt-get install docker.io nftables; a private one for tests: python -m chaos.private_engine start; or: --runtime local"
-)
+GET_ONE: Final = "Debian or Ubuntu: sudo apt-get install docker.io nftables; a private one for tests: python -m chaos.private_engine start; or: --runtime local"
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -109,7 +107,8 @@ def host(environment: Mapping[str, str] = os.environ) -> str:
         found = json.loads(meta.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise EnvironmentUnusable(
-            f"the Docker context '{context}' cannot be read ({error})", how="docker context ls; docker context use default; or set DOCKER_HOST"
+            f"the Docker context '{context}' cannot be read ({error})",
+            how="docker context ls; docker context use default; or set DOCKER_HOST",
         ) from error
     return str(found)
 
@@ -291,7 +290,8 @@ def _unreachable(where: str, error: Exception) -> EnvironmentUnusable:
             )
         case TimeoutError():
             return EnvironmentUnusable(
-                f"the Docker engine at {where} does not answer within {PING_S * 3:g} s", how="sudo systemctl restart docker; or: --runtime local"
+                f"the Docker engine at {where} does not answer within {PING_S * 3:g} s",
+                how="sudo systemctl restart docker; or: --runtime local",
             )
         case _:
             return EnvironmentUnusable(f"there is no Docker engine at {where} ({error})", how=GET_ONE)

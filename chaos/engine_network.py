@@ -41,7 +41,9 @@ def pools(environment: Mapping[str, str] = os.environ) -> tuple[IPv4Network, ...
     try:
         found = tuple(IPv4Network(one) for one in said)
     except ValueError as error:
-        raise EnvironmentUnusable(f"{SETTING} is not a list of IPv4 ranges: {error}", how=f"{SETTING}=10.200.0.0/16, or unset it") from error
+        raise EnvironmentUnusable(
+            f"{SETTING} is not a list of IPv4 ranges: {error}", how=f"{SETTING}=10.200.0.0/16, or unset it"
+        ) from error
     small = [one for one in found if one.prefixlen > PREFIX]
     if small:
         raise EnvironmentUnusable(f"{SETTING}: {small[0]} is smaller than the /{PREFIX} that a run needs", how=f"{SETTING}=10.200.0.0/16")
@@ -115,7 +117,9 @@ def subnets(engine: Engine) -> list[IPv4Network]:
     return found
 
 
-def make_network(engine: Engine, name: str, labels: Mapping[str, str], pick: random.Random, *, internal: bool = False) -> tuple[Network, IPv4Network]:
+def make_network(
+    engine: Engine, name: str, labels: Mapping[str, str], pick: random.Random, *, internal: bool = False
+) -> tuple[Network, IPv4Network]:
     """A bridge network of its own for a run, on a free /24 with the gateway at .1.
 
     Another run may take the same subnet between the look and the call: then the next one is tried.

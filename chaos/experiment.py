@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.units import PerSecond, Ratio, Seconds
+from chaos.units import Bytes, PerSecond, Ratio, Seconds
 
 
 class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=False):
@@ -119,6 +119,13 @@ class Dns(Strict, frozen=True):
     check: DnsCheck = DnsCheck()
 
 
+class Resources(Strict, frozen=True):
+    """What each node may use at most; None: no limit."""
+
+    cpus: float | None = None
+    memory_bytes: Bytes | None = None
+
+
 class ClusterSpec(Strict, frozen=True):
     """What to start."""
 
@@ -129,6 +136,7 @@ class ClusterSpec(Strict, frozen=True):
     zones: dict[str, tuple[str, ...]] = {}
     dns: Dns = Dns()
     runtime: str = "auto"
+    resources: Resources = Resources()
 
 
 class ClientPolicy(Strict, frozen=True):

@@ -36,17 +36,13 @@ def whole(data: bytes) -> tuple[int, int] | None:
 
 
 def _plain_head(head: bytes) -> tuple[int, int]:
-    """(status, length of the body) of a head that asks for nothing special; length -1 for any other."""
-    lowered = head.lower() + b"\r\n"
-    status = head[9:12]
-    special = any(name in lowered for name in (b"\r\ntransfer-encoding:", b"\r\nconnection:")) or lowered.count(b"\r\ncontent-length:") != 1
-    if special or not head.startswith(b"HTTP/1.1 ") or not status.isdigit() or status < b"200" or status in (b"204", b"304"):
+    """(status, length of the body) of a head that asks for nothing special; length -1 for any other, and for what is no head."""
+    answer = Answer()
+    try:
+        answer.feed(head + b"\r\n\r\n")
+    except NotHttp:
         return 0, -1
-    at = lowered.index(b"\r\ncontent-length:") + 17
-    length = lowered[at : lowered.index(b"\r\n", at)].strip()
-    if not length.isdigit() or head[12:13] not in (b"", b" ", b"\r"):
-        return 0, -1
-    return int(status), int(length)
+    return answer.status, answer.plain_length
 
 
 class Answer:
@@ -76,6 +72,11 @@ class Answer:
         if done and self._buffer:
             self.keep = False
         return done
+
+    @property
+    def plain_length(self) -> int:
+        """After the head alone: the length of the body, if it has one and the connection may be kept; else -1."""
+        return self._left if self.keep and self._left >= 0 and not self._chunked and not self._until_end else -1
 
     def ended(self) -> bool:
         """The other side closed: true if that is how this answer ends."""

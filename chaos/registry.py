@@ -36,6 +36,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     block: int | None = None
     abandoned: str = ""
     """Why it is a leftover although its harness lives: what could not be removed."""
+    engine: str = ""
+    """Where its Docker engine was reached: what it left is looked for there."""
 
     @property
     def harness(self) -> proc.Identity:
@@ -77,6 +79,7 @@ class Claim:
     def __init__(self, state: Path, record: RunRecord) -> None:
         self._state = state
         self.record = record
+        self._started_some = False
 
     @property
     def block(self) -> int:
@@ -90,12 +93,22 @@ class Claim:
 
     def note_process(self, node: str, pid: int) -> None:
         """Remember a process that was just started; its label says the same, unless the process overwrites its environment."""
+        self._started_some = True
         seen = proc.stat(pid)
         if seen is None:
             return  # died and collected already: nothing to find again
         line = msgspec.json.encode(StartedProcess(node, pid, seen.start, self.record.boot)) + b"\n"
         with pids_file(self._state, self.record.run).open("ab", buffering=0) as file:
             file.write(line)
+
+    def proven_gone(self) -> None:
+        """Nothing that this run started is left; only after this, or when nothing was started, may it leave the registry."""
+        self._started_some = False
+
+    @property
+    def unproven(self) -> bool:
+        """Something was started, and nobody has shown that it is gone."""
+        return self._started_some
 
     def abandon(self, why: str) -> None:
         """Something could not be removed: the record stays, and is a leftover from now on."""
@@ -111,10 +124,12 @@ def claim(
     blocks: Iterable[int] = (),
     unusable: Callable[[int], str] = lambda _block: "",
     state: Path | None = None,
+    engine: str = "",
 ) -> Iterator[Claim]:
     """Enter this run into the registry, with the first of ``blocks`` that nobody holds and of which ``unusable`` says nothing.
 
-    Left by return or exception it is taken out again, unless it was abandoned. ``EnvironmentUnusable`` if no block is free.
+    Left by return or exception it is taken out again, unless it was abandoned or has not proven that all it started is gone.
+    ``EnvironmentUnusable`` if no block is free.
     """
     where = state or state_dir()
     for name in ("runs", "blocks"):
@@ -125,7 +140,9 @@ def claim(
                 f"cannot write to the state folder {where}: {error.strerror}", how="set NINES_STATE to a folder that can be written"
             ) from error
     me = proc.own_identity()
-    record = RunRecord(run=run, pid=me.pid, pid_start=me.start, boot=me.boot, folder=str(folder.absolute()), runtime=runtime)
+    record = RunRecord(
+        run=run, pid=me.pid, pid_start=me.start, boot=me.boot, folder=str(folder.absolute()), runtime=runtime, engine=engine
+    )
     held = Claim(where, record)
     write_record(where, record)
     try:
@@ -136,6 +153,8 @@ def claim(
             write_record(where, held.record)
         yield held
     finally:
+        if held.unproven and not held.record.abandoned:
+            held.abandon("its end was cut short")
         if not held.record.abandoned:
             forget(held.record, where)
 

@@ -47,7 +47,7 @@ from chaos.state import LiveState
 from chaos.target import Target
 from chaos.undo import UndoLog
 
-LEAD_IN_S = 0.4
+LEAD_IN_S = 0.25
 """From the order to the prober to its first slot: it must have resolved the name and opened its connections by then."""
 PROVE_EVERY_S = 0.05
 """How often a healed fault is asked whether it is gone, and the cluster whether it has settled."""

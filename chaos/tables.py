@@ -26,6 +26,7 @@ PROBES: Final = {
 }
 RUNTIMES: Final = {
     "local": "chaos.runtimes.local:LocalRuntime",
+    "docker": "chaos.runtimes.docker:DockerRuntime",
     "fake": "chaos.runtimes.fake:FakeRuntime",
 }
 REPORTS: Final = {

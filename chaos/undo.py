@@ -21,6 +21,7 @@ from types import FrameType
 import msgspec
 
 from chaos.clock import Clock, MonotonicClock
+from chaos.errors import FaultNotEffective
 
 _INTENT = "intent"
 _DONE = "done"
@@ -53,12 +54,19 @@ class UndoLog:
 
     @contextmanager
     def intent(self, action: str, subject: str) -> Iterator[None]:
-        """Write durably what will have to be undone; done on a clean exit, pending after an exception."""
+        """Write durably what will have to be undone; done on a clean exit, pending after an exception.
+
+        ``FaultNotEffective`` is no such exception: a fault raises it only after it has taken everything back.
+        """
         with self._lock:
             number = self._next
             self._next += 1
         self._append(Entry(id=number, state=_INTENT, at_ns=self._clock.now_ns(), action=action, subject=subject))
-        yield
+        try:
+            yield
+        except FaultNotEffective:
+            self.done(number)
+            raise
         self.done(number)
 
     def done(self, number: int) -> None:

@@ -142,8 +142,15 @@ def headline(report: Report) -> str:
         missed = [objective.name for objective in report.objectives if objective.verdict == "fail"]
         tail = " That was expected of this experiment." if report.expect_verdict == "fail" else ""
         return f"Missed: {joined(missed)}.{tail}" if missed else f"Objectives missed.{tail}"
-    why = "; ".join(report.reasons)
-    return f"We cannot tell: {why}." if why else "We cannot tell."
+    if not report.reasons:
+        return "We cannot tell."
+    more = len(report.reasons) - 1
+    return f"We cannot tell: {report.reasons[0].rstrip('.')}" + (f", and {count(more, 'further reason')}." if more else ".")
+
+
+def notes(report: Report) -> list[str]:
+    """The reasons that the headline does not say already."""
+    return report.reasons[1:] if report.verdict == "unknown" else report.reasons
 
 
 def story(report: Report) -> list[str]:

@@ -21,7 +21,7 @@ SHEET: Final = """
   :root {
     --page: #131518; --card: #1b1e23; --ink: #eceef1; --soft: #a5acb7; --line: #33383f; --grid: #272b31;
     --pass: #2f9e6a; --fail: #e0574c; --unknown: #d1a11c; --badge-ink: #0e1013;
-    --up: #3c453f; --down: #e8584c; --dead: #0b0c0e; --paused: #8d79b8; --leader: #5b9fe3; --dns: #5fb07c; --fault: #e0a23c;
+    --up: #3c453f; --down: #e8584c; --dead: #98a0aa; --paused: #8d79b8; --leader: #5b9fe3; --dns: #5fb07c; --fault: #e0a23c;
     --band: rgba(224, 162, 60, .14); --quiet: rgba(165, 172, 183, .10);
     --seen: #eceef1; --model: #74b0ec; --model-soft: rgba(116, 176, 236, .28);
     --detection: #e8763f; --election: #e8b53a; --restart: #9c82dc; --resync: #d88ab4; --dns-phase: #4a9fd0; --client: #8fcaec;
@@ -71,6 +71,7 @@ tr:last-child td { border-bottom: 0; }
 td.num, th.num { text-align: right; white-space: nowrap; }
 td.fix, th.fix, .fix { white-space: nowrap; }
 td small { display: block; color: var(--soft); font-size: 12.5px; white-space: nowrap; }
+td small.inline { display: inline; }
 td.wide { width: 52%; min-width: 300px; vertical-align: middle; }
 .mark { font-weight: 650; white-space: nowrap; }
 .mark.pass, .mark.consistent, .mark.healed { color: var(--pass); }

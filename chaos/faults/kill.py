@@ -40,22 +40,23 @@ class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Kill the victims; they must be seen dead and silent. The time of effect is the first death."""
         number = signals.Signals[f"SIG{self.signal}"]
         before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
-        with ExitStack() as healing:
-            deaths_ns = []
-            for node in victims.nodes:
-                healing.enter_context(scene.undo.intent("start", node))
-                deaths_ns.append(scene.cluster.nodes[node].kill(number))
+        started_ns: list[int] = []
+        with ExitStack() as undo:
             try:
+                deaths_ns = []
+                for node in victims.nodes:
+                    undo.enter_context(scene.undo.intent("start", node))
+                    deaths_ns.append(scene.cluster.nodes[node].kill(number))
                 answers = proof.ask_nodes(scene, victims.nodes)
                 during = proof.node_figures(scene, answers)
-                alive = [node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.DOWN]
-                alive += [node for node, trip in answers.items() if trip.rtt_s is not None]
+                alive = {node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.DOWN}
+                alive |= {node for node, trip in answers.items() if trip.rtt_s is not None}
                 if alive and self.recovery != "policy":
-                    raise FaultNotEffective(f"{', '.join(sorted(set(alive)))} still ran after SIG{self.signal}")
+                    raise FaultNotEffective(f"{', '.join(sorted(alive))} still ran after SIG{self.signal}")
                 effect = Effect(min(deaths_ns), f"SIG{self.signal}", before, during, lambda: self._gone(scene, victims))
                 yield effect
             finally:
-                started_ns = self._recover(scene, victims)
+                started_ns += self._recover(scene, victims)
             effect.healed_at_ns = max(started_ns, default=None)
 
     def _recover(self, scene: Scene, victims: Victims) -> list[int]:

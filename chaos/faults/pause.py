@@ -32,20 +32,22 @@ class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         """Freeze the victims; they must be seen frozen and silent."""
         before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
-        with ExitStack() as healing:
-            frozen: dict[str, int] = {}
-            for node in victims.nodes:
-                healing.enter_context(scene.undo.intent("resume", node))
-                frozen[node] = scene.cluster.nodes[node].pause()
+        resumed_ns: list[int] = []
+        with ExitStack() as undo:
             try:
+                frozen_ns = []
+                for node in victims.nodes:
+                    undo.enter_context(scene.undo.intent("resume", node))
+                    frozen_ns.append(scene.cluster.nodes[node].pause())
                 answers = proof.ask_nodes(scene, victims.nodes)
                 during = proof.node_figures(scene, answers)
-                loud = [node for node, trip in answers.items() if trip.rtt_s is not None]
-                loud += [node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.PAUSED]
+                loud = {node for node, trip in answers.items() if trip.rtt_s is not None}
+                loud |= {node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.PAUSED}
                 if loud:
-                    raise FaultNotEffective(f"{', '.join(sorted(set(loud)))} still ran after it was frozen")
-                effect = Effect(min(frozen.values()), "SIGSTOP", before, during, lambda: proof.nodes_answer(scene, victims.nodes))
+                    raise FaultNotEffective(f"{', '.join(sorted(loud))} still ran after it was frozen")
+                effect = Effect(min(frozen_ns), "SIGSTOP", before, during, lambda: proof.nodes_answer(scene, victims.nodes))
                 yield effect
             finally:
-                resumed_ns = [scene.cluster.nodes[node].resume() for node in victims.nodes]
-            effect.healed_at_ns = max(resumed_ns)
+                frozen = [node for node in victims.nodes if scene.cluster.nodes[node].status() is Status.PAUSED]
+                resumed_ns += [scene.cluster.nodes[node].resume() for node in frozen]
+            effect.healed_at_ns = max(resumed_ns, default=None)

@@ -159,12 +159,26 @@ def led(detected_s: Floats, elected_s: Floats) -> tuple[Block, ...]:
 # --- the name ----------------------------------------------------------------------------------------------------------
 
 
-def withdrawn(case: Case, silent: bool) -> Floats | None:
-    """When clients ask the victims no more, by the health check and their caches; None: never."""
+class Away(msgspec.Struct, frozen=True):
+    """From when until when clients do not ask some nodes, by the name's set and their caches; None: they always do."""
+
+    left_s: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None = None
+    back_s: np.ndarray[tuple[int, ...], np.dtype[np.float64]] | None = None
+
+
+ALWAYS_ASKED: Final = Away()
+
+
+def withdrawn(case: Case, silent: bool, well_s: Floats) -> Away:
+    """The health check takes victims out of the set, unless they are well again before, and back in some checks after that."""
     front = case.system.front
     if not front.health_checked or front.resolve == "once":
-        return None
-    return front.withdrawal(silent).sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
+        return ALWAYS_ASKED
+    out_s = front.withdrawal(silent).sample(case.rng, case.samples)
+    left_s = out_s + front.stale.sample(case.rng, case.samples)
+    back_s = well_s + front.admission().sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
+    stays = out_s >= well_s
+    return Away(np.where(stays, np.inf, left_s), np.where(stays, np.inf, np.maximum(back_s, left_s)))
 
 
 def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ...], led_s: Floats | None) -> Scenario:
@@ -175,13 +189,15 @@ def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ..
         away_s = np.full(case.samples, -np.inf)
         others = Group(others.nodes, others.spells, left_s=away_s, back_s=np.where(led_s > 0, found_s, np.inf))
         blocks = (*blocks, Block("dns", found_s))
+    elif others.nodes == 0 and victims.back_s is not None:
+        blocks = (*blocks, Block("dns", np.where(np.isfinite(victims.back_s), victims.back_s, 0.0)))
     elif victims.left_s is not None and victims.last_s is not None:
         blocks = (*blocks, Block("dns", np.minimum(victims.left_s, victims.last_s)))
     groups = (victims, others) if others.nodes > 0 else (victims,)
     return Scenario(case.samples, groups, blocks)
 
 
-def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats, loud: bool) -> Scenario:
+def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats, loud: bool, away: Away = ALWAYS_ASKED) -> Scenario:
     """Too few stay: nothing is written until nodes are back, and then a leader is needed if there is none."""
     system = case.system
     stay = system.nodes - case.victims
@@ -191,7 +207,8 @@ def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats,
         detected_s, led_s = ready_s, serving_s
     held = Fate.WAIT if system.hangs else Fate.REFUSE
     others = Group(stay, (Spell(held, led_s),))
-    victims = Group(case.victims, (Spell(Fate.REFUSE if loud else Fate.LOSE, freed_s), Spell(Fate.REFUSE, led_s)))
+    spells = (Spell(Fate.REFUSE if loud else Fate.LOSE, freed_s), Spell(Fate.REFUSE, led_s))
+    victims = Group(case.victims, spells, away.left_s, away.back_s)
     blocks = (Block("restart", freed_s), Block("detection", detected_s), Block("election", led_s))
     return assembled(case, victims, others, blocks, None)
 

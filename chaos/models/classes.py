@@ -7,7 +7,9 @@ from dataclasses import replace
 from typing import Final
 
 import msgspec
+import numpy as np
 
+from chaos.experiment import ClientPolicy
 from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.models import crashes, latencies, partitions
 from chaos.models.cases import Case, either
@@ -15,6 +17,7 @@ from chaos.models.client import Scenario
 
 NODE: Final = "node"
 """The role of victims in a system without roles."""
+PILOT: Final = 64
 MIXED: Final = "mixed"
 """The leader and followers."""
 
@@ -30,6 +33,17 @@ def scenario(case: Case) -> Scenario | None:
         return build(_as(case, LEADER))
     led = case.rng.uniform(0.0, 1.0, case.samples) < case.victims / case.system.nodes
     return either(led, build(_as(case, LEADER)), build(_as(case, FOLLOWER)))
+
+
+def slots_each(case: Case, policy: ClientPolicy, slot_s: float) -> float:
+    """How many slots one sample of it costs, on average: asked of a few, to decide how many samples are worth their time."""
+    few = replace(case, for_s=case.for_s[:PILOT], rng=np.random.default_rng(0))
+    built = scenario(few)
+    if built is None:
+        return 1.0
+    horizon_s = built.horizon_s(policy)
+    # Hopeless slots cost next to nothing.
+    return 1.0 + float((horizon_s - 0.9 * np.minimum(built.hopeless_s(), horizon_s)).mean()) / slot_s
 
 
 def _as(case: Case, role: str) -> Case:

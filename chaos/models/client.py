@@ -75,6 +75,16 @@ class Group:
     left_s: Floats | None = None
     back_s: Floats | None = None
 
+    def refuses_s(self, samples: int) -> Floats:
+        """Until when it does nothing but refuse, from the effect on."""
+        until_s, goes_on = np.zeros(samples), np.ones(samples, dtype=bool)
+        for spell in self.spells:
+            if spell.fate is not Fate.REFUSE:
+                goes_on &= spell.until_s <= until_s
+            else:
+                until_s = np.where(goes_on, np.maximum(until_s, spell.until_s), until_s)
+        return until_s
+
     @property
     def last_s(self) -> Floats | None:
         """When the last spell ends; None without any."""
@@ -102,6 +112,10 @@ class Scenario:
         """All of them."""
         return sum(group.nodes for group in self.groups)
 
+    def hopeless_s(self) -> Floats:
+        """The due time before which all slots are bad, per sample: every node refuses at once, so all attempts are spent at once."""
+        return np.asarray(np.minimum.reduce([group.refuses_s(self.samples) for group in self.groups]), dtype=np.float64)
+
     def horizon_s(self, policy: ClientPolicy) -> Floats:
         """The due time from which all slots are good, per sample.
 
@@ -113,15 +127,17 @@ class Scenario:
         for group in self.groups:
             last_s = group.last_s
             if last_s is not None:
-                ends.append((group, last_s if group.left_s is None else np.minimum(last_s, group.left_s)))
+                gone = group.left_s is not None and (group.back_s is None or bool(np.all(group.back_s >= last_s)))
+                ends.append((group, np.minimum(last_s, group.left_s) if gone and group.left_s is not None else last_s))
         for _, end_s in ends:
             unwell = np.sum([group.nodes * (other_s >= end_s) for group, other_s in ends], axis=0)
             reaches = (unwell < policy.attempts) & (unwell < self.nodes) & (unwell * policy.timeout_s < policy.deadline_s - INSTANT_S)
             safe = reaches & policy.other_address
             horizon_s = np.maximum(horizon_s, np.where(safe, 0.0, end_s))
-        back = [group.back_s for group in self.groups if group.back_s is not None]
-        away = [np.where(np.isfinite(back_s), back_s, 0.0) for back_s in back]
-        return np.asarray(np.maximum.reduce([horizon_s, *away]), dtype=np.float64)
+        if all(group.left_s is not None for group in self.groups):  # the name may be left without any address
+            back = [group.back_s for group in self.groups if group.back_s is not None]
+            horizon_s = np.maximum.reduce([horizon_s, *(np.where(np.isfinite(back_s), back_s, 0.0) for back_s in back)])
+        return horizon_s
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,8 +192,8 @@ def _chunk(
     count = int(np.ceil(horizon_s.max(initial=0.0) / rule.slot_s)) + 1
     first_due_s = rng.uniform(0.0, 1.0, len(rows)) * rule.slot_s
     due_s = first_due_s[:, None] + np.arange(count) * rule.slot_s
-    asked = due_s < horizon_s[:, None]
-    bad = np.zeros(due_s.shape, dtype=bool)
+    bad = due_s < np.minimum(scenario.hopeless_s()[rows], horizon_s)[:, None]
+    asked = ~bad & (due_s < horizon_s[:, None])
     which, _ = np.nonzero(asked)
     bad[asked] = ~_slots_good(scenario, rows[which], due_s[asked], policy, rng)
     return slots.outages(bad, first_due_s, rule)

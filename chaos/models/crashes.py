@@ -20,36 +20,36 @@ def kill(case: Case) -> Scenario:
     ready_s = started_s + case.draw("restart_s", "a kill")
     # A replica that hands requests on to a leader serves as soon as it hears one; another serves what it has synced.
     serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional("resync_s"))
-    left_s = withdrawn(case, silent=False)
+    away = withdrawn(case, False, ready_s)
     stay = system.nodes - case.victims
-    down = Group(case.victims, (Spell(Fate.REFUSE, serving_s),), left_s)
+    down = Group(case.victims, (Spell(Fate.REFUSE, serving_s),), away.left_s, away.back_s)
     if not case.by_leader:
         blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
         return assembled(case, down, Group(stay, ()), blocks, None)
     if stay < system.quorum:
-        return quorum_lost(case, started_s, ready_s, ready_s + case.optional("resync_s"), loud=True)
+        return quorum_lost(case, started_s, ready_s, ready_s + case.optional("resync_s"), loud=True, away=away)
     if case.facts.role != LEADER:
         return assembled(case, down, Group(stay, ()), (), None)
     detected_s, elected_s = succession(case, stay)
     # Hanging or not, what was handed on to a dead process fails at once: unless the node holds it for the next leader.
     lost_s = detected_s if system.hangs else case.zeros()
     others = Group(stay, leaderless(case, lost_s, elected_s))
-    victims = Group(case.victims, (Spell(Fate.REFUSE, np.maximum(serving_s, elected_s)),), left_s)
+    victims = Group(case.victims, (Spell(Fate.REFUSE, np.maximum(serving_s, elected_s)),), away.left_s, away.back_s)
     return assembled(case, victims, others, led(detected_s, elected_s), elected_s)
 
 
 def pause(case: Case) -> Scenario:
     """Victims are silent until they are let go on; a leader that sleeps longer than its followers' patience is deposed."""
     system, awake_s = case.system, case.for_s
-    left_s = withdrawn(case, silent=True)
+    away = withdrawn(case, True, awake_s)
     stay = system.nodes - case.victims
-    asleep = Group(case.victims, (Spell(Fate.WAIT, awake_s),), left_s)
+    asleep = Group(case.victims, (Spell(Fate.WAIT, awake_s),), away.left_s, away.back_s)
     if not case.by_leader or (stay >= system.quorum and case.facts.role != LEADER):
         return assembled(case, asleep, Group(stay, ()), (), None)
     if system.nodes == 1:  # it is its own quorum, and goes on where it stopped
         return assembled(case, asleep, Group(0, ()), (Block("restart", awake_s),), None)
     if stay < system.quorum:
-        return quorum_lost(case, awake_s, awake_s, awake_s, loud=False)
+        return quorum_lost(case, awake_s, awake_s, awake_s, loud=False, away=away)
     detected_s, elected_s = succession(case, stay)
     deposed = (detected_s < awake_s) | steps_down(case, awake_s)
     noticed_s, again_s = np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
@@ -58,4 +58,4 @@ def pause(case: Case) -> Scenario:
     # A deposed leader wakes up to answers for a term that is over: what it held is lost.
     slept = (Spell(Fate.LOSE, np.where(deposed, awake_s, 0.0)), Spell(Fate.WAIT, same_s), Spell(Fate.REFUSE, again_s))
     blocks = (Block("restart", same_s), *led(noticed_s, again_s))
-    return assembled(case, Group(case.victims, slept, left_s), others, blocks, again_s)
+    return assembled(case, Group(case.victims, slept, away.left_s, away.back_s), others, blocks, again_s)

@@ -14,7 +14,7 @@ import numpy as np
 
 from chaos.errors import BadInput
 from chaos.kinds import CLIENTS, FOLLOWER, LEADER
-from chaos.models.cases import Case, Ways, assembled, either, leaderless, led, quorum_lost, succession, ways, withdrawn
+from chaos.models.cases import ALWAYS_ASKED, Away, Case, Ways, assembled, either, leaderless, led, quorum_lost, succession, ways, withdrawn
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
 
 if TYPE_CHECKING:
@@ -36,23 +36,23 @@ def _cut_off(case: Case, cut: Ways) -> Scenario:
     system, healed_s = case.system, case.for_s
     fate = Fate.REFUSE if case.text("behavior", "drop") == "reject" else Fate.LOSE
     stay = system.nodes - case.victims
-    left_s = withdrawn(case, silent=fate is Fate.LOSE) if cut.dns else None
+    away = withdrawn(case, fate is Fate.LOSE, healed_s) if cut.dns else ALWAYS_ASKED
     from_clients = (Spell(fate, healed_s),) if cut.clients else ()
     if not case.by_leader or not (cut.opens or cut.opened) or not cut.with_leader:
-        return assembled(case, Group(case.victims, from_clients, left_s), Group(stay, ()), (), None)
+        return assembled(case, Group(case.victims, from_clients, away.left_s, away.back_s), Group(stay, ()), (), None)
     if not cut.all_peers and system.nodes > 2:
         return _one_link(case, cut, fate)
     # Without beats there is no following: a leader sends them on connections that it opens.
     if not (cut.opens if case.leads else cut.opened):
         unheard = Spell(fate, healed_s)
-        victims = Group(case.victims, from_clients if case.leads else (unheard,), left_s)
+        victims = Group(case.victims, from_clients if case.leads else (unheard,), away.left_s, away.back_s)
         return assembled(case, victims, Group(stay, (unheard,) if case.leads else ()), (), None)
     if stay < system.quorum:
-        return quorum_lost(case, healed_s, healed_s, healed_s, loud=fate is Fate.REFUSE)
-    return _leader_cut_off(case, fate, from_clients, left_s) if case.leads else _follower_cut_off(case, fate, from_clients, left_s)
+        return quorum_lost(case, healed_s, healed_s, healed_s, loud=fate is Fate.REFUSE, away=away)
+    return _leader_cut_off(case, fate, from_clients, away) if case.leads else _follower_cut_off(case, fate, from_clients, away)
 
 
-def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], left_s: Floats | None) -> Scenario:
+def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], away: Away) -> Scenario:
     healed_s, stay = case.for_s, case.system.nodes - case.victims
     detected_s, elected_s = succession(case, stay)
     gives_up_s = _gives_up(case)
@@ -63,12 +63,12 @@ def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], lef
     others = Group(stay, leaderless(case, lost_s, np.where(deposed, elected_s, healed_s)))
     until_s = np.where(deposed, np.maximum(_rejoined(case), elected_s), healed_s)
     alone = from_clients or (Spell(Fate.DROP, np.minimum(gives_up_s, healed_s)),)
-    victims = Group(case.victims, (*alone, Spell(Fate.REFUSE, until_s)), left_s)
+    victims = Group(case.victims, (*alone, Spell(Fate.REFUSE, until_s)), away.left_s, away.back_s)
     return assembled(case, victims, others, (Block("restart", same_s), *led(noticed_s, again_s)), again_s)
 
 
-def _follower_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], left_s: Floats | None) -> Scenario:
-    victims = Group(case.victims, (*from_clients, *_abandoned(case, fate)), left_s)
+def _follower_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], away: Away) -> Scenario:
+    victims = Group(case.victims, (*from_clients, *_abandoned(case, fate)), away.left_s, away.back_s)
     return assembled(case, victims, Group(case.system.nodes - case.victims, ()), (), None)
 
 

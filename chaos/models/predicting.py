@@ -20,7 +20,7 @@ from chaos.facts import ClassFacts, RunFacts
 from chaos.kinds import FOLLOWER, LEADER
 from chaos.models import assumptions, client, production
 from chaos.models.cases import Case
-from chaos.models.classes import NODE, scenario
+from chaos.models.classes import NODE, PILOT, scenario, slots_each
 from chaos.models.slots import Rule
 from chaos.models.system import System, system
 from chaos.plan import Plan
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
 
-SLOTS: Final = 1_000_000
-"""Slots to ask for one class and service: bounds the time (some 0.1 s) by having fewer samples of longer outages."""
+SLOTS: Final = 500_000
+"""Slots to ask for one class and service: bounds the time (under 0.2 s) by having fewer samples of longer outages."""
 MOST_SAMPLES: Final = 200_000
 LEAST_SAMPLES: Final = 1_000
 RUNS: Final = 20_000
@@ -98,21 +98,25 @@ def predict(plan: Plan, facts: RunFacts) -> Prediction:
     return Prediction(predicted, samples)
 
 
-def see_class(plan: Plan, known: System, facts: ClassFacts, service: str, for_s: Floats) -> client.Seen | None:
-    """One class on one service, a sample for each entry of ``for_s``; None if the models do not know the kind of fault."""
+def _case(plan: Plan, known: System, facts: ClassFacts, service: str, for_s: Floats) -> Case:
     rng = np.random.default_rng(derive(0, "models", facts.fault_class, service))
-    case = Case(known, facts, plan.operations[service].does, for_s, rng, _link(plan, facts))
+    return Case(known, facts, plan.operations[service].does, for_s, rng, _link(plan, facts))
+
+
+def _see(plan: Plan, service: str, case: Case) -> client.Seen | None:
+    """One class on one service, a sample for each entry of ``for_s``; None if the models do not know the kind of fault."""
     built = scenario(case)
     if built is None:
         return None
     spec = plan.experiment.traffic
     rule = Rule(1.0 / spec.operations[service].rate_per_s, spec.outage.open, spec.outage.close, spec.outage.merge_s)
-    return client.see(built, spec.client, rule, rng)
+    return client.see(built, spec.client, rule, case.rng)
 
 
-def sample_count(plan: Plan, service: str, longest_s: float) -> int:
+def _sample_count(plan: Plan, case: Case, service: str) -> int:
     """How many samples are worth their time: many of short outages, fewer of long ones."""
-    slots = max(1.0, longest_s * plan.experiment.traffic.operations[service].rate_per_s)
+    traffic = plan.experiment.traffic
+    slots = slots_each(case, traffic.client, 1.0 / traffic.operations[service].rate_per_s)
     return int(np.clip(SLOTS / slots, LEAST_SAMPLES, MOST_SAMPLES))
 
 
@@ -172,10 +176,10 @@ def _planned_victims(plan: Plan, spec: FaultSpec) -> int:
 def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service: str) -> tuple[ClassSamples | None, ClassPredicted]:
     durations_s = np.minimum(np.array(each.for_s), facts.span_s)
     strata, faults = _strata(durations_s)
-    reach_s = float(durations_s.max()) + 4.0
-    size = max(sample_count(plan, service, reach_s), 50 * len(faults))
+    pilot = _case(plan, known, each, service, np.resize(strata, PILOT))
+    size = max(_sample_count(plan, pilot, service), 50 * len(faults))
     stratum = np.arange(size) % len(faults)
-    seen = see_class(plan, known, each, service, strata[stratum])
+    seen = _see(plan, service, _case(plan, known, each, service, strata[stratum]))
     if seen is None:
         reason = f"the models do not know faults of kind '{each.kind}'"
         nothing = Range(None, reason=reason)
@@ -270,9 +274,9 @@ def _own_share(plan: Plan, known: System, facts: RunFacts) -> float | None:
         if not each.count:
             continue
         durations_s = np.minimum(np.array(each.for_s), facts.span_s)
-        size = max(500, sample_count(plan, plan.judge, float(durations_s.max()) + 4.0) // 8)
-        for_s = np.resize(durations_s, size)
-        now, then = (see_class(plan, known, each, plan.judge, for_s * factor) for factor in (1.0, longer))
+        pilot = _case(plan, known, each, plan.judge, np.resize(durations_s, PILOT))
+        for_s = np.resize(durations_s, max(500, _sample_count(plan, pilot, plan.judge) // 8))
+        now, then = (_see(plan, plan.judge, _case(plan, known, each, plan.judge, for_s * factor)) for factor in (1.0, longer))
         if now is None or then is None:
             return None
         mean_s = float(now.downtime_s.mean())

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import msgspec
@@ -21,7 +22,7 @@ from chaos.models import client
 from chaos.models.blocks import Uniform
 from chaos.models.cases import Case
 from chaos.models.chain import ClusterChain
-from chaos.models.classes import NODE, scenario
+from chaos.models.classes import NODE, scenario, slots_each
 from chaos.models.measures import second_order
 from chaos.models.slots import Rule
 from chaos.models.system import System
@@ -32,8 +33,8 @@ from chaos.seeds import derive
 YEAR_S: Final = 365 * 86400.0
 STEP: Final = 0.1
 """Relative change by which elasticities are found."""
-SLOTS: Final = 150_000
-LEAST_SAMPLES: Final = 400
+SLOTS: Final = 60_000
+LEAST_SAMPLES: Final = 100
 MOST_SAMPLES: Final = 4_000
 CAP_S: Final = 3600.0
 """A production fault that nobody takes back is counted for so long."""
@@ -102,6 +103,8 @@ class _Judge:
         self._plan = plan
         self._shares = shares
         self._crash_per_s = crash_per_s
+        self._sizes: dict[str, int] = {}
+        """Samples of each class: the same for all parameters, so that the draws are."""
 
     def unavailability(self, known: System, plan: Plan, rate: float) -> float:
         """U with all fault rates times ``rate``."""
@@ -111,10 +114,13 @@ class _Judge:
     def _mean_down_s(self, known: System, plan: Plan, share: Share) -> float:
         traffic, service = plan.experiment.traffic, plan.judge
         rate_per_s = traffic.operations[service].rate_per_s
-        for_s = min(share.for_s, CAP_S)
-        size = int(np.clip(SLOTS / ((for_s + 3.0) * rate_per_s), LEAST_SAMPLES, MOST_SAMPLES))
         rng = np.random.default_rng(derive(0, "models", "production", share.facts.fault_class))
-        built = scenario(Case(known, share.facts, plan.operations[service].does, np.full(size, for_s), rng))
+        for_s = np.full(MOST_SAMPLES, min(share.for_s, CAP_S))
+        case = Case(known, share.facts, plan.operations[service].does, for_s, rng)
+        if share.facts.fault_class not in self._sizes:
+            slots = slots_each(case, known.client, 1.0 / rate_per_s)
+            self._sizes[share.facts.fault_class] = int(np.clip(SLOTS / slots, LEAST_SAMPLES, MOST_SAMPLES))
+        built = scenario(replace(case, for_s=for_s[: self._sizes[share.facts.fault_class]]))
         if built is None:
             return 0.0
         rule = Rule(1.0 / rate_per_s, traffic.outage.open, traffic.outage.close, traffic.outage.merge_s)
@@ -134,6 +140,7 @@ class _Judge:
             restart_per_s=1.0 / max(known.given["restart_s"].mean_s, tiny_s),
             resync_per_s=1.0 / max(resync_s, tiny_s),
             failover_per_s=1.0 / max(detection_s + 2 * known.round_trip_s, tiny_s),
+            crews=round(known.given["crews"].mean_s) if "crews" in known.given else None,
         )
         return max(0.0, second_order(chain))
 

@@ -103,7 +103,7 @@ def _verdict(report: Report) -> str:
     tone = TONES.get(report.verdict, "--unknown")
     word = say.VERDICTS.get(report.verdict, report.verdict)
     story = "".join(f"<li>{escape(sentence)}</li>" for sentence in say.story(report))
-    notes = "".join(f"<li>Note: {escape(reason)}</li>" for reason in report.reasons) if report.verdict != "unknown" else ""
+    notes = "".join(f"<li>Note: {escape(reason)}</li>" for reason in say.notes(report))
     question = f'<p class="question">{escape(report.question)}</p>' if report.question else ""
     return (
         f'<div class="verdict" style="--tone: var({tone})">{question}<h1><span class="badge">{escape(word)}</span>'
@@ -131,7 +131,7 @@ def _figures(report: Report) -> str:
             )
         cards.append(("Availability in this run", say.percent(seen.availability.value), f"{say.seconds(seen.downtime_s)} down"))
     if report.agreement:
-        cards.append(("Prediction and observation", report.agreement_overall, ""))
+        cards.append(("Seen against predicted", report.agreement_overall, ""))
     inside = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>" for name, value, more in cards
     )
@@ -177,7 +177,8 @@ def _compared(report: Report) -> str:
 
 
 def _agreed(report: Report, fault_class: str) -> str:
-    return "".join(_mark(row.verdict) for row in report.agreement if row.fault_class == fault_class and row.service == report.judged)
+    rows = [row for row in report.agreement if row.fault_class == fault_class and row.service == report.judged]
+    return "".join(f"<div>{_mark(row.verdict)} <small class='inline'>{escape(row.measure)}</small></div>" for row in rows)
 
 
 def _outages(report: Report) -> str:
@@ -244,7 +245,7 @@ def _classes(report: Report) -> str:
 def _faults(report: Report) -> str:
     rows = [
         [
-            escape(fault.id),
+            f'<span class="fix">{escape(fault.id)}</span>',
             escape(fault.fault_class),
             escape(", ".join(fault.target)),
             say.clock(fault.effective_at_s),

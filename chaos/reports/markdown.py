@@ -19,8 +19,8 @@ def render(report: Report) -> str:
     lines += [f"**{_cell(say.headline(report))}**", ""]
     lines += [f"{_cell(sentence)}" + "  " for sentence in say.story(report)]
     lines.append("")
-    if report.reasons and report.verdict != "unknown":
-        lines += [f"- {_cell(reason)}" for reason in report.reasons] + [""]
+    if say.notes(report):
+        lines += [f"- {_cell(reason)}" for reason in say.notes(report)] + [""]
     lines += _objectives(report) + _figures(report) + _classes(report) + _agreement(report) + _checks(report)
     lines += ["Again: `" + say.reproduce(report) + "`", ""]
     return "\n".join(lines)

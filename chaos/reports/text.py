@@ -33,8 +33,7 @@ def _verdict(report: Report) -> str:
     if report.question:
         lines += [f"  {report.question}"]
     lines += [""] + [f"  {sentence}" for sentence in say.story(report)]
-    if report.reasons and report.verdict != "unknown":
-        lines += [f"  Note: {reason}" for reason in report.reasons]
+    lines += [f"  Note: {reason}" for reason in say.notes(report)]
     return "\n".join(lines)
 
 

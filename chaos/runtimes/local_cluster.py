@@ -23,8 +23,8 @@ PROBER_READY_S = 10.0
 PROBER_END_S = 10.0
 """After the last slot's deadline the prober has so long to write its last byte."""
 
-StartHelper = Callable[[str, str, bytes], Helper]
-"""Name, module and JSON spec -> a started helper."""
+StartProber = Callable[[bytes], Helper]
+"""JSON of its spec -> the prober at work."""
 
 
 class LocalTraffic:
@@ -104,7 +104,7 @@ class LocalCluster:
         nodes: Mapping[str, LocalNode],
         net: Net,
         asker: Asker,
-        start_helper: StartHelper,
+        start_prober: StartProber,
         broken: Callable[[], str | None],
         clock: Clock,
     ) -> None:
@@ -113,7 +113,7 @@ class LocalCluster:
         self._nodes = nodes
         self._net = net
         self._asker = asker
-        self._start_helper = start_helper
+        self._start_prober = start_prober
         self._broken = broken
         self._clock = clock
 
@@ -146,7 +146,7 @@ class LocalCluster:
         ``broken`` tells if it ended otherwise than by its last row.
         """
         spec = prober_spec(self._deployment, self._layout, order)
-        prober = self._start_helper("prober", "chaos.prober", msgspec.json.encode(spec))
+        prober = self._start_prober(msgspec.json.encode(spec))
         prober.wait_ready(PROBER_READY_S)
         traffic = LocalTraffic(prober)
         try:

@@ -1,11 +1,15 @@
 """Our own helper processes (name server, role watch, prober) and Toxiproxy, as the harness sees them.
 
-A helper prints one JSON object a line: first ``{"ready": true}``, then rows of the history, which a thread hands on as they come.
+A helper reads its spec, then prints one JSON object a line: first ``{"ready": true}``, then rows of the history, which a thread hands
+on as they come. Its spec comes through a pipe, so that it can be started early and have its interpreter and modules loaded when it is
+needed; like its standard input, the pipe ends when the harness does, so it is never left waiting.
+
 The death of one that nobody asked to end breaks the *run*: what it says from then on is unknown. It is never a node's fault.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -57,12 +61,14 @@ class Helper:
         breakage: Breakage,
         on_row: Callable[[Row], None] | None = None,
         last_row: type[Row] | None = None,
+        spec_fd: int | None = None,
     ) -> None:
         self.child = child
         self._log = log
         self._sink = sink
         self._breakage = breakage
         self._last_row = last_row
+        self._spec_fd = spec_fd
         self.finished = False
         """It has written the row that ends its work; after that it may go."""
         self._ready = threading.Event()
@@ -73,6 +79,16 @@ class Helper:
     def start(self) -> None:
         """Begin to read; ``on_row`` sees each row before the sink does."""
         self._thread.start()
+
+    def feed(self, spec: bytes) -> None:
+        """Tell it what to do: it has waited for its spec at the other end of a pipe, with everything loaded."""
+        assert self._spec_fd is not None, f"{self.child.name} is fed once"
+        fd, self._spec_fd = self._spec_fd, None
+        with os.fdopen(fd, "wb", buffering=0) as pipe:
+            try:
+                pipe.write(spec)
+            except BrokenPipeError:
+                return  # it is dead, and ``wait_ready`` says why
 
     @property
     def asked_to_end(self) -> bool:
@@ -112,6 +128,9 @@ class Helper:
     def end_input(self) -> None:
         """Ask it to end: its standard input closes."""
         self.child.commanded = True
+        if self._spec_fd is not None:
+            os.close(self._spec_fd)
+            self._spec_fd = None
         stdin = self.child.stdin
         if not stdin.closed:
             stdin.close()

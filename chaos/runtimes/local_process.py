@@ -30,7 +30,16 @@ class Child:
     """A started process. ``died_ns`` and ``exit_code`` are set once it is dead."""
 
     def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], folder: Path, log: Path, clock: Clock, *, talks: bool = False
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        log: Path,
+        clock: Clock,
+        *,
+        talks: bool = False,
+        inherits: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.died_ns: int | None = None
@@ -44,7 +53,7 @@ class Child:
             try:
                 self._popen: subprocess.Popen[bytes] = subprocess.Popen(
                     list(command), stdin=pipe or subprocess.DEVNULL, stdout=pipe or out, stderr=out,
-                    env=dict(env), cwd=folder, start_new_session=True,
+                    env=dict(env), cwd=folder, start_new_session=True, pass_fds=inherits,
                 )  # fmt: skip
             except OSError as error:
                 raise EnvironmentUnusable(

@@ -1,6 +1,6 @@
 """All that one local run has started, and its end.
 
-    Toxiproxy and its proxies -> nodes -> ready -> init steps -> name server and role watch -> the name resolves
+    Toxiproxy and its proxies -> nodes -> ready -> init steps -> a leader -> name server -> the name resolves
 
 Everything that is started goes on a list at once and carries the run's label. The end takes everything on the list, then looks by
 label whether anything is left.
@@ -8,10 +8,7 @@ label whether anything is left.
 
 from __future__ import annotations
 
-import os
 import shlex
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -19,13 +16,14 @@ import msgspec
 from chaos import leftovers
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
-from chaos.events import DnsChanged, NodeUp, Row, TrafficEnded
+from chaos.events import DnsChanged, NodeUp, Row
 from chaos.kinds import CLIENTS, LEADER, VOTING, Deployment, Link, Sink, Status
 from chaos.net.layers import LayeredNet
 from chaos.net.toxiproxy import ToxiproxyServer
 from chaos.net.toxiproxy_errors import ToxiproxyError
 from chaos.registry import Claim
 from chaos.runtimes.local_cluster import Asker, LocalCluster
+from chaos.runtimes.local_crew import Crew, environment
 from chaos.runtimes.local_helpers import Breakage, Helper
 from chaos.runtimes.local_layout import DNS_PORT, TOXIPROXY_PORT, Layout
 from chaos.runtimes.local_node import LocalNode, NodeRecipe
@@ -41,8 +39,6 @@ RESOLVES_WITHIN_S = 10.0
 INIT_WITHIN_S = 60.0
 STOP_GRACE_S = 0.6
 """From SIGTERM to SIGKILL when a run is over: its nodes have nothing left to save."""
-HELPER_LAST_ROWS_S = 1.0
-PROBER = "prober"
 
 
 class Session:
@@ -55,34 +51,35 @@ class Session:
         self._clock = clock
         self._layout = Layout(deployment, claim.block)
         self._logs = deployment.folder / "logs"
-        self._specs = deployment.folder / "specs"
         self._nodes: dict[str, LocalNode] = {}
-        self._helpers: list[Helper] = []
         self._others: list[tuple[Child, Died]] = []
         self._in_set: frozenset[str] = frozenset()
+        self._dns: Helper
+        self._watch: Helper | None = None
         self._net: LayeredNet
         self._breakage = Breakage(sink, clock)
         self._asker = Asker(self._layout, deployment.target.roles, clock)
         self._reaper = Reaper(clock)
+        self._crew = Crew(deployment, claim, self._reaper, self._breakage, sink, clock)
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
     def start(self) -> LocalCluster:
         """Up to the moment at which a client can use the cluster by its name."""
-        for folder in (self._logs, self._specs):
-            folder.mkdir(parents=True, exist_ok=True)
+        self._logs.mkdir(parents=True, exist_ok=True)
         self._prepare_nodes()
         self._start_proxies()
         for node in self._nodes.values():
             self._sink(self._placed(node))
             node.start()
+        self._warm_helpers()
         self._await_ready()
         for step in self._deployment.target.init:
             self._run_init(step)
         self._await_roles()
-        self._start_dns_and_watch()
+        self._begin_to_serve()
         return LocalCluster(
-            self._deployment, self._layout, self._nodes, self._net, self._asker, self._start_helper, self._broken, self._clock
+            self._deployment, self._layout, self._nodes, self._net, self._asker, self._crew.start_prober, self._broken, self._clock
         )
 
     def _broken(self) -> str | None:
@@ -97,12 +94,8 @@ class Session:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(fill(template, context), encoding="utf-8")
             env = {key: fill(value, context) for key, value in part.env.items()}
-            recipe = NodeRecipe(info, self._layout.command(name), self._environment(name) | env, data, self._logs / f"{name}.log")
+            recipe = NodeRecipe(info, self._layout.command(name), environment(self._claim, name) | env, data, self._logs / f"{name}.log")
             self._nodes[name] = LocalNode(recipe, self._claim, self._reaper, self._sink, self._clock)
-
-    def _environment(self, name: str) -> dict[str, str]:
-        """Ours, with the labels; unbuffered, so that a killed node's last lines are in its log."""
-        return {"PYTHONUNBUFFERED": "1", **os.environ, **self._claim.labels(name)}
 
     def _placed(self, node: LocalNode) -> NodeUp:
         info = node.info
@@ -165,7 +158,7 @@ class Session:
         words = command.splitlines() if "\n" in command else shlex.split(command)
         context, log = self._layout.context(node), self._logs / "init.log"
         filled = [fill(word, context) for word in words]
-        child = Child("init", filled, self._environment("init"), self._layout.data(node), log, self._clock)
+        child = Child("init", filled, environment(self._claim, "init"), self._layout.data(node), log, self._clock)
         self._adopt(child, _ignore)
         if not child.wait_end(INIT_WITHIN_S, _ignore):
             raise EnvironmentUnusable(f"the init step '{command}' did not end within {INIT_WITHIN_S:g} s", how=_see(log))
@@ -188,7 +181,7 @@ class Session:
         host, log = self._layout.toxiproxy_address, self._logs / "toxiproxy.log"
         command = toxiproxy_server.argv(toxiproxy_server.find(build=False), host, TOXIPROXY_PORT)
         child = Child(
-            "toxiproxy", command, self._environment("toxiproxy") | {"LOG_LEVEL": "warn"}, self._deployment.folder, log, self._clock
+            "toxiproxy", command, environment(self._claim, "toxiproxy") | {"LOG_LEVEL": "warn"}, self._deployment.folder, log, self._clock
         )
         self._adopt(child, self._toxiproxy_died)
         server = ToxiproxyServer(host, TOXIPROXY_PORT, clock=self._clock)
@@ -212,26 +205,20 @@ class Session:
 
     # --- helpers -------------------------------------------------------------------------------------------------------
 
-    def _start_helper(self, name: str, module: str, spec: bytes, on_row: Callable[[Row], None] | None = None) -> Helper:
-        path, log = self._specs / f"{name}.json", self._logs / f"{name}.log"
-        path.write_bytes(spec)
-        child = Child(name, [sys.executable, "-m", module, str(path)], self._environment(name), Path.cwd(), log, self._clock, talks=True)
-        helper = Helper(child, log, self._sink, self._breakage, on_row, TrafficEnded if name == PROBER else None)
-        self._helpers.append(helper)
-        self._claim.note_process(name, child.pid)
-        self._reaper.watch(child, helper.died)
-        helper.start()
-        return helper
-
-    def _start_dns_and_watch(self) -> None:
-        started = [
-            self._start_helper("dns", "chaos.dns.server", msgspec.json.encode(dns_spec(self._deployment, self._layout)), self._note_set)
-        ]
+    def _warm_helpers(self) -> None:
+        """They load while the nodes do and while these find their leader."""
+        self._dns = self._crew.warm("dns", "chaos.dns.server", self._note_set)
         watch = watch_spec(self._deployment, self._layout)
         if any(node.roles or node.marks for node in watch.nodes):
-            started.append(self._start_helper("watch", "chaos.watch", msgspec.json.encode(watch)))
-        for helper in started:
-            helper.wait_ready(HELPER_READY_S)
+            self._watch = self._crew.warm("watch", "chaos.watch")
+            self._crew.feed(self._watch, msgspec.json.encode(watch))
+        self._crew.warm_prober()
+
+    def _begin_to_serve(self) -> None:
+        self._crew.feed(self._dns, msgspec.json.encode(dns_spec(self._deployment, self._layout)))
+        self._dns.wait_ready(HELPER_READY_S)
+        if self._watch is not None:
+            self._watch.wait_ready(HELPER_READY_S)
         self._await_name()
 
     def _note_set(self, row: Row) -> None:
@@ -275,13 +262,9 @@ class Session:
             node.retire()
             if node.child is not None:
                 ends.append((node.child, node.died))
-        for helper in self._helpers:
-            helper.end_input()
-            ends.append((helper.child, helper.died))
+        ends += self._crew.end_input()
         end_all(ends, STOP_GRACE_S, self._clock)
-        for helper in self._helpers:
-            helper.wait_ended(HELPER_LAST_ROWS_S)
-            helper.child.close()
+        self._crew.close()
         self._reaper.close()
         self._asker.close()
         left = leftovers.processes_of(self._deployment.run, state)
@@ -290,6 +273,7 @@ class Session:
             why = "; ".join(map(str, failures))
             self._claim.abandon(why)
             raise NotHealed(f"processes of this run are still there: {why}; 'nines leftovers' lists them")
+        self._claim.proven_gone()
 
 
 def _ignore(_child: Child) -> None:

@@ -58,7 +58,7 @@ def test_every_verb_has_its_function() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """``nines --help`` must start fast, so nothing that measures, judges or serialises may be loaded."""
-    code = "import sys; from chaos.cli import main\ntry: main(['--help'])\nexcept SystemExit: pass\nprint(sorted(sys.modules), file=sys.stderr)"
+    code = "import sys; from chaos.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stderr
     for heavy in ("'numpy'", "'scipy'", "'msgspec'", "'yaml'", "'dns'", "'dnslib'", "'tabulate'", "'docker'", "'pytest'", "'asyncio'"):
@@ -344,7 +344,8 @@ def test_explain(nines: Nines) -> None:
 def test_reader_who_leaves(quick_run: Path) -> None:
     """``nines history | head -1`` ends in silence."""
     words = [sys.executable, "-m", "chaos", "history", str(quick_run), "--all"]
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=os.environ | {"PYTHONUNBUFFERED": "1"}) as process:
+    unbuffered = os.environ | {"PYTHONUNBUFFERED": "1"}
+    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=ROOT, env=unbuffered) as process:
         assert process.stdout is not None
         assert process.stderr is not None
         process.stdout.close()

@@ -1,8 +1,8 @@
-"""What the documentation shows works: every YAML is loaded, every command is known and run, every test in it passes, every link leads somewhere.
+"""What the documentation shows works: YAML is loaded, commands are run, tests pass, links lead somewhere, no key is left out.
 
-The word after the language says what a block is: ``yaml experiment``, ``yaml fragment`` (of an experiment), ``yaml target``, ``yaml workflow``
-(of a CI system), ``python test`` (run by pytest), ``file=PATH`` (written there for the blocks after it). ``sh`` is run line by line, with the
-fake runtime.
+The word after the language says what a block is: ``yaml experiment``, ``yaml fragment`` (of an experiment), ``yaml target``,
+``yaml workflow`` (of a CI system), ``python test`` (run by pytest), ``file=PATH`` (written there for the blocks after it). ``sh`` is
+run line by line, with the fake runtime.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from chaos.targets_loading import parse_target
 from chaos.units import SUFFIX
 from tests.quick import QUICK
 
+QUICKSTART = QUICK.replace("experiment: quick", "experiment: quickstart")
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
 FENCE = re.compile(r"^```(\w+)?([^\n]*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -113,10 +114,12 @@ def test_workflows_use_commands_that_exist(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", blocks("sh"))
-def test_commands(block: Block, tmp_path: Path, quick_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_commands(
+    block: Block, tmp_path: Path, quick_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Each line is run, with the fake runtime where something would be started; ``RUN`` is a run folder."""
     (tmp_path / "experiments").mkdir()
-    (tmp_path / "experiments" / "quickstart.yaml").write_text(QUICK.replace("experiment: quick", "experiment: quickstart"), encoding="utf-8")
+    (tmp_path / "experiments" / "quickstart.yaml").write_text(QUICKSTART, encoding="utf-8")
     files_before(block, tmp_path)
     monkeypatch.chdir(tmp_path)
     if any(line.startswith("nines validate first.yaml") for line in block.text.splitlines()):
@@ -154,7 +157,7 @@ def test_tests_in_the_docs_pass(block: Block, pytester: pytest.Pytester, quick_r
     """Copied into a project as they stand, on the fake runtime, they pass."""
     assert quick_run.exists()
     folder = pytester.mkdir("experiments")
-    (folder / "quickstart.yaml").write_text(QUICK.replace("experiment: quick", "experiment: quickstart"), encoding="utf-8")
+    (folder / "quickstart.yaml").write_text(QUICKSTART, encoding="utf-8")
     pytester.makepyfile(test_page=block.text)
     result = pytester.runpytest_inprocess("--nines-runtime", "fake", "-p", "no:cacheprovider")
     outcomes = result.parseoutcomes()

@@ -22,7 +22,8 @@ def test_this_machine() -> None:
     findings = examine()
     assert len({finding.name for finding in findings}) == len(findings)
     assert all(finding.how for finding in findings if finding.state == MISSING)
-    assert {"Python", "Linux", "loopback addresses", "Toxiproxy server", "earlier runs", "target replicated_kv"} <= {each.name for each in findings}
+    names = {finding.name for finding in findings}
+    assert {"Python", "Linux", "loopback addresses", "Toxiproxy server", "earlier runs", "target replicated_kv"} <= names
 
 
 def test_no_toxiproxy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -42,7 +43,7 @@ def test_no_toxiproxy(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_state_folder_that_cannot_be_written(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Said before a run finds out."""
     monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
-    monkeypatch.setattr(os, "access", lambda path, mode: not str(path).startswith(str(tmp_path)))
+    monkeypatch.setattr(os, "access", lambda path, _mode: not str(path).startswith(str(tmp_path)))
     assert found("state folder").state == MISSING
 
 

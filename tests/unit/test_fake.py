@@ -117,7 +117,8 @@ def slots(folder: Path, operation: int, from_s: float, to_s_: float) -> NDArray[
     mine = records[
         (records["operation"] == operation) & (records["due"] >= first_ns + to_ns(from_s)) & (records["due"] < first_ns + to_ns(to_s_))
     ]
-    return mine[np.argsort(mine["due"])]
+    ordered: NDArray[np.void] = mine[np.argsort(mine["due"])]
+    return ordered
 
 
 def bad_s(folder: Path, operation: int = 0) -> list[float]:

@@ -25,7 +25,8 @@ def _imports(file: Path) -> set[str]:
 def test_layers_hold() -> None:
     """Core, doing, thinking, faces: import-linter finds every contract of pyproject.toml kept."""
     program = Path(sys.executable).with_name("lint-imports")
-    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, env=os.environ | {"NO_COLOR": "1"})
+    plain = os.environ | {"NO_COLOR": "1"}
+    done = subprocess.run([program, "--no-cache"], cwd=ROOT, capture_output=True, text=True, check=False, env=plain)
     assert done.returncode == 0, done.stdout[-4000:] + done.stderr[-2000:]
 
 

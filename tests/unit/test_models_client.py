@@ -51,10 +51,11 @@ def test_a_refusal_is_seen_in_full() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fate", "attempts", "hidden_s"), [(Fate.WAIT, 1, 0.1), (Fate.WAIT, 3, 0.3), (Fate.LOSE, 1, 0.0), (Fate.LOSE, 3, 0.2), (Fate.DROP, 3, 0.3)]
+    ("fate", "attempts", "hidden_s"),
+    [(Fate.WAIT, 1, 0.1), (Fate.WAIT, 3, 0.3), (Fate.LOSE, 1, 0.0), (Fate.LOSE, 3, 0.2), (Fate.DROP, 3, 0.2)],
 )
 def test_what_retries_in_time_hide(fate: Fate, attempts: int, hidden_s: float) -> None:
-    """Held attempts hide their whole window, lost ones all but the last attempt's; one given up leaves its rest to the next."""
+    """Held attempts hide their whole window, those that are lost or given up all but the last attempt's."""
     seen = see(one(fate, 0.8), policy(attempts=attempts), USUAL, rng())
     assert seen.downtime_s.mean() == pytest.approx(0.8 - hidden_s, abs=1.5e-3)
 
@@ -108,9 +109,9 @@ def test_an_empty_answer_fails() -> None:
 def test_slow_answers_against_the_time_out() -> None:
     """Answers that take U(50, 150) ms miss a time-out of 100 ms half the time: a second try halves that again."""
     slow = Scenario(SAMPLES, (Group(1, (Spell(Fate.SLOW, same(2.0), lambda r, size: r.uniform(0.05, 0.15, size)),)),))
-    for attempts, share in ((1, 0.5), (2, 0.25)):
+    for attempts, lost_s in ((1, 0.5 * 2.0), (2, 0.25 * 1.9)):  # second tries of the last 100 ms find it well
         seen = see(slow, policy(attempts=attempts), EVERY_SLOT, rng())
-        assert seen.downtime_s.mean() / 2.0 == pytest.approx(share, abs=0.01)
+        assert seen.downtime_s.mean() == pytest.approx(lost_s, rel=0.02)
 
 
 def test_phases_sum_to_the_outage() -> None:

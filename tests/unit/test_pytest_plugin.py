@@ -5,11 +5,12 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import msgspec
 import pytest
 
+from chaos.history import RunFolder
+from chaos.perform import Ordered
 from chaos.results import Report
 from tests.quick import QUICK
 
@@ -29,7 +30,8 @@ def project(pytester: pytest.Pytester, quick_run: Path) -> pytest.Pytester:
 def test_collects_only_when_asked(project: pytest.Pytester) -> None:
     """Without ``--nines`` YAML files are none of our business."""
     project.runpytest_inprocess("--collect-only").assert_outcomes()
-    project.runpytest_inprocess("--nines", "--collect-only").stdout.fnmatch_lines(["*<ExperimentFile quick.yaml>*", "*<ExperimentItem quick>*"])
+    shown = project.runpytest_inprocess("--nines", "--collect-only").stdout
+    shown.fnmatch_lines(["*<ExperimentFile quick.yaml>*", "*<ExperimentItem quick>*"])
 
 
 def test_experiment_passes(project: pytest.Pytester) -> None:
@@ -50,7 +52,8 @@ def test_missed_objective_fails_with_the_report(project: pytest.Pytester) -> Non
 def test_expected_failure_passes(project: pytest.Pytester) -> None:
     """``expect_verdict: fail`` is honoured, both ways."""
     (project.path / "experiments" / "quick.yaml").write_text(MISSED + "expect_verdict: fail\n", encoding="utf-8")
-    (project.path / "experiments" / "other.yaml").write_text(QUICK.replace(": quick", ": other") + "expect_verdict: fail\n", encoding="utf-8")
+    other = QUICK.replace(": quick", ": other") + "expect_verdict: fail\n"
+    (project.path / "experiments" / "other.yaml").write_text(other, encoding="utf-8")
     project.runpytest_inprocess("--nines").assert_outcomes(passed=1, failed=1)
 
 
@@ -68,8 +71,8 @@ def test_unknown_fails_unless_allowed(project: pytest.Pytester, monkeypatch: pyt
 
     real = perform.perform
 
-    def unknown(*words: Any) -> Report:
-        return msgspec.structs.replace(real(*words), verdict="unknown", exit_code=3, reasons=["baseline not quiet"])
+    def unknown(ordered: Ordered, folder: RunFolder) -> Report:
+        return msgspec.structs.replace(real(ordered, folder), verdict="unknown", exit_code=3, reasons=["baseline not quiet"])
 
     monkeypatch.setattr(perform, "perform", unknown)
     project.runpytest_inprocess("--nines").assert_outcomes(failed=1)

@@ -141,6 +141,25 @@ def test_abandoned_run_is_a_leftover_though_its_harness_lives(state: Path, tmp_p
     assert registry.records() == []
 
 
+def test_run_that_did_not_prove_its_end_stays(state: Path, tmp_path: Path, sleeper: Sleeper) -> None:
+    """Once something was started, only proof that it is gone takes the record away."""
+    child = sleeper({})
+    with pytest.raises(KeyboardInterrupt), registry.claim("r1", tmp_path, "local", [70]) as claim:
+        claim.note_process("n1", child.pid)
+        raise KeyboardInterrupt
+    assert [(item.kind, item.subject) for item in leftovers.leftovers()] == [
+        ("process", "n1"),
+        ("address block", "70"),
+        ("record", str(tmp_path)),
+    ]
+    assert leftovers.heal().could_not == []
+    assert child.wait(10) is not None
+    with registry.claim("r2", tmp_path, "local", [70]) as claim:
+        claim.note_process("n1", os.getpid())
+        claim.proven_gone()
+    assert registry.records() == []
+
+
 def test_leftovers_lists_and_heal_removes_everything(state: Path, tmp_path: Path, sleeper: Sleeper) -> None:
     """Processes, frozen ones, pending undos, the block and the record; the history gets its end; then nothing is left."""
     folder = RunFolder(tmp_path / "run")

@@ -26,7 +26,8 @@ def test_says_all_that_people_need(plan: Plan) -> None:
     """Question, roles of people, steady state, abort conditions, steps, healing by hand, afterwards: in this order."""
     page = render(plan)
     heads = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
-    assert heads == ["The question", "Who does what", "Steady state", "When to abort", "Before", "Steps", "How to heal by hand", "Afterwards"]
+    promised = ["The question", "Who does what", "Steady state", "When to abort", "Before", "Steps", "How to heal by hand", "Afterwards"]
+    assert heads == promised
     assert plan.experiment.question in page
     assert "`write` unavailable for 15 s" in page
 

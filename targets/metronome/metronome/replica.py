@@ -115,14 +115,17 @@ class Replica:
 
     def _go_down(self) -> None:
         manner = self._settings.manner
+        # Stamped before the close: from here on nothing is read, and what waits to be accepted is reset by it.
+        at = time.monotonic_ns()
         if manner == REFUSE and self._listener is not None:
             self._epoll.unregister(self._listener)
             self._listener.close()
             self._listener = None
         if manner == SILENT:
             self._fill()
+            at = time.monotonic_ns()
         self._manner = manner
-        self._truth.down(time.monotonic_ns())
+        self._truth.down(at)
         if manner in CUTS_OPEN:
             for connection in list(self._connections.values()):
                 self._cut(connection)

@@ -1,0 +1,142 @@
+"""What crashed runs left on a Docker engine, found by label, and its removal.
+
+    nines.run=<run>   nines.node=<name>   nines.role=agent|system|dns|prober|network|volume
+    nines.state=<state folder>            nines.harness=<pid:start:boot>
+
+Labels are all that is needed: containers are found by them whatever became of the node meanwhile (restarted, dead, removed), and
+rules, frozen processes and toxics live in a container's namespace and go with it. A thing whose harness lives, or whose state
+folder is another one, is left alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from chaos import proc, registry
+from chaos.engine_errors import translated
+from chaos.errors import EnvironmentUnusable
+
+if TYPE_CHECKING:
+    from docker.api import APIClient
+
+    from chaos.engine import Engine
+    from chaos.registry import Claim
+
+RUN: Final = "nines.run"
+NODE: Final = "nines.node"
+ROLE: Final = "nines.role"
+STATE: Final = "nines.state"
+HARNESS: Final = "nines.harness"
+
+CONTAINER: Final = "container"
+NETWORK: Final = "network"
+VOLUME: Final = "volume"
+ORDER: Final = (CONTAINER, NETWORK, VOLUME)
+"""Of removal: a network or volume in use cannot go."""
+REMOVE_WITHIN_S: Final = 30.0
+AGAIN_S: Final = 0.05
+AT_ONCE: Final = 16
+
+
+class Thing(msgspec.Struct, frozen=True):
+    """One container, network or volume with our labels."""
+
+    kind: str
+    id: str
+    name: str
+    run: str
+    state: str
+    harness: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+    @property
+    def orphan(self) -> bool:
+        """The harness that made it is gone."""
+        who = proc.Identity.parse(self.harness)
+        return who is None or not proc.alive(who)
+
+
+def labels(claim: Claim) -> dict[str, str]:
+    """What everything of a run carries beside its own name."""
+    ours = claim.labels("")
+    return {STATE: ours[proc.STATE_LABEL], HARNESS: ours[proc.HARNESS_LABEL]}
+
+
+def things(api: APIClient, run: str | None = None) -> list[Thing]:
+    """Everything with our label, of one run or of all, in the order of removal."""
+    label = {"label": RUN if run is None else f"{RUN}={run}"}
+    with translated("listing what carries the label of Nines"):
+        containers = [_thing(CONTAINER, each["Id"], each["Names"][0].lstrip("/"), each) for each in api.containers(all=True, filters=label)]
+        networks = [_thing(NETWORK, each["Id"], each["Name"], each) for each in api.networks(filters=label)]
+        volumes = [_thing(VOLUME, each["Name"], each["Name"], each) for each in api.volumes(filters=label)["Volumes"] or ()]
+    return containers + networks + volumes
+
+
+def _thing(kind: str, identity: str, name: str, listed: dict[str, Any]) -> Thing:
+    found = listed.get("Labels") or {}
+    return Thing(kind, identity, name, found.get(RUN, ""), found.get(STATE, ""), found.get(HARNESS, ""))
+
+
+def left(engine: Engine, state: Path | None = None) -> list[Thing]:
+    """Of runs of this state folder whose harness is gone, or that were given up."""
+    where = state or registry.state_dir()
+    given_up = {record.run for record in registry.stale(where)}
+    return [thing for thing in things(engine.client.api) if thing.state == str(where) and (thing.orphan or thing.run in given_up)]
+
+
+def refuse(engine: Engine, state: Path | None = None) -> None:
+    """``EnvironmentUnusable`` (exit 5) if there are any: nothing may be measured on top of them."""
+    found = left(engine, state)
+    if found:
+        runs = ", ".join(sorted({thing.run for thing in found}))
+        raise EnvironmentUnusable(
+            f"an earlier run did not clean up: {len(found)} things of {runs} are left on the engine at {engine.facts.host}",
+            how="'nines leftovers' lists them, 'nines heal' removes them",
+        )
+
+
+def remove(api: APIClient, run: str) -> list[str]:
+    """Remove everything of a run and look again; what is still there, and why, one text each."""
+    reasons: dict[str, str] = {}
+    with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="docker") as pool:
+        for kind in ORDER:
+            found = [thing for thing in things(api, run) if thing.kind == kind]
+            for thing, why in zip(found, pool.map(lambda thing: _remove(api, thing), found), strict=True):
+                if why:
+                    reasons[str(thing)] = why
+    return [f"{thing}: {reasons.get(str(thing), 'it is there again')}" for thing in things(api, run)]
+
+
+def _remove(api: APIClient, thing: Thing) -> str:
+    """Empty when it is gone; else why it is not. The engine may be busy with it: then it is asked again for a while."""
+    from docker.errors import APIError, NotFound
+    from requests.exceptions import RequestException
+
+    calls: dict[str, Callable[[], object]] = {
+        CONTAINER: lambda: api.remove_container(thing.id, force=True, v=True),
+        NETWORK: lambda: api.remove_network(thing.id),
+        VOLUME: lambda: api.remove_volume(thing.id, force=True),
+    }
+    until_s = time.monotonic() + REMOVE_WITHIN_S
+    while True:
+        try:
+            calls[thing.kind]()
+        except NotFound:
+            return ""
+        except APIError as error:
+            # 409: "removal is already in progress", or a container that is just going still holds it.
+            if error.status_code not in (409, 403) or time.monotonic() > until_s:
+                return str(error.explanation or error)
+        except RequestException as error:
+            return str(error)
+        else:
+            return ""
+        time.sleep(AGAIN_S)

@@ -1,0 +1,95 @@
+"""A running cluster, wherever it runs: whom to ask, how to harm links, how to send traffic through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+
+from chaos.clock import Clock, to_ns, to_s
+from chaos.kinds import Deployment, Net, Node, RoundTrip, TrafficOrder
+from chaos.runtimes.common_asker import Asker
+from chaos.runtimes.common_helpers import Helper
+
+PROBER_READY_S = 10.0
+PROBER_END_S = 10.0
+"""After the last slot's deadline the prober has so long to write its last byte."""
+
+StartProber = Callable[[TrafficOrder], Helper]
+
+
+class ProberTraffic:
+    """``kinds.Traffic``: the prober process."""
+
+    def __init__(self, prober: Helper) -> None:
+        self._prober = prober
+
+    def stop(self) -> None:
+        """Its input ends: it sends no further slot, waits for those under way, and writes its end."""
+        self._prober.end_input()
+
+
+class RunningCluster:
+    """``kinds.Cluster``, made of the parts that a runtime gives it."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        nodes: Mapping[str, Node],
+        net: Net,
+        asker: Asker,
+        start_prober: StartProber,
+        broken: Callable[[], str | None],
+        clock: Clock,
+    ) -> None:
+        self._deployment = deployment
+        self._nodes = nodes
+        self._net = net
+        self._asker = asker
+        self._start_prober = start_prober
+        self._broken = broken
+        self._clock = clock
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """By name, in the order of the plan."""
+        return self._nodes
+
+    @property
+    def net(self) -> Net:
+        """The links that the plan names."""
+        return self._net
+
+    def roles(self) -> dict[str, frozenset[str]]:
+        """Asked of every node now, at the same time."""
+        return self._asker.roles()
+
+    def ping(self, node: str, timeout_s: float) -> RoundTrip:
+        """Whether the node answers, asked directly."""
+        return self._asker.ping(node, timeout_s)
+
+    def broken(self) -> str | None:
+        """Which part of the harness has died; None while all is well."""
+        return self._broken()
+
+    @contextmanager
+    def traffic(self, order: TrafficOrder) -> Iterator[ProberTraffic]:
+        """The prober, until its last record is on disk. On an exception it is asked to end early.
+
+        ``broken`` tells if it ended otherwise than by its last row.
+        """
+        prober = self._start_prober(order)
+        prober.wait_ready(PROBER_READY_S)
+        traffic = ProberTraffic(prober)
+        try:
+            yield traffic
+        except BaseException:
+            traffic.stop()
+            raise
+        finally:
+            self._await_end(prober, order)
+
+    def _await_end(self, prober: Helper, order: TrafficOrder) -> None:
+        now_ns = self._clock.now_ns()
+        end_ns = now_ns if prober.asked_to_end else max(now_ns, order.start_ns + to_ns(order.duration_s))
+        deadline_s = self._deployment.plan.experiment.traffic.client.deadline_s
+        prober.must_finish(to_s(end_ns - now_ns) + deadline_s + PROBER_END_S)

@@ -1,0 +1,136 @@
+"""Who is who in one run, and the target's questions and commands filled in for each node: what every runtime's layout shares."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos.errors import BadInput
+from chaos.kinds import CLIENTS, DNS, Deployment, Link, NodeInfo
+from chaos.target import Ask, Part
+from chaos.targets_checks import defaults
+from chaos.templates import Context, fill
+
+DOMAIN = "nines.test"
+
+
+class Inside(msgspec.Struct, frozen=True):
+    """Where things are, as a node itself sees them."""
+
+    data: str
+    python: str
+    target: str
+
+
+class Layout:
+    """The names of one run. A runtime's own layout says where nodes live: ``real_address``, ``address``, ``inside``."""
+
+    def __init__(self, deployment: Deployment) -> None:
+        self._deployment = deployment
+        plan, target = deployment.plan, deployment.target
+        self.numbers = {node.name: number for number, node in enumerate(plan.nodes, start=1)}
+        self.nodes = {
+            node.name: NodeInfo(node.name, node.part, node.zone, self.real_address(node.name), dict(target.parts[node.part].ports))
+            for node in plan.nodes
+        }
+        for link in plan.links:
+            self._check_link(link)
+        self.dns_part = plan.experiment.cluster.dns.part or next(iter(target.parts))
+        self.settings = {**defaults(target.settings), **plan.settings}
+
+    @property
+    def dns_address(self) -> str:
+        """Where the name server listens."""
+        raise NotImplementedError
+
+    def real_address(self, node: str) -> str:
+        """Where the node itself listens."""
+        raise NotImplementedError
+
+    def address(self, link: Link) -> str:
+        """Where the source of this link connects to for its destination."""
+        raise NotImplementedError
+
+    def inside(self, node: str) -> Inside:
+        """Folders and interpreter, as the node sees them."""
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """What clients resolve."""
+        return self.name_of(self.dns_part)
+
+    @staticmethod
+    def name_of(part: str) -> str:
+        """The DNS name of a part."""
+        return f"{part}.{DOMAIN}"
+
+    def part(self, node: str) -> Part:
+        """The part that the node is a copy of."""
+        return self._deployment.target.parts[self.nodes[node].part]
+
+    def context(self, node: str, address: str | None = None) -> Context:
+        """What templates mean for this node; ``address`` in place of its own, where it is asked through a proxy."""
+        info, inside = self.nodes[node], self.inside(node)
+        peers = tuple(
+            (peer.name, peer.address if peer.name == node else self.address(Link(node, peer.name)))
+            for peer in self.nodes.values()
+            if peer.part == info.part
+        )
+        return Context(
+            node=node,
+            address=address or info.address,
+            ports=info.ports,
+            settings=self.settings,
+            data=inside.data,
+            python=inside.python,
+            target=inside.target,
+            peers=peers,
+        )
+
+    def ask(self, question: Ask, node: str, source: str | None = None) -> Ask:
+        """A question of the target, filled in for this node; by the way of ``source``, else straight to the node."""
+        address = None if source is None else self.address(Link(source, node))
+        return filled(question, self.context(node, address))
+
+    def check(self, node: str) -> Ask:
+        """The question by which the name server decides about this node: it goes by the link dns -> node."""
+        what = self._deployment.plan.experiment.cluster.dns.check.what
+        part = self.part(node)
+        if what == "ready":
+            return self.ask(part.ready.ask, node, DNS)
+        if what.startswith("role:"):
+            role = self._deployment.target.roles.get(what.removeprefix("role:"))
+            if role is None:
+                raise BadInput(f"dns check '{what}': the target has no such role", right=", ".join(self._deployment.target.roles))
+            return self.ask(role, node, DNS)
+        if what.startswith("/"):
+            return self.ask(Ask(http=f"http://{{address}}:{{{part.client_port}}}{what}"), node, DNS)
+        raise BadInput(f"dns check '{what}' is not known", right="ready, role:NAME, or an http path that begins with /")
+
+    def ping_question(self, node: str, port: str) -> Ask | None:
+        """What shows that the way to this port works: its ``ping``, else ``ready`` if that is asked on this port."""
+        part = self.part(node)
+        if port in part.ping:
+            return part.ping[port]
+        ready = part.ready.ask
+        template = ready.http or ready.tcp or ""
+        return ready if f"{{{port}}}" in template else None
+
+    def port_of(self, link: Link) -> str:
+        """The name of the port that the traffic of this link goes to."""
+        part = self.part(link.destination)
+        return part.client_port if link.source in {CLIENTS, DNS} else part.peer_port
+
+    def _check_link(self, link: Link) -> None:
+        ends = {*self.numbers, CLIENTS, DNS}
+        if link.destination not in ends or link.source not in ends:
+            raise BadInput(f"the link '{link}' has an end that does not exist", right=", ".join([*self.numbers, CLIENTS, DNS]))
+
+
+def filled(question: Ask, context: Context) -> Ask:
+    """The question with every name in it filled in."""
+
+    def text(template: str | None) -> str | None:
+        return None if template is None else fill(template, context)
+
+    return Ask(http=text(question.http), body=text(question.body), status=question.status, tcp=text(question.tcp), json=text(question.json))

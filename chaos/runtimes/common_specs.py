@@ -1,0 +1,102 @@
+"""What our helper processes are told: pure, from the layout of the run."""
+
+from __future__ import annotations
+
+from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
+from chaos.errors import BadInput
+from chaos.kinds import CLIENTS, Deployment, Link, TrafficOrder
+from chaos.prober_spec import ProberSpec, orders
+from chaos.runtimes.common_layout import DOMAIN, Layout
+from chaos.seeds import derive
+from chaos.watch_spec import WatchedNode, WatchSpec
+
+WATCH_EVERY_S = 0.02
+
+
+def dns_spec(deployment: Deployment, layout: Layout, port: int) -> DnsSpec:
+    """One name a part; the part that clients use has the experiment's balancer, any other one answers with all its nodes."""
+    dns = deployment.plan.experiment.cluster.dns
+    if dns.ttl_s != int(dns.ttl_s):
+        raise BadInput(f"a DNS time-to-live of {dns.ttl_s:g} s", right="whole seconds: the DNS knows no others")
+    parts = dict.fromkeys(node.part for node in layout.nodes.values())
+    return DnsSpec(
+        layout.dns_address, port, tuple(_name(deployment, layout, part) for part in parts), seed=derive(deployment.plan.seed, "dns")
+    )
+
+
+def _name(deployment: Deployment, layout: Layout, part: str) -> NameSpec:
+    dns = deployment.plan.experiment.cluster.dns
+    served = part == layout.dns_part
+    checks = served and dns.balancer == HEALTH_CHECKED
+    replicas = tuple(
+        Replica(
+            node=node.name,
+            address=layout.address(Link(CLIENTS, node.name)),
+            zone=node.zone,
+            check=layout.check(node.name) if checks else None,
+        )
+        for node in layout.nodes.values()
+        if node.part == part
+    )
+    return NameSpec(
+        name=f"{part}.{DOMAIN}",
+        replicas=replicas,
+        aliases=(part,),
+        balancer=dns.balancer if served else ROUND_ROBIN,
+        ttl_s=int(dns.ttl_s),
+        order=dns.order if served else (),
+        weights=dns.weights if served else {},
+        check=CheckSpec(dns.check.every_s, dns.check.timeout_s, dns.check.fall, dns.check.rise),
+    )
+
+
+def expected_set(deployment: Deployment, layout: Layout) -> frozenset[str]:
+    """The nodes that the name must answer with once all are ready; empty where any one will do.
+
+    A check other than ``ready`` may well hold for some nodes only, and weights draw one zone for each answer.
+    """
+    dns = deployment.plan.experiment.cluster.dns
+    members = [node for node in layout.nodes.values() if node.part == layout.dns_part]
+    if dns.weights or (dns.balancer == HEALTH_CHECKED and dns.check.what != "ready"):
+        return frozenset()
+    zones = [zone for zone in dns.order if any(node.zone == zone for node in members)]
+    return frozenset(node.name for node in members if not zones or node.zone == zones[0])
+
+
+def watch_spec(deployment: Deployment, layout: Layout) -> WatchSpec:
+    """Every role and mark that the target declares, asked of every node, past every rule of ours."""
+    target = deployment.target
+    nodes = tuple(
+        WatchedNode(
+            node=name,
+            roles={role: layout.ask(ask, name) for role, ask in target.roles.items()},
+            marks=target.marks,
+            marks_ask=layout.ask(target.marks_ask, name) if target.marks_ask is not None else None,
+        )
+        for name in layout.nodes
+    )
+    return WatchSpec(nodes, interval_s=WATCH_EVERY_S)
+
+
+def prober_spec(
+    deployment: Deployment, layout: Layout, order: TrafficOrder, nameserver: tuple[str, int], folder: str, target_folder: str
+) -> ProberSpec:
+    """The plan's traffic, sent to the cluster's name. ``folder`` and ``target_folder``: where the prober finds them."""
+    plan = deployment.plan
+    traffic = plan.experiment.traffic
+    return ProberSpec(
+        run=deployment.run,
+        seed=derive(plan.seed, "prober"),
+        start_ns=order.start_ns,
+        duration_s=order.duration_s,
+        observations=f"{folder}/observations.bin",
+        operations=orders(traffic.operations, plan.operations),
+        client=traffic.client,
+        ports=dict(deployment.target.parts[layout.dns_part].ports),
+        name=layout.name,
+        nameserver=nameserver[0],
+        nameserver_port=nameserver[1],
+        domain=DOMAIN,
+        settings=layout.settings,
+        target_folder=target_folder,
+    )

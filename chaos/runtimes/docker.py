@@ -1,0 +1,49 @@
+"""``docker``: each node is a pair of containers on a network that belongs to the run alone.
+
+The agent's container owns a node's network and process namespaces, the system's container joins them: rules stand before the
+system's first packet and survive its restart, a signal comes from inside the node, and nothing needs root on our side.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from chaos import leftovers, leftovers_docker, registry
+from chaos.clock import Clock
+from chaos.engine import connect
+from chaos.kinds import Deployment, Sink
+from chaos.runtimes.common_cluster import RunningCluster
+from chaos.runtimes.docker_session import Session
+from chaos.undo import shielded
+
+
+class DockerRuntime:
+    """``kinds.Runtime`` on the engine of this machine. ``rng`` draws the subnet; it has no effect on what is measured."""
+
+    name = "docker"
+
+    def __init__(self, rng: random.Random | None = None, state: Path | None = None, host: str | None = None) -> None:
+        self._rng = rng or random.SystemRandom()
+        self._state = state
+        self._host = host
+
+    @contextmanager
+    def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[RunningCluster]:
+        """Start everything, wait until every node is ready and the name resolves; leaving removes all of it, always.
+
+        ``EnvironmentUnusable`` for an engine that will not do, leftovers of an earlier run, an image that cannot be had or a node
+        that does not become ready; ``NotHealed`` if something that was started could not be removed.
+        """
+        leftovers.refuse_leftovers(self._state)
+        with connect(self._host) as engine:
+            leftovers_docker.refuse(engine, self._state)
+            with registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=engine.facts.host) as claim:
+                session = Session(deployment, engine, claim, sink, clock, self._rng)
+                try:
+                    yield session.start()
+                finally:
+                    with shielded():
+                        session.end()

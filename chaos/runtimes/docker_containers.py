@@ -1,0 +1,148 @@
+"""Making and removing the containers, volumes and the network of one run, all marked with its labels.
+
+Everything is created with all of its configuration, labels included, in one call: a crash between two calls leaves nothing that
+cannot be found again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from chaos.leftovers_docker import NODE, ROLE, RUN
+from chaos.engine_errors import translated
+
+if TYPE_CHECKING:
+    from docker.api import APIClient
+
+AGENT = "agent"
+SYSTEM = "system"
+NETWORK = "network"
+VOLUME = "volume"
+AT_ONCE = 16
+"""So many calls to the engine run at the same time; it does most of its work for each container in turn anyway."""
+AGENT_OOM_SCORE = -500
+"""When memory runs out the kernel must take the system under test, not the agent that keeps its namespaces."""
+AGENT_MEMORY = 32 * 1024 * 1024
+
+
+class Endpoint(msgspec.Struct, frozen=True):
+    """A place on the run's network."""
+
+    network: str
+    address: str
+    aliases: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+
+
+class Spec(msgspec.Struct, frozen=True):
+    """One container."""
+
+    name: str
+    node: str
+    role: str
+    image: str
+    command: tuple[str, ...]
+    endpoint: Endpoint | None = None
+    """Its own place on the network; else ``joins`` names the container whose namespaces it lives in."""
+    joins: str = ""
+    shares_pids: bool = True
+    env: dict[str, str] = {}
+    hostname: str = ""
+    capabilities: tuple[str, ...] = ()
+    binds: dict[str, str] = {}
+    """folder here -> folder inside; read-only if that ends with ``:ro``."""
+    volumes: dict[str, str] = {}
+    """name of the volume -> folder inside."""
+    talks: bool = False
+    """Its standard input is ours."""
+    ends_with_us: bool = False
+    """Its standard input ends when our attachment does."""
+    restart: bool = False
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    protected: bool = False
+    """Low out-of-memory score and memory of its own."""
+    keeps_log: bool = False
+
+
+class Containers:
+    """The things of one run on one engine."""
+
+    def __init__(self, api: APIClient, run: str, labels: Mapping[str, str]) -> None:
+        self.api = api
+        self.run = run
+        self._labels = dict(labels)
+
+    def labels(self, node: str, role: str) -> dict[str, str]:
+        """Whose it is and what."""
+        return {**self._labels, RUN: self.run, NODE: node, ROLE: role}
+
+    def create(self, spec: Spec) -> str:
+        """Its id; not started."""
+        with translated(f"creating the container {spec.name}"):
+            made: dict[str, str] = self.api.create_container_from_config(self._config(spec), spec.name)
+        return made["Id"]
+
+    def start(self, container: str, name: str) -> None:
+        """Returns when its process runs."""
+        with translated(f"starting the container {name}"):
+            self.api.start(container)
+
+    def _config(self, spec: Spec) -> dict[str, Any]:
+        config: dict[str, Any] = {
+            "Image": spec.image,
+            "Env": [f"{key}={value}" for key, value in spec.env.items()],
+            "Labels": self.labels(spec.node, spec.role),
+            "HostConfig": self._host_config(spec),
+            "OpenStdin": spec.talks,
+            "StdinOnce": spec.ends_with_us,
+        }
+        if spec.command:
+            config["Cmd"] = list(spec.command)
+        if spec.hostname:
+            config["Hostname"] = spec.hostname
+        if spec.endpoint is not None:
+            endpoint = {"IPAMConfig": {"IPv4Address": spec.endpoint.address}, "Aliases": list(spec.endpoint.aliases)}
+            config["NetworkingConfig"] = {"EndpointsConfig": {spec.endpoint.network: endpoint}}
+        return config
+
+    def _host_config(self, spec: Spec) -> dict[str, Any]:
+        host: dict[str, Any] = {
+            "CapAdd": list(spec.capabilities),
+            "Mounts": [*map(_bind, spec.binds.items()), *(self._volume(spec.node, *item) for item in spec.volumes.items())],
+            "RestartPolicy": {"Name": "always" if spec.restart else "no"},
+            # What our own containers say goes to us alone; a copy on the engine's disk would serve nobody.
+            "LogConfig": {"Type": "json-file" if spec.keeps_log else "none", "Config": {}},
+        }
+        if spec.endpoint is not None:
+            host["NetworkMode"] = spec.endpoint.network
+            host["Dns"] = list(spec.endpoint.dns)
+        if spec.joins:
+            host["NetworkMode"] = f"container:{spec.joins}"
+            if spec.shares_pids:
+                host["PidMode"] = f"container:{spec.joins}"
+        if spec.cpus is not None:
+            host["NanoCpus"] = round(spec.cpus * 1e9)
+        if spec.memory_bytes is not None:
+            host["Memory"] = host["MemorySwap"] = spec.memory_bytes
+        if spec.protected:
+            host["OomScoreAdj"] = AGENT_OOM_SCORE
+            host["MemoryReservation"] = AGENT_MEMORY
+        return host
+
+    def _volume(self, node: str, name: str, inside: str) -> dict[str, Any]:
+        return {"Type": "volume", "Source": name, "Target": inside, "VolumeOptions": {"Labels": self.labels(node, VOLUME)}}
+
+
+def _bind(item: tuple[str, str]) -> dict[str, Any]:
+    folder, inside = item
+    return {"Type": "bind", "Source": folder, "Target": inside.removesuffix(":ro"), "ReadOnly": inside.endswith(":ro")}
+
+
+def pool() -> ThreadPoolExecutor:
+    """For calls to the engine that go on at the same time."""
+    return ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="docker")

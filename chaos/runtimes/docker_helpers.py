@@ -1,0 +1,167 @@
+"""Our helpers of one run on docker: name server and prober as containers, the role watch as a process beside the harness."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+
+from chaos.clock import Clock
+from chaos.events import Row, TrafficEnded
+from chaos.kinds import CLIENTS, DNS, Deployment, Sink, TrafficOrder
+from chaos.registry import Claim
+from chaos.runtimes.common_helpers import Breakage, Helper
+from chaos.runtimes.common_process import Child, Died, Reaper
+from chaos.runtimes.common_specs import dns_spec, prober_spec, watch_spec
+from chaos.runtimes.docker_containers import Containers, Endpoint, Spec
+from chaos.runtimes.docker_layout import DNS_PORT, FOLDER_INSIDE, TARGET_INSIDE, DockerLayout
+from chaos.runtimes.docker_talker import ContainerTalker, waiting_command
+
+LAST_ROWS_S = 1.0
+PROBER = "prober"
+WATCH = "watch"
+
+
+class Helpers:
+    """Made early, let go when it is their turn, ended together."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        layout: DockerLayout,
+        containers: Containers,
+        network: str,
+        image: str,
+        claim: Claim,
+        breakage: Breakage,
+        sink: Sink,
+        clock: Clock,
+    ) -> None:
+        self._deployment = deployment
+        self._layout = layout
+        self._containers = containers
+        self._network = network
+        self._image = image
+        self._claim = claim
+        self._breakage = breakage
+        self._sink = sink
+        self._clock = clock
+        self._folder = deployment.folder.absolute()
+        self._reaper: Reaper | None = None
+        self._children: list[tuple[Child, Died]] = []
+        self._talkers: list[ContainerTalker] = []
+        self._all: list[Helper] = []
+        self._dns: Helper | None = None
+        self._watch: Helper | None = None
+        self._prober: Helper | None = None
+
+    @property
+    def failure(self) -> str:
+        """Why deaths can no longer be seen; empty while they can."""
+        return self._reaper.failure if self._reaper is not None else ""
+
+    # --- name server and prober ----------------------------------------------------------------------------------------
+
+    def warm_dns(self, agent: str, on_row: Callable[[Row], None]) -> None:
+        """The name server, loaded and waiting; ``agent``: the container that owns its place on the network, if it has one."""
+        self._dns = self._warm(DNS, "chaos.dns.server", DNS, agent, on_row)
+
+    def warm_prober(self, agent: str) -> None:
+        """The prober, loaded and waiting."""
+        self._prober = self._warm(PROBER, "chaos.prober", CLIENTS, agent)
+
+    def serve_names(self, within_s: float) -> None:
+        """Let the name server answer; returns when it does."""
+        assert self._dns is not None
+        self._let_go(self._dns, msgspec.json.encode(dns_spec(self._deployment, self._layout, DNS_PORT)))
+        self._dns.wait_ready(within_s)
+
+    def start_prober(self, order: TrafficOrder) -> Helper:
+        """The one that waits."""
+        assert self._prober is not None, "the traffic of a run on docker is sent once"
+        prober, self._prober = self._prober, None
+        spec = prober_spec(self._deployment, self._layout, order, self._layout.nameserver, FOLDER_INSIDE, TARGET_INSIDE)
+        self._let_go(prober, msgspec.json.encode(spec))
+        return prober
+
+    def _warm(self, name: str, module: str, place: str, agent: str, on_row: Callable[[Row], None] | None = None) -> Helper:
+        endpoint = Endpoint(self._network, self._layout.real_address(place), (), ())
+        spec = Spec(
+            name=f"nines-{self._containers.run}-{name}",
+            node=place,
+            role=name,
+            image=self._image,
+            command=waiting_command(module, f"{FOLDER_INSIDE}/specs/{name}.json"),
+            endpoint=None if agent else endpoint,
+            joins=agent,
+            shares_pids=False,
+            env={"PYTHONUNBUFFERED": "1"},
+            capabilities=("SYS_NICE",),
+            binds={str(self._folder): FOLDER_INSIDE, self._deployment.target.folder: f"{TARGET_INSIDE}:ro"},
+            talks=True,
+            ends_with_us=True,
+        )
+        container = self._containers.create(spec)
+        log = self._folder / "logs" / f"{name}.log"
+        talker = ContainerTalker(self._containers.api, container, name, log, self._clock)
+        helper = Helper(talker, log, self._sink, self._breakage, on_row, TrafficEnded if name == PROBER else None)
+        self._talkers.append(talker)
+        self._all.append(helper)
+        helper.start()
+        self._containers.start(container, spec.name)
+        return helper
+
+    def _let_go(self, helper: Helper, spec: bytes) -> None:
+        (self._folder / "specs" / f"{helper.child.name}.json").write_bytes(spec)
+        talker = next(talker for talker in self._talkers if talker is helper.child)
+        talker.go()
+
+    # --- the watch -----------------------------------------------------------------------------------------------------
+
+    def start_watch(self) -> None:
+        """Beside the harness, at the gateway, past every rule of ours; only if there is anything to see."""
+        spec = watch_spec(self._deployment, self._layout)
+        if not any(node.roles or node.marks for node in spec.nodes):
+            return
+        path, log = self._folder / "specs" / f"{WATCH}.json", self._folder / "logs" / f"{WATCH}.log"
+        path.write_bytes(msgspec.json.encode(spec))
+        env = {"PYTHONUNBUFFERED": "1", **os.environ, **self._claim.labels(WATCH)}
+        child = Child(WATCH, [sys.executable, "-m", "chaos.watch", str(path)], env, Path.cwd(), log, self._clock, talks=True)
+        self._claim.note_process(WATCH, child.pid)
+        self._watch = Helper(child, log, self._sink, self._breakage)
+        self._all.append(self._watch)
+        self._children.append((child, self._watch.died))
+        self._reaper = Reaper(self._clock)
+        self._reaper.watch(child, self._watch.died)
+        self._watch.start()
+
+    def await_watch(self, within_s: float) -> None:
+        """Until it asks."""
+        if self._watch is not None:
+            self._watch.wait_ready(within_s)
+
+    # --- end -----------------------------------------------------------------------------------------------------------
+
+    def end_input(self) -> None:
+        """Ask all to end."""
+        for helper in self._all:
+            helper.end_input()
+
+    def wait_ended(self) -> None:
+        """Take over their last rows."""
+        for child, died in self._children:
+            child.wait_end(LAST_ROWS_S, died)
+        for helper in self._all:
+            helper.wait_ended(LAST_ROWS_S)
+
+    def close(self) -> None:
+        """Detach from them, stop the threads."""
+        for talker in self._talkers:
+            talker.close()
+        for child, _ in self._children:
+            child.close()
+        if self._reaper is not None:
+            self._reaper.close()

@@ -1,0 +1,172 @@
+"""A node as a pair of containers: signals go through its agent, inside the node; only starting is the engine's work.
+
+What happens to its process reaches us as events of the agent, stamped where it happened; each is in the history before the verb
+that caused it returns. A death or a start that nobody ordered is the node's own doing, or that of its restart policy.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from signal import SIGKILL, Signals
+from typing import Final
+
+from chaos.agent_link import AgentGone, AgentLink, AgentRefused, Event
+from chaos.clock import Clock, to_ns, to_s
+from chaos.errors import FaultNotEffective
+from chaos.events import NodeChanged
+from chaos.kinds import NodeInfo, Sink, Status
+from chaos.runtimes.docker_logs import NodeLog
+
+FATAL: Final = frozenset({"KILL", "TERM", "INT", "QUIT", "ABRT", "SEGV", "BUS", "ILL", "HUP"})
+"""Signals that end a process unless it handles them, without ``SIG``; after these a kill waits for the death."""
+KILL_WITHIN_S: Final = 5.0
+"""How long a process may take to die of SIGKILL (it may be in the middle of a slow system call)."""
+END_WITHIN_S: Final = 10.0
+"""How long one may take to end by itself after a signal that asks it to."""
+START_WITHIN_S: Final = 20.0
+BY_ITSELF: Final = "by-itself"
+
+StartSystem = Callable[[], None]
+"""Have the engine start the system's container; returns when it has, raises ``EnvironmentUnusable``."""
+
+
+class DockerNode:
+    """One node. Verbs are safe from any thread but the agent's own."""
+
+    def __init__(self, info: NodeInfo, start_system: StartSystem, sink: Sink, clock: Clock) -> None:
+        self._info = info
+        self._start_system = start_system
+        self._log: NodeLog | None = None
+        self._sink = sink
+        self._clock = clock
+        self._link: AgentLink
+        self._changed = threading.Condition()
+        self._up_ns: int | None = None
+        """Since when its present process runs."""
+        self._down_ns = 0
+        self._killing = ""
+        """The signal that we sent, whose death is no surprise."""
+        self._starting = False
+        self._retired = False
+
+    @property
+    def info(self) -> NodeInfo:
+        """Who it is."""
+        return self._info
+
+    def joined(self, link: AgentLink, log: NodeLog) -> None:
+        """Its agent runs, its container is made."""
+        self._link = link
+        self._log = log
+
+    def status(self) -> Status:
+        """By the word of the kernel, asked of the agent."""
+        return Status(self._link.call("status").state)
+
+    def kill(self, signal: int) -> int:
+        """Signal every process of the node. After a fatal signal: wait for the death, and return its time.
+
+        A process that outlives a signal which it may handle is left to the caller's own look at ``status``; one that outlives
+        SIGKILL is a ``FaultNotEffective``.
+        """
+        name = Signals(signal).name
+        fatal = name.removeprefix("SIG") in FATAL
+        with self._changed:
+            if self._up_ns is None:
+                raise FaultNotEffective(f"cannot kill {self.info.name}: it is not running")
+            life_ns = self._up_ns
+            self._killing = name if fatal else ""
+        try:
+            sent_ns = self._link.call("kill", signal=signal, wait=False).at_ns
+        except AgentRefused:
+            self._killing = ""
+            raise FaultNotEffective(f"cannot kill {self.info.name}: it is not running") from None
+        if not fatal:
+            return sent_ns
+        within_s = KILL_WITHIN_S if signal == SIGKILL else END_WITHIN_S
+        if self._await(lambda: self._up_ns != life_ns, within_s):
+            return self._down_ns
+        self._killing = ""
+        if signal == SIGKILL:
+            raise FaultNotEffective(f"{self.info.name} did not die of SIGKILL within {KILL_WITHIN_S:g} s")
+        return sent_ns
+
+    def start(self) -> int:
+        """The same container again, with the same data and address."""
+        with self._changed:
+            if self._up_ns is not None:
+                raise AssertionError(f"{self.info.name} runs already")
+            self._starting = True
+        try:
+            self._start_system()
+            if not self._await(lambda: self._up_ns is not None, START_WITHIN_S):
+                raise FaultNotEffective(f"{self.info.name} was started, but no process of it was seen within {START_WITHIN_S:g} s")
+            assert self._up_ns is not None
+            return self._up_ns
+        finally:
+            self._starting = False
+
+    def pause(self) -> int:
+        """SIGSTOP to every process; returns once the kernel says that all are stopped."""
+        if self._up_ns is None:
+            raise FaultNotEffective(f"cannot pause {self.info.name}: it is not running")
+        at_ns = self._link.call("pause").at_ns
+        self._sink(NodeChanged(at_ns=at_ns, node=self.info.name, status=Status.PAUSED))
+        return at_ns
+
+    def resume(self) -> int:
+        """SIGCONT. A dead node stays dead: there is nothing left to resume."""
+        if self._up_ns is None:
+            return self._clock.now_ns()
+        at_ns = self._link.call("resume").at_ns
+        self._sink(NodeChanged(at_ns=at_ns, node=self.info.name, status=Status.UP))
+        return at_ns
+
+    def retire(self) -> None:
+        """From now on the end of this node is ours, and no event of the run."""
+        self._retired = True
+
+    def end(self, signal: int) -> None:
+        """Ask its processes to end, without waiting; what cannot be asked is removed with its container."""
+        try:
+            self._link.call("kill", signal=signal, wait=False)
+            self._link.call("resume")
+        except (AgentRefused, AgentGone):
+            return
+
+    def wait_down(self, within_s: float) -> bool:
+        """Whether it is dead by then."""
+        return self._await(lambda: self._up_ns is None, within_s)
+
+    def seen(self, event: Event) -> None:
+        """What its agent tells; runs in the agent's thread."""
+        with self._changed:
+            if event.event == "up":
+                self._up_ns = event.at_ns
+            elif event.event == "down":
+                self._up_ns, self._down_ns = None, event.at_ns
+            else:
+                return
+            if not self._retired:
+                self._sink(self._row(event))
+            if event.event == "up" and self._log is not None:
+                self._log.started()
+            self._changed.notify_all()
+
+    def _row(self, event: Event) -> NodeChanged:
+        if event.event == "up":
+            cause = "" if self._starting else BY_ITSELF
+            return NodeChanged(at_ns=event.at_ns, node=self.info.name, status=Status.UP, cause=cause)
+        detail, self._killing = self._killing, ""
+        return NodeChanged(at_ns=event.at_ns, node=self.info.name, status=Status.DOWN, cause="" if detail else BY_ITSELF, detail=detail)
+
+    def _await(self, until: Callable[[], bool], within_s: float) -> bool:
+        limit_ns = self._clock.now_ns() + to_ns(within_s)
+        with self._changed:
+            while not until():
+                left_s = to_s(limit_ns - self._clock.now_ns())
+                if left_s <= 0 or self._link.gone:
+                    return until()
+                self._changed.wait(min(left_s, 0.5))
+        return True

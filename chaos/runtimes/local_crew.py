@@ -1,0 +1,87 @@
+"""The helper processes of one run: started early to load, fed their specs when it is time, ended together."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from chaos.clock import Clock
+from chaos.events import Row, TrafficEnded
+from chaos.kinds import Deployment, Sink
+from chaos.registry import Claim
+from chaos.runtimes.local_helpers import Breakage, Helper
+from chaos.runtimes.local_process import Child, Died, Reaper
+
+PROBER = "prober"
+LAST_ROWS_S = 1.0
+"""After its death a helper's last rows are handed on within this."""
+
+
+def environment(claim: Claim, name: str) -> dict[str, str]:
+    """What every process of a run is given: ours, with the labels; unbuffered, so that a killed one's last lines are in its log."""
+    return {"PYTHONUNBUFFERED": "1", **os.environ, **claim.labels(name)}
+
+
+class Crew:
+    """All helpers of a run."""
+
+    def __init__(self, deployment: Deployment, claim: Claim, reaper: Reaper, breakage: Breakage, sink: Sink, clock: Clock) -> None:
+        self._logs = deployment.folder / "logs"
+        self._specs = deployment.folder / "specs"
+        self._claim = claim
+        self._reaper = reaper
+        self._breakage = breakage
+        self._sink = sink
+        self._clock = clock
+        self._all: list[Helper] = []
+        self._prober: Helper | None = None
+
+    def warm(self, name: str, module: str, on_row: Callable[[Row], None] | None = None) -> Helper:
+        """A helper that loads its modules and then waits for its spec."""
+        log = self._logs / f"{name}.log"
+        reads, writes = os.pipe()
+        try:
+            command = [sys.executable, "-m", module, f"/dev/fd/{reads}"]
+            child = Child(name, command, environment(self._claim, name), Path.cwd(), log, self._clock, talks=True, inherits=(reads,))
+        except BaseException:
+            os.close(writes)
+            raise
+        finally:
+            os.close(reads)
+        helper = Helper(child, log, self._sink, self._breakage, on_row, TrafficEnded if name == PROBER else None, writes)
+        self._all.append(helper)
+        self._claim.note_process(name, child.pid)
+        self._reaper.watch(child, helper.died)
+        helper.start()
+        return helper
+
+    def feed(self, helper: Helper, spec: bytes) -> None:
+        """Let it begin; the spec is kept beside the run."""
+        self._specs.mkdir(parents=True, exist_ok=True)
+        (self._specs / f"{helper.child.name}.json").write_bytes(spec)
+        helper.feed(spec)
+
+    def warm_prober(self) -> None:
+        """The prober has most to load, and the traffic is not to wait for it."""
+        self._prober = self.warm(PROBER, "chaos.prober")
+
+    def start_prober(self, spec: bytes) -> Helper:
+        """The one that waits; for further traffic of the same run a new one."""
+        helper = self._prober or self.warm(PROBER, "chaos.prober")
+        self._prober = None
+        self.feed(helper, spec)
+        return helper
+
+    def end_input(self) -> list[tuple[Child, Died]]:
+        """Ask all to end; what is then to be waited for."""
+        for helper in self._all:
+            helper.end_input()
+        return [(helper.child, helper.died) for helper in self._all]
+
+    def close(self) -> None:
+        """All are dead: take over their last rows, close the pipes."""
+        for helper in self._all:
+            helper.wait_ended(LAST_ROWS_S)
+            helper.child.close()

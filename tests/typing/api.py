@@ -1,0 +1,85 @@
+"""What users write against us, checked by mypy and never run: if this stops to type-check, we broke somebody's program."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import ClassVar
+
+import msgspec
+
+from chaos.clock import Clock, ManualClock, MonotonicClock
+from chaos.events import Row
+from chaos.history import RunFolder
+from chaos.kinds import Cluster, Cut, Deployment, Effect, Evidence, Fault, Link, Rule, Runtime, Scene, Sink, Toxic, Victims
+from chaos.live import Live
+from chaos.perform import new_folder, order, order_text, perform
+from chaos.plan import Plan
+from chaos.report import exit_status, from_folder
+from chaos.results import Report
+from chaos.target import Target
+from chaos.units import Seconds
+
+
+class Hiccup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A fault of a user's own."""
+
+    every_s: Seconds = 0.1
+
+    takes: ClassVar[tuple[str, ...]] = ("nodes",)
+    takes_down: ClassVar[bool] = True
+
+    def missing(self, runtime: str, target: Target) -> str | None:
+        return None if runtime == "local" and target.parts else "only plain processes"
+
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Rule, ...]:
+        link = Link(victims.nodes[0], nodes[0])
+        return (Toxic(link, "latency", {"latency": 5.0}), Cut(link))
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        with scene.undo.intent("resume", victims.nodes[0]):
+            at_ns = scene.cluster.nodes[victims.nodes[0]].pause()
+            effect = Effect(at_ns, "SIGSTOP", {}, {}, lambda: Evidence(True, {"rtt_s": 0.001}))
+            yield effect
+            effect.healed_at_ns = scene.cluster.nodes[victims.nodes[0]].resume()
+
+
+a_fault: Fault = Hiccup()
+
+
+def render(report: Report) -> str:
+    """A report of a user's own."""
+    value: float | None = report.observed.mttr_s.value if report.observed is not None else None
+    return f"{report.experiment} {value}"
+
+
+a_report: Callable[[Report], str] = render
+
+
+def run_one(file: Path) -> int:
+    """An experiment from a program."""
+    ordered = order(file, runtime="fake", seed=7, faults=True)
+    plan: Plan = ordered.plan
+    live = Live(plan, open("/dev/null", "w"))  # noqa: SIM115, PTH123
+    report = perform(ordered, new_folder(ordered.experiment.name, Path("runs")), live.row)
+    again: Report = from_folder(RunFolder(Path(report.folder)))
+    return exit_status(again)
+
+
+def start_one(runtime: Runtime, text: str, rows: list[Row]) -> frozenset[str]:
+    """A cluster from a program."""
+    ordered = order_text(text, Path("x.yaml"))
+    sink: Sink = rows.append
+    clock: Clock = MonotonicClock() if runtime.name == "local" else ManualClock()
+    deployment = Deployment(run="one", folder=Path("runs/one"), plan=ordered.plan, target=ordered.target)
+    with runtime.up(deployment, sink, clock) as up:
+        cluster: Cluster = up
+        return cluster.roles()["n1"]
+
+
+def test_recovers(run_experiment: Callable[[str | Path], Report], verdict: Callable[[str | Path | Report], Report]) -> None:
+    """The fixtures, as a user annotates them."""
+    report = verdict(run_experiment("experiments/quickstart.yaml"))
+    assert [fault.fault_class for fault in report.faults]
