@@ -55,6 +55,8 @@ class Found:
     invented: int
     missing_slots: int
     slots: int
+    late_s: float
+    """How late the slots that count were sent, on average: edges are early by this and by the way to the replica."""
 
 
 @contextmanager
@@ -98,10 +100,14 @@ def measure(manner: str, number: int, rate_per_s: float, duration_s: float, fold
     )  # fmt: skip
     edges = timeline_slots.find_outages(slots, OPENS, CLOSES, 0.0)
     truth_s = (truth_of(folder) - wanted.start_ns) / 1e9
-    return compare(manner, slots, edges, truth_s[truth_s[:, 1] < duration_s - TAIL_S])
+    late_ns = result.records["sent"] - result.records["due"]
+    counted = (result.records["sent"] > 0) & (late_ns <= 0.5e9 / rate_per_s)
+    return compare(manner, slots, edges, truth_s[truth_s[:, 1] < duration_s - TAIL_S], float(np.mean(late_ns[counted])) / 1e9)
 
 
-def compare(manner: str, slots: timeline_slots.Slots, edges: timeline_slots.Edges, truth_s: NDArray[np.float64]) -> Found:
+def compare(
+    manner: str, slots: timeline_slots.Slots, edges: timeline_slots.Edges, truth_s: NDArray[np.float64], late_s: float
+) -> Found:
     """Pair every true outage with the measured one that overlaps it."""
     starts: list[Edge] = []
     ends: list[Edge] = []
@@ -121,7 +127,7 @@ def compare(manner: str, slots: timeline_slots.Slots, edges: timeline_slots.Edge
     last_s = truth_s[-1, 1] if len(truth_s) else 0.0
     invented = sum(1 for place in range(len(edges)) if place not in taken and edges.first_bad_s[place] < last_s)
     missing = int(np.sum(slots.state == timeline_slots.MISSING))
-    return Found(manner, starts, ends, len(truth_s) - len(starts), invented, missing, len(slots.state))
+    return Found(manner, starts, ends, len(truth_s) - len(starts), invented, missing, len(slots.state), late_s)
 
 
 def table(rate_per_s: float, share: float, found: list[Found]) -> list[runs.Row]:
@@ -149,6 +155,8 @@ def table(rate_per_s: float, share: float, found: list[Found]) -> list[runs.Row]
         mean = float(np.mean(errors)) if len(errors) else 0.0
         rows.append(runs.Row(f"{at}: mean error of {word}s, slots", "within 0.1 of 0", f"{mean:+.3f}", by, abs(mean) <= 0.1))
     missed, invented = sum(one.missed for one in found), sum(one.invented for one in found)
+    late = float(np.mean([one.late_s for one in found])) * rate_per_s
+    rows.append(runs.Row(f"{at}: slots sent late by, mean", "", f"{late:.3f} slots", f"{late / rate_per_s * 1e6:.0f} µs"))
     rows.append(runs.Row(f"{at}: outages missed, invented", "0, 0", f"{missed}, {invented}", "", missed == invented == 0))
     return rows
 

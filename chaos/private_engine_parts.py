@@ -165,7 +165,7 @@ def unmount(folder: Path) -> bool:
 
 
 def remove_bridges(layout: Layout) -> bool:
-    """Remove the engine's own bridge and those of its networks: an engine leaves them behind even when it ends properly."""
+    """Remove the engine's own bridge and those of its networks, with the rules on them: an engine leaves them when it ends."""
     try:
         known = (layout.data / "network" / "files" / "local-kv.db").read_bytes()
     except FileNotFoundError:
@@ -174,5 +174,18 @@ def remove_bridges(layout: Layout) -> bool:
     names = {layout.bridge, *(name.decode() for name in re.findall(rb"br-[0-9a-f]{12}", known))}
     there = [name for name in sorted(names) if Path("/sys/class/net", name).exists()]
     for name in there:
+        _forget_rules(name)
         _ip(["link", "delete", name])
     return bool(there)
+
+
+def _forget_rules(bridge: str) -> None:
+    """Remove the rules that name this bridge from the machine's tables; chains stay, other engines share them."""
+    for table in ("filter", "nat"):
+        said = subprocess.run(["iptables", "-t", table, "-S"], capture_output=True, text=True, timeout=_IP_TIMEOUT_S, check=False).stdout
+        for line in said.splitlines():
+            words = line.split()
+            if words[0] == "-A" and bridge in words:
+                # Gone already is as good: another engine may have emptied the chain meanwhile.
+                command = ["iptables", "-t", table, "-D", *words[1:]]
+                subprocess.run(command, capture_output=True, timeout=_IP_TIMEOUT_S, check=False)

@@ -101,6 +101,10 @@ class Claim:
         with pids_file(self._state, self.record.run).open("ab", buffering=0) as file:
             file.write(line)
 
+    def begins(self) -> None:
+        """From now on something of this run may exist that only its end, or a heal, removes."""
+        self._started_some = True
+
     def proven_gone(self) -> None:
         """Nothing that this run started is left; only after this, or when nothing was started, may it leave the registry."""
         self._started_some = False

@@ -24,8 +24,6 @@ NETWORK = "network"
 VOLUME = "volume"
 AT_ONCE = 16
 """So many calls to the engine run at the same time; it does most of its work for each container in turn anyway."""
-AGENT_OOM_SCORE = -500
-"""When memory runs out the kernel must take the system under test, not the agent that keeps its namespaces."""
 AGENT_MEMORY = 32 * 1024 * 1024
 
 
@@ -65,7 +63,7 @@ class Spec(msgspec.Struct, frozen=True):
     cpus: float | None = None
     memory_bytes: int | None = None
     protected: bool = False
-    """Low out-of-memory score and memory of its own."""
+    """Memory of its own."""
     keeps_log: bool = False
 
 
@@ -130,7 +128,6 @@ class Containers:
         if spec.memory_bytes is not None:
             host["Memory"] = host["MemorySwap"] = spec.memory_bytes
         if spec.protected:
-            host["OomScoreAdj"] = AGENT_OOM_SCORE
             host["MemoryReservation"] = AGENT_MEMORY
         return host
 

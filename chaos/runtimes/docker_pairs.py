@@ -98,7 +98,7 @@ class Pairs:
                 self._network, self._layout.real_address(name), aliases, (self._layout.dns_address,) if own_dns else ()
             ),
             hostname=name,
-            capabilities=("NET_ADMIN",),
+            capabilities=("NET_ADMIN", "SYS_RESOURCE"),  # the latter to protect itself from being killed for memory
             talks=True,
             protected=True,
         )  # fmt: skip

@@ -24,6 +24,7 @@ from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
 from chaos.events import DnsChanged, Row
 from chaos.images import ensure_harness, ensure_target
 from chaos.kinds import CLIENTS, DNS, Deployment, Link, RoundTrip, Sink
+from chaos.net.docker_net import DockerNet
 from chaos.registry import Claim
 from chaos.runtimes.common_asker import Asker, not_measurable, round_trip
 from chaos.runtimes.common_cluster import RunningCluster
@@ -33,7 +34,7 @@ from chaos.runtimes.common_specs import expected_set
 from chaos.runtimes.docker_containers import NETWORK, Containers, pool
 from chaos.runtimes.docker_helpers import Helpers
 from chaos.runtimes.docker_layout import DNS_PORT, ENGINE, DockerLayout
-from chaos.runtimes.docker_pairs import Interposer, Pairs
+from chaos.runtimes.docker_pairs import Pairs
 from chaos.templates import fill
 
 HELPER_READY_S = 15.0
@@ -74,7 +75,8 @@ class Session:
         images = {part: ensure_target(self._engine, deployment.target, part) for part in {node.part for node in deployment.plan.nodes}}
         harness_image = ensure_harness(self._engine)
         name = f"nines-{deployment.run}"
-        network, subnet = make_network(self._engine, name, self._containers.labels("", NETWORK), self._rng)
+        self._claim.begins()
+        _, subnet = make_network(self._engine, name, self._containers.labels("", NETWORK), self._rng)
         layout = self._layout = DockerLayout(deployment, subnet)
         net = self._make_net()
         asker = self._asker = Asker(layout, deployment.target.roles, self._clock)
@@ -118,9 +120,7 @@ class Session:
         for future in futures:
             future.result()
 
-    def _make_net(self) -> Interposer:
-        from chaos.net.docker_net import DockerNet
-
+    def _make_net(self) -> DockerNet:
         layout = self._layout
         return DockerNet(
             run=self._deployment.run,
@@ -232,6 +232,7 @@ class Session:
             why = "; ".join(left)
             self._claim.abandon(why)
             raise NotHealed(f"things of this run are still there: {why}; 'nines leftovers' lists them")
+        self._claim.proven_gone()
 
     def _end_nodes(self, pairs: Pairs) -> None:
         """SIGTERM to all, a short grace, then take the last lines of their logs; what still runs is removed with its container."""

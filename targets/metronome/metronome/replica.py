@@ -18,6 +18,7 @@ from .manners import CUTS_OPEN, ERROR, HANG, LATE, OWES, REFUSE, RESET, SILENT
 from .truth import Truth
 
 BACKLOG = 1024
+DRAIN_TURNS = 4
 SPIN_NS = 1_000_000
 """So long before a switch the loop stops sleeping: a sleep may end late by about this much."""
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
@@ -97,10 +98,15 @@ class Replica:
             if self._late:
                 sleep = min(sleep, max(0, self._late[0][0] - time.monotonic_ns()))
             self._turn(sleep / 1e9)
-        self._turn(0)
+        for _ in range(DRAIN_TURNS):
+            # A connection that is accepted in one turn shows its request in the next.
+            if not self._turn(0):
+                return
 
-    def _turn(self, timeout_s: float) -> None:
-        for number, events in self._epoll.poll(timeout_s):
+    def _turn(self, timeout_s: float) -> bool:
+        """Wait for something to arrive and deal with it; whether anything did."""
+        ready = self._epoll.poll(timeout_s)
+        for number, events in ready:
             connection = self._connections.get(number)
             if connection is not None:
                 self._on_events(connection, events)
@@ -110,6 +116,7 @@ class Replica:
             _, _, connection, answer = heapq.heappop(self._late)
             connection.owed -= 1
             self._write(connection, answer)
+        return bool(ready)
 
     # --- the switch ----------------------------------------------------------------------------------------------------
 
