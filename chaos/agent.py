@@ -34,7 +34,6 @@ TABLE: Final = "inet nines"
 DEATH_WITHIN_S: Final = 12.0
 LOOK_EVERY_S: Final = 0.01
 CALM_EVERY_S: Final = 0.25
-OOM_SCORE: Final = -500
 Message = dict[str, Any]
 
 
@@ -383,22 +382,12 @@ def asked(host: str, port: int, request: str, timeout_s: float) -> Message:
     return {"sent_ns": sent_ns, "at_ns": at_ns, "status": reply.status, "body": base64.b64encode(body).decode()}
 
 
-def protect() -> None:
-    """When memory runs out the kernel must take the system, not us, who keep its namespaces.
-
-    Where that is not allowed (a rootless engine, a nested one) we go on without: our death then breaks the run, and says so.
-    """
-    with contextlib.suppress(OSError):
-        Path("/proc/self/oom_score_adj").write_text(f"{OOM_SCORE}\n", encoding="ascii")
-
-
 def end(_number: int, _frame: object) -> None:
     """The engine stops us: the namespace goes with us."""
     sys.exit(0)
 
 
 if __name__ == "__main__":
-    protect()
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     Agent(float(os.environ.get("NINES_ORPHAN_AFTER_S", "15"))).run()

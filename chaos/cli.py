@@ -30,7 +30,7 @@ class Verb(NamedTuple):
 
 
 def _runtime(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    parser.add_argument("--runtime", default=default, metavar="NAME", help="auto, local or fake; default: what the experiment says")
+    parser.add_argument("--runtime", default=default, metavar="NAME", help="auto, local, docker or fake; default: what the experiment says")
     parser.add_argument("--seed", type=int, metavar="N", help="instead of the experiment's own")
 
 

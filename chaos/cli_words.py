@@ -18,8 +18,9 @@ WORDS: Final = {
     "node": "One running copy of a part: n1, n2... Its address never changes within a run.",
     "link": "A directed pair of nodes or endpoints: the connections that the first opens to the second. `clients` and `dns` are endpoints.",
     "target": "A kind of system under test, described by a folder with a target.yaml. `nines targets` lists those known by name.",
-    "runtime": "Where nodes run: local (plain processes on loopback addresses) or fake (virtual time, for fast tests).",
-    "fault": "What is done to break something: kill, pause, partition, latency. It has no duration of its own; the schedule has.",
+    "runtime": "Where nodes run: local (plain processes on loopback addresses), docker (containers), fake (virtual time, for fast "
+    "tests), or auto: docker where an engine answers, else local.",
+    "fault": "What is done to break something: kill, power_off, pause, partition, latency. It has no duration: the schedule has.",
     "schedule": "When a fault is done and for how long: at, every, poisson, renewal; for; times.",
     "selector": "To whom a fault is done: leader, followers, any, minority, a name, a link.",
     "toxic": "Harm to a stream of bytes on a link, with the names of the Toxiproxy server that does it.",

@@ -41,7 +41,7 @@ QUICK_S: Final = 20.0
 """Time-out of calls that do not wait for work: the SDK's own 60 s are longer than most experiments' faults."""
 CONNECTIONS: Final = 32
 DISK_WANTED_BYTES: Final = 1_000_000_000
-GET_ONE: Final = "Debian or Ubuntu: sudo apt-get install docker.io nftables; a private one for tests: python -m chaos.private_engine start; or: --runtime local"
+GET_ONE: Final = "Debian or Ubuntu: sudo apt-get install docker.io; or, as root: python -m chaos.private_engine start; or: --runtime local"
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -233,7 +233,8 @@ def require(facts: Facts) -> None:
     numbers = tuple(int(part) for part in facts.api.split(".") if part.isdigit())
     if numbers < OLDEST_API:
         raise EnvironmentUnusable(
-            f"the Docker engine {facts.version} at {facts.host} is too old: it speaks API {facts.api}, needed is {OLDEST_API[0]}.{OLDEST_API[1]}",
+            f"the Docker engine {facts.version} at {facts.host} is too old: it speaks API {facts.api},"
+            f" needed is {OLDEST_API[0]}.{OLDEST_API[1]}",
             how="Docker 20.10 or newer; or: --runtime local",
         )
     if facts.rootless:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 import msgspec
 
 from chaos.units import Bytes, PerSecond, Ratio, Seconds
@@ -122,7 +124,7 @@ class Dns(Strict, frozen=True):
 class Resources(Strict, frozen=True):
     """What each node may use at most; None: no limit."""
 
-    cpus: float | None = None
+    cpus: Annotated[float, msgspec.Meta(gt=0)] | None = None
     memory_bytes: Bytes | None = None
 
 

@@ -27,6 +27,7 @@ from chaos.events import (
 )
 from chaos.plan import Plan
 
+USUAL_WIDTH: Final = 100
 _TO_START_AND_CLEAR: Final = "\r\x1b[K"
 
 
@@ -96,5 +97,6 @@ class Live:
         try:
             width = os.get_terminal_size(self._stream.fileno()).columns
         except (OSError, ValueError):
-            width = 100
-        return text[: max(width - 1, 20)]
+            width = 0
+        # A terminal that does not know its width says 0.
+        return text[: max(width - 1, 20) if width else USUAL_WIDTH]

@@ -24,6 +24,7 @@ from chaos.experiment import (
     OutageRule,
     PredictSpec,
     ProductionRate,
+    Resources,
     Slo,
     TrafficSpec,
 )
@@ -37,10 +38,9 @@ _KEYS: Final = (
     "objectives", "abort_if", "expect_verdict",
 )  # fmt: skip
 _LATER: Final = {"data": "leave it out: acknowledged writes are not checked after the run"}
-_CLUSTER: Final = ("target", "nodes", "parts", "settings", "zones", "dns", "runtime")
+_CLUSTER: Final = ("target", "nodes", "parts", "settings", "zones", "dns", "runtime", "resources")
 _LATER_CLUSTER: Final = {
     "attach": "name a target, which Nines starts itself",
-    "resources": "leave it out: nodes run without limits",
     "networks": "leave it out: all nodes share one network",
 }
 _LATER_PREDICT: Final = {"calibration": "give the parameters by hand in 'parameters'"}
@@ -91,8 +91,6 @@ def _cluster(entry: Table) -> ClusterSpec:
     if nodes is not None and parts is not None:
         raise BadInput("'nodes' and 'parts' exclude each other", place=parts.place, right="nodes: 3, or parts: {data: 3}")
     runtimes = ["auto", *tables.names("runtimes")]
-    if runtime is not None and text(runtime) == "docker" and "docker" not in runtimes:
-        raise BadInput("the runtime 'docker' is not supported yet", place=runtime.place, right=f"one of: {', '.join(runtimes)}")
     return ClusterSpec(
         target=text(entry.need("target", "target: replicated_kv"), "the name or path of a target"),
         nodes=_count(nodes) if nodes is not None else None,
@@ -101,6 +99,7 @@ def _cluster(entry: Table) -> ClusterSpec:
         zones={name: texts(value, "[n1, n2]") for name, value in _entries(entry, "zones")},
         dns=_dns(dns) if dns is not None else Dns(),
         runtime=_word(runtime, runtimes) if runtime is not None else "auto",
+        resources=struct(resources, Resources) if (resources := entry.get("resources")) else Resources(),
     )
 
 
@@ -108,9 +107,7 @@ def _dns(value: Value) -> Dns:
     entry = table(value)
     balancer = entry.get("balancer")
     if balancer is not None:
-        if text(balancer) == "engine":
-            raise BadInput("the balancer 'engine' is not supported yet", place=balancer.place, right="health-checked or round-robin")
-        _word(balancer, ("health-checked", "round-robin"))
+        _word(balancer, ("health-checked", "round-robin", "engine"))
     return struct(entry, Dns)
 
 

@@ -51,16 +51,19 @@ def order_text(text: str, file: Path, *, runtime: str | None = None, seed: int |
 
     experiment = parse_experiment(text, str(file))
     target = load_target(experiment.cluster.target, beside=file.parent)
-    plan = make_plan(experiment, target, seed=seed, runtime=chosen_runtime(runtime or experiment.cluster.runtime))
+    plan = make_plan(experiment, target, seed=seed, runtime=chosen_runtime(runtime or experiment.cluster.runtime, target))
     return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
 
 
-def chosen_runtime(name: str) -> str:
-    """``auto`` is the local runtime here: plain processes, no root. An unknown name is refused."""
+def chosen_runtime(name: str, target: Target) -> str:
+    """``auto`` is docker where an engine answers and the target has a form for it, else local. An unknown name is refused."""
     from chaos import tables
 
     if name == "auto":
-        return "local"
+        from chaos.engine import answers
+
+        in_containers = all(part.docker is not None for part in target.parts.values())
+        return "docker" if in_containers and answers() else "local"
     known = tables.names("runtimes")
     if name not in known:
         raise BadInput(f"unknown runtime '{name}'", right=tables.suggest(name, ["auto", *known]))

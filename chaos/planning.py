@@ -11,7 +11,7 @@ import hashlib
 import msgspec
 
 from chaos.errors import CapabilityMissing
-from chaos.experiment import Experiment
+from chaos.experiment import Experiment, Resources
 from chaos.kinds import LEADER
 from chaos.plan import SCHEMA, Plan, PlannedNode
 from chaos.plan_rows import PlanRow, describe
@@ -51,7 +51,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     check_windows(experiment, faults, windows, len(nodes))
     duration_s = planned_duration_s(experiment, windows)
     replication, parameters = planned_parameters(experiment, target, settings)
-    _check_runtime(target, nodes, runtime)
+    _check_runtime(experiment, target, nodes, runtime)
     check_capabilities(faults, target, runtime, nodes)
     return Plan(
         schema=SCHEMA,
@@ -91,9 +91,20 @@ def _check_limits(experiment: Experiment, nodes: tuple[PlannedNode, ...]) -> Non
         raise refuse(experiment, "limits.nodes_down", f"{limits.nodes_down} is out of range", "at least 0")
 
 
-def _check_runtime(target: Target, nodes: tuple[PlannedNode, ...], runtime: str) -> None:
+def _check_runtime(experiment: Experiment, target: Target, nodes: tuple[PlannedNode, ...], runtime: str) -> None:
     for part in dict.fromkeys(node.part for node in nodes):
         declared = target.parts[part]
         if runtime == "local" and declared.local is None:
             how = f"add 'parts.{part}.local: {{command: [...]}}' to {target.folder}/target.yaml"
             raise CapabilityMissing(f"'{target.name}' does not say how its part '{part}' runs as a plain process", how=how)
+        if runtime == "docker" and declared.docker is None:
+            how = f"add 'parts.{part}.docker: {{image: ..., command: [...]}}' to {target.folder}/target.yaml"
+            raise CapabilityMissing(f"'{target.name}' does not say how its part '{part}' runs as a container", how=how)
+    if runtime == "docker":
+        return
+    if experiment.cluster.dns.balancer == "engine":
+        how = "use 'health-checked' or 'round-robin', or the runtime 'docker'"
+        raise CapabilityMissing(f"the balancer 'engine' is Docker's own name server, which the runtime '{runtime}' does not have", how=how)
+    if experiment.cluster.resources != Resources():
+        how = "leave 'cluster.resources' out, or use the runtime 'docker'"
+        raise CapabilityMissing(f"the runtime '{runtime}' cannot limit what a node uses", how=how)

@@ -1,7 +1,7 @@
 """A Docker engine of our own, for tests: ``python -m chaos.private_engine start | stop | status | env``.
 
     <folder>/dockerd.json   who it is (pid, start time, boot), its socket, its bridge; written once it answers
-    <folder>/docker.sock    where it listens; DOCKER_HOST=unix://...   (in /tmp, if the folder's name is too long for a socket)
+    <folder>/docker.sock    where it listens; DOCKER_HOST=unix://...   (in /run, if the folder's name is too long for a socket)
     <folder>/data           its images: kept between runs          <folder>/exec, dockerd.log
 
 ``<folder>`` is ``--folder``, else ``$NINES_ENGINE``, else ``~/.cache/nines/engine``. Needs root, and a Debian-like machine if dockerd
@@ -80,6 +80,7 @@ def start(folder: Path, note: Note, *, until: int | None = None) -> Record:
         note(f"starting a private Docker engine in {folder}")
         record = _launch(layout)
         write_atomically(layout.record, msgspec.json.encode(record))
+        parts.empty(record.docker_host)
     if until is not None:
         _guard(folder, until)
     return record
@@ -91,6 +92,8 @@ def stop(folder: Path) -> bool:
         record = parts.read_record(folder)
         there = record is not None and proc.alive(record.who)
         if record is not None and there:
+            if running(folder) is not None:
+                parts.empty(record.docker_host)
             proc.send(record.who, signal.SIGTERM)
             proc.wait_gone([record.who], STOP_S)
         return clean(folder) or there

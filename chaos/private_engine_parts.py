@@ -13,6 +13,8 @@ from typing import Final
 import msgspec
 
 from chaos import engine_network, proc
+from chaos.engine import connect
+from chaos.engine_errors import translated
 from chaos.errors import EnvironmentUnusable, HistoryUnreadable
 
 ENVIRONMENT: Final = "NINES_PRIVATE_ENGINE"
@@ -37,6 +39,7 @@ class Layout(msgspec.Struct, frozen=True):
 
     folder: Path
     data: Path
+    networks: Path
     exec_root: Path
     socket: Path
     record: Path
@@ -48,10 +51,11 @@ class Layout(msgspec.Struct, frozen=True):
     def of(cls, folder: Path) -> Layout:
         """By the folder alone; the bridge's name and a short place for the socket come from its hash."""
         near = folder / "docker.sock"
-        socket = near if len(str(near)) <= LONGEST_SOCKET_NAME else Path("/tmp") / f"nines-{mark(folder)}" / "docker.sock"  # noqa: S108 - 0700
+        socket = near if len(str(near)) <= LONGEST_SOCKET_NAME else Path("/run") / f"nines-{mark(folder)}" / "docker.sock"
         return cls(
             folder=folder,
             data=folder / "data",
+            networks=folder / "data" / "network" / "files" / "local-kv.db",
             exec_root=folder / "exec",
             socket=socket,
             record=folder / "dockerd.json",
@@ -115,7 +119,8 @@ def command(layout: Layout, address: IPv4Interface, pool: IPv4Network) -> list[s
     return [
         "dockerd", "--config-file", str(empty), "--host", f"unix://{layout.socket}", "--data-root", str(layout.data),
         "--exec-root", str(layout.exec_root), "--pidfile", str(layout.pid_file), "--bridge", layout.bridge,
-        f"--iptables={rules}", "--ip-forward=false", "--fixed-cidr", str(address.network), "--default-address-pool", f"base={pool},size={engine_network.PREFIX}",
+        f"--iptables={rules}", "--ip-forward=false", "--fixed-cidr", str(address.network),
+        "--default-address-pool", f"base={pool},size={engine_network.PREFIX}",
         "--containerd-namespace", f"nines-{mark(layout.folder)}", "--containerd-plugins-namespace", f"nines-plugins-{mark(layout.folder)}",
     ]  # fmt: skip
 
@@ -154,6 +159,19 @@ def _parent(pid: int) -> int:
     return seen.parent if seen is not None else 0
 
 
+def empty(docker_host: str) -> None:
+    """Remove all containers, so that none outlives its engine or comes back with the next; all that is in it is disposable."""
+    from docker.errors import APIError
+
+    with connect(docker_host, checked=False) as engine, translated("emptying the private Docker engine"):
+        for container in engine.client.api.containers(all=True):
+            try:
+                engine.client.api.remove_container(container["Id"], force=True, v=True)
+            except APIError as error:
+                if error.status_code not in (404, 409):  # gone, or going
+                    raise
+
+
 def unmount(folder: Path) -> bool:
     """Take away mounts below the folder (containers' file systems, network namespaces), the innermost first."""
     prefix = f"{folder}/"
@@ -167,15 +185,17 @@ def unmount(folder: Path) -> bool:
 def remove_bridges(layout: Layout) -> bool:
     """Remove the engine's own bridge and those of its networks, with the rules on them: an engine leaves them when it ends."""
     try:
-        known = (layout.data / "network" / "files" / "local-kv.db").read_bytes()
+        known = layout.networks.read_bytes()
     except FileNotFoundError:
         known = b""
-    # A network's bridge is called by the network's id, so a name that stands in its database is nobody else's.
+    # A network's bridge is called by the network's id, so a name that stands in the engine's database is nobody else's.
     names = {layout.bridge, *(name.decode() for name in re.findall(rb"br-[0-9a-f]{12}", known))}
     there = [name for name in sorted(names) if Path("/sys/class/net", name).exists()]
     for name in there:
         _forget_rules(name)
         _ip(["link", "delete", name])
+    # Without memory of its networks it starts afresh; with it, and with an address pool of its own, it would delete docker0.
+    layout.networks.unlink(missing_ok=True)
     return bool(there)
 
 

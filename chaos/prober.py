@@ -16,7 +16,9 @@ import select
 import signal
 import sys
 import time
+import traceback
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -127,6 +129,13 @@ def run(spec: ProberSpec) -> None:
     voice.say({"ready": True}, must=True)
     gc.collect()
     gc.freeze()  # what is here now stays: the collector looks only at slots and connections, so that its pauses stay short
+
+    def bug(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # An exception in a callback would leave us alive and sending nothing, which reads like an outage: end at once instead.
+        if not engine.finished.done():
+            engine.finished.set_exception(context.get("exception") or RuntimeError(context["message"]))
+
+    loop.set_exception_handler(bug)
     engine.start()
     Ear(engine, loop)
     try:
@@ -152,6 +161,9 @@ def main(arguments: list[str]) -> int:
     except NinesError as error:
         print(f"prober: {error}", file=sys.stderr)
         return error.exit_code
+    except Exception:
+        traceback.print_exc()
+        return NinesError.exit_code
     return 0
 
 

@@ -220,8 +220,10 @@ class Engine:
         addresses = self._fixed.get(grid.host) or self._resolver.cached(grid.host, now_ns)
         if addresses is None:
             self._resolver.ask(grid.host, now_ns, functools.partial(self._resolved, slot, slot.attempts))
-        else:
+        elif addresses:
             self._send(slot, addresses)
+        else:
+            self._resolved(slot, slot.attempts, addresses)  # the name service said, within the TTL, that there is nobody
 
     def _resolved(self, slot: Slot, attempt: int, addresses: tuple[str, ...]) -> None:
         if slot.attempts != attempt:

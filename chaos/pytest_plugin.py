@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--nines`` and what goes with it."""
     group = parser.getgroup("nines", "chaos experiments")
     group.addoption("--nines", action="store_true", help="collect experiments/*.yaml as test items")
-    group.addoption("--nines-runtime", metavar="NAME", default=None, help="auto, local or fake; default: what the experiment says")
+    group.addoption("--nines-runtime", metavar="NAME", default=None, help="auto, local, docker or fake; default: what the experiment says")
     group.addoption("--nines-seed", metavar="N", type=int, default=None, help="instead of the experiment's own")
     group.addoption("--nines-allow-unknown", action="store_true", help="an experiment whose verdict is unknown is skipped, not failed")
 

@@ -100,6 +100,14 @@ class DataObserved(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class WindowWorst(msgspec.Struct, frozen=True):
+    """The least share of good slots in any window of this length, and when it began."""
+
+    window_s: float
+    ratio: float
+    start_s: float
+
+
 class Observed(msgspec.Struct, frozen=True):
     """What clients of one service saw, the baseline left out."""
 
@@ -120,6 +128,10 @@ class Observed(msgspec.Struct, frozen=True):
     probes: dict[str, ProbeCounts]
     data: DataObserved
     services: dict[str, Observed] = {}
+    windows: list[WindowWorst] = []
+    """The worst window of each length."""
+    lost_s: float | None = None
+    """Bad slots times their width: seconds of full outage that all of them are worth."""
 
 
 class Range(msgspec.Struct, frozen=True):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from chaos import stats_means, stats_ratios, timeline_slots
+from chaos import stats_means, stats_ratios, stats_windows, timeline_slots
 from chaos.plan import Plan
 from chaos.results import ClassObserved, DataObserved, Estimate, Latency, Observed, Outage, ProbeCounts
 from chaos.seeds import derive
@@ -30,14 +30,17 @@ if TYPE_CHECKING:
 NO_DATA = DataObserved(reason="no data checks were asked for")
 
 
-def observe(plan: Plan, timeline: Timeline) -> Observed | None:
-    """The judged service on top, every service in ``services``; None if nothing was observed after the baseline."""
-    services = {name: _observe(plan, timeline, service) for name, service in timeline.services.items() if service.span_s > 0}
+def observe(plan: Plan, timeline: Timeline, confidence: float = CONFIDENCE) -> Observed | None:
+    """The judged service on top, every service in ``services``; None if nothing was observed after the baseline.
+
+    ``confidence``: of the intervals of availability, ratios, MTTR, MTTF and MTBF; those by fault class always have 95 %.
+    """
+    services = {name: _observe(plan, timeline, service, confidence) for name, service in timeline.services.items() if service.span_s > 0}
     judged = services.get(plan.judge)
     return None if judged is None else msgspec.structs.replace(judged, services=services)
 
 
-def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline) -> Observed:
+def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline, confidence: float) -> Observed:
     scheduled = bool(timeline.trials)
     name = service.service
     seed = derive(plan.seed, "stats", name)
@@ -47,15 +50,15 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline) -> Observ
     longest_s = max(downs_s, default=0.0)
     slot_s = service.rule.slot_s
     sums_s, parts = _by_cause(service, timeline)
-    mttr_s = _mttr(service, sums_s, parts, seed)
-    mttf_s = _mttf(service, timeline, scheduled)
+    mttr_s = _mttr(service, sums_s, parts, seed, confidence)
+    mttf_s = _mttf(service, timeline, scheduled, confidence)
     return Observed(
         rule=service.rule,
-        availability=stats_ratios.scheduled_availability(sums_s, service.downtime_s, service.span_s, seed, slot_s)
+        availability=stats_ratios.scheduled_availability(sums_s, service.downtime_s, service.span_s, seed, slot_s, confidence)
         if scheduled
-        else stats_ratios.natural_availability(_ups_s(service), downs_s, service.downtime_s, service.span_s),
-        success_ratio=stats_ratios.slot_ratio(good, counted, slot_s, longest_s),
-        slo_ratio=_slo_ratio(plan, service, good, counted, longest_s),
+        else stats_ratios.natural_availability(_ups_s(service), downs_s, service.downtime_s, service.span_s, confidence),
+        success_ratio=stats_ratios.slot_ratio(good, counted, slot_s, longest_s, confidence),
+        slo_ratio=_slo_ratio(plan, service, good, counted, longest_s, confidence),
         mttr_s=mttr_s,
         mttf_s=mttf_s,
         mtbf_s=_mtbf(mttr_s, mttf_s),
@@ -67,6 +70,8 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline) -> Observ
         addresses=_addresses(service),
         probes={name: _counts(service)},
         data=NO_DATA,
+        windows=stats_windows.worst_windows(good, counted, service.slots.due_s[service.observed], slot_s),
+        lost_s=stats_windows.lost_seconds(good, counted, slot_s),
     )
 
 
@@ -81,20 +86,20 @@ def _by_cause(service: ServiceTimeline, timeline: Timeline) -> tuple[list[float]
     return [math.fsum(service.visible_s(outage) for outage in group) for group in groups], [len(group) for group in groups]
 
 
-def _mttr(service: ServiceTimeline, sums_s: Sequence[float], parts: Sequence[int], seed: int) -> Estimate:
+def _mttr(service: ServiceTimeline, sums_s: Sequence[float], parts: Sequence[int], seed: int, confidence: float) -> Estimate:
     """Downtime over completed outages. A censored outage leaves no upper bound: it is longer than what was seen of it."""
     if not service.outages:
         return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="no outage was seen")
     completed = sum(outage.end_s is not None for outage in service.outages)
     cut = sum(outage.censored is not None for outage in service.outages)
     if not completed:
-        return Estimate(None, service.downtime_s / len(service.outages), None, CONFIDENCE, 0, "", "no outage was seen to end")
-    estimate = stats_means.mean(sums_s, seed, service.rule.slot_s, at_least=cut, parts=parts)
+        return Estimate(None, service.downtime_s / len(service.outages), None, confidence, 0, "", "no outage was seen to end")
+    estimate = stats_means.mean(sums_s, seed, service.rule.slot_s, at_least=cut, parts=parts, confidence=confidence)
     method = estimate.method if len(parts) == len(service.outages) else f"{estimate.method}, outages of one fault together"
     return msgspec.structs.replace(estimate, value=service.downtime_s / completed, method=method)
 
 
-def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool) -> Estimate:
+def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool, confidence: float) -> Estimate:
     """Up time over outages begun. What is uncertain is how many there are: of faults noticed, or of events in that time."""
     begun = len(service.outages)
     up_s = service.span_s - service.downtime_s
@@ -104,16 +109,16 @@ def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool) -> Esti
     noticed = sum(bool(trial.outages(owned)) for trial in timeline.trials)
     one_each = scheduled and noticed == begun and "" not in owned
     if one_each:
-        low_share, high_share = stats_means.clopper_pearson(noticed, len(timeline.trials))
+        low_share, high_share = stats_means.clopper_pearson(noticed, len(timeline.trials), confidence)
         most, fewest = high_share * len(timeline.trials), low_share * len(timeline.trials)
         method = "Clopper-Pearson on faults noticed"
     else:
-        low_rate, high_rate = stats_means.poisson_rate(begun, up_s) if up_s > 0 else (0.0, math.inf)
+        low_rate, high_rate = stats_means.poisson_rate(begun, up_s, confidence) if up_s > 0 else (0.0, math.inf)
         most, fewest = high_rate * up_s if up_s > 0 else math.inf, low_rate * up_s
         method = "chi-square, outages as a Poisson process in up time"
     low = up_s / most if 0 < most < math.inf else None
     reason = f"too few: {begun} of at least {stats_means.FEW}" if begun < stats_means.FEW else ""
-    return Estimate(up_s / begun, low, up_s / fewest if fewest > 0 else None, CONFIDENCE, begun, method, reason)
+    return Estimate(up_s / begun, low, up_s / fewest if fewest > 0 else None, confidence, begun, method, reason)
 
 
 def _mtbf(mttr: Estimate, mttf: Estimate) -> Estimate:
@@ -122,7 +127,7 @@ def _mtbf(mttr: Estimate, mttf: Estimate) -> Estimate:
         return Estimate(value=None, confidence=CONFIDENCE, n=mttf.n, reason=mttr.reason or mttf.reason)
     low = None if mttf.low is None else mttf.low + mttr.value
     high = None if mttf.high is None or mttr.high is None else mttf.high + mttr.value
-    return Estimate(mttr.value + mttf.value, low, high, CONFIDENCE, mttf.n, f"{mttf.method}, plus the mean repair", mttf.reason)
+    return Estimate(mttr.value + mttf.value, low, high, mttf.confidence, mttf.n, f"{mttf.method}, plus the mean repair", mttf.reason)
 
 
 def _ups_s(service: ServiceTimeline) -> list[float]:
@@ -191,12 +196,12 @@ def _class(
 # --- slots -------------------------------------------------------------------------------------------------------------
 
 
-def _slo_ratio(plan: Plan, service: ServiceTimeline, good: NDArray[np.bool_], counted: NDArray[np.bool_], longest_s: float) -> Estimate:
+def _slo_ratio(plan: Plan, service: ServiceTimeline, good: NDArray[np.bool_], counted: NDArray[np.bool_], longest_s: float, confidence: float) -> Estimate:
     limit_s = plan.experiment.slo.latency_s
     if limit_s is None:
         return Estimate(value=None, confidence=CONFIDENCE, reason="the experiment states no slo.latency")
     in_time = good & (_latencies_s(service) <= limit_s)
-    return stats_ratios.slot_ratio(in_time, counted, service.rule.slot_s, longest_s)
+    return stats_ratios.slot_ratio(in_time, counted, service.rule.slot_s, longest_s, confidence)
 
 
 def _latencies_s(service: ServiceTimeline) -> NDArray[np.float64]:

@@ -40,7 +40,14 @@ Interval = tuple[float | None, float | None]
 """Low and high; None where there is no such bound."""
 
 
-def mean(values: Sequence[float], seed: int, resolution_s: float = 0.0, at_least: int = 0, parts: Sequence[int] | None = None) -> Estimate:
+def mean(
+    values: Sequence[float],
+    seed: int,
+    resolution_s: float = 0.0,
+    at_least: int = 0,
+    parts: Sequence[int] | None = None,
+    confidence: float = CONFIDENCE,
+) -> Estimate:
     """The mean of independent times, in s. ``resolution_s`` is the slot width that they were measured with: spread below it is not
     believed. ``at_least`` of the values are only known to be at least so long (censored): then the mean has no upper bound.
 
@@ -49,22 +56,26 @@ def mean(values: Sequence[float], seed: int, resolution_s: float = 0.0, at_least
     """
     count = len(values)
     if not count:
-        return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="nothing to take a mean of")
+        return Estimate(value=None, confidence=confidence, n=0, reason="nothing to take a mean of")
     sums = np.asarray(values, dtype=np.float64)
     sizes = np.ones(count) if parts is None else np.asarray(parts, dtype=np.float64)
     middle = math.fsum(values) / float(sizes.sum())
-    low, high, method = interval_of_mean(sums, seed, resolution_s, sizes)
+    low, high, method = interval_of_mean(sums, seed, resolution_s, sizes, confidence)
     reasons = [f"too few: {count} of at least {FEW}"] if count < FEW else []
     if count > 1 and high is None:
         reasons.append("too uneven for an upper bound" if middle else "all are zero: no bound on what was not seen")
     if at_least:
         high = None
         reasons.append(f"{at_least} not over at the end of the run, counted as long as seen")
-    return Estimate(middle, low, high, CONFIDENCE, count, method, "; ".join(reasons))
+    return Estimate(middle, low, high, confidence, count, method, "; ".join(reasons))
 
 
 def interval_of_mean(
-    values: NDArray[np.float64], seed: int, resolution_s: float = 0.0, parts: NDArray[np.float64] | None = None
+    values: NDArray[np.float64],
+    seed: int,
+    resolution_s: float = 0.0,
+    parts: NDArray[np.float64] | None = None,
+    confidence: float = CONFIDENCE,
 ) -> tuple[float | None, float | None, str]:
     """Low, high and the method. Zeros are values like others; a bound that they leave open is None."""
     count = len(values)
@@ -77,9 +88,9 @@ def interval_of_mean(
     # Two edges, each uniform within half a slot: the mean square error of a duration is slot^2 / 6, whatever the values show.
     floor = resolution_s / math.sqrt(6) / (middle * float(sizes.mean()) * math.sqrt(count))
     if FEW <= count <= MANY and error > floor:
-        low, high = _bootstrap_t(values, sizes, seed, middle, error)
+        low, high = _bootstrap_t(values, sizes, seed, middle, error, confidence)
         return low, high, BOOTSTRAP
-    reach = _t_quantile(count - 1) * max(error, floor)
+    reach = _t_quantile(count - 1, confidence) * max(error, floor)
     return middle * math.exp(-reach), _finite(middle, reach), T_ON_LOG
 
 
@@ -93,17 +104,21 @@ def _log_mean(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[ND
         return middles, spreads / (middles * sizes.mean(axis=1) * math.sqrt(count))
 
 
-def _bootstrap_t(values: NDArray[np.float64], sizes: NDArray[np.float64], seed: int, middle: float, error: float) -> Interval:
+def _bootstrap_t(
+    values: NDArray[np.float64], sizes: NDArray[np.float64], seed: int, middle: float, error: float, confidence: float
+) -> Interval:
     count = len(values)
-    drawn = np.random.default_rng(seed).integers(0, count, size=(RESAMPLES, count))
+    # A stricter confidence needs more resamples: ten or more beyond each of its quantiles.
+    resamples = max(RESAMPLES, math.ceil(20 / (1 - confidence)) - 1)
+    drawn = np.random.default_rng(seed).integers(0, count, size=(resamples, count))
     middles, errors = _log_mean(values[drawn], sizes[drawn])
     with np.errstate(divide="ignore", invalid="ignore"):
         # A resample of one value repeated has no spread, one of zeros has no logarithm: both are as extreme as can be.
         t = np.log(middles / middle) / errors
     t = np.where((middles == 0) | (np.isnan(t) & (middles < middle)), -np.inf, np.where(np.isnan(t), np.inf, t))
     t.sort()
-    cut = (1 - CONFIDENCE) / 2 * (RESAMPLES + 1)
-    t_low, t_high = float(t[int(cut) - 1]), float(t[RESAMPLES - int(cut)])
+    cut = int((1 - confidence) / 2 * (resamples + 1) + 1e-9)
+    t_low, t_high = float(t[cut - 1]), float(t[resamples - cut])
     low = 0.0 if math.isinf(t_high) else middle * math.exp(-t_high * error)
     return low, None if math.isinf(t_low) else _finite(middle, -t_low * error)
 
@@ -112,10 +127,10 @@ def _finite(middle: float, exponent: float) -> float | None:
     return middle * math.exp(exponent) if exponent < math.log(WILD) else None
 
 
-def _t_quantile(freedom: int) -> float:
+def _t_quantile(freedom: int, confidence: float) -> float:
     from scipy.special import stdtrit
 
-    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
+    return float(stdtrit(freedom, (1 + confidence) / 2))
 
 
 def share(hits: int, trials: int) -> Estimate:
@@ -127,21 +142,21 @@ def share(hits: int, trials: int) -> Estimate:
     return Estimate(hits / trials, low, high, CONFIDENCE, trials, "Clopper-Pearson", reason)
 
 
-def clopper_pearson(hits: int, trials: int) -> tuple[float, float]:
-    """The exact 95 % interval of a share."""
+def clopper_pearson(hits: int, trials: int, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The exact interval of a share, 95 % unless told."""
     from scipy.special import betaincinv
 
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     low = 0.0 if hits == 0 else float(betaincinv(hits, trials - hits + 1, tail))
     high = 1.0 if hits == trials else float(betaincinv(hits + 1, trials - hits, 1 - tail))
     return low, high
 
 
-def poisson_rate(events: int, exposure_s: float) -> tuple[float, float]:
-    """The 95 % interval (1/s) of the rate of events that came by themselves in a time fixed beforehand: chi-square with 2r and
+def poisson_rate(events: int, exposure_s: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The interval, 95 % unless told, (1/s) of the rate of events that came by themselves in a time fixed beforehand: chi-square with 2r and
     2r + 2 degrees of freedom (NIST/SEMATECH e-Handbook 8.4.5.1)."""
     from scipy.special import gammaincinv
 
-    tail = (1 - CONFIDENCE) / 2
+    tail = (1 - confidence) / 2
     low = float(gammaincinv(events, tail)) if events else 0.0
     return low / exposure_s, float(gammaincinv(events + 1, 1 - tail)) / exposure_s

@@ -14,7 +14,10 @@
     chain      the cluster as a Markov chain                   client     what clients see of one fault
     measures   mean up, mean down, sensitivities, clients      slots      the outage rule on predicted slots
     classes    fault classes as scenarios                      predicting a plan and its faults -> what the run should show
-    production at production rates, and what to improve        article    the articles' formulas, printed and corrected: import it by name
+    production at production rates, and what to improve        finite     windows with random faults (Takacs)
+    transient  reliability and availability over a window      rbd        block diagrams for the parts around the cluster
+    closed_forms  hot, warm and cold standby                   sparse     chains of many thousand states
+    article    the articles' formulas, as printed and corrected: import it by name
 """
 
 from __future__ import annotations

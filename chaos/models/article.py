@@ -14,6 +14,7 @@ import math
 import msgspec
 
 from chaos.errors import BadInput
+from chaos.models.closed_forms import erlang_b
 
 
 class Formula(msgspec.Struct, frozen=True):
@@ -167,10 +168,7 @@ def cold_spares_crew_each(failures: float, repairs: float, spares: int) -> float
     """The same with a crew for each: Erlang's loss formula B(s + 1, r), by its recursion."""
     ratio = _positive("failure rate", failures) / _positive("repair rate", repairs)
     _spares(spares)
-    lost = 1.0
-    for units in range(1, spares + 2):
-        lost = ratio * lost / (units + ratio * lost)
-    return lost
+    return erlang_b(spares + 1, ratio)
 
 
 def hot_spares_crew_each(failures: float, repairs: float, spares: int) -> float:

@@ -191,7 +191,7 @@ def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ..
         blocks = (*blocks, Block("dns", found_s))
     elif others.nodes == 0 and victims.back_s is not None:
         blocks = (*blocks, Block("dns", np.where(np.isfinite(victims.back_s), victims.back_s, 0.0)))
-    elif victims.left_s is not None and victims.last_s is not None:
+    elif victims.left_s is not None and victims.last_s is not None and not case.system.client_evades(victims.nodes):
         blocks = (*blocks, Block("dns", np.minimum(victims.left_s, victims.last_s)))
     groups = (victims, others) if others.nodes > 0 else (victims,)
     return Scenario(case.samples, groups, blocks)

@@ -32,10 +32,12 @@ def stationary(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     work[..., diagonal, diagonal] = 0.0
     if not np.all(np.isfinite(work)) or np.any(work < 0):
         raise BadInput("a rate of the chain is negative or not a number", right="rates are >= 0 and finite")
+    if work.ndim == 2:
+        return _one(work)
     for state in range(size - 1, 0, -1):
         leaves = work[..., state, :state].sum(axis=-1)
         if np.any(leaves <= 0):
-            raise BadInput("the chain is absorbing: from some state it never returns", right="every repair rate must be > 0")
+            raise _absorbing()
         work[..., :state, state] /= leaves[..., None]
         work[..., :state, :state] += work[..., :state, state, None] * work[..., None, state, :state]
     weights = np.zeros(work.shape[:-1])
@@ -44,6 +46,27 @@ def stationary(rates: NDArray[np.float64]) -> NDArray[np.float64]:
         weights[..., state] = np.einsum("...i,...i->...", weights[..., :state], work[..., :state, state])
     total = weights.sum(axis=-1, keepdims=True)
     return np.asarray(weights / total, dtype=np.float64)
+
+
+def _one(work: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The same elimination for a single chain, without the price of stacking."""
+    size = len(work)
+    for state in range(size - 1, 0, -1):
+        row, column = work[state, :state], work[:state, state]
+        leaves = float(row.sum())
+        if leaves <= 0:
+            raise _absorbing()
+        column /= leaves
+        work[:state, :state] += np.multiply.outer(column, row)
+    weights = np.zeros(size)
+    weights[0] = 1.0
+    for state in range(1, size):
+        weights[state] = weights[:state] @ work[:state, state]
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def _absorbing() -> BadInput:
+    return BadInput("the chain is absorbing: from some state it never returns", right="every repair rate must be > 0")
 
 
 def birth_death(up_rates: NDArray[np.float64], down_rates: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -105,6 +105,11 @@ class System(msgspec.Struct, frozen=True):
             self.need("election_timeout_s", "a leader's failure")
         return HeartbeatDetection(heartbeat.mean_s, round(misses.mean_s) if misses else 1, timeout.mean_s if timeout else 0.0)
 
+    def client_evades(self, nodes: int) -> bool:
+        """Do attempts at other addresses make up for so many nodes that fail?"""
+        told = self.client
+        return told.other_address and nodes < min(told.attempts, self.nodes) and nodes * told.timeout_s < told.deadline_s
+
     def needs_leader(self, does: str) -> bool:
         """Does this operation need a leader? Writes do, and reads unless any node answers them."""
         return self.replicated and not (does == "read" and self.local_reads)

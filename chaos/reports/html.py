@@ -165,6 +165,8 @@ def _compared(report: Report) -> str:
     add("Availability", seen.availability, model.availability if model else None, say.percent, overall)
     add("MTTR", seen.mttr_s, model.mttr_s if model else None, say.seconds)
     add("MTTF", seen.mttf_s, model.mttf_s if model else None, say.seconds)
+    if seen.mtbf_basis != "schedule":
+        add("MTBF", seen.mtbf_s, model.mtbf_s if model else None, say.seconds)
     for name, row in seen.by_fault.items():
         expected = model.by_fault.get(name) if model else None
         add(f"{name}: recovery", row.recovery_s, expected.recovery_s if expected else None, say.seconds, _agreed(report, name))

@@ -6,9 +6,13 @@ cannot be found again.
 
 from __future__ import annotations
 
+import socket
+import struct
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -22,8 +26,11 @@ AGENT = "agent"
 SYSTEM = "system"
 NETWORK = "network"
 VOLUME = "volume"
+_CAP_SYS_RESOURCE = 24
 AT_ONCE = 16
 """So many calls to the engine run at the same time; it does most of its work for each container in turn anyway."""
+AGENT_OOM_SCORE = -500
+"""When memory runs out the kernel must take the system under test, not the agent that keeps its namespaces."""
 AGENT_MEMORY = 32 * 1024 * 1024
 
 
@@ -63,16 +70,17 @@ class Spec(msgspec.Struct, frozen=True):
     cpus: float | None = None
     memory_bytes: int | None = None
     protected: bool = False
-    """Memory of its own."""
+    """Memory of its own, and a low out-of-memory score where the engine may give one."""
     keeps_log: bool = False
 
 
 class Containers:
     """The things of one run on one engine."""
 
-    def __init__(self, api: APIClient, run: str, labels: Mapping[str, str]) -> None:
+    def __init__(self, api: APIClient, host: str, run: str, labels: Mapping[str, str]) -> None:
         self.api = api
         self.run = run
+        self._may_protect = may_protect(host)
         self._labels = dict(labels)
 
     def labels(self, node: str, role: str) -> dict[str, str]:
@@ -129,10 +137,31 @@ class Containers:
             host["Memory"] = host["MemorySwap"] = spec.memory_bytes
         if spec.protected:
             host["MemoryReservation"] = AGENT_MEMORY
+            if self._may_protect:
+                host["OomScoreAdj"] = AGENT_OOM_SCORE
         return host
 
     def _volume(self, node: str, name: str, inside: str) -> dict[str, Any]:
         return {"Type": "volume", "Source": name, "Target": inside, "VolumeOptions": {"Labels": self.labels(node, VOLUME)}}
+
+
+def may_protect(host: str) -> bool:
+    """Whether the engine may lower an out-of-memory score: it needs CAP_SYS_RESOURCE (capabilities(7)), which nested engines lack.
+
+    Asked of the process at the other end of its socket; where that cannot be seen, no.
+    """
+    parts = urlsplit(host)
+    if parts.scheme != "unix":
+        return False
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(parts.path)
+            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    effective = next(line for line in status.splitlines() if line.startswith("CapEff:"))
+    return bool(int(effective.split()[1], 16) >> _CAP_SYS_RESOURCE & 1)
 
 
 def _bind(item: tuple[str, str]) -> dict[str, Any]:

@@ -44,6 +44,7 @@ class DockerNode:
         self._changed = threading.Condition()
         self._up_ns: int | None = None
         """Since when its present process runs."""
+        self._began_ns = 0
         self._down_ns = 0
         self._killing = ""
         """The signal that we sent, whose death is no surprise."""
@@ -102,8 +103,7 @@ class DockerNode:
             self._start_system()
             if not self._await(lambda: self._up_ns is not None, START_WITHIN_S):
                 raise FaultNotEffective(f"{self.info.name} was started, but no process of it was seen within {START_WITHIN_S:g} s")
-            assert self._up_ns is not None
-            return self._up_ns
+            return self._began_ns
         finally:
             self._starting = False
 
@@ -143,7 +143,7 @@ class DockerNode:
         """What its agent tells; runs in the agent's thread."""
         with self._changed:
             if event.event == "up":
-                self._up_ns = event.at_ns
+                self._up_ns = self._began_ns = event.at_ns
             elif event.event == "down":
                 self._up_ns, self._down_ns = None, event.at_ns
             else:

@@ -11,6 +11,7 @@ import io
 import tarfile
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -76,12 +77,12 @@ class Pairs:
         self._clock = clock
         self._lock = threading.Lock()
         self.agents: dict[str, AgentLink] = {}
-        self.nodes: dict[str, DockerNode] = {}
+        self.nodes = {name: DockerNode(info, partial(self._start_system, name), sink, clock) for name, info in layout.nodes.items()}
         self.systems: dict[str, str] = {}
         """Node -> id of its system's container."""
         self.logs: dict[str, NodeLog] = {}
 
-    def agent(self, name: str, on_event: Callable[[AgentLink, Event], None] | None = None) -> AgentLink:
+    def agent(self, name: str, on_event: Callable[[Event], None] | None = None) -> AgentLink:
         """An agent that owns the place of a node, of the clients or of the name server on the network; running."""
         aliases: tuple[str, ...] = ()
         if name in self._layout.nodes:
@@ -98,14 +99,18 @@ class Pairs:
                 self._network, self._layout.real_address(name), aliases, (self._layout.dns_address,) if own_dns else ()
             ),
             hostname=name,
-            capabilities=("NET_ADMIN", "SYS_RESOURCE"),  # the latter to protect itself from being killed for memory
+            capabilities=("NET_ADMIN",),
             talks=True,
             protected=True,
         )  # fmt: skip
         container = self._containers.create(spec)
-        link = AgentLink(
-            self._containers.api, container, node=name, clock=self._clock, on_event=on_event, on_gone=self._agent_gone
-        )  # fmt: skip
+
+        def told(link: AgentLink, event: Event) -> None:
+            self._note(link, event)
+            if on_event is not None:
+                on_event(event)
+
+        link = AgentLink(self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._agent_gone)
         with self._lock:
             self.agents[name] = link
         self._containers.start(container, spec.name)
@@ -119,24 +124,25 @@ class Pairs:
         self._net.join(name, link)
         return link
 
+    def place_all(self) -> None:
+        """Tell where every node will be."""
+        for name, info in self._layout.nodes.items():
+            self._sink(
+                NodeUp(
+                    at_ns=self._clock.now_ns(), node=name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
+                    client_address=info.address,
+                )
+            )  # fmt: skip
+
     def bring_up(self, info: NodeInfo) -> None:
         """The whole pair; when this returns its process runs."""
-        name = info.name
-        node: DockerNode = DockerNode(info, lambda: self._start_system(name), self._sink, self._clock)
-        with self._lock:
-            self.nodes[name] = node
-        link = self.agent(name, lambda _, event: node.seen(event))
+        name, node = info.name, self.nodes[info.name]
+        link = self.agent(name, node.seen)
         system = self._create_system(name, link)
         log = NodeLog(self._containers.api, system, self._logs_folder / f"{name}.log", self._clock)
         with self._lock:
             self.systems[name], self.logs[name] = system, log
         node.joined(link, log)
-        self._sink(
-            NodeUp(
-                at_ns=self._clock.now_ns(), node=name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
-                client_address=info.address,
-            )
-        )  # fmt: skip
         node.start()
 
     def _create_system(self, name: str, link: AgentLink) -> str:
@@ -170,6 +176,16 @@ class Pairs:
             # The engine sees a death later than the agent does, and does not start what it believes to run.
             self._containers.api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
             self._containers.api.start(system)
+
+    def _note(self, link: AgentLink, event: Event) -> None:
+        """A part of ours that died, or an agent that believed us dead: the run is unknown from then on."""
+        if link.closing:
+            return
+        if event.event == "child_died":
+            self._breakage.note(f"{event.child} of {link.node} ended (status {event.status})")
+        elif event.event == "orphaned":
+            problems = f" ({'; '.join(event.problems)})" if event.problems else ""
+            self._breakage.note(f"the agent of {link.node} did not hear of us for long and healed its namespace by itself{problems}")
 
     def _agent_gone(self, link: AgentLink, why: str) -> None:
         self._breakage.note(f"the agent of {link.node}: {why}")

@@ -25,6 +25,7 @@ from chaos.events import DnsChanged, Row
 from chaos.images import ensure_harness, ensure_target
 from chaos.kinds import CLIENTS, DNS, Deployment, Link, RoundTrip, Sink
 from chaos.net.docker_net import DockerNet
+from chaos.net.needs import needs
 from chaos.registry import Claim
 from chaos.runtimes.common_asker import Asker, not_measurable, round_trip
 from chaos.runtimes.common_cluster import RunningCluster
@@ -56,13 +57,14 @@ class Session:
         self._rng = rng
         self._folder = deployment.folder.absolute()
         self._logs = self._folder / "logs"
-        self._containers = Containers(engine.client.api, deployment.run, leftovers_docker.labels(claim))
+        self._containers = Containers(engine.client.api, engine.facts.host, deployment.run, leftovers_docker.labels(claim))
         self._breakage = Breakage(sink, clock)
         self._in_set: frozenset[str] = frozenset()
         self._layout: DockerLayout
         self._pairs: Pairs | None = None
         self._helpers: Helpers | None = None
         self._asker: Asker | None = None
+        self._net: DockerNet | None = None
         self._readiness: Readiness
 
     # --- start ---------------------------------------------------------------------------------------------------------
@@ -78,7 +80,7 @@ class Session:
         self._claim.begins()
         _, subnet = make_network(self._engine, name, self._containers.labels("", NETWORK), self._rng)
         layout = self._layout = DockerLayout(deployment, subnet)
-        net = self._make_net()
+        net = self._net = self._make_net()
         asker = self._asker = Asker(layout, deployment.target.roles, self._clock)
         pairs = self._pairs = Pairs(
             self._containers, layout, name, harness_image, images, net, deployment.plan.experiment.cluster.resources,
@@ -97,8 +99,7 @@ class Session:
         helpers.start_watch()
         self._readiness.await_roles()
         self._serve_names()
-        nodes = {name: pairs.nodes[name] for name in layout.nodes}
-        return RunningCluster(deployment, nodes, net, asker, helpers.start_prober, self._broken, self._clock)
+        return RunningCluster(deployment, pairs.nodes, net, asker, helpers.start_prober, self._broken, self._clock)
 
     def _bring_all_up(self) -> None:
         """All at once; the first failure is raised when all have ended, so that nothing is made behind the back of the end."""
@@ -114,6 +115,7 @@ class Session:
         if self._layout.balancer != ENGINE:
             jobs.append(lambda: helper(DNS, lambda agent: helpers.warm_dns(agent, self._note_set)))
         jobs.append(lambda: helper(CLIENTS, helpers.warm_prober))
+        pairs.place_all()
         with pool() as workers:
             futures: list[Future[object]] = [workers.submit(job) for job in jobs]
             wait(futures)
@@ -130,6 +132,7 @@ class Session:
             gateway=layout.gateway,
             measure=self._measure,
             clock=self._clock,
+            needs=needs(self._deployment),
         )
 
     def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
@@ -228,6 +231,8 @@ class Session:
             helpers.close()
         if self._asker is not None:
             self._asker.close()
+        if self._net is not None:
+            self._net.close()
         if left:
             why = "; ".join(left)
             self._claim.abandon(why)

@@ -411,3 +411,29 @@ def test_the_process_leaves_nothing_behind(start: Start, tmp_path: Path) -> None
     pid = int((tmp_path / "pid").read_text(encoding="ascii"))
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
+
+
+def test_a_bug_in_a_callback_ends_the_process(tmp_path: Path) -> None:
+    """Alive but sending nothing would read like an outage of the system under test."""
+    order = OperationOrder("write", "http", "write", 100.0, {"what": "GET http://{address}:9/"})
+    spec = ProberSpec(
+        run="r", seed=1, start_ns=time.monotonic_ns() + 300_000_000, duration_s=30.0, observations=str(tmp_path / "observations.bin"),
+        operations=(order,), client=ClientPolicy(), ports={}, addresses=("127.0.0.1",),
+    )  # fmt: skip
+    path = tmp_path / "spec.json"
+    path.write_bytes(msgspec.json.encode(spec))
+    code = (
+        "import sys, chaos.prober, chaos.prober_engine\n"
+        "def boom(*_): raise IndexError('a bug of ours')\n"
+        "chaos.prober_engine.Engine._send = boom\n"
+        "sys.exit(chaos.prober.main(sys.argv[1:]))\n"
+    )
+    reading, writing = os.pipe()  # held open: an end of input would be the harness's own end
+    try:
+        command = [sys.executable, "-c", code, str(path)]
+        done = subprocess.run(command, stdin=reading, capture_output=True, text=True, timeout=20, check=False)
+    finally:
+        os.close(reading)
+        os.close(writing)
+    assert done.returncode == 70
+    assert "a bug of ours" in done.stderr

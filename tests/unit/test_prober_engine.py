@@ -338,6 +338,17 @@ def test_a_name_that_is_not_answered_is_a_definite_failure(tmp_path: Path) -> No
     assert not run.world.sent
 
 
+def test_a_name_without_addresses_fails_every_attempt_from_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A set that is empty, and cached as empty for its TTL, is a definite failure of the name, at once and on the retry too."""
+    monkeypatch.setattr(Resolver, "cached", lambda _self, _name, _now_ns: ())
+    policy = ClientPolicy(timeout_s=0.1, attempts=2, deadline_s=0.3)
+    run = Run(tmp_path, well, addresses=(), duration_s=0.2, client=policy)
+    assert set(run.outcomes) == {Outcome.FAIL}
+    assert set(run.records["why"]) == {Why.DNS}
+    assert set(run.records["attempts"]) == {2}
+    assert not run.world.sent
+
+
 def test_a_torn_tail_is_dropped_and_all_before_it_is_read(tmp_path: Path) -> None:
     """A file cut at any byte gives every whole record before the cut."""
     run = Run(tmp_path, well)

@@ -1,0 +1,129 @@
+"""How many faults a claim needs, and what a promise allows: arithmetic to be done before anything is broken. Times in s.
+
+    mttr_limit_s   the longest mean outage that a promised availability leaves at a rate of faults
+    faults_needed  how many faults show that the mean outage is below it
+    trials_needed  how many faultless trials show that (nearly) every fault is survived
+    Budget         what a promise allows in its window, and when burning it should raise an alarm
+
+"How many faults for 99.95 % at 95 %?" has no answer without a rate of faults in production, and no injection can supply that rate.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import msgspec
+
+from chaos.errors import BadInput
+
+YEAR_S: Final = 365 * 86400.0
+CONFIDENCE: Final = 0.95
+POWER: Final = 0.8
+LEAST: Final = 2
+"""One fault has no spread: nothing is claimed of it."""
+MOST: Final = 1_000_000
+
+ALERTS: Final = ((14.4, 3600.0), (6.0, 6 * 3600.0), (1.0, 3 * 86400.0))
+"""Burn rate and window of the usual three alerts (Beyer et al., *The Site Reliability Workbook*, 2018, chapter 5)."""
+
+
+def mttr_limit_s(availability: float, faults_per_s: float) -> float:
+    """The longest mean outage with which faults at this rate of *up* time still leave that availability: (1/A - 1)/L."""
+    _inside(availability, "an availability")
+    if not 0 < faults_per_s < math.inf:
+        raise BadInput(f"a rate of {faults_per_s} faults a second", right="a positive rate")
+    return (1.0 / availability - 1.0) / faults_per_s
+
+
+def faults_needed(cv: float, margin: float, confidence: float = CONFIDENCE, power: float = POWER) -> int | None:
+    """The least number of faults that, with this chance, shows the mean outage to be below a limit ``margin`` times as long.
+
+    Outages of gamma shape with this coefficient of variation (1: exponential). The upper bound of the mean of m of them is
+    mean m / (quantile of a sum of m), so m must bring q_power(sum) / q_(1-confidence)(sum) down to ``margin``; for large m that is
+    about ((z_confidence + z_power) cv / ln margin)^2. None above a million.
+    """
+    _inside(confidence, "a confidence")
+    _inside(power, "a power")
+    if not (0 <= cv < math.inf and 1 < margin < math.inf):
+        raise BadInput(f"a cv of {cv} and a margin of {margin}", right="cv at least 0, margin above 1")
+    if cv == 0:
+        return LEAST
+    from scipy.special import gammaincinv
+
+    def holds(faults: int) -> bool:
+        shape = faults / cv**2
+        return bool(gammaincinv(shape, power) <= margin * gammaincinv(shape, 1.0 - confidence))
+
+    high = LEAST
+    while not holds(high):
+        high *= 2
+        if high > MOST:
+            return None
+    low = LEAST - 1 if high == LEAST else high // 2
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle, high)
+    return high
+
+
+def trials_needed(share: float, confidence: float = CONFIDENCE) -> int:
+    """How many trials, all of them good, show with this confidence that more than ``share`` of all would be: ln(1-C) / ln p."""
+    _inside(share, "a share")
+    _inside(confidence, "a confidence")
+    # An exact whole number must not become the next one by rounding.
+    return max(1, math.ceil(math.log1p(-confidence) / math.log(share) - 1e-9))
+
+
+class Alert(msgspec.Struct, frozen=True):
+    """Page when, over ``window_s``, the budget burns this many times as fast as it may; ``spends`` is the share gone by then."""
+
+    burn: float
+    window_s: float
+    spends: float
+
+
+class Budget(msgspec.Struct, frozen=True):
+    """What an availability promised over a window allows."""
+
+    availability: float
+    window_s: float
+
+    def checked(self) -> Budget:
+        """Itself; ``BadInput`` if there is no budget in it."""
+        _inside(self.availability, "a promised availability")
+        if not 0 < self.window_s < math.inf:
+            raise BadInput(f"a window of {self.window_s} s", right="a positive time")
+        return self
+
+    @property
+    def downtime_s(self) -> float:
+        """(1 - promise) x window."""
+        return (1.0 - self.availability) * self.window_s
+
+    def faults(self, outage_s: float) -> float:
+        """How many outages of this mean length fit into it."""
+        if not 0 < outage_s < math.inf:
+            raise BadInput(f"outages of {outage_s} s", right="a positive time")
+        return self.downtime_s / outage_s
+
+    def burn_rate(self, bad_share: float) -> float:
+        """How many times as fast as allowed it burns while this share of the time (or of requests) is bad."""
+        if not 0 <= bad_share <= 1:
+            raise BadInput(f"a bad share of {bad_share}", right="from 0 to 1")
+        return bad_share / (1.0 - self.availability)
+
+    def alert_after_s(self, bad_share: float, alert: Alert) -> float | None:
+        """How long such trouble lasts before that alert is raised: (1 - promise) / bad x window x burn; None if it never is."""
+        if self.burn_rate(bad_share) < alert.burn:
+            return None
+        return (1.0 - self.availability) / bad_share * alert.window_s * alert.burn
+
+    def alerts(self) -> tuple[Alert, ...]:
+        """The usual three, with the share of this budget that each has let go by when it is raised."""
+        return tuple(Alert(burn, window_s, burn * window_s / self.window_s) for burn, window_s in ALERTS)
+
+
+def _inside(value: float, what: str) -> None:
+    if not 0 < value < 1:
+        raise BadInput(f"{what} of {value} is out of range", right="above 0 and below 1")

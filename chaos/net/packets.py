@@ -1,0 +1,245 @@
+"""Packet rules of one network namespace: what is wanted, as ``nft`` commands, and whether the table as read back is just that.
+
+    hook      priority   chain     what it does
+    output    -300       aside     (with proxies) only connections that are turned aside are tracked, everything else costs nothing
+    output    -150       output    drop or reject packets to a peer
+    output    -100       nat       turn the system's connections to a peer aside into a proxy of ours; the proxy's own go on
+    input     -150       input     drop packets from a peer
+
+Filters come before the turning aside, so they see where a packet really wants to go and cut the node and its proxies alike; a
+proxied answer comes back over loopback and is recognised by its connection. Rules name addresses, never interfaces, of which an
+engine makes new ones. Loopback and the gateway, where the harness stands, are exempt from every rule.
+
+``drop`` is silence. ``reject`` is an immediate no to whoever sends: a reset for TCP, port unreachable for the rest. A link is cut
+where it begins *and* where it ends, so that it holds whatever becomes of either end; where it ends nobody can be told, so there
+it is dropped. Where several rules meet on a link, a reject is stronger than a drop and all packets are more than new connections.
+
+*New connections only* needs the age of a connection: each one that begins while such a rule is in force is marked with the number
+of the newest layer, and a layer cuts the connections with its own number or a later one. (``ct state new`` alone would let the
+answers of a connection from the other side pass.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+import msgspec
+
+from chaos.kinds import Cut
+
+TABLE: Final = "inet nines"
+PROXY_UID: Final = 60001
+"""Who the proxies in a namespace run as: rules tell their packets from the system's by it."""
+INPUT: Final = "input"
+OUTPUT: Final = "output"
+DROP: Final = "drop"
+REJECT: Final = "reject"
+
+
+class PacketCut(msgspec.Struct, frozen=True, order=True):
+    """Packets to (``output``) or from (``input``) a peer do not pass.
+
+    With ``since``: only those of connections that began under this layer or a later one.
+    """
+
+    hook: str
+    peer: str
+    verdict: str
+    since: int = 0
+
+
+class Redirect(msgspec.Struct, frozen=True, order=True):
+    """TCP connections to this address and port go to a proxy that listens at 127.0.0.1 on port ``to``."""
+
+    address: str
+    port: int
+    to: int
+
+
+class Namespace(msgspec.Struct, frozen=True):
+    """All that is wanted in one namespace."""
+
+    gateway: str
+    cuts: frozenset[PacketCut] = frozenset()
+    redirects: tuple[Redirect, ...] = ()
+    tracked: bool = False
+    """Connections are known from their first packet on: what *new connections only* needs."""
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """A base chain: where it hangs, and its rules in order, as ``nft`` lists them."""
+
+    hook: str
+    rules: tuple[str, ...]
+
+
+def packet_cuts(layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Mapping[str, str]) -> dict[str, frozenset[PacketCut]]:
+    """For each end of a cut link the rules that belong into its namespace: the union of all layers, the strongest of each pair."""
+    found: dict[str, dict[tuple[str, str], set[PacketCut]]] = {}
+
+    def add(end: str, cut: PacketCut) -> None:
+        found.setdefault(end, {}).setdefault((cut.hook, cut.peer), set()).add(cut)
+
+    for number, cuts in layers:
+        for cut in cuts:
+            since = number if cut.existing == "keep" else 0
+            source, destination = cut.link.source, cut.link.destination
+            add(source, PacketCut(OUTPUT, addresses[destination], cut.behavior, since))
+            add(destination, PacketCut(INPUT, addresses[source], DROP, since))
+    return {end: frozenset(cut for some in pairs.values() for cut in _strongest(some)) for end, pairs in found.items()}
+
+
+def _strongest(cuts: set[PacketCut]) -> set[PacketCut]:
+    """Without those that another one of the same pair covers: an earlier one, of the same verdict or a stronger one."""
+
+    def covers(other: PacketCut, one: PacketCut) -> bool:
+        return other != one and other.since <= one.since and other.verdict in {one.verdict, REJECT}
+
+    return {one for one in cuts if not any(covers(other, one) for other in cuts)}
+
+
+def ends_of(cuts: Iterable[Cut]) -> list[str]:
+    """Whose namespaces they concern."""
+    return sorted({end for cut in cuts for end in (cut.link.source, cut.link.destination)})
+
+
+# --- what is wanted ----------------------------------------------------------------------------------------------------
+
+
+def chains(wanted: Namespace) -> dict[str, Chain]:
+    """Name -> chain; one that would hold nothing but exemptions is not there at all."""
+    found: dict[str, Chain] = {}
+    if wanted.cuts:
+        found[INPUT] = Chain("type filter hook input priority -150", tuple(_input_rules(wanted)))
+        found[OUTPUT] = Chain("type filter hook output priority -150", tuple(_output_rules(wanted)))
+    return found | _standing(wanted)
+
+
+def _standing(wanted: Namespace) -> dict[str, Chain]:
+    """What is there for the whole run, whatever is cut: connections cannot be turned aside once they are open."""
+    found: dict[str, Chain] = {}
+    if wanted.redirects:
+        aside = tuple(f"ip daddr {one.address} tcp dport {one.port} redirect to :{one.to}" for one in wanted.redirects)
+        found["nat"] = Chain("type nat hook output priority -100", (f"meta skuid {PROXY_UID} accept", *aside))
+    if wanted.tracked:
+        # Any rule that looks at connections switches their tracking on; this one changes nothing.
+        found["track"] = Chain("type filter hook output priority -160", ("ct state new accept",))
+    elif wanted.redirects:
+        kept = tuple(f"meta skuid != {PROXY_UID} ip daddr {one.address} tcp dport {one.port} accept" for one in wanted.redirects)
+        found["aside_out"] = Chain("type filter hook output priority -300", ("oif lo accept", *kept, "notrack"))
+        found["aside_in"] = Chain("type filter hook prerouting priority -300", ("iif lo accept", "notrack"))
+    return found
+
+
+def _input_rules(wanted: Namespace) -> list[str]:
+    turned_aside = {one.address for one in wanted.redirects}
+    rules, drops = _mark(wanted), []
+    told = {cut.peer for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == REJECT}
+    for cut in sorted(cut for cut in wanted.cuts if cut.hook == INPUT):
+        if cut.peer in turned_aside:
+            if cut.peer in told:
+                rules.append(f"iif lo ip saddr {cut.peer} tcp flags rst accept")  # our own reject of what is sent there
+            rules.append(f"iif lo ct direction reply ct status dnat ct original ip daddr {cut.peer}{_since(cut)} drop")
+        drops.append(f"ip saddr {cut.peer}{_since(cut)} drop")
+    return [*rules, "iif lo accept", f"ip saddr {wanted.gateway} accept", *drops]
+
+
+def _output_rules(wanted: Namespace) -> list[str]:
+    turned_aside = {one.address for one in wanted.redirects}
+    rules = [*_mark(wanted), "oif lo accept", f"ip daddr {wanted.gateway} accept"]
+    # A proxy dials while it accepts: left hanging, it would take no other connection until long after the heal. So it is told.
+    stuck = sorted({cut.peer for cut in wanted.cuts if cut.peer in turned_aside and not cut.since})
+    rules += [f"meta skuid {PROXY_UID} ip daddr {peer} tcp flags syn reject with tcp reset" for peer in stuck]
+    cuts = [cut for cut in wanted.cuts if cut.hook == OUTPUT]
+    for cut in sorted(cuts, key=lambda cut: (cut.verdict != REJECT, cut)):
+        match = f"ip daddr {cut.peer}{_since(cut)}"
+        if cut.verdict == REJECT:
+            rules += [f"{match} meta l4proto tcp reject with tcp reset", f"{match} reject with icmp port-unreachable"]
+        else:
+            rules.append(f"{match} drop")
+    return rules
+
+
+def _mark(wanted: Namespace) -> list[str]:
+    newest = max((cut.since for cut in wanted.cuts), default=0)
+    return [f"ct state new ct mark set 0x{newest:08x}"] if newest else []
+
+
+def _since(cut: PacketCut) -> str:
+    return f" ct mark >= 0x{cut.since:08x}" if cut.since else ""
+
+
+# --- to nft and back ---------------------------------------------------------------------------------------------------
+
+
+def standing_commands(wanted: Namespace) -> list[str]:
+    """What makes the part that stays for the whole run; once, before the system starts."""
+    return [command for name, chain in _standing(wanted).items() for command in _replace(name, chain)]
+
+
+def commands(wanted: Namespace) -> list[str]:
+    """What brings the cuts to what is wanted from whatever they were, in one transaction; the standing part is not touched."""
+    there = chains(wanted)
+    found: list[str] = []
+    for name in (INPUT, OUTPUT):
+        if name in there:
+            found += _replace(name, there[name])
+        else:
+            empty = Chain(f"type filter hook {name} priority -150", ())
+            found += [*_replace(name, empty), f"delete chain {TABLE} {name}"]
+    return found
+
+
+def _replace(name: str, chain: Chain) -> list[str]:
+    made = f"add chain {TABLE} {name} {{ {chain.hook}; policy accept; }}"
+    return [made, f"flush chain {TABLE} {name}", *(f"add rule {TABLE} {name} {rule}" for rule in chain.rules)]
+
+
+_CHAIN: Final = re.compile(r"\s*chain (\S+) \{")
+_HOOK: Final = re.compile(r"\s*type \S+ hook \S+ priority ")
+_SPELLINGS: Final = (("l4proto 6", "l4proto tcp"), ("icmp type ", "icmp "))
+
+
+def read(table: str) -> dict[str, tuple[str, ...]]:
+    """Chain -> rules, of what ``nft list table`` says; spelled alike whichever version of ``nft`` it was."""
+    found: dict[str, list[str]] = {}
+    here: list[str] | None = None
+    for line in table.splitlines():
+        began = _CHAIN.match(line)
+        if began is not None:
+            here = found.setdefault(began[1], [])
+        elif line.strip() == "}":
+            here = None
+        elif here is not None and line.strip() and not _HOOK.match(line):
+            here.append(_plain(line))
+    return {name: tuple(rules) for name, rules in found.items()}
+
+
+def difference(wanted: Namespace, table: str) -> str:
+    """How the table is not as wanted; empty if it is, rule for rule."""
+    found = read(table)
+    there = {name: tuple(map(_plain, chain.rules)) for name, chain in chains(wanted).items()}
+    if found == there:
+        return ""
+    for name in sorted({*found, *there}):
+        if name not in found:
+            return f"there is no chain {name}"
+        if name not in there:
+            return f"there is a chain {name} that nobody ordered"
+        missing = [rule for rule in there[name] if rule not in found[name]]
+        extra = [rule for rule in found[name] if rule not in there[name]]
+        if missing or extra:
+            wrong = [*(f"no '{rule}'" for rule in missing), *(f"'{rule}' that nobody ordered" for rule in extra)]
+            return f"chain {name}: {'; '.join(wrong)}"
+        if found[name] != there[name]:
+            return f"chain {name}: its rules stand in another order"
+    return ""
+
+
+def _plain(line: str) -> str:
+    text = " ".join(line.replace('"', "").split())
+    for other, ours in _SPELLINGS:
+        text = text.replace(other, ours)
+    return text

@@ -1,0 +1,189 @@
+"""Pairs of containers, agent and talker, on a network of their own: what ``DockerNet`` is tried on, without a whole runtime."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import socket
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from chaos import asking
+from chaos.agent_link import AgentLink
+from chaos.clock import MonotonicClock
+from chaos.engine import Engine
+from chaos.engine_network import make_network
+from chaos.images import AGENT
+from chaos.kinds import Link, RoundTrip
+from chaos.net.docker_net import DockerNet
+from chaos.net.needs import Needs
+from chaos.target import Ask
+
+TALKER = Path(__file__).with_name("talker.py")
+CONTROL, WEB = 9000, 9002
+PORTS = {"web": WEB}
+WITHIN_S = 8.0
+LABEL = "nines.test"
+
+
+class Talker:
+    """One pair, spoken to from this machine."""
+
+    def __init__(self, name: str, address: str, agent: AgentLink, system: str) -> None:
+        self.name = name
+        self.address = address
+        self.agent = agent
+        self.system = system
+        self._connection: socket.socket | None = None
+
+    def tell(self, do: str, **fields: object) -> Any:
+        """Have it do something, and what came of it."""
+        if self._connection is None:
+            self._connection = self._connect()
+        self._connection.sendall((json.dumps({"do": do, **fields}) + "\n").encode())
+        said = b""
+        while not said.endswith(b"\n"):
+            data = self._connection.recv(65536)
+            assert data, f"{self.name} hung up"
+            said += data
+        answer = json.loads(said)
+        assert "failed" not in answer, f"{self.name}: {do}: {answer['failed']}"
+        return answer["said"]
+
+    def _connect(self) -> socket.socket:
+        until_s = time.monotonic() + WITHIN_S
+        while True:
+            try:
+                return socket.create_connection((self.address, CONTROL), timeout=WITHIN_S)
+            except ConnectionError:
+                assert time.monotonic() < until_s, f"{self.name} does not come up"
+                time.sleep(0.01)
+
+    def forget(self) -> None:
+        """Its process is another one now."""
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
+
+    @property
+    def table(self) -> str:
+        """Our table in its namespace, as the kernel has it."""
+        return self.agent.call("nft", commands=[]).table
+
+
+class Pairs:
+    """All of them, and the net over them."""
+
+    def __init__(self, engine: Engine, talkers: dict[str, Talker], net: DockerNet) -> None:
+        self.engine = engine
+        self.talkers = talkers
+        self.net = net
+
+    @property
+    def addresses(self) -> dict[str, str]:
+        """Name -> address."""
+        return {name: talker.address for name, talker in self.talkers.items()}
+
+    def each(self, do: Callable[[Talker], object], names: Sequence[str] = ()) -> dict[str, Any]:
+        """With all of them, or these, at the same time."""
+        chosen = list(names) or list(self.talkers)
+        with ThreadPoolExecutor(len(chosen)) as pool:
+            return dict(zip(chosen, pool.map(lambda name: do(self.talkers[name]), chosen), strict=True))
+
+    def open(self) -> None:
+        """Every ordered pair gets its old sockets, anew."""
+        self.each(lambda one: one.tell("open", addresses=[each for each in self.addresses.values() if each != one.address]))
+
+    def speak(self, word: str) -> None:
+        """Each says the word to all others by every kind of socket; returns when all attempts have ended."""
+        self.each(lambda one: one.tell("speak", word=word, addresses=[each for each in self.addresses.values() if each != one.address]))
+
+    def heard(self, word: str) -> set[tuple[str, str, str]]:
+        """(kind of socket, from, to) of every time that this word has arrived."""
+        names = {address: name for name, address in self.addresses.items()}
+        found = set()
+        for to, lines in self.each(lambda one: one.tell("heard")).items():
+            for line in lines:
+                if line.split()[1:2] == [word]:
+                    kind, _, sender = line.split()
+                    found.add((kind, names[sender], to))
+        return found
+
+    def arrived(self) -> set[tuple[str, str]]:
+        """(from, to) of every pair of which any packet has come off the wire since the last time this was asked."""
+        names = {address: name for name, address in self.addresses.items()}
+        seen = self.each(lambda one: one.tell("arrived"))
+        return {(names[sender], to) for to, counts in seen.items() for sender in counts if sender in names}
+
+    def tables(self) -> dict[str, str]:
+        """All tables."""
+        return self.each(lambda one: one.table)
+
+    def restart(self, name: str) -> None:
+        """Kill the system's process inside, and start its container again; its agent and namespace stay."""
+        talker = self.talkers[name]
+        talker.agent.call("kill", signal=9)
+        talker.forget()
+        self.engine.client.api.wait(talker.system, condition="not-running")
+        self.engine.client.api.start(talker.system)
+
+
+@contextlib.contextmanager
+def pairs(engine: Engine, image: str, nodes: Sequence[str], others: Sequence[str], links: Sequence[Link], needs: Needs) -> Iterator[Pairs]:
+    """Nodes and other ends (``clients``), each with agent and talker, the net joined before the talker starts."""
+    run = f"test-{os.getpid()}-{random.randrange(16**6):06x}"
+    clock = MonotonicClock()
+    agents: dict[str, AgentLink] = {}
+    network, subnet = make_network(engine, f"nines-{run}", {LABEL: run}, random.SystemRandom())
+    names = [*nodes, *others]
+    addresses = {name: str(subnet[10 + number]) for number, name in enumerate(names)}
+    net = DockerNet(
+        run=run, addresses=addresses, ports={name: PORTS for name in nodes}, links=links, gateway=str(subnet[1]),
+        measure=lambda link, timeout_s: ask(agents[link.source], addresses[link.destination], timeout_s), clock=clock, needs=needs,
+    )  # fmt: skip
+    api = engine.client.api
+
+    def bring_up(name: str) -> Talker:
+        endpoint = {network.name: api.create_endpoint_config(ipv4_address=addresses[name], aliases=[name])}
+        agent = api.create_container(
+            image, list(AGENT), stdin_open=True, name=f"{run}-{name}-agent", labels={LABEL: run},
+            host_config=api.create_host_config(cap_add=["NET_ADMIN"], network_mode=network.name),
+            networking_config=api.create_networking_config(endpoint),
+        )["Id"]  # fmt: skip
+        link = AgentLink(api, agent, node=name, clock=clock)
+        agents[name] = link
+        api.start(agent)
+        link.hello(WITHIN_S)
+        net.join(name, link)
+        system = api.create_container(
+            image, ["python3", "/talker.py", name], name=f"{run}-{name}", labels={LABEL: run},
+            host_config=api.create_host_config(network_mode=f"container:{agent}", pid_mode=f"container:{agent}", binds=[f"{TALKER}:/talker.py:ro"]),
+        )["Id"]  # fmt: skip
+        api.start(system)
+        return Talker(name, addresses[name], link, system)
+
+    try:
+        with ThreadPoolExecutor(len(names)) as pool:
+            talkers = dict(zip(names, pool.map(bring_up, names), strict=True))
+        for talker in talkers.values():
+            talker.tell("pid")  # it is up
+        yield Pairs(engine, talkers, net)
+    finally:
+        net.close()
+        for link in agents.values():
+            link.close()
+        left = api.containers(all=True, quiet=True, filters={"label": f"{LABEL}={run}"})
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(lambda container: api.remove_container(container["Id"], force=True, v=True), left))
+        network.remove()
+
+
+def ask(agent: AgentLink, address: str, timeout_s: float) -> RoundTrip:
+    """From inside a namespace to a talker's web port."""
+    answer: asking.Answer = agent.ask(Ask(http=f"http://{address}:{WEB}/"), timeout_s)
+    return RoundTrip(answer.rtt_s, answer.error if answer.rtt_s is None else None)

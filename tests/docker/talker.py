@@ -1,0 +1,178 @@
+"""A system under test that talks to its peers by every kind of socket, and watches what arrives: ``talker.py NAME``.
+
+Told what to do by one JSON object a line on TCP port 9000. Peers send it one word a message on TCP and UDP port 9001, HTTP asks
+port 9002. A packet socket counts every IP packet as it comes off the wire, before any filter.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import struct
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+NAME = sys.argv[1]
+CONTROL, TALK, WEB = 9000, 9001, 9002
+CONNECT_S = 0.4
+DNS_S = 3.0
+received: set[str] = set()
+arrived: dict[str, int] = {}
+old_tcp: dict[str, socket.socket] = {}
+old_udp: dict[str, socket.socket] = {}
+
+
+def sniff(sniffer: socket.socket) -> None:
+    """Counts what comes off the wire, by sender."""
+    while True:
+        packet, where = sniffer.recvfrom(2048)
+        if where[2] != socket.PACKET_OUTGOING and where[0] != "lo":
+            sender = socket.inet_ntoa(packet[12:16])
+            arrived[sender] = arrived.get(sender, 0) + 1
+
+
+def serve_udp(server: socket.socket) -> None:
+    while True:
+        data, where = server.recvfrom(2048)
+        received.add(f"{data.decode()} {where[0]}")
+        with contextlib.suppress(OSError):
+            server.sendto(b"yes", where)
+
+
+def serve(server: socket.socket, each: Callable[[socket.socket, str], None]) -> None:
+    while True:
+        connection, where = server.accept()
+        threading.Thread(target=each, args=(connection, where[0]), daemon=True).start()
+
+
+def take(connection: socket.socket, sender: str) -> None:
+    with connection, contextlib.suppress(OSError):
+        for line in connection.makefile("r"):
+            received.add(f"{line.strip()} {sender}")
+            if line == "hello\n":
+                connection.sendall(b"!")
+
+
+def speak(address: str, word: str) -> None:
+    """One word by each kind of socket; what fails is seen at the other end."""
+    with contextlib.suppress(OSError):
+        old_udp[address].send(f"old-udp {word}".encode())
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fresh:
+        fresh.sendto(f"new-udp {word}".encode(), (address, TALK))
+    with contextlib.suppress(OSError):
+        old_tcp[address].sendall(f"old-tcp {word}\n".encode())
+    with contextlib.suppress(OSError), socket.create_connection((address, TALK), timeout=CONNECT_S) as fresh:
+        fresh.sendall(f"new-tcp {word}\n".encode())
+
+
+def at_once(addresses: list[str], do: Callable[..., None], *more: str) -> None:
+    with ThreadPoolExecutor(len(addresses)) as pool:
+        for done in [pool.submit(do, address, *more) for address in addresses]:
+            done.result()
+
+
+def open_to(address: str) -> None:
+    for kept in (old_tcp, old_udp):
+        if address in kept:
+            # Closed by a reset: an orderly close would go on sending after the sockets are forgotten.
+            if kept is old_tcp:
+                kept[address].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            kept[address].close()
+    old_tcp[address] = socket.create_connection((address, TALK), timeout=5)
+    old_tcp[address].settimeout(None)
+    old_udp[address] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    old_udp[address].connect((address, TALK))
+
+
+def state_of(address: str, what: str) -> str:
+    """What the old TCP connection, or a new one, comes to: ``open``, or the name of an error."""
+    try:
+        if what == "old":
+            old_tcp[address].settimeout(CONNECT_S)
+            old_tcp[address].sendall(b"hello\n")
+            return "open" if old_tcp[address].recv(1) else "closed"
+        with socket.create_connection((address, TALK), timeout=CONNECT_S):
+            return "open"
+    except TimeoutError:
+        return "silent"
+    except OSError as error:
+        return type(error).__name__
+
+
+def lookup(name: str) -> str:
+    """Asks whoever /etc/resolv.conf names, as the system's own resolver would."""
+    query = (
+        b"\x12\x34\x01\x00\x00\x01" + bytes(6) + b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0\0\1\0\1"
+    )
+    with open("/etc/resolv.conf") as file:
+        server = next(line.split()[1] for line in file if line.startswith("nameserver"))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.settimeout(DNS_S)
+        asking.sendto(query, (server, 53))
+        return socket.inet_ntoa(asking.recv(512)[-4:])
+
+
+def obey(order: dict[str, object]) -> object:
+    addresses = [str(address) for address in order.get("addresses", ())]  # type: ignore[attr-defined]
+    match order["do"]:
+        case "open":
+            at_once(addresses, open_to)
+        case "speak":
+            at_once(addresses, speak, str(order["word"]))
+        case "heard":
+            return sorted(received)
+        case "arrived":
+            counts = dict(arrived)
+            arrived.clear()
+            return counts
+        case "state":
+            return state_of(addresses[0], str(order["what"]))
+        case "lookup":
+            return lookup(str(order["name"]))
+        case "pid":
+            return os.getpid()
+    return None
+
+
+def control(connection: socket.socket, _sender: str) -> None:
+    with connection, contextlib.suppress(ConnectionError):
+        for line in connection.makefile("r"):
+            try:
+                said = {"said": obey(json.loads(line))}
+            except OSError as error:
+                said = {"failed": repr(error)}
+            connection.sendall((json.dumps(said) + "\n").encode())
+
+
+class Web(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        body = json.dumps({"name": NAME, "from": self.client_address[0]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """Silent."""
+
+
+def main() -> None:
+    sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("0.0.0.0", TALK))
+    tcp = socket.create_server(("0.0.0.0", TALK), backlog=64)
+    web = ThreadingHTTPServer(("0.0.0.0", WEB), Web)
+    for work in (lambda: sniff(sniffer), lambda: serve_udp(udp), lambda: serve(tcp, take), web.serve_forever):
+        threading.Thread(target=work, daemon=True).start()
+    # Last, so that who reaches it reaches all.
+    serve(socket.create_server(("0.0.0.0", CONTROL), backlog=16), control)
+
+
+main()
