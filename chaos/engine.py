@@ -60,6 +60,8 @@ class Facts(msgspec.Struct, frozen=True):
     storage: str
     cgroup: str
     """``1`` or ``2``."""
+    cgroup_driver: str
+    """``cgroupfs`` or ``systemd``."""
     security: tuple[str, ...]
     data_root: str
     local: bool
@@ -221,6 +223,7 @@ def facts_of(info: Mapping[str, object], version: Mapping[str, object], where: s
         architecture=str(info.get("Architecture", "?")),
         storage=str(info.get("Driver", "?")),
         cgroup=str(info.get("CgroupVersion", "1")),
+        cgroup_driver=str(info.get("CgroupDriver", "?")),
         security=security,
         data_root=str(info.get("DockerRootDir", "")),
         local=name == platform.node() and info.get("KernelVersion") == platform.release(),
@@ -312,6 +315,8 @@ def _permission(path: Path) -> str:
     try:
         group = grp.getgrgid(path.stat().st_gid)
     except (OSError, KeyError):
+        group = None
+    if group is None or group.gr_gid == 0:
         return "run it under sudo; or: --runtime local"
     if user in group.gr_mem:
         return f"you are in the group '{group.gr_name}', but this session is older than that: log in again, or: newgrp {group.gr_name}"

@@ -119,12 +119,19 @@ def agree(
     """The verdict at each look up to the first that decides. ``totals_s``: all downtime up to each look."""
     same = bands(increments, most, LEVEL, slot_s)
     other = bands(increments, most, LEVEL / 2, slot_s)
+    return walk(same, other, [sum(count for _, count in kinds) for kinds in increments], totals_s, margin, slot_s)
+
+
+def walk(
+    same: Sequence[Band], other: Sequence[Band], counts: Sequence[int], totals_s: Sequence[float], margin: float, slot_s: float
+) -> list[Look]:
+    """The same with the bands known: ``same`` of error 0.05 a side, ``other`` of half of it; ``counts``: new faults at each look."""
     looks, faults = [], 0
-    for kinds, total_s, wide, outer in zip(increments, totals_s, same, other, strict=True):
-        faults += sum(count for _, count in kinds)
-        low = total_s / wide.high_s if wide.high_s > 0 else None
-        high = total_s / wide.low_s if wide.low_s > 0 else None
-        hair_s = slot_s * 1e-3
+    hair_s = slot_s * 1e-3
+    for count, total_s, inner, outer in zip(counts, totals_s, same, other, strict=True):
+        faults += count
+        low = total_s / inner.high_s if inner.high_s > 0 else None
+        high = total_s / inner.low_s if inner.low_s > 0 else None
         if low is not None and high is not None and low > 1 / margin and high < margin:
             verdict = "consistent"
         elif total_s < outer.low_s - hair_s or total_s > outer.high_s + hair_s:

@@ -196,7 +196,9 @@ def _class(
 # --- slots -------------------------------------------------------------------------------------------------------------
 
 
-def _slo_ratio(plan: Plan, service: ServiceTimeline, good: NDArray[np.bool_], counted: NDArray[np.bool_], longest_s: float, confidence: float) -> Estimate:
+def _slo_ratio(
+    plan: Plan, service: ServiceTimeline, good: NDArray[np.bool_], counted: NDArray[np.bool_], longest_s: float, confidence: float
+) -> Estimate:
     limit_s = plan.experiment.slo.latency_s
     if limit_s is None:
         return Estimate(value=None, confidence=CONFIDENCE, reason="the experiment states no slo.latency")

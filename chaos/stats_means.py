@@ -153,8 +153,8 @@ def clopper_pearson(hits: int, trials: int, confidence: float = CONFIDENCE) -> t
 
 
 def poisson_rate(events: int, exposure_s: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The interval, 95 % unless told, (1/s) of the rate of events that came by themselves in a time fixed beforehand: chi-square with 2r and
-    2r + 2 degrees of freedom (NIST/SEMATECH e-Handbook 8.4.5.1)."""
+    """The interval, 95 % unless told, (1/s) of the rate of events that came by themselves in a time fixed beforehand: chi-square with 2r
+    and 2r + 2 degrees of freedom (NIST/SEMATECH e-Handbook 8.4.5.1)."""
     from scipy.special import gammaincinv
 
     tail = (1 - confidence) / 2

@@ -22,10 +22,14 @@ from chaos.engine_errors import translated
 if TYPE_CHECKING:
     from docker.api import APIClient
 
+    from chaos.engine import Engine
+
 AGENT = "agent"
 SYSTEM = "system"
 NETWORK = "network"
 VOLUME = "volume"
+OUR_SHARES = 8192
+"""Of processor time under contention, where a plain process or container has 1024: what measures must not wait for what is measured."""
 _CAP_SYS_RESOURCE = 24
 AT_ONCE = 16
 """So many calls to the engine run at the same time; it does most of its work for each container in turn anyway."""
@@ -71,16 +75,19 @@ class Spec(msgspec.Struct, frozen=True):
     memory_bytes: int | None = None
     protected: bool = False
     """Memory of its own, and a low out-of-memory score where the engine may give one."""
+    measures: bool = False
+    """It is part of the measuring: a busy machine must delay the system under test and not it."""
     keeps_log: bool = False
 
 
 class Containers:
     """The things of one run on one engine."""
 
-    def __init__(self, api: APIClient, host: str, run: str, labels: Mapping[str, str]) -> None:
-        self.api = api
+    def __init__(self, engine: Engine, run: str, labels: Mapping[str, str]) -> None:
+        self.api: APIClient = engine.client.api
         self.run = run
-        self._may_protect = may_protect(host)
+        self._may_protect = may_protect(engine.facts.host)
+        self._on_cgroupfs = engine.facts.cgroup_driver == "cgroupfs"
         self._labels = dict(labels)
 
     def labels(self, node: str, role: str) -> dict[str, str]:
@@ -124,6 +131,11 @@ class Containers:
             # What our own containers say goes to us alone; a copy on the engine's disk would serve nobody.
             "LogConfig": {"Type": "json-file" if spec.keeps_log else "none", "Config": {}},
         }
+        if self._on_cgroupfs:
+            # By default all containers together get as much of a contended processor as one single plain process.
+            host["CgroupParent"] = "/"
+        if spec.measures:
+            host["CpuShares"] = OUR_SHARES
         if spec.endpoint is not None:
             host["NetworkMode"] = spec.endpoint.network
             host["Dns"] = list(spec.endpoint.dns)

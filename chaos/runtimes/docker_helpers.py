@@ -103,6 +103,7 @@ class Helpers:
             binds={str(self._folder): FOLDER_INSIDE, self._deployment.target.folder: f"{TARGET_INSIDE}:ro"},
             talks=True,
             ends_with_us=True,
+            measures=True,
         )
         container = self._containers.create(spec)
         log = self._folder / "logs" / f"{name}.log"

@@ -102,6 +102,7 @@ class Pairs:
             capabilities=("NET_ADMIN",),
             talks=True,
             protected=True,
+            measures=True,
         )  # fmt: skip
         container = self._containers.create(spec)
 

@@ -57,7 +57,7 @@ class Session:
         self._rng = rng
         self._folder = deployment.folder.absolute()
         self._logs = self._folder / "logs"
-        self._containers = Containers(engine.client.api, engine.facts.host, deployment.run, leftovers_docker.labels(claim))
+        self._containers = Containers(engine, deployment.run, leftovers_docker.labels(claim))
         self._breakage = Breakage(sink, clock)
         self._in_set: frozenset[str] = frozenset()
         self._layout: DockerLayout

@@ -26,7 +26,7 @@ from chaos.target import Ask
 
 TALKER = Path(__file__).with_name("talker.py")
 CONTROL, WEB = 9000, 9002
-PORTS = {"web": WEB}
+PORTS = {"talk": 9001, "web": WEB}
 WITHIN_S = 8.0
 LABEL = "nines.test"
 

@@ -59,13 +59,15 @@ def take(connection: socket.socket, sender: str) -> None:
 
 
 def speak(address: str, word: str) -> None:
-    """One word by each kind of socket; what fails is seen at the other end."""
+    """One word by each kind of socket that there is; what fails is seen at the other end."""
     with contextlib.suppress(OSError):
-        old_udp[address].send(f"old-udp {word}".encode())
+        if address in old_udp:
+            old_udp[address].send(f"old-udp {word}".encode())
     with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fresh:
         fresh.sendto(f"new-udp {word}".encode(), (address, TALK))
     with contextlib.suppress(OSError):
-        old_tcp[address].sendall(f"old-tcp {word}\n".encode())
+        if address in old_tcp:
+            old_tcp[address].sendall(f"old-tcp {word}\n".encode())
     with contextlib.suppress(OSError), socket.create_connection((address, TALK), timeout=CONNECT_S) as fresh:
         fresh.sendall(f"new-tcp {word}\n".encode())
 

@@ -208,8 +208,7 @@ def test_a_replica_that_its_policy_restarts_is_missing_for_a_moment(engine: Engi
         address, victim = next(iter(at.replicas.items()))
         begun = victim.attrs["State"].get("StartedAt")
         # Not the engine's kill, which would cancel the policy: a helper in the replica's process namespace sends the signal.
-        before_ns = time.monotonic_ns()
-        _kill_from_inside(engine, harness_image, victim)
+        before_ns = _kill_from_inside(engine, harness_image, victim)
         gone = at.answers.until(lambda row: address not in row.addresses, after_ns=before_ns)
         back = at.answers.until(lambda row: address in row.addresses, after_ns=gone.at_ns)
         victim.reload()
@@ -218,16 +217,17 @@ def test_a_replica_that_its_policy_restarts_is_missing_for_a_moment(engine: Engi
     _figure("absent_ms", _ms(back.at_ns, gone.at_ns))
 
 
-def _kill_from_inside(engine: Engine, image: str, victim: Container) -> None:
-    """SIGTERM for ``sleep`` as the first process of its namespace does nothing, and SIGKILL neither: it must come from outside it."""
-    engine.client.containers.run(
+def _kill_from_inside(engine: Engine, image: str, victim: Container) -> int:
+    """When it was sent: the first process of a namespace takes no SIGKILL from its own, so it comes from the machine's."""
+    said = engine.client.containers.run(
         image,
-        ["python3", "-c", f"import os; os.kill({_pid(victim)}, 9)"],
+        ["python3", "-c", f"import os, time; print(time.monotonic_ns()); os.kill({_pid(victim)}, 9)"],
         pid_mode="host",
         network_mode="none",
         labels=LABELS,
         remove=True,
     )
+    return int(said)
 
 
 def _pid(container: Container) -> int:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from chaos.errors import CapabilityMissing
-from chaos.kinds import Cut, Toxic
+from chaos.kinds import Cut, Link, Toxic
 from chaos.runtimes.docker import DockerRuntime
 
 CONTRACT = Path(__file__).parent.parent / "contract"
@@ -46,3 +46,13 @@ class TestDocker(contract.TestEveryRuntime):
             with cluster.net.layer([Cut(contract.OTHER)]):
                 assert cluster.net.measure(contract.OTHER, 0.2).rtt_s is None
             assert contract.rtt_s(cluster, contract.OTHER) > 0
+
+    def test_cut_hides_latency_and_leaves_it(self, stage: DockerStage) -> None:
+        """A cut takes packets, so answers the other way go with it; other links do not, and the latency is there when it is gone."""
+        third = Link("n3", "n2")
+        with stage.cluster(contract.PEERS) as cluster, cluster.net.layer([Toxic(contract.LINK, "latency", {"latency": 60.0, "jitter": 0.0})]):
+            with cluster.net.layer([Cut(contract.LINK)]):
+                assert cluster.net.measure(contract.LINK, 0.2).error == "timed out"
+                assert cluster.net.measure(contract.OTHER, 0.2).error == "timed out"
+                assert contract.rtt_s(cluster, third) < 0.055
+            assert contract.rtt_s(cluster, contract.LINK) > 0.055

@@ -1,0 +1,259 @@
+"""Harm to links in containers: packets arrive on exactly the pairs that are not named, whatever the socket; and streams are slowed unseen."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from collections.abc import Collection, Iterator
+
+import pytest
+
+from chaos.engine import Engine
+from chaos.errors import CapabilityMissing
+from chaos.faults.partition import Partition
+from chaos.kinds import CLIENTS, Cut, Link, Toxic, Victims
+from chaos.net.needs import Needs
+from chaos.target import Ask
+from tests.docker.net_pairs import WEB, WITHIN_S, Pairs, pairs
+
+NODES = ("n1", "n2", "n3", "n4", "n5")
+ENDS = (*NODES, CLIENTS)
+EVERY_LINK = tuple(Link(one, other) for one in ENDS for other in NODES if one != other)
+SLOW, BACK = Link("n1", "n2"), Link("n2", "n1")
+LATENCY = Toxic(SLOW, "latency", {"latency": 50.0, "jitter": 0.0})
+KINDS = ("old-udp", "new-udp", "old-tcp", "new-tcp")
+SILENT_S = 0.3
+
+
+@pytest.fixture(scope="module")
+def five(engine: Engine, harness_image: str) -> Iterator[Pairs]:
+    """Five nodes and the clients; a proxy stands in the link n1 -> n2 all the time."""
+    with pairs(engine, harness_image, NODES, (CLIENTS,), EVERY_LINK, Needs(frozenset({SLOW}))) as there:
+        yield there
+
+
+@pytest.fixture
+def net(five: Pairs) -> Iterator[Pairs]:
+    """With old sockets between all, nothing cut before and nothing left after."""
+    five.open()
+    await_heard(five, "warm", expected(()))
+    before = five.tables()
+    assert all("drop" not in table and "reject" not in table for table in before.values())
+    yield five
+    assert five.tables() == before
+
+
+def pairs_of(links: Collection[Link]) -> set[tuple[str, str]]:
+    return {(link.source, link.destination) for link in links}
+
+
+def expected(cut: Collection[Link], reject: bool = False) -> set[tuple[str, str, str]]:
+    """(kind, from, to) of every word that must arrive when these links are cut."""
+    found = set()
+    gone = pairs_of(cut)
+    for one in ENDS:
+        for other in ENDS:
+            both_ways = (one, other) not in gone and (other, one) not in gone
+            if one != other and (one, other) not in gone:
+                found |= {("old-udp", one, other), ("new-udp", one, other)}
+                # A handshake takes both ways. An old connection goes on one way under silence; a reject may end it first.
+                found |= {("new-tcp", one, other)} if both_ways else set()
+                found |= {("old-tcp", one, other)} if both_ways or not reject else set()
+    return found
+
+
+def await_heard(net: Pairs, word: str, wanted: set[tuple[str, str, str]]) -> set[tuple[str, str, str]]:
+    """Say the word, wait until all that must arrive has arrived; all that has."""
+    net.speak(word)
+    until_s = time.monotonic() + WITHIN_S
+    while not (heard := net.heard(word)) >= wanted:
+        assert time.monotonic() < until_s, f"not heard: {sorted(wanted - heard)}"
+        time.sleep(0.01)
+    return heard
+
+
+def check(net: Pairs, word: str, cut: Collection[Link], reject: bool = False) -> None:
+    """Words and packets arrive on exactly the pairs that are not cut."""
+    net.arrived()
+    heard = await_heard(net, word, expected(cut, reject))
+    came = {(one, other) for _, one, other in heard} & pairs_of(cut)
+    assert not came, f"passed a cut link: {sorted(came)}"
+    tcp = {(kind, one, other) for kind, one, other in heard if kind == "new-tcp" and (other, one) in pairs_of(cut)}
+    assert not tcp, f"connected although no answer could pass: {sorted(tcp)}"
+    everyone = {(one, other) for one in ENDS for other in ENDS if one != other}
+    assert net.arrived() == everyone - pairs_of(cut)
+
+
+# --- who is cut from whom ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("behavior", ["drop", "reject"])
+@pytest.mark.parametrize("shift", [1, 2, 3, 4])
+def test_matrix(net: Pairs, shift: int, behavior: str) -> None:
+    """Five one-way cuts at a time, every ordered pair once in four rounds: nothing passes these, all passes the other pairs."""
+    cut = [Link(node, NODES[(number + shift) % 5]) for number, node in enumerate(NODES)]
+    with net.net.layer([Cut(link, behavior) for link in cut]):
+        check(net, f"cut-{behavior}-{shift}", cut, behavior == "reject")
+    if behavior == "reject":
+        net.open()  # what was told a no is closed; what met silence goes on by itself
+    check(net, f"healed-{behavior}-{shift}", ())
+
+
+@pytest.mark.parametrize(
+    "victims",
+    [Victims(groups=(("n1", "n2"), ("n3",))), Victims(nodes=("n2",)), Victims(nodes=("n1", "n5")), Victims(links=(Link("n3", "n4"),))],
+    ids=["groups", "one node", "two nodes together", "a link"],
+)
+def test_partition_rules(net: Pairs, victims: Victims) -> None:
+    """What the partition fault asks for is what is cut."""
+    rules = Partition().rules(victims, NODES)
+    with net.net.layer(rules):
+        check(net, f"partition-{victims}".replace(" ", ""), [rule.link for rule in rules])
+
+
+def test_clients_are_an_end(net: Pairs) -> None:
+    """Clients cut from one node reach the others, and that node still talks to its peers and to the harness."""
+    link = Link(CLIENTS, "n1")
+    with net.net.layer([Cut(link)]):
+        check(net, "clients", [link])
+        assert net.net.measure(link, SILENT_S).rtt_s is None
+        assert net.net.measure(Link(CLIENTS, "n2"), WITHIN_S).rtt_s is not None
+
+
+def test_a_restart_meanwhile_changes_nothing(net: Pairs) -> None:
+    """The system of a cut node dies and comes back: it is cut still, its new sockets too, and whole again after the heal."""
+    cut = [link for link in EVERY_LINK if "n3" in (link.source, link.destination)]
+    with net.net.layer([Cut(link) for link in cut]):
+        net.restart("n3")
+        net.talkers["n3"].tell("pid")
+        net.arrived()
+        net.speak("again")
+        heard = await_heard(net, "again", {("new-tcp", "n1", "n2"), ("new-udp", "n1", "n4")})
+        assert not {(one, other) for _, one, other in heard} & pairs_of(cut)
+        assert not net.arrived() & pairs_of(cut)
+    net.open()
+    check(net, "whole", ())
+
+
+# --- what it feels like ------------------------------------------------------------------------------------------------
+
+
+def feels(net: Pairs, link: Link, what: str) -> str:
+    """What a connection of the source's system comes to."""
+    return str(net.talkers[link.source].tell("state", what=what, addresses=[net.addresses[link.destination]]))
+
+
+@pytest.mark.parametrize("link", [Link("n3", "n4"), SLOW], ids=["plain", "proxied"])
+def test_drop_is_silence_and_reject_an_immediate_no(net: Pairs, link: Link) -> None:
+    """For new connections and for those that were open; on a link with a proxy in it just as on one without."""
+    both = [link, Link(link.destination, link.source)]
+    with net.net.layer([Cut(each) for each in both]):
+        assert [feels(net, link, "new"), feels(net, link, "old")] == ["silent", "silent"]
+    assert [feels(net, link, "new"), feels(net, link, "old")] == ["open", "open"]
+    with net.net.layer([Cut(each, "reject") for each in both]):
+        assert [feels(net, link, "new"), feels(net, link, "old")] == ["ConnectionRefusedError", "ConnectionResetError"]
+    assert feels(net, link, "new") == "open"
+
+
+@pytest.mark.parametrize("link", [Link("n3", "n4"), SLOW], ids=["plain", "proxied"])
+def test_one_way_back_hangs_connects(net: Pairs, link: Link) -> None:
+    """Where only answers are cut, a connect hangs: a proxy in the node itself does not accept in place of the peer."""
+    with net.net.layer([Cut(Link(link.destination, link.source))]):
+        assert [feels(net, link, "new"), feels(net, link, "old")] == ["silent", "silent"]
+    assert feels(net, link, "old") == "open"
+
+
+def test_a_proxy_takes_connections_right_after_the_heal(net: Pairs) -> None:
+    """Dials that were under way when the link was cut do not block the proxy: the first question after the heal is answered."""
+    for _ in range(5):
+        with net.net.layer([Cut(BACK)]):
+            assert net.net.measure(SLOW, SILENT_S).rtt_s is None
+        assert net.net.measure(SLOW, SILENT_S).rtt_s is not None
+
+
+# --- layers ------------------------------------------------------------------------------------------------------------
+
+
+def test_layers_stack(net: Pairs) -> None:
+    """Two cuts of one link: leaving the first leaves the second, and the stronger of the two is what is felt."""
+    link = Link("n3", "n5")
+    with contextlib.ExitStack() as second:
+        with net.net.layer([Cut(link), Cut(Link("n4", "n5"))]):
+            second.enter_context(net.net.layer([Cut(link, "reject")]))
+            assert feels(net, link, "new") == "ConnectionRefusedError"
+        assert feels(net, link, "new") == "ConnectionRefusedError"
+        assert net.net.measure(Link("n4", "n5"), WITHIN_S).rtt_s is not None
+    assert feels(net, link, "new") == "open"
+
+
+@pytest.mark.parametrize("first", ["latency", "cut"])
+def test_latency_and_partition_on_one_link(net: Pairs, first: str) -> None:
+    """Both at once act as both, whichever came first: cut while the cut lasts, slow once it is healed, quick at the end."""
+    cut = [Cut(SLOW), Cut(BACK)]
+    with net.net.layer([LATENCY] if first == "latency" else cut), net.net.layer(cut if first == "latency" else [LATENCY]):
+        assert net.net.measure(SLOW, SILENT_S).rtt_s is None
+    with net.net.layer([LATENCY]):
+        with net.net.layer(cut):
+            assert net.net.measure(SLOW, SILENT_S).rtt_s is None
+        slow_s = net.net.measure(SLOW, WITHIN_S).rtt_s
+        assert slow_s is not None
+        assert slow_s >= 0.05
+        other_s = net.net.measure(Link("n1", "n3"), WITHIN_S).rtt_s
+        assert other_s is not None
+        assert other_s < 0.05
+    quick_s = net.net.measure(SLOW, WITHIN_S).rtt_s
+    assert quick_s is not None
+    assert quick_s < 0.05
+
+
+def test_the_peer_sees_the_real_address(net: Pairs) -> None:
+    """A proxied connection comes from the node itself; nothing tells the peer of the proxy."""
+    answer = net.talkers["n1"].agent.ask(Ask(http=f"http://{net.addresses['n2']}:{WEB}/"), WITHIN_S)
+    assert json.loads(answer.body) == {"name": "n2", "from": net.addresses["n1"]}
+
+
+def test_the_engines_names_are_undisturbed(net: Pairs) -> None:
+    """A node cut from everyone still resolves: the engine's name server stands on loopback."""
+    rules = Partition(include=("peers", "clients")).rules(Victims(nodes=("n1",)), NODES)
+    assert net.talkers["n1"].tell("lookup", name="n2") == net.addresses["n2"]
+    with net.net.layer(rules):
+        assert net.talkers["n1"].tell("lookup", name="n2") == net.addresses["n2"]
+
+
+def test_what_was_not_prepared_is_refused(net: Pairs) -> None:
+    """No toxic where no proxy stands, no cut of new connections where none was watched; nothing is put in force."""
+    for rule in (Toxic(BACK, "latency", {"latency": 9.0}), Cut(SLOW, existing="keep")):
+        with pytest.raises(CapabilityMissing), net.net.layer([Cut(Link("n3", "n4")), rule]):
+            pytest.fail("the layer was entered")
+
+
+# --- new connections only ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def watched(engine: Engine, harness_image: str) -> Iterator[Pairs]:
+    """Three nodes whose connections are known from their first packet on; n1 -> n2 has a proxy as well."""
+    links = [Link(one, other) for one in NODES[:3] for other in NODES[:3] if one != other]
+    with pairs(engine, harness_image, NODES[:3], (), links, Needs(frozenset({SLOW}), ages=True)) as there:
+        yield there
+
+
+@pytest.mark.parametrize("behavior", ["drop", "reject"])
+@pytest.mark.parametrize("one_way", [True, False], ids=["one way", "both ways"])
+@pytest.mark.parametrize("link", [SLOW, Link("n2", "n3")], ids=["proxied", "plain"])
+def test_new_connections_only(watched: Pairs, link: Link, behavior: str, one_way: bool) -> None:
+    """Old sockets go on, TCP and UDP; new ones do not, from whichever side they are opened. A second layer is younger than they are."""
+    back = Link(link.destination, link.source)
+    links = [link] if one_way else [link, back]
+    rules = [Cut(each, behavior, "keep") for each in links]
+    watched.open()
+    for word in ("first", "second"):
+        with watched.net.layer(rules):
+            said = f"{word}-{behavior}-{one_way}-{link.source}"
+            old = {(kind, one, other) for kind in ("old-tcp", "old-udp") for one, other in pairs_of([link, back])}
+            heard = await_heard(watched, said, old | {("new-tcp", "n1", "n3"), ("new-udp", "n3", "n1")})
+            fresh = {(kind, one, other) for kind, one, other in heard if kind.startswith("new") and (one, other) in pairs_of([link, back])}
+            # One way only: a datagram the other way still arrives, a connection cannot be made from either side.
+            assert fresh == ({("new-udp", back.source, back.destination)} if one_way else set())
+        await_heard(watched, f"{said}-healed", {(kind, one, other) for kind in KINDS for one, other in pairs_of([link, back])})

@@ -1,0 +1,181 @@
+"""What goes into images and how it is named: contexts, wheels, mirrors, the private engine's layout."""
+
+from __future__ import annotations
+
+import subprocess
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from chaos import debian, images, images_base, images_harness, private_engine
+from chaos.debian import deb_lines
+from chaos.errors import CapabilityMissing, EnvironmentUnusable, HistoryUnreadable
+from chaos.images_build import Entry, Recipe, context, digest, fingerprint, folder_entries
+from chaos.images_harness import Python, fits
+from chaos.private_engine_parts import LONGEST_SOCKET_NAME, Layout, mark, read_record
+from chaos.targets_loading import load_target, parse_target
+
+THIS = Python(version=(3, 11), machine="x86_64")
+
+
+def test_a_context_is_the_same_for_the_same_content() -> None:
+    """Byte by byte: the engine's cache goes by it. Another mode or name is another content."""
+    recipe = Recipe(tag="t", dockerfile="FROM x\n", entries=(Entry("a/b", b"1"), Entry("c", b"2", 0o755)), purpose="target")
+    assert context(recipe).read() == context(recipe).read()
+    with tarfile.open(fileobj=context(recipe)) as archive:
+        assert [(member.name, member.mode, member.mtime) for member in archive] == [
+            ("Dockerfile", 0o644, 0), ("a/b", 0o644, 0), ("c", 0o755, 0),
+        ]  # fmt: skip
+    assert fingerprint([Entry("a", b"1")]) != fingerprint([Entry("a", b"1", 0o755)])
+    assert digest("ab", "c") != digest("a", "bc")
+
+
+def test_caches_and_hidden_files_stay_out_of_a_context(tmp_path: Path) -> None:
+    """What a run of the code leaves beside it must not change the image."""
+    for name in ("main.py", "pkg/one.py", "pkg/__pycache__/one.pyc", ".git/config", "stray.pyc", "notes.txt"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(name, encoding="utf-8")
+    (tmp_path / "main.py").chmod(0o755)
+    assert [entry.name for entry in folder_entries(tmp_path)] == ["main.py", "notes.txt", "pkg/one.py"]
+    assert [(entry.name, entry.mode) for entry in folder_entries(tmp_path, "x", (".py",))] == [
+        ("x/main.py", 0o755),
+        ("x/pkg/one.py", 0o644),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("tag", "fine"),
+    [
+        ("py3-none-any", True),
+        ("cp311-cp311-manylinux_2_17_x86_64", True),
+        ("cp311-cp311-manylinux2014_x86_64", True),
+        ("cp312-cp312-manylinux_2_17_x86_64", False),
+        ("cp311-cp311-manylinux_2_17_aarch64", False),
+        ("cp311-cp311-linux_x86_64", False),
+        ("cp311-cp311-musllinux_1_2_x86_64", False),
+    ],
+)
+def test_an_installed_wheel_is_copied_only_where_it_runs(tag: str, fine: bool) -> None:
+    """Pure ones anywhere; compiled ones for that Python, that processor and any Linux with glibc."""
+    assert fits(f"Wheel-Version: 1.0\nRoot-Is-Purelib: false\nTag: {tag}\n", THIS) is fine
+
+
+def test_the_run_time_packages_are_complete() -> None:
+    """Each needed one is among the files of the image, with what it consists of."""
+    import sys
+
+    entries = images_harness.site_entries(Python(version=sys.version_info[:2], machine="x86_64"), lambda _: None)
+    names = {entry.name for entry in entries}
+    assert {"site/msgspec/__init__.py", "site/dnslib/dns.py", "site/dns/resolver.py"} <= names
+    assert any(name.startswith("site/msgspec/_core") for name in names)
+    assert not any(name.endswith(".pyc") or ".." in name for name in names)
+
+
+def test_our_mirrors_are_used_for_the_base_image() -> None:
+    """Those of Debian itself, for the suite of the base; somebody's additions stay out."""
+    said = "\n".join(
+        [
+            "http://mirror/debian/ trixie main",
+            "http://mirror/debian/ trixie-updates main",
+            "http://mirror/security/ trixie-security main",
+            "https://deb.nodesource.com/node_20.x/ nodistro main",
+            "http://mirror/debian/ trixie main",
+        ]
+    )
+    assert deb_lines(said, "trixie", "bookworm") == [
+        "deb http://mirror/debian/ bookworm main",
+        "deb http://mirror/debian/ bookworm-updates main",
+        "deb http://mirror/security/ bookworm-security main",
+    ]
+    assert deb_lines("http://x/ trixie-updates main", "trixie", "bookworm") == []
+    assert deb_lines("", "trixie", "bookworm") == []
+
+
+def test_the_bootstrap_names_all_packages_and_the_suite() -> None:
+    """python3 and not python3-minimal, which lacks json."""
+    words = images_base.command(Path("/x/base.tar"))
+    assert words[0] == "mmdebstrap"
+    assert {"python3", "nftables", "iproute2", "procps"} <= set(
+        next(word for word in words if word.startswith("--include=")).removeprefix("--include=").split(",")
+    )
+    assert words[words.index("bookworm") + 1] == "/x/base.tar"
+
+
+def test_missing_packages_are_named_where_we_may_not_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Exit status 5, with the command to type."""
+    monkeypatch.setattr(debian, "may_install", lambda: False)
+    with pytest.raises(EnvironmentUnusable, match="mmdebstrap") as raised:
+        debian.install(["mmdebstrap"], lambda _: None)
+    assert raised.value.how == "sudo apt-get install --no-install-recommends mmdebstrap"
+
+
+def test_the_last_words_of_a_failed_program_are_passed_on() -> None:
+    """Its end, where the reason stands."""
+    error = subprocess.CalledProcessError(1, ["x"], output="", stderr="one\ntwo\n\nthree\nfour\n")
+    assert debian.last_words(error) == "two; three; four"
+    assert debian.last_words(FileNotFoundError(2, "No such file or directory")) == "No such file or directory"
+
+
+def test_every_shipped_target_has_an_image() -> None:
+    """Each part names one, or has a Dockerfile that can stand on our base."""
+    for name in ("replicated_kv", "metronome", "etcd"):
+        target = load_target(name)
+        for part in target.parts.values():
+            assert part.docker is not None
+            assert part.docker.command
+            dockerfile = Path(target.folder) / str(part.docker.build) / "Dockerfile"
+            assert images._USES_BASE.search(dockerfile.read_text(encoding="utf-8"))
+
+
+def test_a_part_without_a_form_for_docker_says_so() -> None:
+    """Before anything is asked of an engine: none is needed for the refusal."""
+    text = "schema: 1\ntarget: bare\nparts: {data: {ports: {client: 1}, ready: {tcp: 'a:1'}, local: {command: [x]}}}\noperations: {write: {tcp: 'a:1', does: write}}\n"
+    target = parse_target(text, "target.yaml", Path())
+    with pytest.raises(CapabilityMissing, match="no form for Docker"):
+        images.ensure_target(None, target, "data")  # type: ignore[arg-type]
+
+
+# --- the private engine's files ----------------------------------------------------------------------------------------
+
+
+def test_a_private_engine_keeps_its_socket_within_what_a_name_may_be(tmp_path: Path) -> None:
+    """sockaddr_un holds 108 bytes; an interface's name 15 letters."""
+    long = tmp_path / ("x" * 150)
+    for folder in (tmp_path, long):
+        layout = Layout.of(folder)
+        assert len(str(layout.socket)) <= LONGEST_SOCKET_NAME
+        assert len(layout.bridge) <= 15
+    assert mark(tmp_path) != mark(long)
+
+
+def test_a_folder_without_an_engine_is_not_running(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Status 3, as init scripts have it."""
+    assert private_engine.running(tmp_path) is None
+    assert private_engine.main(["status", "--folder", str(tmp_path)]) == 3
+    assert "no private Docker engine" in capsys.readouterr().err
+
+
+def test_the_record_of_another_boot_is_stale(tmp_path: Path) -> None:
+    """Its pid may be anybody's by now."""
+    (tmp_path / "dockerd.json").write_text(
+        '{"who":{"pid":1,"start":1,"boot":"another"},"docker_host":"unix:///x","bridge":"nines-1"}', encoding="utf-8"
+    )
+    assert read_record(tmp_path) is not None
+    assert private_engine.running(tmp_path) is None
+
+
+def test_a_spoilt_record_is_named(tmp_path: Path) -> None:
+    """And not taken for an engine that is gone."""
+    (tmp_path / "dockerd.json").write_text("{", encoding="utf-8")
+    with pytest.raises(HistoryUnreadable, match=r"dockerd\.json"):
+        read_record(tmp_path)
+
+
+def test_only_root_may_start_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Others are told so."""
+    monkeypatch.setattr("os.geteuid", lambda: 1000)
+    assert not private_engine.may()
+    assert private_engine.main(["start", "--folder", str(tmp_path)]) == 5
+    assert "root" in capsys.readouterr().err
