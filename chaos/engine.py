@@ -60,13 +60,13 @@ class Facts(msgspec.Struct, frozen=True):
     storage: str
     cgroup: str
     """``1`` or ``2``."""
-    cgroup_driver: str
-    """``cgroupfs`` or ``systemd``."""
     security: tuple[str, ...]
     data_root: str
     local: bool
     """Whether it runs on this machine's own kernel."""
     rootless: bool
+    cgroup_driver: str = "?"
+    """``cgroupfs`` or ``systemd``."""
 
     def __str__(self) -> str:
         return f"{self.name}: Docker {self.version} (API {self.api}, {self.storage}, cgroup v{self.cgroup}) at {self.host}"

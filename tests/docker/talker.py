@@ -7,6 +7,7 @@ port 9002. A packet socket counts every IP packet as it comes off the wire, befo
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import socket
@@ -23,6 +24,7 @@ CONNECT_S = 0.4
 DNS_S = 3.0
 received: set[str] = set()
 arrived: dict[str, int] = {}
+questions = itertools.count(100)
 old_tcp: dict[str, socket.socket] = {}
 old_udp: dict[str, socket.socket] = {}
 
@@ -54,8 +56,8 @@ def take(connection: socket.socket, sender: str) -> None:
     with connection, contextlib.suppress(OSError):
         for line in connection.makefile("r"):
             received.add(f"{line.strip()} {sender}")
-            if line == "hello\n":
-                connection.sendall(b"!")
+            if line.startswith("hello"):
+                connection.sendall(line.split()[1].encode() + b"!")
 
 
 def speak(address: str, word: str) -> None:
@@ -96,8 +98,15 @@ def state_of(address: str, what: str) -> str:
     try:
         if what == "old":
             old_tcp[address].settimeout(CONNECT_S)
-            old_tcp[address].sendall(b"hello\n")
-            return "open" if old_tcp[address].recv(1) else "closed"
+            asked = b"%d" % next(questions)
+            old_tcp[address].sendall(b"hello %s\n" % asked)
+            said = b""
+            while not said.endswith(asked + b"!"):  # answers to earlier questions may come first
+                more = old_tcp[address].recv(64)
+                if not more:
+                    return "closed"
+                said += more
+            return "open"
         with socket.create_connection((address, TALK), timeout=CONNECT_S):
             return "open"
     except TimeoutError:

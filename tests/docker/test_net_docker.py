@@ -248,6 +248,12 @@ def test_new_connections_only(watched: Pairs, link: Link, behavior: str, one_way
     links = [link] if one_way else [link, back]
     rules = [Cut(each, behavior, "keep") for each in links]
     watched.open()
+    # A datagram socket has a past only once it has sent something.
+    await_heard(
+        watched,
+        f"warm-{behavior}-{one_way}-{link.source}",
+        {("old-udp", link.source, link.destination), ("old-udp", back.source, back.destination)},
+    )
     for word in ("first", "second"):
         with watched.net.layer(rules):
             said = f"{word}-{behavior}-{one_way}-{link.source}"

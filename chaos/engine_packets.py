@@ -1,0 +1,52 @@
+"""Whether packets can be dropped inside containers on this engine: asked once for each boot of the machine, then remembered.
+
+Packet rules are nftables rules in a node's own network namespace; that takes NET_ADMIN there and a kernel with nf_tables.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chaos.engine import Engine
+from chaos.engine_errors import translated
+from chaos.errors import EnvironmentUnusable
+from chaos.images_build import cache_dir, digest
+from chaos.proc import boot_id
+
+RULES: Final = (
+    "add table inet nines; add chain inet nines out { type filter hook output priority -150; };"
+    " add rule inet nines out ip daddr 198.18.0.1 drop;"
+    " add rule inet nines out ip daddr 198.18.0.2 tcp dport 1 reject with tcp reset;"
+    " add chain inet nines nat { type nat hook output priority -100; };"
+    " add rule inet nines nat ip daddr 198.18.0.3 tcp dport 1 redirect to :2"
+)
+"""One of each kind that faults use."""
+
+
+def require_packet_rules(engine: Engine, image: str) -> None:
+    """``EnvironmentUnusable`` if a container of that image, with NET_ADMIN, cannot have such rules. Costs half a second, once."""
+    known = cache_dir() / "packets" / digest(engine.facts.id, engine.facts.version, boot_id(), RULES)
+    if known.exists():
+        return
+    said = _try(engine, image)
+    if said:
+        raise EnvironmentUnusable(
+            f"packets cannot be dropped inside containers on the Docker engine at {engine.facts.host}: {said}",
+            how="a kernel with nf_tables (modprobe nf_tables nft_chain_nat nft_redir nft_reject_inet); or: --runtime local",
+        )
+    known.parent.mkdir(parents=True, exist_ok=True)
+    known.touch()
+
+
+def _try(engine: Engine, image: str) -> str:
+    from docker.errors import ContainerError
+
+    with translated("trying packet rules in a container"):
+        try:
+            engine.client.containers.run(
+                image, ["nft", RULES], cap_add=["NET_ADMIN"], network_mode="none", labels={"nines.role": "question"}, remove=True
+            )
+        except ContainerError as error:
+            said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error)
+            return "; ".join(said.split("\n")[:2]).strip()
+    return ""
