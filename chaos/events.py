@@ -163,6 +163,14 @@ class Settled(RowBase, frozen=True, tag="settled"):
     waited_s: float
 
 
+class Looked(RowBase, frozen=True, tag="looked"):
+    """A look at what the run had shown by ``at_ns``, after a round of its faults; ``decided``: it ends here."""
+
+    number: int
+    decided: bool
+    said: str = ""
+
+
 class Aborting(RowBase, frozen=True, tag="aborting"):
     """A safety condition or a signal ends the run early."""
 
@@ -197,6 +205,7 @@ Row = (
     | FaultSkipped
     | FaultFailed
     | Settled
+    | Looked
     | Aborting
     | RunEnded
 )

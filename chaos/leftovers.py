@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaos import proc, registry, undo
+from chaos import leftovers_docker, proc, registry, undo
 from chaos.errors import EnvironmentUnusable
 from chaos.events import RunEnded
 from chaos.history import HistoryWriter, RunFolder
@@ -24,6 +24,8 @@ FROZEN = "frozen process"
 UNDO = "undo"
 BLOCK = "address block"
 RECORD = "record"
+ENGINE = "engine"
+"""A Docker engine that cannot be asked what a run left there."""
 
 HELPERS = frozenset({"prober", "dns", "watch"})
 """Our own helper processes end by themselves when their harness is gone; they get a moment to write what they hold."""
@@ -40,6 +42,8 @@ class Leftover(msgspec.Struct, frozen=True):
     """Node name, action and subject of an undo, number of a block, or folder of the run."""
     detail: str = ""
     process: proc.Identity | None = None
+    host: str = ""
+    """For what is on a Docker engine: where that is."""
 
     def __str__(self) -> str:
         return f"{self.run}: {self.kind} {self.subject}" + (f" ({self.detail})" if self.detail else "")
@@ -62,19 +66,41 @@ class HealResult(msgspec.Struct, frozen=True):
     could_not: list[NotRemoved]
 
 
-def leftovers(state: Path | None = None) -> list[Leftover]:
-    """Everything left by runs whose harness is gone, run by run: processes first, the record last."""
+def leftovers(state: Path | None = None, *, recorded_only: bool = False) -> list[Leftover]:
+    """Everything left by runs whose harness is gone, run by run: processes and containers first, the record last.
+
+    Docker engines are asked by the records of stale runs, and every engine that runs of this state folder ever used; the latter
+    not with ``recorded_only``, since it takes a moment.
+    """
     where = state or registry.state_dir()
     stale = {record.run: record for record in registry.stale(where)}
+    on_engines = _on_engines(where, stale, recorded_only)
+    runs = {*stale, *on_engines, *(process.run for process in registry.orphans(where)), *_ownerless_blocks(where).values()}
     found: list[Leftover] = []
-    for run in sorted({*stale, *(process.run for process in registry.orphans(where)), *_ownerless_blocks(where).values()}):
-        found += _of_run(where, run, stale.get(run))
+    for run in sorted(runs):
+        found += _of_run(where, run, stale.get(run), on_engines.get(run, []))
     return found
+
+
+def _on_engines(where: Path, stale: dict[str, RunRecord], recorded_only: bool) -> dict[str, list[Leftover]]:
+    by_run: dict[str, list[Leftover]] = {}
+    needed = {record.engine for record in stale.values() if record.engine}
+    for host in sorted(needed if recorded_only else needed | registry.engines(where)):
+        try:
+            things = leftovers_docker.left(host, where, set(stale), must_answer=host in needed)
+        except EnvironmentUnusable as error:
+            for record in stale.values():
+                if record.engine == host:
+                    by_run.setdefault(record.run, []).append(Leftover(record.run, ENGINE, host, error.what, host=host))
+            continue
+        for thing in things:
+            by_run.setdefault(thing.run, []).append(Leftover(thing.run, thing.kind, thing.name, f"on {host}", host=host))
+    return by_run
 
 
 def refuse_leftovers(state: Path | None = None) -> None:
     """``EnvironmentUnusable`` (exit 5) if there are any: nothing may be measured on top of them."""
-    found = leftovers(state)
+    found = leftovers(state, recorded_only=True)
     if found:
         runs = ", ".join(sorted({item.run for item in found}))
         raise EnvironmentUnusable(
@@ -131,8 +157,8 @@ def _process(run: str, node: str, who: proc.Identity, frozen: bool) -> Leftover:
     return Leftover(run, FROZEN if frozen else PROCESS, node, f"pid {who.pid}", who)
 
 
-def _of_run(where: Path, run: str, record: RunRecord | None) -> list[Leftover]:
-    found = processes_of(run, where)
+def _of_run(where: Path, run: str, record: RunRecord | None, on_engines: list[Leftover]) -> list[Leftover]:
+    found = processes_of(run, where) + on_engines
     if record is not None:
         log = RunFolder(Path(record.folder)).undo
         found += [Leftover(run, UNDO, str(entry), f"number {entry.id}") for entry in undo.pending(log)]
@@ -150,14 +176,18 @@ def _ownerless_blocks(where: Path) -> dict[int, str]:
 
 
 def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
-    if record is not None and record.runtime != "local":
+    if record is not None and record.runtime not in ("local", "docker"):
         return [NotRemoved(item, f"this version cannot heal the runtime '{record.runtime}'") for item in items]
     failures = end_processes([item for item in items if item.process is not None])
     # A helper may have started something after we listed: look again before anything is called gone.
     failures += end_processes([item for item in processes_of(run, where) if item not in items])
+    failures += _heal_engines(run, record, items)
     if failures:
         # Harm may live in what is still there, so neither its undo log nor its record is closed.
-        return failures + [NotRemoved(item, "a process of this run is still there") for item in items if item.process is None]
+        told = {failure.leftover for failure in failures}
+        return failures + [
+            NotRemoved(item, "something of this run is still there") for item in items if item.process is None and item not in told
+        ]
     if record is None:
         registry.forget(RunRecord(run, 0, 0, "", "", "local"), where)
         return []
@@ -169,8 +199,23 @@ def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Lefto
     return []
 
 
+def _heal_engines(run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
+    logs = Path(record.folder) / "logs" if record is not None else None
+    failures = []
+    for host in sorted({item.host for item in items if item.host}):
+        mine = [item for item in items if item.host == host]
+        try:
+            reasons = leftovers_docker.heal(host, run, logs)
+        except EnvironmentUnusable as error:
+            failures += [NotRemoved(item, error.what) for item in mine]
+            continue
+        named = {item.subject: item for item in mine}
+        failures += [NotRemoved(named.get(name) or Leftover(run, kind, name, f"on {host}", host=host), why) for kind, name, why in reasons]
+    return failures
+
+
 def _close_folder(folder: RunFolder) -> None:
-    """On local every harm lived in a process that is gone now, so what was pending is done; and the history gets its end."""
+    """Every harm lived in a process or container that is gone now, so what was pending is done; and the history gets its end."""
     if not folder.path.is_dir():
         return
     if folder.undo.exists():

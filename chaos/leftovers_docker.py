@@ -11,7 +11,7 @@ folder is another one, is left alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -34,6 +34,7 @@ ROLE: Final = "nines.role"
 STATE: Final = "nines.state"
 HARNESS: Final = "nines.harness"
 
+SYSTEM: Final = "system"
 CONTAINER: Final = "container"
 NETWORK: Final = "network"
 VOLUME: Final = "volume"
@@ -44,6 +45,10 @@ AGAIN_S: Final = 0.05
 AT_ONCE: Final = 16
 
 
+Reason = tuple[str, str, str]
+"""Kind and name of a thing that is still there, and why."""
+
+
 class Thing(msgspec.Struct, frozen=True):
     """One container, network or volume with our labels."""
 
@@ -51,11 +56,10 @@ class Thing(msgspec.Struct, frozen=True):
     id: str
     name: str
     run: str
+    node: str
+    role: str
     state: str
     harness: str
-
-    def __str__(self) -> str:
-        return f"{self.kind} {self.name}"
 
     @property
     def orphan(self) -> bool:
@@ -82,19 +86,27 @@ def things(api: APIClient, run: str | None = None) -> list[Thing]:
 
 def _thing(kind: str, identity: str, name: str, listed: dict[str, Any]) -> Thing:
     found = listed.get("Labels") or {}
-    return Thing(kind, identity, name, found.get(RUN, ""), found.get(STATE, ""), found.get(HARNESS, ""))
+    return Thing(kind, identity, name, *(found.get(label, "") for label in (RUN, NODE, ROLE, STATE, HARNESS)))
 
 
-def left(engine: Engine, state: Path | None = None) -> list[Thing]:
-    """Of runs of this state folder whose harness is gone, or that were given up."""
-    where = state or registry.state_dir()
-    given_up = {record.run for record in registry.stale(where)}
-    return [thing for thing in things(engine.client.api) if thing.state == str(where) and (thing.orphan or thing.run in given_up)]
+def left(host: str, state: Path, stale: Collection[str], *, must_answer: bool) -> list[Thing]:
+    """Of runs of this state folder whose harness is gone, or that are known to be ``stale``; nothing of an engine that need not answer."""
+    from chaos.engine import answers, connect
+
+    if not must_answer and not answers({"DOCKER_HOST": host}):
+        return []
+    with connect(host, checked=False) as engine:
+        return _left(engine, state, stale)
+
+
+def _left(engine: Engine, state: Path, stale: Collection[str]) -> list[Thing]:
+    return [thing for thing in things(engine.client.api) if thing.state == str(state) and (thing.orphan or thing.run in stale)]
 
 
 def refuse(engine: Engine, state: Path | None = None) -> None:
     """``EnvironmentUnusable`` (exit 5) if there are any: nothing may be measured on top of them."""
-    found = left(engine, state)
+    where = state or registry.state_dir()
+    found = _left(engine, where, {record.run for record in registry.stale(where)})
     if found:
         runs = ", ".join(sorted({thing.run for thing in found}))
         raise EnvironmentUnusable(
@@ -103,16 +115,39 @@ def refuse(engine: Engine, state: Path | None = None) -> None:
         )
 
 
-def remove(api: APIClient, run: str) -> list[str]:
-    """Remove everything of a run and look again; what is still there, and why, one text each."""
+def heal(host: str, run: str, logs: Path | None) -> list[Reason]:
+    """Keep what its nodes said, then remove everything of a run; what is still there."""
+    from chaos.engine import connect
+
+    with connect(host, checked=False) as engine:
+        if logs is not None and logs.is_dir():
+            _keep_logs(engine.client.api, run, logs)
+        return remove(engine.client.api, run)
+
+
+def _keep_logs(api: APIClient, run: str, logs: Path) -> None:
+    """Whole, in place of the part that the harness had followed before it died."""
+    from docker.errors import APIError
+
+    for thing in things(api, run):
+        if thing.kind == CONTAINER and thing.role == SYSTEM:
+            try:
+                said: bytes = api.logs(thing.id)
+            except APIError:
+                continue  # an engine that cannot give them must not keep us from healing
+            (logs / f"{thing.node}.log").write_bytes(said)
+
+
+def remove(api: APIClient, run: str) -> list[Reason]:
+    """Remove everything of a run and look again; what is still there, and why."""
     reasons: dict[str, str] = {}
     with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="docker") as pool:
         for kind in ORDER:
             found = [thing for thing in things(api, run) if thing.kind == kind]
             for thing, why in zip(found, pool.map(lambda thing: _remove(api, thing), found), strict=True):
                 if why:
-                    reasons[str(thing)] = why
-    return [f"{thing}: {reasons.get(str(thing), 'it is there again')}" for thing in things(api, run)]
+                    reasons[thing.id] = why
+    return [(thing.kind, thing.name, reasons.get(thing.id, "it is there again")) for thing in things(api, run)]
 
 
 def _remove(api: APIClient, thing: Thing) -> str:

@@ -47,6 +47,10 @@ class Parameter(msgspec.Struct, frozen=True):
     """With a range, ``value`` is its low end and this the high one."""
     word: str = ""
     """For a parameter that is a choice (``leaderless``, ``reads``): the word; ``value`` is its index in ``parameters.KNOWN``."""
+    error: float = 0.0
+    """By how much it is uncertain as a whole (standard error, in ``unit``): a calibration from few faults knows its mean only so well."""
+    n: int = 0
+    """From how many measurements, if it was calibrated."""
 
 
 class Plan(msgspec.Struct, frozen=True):
@@ -70,3 +74,7 @@ class Plan(msgspec.Struct, frozen=True):
     has_roles: bool = True
     configuration: str = ""
     """Hash of what makes runs comparable: leaves out seed, question and objectives."""
+    looks_s: tuple[float, ...] = ()
+    """When (since t = 0) the run may look at what it has and stop: it then is a sequential one. Empty: it goes on to its end."""
+    calibration: tuple[str, ...] = ()
+    """The runs that parameters were measured in: their predictions must not be held against any of them."""

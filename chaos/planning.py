@@ -28,6 +28,7 @@ from chaos.planning_cluster import (
 )
 from chaos.planning_faults import check_capabilities, planned_faults, planned_windows
 from chaos.planning_overlap import check_windows, planned_duration_s
+from chaos.planning_rounds import rounds
 from chaos.target import Target
 
 __all__ = ["PlanRow", "configuration_hash", "describe", "make_plan"]

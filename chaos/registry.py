@@ -3,6 +3,7 @@
     <state>/runs/<run>.json     who runs it (pid, start time, boot), where its folder is, which address block it took
     <state>/runs/<run>.pids     each process it started, written at its start
     <state>/blocks/<number>     the run that owns this block of loopback addresses (created exclusively)
+    <state>/engines             where Docker engines were reached, one a line: what runs left there is looked for there
 
 ``<state>`` is ``$NINES_STATE``, else ``$XDG_STATE_HOME/nines``, else ``~/.local/state/nines``. A record whose harness lives is
 an active run and never a leftover; one whose harness is gone, or that says it was abandoned (something could not be removed),
@@ -148,6 +149,8 @@ def claim(
         run=run, pid=me.pid, pid_start=me.start, boot=me.boot, folder=str(folder.absolute()), runtime=runtime, engine=engine
     )
     held = Claim(where, record)
+    if engine:
+        _note_engine(where, engine)
     write_record(where, record)
     try:
         wanted = list(blocks)
@@ -200,6 +203,18 @@ def block_owners(state: Path | None = None) -> dict[int, str]:
             except FileNotFoundError:
                 continue
     return found
+
+
+def engines(state: Path | None = None) -> set[str]:
+    """Every Docker engine that a run of this state folder ever used."""
+    path = (state or state_dir()) / "engines"
+    return set(path.read_text(encoding="utf-8").split("\n")) - {""} if path.exists() else set()
+
+
+def _note_engine(state: Path, host: str) -> None:
+    if host not in engines(state):
+        with (state / "engines").open("a", encoding="utf-8") as file:
+            file.write(f"{host}\n")
 
 
 def orphans(state: Path | None = None) -> list[proc.Labelled]:

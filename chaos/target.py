@@ -59,10 +59,19 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return Ask(http=self.http, body=self.body, status=self.status, tcp=self.tcp, json=self.json)
 
 
+class Requires(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A program that must be on PATH, and how to get it."""
+
+    command: str
+    how: str
+
+
 class LocalPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How a node runs as a plain process; ``{python}`` is the interpreter that runs Nines, ``{target}`` the target's folder."""
 
     command: tuple[str, ...]
+    requires: Requires | None = None
+    """Looked for before anything starts."""
 
 
 class DockerPart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

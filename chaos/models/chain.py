@@ -12,7 +12,8 @@ u >= quorum. Writes work iff p = 1; reads of any replica work iff u + s >= 1.
     (u,d,s,0) -> (u,d,s,1)            if u>=k        failover = 1 / (detection + election)
 
 With coverage c < 1 a leader's crash is handled as above with probability c only; else the whole cluster goes to RESET, from
-which it returns all up at rate ``reset_per_s`` (imperfect coverage: Arnold 1973; Trivedi & Bobbio 2017). 13 states for n = 3,
+which it returns all up at rate ``reset_per_s`` (imperfect coverage: Arnold 1973; Trivedi & Bobbio 2017). With ``common_cause`` b a share
+b of crashes strikes all nodes at once (the beta model): (1 - b) crash for each node, and one shock at b crash. 13 states for n = 3,
 442 for n = 25 (with RESET one more): small enough to be solved exactly, always. All rates are in 1/s.
 """
 
@@ -27,7 +28,7 @@ import numpy as np
 
 from chaos.errors import BadInput
 
-State = tuple[int, int, int, int]
+State = tuple[int, ...]
 """(up, down, syncing, leader present)."""
 
 RESET: Final[State] = (-1, -1, -1, -1)
@@ -35,7 +36,7 @@ RESET: Final[State] = (-1, -1, -1, -1)
 RATES: Final = ("crash_per_s", "failover_per_s", "restart_per_s", "resync_per_s", "reset_per_s")
 """The parameters with a unit: their elasticities sum to 0, since the unavailability has none."""
 
-_CRASH, _LEADER, _LOST, _FAILOVER, _RESTART, _RESYNC, _RESET = range(7)
+_CRASH, _LEADER, _LOST, _FAILOVER, _RESTART, _RESYNC, _RESET, _SHOCK = range(8)
 MOST_NODES: Final = 99
 
 
@@ -51,6 +52,7 @@ class ClusterChain(msgspec.Struct, frozen=True):
     crews: int | None = None
     coverage: float = 1.0
     reset_per_s: float | None = None
+    common_cause: float = 0.0
 
     def checked(self) -> ClusterChain:
         """Itself; ``BadInput`` if a parameter is outside its domain."""
@@ -62,6 +64,8 @@ class ClusterChain(msgspec.Struct, frozen=True):
             raise BadInput(f"{self.crews} repair crews never finish", right="crews >= 1")
         if not 0.0 <= self.coverage <= 1.0:
             raise BadInput(f"a coverage of {self.coverage} is not a probability", right="0 to 1")
+        if not 0.0 <= self.common_cause < 1.0:
+            raise BadInput(f"a common-cause share of {self.common_cause}", right="0 to below 1")
         if self.coverage < 1.0 and self.reset_per_s is None:
             raise BadInput("a coverage below 1 needs reset_per_s: how fast the cluster returns from an uncovered crash")
         for name in RATES:
@@ -106,14 +110,15 @@ def solvable(chain: ClusterChain, reads: bool = False) -> Solvable:
     """The chain's matrix; up is what writes need, or with ``reads`` what a read of any replica needs."""
     chain.checked()
     bones = _skeleton(chain.nodes, chain.quorum, chain.crews or chain.nodes, chain.coverage < 1.0)
-    crash, covered = chain.crash_per_s, chain.coverage
+    crash, covered, shared = (1 - chain.common_cause) * chain.crash_per_s, chain.coverage, chain.common_cause
     reset = chain.reset_per_s or 0.0
     weights = np.array(
-        [crash, covered * crash, (1 - covered) * crash, chain.failover_per_s, chain.restart_per_s, chain.resync_per_s, reset]
-    )
+        [crash, covered * crash, (1 - covered) * crash, chain.failover_per_s, chain.restart_per_s, chain.resync_per_s, reset,
+         shared * chain.crash_per_s]
+    )  # fmt: skip
     terms = bones.terms
     slopes = {
-        "crash_per_s": terms[_CRASH] + covered * terms[_LEADER] + (1 - covered) * terms[_LOST],
+        "crash_per_s": (1 - shared) * (terms[_CRASH] + covered * terms[_LEADER] + (1 - covered) * terms[_LOST]) + shared * terms[_SHOCK],
         "failover_per_s": terms[_FAILOVER],
         "restart_per_s": terms[_RESTART],
         "resync_per_s": terms[_RESYNC],
@@ -121,6 +126,9 @@ def solvable(chain: ClusterChain, reads: bool = False) -> Solvable:
     if chain.coverage < 1.0:
         slopes["reset_per_s"] = terms[_RESET]
         slopes["coverage"] = crash * (terms[_LEADER] - terms[_LOST])
+    if shared > 0.0:
+        single = terms[_CRASH] + covered * terms[_LEADER] + (1 - covered) * terms[_LOST]
+        slopes["common_cause"] = chain.crash_per_s * (terms[_SHOCK] - single)
     rates = np.tensordot(weights, terms, axes=1)
     return Solvable(bones.states, rates, bones.reads if reads else bones.writes, slopes)
 
@@ -140,7 +148,7 @@ def states(nodes: int, quorum: int, with_reset: bool = False) -> tuple[State, ..
 def _skeleton(nodes: int, quorum: int, crews: int, with_reset: bool) -> _Skeleton:
     listed = states(nodes, quorum, with_reset)
     place = {state: index for index, state in enumerate(listed)}
-    terms = np.zeros((7, len(listed), len(listed)))
+    terms = np.zeros((8, len(listed), len(listed)))
     if with_reset:
         terms[_RESET, place[RESET], 0] = 1
     for state in listed[: -1 if with_reset else None]:
@@ -167,6 +175,8 @@ def _moves(state: State, quorum: int, crews: int, with_reset: bool) -> list[tupl
         moves.append((_RESYNC, (up + 1, down, syncing - 1, leader), syncing))
     if down > 0:
         moves.append((_RESTART, (up, down - 1, syncing + 1, leader), min(down, crews)))
+    if up + syncing > 0:
+        moves.append((_SHOCK, (0, up + down + syncing, 0, 0), 1))
     if not leader and up >= quorum:
         moves.append((_FAILOVER, (up, down, syncing, 1), 1))
     return moves

@@ -108,7 +108,7 @@ def elasticities(chain: ClusterChain) -> dict[str, float]:
     """d ln U / d ln parameter: by how many per cent the unavailability changes if the parameter does by one."""
     model = solvable(chain)
     unavailability = long_run(model).unavailability
-    values = {**chain.rates, "coverage": chain.coverage}
+    values = {**chain.rates, "coverage": chain.coverage, "common_cause": chain.common_cause}
     return {name: slope * values[name] / unavailability for name, slope in sensitivities(model).items()}
 
 
@@ -144,11 +144,11 @@ def client_view(model: Solvable, hidden_s: float) -> ClientView:
 
 
 def second_order(chain: ClusterChain) -> float:
-    """The part of U that is not linear in the crash rate: a second crash that strikes inside the recovery of a first.
+    """The part of U that isolated crashes do not explain: a second one inside the recovery of a first, common causes, lost coverage.
 
     Never found by scaling an accelerated run back: at K times the rate it is K^2 times as large.
     """
     tiny = 1e-6
     whole = long_run(solvable(chain)).unavailability
-    slow = msgspec.structs.replace(chain, crash_per_s=chain.crash_per_s * tiny)
+    slow = msgspec.structs.replace(chain, crash_per_s=chain.crash_per_s * tiny, common_cause=0.0, coverage=1.0)
     return whole - long_run(solvable(slow)).unavailability / tiny

@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chaos.errors import BadInput
+from chaos.models.measures import LongRun
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from scipy.sparse import csr_array, csr_matrix
 
     Sparse = csr_array | csr_matrix
+    Floats = NDArray[np.float64]
+    Flags = NDArray[np.bool_]
 
 
 def stationary(rates: Sparse) -> NDArray[np.float64]:
@@ -38,3 +41,65 @@ def stationary(rates: Sparse) -> NDArray[np.float64]:
     weights = np.concatenate(([1.0], splu(balance[1:, 1:]).solve(-balance[1:, [0]].toarray().ravel())))
     weights = np.maximum(weights, 0.0)
     return np.asarray(weights / weights.sum(), dtype=np.float64)
+
+
+def long_run(rates: Sparse, up: Flags) -> LongRun:
+    """Unavailability, mean up and down time and cycle, as for a small chain."""
+    pi = stationary(rates)
+    lost, kept = float(pi[~up].sum()), float(pi[up].sum())
+    if lost == 0.0:
+        return LongRun(0.0, 0.0, float("inf"), 0.0, float("inf"))
+    flow = float((_plain(rates)[up][:, ~up].T @ pi[up]).sum())
+    return LongRun(lost / (lost + kept), flow, kept / flow, lost / flow, (lost + kept) / flow)
+
+
+def first_failure_s(rates: Sparse, up: Flags, start: int = 0) -> float:
+    """Mean time to the first failure from state ``start``."""
+    return float(before_failure_s(rates, up, start).sum())
+
+
+def before_failure_s(rates: Sparse, up: Flags, start: int = 0) -> Floats:
+    """The mean time spent in each state before the first failure: x (-Q_UU) = the start's indicator. 0 for down states."""
+    from scipy.sparse.linalg import splu
+
+    spent = np.zeros(len(up))
+    if not up[start]:
+        return spent
+    matrix = _plain(rates)
+    reached = _reachable(matrix, up, start)
+    if not matrix[reached][:, ~up].nnz:
+        raise BadInput("from here the chain never fails", right="a way from up to down")
+    inside = matrix[reached][:, reached]
+    exits = np.asarray(matrix[reached].sum(axis=1)).ravel()
+    from scipy import sparse
+
+    begin = (np.flatnonzero(reached) == start).astype(np.float64)
+    spent[reached] = splu((sparse.diags(exits) - inside).T.tocsc()).solve(begin)
+    return spent
+
+
+def first_failure_shares(rates: Sparse, up: Flags, start: int = 0) -> Floats:
+    """The probability that each down state is the first one entered."""
+    matrix = _plain(rates)
+    entered = np.asarray(matrix.T @ before_failure_s(rates, up, start)).ravel()
+    return np.asarray(np.where(up, 0.0, entered), dtype=np.float64)
+
+
+def _plain(rates: Sparse) -> csr_matrix:
+    from scipy import sparse
+
+    matrix = sparse.csr_matrix(rates, dtype=np.float64)
+    matrix.setdiag(0.0)
+    matrix.eliminate_zeros()
+    return matrix
+
+
+def _reachable(matrix: csr_matrix, up: Flags, start: int) -> Flags:
+    """Which up states can be reached without failing."""
+    from scipy.sparse import csgraph, diags
+
+    within = diags(up.astype(np.float64)) @ matrix @ diags(up.astype(np.float64))
+    found = csgraph.breadth_first_order(within, start, directed=True, return_predecessors=False)
+    reached = np.zeros(len(up), dtype=np.bool_)
+    reached[found] = True
+    return reached

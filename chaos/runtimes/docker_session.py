@@ -234,7 +234,7 @@ class Session:
         if self._net is not None:
             self._net.close()
         if left:
-            why = "; ".join(left)
+            why = "; ".join(f"{kind} {name} ({reason})" for kind, name, reason in left)
             self._claim.abandon(why)
             raise NotHealed(f"things of this run are still there: {why}; 'nines leftovers' lists them")
         self._claim.proven_gone()

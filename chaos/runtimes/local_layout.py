@@ -10,12 +10,13 @@ balancing by DNS is real. Only the links that the plan names have proxies.
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 import msgspec
 
-from chaos.errors import BadInput, CapabilityMissing
+from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable
 from chaos.kinds import CLIENTS, DNS, Deployment, Link, NodeInfo
 from chaos.target import Ask, Part
 from chaos.targets_checks import defaults
@@ -126,6 +127,11 @@ class Layout:
             raise CapabilityMissing(
                 f"the target '{self._deployment.target.name}' cannot run as plain processes: part '{self.nodes[node].part}' has no 'local'",
                 how="use another runtime, or add a local command to its target.yaml",
+            )
+        if local.requires is not None and shutil.which(local.requires.command) is None:
+            raise EnvironmentUnusable(
+                f"the target '{self._deployment.target.name}' needs '{local.requires.command}', which is not on PATH",
+                how=local.requires.how,
             )
         return tuple(fill(word, self.context(node)) for word in local.command)
 

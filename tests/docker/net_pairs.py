@@ -143,7 +143,7 @@ def pairs(engine: Engine, image: str, nodes: Sequence[str], others: Sequence[str
     names = [*nodes, *others]
     addresses = {name: str(subnet[10 + number]) for number, name in enumerate(names)}
     net = DockerNet(
-        run=run, addresses=addresses, ports={name: PORTS for name in nodes}, links=links, gateway=str(subnet[1]),
+        run=run, addresses=addresses, ports=dict.fromkeys(nodes, PORTS), links=links, gateway=str(subnet[1]),
         measure=lambda link, timeout_s: ask(agents[link.source], addresses[link.destination], timeout_s), clock=clock, needs=needs,
     )  # fmt: skip
     api = engine.client.api
@@ -160,9 +160,10 @@ def pairs(engine: Engine, image: str, nodes: Sequence[str], others: Sequence[str
         api.start(agent)
         link.hello(WITHIN_S)
         net.join(name, link)
+        joined = f"container:{agent}"
         system = api.create_container(
             image, ["python3", "/talker.py", name], name=f"{run}-{name}", labels={LABEL: run},
-            host_config=api.create_host_config(network_mode=f"container:{agent}", pid_mode=f"container:{agent}", binds=[f"{TALKER}:/talker.py:ro"]),
+            host_config=api.create_host_config(network_mode=joined, pid_mode=joined, binds=[f"{TALKER}:/talker.py:ro"]),
         )["Id"]  # fmt: skip
         api.start(system)
         return Talker(name, addresses[name], link, system)

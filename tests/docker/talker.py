@@ -17,6 +17,7 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 NAME = sys.argv[1]
 CONTROL, TALK, WEB = 9000, 9001, 9002
@@ -120,8 +121,8 @@ def lookup(name: str) -> str:
     query = (
         b"\x12\x34\x01\x00\x00\x01" + bytes(6) + b"".join(bytes([len(part)]) + part.encode() for part in name.split(".")) + b"\0\0\1\0\1"
     )
-    with open("/etc/resolv.conf") as file:
-        server = next(line.split()[1] for line in file if line.startswith("nameserver"))
+    lines = Path("/etc/resolv.conf").read_text(encoding="utf-8").splitlines()
+    server = next(line.split()[1] for line in lines if line.startswith("nameserver"))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
         asking.settimeout(DNS_S)
         asking.sendto(query, (server, 53))

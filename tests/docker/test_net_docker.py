@@ -1,4 +1,4 @@
-"""Harm to links in containers: packets arrive on exactly the pairs that are not named, whatever the socket; and streams are slowed unseen."""
+"""Harm to links in containers: packets arrive on exactly the pairs that are not named; streams are slowed unseen."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ from chaos.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.events import Aborting, NodeChanged, NodeUp, Row
 from chaos.kinds import Deployment, Status, TrafficOrder
 from chaos.runtimes.local import LocalRuntime
-from chaos.target import LocalPart, LocalTraits, Part, Ready
+from chaos.target import LocalPart, LocalTraits, Part, Ready, Requires
 from tests.contract.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
 
 pytestmark = pytest.mark.e2e
@@ -121,6 +121,23 @@ def test_node_that_does_not_come_up(tmp_path: Path, command: tuple[str, ...], wh
     with pytest.raises(EnvironmentUnusable, match=why), LocalRuntime().up(deployment, lambda _row: None, MonotonicClock()):
         pytest.fail("it started")
     assert proc.labelled("unready") == []
+    assert leftovers.leftovers() == []
+
+
+def test_program_that_a_target_requires_is_named_with_the_way_to_get_it(tmp_path: Path) -> None:
+    """Before anything starts."""
+    deployment = echo_deployment(tmp_path / "lacking", echo_plan("local"))
+    part = deployment.target.parts["data"]
+    assert part.local is not None
+    lacking = msgspec.structs.replace(part.local, requires=Requires("no-such-program", "apt-get install no-such-package"))
+    deployment = with_part(deployment, msgspec.structs.replace(part, local=lacking))
+    rows: list[Row] = []
+    with (
+        pytest.raises(EnvironmentUnusable, match="needs 'no-such-program'.*\n.*apt-get install no-such-package"),
+        LocalRuntime().up(deployment, rows.append, MonotonicClock()),
+    ):
+        pytest.fail("it started")
+    assert rows == []
     assert leftovers.leftovers() == []
 
 

@@ -1,0 +1,51 @@
+"""A plan that goes on: its faults again and again, in rounds, up to a longest time, with a look after each round.
+
+Each round draws its times and victims anew (else every round would strike at the same moments), from the plan's own seed: the same
+file and seed give the same rounds. What was seen has no influence on when anything is done, only on when it ends.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos.errors import BadInput
+from chaos.experiment import Experiment
+from chaos.plan import Window
+from chaos.planning_faults import Planned, planned_windows
+from chaos.planning_overlap import planned_duration_s
+from chaos.seeds import derive
+
+
+def rounds(experiment: Experiment, faults: list[Planned], seed: int, longest_s: float) -> tuple[tuple[Window, ...], tuple[float, ...]]:
+    """All windows, and the times (since t = 0) at which the run may look and stop: when each round's last fault has had its settling.
+
+    Raises ``BadInput`` if not even one round fits into ``longest_s``, or if a fault is never taken back.
+    """
+    endless = next((planned for planned in faults if planned.endless), None)
+    if endless is not None:
+        message = f"'{endless.spec.name}' is never taken back, so there can be no further round"
+        raise BadInput(message, right="recovery: restart, or a run without --until-decided")
+    if not faults:
+        raise BadInput("without a fault there is nothing to decide", right="faults:, or a run without --until-decided")
+    first = planned_windows(experiment, faults, seed)
+    round_s = planned_duration_s(experiment, first) - experiment.baseline_s
+    count = int((longest_s - experiment.baseline_s) / round_s + 1e-9)
+    if count < 1:
+        message = f"one round takes {experiment.baseline_s + round_s:.0f}s, longer than the {longest_s:g}s there are"
+        raise BadInput(message, right=f"--max {experiment.baseline_s + round_s:.0f}s or more")
+    found = list(first)
+    done: dict[str, int] = {}
+    for number in range(1, count):
+        for window in found[-len(first) :]:
+            done[window.fault] = done.get(window.fault, 0) + 1
+        again = planned_windows(experiment, faults, derive(seed, "round", number))[: len(first)]
+        found += [_moved(window, number * round_s, done[window.fault]) for window in again]
+    looks_s = tuple(round(experiment.baseline_s + number * round_s, 4) for number in range(1, count + 1))
+    return tuple(found), looks_s
+
+
+def _moved(window: Window, by_s: float, before: int) -> Window:
+    """The same window so much later; its number goes on where the rounds before it ended."""
+    name, _, number = window.id.rpartition(".")
+    end_s = None if window.end_s is None else round(window.end_s + by_s, 4)
+    return msgspec.structs.replace(window, id=f"{name}.{int(number) + before}", start_s=round(window.start_s + by_s, 4), end_s=end_s)
