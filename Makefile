@@ -2,6 +2,7 @@
 #
 #   make demo     a replicated cluster, broken eight times, measured and held against a prediction (about 75 s)
 #   make test     all tests but those that need Docker          make check   what to run before each commit (about a minute)
+#   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
 #   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
@@ -11,7 +12,7 @@ PY := $(BIN)/python
 EXPERIMENT ?= experiments/quickstart.yaml
 SOURCES := chaos tests bench targets
 
-.PHONY: setup demo test check lint bench picture clean
+.PHONY: setup demo test test-docker check lint bench picture clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -38,6 +39,10 @@ test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
 	$(PY) -m pytest -m "not docker" $(ARGS)
+
+test-docker: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	$(PY) -m pytest -m docker $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check $(SOURCES)

@@ -20,7 +20,7 @@ import numpy as np
 from tabulate import tabulate
 
 from chaos import sequential
-from chaos.stats_means import FEW, interval_of_mean
+from chaos.stats_means import interval_of_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -86,7 +86,7 @@ def claims(shape: str, sequences: int) -> dict[str, float]:
         values = SHAPES[shape](rng, MOST)
         word = "unknown"
         for count, confidence in zip(counts, confidences, strict=True):
-            if count < FEW:
+            if confidence is None:
                 continue
             low, high, _ = interval_of_mean(values[:count], sequence, confidence=confidence)
             word = "pass" if high is not None and high <= truth else "fail" if low is not None and low > truth else word

@@ -2,6 +2,7 @@
 
 Per fault class, and over all faults of the judged service (class ``""``), on the total downtime B of its m faults:
 
+* **Shape.** What was noticed against draws of the predicted law (``agreement_shape``): whole outages may sum up right by chance.
 * **Test.** B against the exact distribution of the sum of m independent predicted outages of true shape (FFT on the grid of
   slots, zeros for faults that nobody notices included): p = 2 min(P(S <= B), P(S >= B)). The noticed share likewise against the
   binomial. Over the classes p is corrected by Holm.
@@ -24,8 +25,10 @@ from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
+from chaos import agreement_shape
 from chaos.errors import BadInput
 from chaos.results import Agreement
+from chaos.seeds import derive
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +49,10 @@ GRID: Final = 1 << 18
 """Points of a sum's grid where the draws do not lie on slots, or the slots are too many."""
 
 
+NODES: Final = 15
+"""Values that the common factor of an uncertain prediction takes."""
+
+
 class Draws(Protocol):
     """Predicted faults of one class, one entry a draw (``models.predicting.ClassSamples``)."""
 
@@ -63,24 +70,33 @@ class Draws(Protocol):
 
 
 class SumDistribution:
-    """The exact distribution of a sum of independent outages, given draws of each kind of them and how many of it there are."""
+    """The exact distribution of a sum of independent outages, given draws of each kind of them and how many of it there are.
 
-    def __init__(self, kinds: Sequence[tuple[Floats, int]], slot_s: float) -> None:
+    ``spread``: the prediction itself is known only so well, because its parameters were measured: all outages of the run are longer
+    or shorter by one common lognormal factor of mean 1 with this coefficient of variation (to first order). The sum of many faults
+    narrows down everything but that.
+    """
+
+    def __init__(self, kinds: Sequence[tuple[Floats, int]], slot_s: float, spread: float = 0.0) -> None:
         import numpy as np
         from scipy import fft
 
         kinds = [(draws, count) for draws, count in kinds if count > 0]
-        reach_s = sum(float(draws.max(initial=0.0)) * count for draws, count in kinds)
-        on_slots = all(np.allclose(draws / slot_s, np.rint(draws / slot_s), atol=1e-6, rtol=0) for draws, _ in kinds)
+        factors = common_factors(spread)
+        longest = max(factor for _, factor in factors)
+        reach_s = longest * sum(float(draws.max(initial=0.0)) * count for draws, count in kinds)
+        on_slots = len(factors) == 1 and all(np.allclose(draws / slot_s, np.rint(draws / slot_s), atol=1e-6, rtol=0) for draws, _ in kinds)
         fine_s = reach_s / GRID if reach_s > 0 else slot_s
         self.step_s = slot_s if on_slots and reach_s / slot_s <= GRID else max(fine_s, 1e-12)
         size = round(reach_s / self.step_s) + sum(count for _, count in kinds) + 2
         length = fft.next_fast_len(size, real=True)
-        spectrum = np.ones(length // 2 + 1, dtype=np.complex128)
-        for draws, count in kinds:
-            places = np.rint(draws / self.step_s).astype(np.int64)
-            spectrum *= fft.rfft(np.bincount(places, minlength=length) / len(draws)) ** count
-        mass = np.maximum(fft.irfft(spectrum, length), 0.0)
+        mass = np.zeros(length)
+        for weight, factor in factors:
+            spectrum = np.ones(length // 2 + 1, dtype=np.complex128)
+            for draws, count in kinds:
+                places = np.rint(draws * (factor / self.step_s)).astype(np.int64)
+                spectrum *= fft.rfft(np.bincount(places, minlength=length) / len(draws)) ** count
+            mass += weight * np.maximum(fft.irfft(spectrum, length), 0.0)
         mass[mass < 1e-15] = 0.0  # below the rounding of the transform
         self.mass = mass / mass.sum()
         self._below = np.cumsum(self.mass)
@@ -102,6 +118,19 @@ class SumDistribution:
         return int(np.searchsorted(self._below, share * (1 - 1e-12))) * self.step_s
 
 
+def common_factors(spread: float) -> list[tuple[float, float]]:
+    """Weights and values of the common factor: Gauss-Hermite nodes of a lognormal with mean 1; one of value 1 without a spread."""
+    if spread <= 0:
+        return [(1.0, 1.0)]
+    import numpy as np
+
+    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
+    sigma = math.sqrt(math.log1p(spread * spread))
+    return [
+        (float(weight / weights.sum()), math.exp(sigma * float(node) - sigma**2 / 2)) for node, weight in zip(nodes, weights, strict=True)
+    ]
+
+
 class _Row(msgspec.Struct, frozen=True):
     """One comparison before the correction for several."""
 
@@ -112,21 +141,27 @@ class _Row(msgspec.Struct, frozen=True):
     observed: float
     p_value: float
     low: float | None
-    """With ``high``, the 90 % interval of true over predicted; none for a share."""
+    """With ``high``, the 90 % interval of true over predicted; none for a share or a shape."""
     high: float | None
     equivalent: bool
     needed: int | None
 
 
 def compare(
-    service: str, observed: Mapping[str, Sequence[float]], predicted: Mapping[str, Draws], margin: float, slot_s: float
+    service: str,
+    observed: Mapping[str, Sequence[float]],
+    predicted: Mapping[str, Draws],
+    margin: float,
+    slot_s: float,
+    spreads: Mapping[str, float] | None = None,
 ) -> tuple[list[Agreement], str]:
     """All rows, the overall one first, and the overall verdict.
 
     ``observed``: fault class -> the service's downtime in s for each effective fault, zeros included. ``predicted``: the draws of
     the same run's prediction. A class without draws (its kind is unknown to the models) cannot agree: it is inconclusive, and so
-    is the whole.
+    is the whole. ``spreads``: class -> how uncertain its predicted mean itself is (coefficient of variation), ``OVERALL`` -> all of it.
     """
+    spreads = spreads or {}
     if not margin > 1.0:
         raise BadInput(f"a margin of {margin} leaves no room for agreement", right="a factor above 1, such as 1.5")
     seen = {name: [float(value) for value in values] for name, values in observed.items() if len(values)}
@@ -136,11 +171,11 @@ def compare(
         kinds = _kinds(predicted[name], len(values))
         rows.append(_share_row(name, values, predicted[name], margin))
         if any(draws.any() for draws, _ in kinds):
-            rows.append(_downtime_row(name, values, kinds, margin, slot_s))
+            rows.append(_downtime_row(name, values, kinds, margin, slot_s, spreads.get(name, 0.0)))
     corrected = holm([row.p_value for row in rows])
     shown = [_agreement(service, row, p_value) for row, p_value in zip(rows, corrected, strict=True)]
     shown += [_unknown(service, name, values) for name, values in seen.items() if name not in predicted]
-    overall = _overall(service, seen, known, predicted, margin, slot_s)
+    overall = _overall(service, seen, known, predicted, margin, slot_s, spreads.get(OVERALL, 0.0))
     return [overall, *shown], overall.verdict
 
 
@@ -162,6 +197,7 @@ def _overall(
     predicted: Mapping[str, Draws],
     margin: float,
     slot_s: float,
+    spread: float,
 ) -> Agreement:
     """On the total downtime of all faults; where none of them is predicted to cost any, on the noticed share of all."""
     everything = [value for values in seen.values() for value in values]
@@ -169,7 +205,7 @@ def _overall(
         return _unknown(service, OVERALL, everything)
     kinds = [kind for name, values in known.items() for kind in _kinds(predicted[name], len(values))]
     if any(draws.any() for draws, _ in kinds):
-        row = _downtime_row(OVERALL, everything, kinds, margin, slot_s)
+        row = _downtime_row(OVERALL, everything, kinds, margin, slot_s, spread)
     else:
         row = _none_row(OVERALL, everything, margin)
     return _agreement(service, row, row.p_value)
@@ -182,9 +218,11 @@ def _kinds(draws: Draws, faults: int) -> list[tuple[Floats, int]]:
     return [(draws.downtime_s[draws.stratum == stratum], count) for stratum, count in enumerate(draws.faults)]
 
 
-def _downtime_row(name: str, values: Sequence[float], kinds: Sequence[tuple[Floats, int]], margin: float, slot_s: float) -> _Row:
+def _downtime_row(
+    name: str, values: Sequence[float], kinds: Sequence[tuple[Floats, int]], margin: float, slot_s: float, spread: float
+) -> _Row:
     total_s, faults = sum(values), len(values)
-    sums = SumDistribution(kinds, slot_s)
+    sums = SumDistribution(kinds, slot_s, spread)
     top_s, bottom_s = sums.quantile_s(1 - LEVEL), sums.quantile_s(LEVEL)
     low = total_s / top_s if top_s > 0 else None
     high = total_s / bottom_s if bottom_s > 0 else None
@@ -222,6 +260,21 @@ def _none_row(name: str, values: Sequence[float], margin: float) -> _Row:
     equivalent = high <= allowed
     needed = None if equivalent or noticed else _first(lambda count: _bound(count) <= allowed, faults + 1)
     return _Row("share", name, faults, 0.0, noticed / faults, 0.0 if noticed else 1.0, None, None, equivalent, needed)
+
+
+def _shape_row(
+    name: str, values: Sequence[float], kinds: Sequence[tuple[Floats, int]], margin: float, slot_s: float, seed: int
+) -> _Row | None:
+    """The shape of the noticed outages; None where there are too few to look at."""
+    found = agreement_shape.shape(values, [draws for draws, _ in kinds], [count for _, count in kinds], slot_s, seed)
+    if found is None:
+        return None
+    allowed = 1 - 1 / margin
+    equivalent = found.highest <= allowed
+    # Both parts of the bound shrink with the root of the number: what is left for them decides how many it takes.
+    reach = (found.expected * math.sqrt(found.outages) + math.sqrt(math.log(1 / LEVEL) / 2)) / allowed
+    needed = None if equivalent else max(len(values) + 1, math.ceil(reach**2 * len(values) / found.outages))
+    return _Row("shape", name, len(values), found.expected, found.distance, found.p_value, None, None, equivalent, needed)
 
 
 def _share(draws: Draws) -> float:

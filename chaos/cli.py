@@ -51,6 +51,10 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--html", metavar="FILE", help="write the HTML report there too (the run folder has it anyway)")
     parser.add_argument("--folder", metavar="DIR", help="the run folder; default: runs/<experiment>-<time>-<id>")
     parser.add_argument("--no-faults", action="store_true", help="traffic only: nothing is broken")
+    parser.add_argument(
+        "--until-decided", action="store_true", help="further rounds of the faults until the claims (or else the agreement) are decided"
+    )
+    parser.add_argument("--max", default=None, metavar="TIME", help="with --until-decided: at most so long, such as 15m (default)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress, and of the report only the verdict")
 
 

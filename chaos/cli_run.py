@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chaos.cli_out import note, put, show
-from chaos.errors import NinesError
+from chaos.errors import BadInput, NinesError
+from chaos.units import WrongUnit, duration_s
 
 if TYPE_CHECKING:
     from chaos.perform import Ordered
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 SEVERITY: Final = (6, 70, 143, 130, 5, 2, 4, 3, 1, 0)
 """With several files the exit status is the first of these that occurred."""
+LONGEST: Final = "15m"
+"""How long a run goes on at most until it is decided, where nobody says."""
 STOPS: Final = frozenset({130, 143, 70, 6, 5})
 """After one of these no further experiment is begun."""
 
@@ -25,13 +28,31 @@ def run(arguments: argparse.Namespace) -> int:
     """Load all files before anything starts, then run them in order."""
     from chaos.perform import order
 
-    ready = [order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults) for file in arguments.files]
+    longest_s = _longest_s(arguments)
+    ready = [
+        order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults, longest_s=longest_s)
+        for file in arguments.files
+    ]
     statuses: list[int] = []
     for ordered in ready:
         statuses.append(_one(ordered, arguments, several=len(ready) > 1))
         if statuses[-1] in STOPS:
             break
     return next((status for status in SEVERITY if status in statuses), max(statuses))
+
+
+def _longest_s(arguments: argparse.Namespace) -> float | None:
+    """How long a run may go on until it is decided; None for one that ends with its plan."""
+    if not arguments.until_decided:
+        if arguments.max is not None:
+            raise BadInput("--max goes with --until-decided", right="nines run X.yaml --until-decided --max 15m")
+        return None
+    if arguments.no_faults:
+        raise BadInput("without faults nothing is ever decided", right="--until-decided without --no-faults")
+    try:
+        return duration_s(arguments.max or LONGEST)
+    except WrongUnit as error:
+        raise BadInput(str(error)) from None
 
 
 def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
@@ -45,7 +66,9 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
     else:
         folder = RunFolder(Path(arguments.folder) / ordered.experiment.name if several else Path(arguments.folder))
     if not arguments.quiet:
-        note(f"{ordered.experiment.name}: {ordered.plan.duration_s:.0f} s on the runtime '{ordered.plan.runtime}', into {folder.path}")
+        at_most = f"at most {ordered.plan.duration_s:.0f} s, a look after each of {len(ordered.plan.looks_s)} rounds"
+        lasts = at_most if ordered.plan.looks_s else f"{ordered.plan.duration_s:.0f} s"
+        note(f"{ordered.experiment.name}: {lasts} on the runtime '{ordered.plan.runtime}', into {folder.path}")
     live = Live(ordered.plan, sys.stderr)
     try:
         report = perform(ordered, folder, None if arguments.quiet else live.row)

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import os
+import random
 import resource
 import shutil
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from chaos import registry
 from chaos.errors import NinesError
+
+if TYPE_CHECKING:
+    from chaos.engine import Engine
 
 OK: Final = "ok"
 MISSING: Final = "missing"
@@ -167,13 +171,35 @@ def _targets() -> list[Finding]:
 
 
 def _docker() -> list[Finding]:
-    socket_path = Path(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://"))
-    there = socket_path.exists()
-    return [
-        Finding(
-            "Docker engine",
-            OK if there else OPTIONAL,
-            str(socket_path) if there else "no socket",
-            "" if there else "only needed to take the Toxiproxy server from its image",
-        )
-    ]
+    from chaos.engine import connect
+
+    try:
+        with connect() as engine:
+            return [Finding("Docker engine", OK, str(engine.facts)), _subnets(engine), _base_image(engine)]
+    except NinesError as error:
+        what, _, how = str(error).partition("\n  ")
+        return [Finding("Docker engine", OPTIONAL, what, how)]
+
+
+def _subnets(engine: Engine) -> Finding:
+    from chaos.engine_network import free_subnet, pools, routes, subnets
+
+    try:
+        ranges = pools()
+        free_subnet(ranges, [*routes(), *subnets(engine)], random.Random(0))  # noqa: S311 - only whether there is one
+    except NinesError as error:
+        what, _, how = str(error).partition("\n  ")
+        return Finding("Docker subnets", OPTIONAL, what, how)
+    return Finding("Docker subnets", OK, f"free ones in {', '.join(map(str, ranges))}")
+
+
+def _base_image(engine: Engine) -> Finding:
+    from chaos.images_base import SETTING, default_tag
+    from chaos.images_build import image_id
+
+    name = os.environ.get(SETTING) or default_tag()
+    if image_id(engine, name) is not None:
+        return Finding("Docker base image", OK, name)
+    return Finding(
+        "Docker base image", OPTIONAL, f"{name} is not there yet", "the first run gets it: pulled, or made by mmdebstrap (about 20 s)"
+    )

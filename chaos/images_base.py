@@ -36,7 +36,7 @@ def ensure_base(engine: Engine, note: Note) -> str:
     named = os.environ.get(SETTING, "").strip()
     if named:
         return _complete(engine, named, note)
-    tag = f"nines-base:{SUITE}-{digest(SUITE, *PACKAGES, *LEFT_OUT)}"
+    tag = default_tag()
     if image_id(engine, tag) is not None:
         return tag
     with one_at_a_time("base"):
@@ -50,6 +50,11 @@ def ensure_base(engine: Engine, note: Note) -> str:
         else:
             build(engine, _completion(PUBLIC, tag), note)
     return tag
+
+
+def default_tag() -> str:
+    """What the base image is called where no other one is set."""
+    return f"nines-base:{SUITE}-{digest(SUITE, *PACKAGES, *LEFT_OUT)}"
 
 
 def _complete(engine: Engine, named: str, note: Note) -> str:

@@ -12,13 +12,15 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from chaos import agreement, anatomy, checks, objectives, stats, timeline
+from chaos import agreement, anatomy, checks, deciding, objectives, stats, timeline
 from chaos.errors import BadInput
+from chaos.events import TrafficStarted
 from chaos.history import RunFolder
 from chaos.judge_facts import facts_of
+from chaos.models import uncertain
 from chaos.models.predicting import ClassSamples, Prediction, predict
 from chaos.plan import Plan
-from chaos.results import PHASES, Agreement, Check, Objective, Observed, Outage, Phase, Predicted
+from chaos.results import PHASES, Agreement, Check, LookTaken, Objective, Observed, Outage, Phase, Predicted
 from chaos.timeline import Timeline
 from chaos.units import show_s
 
@@ -44,25 +46,42 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     """pass, fail or unknown: what the run came to, whatever was expected of it."""
     exit_code: int
     reasons: list[str]
+    looks: list[LookTaken] = []
 
 
 def judge(folder: RunFolder) -> Judgement:
     """Judge a run folder. Raises ``HistoryUnreadable`` where there is no plan."""
-    plan = folder.read_plan()
-    seen = anatomy.dissect(plan, timeline.build(plan, folder.rows(), folder.read_observations()))
+    planned, rows = folder.read_plan(), folder.rows()
+    start_ns = next((row.start_ns for row in rows if isinstance(row, TrafficStarted)), 0)
+    plan = deciding.as_run(planned, rows, start_ns)
+    seen = anatomy.dissect(plan, timeline.build(plan, rows, folder.read_observations()))
     observed = stats.observe(plan, seen)
     checked = checks.check(plan, seen)
     held: list[Agreement] = []
     overall = agreement.INCONCLUSIVE
     predicted: Predicted | None = None
+    prediction: Prediction | None = None
+    spreads: dict[str, uncertain.Spreads] = {}
     if observed is not None:
-        prediction, possible = _predict(plan, seen)
-        checked.append(possible)
+        elsewhere = _calibrated_elsewhere(plan, seen)
+        checked += elsewhere
+        if all(each.verdict == "pass" for each in elsewhere):
+            prediction, possible = _predict(plan, seen)
+            checked.append(possible)
         if prediction is not None:
-            predicted = prediction.predicted
-            held, overall = _compare(plan, seen, prediction.downtime)
+            spreads = {name: uncertain.spreads(plan, facts_of(plan, seen), name) for name in prediction.downtime}
+            predicted = uncertain.widened(prediction.predicted, plan.judge, spreads)
+            held, overall = _compare(plan, seen, prediction.downtime, spreads)
             observed = beside(plan, observed, seen, predicted)
+    looked = None
+    if planned.looks_s and observed is not None:
+        draws = prediction.downtime.get(plan.judge, {}) if prediction is not None else {}
+        spread = spreads.get(plan.judge, {}).get(agreement.OVERALL, 0.0)
+        looked = deciding.assess(planned, seen, draws, deciding.look_times_s(rows, seen), spread)
+        held, overall = [_by_looks(row, looked, plan.judge) for row in held], looked.agreement if held else overall
     held_objectives = objectives.evaluate(plan, seen, observed, overall)
+    if looked is not None:
+        held_objectives = [looked.claims.get(place, held_objective) for place, held_objective in enumerate(held_objectives)]
     exit_code, reasons = decide(seen, checked, held_objectives)
     return Judgement(
         plan=plan,
@@ -76,7 +95,16 @@ def judge(folder: RunFolder) -> Judgement:
         verdict=VERDICTS.get(exit_code, "unknown"),
         exit_code=exit_code,
         reasons=reasons,
+        looks=[] if looked is None else list(looked.looks),
     )
+
+
+def _by_looks(row: Agreement, looked: deciding.Assessment, judge: str) -> Agreement:
+    """The overall row as the looks decided it: a p-value for a number of faults fixed beforehand would not be one here."""
+    if row.service != judge or row.fault_class != agreement.OVERALL:
+        return row
+    low, high = looked.interval
+    return msgspec.structs.replace(row, p_value=None, verdict=looked.agreement, detectable=False, faults_to_decide=None, low=low, high=high)
 
 
 # --- the exit code -----------------------------------------------------------------------------------------------------
@@ -138,7 +166,22 @@ def _predict(plan: Plan, seen: Timeline) -> tuple[Prediction | None, Check]:
     return prediction, Check(name, "pass", "the target declares what the models need")
 
 
-def _compare(plan: Plan, seen: Timeline, draws: Mapping[str, Mapping[str, ClassSamples]]) -> tuple[list[Agreement], str]:
+def _calibrated_elsewhere(plan: Plan, seen: Timeline) -> list[Check]:
+    """A prediction that was fitted on this very run would agree with it whatever the model: it fails the run's assumptions."""
+    if not plan.calibration:
+        return []
+    name = "calibrated on other runs"
+    run = seen.run.run if seen.run is not None else ""
+    if run in plan.calibration:
+        return [
+            Check(name, "fail", f"the prediction's parameters were measured in this run ({run}): held against itself it proves nothing")
+        ]
+    return [Check(name, "pass", f"parameters measured in {len(plan.calibration)} other run{'s' * (len(plan.calibration) > 1)}")]
+
+
+def _compare(
+    plan: Plan, seen: Timeline, draws: Mapping[str, Mapping[str, ClassSamples]], spreads: Mapping[str, Mapping[str, float]]
+) -> tuple[list[Agreement], str]:
     """Every service, the judged one first; the overall word is about that one."""
     rows: list[Agreement] = []
     overall = agreement.INCONCLUSIVE
@@ -149,7 +192,9 @@ def _compare(plan: Plan, seen: Timeline, draws: Mapping[str, Mapping[str, ClassS
         for trial in seen.trials:
             downs_s = [service.visible_s(outage) for outage in trial.outages(owned)]
             observed.setdefault(trial.fault_class, []).append(math.fsum(downs_s))
-        found, word = agreement.compare(name, observed, draws.get(name, {}), plan.experiment.predict.margin, service.rule.slot_s)
+        found, word = agreement.compare(
+            name, observed, draws.get(name, {}), plan.experiment.predict.margin, service.rule.slot_s, spreads.get(name)
+        )
         rows += found
         overall = word if name == plan.judge else overall
     return rows, overall

@@ -13,7 +13,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 import msgspec
 
@@ -151,6 +151,15 @@ class Node(Protocol):
         ...
 
 
+@runtime_checkable
+class Removable(Protocol):
+    """A node whose machine can be taken away altogether; ``start`` then begins it anew."""
+
+    def remove(self, *, data: bool) -> int:
+        """Kill it, and with ``data`` delete all that it had written; the time of its death."""
+        ...
+
+
 class TrafficOrder(msgspec.Struct, frozen=True):
     """When the traffic runs: slot i of an operation is due at ``start_ns`` + i / rate (+ its phase)."""
 
@@ -259,6 +268,9 @@ class Effect(msgspec.Struct):
     gone: Callable[[], Evidence]
     """Measures, once healed, whether it is gone; asked again until it is or the settling time is over."""
     healed_at_ns: int | None = None
+    step: Callable[[], int | None] | None = None
+    """For a fault that goes on by itself (a rolling restart): does what is due now, never waits, and says when it is to be called
+    again; None: it has done all it had to, and is healed at once."""
 
 
 class Fault(Protocol):

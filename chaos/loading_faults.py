@@ -23,7 +23,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What experiments and faults may be called: their names become parts of paths."""
 _COMMON: Final = ("name", "target", "at", "every", "exact", "for", "times", "overlap", "expect")
 _CONTRACT: Final = (
-    "power_off", "stop", "restart", "remove", "loss", "duplicate", "corrupt", "reorder", "bandwidth", "slow_close", "timeout",
+    "stop", "restart", "remove", "loss", "duplicate", "corrupt", "reorder", "bandwidth", "slow_close", "timeout",
     "reset_peer", "slicer", "limit_data", "down", "dns", "cpu", "memory", "io", "disk_full", "read_only", "files", "connections",
     "load", "clock",
 )  # fmt: skip

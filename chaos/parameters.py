@@ -34,6 +34,7 @@ KNOWN: Final = {
     "restart": Known("from the start of a process until it is ready"),
     "resync": Known("from ready until the node votes again"),
     "crews": Known("nodes that are repaired at the same time", "1"),
+    "common_cause": Known("share of crashes that strike all nodes at once", "1"),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang")),
     "reads": Known("who answers a read", "", ("quorum", "local")),
 }

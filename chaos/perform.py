@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.errors import BadInput, EnvironmentUnusable, NinesError
+from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
 from chaos.experiment import Experiment
 from chaos.history import RunFolder
 from chaos.plan import Plan
@@ -37,14 +37,21 @@ class Ordered(msgspec.Struct, frozen=True):
     plan: Plan
 
 
-def order(file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True) -> Ordered:
-    """Load a file and plan it; ``BadInput`` for all that is wrong with it. Starts nothing."""
+def order(
+    file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None
+) -> Ordered:
+    """Load a file and plan it; ``BadInput`` for all that is wrong with it. Starts nothing.
+
+    ``longest_s``: go on with further rounds of its faults for so long, until what it is to decide is decided.
+    """
     from chaos.document import read_text
 
-    return order_text(read_text(file), file, runtime=runtime, seed=seed, faults=faults)
+    return order_text(read_text(file), file, runtime=runtime, seed=seed, faults=faults, longest_s=longest_s)
 
 
-def order_text(text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True) -> Ordered:
+def order_text(
+    text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None
+) -> Ordered:
     """The same from a text; ``file`` names it in messages, and relative paths start from its folder."""
     from chaos.loading import parse_experiment
     from chaos.planning import make_plan
@@ -52,7 +59,11 @@ def order_text(text: str, file: Path, *, runtime: str | None = None, seed: int |
 
     experiment = parse_experiment(text, str(file))
     target = load_target(experiment.cluster.target, beside=file.parent)
-    plan = make_plan(experiment, target, seed=seed, runtime=chosen_runtime(runtime or experiment.cluster.runtime, target))
+    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target)
+    if longest_s is not None and chosen == "docker":
+        why = "on the runtime 'docker' what clients saw is collected at the end, so no run can look at it before"
+        raise CapabilityMissing(why, how="--runtime local, or a plan with as many faults as 'nines plan' asks for")
+    plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
 
 
@@ -92,7 +103,8 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
     runtime = tables.find("runtimes", ordered.plan.runtime)()
     try:
         shown = live if virtual else _warming(live)
-        run_plan(ordered.plan, ordered.target, ordered.text, folder, runtime, ManualClock() if virtual else MonotonicClock(), shown)
+        clock = ManualClock() if virtual else MonotonicClock()
+        run_plan(ordered.plan, ordered.target, ordered.text, folder, runtime, clock, shown, _decider(ordered.plan, folder))
         report = from_folder(folder)
         write(report, folder)
     except NinesError:
@@ -121,3 +133,12 @@ def _warming(live: Callable[[Row], None] | None) -> Callable[[Row], None]:
             live(row)
 
     return row_written
+
+
+def _decider(plan: Plan, folder: RunFolder) -> Callable[[], tuple[bool, str]] | None:
+    """What a run that may stop early asks after each round; None for one that goes on to its end."""
+    if not plan.looks_s:
+        return None
+    from chaos.deciding import Decider
+
+    return Decider(plan, folder).decide

@@ -34,8 +34,10 @@ from chaos.target import Target
 __all__ = ["PlanRow", "configuration_hash", "describe", "make_plan"]
 
 
-def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: str) -> Plan:
+def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: str, longest_s: float | None = None) -> Plan:
     """The plan of this experiment on this runtime; ``seed`` overrides the experiment's own.
+
+    ``longest_s``: a plan that goes on with further rounds of its faults for so long, unless a look after a round ends it before.
 
     Raises ``BadInput`` (exit 2) for what the file asks wrongly, ``CapabilityMissing`` (exit 5) for what the runtime cannot do.
     """
@@ -48,9 +50,9 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     check_traffic(experiment)
     _check_limits(experiment, nodes)
     faults = planned_faults(experiment, target, nodes, part)
-    windows = planned_windows(experiment, faults, seed)
+    windows, looks_s = (planned_windows(experiment, faults, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
     check_windows(experiment, faults, windows, len(nodes))
-    duration_s = planned_duration_s(experiment, windows)
+    duration_s = looks_s[-1] if looks_s else planned_duration_s(experiment, windows)
     replication, parameters = planned_parameters(experiment, target, settings)
     _check_runtime(experiment, target, nodes, runtime)
     check_capabilities(faults, target, runtime, nodes)
@@ -70,6 +72,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
         parameters=parameters,
         has_roles=LEADER in target.roles,
         configuration=configuration_hash(experiment, target, runtime),
+        looks_s=looks_s,
     )
 
 

@@ -33,6 +33,15 @@ class Breaking(Protocol):
 
 
 @runtime_checkable
+class SaysWhoIsDown(Protocol):
+    """A fault that takes down others than its victims, or not all of them at once."""
+
+    def cuts(self, victims: Victims, nodes: Sequence[str]) -> frozenset[str]:
+        """The nodes that are down or cut off at one time, at worst."""
+        ...
+
+
+@runtime_checkable
 class ActsOnLinks(Protocol):
     """A fault that harms links, and can say which ones."""
 
@@ -64,12 +73,14 @@ class Planned(msgspec.Struct, frozen=True):
     @property
     def halts(self) -> bool:
         """It stops the processes of its victims, so that nothing else can be done to them meanwhile."""
-        return self.fault.takes_down and not isinstance(self.fault, ActsOnLinks)
+        return self.fault.takes_down and (not isinstance(self.fault, ActsOnLinks) or getattr(self.fault, "halts", False))
 
     def takes_down(self, nodes: int) -> int:
         """The most nodes that it takes down or cuts at once."""
         if not self.fault.takes_down:
             return 0
+        if isinstance(self.fault, SaysWhoIsDown):
+            return max((len(self.fault.cuts(victims, ())) for victims in self.possible), default=0)
         return max((_down(victims, nodes) for victims in self.possible), default=0)
 
     def certain(self) -> frozenset[str]:
@@ -133,12 +144,19 @@ def _links(fault: Breaking, victims: tuple[Victims, ...], names: list[str]) -> t
 
 def _check_target(experiment: Experiment, path: str, spec: FaultSpec, fault: Breaking, nodes: tuple[PlannedNode, ...]) -> None:
     groups = spec.params.get("groups") or ()
-    kind = "groups" if spec.target is None else "links" if isinstance(spec.target, LinkTo) else "nodes"
-    if spec.target is None and not ("groups" in fault.takes and groups):
+    untargeted = bool(getattr(fault, "untargeted", False))
+    if spec.target is None and not untargeted:
         right = "target: leader" if "nodes" in fault.takes else 'target: {link: "leader <-> any"}'
         raise refuse(experiment, path, f"'{spec.kind}' needs a target", right)
     if spec.target is not None and groups:
         raise refuse(experiment, f"{path}.target", "'groups' and 'target' exclude each other", "one of them")
+    if spec.target is not None and untargeted:
+        raise refuse(experiment, f"{path}.target", f"'{spec.kind}' is done to nobody in particular here", "leave 'target' out")
+    if isinstance(spec.target, LinkTo) and spec.params.get("shape", "isolate") != "isolate":
+        raise refuse(experiment, f"{path}.target", "a link has no shape", "a node, such as leader or n2")
+    if untargeted and not groups:
+        return
+    kind = "groups" if spec.target is None else "links" if isinstance(spec.target, LinkTo) else "nodes"
     if kind not in fault.takes and not isinstance(spec.target, Same):
         offers = {"nodes": "a node, such as leader or n2", "links": 'a link, such as {link: "leader <-> any"}'}
         offer = " or ".join(offers[take] for take in fault.takes if take in offers)

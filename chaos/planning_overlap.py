@@ -22,7 +22,10 @@ def check_windows(experiment: Experiment, faults: list[Planned], windows: tuple[
         first, second = by_name[earlier.fault], by_name[later.fault]
         at_s = later.start_s - experiment.baseline_s
         path = f"{second.path}.{'at' if second.spec.times is None else 'every'}"
-        if first is not second and not second.spec.overlap:
+        if first is second:
+            _check_contradiction(experiment, first, second, at_s)
+        # One that is taken back is never met by its own next time; one that stays to the end of the run always is.
+        if (first is not second or earlier.end_s is None) and not second.spec.overlap:
             message = f"at {at_s:g}s '{later.fault}' would begin while '{earlier.fault}' is {_lasting(experiment, earlier)}"
             raise refuse(experiment, path, message, "another time, or 'overlap: true' if that is the question")
         _check_contradiction(experiment, first, second, at_s)

@@ -27,21 +27,26 @@ def rounds(experiment: Experiment, faults: list[Planned], seed: int, longest_s: 
         raise BadInput(message, right="recovery: restart, or a run without --until-decided")
     if not faults:
         raise BadInput("without a fault there is nothing to decide", right="faults:, or a run without --until-decided")
-    first = planned_windows(experiment, faults, seed)
-    round_s = planned_duration_s(experiment, first) - experiment.baseline_s
-    count = int((longest_s - experiment.baseline_s) / round_s + 1e-9)
-    if count < 1:
-        message = f"one round takes {experiment.baseline_s + round_s:.0f}s, longer than the {longest_s:g}s there are"
-        raise BadInput(message, right=f"--max {experiment.baseline_s + round_s:.0f}s or more")
-    found = list(first)
+    found: list[Window] = []
+    looks_s: list[float] = []
     done: dict[str, int] = {}
-    for number in range(1, count):
-        for window in found[-len(first) :]:
+    over_s = experiment.baseline_s
+    while True:
+        number = len(looks_s)
+        drawn = planned_windows(experiment, faults, seed if number == 0 else derive(seed, "round", number))
+        round_s = planned_duration_s(experiment, drawn) - experiment.baseline_s
+        if over_s + round_s > longest_s + 1e-9:
+            break
+        by_s = over_s - experiment.baseline_s
+        found += [_moved(window, by_s, done.get(window.fault, 0)) for window in drawn]
+        for window in drawn:
             done[window.fault] = done.get(window.fault, 0) + 1
-        again = planned_windows(experiment, faults, derive(seed, "round", number))[: len(first)]
-        found += [_moved(window, number * round_s, done[window.fault]) for window in again]
-    looks_s = tuple(round(experiment.baseline_s + number * round_s, 4) for number in range(1, count + 1))
-    return tuple(found), looks_s
+        over_s += round_s
+        looks_s.append(round(over_s, 4))
+    if not looks_s:
+        message = f"one round takes {over_s + round_s:.0f}s, longer than the {longest_s:g}s there are"
+        raise BadInput(message, right=f"--max {over_s + round_s:.0f}s or more")
+    return tuple(found), tuple(looks_s)
 
 
 def _moved(window: Window, by_s: float, before: int) -> Window:

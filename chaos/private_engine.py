@@ -122,6 +122,7 @@ def _launch(layout: Layout) -> Record:
     for path in (layout.folder, layout.data, layout.exec_root, layout.socket.parent):
         path.mkdir(parents=True, exist_ok=True)
     address, pool = parts.make_bridge(layout.bridge)
+    parts.let_through(layout)
     with layout.log.open("ab") as log:
         process = subprocess.Popen(
             parts.command(layout, address, pool),

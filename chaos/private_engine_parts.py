@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import random
 import re
+import shutil
 import subprocess
 from ipaddress import IPv4Interface, IPv4Network
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from chaos import engine_network, proc
+from chaos import debian, engine_network, proc
 from chaos.engine import connect
 from chaos.engine_errors import translated
 from chaos.errors import EnvironmentUnusable, HistoryUnreadable
@@ -95,37 +96,45 @@ def make_bridge(name: str) -> tuple[IPv4Interface, IPv4Network]:
     pool = next((half for one in ranges for half in one.subnets(new_prefix=max(one.prefixlen, 16)) if not half.overlaps(subnet)), ranges[0])
     address = IPv4Interface(f"{subnet[1]}/{subnet.prefixlen}")
     for arguments in (["link", "add", name, "type", "bridge"], ["addr", "add", str(address), "dev", name], ["link", "set", name, "up"]):
-        _ip(arguments)
+        _change("ip", *arguments)
     return address, pool
 
 
-def _ip(arguments: list[str]) -> None:
+def _change(*command: str) -> None:
+    """Change the machine's network; ``EnvironmentUnusable`` with what the program said."""
     try:
-        subprocess.run(["ip", *arguments], capture_output=True, text=True, timeout=_IP_TIMEOUT_S, check=True)
-    except subprocess.CalledProcessError as error:
-        raise EnvironmentUnusable(
-            f"ip {' '.join(arguments)}: {error.stderr.strip()}", how="a private engine needs root and NET_ADMIN"
-        ) from error
+        subprocess.run(command, capture_output=True, text=True, timeout=_IP_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError) as error:
-        raise EnvironmentUnusable(f"ip {' '.join(arguments)}: {error}", how="apt-get install iproute2") from error
+        raise EnvironmentUnusable(
+            f"{' '.join(command)}: {debian.last_words(error)}", how="a private engine needs root, NET_ADMIN, iproute2 and iptables"
+        ) from error
 
 
 def command(layout: Layout, address: IPv4Interface, pool: IPv4Network) -> list[str]:
     """How dockerd is started. An empty configuration file: the machine's own one speaks of another engine."""
     empty = layout.folder / "daemon.json"
     empty.write_text("{}\n", encoding="ascii")
-    # It writes no rule on this machine and forwards nothing, unless bridged packets would be dropped without its rules.
-    rules = "true" if bridged_packets_filtered() else "false"
     return [
         "dockerd", "--config-file", str(empty), "--host", f"unix://{layout.socket}", "--data-root", str(layout.data),
         "--exec-root", str(layout.exec_root), "--pidfile", str(layout.pid_file), "--bridge", layout.bridge,
-        f"--iptables={rules}", "--ip-forward=false", "--fixed-cidr", str(address.network),
+        "--iptables=false", "--ip-forward=false", "--fixed-cidr", str(address.network),
         "--default-address-pool", f"base={pool},size={engine_network.PREFIX}",
         "--containerd-namespace", f"nines-{mark(layout.folder)}", "--containerd-plugins-namespace", f"nines-plugins-{mark(layout.folder)}",
     ]  # fmt: skip
 
 
-def bridged_packets_filtered() -> bool:
+def let_through(layout: Layout) -> None:
+    """One rule of our own, where packets inside a bridge would be dropped without it.
+
+    The engine itself writes no rules here: at its start it would empty the chains that another engine may just be using.
+    """
+    if _bridged_packets_filtered():
+        for pool in map(str, engine_network.pools()):
+            rule = ["-I", "FORWARD", "-s", pool, "-d", pool, "-m", "comment", "--comment", layout.bridge, "-j", "ACCEPT"]
+            _change("iptables", "--wait", *rule)
+
+
+def _bridged_packets_filtered() -> bool:
     """Whether packets inside one bridge meet the FORWARD chain, and that drops what nobody lets through: an earlier engine's doing."""
     try:
         asked = Path("/proc/sys/net/bridge/bridge-nf-call-iptables").read_text(encoding="ascii").strip() == "1"
@@ -183,7 +192,7 @@ def unmount(folder: Path) -> bool:
 
 
 def remove_bridges(layout: Layout) -> bool:
-    """Remove the engine's own bridge and those of its networks, with the rules on them: an engine leaves them when it ends."""
+    """Remove the engine's own bridge and those of its networks: an engine leaves them when it ends; and our rule, if there is one."""
     try:
         known = layout.networks.read_bytes()
     except FileNotFoundError:
@@ -191,21 +200,21 @@ def remove_bridges(layout: Layout) -> bool:
     # A network's bridge is called by the network's id, so a name that stands in the engine's database is nobody else's.
     names = {layout.bridge, *(name.decode() for name in re.findall(rb"br-[0-9a-f]{12}", known))}
     there = [name for name in sorted(names) if Path("/sys/class/net", name).exists()]
+    _forget_rules(layout.bridge)
     for name in there:
-        _forget_rules(name)
-        _ip(["link", "delete", name])
+        _change("ip", "link", "delete", name)
     # Without memory of its networks it starts afresh; with it, and with an address pool of its own, it would delete docker0.
     layout.networks.unlink(missing_ok=True)
     return bool(there)
 
 
-def _forget_rules(bridge: str) -> None:
-    """Remove the rules that name this bridge from the machine's tables; chains stay, other engines share them."""
-    for table in ("filter", "nat"):
-        said = subprocess.run(["iptables", "-t", table, "-S"], capture_output=True, text=True, timeout=_IP_TIMEOUT_S, check=False).stdout
-        for line in said.splitlines():
-            words = line.split()
-            if words[0] == "-A" and bridge in words:
-                # Gone already is as good: another engine may have emptied the chain meanwhile.
-                command = ["iptables", "-t", table, "-D", *words[1:]]
-                subprocess.run(command, capture_output=True, timeout=_IP_TIMEOUT_S, check=False)
+def _forget_rules(comment: str) -> None:
+    """Remove the rules that carry this comment."""
+    if shutil.which("iptables") is None:
+        return  # then we never set one
+    said = subprocess.run(["iptables", "-S", "FORWARD"], capture_output=True, text=True, timeout=_IP_TIMEOUT_S, check=False).stdout
+    for line in said.splitlines():
+        words = line.split()
+        if words[0] == "-A" and comment in words:
+            # Gone already is as good.
+            subprocess.run(["iptables", "--wait", "-D", *words[1:]], capture_output=True, timeout=_IP_TIMEOUT_S, check=False)

@@ -108,6 +108,20 @@ class WindowWorst(msgspec.Struct, frozen=True):
     start_s: float
 
 
+class Maintainability(msgspec.Struct, frozen=True):
+    """How repairs are spread: M(t) = P(an outage is over within t), censored ones used as far as they were seen (Kaplan & Meier 1958)."""
+
+    n: int
+    completed: int
+    median_s: float | None
+    p95_s: float | None
+    objective_s: float | None = None
+    """The limit that the experiment sets on a repair, if it sets one."""
+    within: Estimate = Estimate(value=None, reason="the experiment sets no limit on repairs")
+    """M(objective)."""
+    reason: str = ""
+
+
 class Observed(msgspec.Struct, frozen=True):
     """What clients of one service saw, the baseline left out."""
 
@@ -132,6 +146,8 @@ class Observed(msgspec.Struct, frozen=True):
     """The worst window of each length."""
     lost_s: float | None = None
     """Bad slots times their width: seconds of full outage that all of them are worth."""
+    maintainability: Maintainability | None = None
+    """The distribution of repairs; None where there was none."""
 
 
 class Range(msgspec.Struct, frozen=True):
@@ -161,6 +177,8 @@ class ParameterUsed(msgspec.Struct, frozen=True):
     unit: str
     origin: str
     high: float | None = None
+    word: str = ""
+    """For a choice (``leaderless``, ``reads``): the word; ``value`` is then only its number."""
 
 
 class Improvement(msgspec.Struct, frozen=True):
@@ -169,6 +187,22 @@ class Improvement(msgspec.Struct, frozen=True):
     parameter: str
     elasticity: float
     halving_saves_s_per_year: float
+
+
+class WindowPredicted(msgspec.Struct, frozen=True):
+    """What windows of so many seconds of production show, started healthy: outages come at random while the service is up."""
+
+    window_s: float
+    no_outage: float
+    """P(clients notice none in the whole window): the reliability."""
+    mean_availability: float
+    worst_of_20: float
+    """The availability that one window in twenty does not reach."""
+    outages: float
+    """On average."""
+    objective: float | None = None
+    met: float | None = None
+    """P(the window's availability is at least the objective)."""
 
 
 class Production(msgspec.Struct, frozen=True):
@@ -180,6 +214,7 @@ class Production(msgspec.Struct, frozen=True):
     improve_first: list[Improvement]
     rates: list[str] = []
     reason: str = ""
+    window: WindowPredicted | None = None
 
 
 class ServicePredicted(msgspec.Struct, frozen=True):
@@ -241,6 +276,18 @@ class Agreement(msgspec.Struct, frozen=True):
     low: float | None = None
     """With ``high``: the 90 % interval of true over predicted."""
     high: float | None = None
+
+
+class LookTaken(msgspec.Struct, frozen=True):
+    """One look at a run that could stop early, and what it said; errors are spent over the looks, so looking often is no fault."""
+
+    number: int
+    at_s: float
+    faults: int
+    confidence: float | None
+    """Of the intervals of claims at this look; None: too few faults to claim anything."""
+    agreement: str
+    decided: bool
 
 
 class FaultObserved(msgspec.Struct, frozen=True):
@@ -330,3 +377,5 @@ class Report(msgspec.Struct, frozen=True):
     slo: dict[str, float | None] = {}
     judged: str = ""
     """The service that the objectives and the top-level figures speak of."""
+    looks: list[LookTaken] = []
+    """Of a run that could stop early (``--until-decided``); empty for one that went on to its planned end."""

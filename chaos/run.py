@@ -22,7 +22,7 @@ import msgspec
 
 from chaos import __version__, selectors, tables
 from chaos.clock import Clock, MonotonicClock, to_ns, to_s
-from chaos.errors import BadInput, FaultNotEffective, Interrupted, NinesError
+from chaos.errors import BadInput, FaultNotEffective, Interrupted, NinesError, NotHealed
 from chaos.events import (
     SCHEMA,
     Aborting,
@@ -32,6 +32,7 @@ from chaos.events import (
     FaultGone,
     FaultHealed,
     FaultSkipped,
+    Looked,
     PhaseBegun,
     Row,
     RunEnded,
@@ -43,6 +44,7 @@ from chaos.experiment import FaultSpec
 from chaos.history import HistoryWriter, RunFolder
 from chaos.kinds import CLIENTS, DNS, LEADER, VOTING, Cluster, Deployment, Effect, Fault, Runtime, Scene, TrafficOrder, Victims
 from chaos.plan import Plan, Window
+from chaos.planning_faults import SaysWhoIsDown
 from chaos.state import LiveState
 from chaos.target import Target
 from chaos.undo import UndoLog
@@ -107,10 +109,13 @@ def run_plan(
     runtime: Runtime,
     clock: Clock | None = None,
     live: Callable[[Row], None] | None = None,
+    decide: Callable[[], tuple[bool, str]] | None = None,
 ) -> None:
-    """Run it. Raises only what is found before any fault (``EnvironmentUnusable``...) and bugs of ours; all else is in the history.
+    """Run it. Raises only what is found before any fault (``EnvironmentUnusable``...) and bugs of ours; all else is in the history,
+    things that could not be removed at the end among it.
 
-    ``live`` is shown every row as it is written.
+    ``live`` is shown every row as it is written. ``decide`` is asked after each round of a plan that may stop early: whether what it is
+    to decide is decided, and what it says.
     """
     clock = clock or MonotonicClock()
     folder.write_plan(plan, experiment_text)
@@ -126,7 +131,7 @@ def run_plan(
     interruption = Interruption()
     try:
         with interruption.watched():
-            _run(Conductor(plan, folder, clock, state, interruption, wake), target, runtime)
+            _run(Conductor(plan, folder, clock, state, interruption, wake, decide), target, runtime)
     finally:
         writer.close()
 
@@ -151,9 +156,12 @@ def _run(conductor: Conductor, target: Target, runtime: Runtime) -> None:
             state(PhaseBegun(at_ns=clock.now_ns(), phase="stopping"))
     except Interrupted:
         pass  # noted in ``interruption``; the runtime has taken down what it had started
+    except NotHealed as error:
+        left = [str(error)]
+        if not conductor.began:
+            raise
     except NinesError as error:
-        left = [str(error)] if error.exit_code == 6 else []
-        bug = "" if left else f"did not start: {error}"
+        bug = f"did not start: {error}"
         raise
     except BaseException as error:
         bug = f"{type(error).__name__}: {error}"
@@ -169,7 +177,14 @@ class Conductor:
     """One run's agenda."""
 
     def __init__(
-        self, plan: Plan, folder: RunFolder, clock: Clock, state: LiveState, interruption: Interruption, wake: threading.Event
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        clock: Clock,
+        state: LiveState,
+        interruption: Interruption,
+        wake: threading.Event,
+        decide: Callable[[], tuple[bool, str]] | None = None,
     ) -> None:
         self.plan = plan
         self.folder = folder
@@ -178,14 +193,25 @@ class Conductor:
         self.interruption = interruption
         self.undo = UndoLog(folder.undo)
         self._wake = wake
+        self._decide = decide
+        self._decided = False
         self._specs = {spec.name: spec for spec in plan.experiment.faults}
         self._order = itertools.count()
         self._agenda: list[tuple[int, int, Callable[[], None]]] = []
         self._active: dict[str, Active] = {}
         self._last: dict[str, Victims] = {}
+        self._left_dead: set[str] = set()
+        """Nodes that a fault was asked not to bring back."""
+        self._gone_ns: int | None = None
+        """When the last fault was proven gone, until the cluster has been seen settled after it."""
         self._start_ns = 0
         self._end_ns = 0
         self._cluster: Cluster
+
+    @property
+    def began(self) -> bool:
+        """Whether there is a run to judge: the cluster was up."""
+        return self._start_ns > 0
 
     def conduct(self, cluster: Cluster) -> None:
         """Traffic, baseline, faults, settling; leaves no fault in force."""
@@ -199,11 +225,14 @@ class Conductor:
             self._at(self._start_ns + to_ns(plan.experiment.baseline_s), lambda: self._phase("faults" if plan.windows else "measuring"))
             for window in plan.windows:
                 self._at(self._start_ns + to_ns(window.start_s), partial(self._inject, window))
+            # After the last round the run ends anyhow.
+            for number, look_s in enumerate(plan.looks_s[:-1] if self._decide is not None else (), 1):
+                self._at(self._start_ns + to_ns(look_s), partial(self._look, number))
             try:
                 self._follow_agenda()
             finally:
                 self._heal_all()
-                if self._must_stop():
+                if self._decided or self._must_stop():
                     traffic.stop()
 
     # --- the agenda ----------------------------------------------------------------------------------------------------
@@ -241,6 +270,18 @@ class Conductor:
                 self._wake.clear()
         return True
 
+    def _look(self, number: int) -> None:
+        """Between rounds, when no fault is in force: is it decided? Then the run ends here."""
+        if self._active:
+            self._at(self.clock.now_ns() + to_ns(PROVE_EVERY_S), partial(self._look, number))
+            return
+        assert self._decide is not None
+        at_ns = self.clock.now_ns()
+        self._decided, said = self._decide()
+        self.state(Looked(at_ns=at_ns, number=number, decided=self._decided, said=said))
+        if self._decided:
+            self._end_ns = at_ns
+
     def _phase(self, name: str) -> None:
         self.state(PhaseBegun(at_ns=self.clock.now_ns(), phase=name))
 
@@ -249,13 +290,16 @@ class Conductor:
     def _inject(self, window: Window) -> None:
         spec = self._specs[window.fault]
         now_ns = self.clock.now_ns()
-        if not spec.overlap and not self._is_whole():
-            deadline_ns = self._start_ns + to_ns(window.start_s + self.plan.experiment.settle_s)
-            if now_ns < min(deadline_ns, self._end_ns):
-                self._at(now_ns + to_ns(PROVE_EVERY_S), lambda: self._inject(window))
-            else:
-                self._skip(window, f"the cluster had not settled {self.plan.experiment.settle_s:g} s after its time")
-            return
+        if not spec.overlap:
+            if not self._is_whole():
+                deadline_ns = self._start_ns + to_ns(window.start_s + self.plan.experiment.settle_s)
+                if now_ns < min(deadline_ns, self._end_ns):
+                    self._at(now_ns + to_ns(PROVE_EVERY_S), lambda: self._inject(window))
+                else:
+                    self._skip(window, f"the cluster had not settled {self.plan.experiment.settle_s:g} s after its time")
+                return
+            # We may be the first to see it whole: without its row this fault would count as laid over the one before.
+            self._note_settled()
         lasts_s = 0.0 if window.end_s is None else window.end_s - window.start_s
         if now_ns + to_ns(lasts_s + TAIL_S) > self._end_ns:
             self._skip(window, "no time left for it before the end of the traffic")
@@ -300,9 +344,15 @@ class Conductor:
         except FaultNotEffective as error:
             self.state(FaultFailed(at_ns=self.clock.now_ns(), id=window.id, reason=str(error)))
             return
+        except NinesError as error:
+            reason = f"failed, and could not be taken back: {error}"
+            self.state(FaultFailed(at_ns=self.clock.now_ns(), id=window.id, reason=reason, left_over=True))
+            return
         finally:
             self.state.cause = ""
         self._active[window.id] = Active(window, spec, victims, manager, effect)
+        if spec.params.get("recovery") == "none":
+            self._left_dead.update(victims.nodes)
         self.state(
             FaultEffective(
                 at_ns=effect.effective_at_ns, id=window.id, mechanism=effect.mechanism, before=effect.before, during=effect.during
@@ -341,7 +391,8 @@ class Conductor:
             self._active.pop(window_id)
             self.state(FaultGone(at_ns=now_ns, id=window_id, after=evidence.figures))
             if not self._active:
-                self._await_settled(now_ns)
+                self._gone_ns = now_ns
+                self._await_settled()
         elif now_ns >= active.prove_until_ns:
             self._active.pop(window_id)
             self.state(FaultFailed(at_ns=now_ns, id=window_id, reason=f"not proven gone: {evidence.why}", left_over=True))
@@ -359,52 +410,68 @@ class Conductor:
         fault = tables.find("faults", spec.kind)
         if limit is None or not fault.takes_down:
             return ""
-        cut = {node for active in self._active.values() if active.spec.kind == "partition" for node in active.victims.nodes}
-        down = self.state.down() | cut | set(victims.nodes)
+        cut = {node for active in self._active.values() if active.spec.kind == "partition" for node in self._cut_off(active.victims)}
+        hit = self._cut_off(victims)
+        if isinstance(made := msgspec.convert(spec.params, fault), SaysWhoIsDown):
+            hit = set(made.cuts(victims, [node.name for node in self.plan.nodes]))
+        down = self.state.down() | cut | hit
         return f"{len(down)} nodes would be down, limits.nodes_down is {limit}" if len(down) > limit else ""
+
+    def _cut_off(self, victims: Victims) -> set[str]:
+        """The nodes that these victims leave the cluster without: of groups, all but the largest side."""
+        if not victims.groups:
+            return set(victims.nodes)
+        names = {node.name for node in self.plan.nodes}
+        sides = [names & set(group) for group in victims.groups]
+        sides.append(names.difference(*sides))
+        return names - max(sides, key=len)
 
     # --- settling ------------------------------------------------------------------------------------------------------
 
-    def _await_settled(self, since_ns: int) -> None:
+    def _await_settled(self) -> None:
         """Say so as soon as the cluster is whole again: an outage that begins later is no doing of the last fault."""
-        if self._active:
-            return  # the next fault begins; its own end will look again
+        if self._active or self._gone_ns is None:
+            return  # the next fault begins and its own end will look again, or it has been said
         now_ns = self.clock.now_ns()
         if self._is_whole():
-            self.state(Settled(at_ns=now_ns, waited_s=to_s(now_ns - since_ns)))
+            self._note_settled()
         elif now_ns + to_ns(PROVE_EVERY_S) < self._end_ns:
-            self._at(now_ns + to_ns(PROVE_EVERY_S), partial(self._await_settled, since_ns))
+            self._at(now_ns + to_ns(PROVE_EVERY_S), self._await_settled)
+
+    def _note_settled(self) -> None:
+        """Once after the last fault that was proven gone."""
+        if self._gone_ns is not None:
+            now_ns = self.clock.now_ns()
+            self.state(Settled(at_ns=now_ns, waited_s=to_s(now_ns - self._gone_ns)))
+            self._gone_ns = None
 
     def _is_whole(self) -> bool:
         """No fault in force or unproven, and every node up and voting, with a leader where there is one to have."""
         if self._active:
             return False
-        if self.state.down() - self._left_dead():
+        if self.state.down() - self._left_dead:
             return False
         if not self.plan.has_roles:
-            return all(self._cluster.ping(node, 0.2).rtt_s is not None for node in self._cluster.nodes if node not in self._left_dead())
+            return all(self._cluster.ping(node, 0.2).rtt_s is not None for node in self._cluster.nodes if node not in self._left_dead)
         roles = self._cluster.roles()
-        alive = [node for node in roles if node not in self._left_dead()]
+        alive = [node for node in roles if node not in self._left_dead]
         declared = set().union(*roles.values()) if roles else set()
         voting = VOTING not in declared or all(VOTING in roles[node] for node in alive)
         return voting and sum(LEADER in roles[node] for node in alive) == 1
 
-    def _left_dead(self) -> set[str]:
-        """Nodes that a fault was asked not to bring back."""
-        return {
-            node
-            for name, victims in self._last.items()
-            if self._specs[name].params.get("recovery") == "none"
-            for node in victims.nodes
-        }
-
     def _heal_all(self) -> None:
         """Take back what is in force, wait until it is proven gone (bounded), whatever else has happened."""
+        bug: Exception | None = None
         for window_id in [key for key, active in self._active.items() if not active.healed]:
-            self._heal(window_id)
+            try:
+                self._heal(window_id)
+            except Exception as error:  # ends the run below; the others are taken back all the same
+                bug = bug or error
         limit_ns = self.clock.now_ns() + to_ns(max(self.plan.experiment.settle_s, 1.0))
         while self._active and self.clock.now_ns() < limit_ns + to_ns(1.0):
             for window_id in list(self._active):
                 self._prove(window_id)
             if self._active:
                 self.clock.wait_until_ns(self.clock.now_ns() + to_ns(PROVE_EVERY_S))
+        if bug is not None:
+            raise bug

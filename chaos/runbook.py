@@ -16,6 +16,8 @@ from chaos.results import ClassPredicted, Predicted
 
 BY_HAND: Final = {
     "kill": "Start the process again with the same data and address. It is healed when it answers and is voting again.",
+    "power_off": "Remove the packet rules at the node and its peers (`nft delete table inet nines` in each one's network namespace), then "
+    "start the process again with the same data and address. It is healed when it answers and is voting again.",
     "pause": "`kill -CONT <pid>` of the node's process. It is healed when it answers.",
     "partition": 'Enable the proxies of the cut links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`). '
     "It is healed when both sides answer each other.",

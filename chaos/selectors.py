@@ -16,11 +16,13 @@ from typing import Final
 
 import msgspec
 
+from chaos import shapes
 from chaos.errors import BadInput
 from chaos.experiment import LinkTo, Named, Role, Same, Selector, Side, Zone
 from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER, Link, Victims
 from chaos.plan import PlannedNode
 from chaos.seeds import stream
+from chaos.shapes import quorum
 
 ANY: Final = "any"
 FOLLOWERS: Final = "followers"
@@ -68,11 +70,6 @@ class View(msgspec.Struct, frozen=True):
         return found.pop() if len(found) == 1 else "mixed"
 
 
-def quorum(nodes: int) -> int:
-    """The smallest majority."""
-    return nodes // 2 + 1
-
-
 def resolve(
     selector: Selector | None,
     *,
@@ -88,13 +85,15 @@ def resolve(
 ) -> Victims:
     """The victims, now: ``roles`` (node -> roles held) and ``up`` (nodes whose process runs) as just asked; ``draw`` seeds the choice.
 
-    ``last`` is whom each fault picked last. Without a selector, the groups in ``params`` are meant. Raises ``NothingMatched``.
+    ``last`` is whom each fault picked last. Without a selector, ``params`` say who is meant: groups, a shape of the whole part, or
+    the name server. Raises ``NothingMatched``.
     """
     view = View(tuple(nodes), roles, up, frozenset(protect), part, has_roles)
     rng = stream(draw, "victims")
     match selector:
         case None:
-            return _groups(params or {})
+            members = _free(view.members(None, None), view)
+            return _untargeted(params or {}, rng.sample(members, len(members)))
         case Same(fault=fault):
             return _again(fault, last, view)
         case LinkTo():
@@ -103,7 +102,9 @@ def resolve(
         case _:
             candidates, count = _candidates(selector, view)
             picked = set(rng.sample(sorted(candidates), count))
-            return _victims(selector, [node.name for node in nodes if node.name in picked], view)
+            victims = _victims(selector, [node.name for node in nodes if node.name in picked], view)
+            others = _others(victims, view)
+            return _sided(victims, rng.sample(others, len(others)), view, params or {})
 
 
 def possible(
@@ -125,17 +126,23 @@ def possible(
         selector, params = (others or {}).get(selector.fault, (None, {}))
     if isinstance(selector, Same):
         raise NothingMatched("'same' must name a fault that picks by itself")
-    if selector is None:
-        yield _groups(params or {})
-        return
     names = [node.name for node in nodes]
+    if selector is None:
+        view = View(tuple(nodes), {}, frozenset(names), frozenset(protect), part, has_roles)
+        yield from dict.fromkeys(_untargeted(params or {}, order) for order in _turns(_free(view.members(None, None), view)))
+        return
     leaders = [node.name for node in nodes if node.part == part] if has_roles else [""]
     seen: set[Victims] = set()
     refusal: NothingMatched | None = None
     for leader in leaders:
         view = View(tuple(nodes), {leader: frozenset({LEADER})}, frozenset(names), frozenset(protect), part, has_roles)
         try:
-            for victims in _choices(selector, view, names):
+            choices = (
+                _sided(picked, order, view, params or {})
+                for picked in _choices(selector, view, names)
+                for order in _turns(_others(picked, view))
+            )
+            for victims in choices:
                 if victims not in seen:
                     seen.add(victims)
                     yield victims
@@ -232,11 +239,52 @@ def _again(fault: str, last: Mapping[str, Victims], view: View) -> Victims:
     return Victims(nodes=victims.nodes, role=view.role_of(candidates))
 
 
-def _groups(params: Params) -> Victims:
-    groups = params.get("groups")
-    if not isinstance(groups, tuple) or not groups:
-        raise NothingMatched("neither a target nor groups are given")
-    return Victims(groups=tuple(tuple(group) for group in groups), role="groups")
+# --- shapes ------------------------------------------------------------------------------------------------------------
+
+
+def _untargeted(params: Params, order: list[str]) -> Victims:
+    """Whom a fault without a target is done to: the groups it names, all members of a part in this order, or the name server."""
+    groups, shape, mode = params.get("groups"), params.get("shape"), params.get("mode")
+    if isinstance(groups, tuple) and groups:
+        return Victims(groups=tuple(tuple(group) for group in groups), role="groups")
+    if shape in shapes.WHOLE:
+        if len(order) < (3 if shape == shapes.BRIDGE else 2):
+            raise NothingMatched(f"{len(order)} nodes make no '{shape}'")
+        if shape == shapes.HALVES:
+            return Victims(groups=shapes.halves(order), role=shape)
+        links = shapes.bridge(order) if shape == shapes.BRIDGE else shapes.ring(order)
+        if not links:
+            raise NothingMatched(f"{len(order)} nodes make no '{shape}': every majority is all of them")
+        return Victims(links=links, role=str(shape))
+    if isinstance(mode, str):
+        return Victims(role=mode)
+    raise NothingMatched("neither a target nor groups are given")
+
+
+def _others(victims: Victims, view: View) -> list[str]:
+    """Those of the victims' part who may stand on their side."""
+    part = next((node.part for node in view.nodes if node.name in victims.nodes), view.part)
+    return [name for name in _free(view.members(part, None), view) if name not in victims.nodes]
+
+
+def _sided(victims: Victims, order: list[str], view: View, params: Params) -> Victims:
+    """The victims with so many others, the first in this order, as make a majority or a minority of their part; all else as it is."""
+    shape = params.get("shape")
+    if shape not in shapes.SIDED or not victims.nodes:
+        return victims
+    part = next(node.part for node in view.nodes if node.name in victims.nodes)
+    members = view.members(part, None)
+    count = shapes.side_size(str(shape), len(members))
+    if count < len(victims.nodes) or count > len(victims.nodes) + len(order):
+        raise NothingMatched(f"{len(victims.nodes)} of {len(members)} nodes cannot stand in a {shape} of {count}")
+    together = {*victims.nodes, *order[: count - len(victims.nodes)]}
+    sides = shapes.side([name for name in members if name in together] + [name for name in members if name not in together], count)
+    return Victims(groups=sides, role=f"{shape}:{victims.role}")
+
+
+def _turns(order: list[str]) -> list[list[str]]:
+    """The order, begun at each place in turn: enough to bring every two nodes onto different sides. One empty order of nobody."""
+    return [order[start:] + order[:start] for start in range(len(order))] or [[]]
 
 
 # --- links -------------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from chaos import stats_means, stats_ratios, stats_windows, timeline_slots
+from chaos import stats_means, stats_ratios, stats_repairs, stats_windows, timeline_slots
 from chaos.plan import Plan
 from chaos.results import ClassObserved, DataObserved, Estimate, Latency, Observed, Outage, ProbeCounts
 from chaos.seeds import derive
@@ -72,7 +72,18 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline, confidenc
         data=NO_DATA,
         windows=stats_windows.worst_windows(good, counted, service.slots.due_s[service.observed], slot_s),
         lost_s=stats_windows.lost_seconds(good, counted, slot_s),
+        maintainability=stats_repairs.maintainability(downs_s, [outage.censored is None for outage in service.outages], _repair_limit_s(plan)),
     )
+
+
+def _repair_limit_s(plan: Plan) -> float | None:
+    """The tightest upper limit that the experiment sets on a repair: on an outage, on recovery, or on their mean."""
+    limits = [
+        spec.bound.value
+        for spec in plan.experiment.objectives
+        if spec.measure in ("mttr", "outage", "recovery") and spec.bound is not None and spec.bound.op in ("<=", "<")
+    ]
+    return min(limits, default=None)
 
 
 # --- time between and time to ------------------------------------------------------------------------------------------

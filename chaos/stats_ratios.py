@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chaos.errors import BadInput
 from chaos.results import Estimate
 from chaos.stats_means import CONFIDENCE, FEW, interval_of_mean
 
@@ -104,3 +105,18 @@ def _cv(values: Sequence[float]) -> float:
     many = np.asarray(values, dtype=np.float64)
     middle = float(many.mean())
     return float(many.std(ddof=1)) / middle if middle > 0 else 0.0
+
+
+def f_interval(cycles: int, up_s: float, down_s: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """The exact interval of an availability from so many complete cycles, where up and down times are *known* to be exponential
+    (Trivedi 2001, example 10.27): 1 / (1 + g F) with g = down / up and quantiles of F with 2n and 2n degrees of freedom.
+
+    The default is ``natural_availability``, which does not need to know that.
+    """
+    from scipy.special import fdtri
+
+    if cycles < 1 or not (up_s > 0 and down_s > 0 and math.isfinite(up_s + down_s)):
+        raise BadInput(f"{cycles} cycles of {up_s} s up and {down_s} s down", right="at least one, with times above 0")
+    tail, odds = (1 - confidence) / 2, down_s / up_s
+    low, high = (1 / (1 + odds * float(fdtri(2 * cycles, 2 * cycles, share))) for share in (1 - tail, tail))
+    return low, high

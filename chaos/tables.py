@@ -14,6 +14,7 @@ from chaos.errors import BadInput
 
 FAULTS: Final = {
     "kill": "chaos.faults.kill:Kill",
+    "power_off": "chaos.faults.power_off:PowerOff",
     "pause": "chaos.faults.pause:Pause",
     "partition": "chaos.faults.partition:Partition",
     "latency": "chaos.faults.latency:Latency",

@@ -2,5 +2,5 @@
 
 Besides ``inject`` a fault's struct says, for planning: ``takes`` (what a selector must give it), ``takes_down`` (whether its
 victims count against ``limits.nodes_down``), ``missing`` (why it cannot be done truthfully somewhere), and, if it acts on links,
-the pure ``rules``, from which the plan knows which links must be prepared.
+the pure ``rules``, from which the plan knows which links must be prepared (``halts``: it stops processes as well).
 """

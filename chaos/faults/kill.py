@@ -29,10 +29,12 @@ class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     takes: ClassVar[tuple[str, ...]] = ("nodes",)
     takes_down: ClassVar[bool] = True
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - the same for every target
-        """Plain processes have no restart policy of their own."""
+    def missing(self, runtime: str, target: Target) -> str | None:
+        """Plain processes have no restart policy of their own, and a kill by the engine cancels a container's (moby, daemon/kill.go)."""
         if self.recovery == "policy" and runtime == "local":
             return "plain processes have no restart policy; use 'recovery: restart', with which Nines starts the node again"
+        if self.recovery == "policy" and runtime == "docker" and target.pid1:
+            return "a target that insists on being PID 1 is killed by the engine, which then does not act on its restart policy"
         return None
 
     @contextmanager

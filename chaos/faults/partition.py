@@ -1,8 +1,15 @@
 """``partition``: nothing passes between groups of nodes, or between some nodes and the clients.
 
     isolate n1        n1 | n2 n3         the target's nodes stay together, all other peers are the other side
+    majority n1       n1 n2 | n3         the target stands on the side of a majority, with others picked at random; the rest is apart
+    minority n1       n1 | n2 n3         the same on the side of what a majority leaves
     groups            [[n1, n2], [n3]]   who is not named makes one more group; ``clients`` may stand in a group
+    halves            n3 n1 | n2         a random half of the part behind the name against the other
+    bridge            n3 - n1 - n2       two halves, and a random node between them that sees both
+    ring              n1 > n2 > n3 > n1  each node hears a majority, and no two the same
     a link            "n1 -> n2"         just these connections
+
+``direction`` belongs to ``isolate``: ``to`` cuts what the others open to the target, ``from`` what the target opens.
 
 A directed link names connections that its source *opens* where it is cut through Toxiproxy (runtime local), packets where it
 is cut by packet rules. ``drop`` is silence, ``reject`` an immediate no.
@@ -27,7 +34,7 @@ MEASURE_TIMEOUT_S = 0.2
 class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Who is cut from whom, and how it feels."""
 
-    shape: Literal["isolate"] = "isolate"
+    shape: Literal["isolate", "majority", "minority", "halves", "bridge", "ring"] = "isolate"
     groups: tuple[tuple[str, ...], ...] = ()
     direction: Literal["both", "to", "from"] = "both"
     behavior: Literal["drop", "reject"] = "drop"
@@ -36,6 +43,18 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     takes: ClassVar[tuple[str, ...]] = ("nodes", "links", "groups")
     takes_down: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Fields that would say nothing together are refused."""
+        if self.groups and self.shape != "isolate":
+            raise ValueError("'groups' and 'shape' exclude each other")
+        if (self.groups or self.shape != "isolate") and (self.direction != "both" or self.include != ("peers",)):
+            raise ValueError("'direction' and 'include' belong to the shape 'isolate'")
+
+    @property
+    def untargeted(self) -> bool:
+        """Groups and shapes of a whole part name everybody themselves."""
+        return bool(self.groups) or self.shape in {"halves", "bridge", "ring"}
 
     def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
         """Cutting only what is new needs packet rules."""
@@ -53,7 +72,8 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         groups = victims.groups or self.groups
         if groups:
             named = {member for group in groups for member in group}
-            rest = tuple(node for node in nodes if node not in named)
+            # A shape is one of its own part: nodes of other parts, and protected ones, see everybody.
+            rest = tuple(node for node in nodes if node not in named) if self.groups else ()
             sides = [*groups, rest] if rest else list(groups)
             return {
                 Link(one, other)
@@ -100,8 +120,6 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         figures = proof.link_figures(answers)
         # A link that did not answer before the cut (its node was down by an overlapping fault) cannot be asked to answer after it.
         silent = [
-            str(link)
-            for link, trips in answers.items()
-            if proof.median_rtt_s(trips) is None and before.get(f"{link}.rtt_s") is not None
+            str(link) for link, trips in answers.items() if proof.median_rtt_s(trips) is None and before.get(f"{link}.rtt_s") is not None
         ]
         return Evidence(ok=not silent, figures=figures, why=f"no answer on {', '.join(silent)}" if silent else "")

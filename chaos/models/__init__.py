@@ -17,6 +17,10 @@
     production at production rates, and what to improve        finite     windows with random faults (Takacs)
     transient  reliability and availability over a window      rbd        block diagrams for the parts around the cluster
     closed_forms  hot, warm and cold standby                   sparse     chains of many thousand states
+    wide       zones, common causes, stages of small spread    explore    any chain, from a rule of where it can go
+    maintenance   planned restarts on top of crashes           simulate   any chain by drawing, as a cross-check
+    distributions of repairs, and sums of them                 scalability  throughput against nodes, fitted
+    sweep      levels of redundancy (or of anything) compared
     article    the articles' formulas, as printed and corrected: import it by name
 """
 
@@ -24,28 +28,56 @@ from __future__ import annotations
 
 from chaos.models.blocks import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform, all_dead, follower_loss_s, stale_seconds
 from chaos.models.chain import ClusterChain, majority, solvable
+from chaos.models.closed_forms import erlang_b, standby_mttf, standby_survival, standby_unavailability
+from chaos.models.distributions import Between, Constant, Empirical, Exponential, Gamma, Lognormal, Sum, Weibull
+from chaos.models.explore import Explored, explore
+from chaos.models.finite import FiniteRun, mean_uptime_s
 from chaos.models.gth import birth_death, stationary
 from chaos.models.measures import ClientView, LongRun, client_view, elasticities, first_failure_s, long_run, second_order, sensitivities
+from chaos.models.transient import expected_downtime_s, interval_availability, point_availability, reliability
+from chaos.models.wide import WideChain, stages_for
 
 __all__ = [
+    "Between",
     "ClientView",
     "ClusterChain",
+    "Constant",
     "DnsWithdrawal",
+    "Empirical",
+    "Explored",
+    "Exponential",
+    "FiniteRun",
+    "Gamma",
     "HeartbeatDetection",
+    "Lognormal",
     "LongRun",
     "RandomisedElection",
+    "Sum",
     "Uniform",
+    "Weibull",
+    "WideChain",
     "all_dead",
     "birth_death",
     "client_view",
     "elasticities",
+    "erlang_b",
+    "expected_downtime_s",
+    "explore",
     "first_failure_s",
     "follower_loss_s",
+    "interval_availability",
     "long_run",
     "majority",
+    "mean_uptime_s",
+    "point_availability",
+    "reliability",
     "second_order",
     "sensitivities",
     "solvable",
+    "stages_for",
     "stale_seconds",
+    "standby_mttf",
+    "standby_survival",
+    "standby_unavailability",
     "stationary",
 ]

@@ -1,4 +1,4 @@
-"""``kill`` and ``pause``: the first makes victims loud, the second silent.
+"""``kill``, ``power_off`` and ``pause``: the first makes victims loud, the others silent.
 
 A *loud* node refuses at once (its process is dead, its machine lives), and so does a dead one behind a proxy, which accepts and
 closes. A *silent* node swallows attempts, each with its whole time-out: the same "node down" is two different outages.
@@ -36,6 +36,29 @@ def kill(case: Case) -> Scenario:
     others = Group(stay, leaderless(case, lost_s, elected_s))
     victims = Group(case.victims, (Spell(Fate.REFUSE, np.maximum(serving_s, elected_s)),), away.left_s, away.back_s)
     return assembled(case, victims, others, led(detected_s, elected_s), elected_s)
+
+
+def power_off(case: Case) -> Scenario:
+    """As after a kill, but silent until the machine is started again (``for``): what was sent there is swallowed, whole time-outs long."""
+    system = case.system
+    started_s = case.for_s
+    ready_s = started_s + case.draw("restart_s", "a power failure")
+    serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional("resync_s"))
+    away = withdrawn(case, True, ready_s)
+    stay = system.nodes - case.victims
+    dark = Group(case.victims, (Spell(Fate.LOSE, started_s), Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
+    if not case.by_leader:
+        blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
+        return assembled(case, dark, Group(stay, ()), blocks, None)
+    if stay < system.quorum:
+        return quorum_lost(case, started_s, ready_s, ready_s + case.optional("resync_s"), loud=False, away=away)
+    if case.facts.role != LEADER:
+        return assembled(case, dark, Group(stay, ()), (), None)
+    detected_s, elected_s = succession(case, stay)
+    # Until a follower stands for election the others still hand requests on to a machine that swallows them.
+    others = Group(stay, leaderless(case, detected_s, elected_s))
+    victims = (Spell(Fate.LOSE, started_s), Spell(Fate.REFUSE, np.maximum(serving_s, elected_s)))
+    return assembled(case, Group(case.victims, victims, away.left_s, away.back_s), others, led(detected_s, elected_s), elected_s)
 
 
 def pause(case: Case) -> Scenario:

@@ -91,11 +91,18 @@ def predict(plan: Plan, facts: RunFacts) -> Prediction:
         by_fault=judged.by_fault,
         services=by_service,
         assumptions=assumptions.of(plan, known, facts),
-        parameters=[ParameterUsed(each.name, each.value, each.unit, each.origin, each.high) for each in plan.parameters],
+        parameters=[ParameterUsed(each.name, each.value, each.unit, each.origin, each.high, each.word) for each in plan.parameters],
         own_share=_own_share(plan, known, facts),
         production=production.at_rates(plan, known, facts),
     )
     return Prediction(predicted, samples)
+
+
+def draws(plan: Plan, facts: RunFacts, service: str) -> dict[str, ClassSamples]:
+    """The draws behind the prediction of one service, and nothing else of it: fault class -> samples, of kinds that the models know."""
+    known = system(plan)
+    drawn = {each.fault_class: _draw(plan, known, facts, each, service)[0] for each in facts.classes if each.count}
+    return {name: samples for name, samples in drawn.items() if samples is not None}
 
 
 def _case(plan: Plan, known: System, facts: ClassFacts, service: str, for_s: Floats) -> Case:

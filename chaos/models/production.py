@@ -8,13 +8,14 @@ so dividing by K would overstate it; hence no injected rate is ever read here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
+from chaos.errors import BadInput
 from chaos.experiment import ProductionRate
 from chaos.facts import ClassFacts, RunFacts
 from chaos.kinds import FOLLOWER, LEADER
@@ -23,12 +24,18 @@ from chaos.models.blocks import Uniform
 from chaos.models.cases import Case
 from chaos.models.chain import ClusterChain
 from chaos.models.classes import NODE, scenario, slots_each
+from chaos.models.finite import FiniteRun
 from chaos.models.measures import second_order
 from chaos.models.slots import Rule
 from chaos.models.system import System
 from chaos.plan import Plan
-from chaos.results import Improvement, Production
+from chaos.results import Improvement, Production, WindowPredicted
 from chaos.seeds import derive
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
 
 YEAR_S: Final = 365 * 86400.0
 STEP: Final = 0.1
@@ -36,6 +43,7 @@ STEP: Final = 0.1
 SLOTS: Final = 60_000
 LEAST_SAMPLES: Final = 100
 MOST_SAMPLES: Final = 4_000
+WINDOW_DRAWS: Final = 20_000
 CAP_S: Final = 3600.0
 """A production fault that nobody takes back is counted for so long."""
 
@@ -59,9 +67,7 @@ def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
     if missing:
         reason = f"the plan has no fault '{missing[0]}' that would say how long one lasts"
         return Production(None, None, None, [], texts, reason=reason)
-    shares = [share for each in found for share in each or ()]
-    crash_per_s = sum(rate.per_s / (known.nodes if rate.per == "cluster" else 1) for rate in rates if rate.kind == "kill")
-    judge = _Judge(plan, shares, crash_per_s)
+    judge = Judge(plan, [share for each in found for share in each or ()], _crash_per_s(known, rates))
     unavailability = judge.unavailability(known, plan, 1.0)
     return Production(
         availability=1.0 - unavailability,
@@ -70,7 +76,26 @@ def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
         improve_first=judge.improvements(known, unavailability),
         rates=texts,
         reason="" if unavailability > 0 else "clients would not notice any of these faults",
+        window=judge.window(known, plan),
     )
+
+
+def judge_at(plan: Plan, known: System, facts: RunFacts) -> Judge:
+    """What recomputes the unavailability at production rates, for a system that may differ from the plan's; ``BadInput`` without rates."""
+    rates = plan.experiment.predict.production
+    if not rates:
+        raise BadInput("the experiment assumes no production fault rates", right="predict: {production: {kill: 1 per 45d per node}}")
+    shares: list[Share] = []
+    for rate in rates:
+        found = _shares(plan, known, facts, rate)
+        if found is None:
+            raise BadInput(f"the plan has no fault '{rate.kind}' that would say how long one lasts")
+        shares += found
+    return Judge(plan, shares, _crash_per_s(known, rates))
+
+
+def _crash_per_s(known: System, rates: Sequence[ProductionRate]) -> float:
+    return sum(rate.per_s / (known.nodes if rate.per == "cluster" else 1) for rate in rates if rate.kind == "kill")
 
 
 def _shares(plan: Plan, known: System, facts: RunFacts, rate: ProductionRate) -> list[Share] | None:
@@ -96,7 +121,7 @@ def _usual_s(each: ClassFacts, facts: RunFacts) -> float:
     return float(np.mean(np.minimum(each.for_s, facts.span_s)))
 
 
-class _Judge:
+class Judge:
     """Recomputes the unavailability for changed parameters, always with the same draws."""
 
     def __init__(self, plan: Plan, shares: list[Share], crash_per_s: float) -> None:
@@ -108,10 +133,36 @@ class _Judge:
 
     def unavailability(self, known: System, plan: Plan, rate: float) -> float:
         """U with all fault rates times ``rate``."""
-        total = sum(share.per_s * rate * self._mean_down_s(known, plan, share) for share in self._shares)
+        total = sum(share.per_s * rate * float(self._downs_s(known, plan, share).mean()) for share in self._shares)
         return total + self._second_order(known, rate)
 
-    def _mean_down_s(self, known: System, plan: Plan, share: Share) -> float:
+    def window(self, known: System, plan: Plan) -> WindowPredicted | None:
+        """What windows as long as the SLO's show. First order: overlapping faults are in the long run's figure only."""
+        downs = [(share.per_s, self._downs_s(known, plan, share)) for share in self._shares]
+        visible_per_s = [per_s * float((down_s > 0).mean()) for per_s, down_s in downs]
+        window_s, objective = plan.experiment.slo.window_s, plan.experiment.slo.availability
+        total_per_s = math.fsum(visible_per_s)
+        if total_per_s <= 0 or window_s <= 0:
+            return None
+        rng = np.random.default_rng(derive(0, "models", "window"))
+        counts = np.rint(np.array(visible_per_s) / total_per_s * WINDOW_DRAWS).astype(int)
+        drawn = [rng.choice(down_s[down_s > 0], count) for (_, down_s), count in zip(downs, counts, strict=True) if count]
+        outages_s = np.concatenate(drawn)
+        mean_down_s = math.fsum(per_s * float(down_s.mean()) for per_s, down_s in downs)
+        per_up_s = total_per_s / max(1.0 - mean_down_s, 1e-9)
+        run = FiniteRun(per_up_s, outages_s, window_s)
+        return WindowPredicted(
+            window_s=window_s,
+            no_outage=run.no_outage,
+            mean_availability=1.0 - mean_down_s,
+            worst_of_20=run.availability_quantile(0.05),
+            outages=total_per_s * window_s,
+            objective=objective,
+            met=None if objective is None else 1.0 - run.up_at_most(objective * window_s * (1 - 1e-12)),
+        )
+
+    def _downs_s(self, known: System, plan: Plan, share: Share) -> Floats:
+        """Draws of the downtime of one fault of a class."""
         traffic, service = plan.experiment.traffic, plan.judge
         rate_per_s = traffic.operations[service].rate_per_s
         rng = np.random.default_rng(derive(0, "models", "production", share.facts.fault_class))
@@ -122,12 +173,12 @@ class _Judge:
             self._sizes[share.facts.fault_class] = int(np.clip(SLOTS / slots, LEAST_SAMPLES, MOST_SAMPLES))
         built = scenario(replace(case, for_s=for_s[: self._sizes[share.facts.fault_class]]))
         if built is None:
-            return 0.0
+            return np.zeros(1)
         rule = Rule(1.0 / rate_per_s, traffic.outage.open, traffic.outage.close, traffic.outage.merge_s)
-        return float(client.see(built, known.client, rule, rng).downtime_s.mean())
+        return client.see(built, known.client, rule, rng).downtime_s
 
     def _second_order(self, known: System, rate: float) -> float:
-        """Crashes that overlap, where the service is one that needs a quorum."""
+        """Crashes that overlap, common causes included, where the service is one that needs a quorum."""
         if not (self._crash_per_s > 0 and known.needs_leader(self._plan.operations[self._plan.judge].does) and "restart_s" in known.given):
             return 0.0
         detection_s = known.election(known.nodes).detection_mean_s if known.randomised else known.watcher().mean_s
@@ -141,6 +192,7 @@ class _Judge:
             resync_per_s=1.0 / max(resync_s, tiny_s),
             failover_per_s=1.0 / max(detection_s + 2 * known.round_trip_s, tiny_s),
             crews=round(known.given["crews"].mean_s) if "crews" in known.given else None,
+            common_cause=known.given["common_cause"].mean_s if "common_cause" in known.given else 0.0,
         )
         return max(0.0, second_order(chain))
 

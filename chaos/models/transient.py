@@ -52,6 +52,23 @@ def interval_availability(model: Solvable, until_s: float, start: int = 0) -> fl
     return 1.0 - expected_downtime_s(model, until_s, start) / until_s
 
 
+def over(model: Solvable, until_s: float) -> tuple[Floats, Floats]:
+    """From each state: the probability of each state at ``until_s``, and the mean time spent in each until then, as two matrices."""
+    jumps, fastest = _uniformised(model.rates)
+    size = len(model.rates)
+    expected = fastest * _time(until_s)
+    if expected <= 0:
+        return np.eye(size), np.eye(size) * until_s
+    doublings = max(0, math.ceil(math.log2(expected / STEP_JUMPS)))
+    part = expected / 2**doublings
+    step, time = _step(jumps, part), _step_time(jumps, part) / fastest
+    for _ in range(doublings):
+        time = time + step @ time
+        step = step @ step
+        step /= step.sum(axis=1, keepdims=True)
+    return step, time
+
+
 def _uniformised(rates: Floats) -> tuple[Floats, float]:
     """(P, q)."""
     exits = rates.sum(axis=1)

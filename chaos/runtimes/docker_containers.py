@@ -16,8 +16,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chaos.leftovers_docker import NODE, ROLE, RUN
 from chaos.engine_errors import translated
+from chaos.leftovers_docker import NODE, ROLE, RUN
 
 if TYPE_CHECKING:
     from docker.api import APIClient

@@ -41,6 +41,7 @@ class DockerLayout(Layout):
             raise CapabilityMissing(
                 f"{len(deployment.plan.nodes)} nodes: a run's network has addresses for {MAX_NODES}", how="ask for fewer nodes"
             )
+        self.pid1 = deployment.target.pid1
         self.balancer = deployment.plan.experiment.cluster.dns.balancer
         super().__init__(deployment)
 

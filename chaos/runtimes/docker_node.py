@@ -56,7 +56,7 @@ class DockerNode:
         """Who it is."""
         return self._info
 
-    def joined(self, link: AgentLink, log: NodeLog) -> None:
+    def joined(self, link: AgentLink, container: str, log: NodeLog) -> None:  # noqa: ARG002 - the agent is nearer than the container
         """Its agent runs, its container is made."""
         self._link = link
         self._log = log

@@ -29,6 +29,7 @@ from chaos.runtimes.docker_containers import SYSTEM, Containers, Endpoint, Spec
 from chaos.runtimes.docker_layout import DATA_INSIDE, ENGINE, DockerLayout
 from chaos.runtimes.docker_logs import NodeLog
 from chaos.runtimes.docker_node import DockerNode
+from chaos.runtimes.docker_pid1 import EngineNode, EngineWatch
 from chaos.templates import fill
 
 HELLO_WITHIN_S = 15.0
@@ -76,8 +77,9 @@ class Pairs:
         self._sink = sink
         self._clock = clock
         self._lock = threading.Lock()
+        self._watch: EngineWatch | None = None
         self.agents: dict[str, AgentLink] = {}
-        self.nodes = {name: DockerNode(info, partial(self._start_system, name), sink, clock) for name, info in layout.nodes.items()}
+        self.nodes = {name: self._node(info) for name, info in layout.nodes.items()}
         self.systems: dict[str, str] = {}
         """Node -> id of its system's container."""
         self.logs: dict[str, NodeLog] = {}
@@ -125,6 +127,25 @@ class Pairs:
         self._net.join(name, link)
         return link
 
+    def _node(self, info: NodeInfo) -> DockerNode | EngineNode:
+        start = partial(self._start_system, info.name)
+        if self._layout.pid1:
+            return EngineNode(info, self._containers.api, start, self._sink, self._clock)
+        return DockerNode(info, start, self._sink, self._clock)
+
+    def watch(self) -> None:
+        """For nodes whose processes no agent sees: hear of their deaths from the engine."""
+        engine_nodes = {name: node for name, node in self.nodes.items() if isinstance(node, EngineNode)}
+        if engine_nodes:
+            self._watch = EngineWatch(self._containers.api, self._containers.run, engine_nodes, self._breakage)
+
+    def close(self) -> None:
+        """Detach from everything."""
+        if self._watch is not None:
+            self._watch.close()
+        for link in self.agents.values():
+            link.close()
+
     def place_all(self) -> None:
         """Tell where every node will be."""
         for name, info in self._layout.nodes.items():
@@ -143,7 +164,7 @@ class Pairs:
         log = NodeLog(self._containers.api, system, self._logs_folder / f"{name}.log", self._clock)
         with self._lock:
             self.systems[name], self.logs[name] = system, log
-        node.joined(link, log)
+        node.joined(link, system, log)
         node.start()
 
     def _create_system(self, name: str, link: AgentLink) -> str:
@@ -157,6 +178,7 @@ class Pairs:
             image=self._images[self._layout.nodes[name].part],
             command=self._layout.command(name),
             joins=link.container,
+            shares_pids=not self._layout.pid1,
             env={"PYTHONUNBUFFERED": "1", **{key: fill(value, context) for key, value in part.env.items()}},
             volumes={f"nines-{run}-{name}-{number}": folder for number, folder in enumerate(folders)},
             restart=self._restarts,

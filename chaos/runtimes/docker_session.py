@@ -116,6 +116,7 @@ class Session:
             jobs.append(lambda: helper(DNS, lambda agent: helpers.warm_dns(agent, self._note_set)))
         jobs.append(lambda: helper(CLIENTS, helpers.warm_prober))
         pairs.place_all()
+        pairs.watch()
         with pool() as workers:
             futures: list[Future[object]] = [workers.submit(job) for job in jobs]
             wait(futures)
@@ -225,8 +226,7 @@ class Session:
                 link.closing = True  # its end is ours now
         left = leftovers_docker.remove(self._containers.api, self._deployment.run)
         if pairs is not None:
-            for link in pairs.agents.values():
-                link.close()
+            pairs.close()
         if helpers is not None:
             helpers.close()
         if self._asker is not None:

@@ -100,6 +100,8 @@ class VirtualTraffic:
         """Work out every slot whose deadline is past."""
         while (grid := self._first_due(now_ns - self._deadline_ns)) is not None:
             self._slot(grid)
+        if 0 < self._recorder.flush_at_ns <= now_ns:
+            self._recorder.flush()
         for row in self._recorder.rows(now_ns):
             self._sink(row)
 

@@ -14,18 +14,23 @@ import socket
 import struct
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 NAME = sys.argv[1]
-CONTROL, TALK, WEB = 9000, 9001, 9002
+CONTROL, TALK, WEB, TICK = 9000, 9001, 9002, 9003
 CONNECT_S = 0.4
 DNS_S = 3.0
 received: set[str] = set()
 arrived: dict[str, int] = {}
 questions = itertools.count(100)
+stopped = threading.Event()
+ticks: list[int] = []
+pings: list[tuple[int, int]] = []
 old_tcp: dict[str, socket.socket] = {}
 old_udp: dict[str, socket.socket] = {}
 
@@ -94,6 +99,38 @@ def open_to(address: str) -> None:
     old_udp[address].connect((address, TALK))
 
 
+def tick(address: str, every_s: float) -> None:
+    """Datagrams that carry the time they were sent at, until told to stop."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ticking:
+        while not stopped.wait(every_s):
+            with contextlib.suppress(OSError):
+                ticking.sendto(b"%d" % time.monotonic_ns(), (address, TICK))
+
+
+def serve_ticks(server: socket.socket) -> None:
+    while True:
+        ticks.append(int(server.recv(64)))
+
+
+def ping(address: str, every_s: float) -> None:
+    """Questions on one connection, one after the other: when each was sent, and how long its answer took."""
+    with socket.create_connection((address, TALK)) as connection:
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        while not stopped.wait(every_s):
+            sent_ns = time.monotonic_ns()
+            connection.sendall(b"hello 1\n")
+            received_bytes = connection.recv(64)
+            pings.append((sent_ns, time.monotonic_ns() - sent_ns))
+            if not received_bytes:
+                return
+
+
+def take_all(found: list[Any]) -> list[Any]:
+    taken = found[:]
+    del found[: len(taken)]
+    return taken
+
+
 def state_of(address: str, what: str) -> str:
     """What the old TCP connection, or a new one, comes to: ``open``, or the name of an error."""
     try:
@@ -146,6 +183,16 @@ def obey(order: dict[str, object]) -> object:
             return state_of(addresses[0], str(order["what"]))
         case "lookup":
             return lookup(str(order["name"]))
+        case "tick" | "ping" as what:
+            stopped.clear()
+            every_s = float(str(order["every_s"]))
+            threading.Thread(target=tick if what == "tick" else ping, args=(addresses[0], every_s), daemon=True).start()
+        case "stop":
+            stopped.set()
+        case "ticks":
+            return take_all(ticks)
+        case "pings":
+            return take_all(pings)
         case "pid":
             return os.getpid()
     return None
@@ -179,9 +226,11 @@ def main() -> None:
     sniffer = socket.socket(socket.AF_PACKET, socket.SOCK_DGRAM, socket.htons(0x0800))
     udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     udp.bind(("0.0.0.0", TALK))
+    ticking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    ticking.bind(("0.0.0.0", TICK))
     tcp = socket.create_server(("0.0.0.0", TALK), backlog=64)
     web = ThreadingHTTPServer(("0.0.0.0", WEB), Web)
-    for work in (lambda: sniff(sniffer), lambda: serve_udp(udp), lambda: serve(tcp, take), web.serve_forever):
+    for work in (lambda: sniff(sniffer), lambda: serve_udp(udp), lambda: serve_ticks(ticking), lambda: serve(tcp, take), web.serve_forever):
         threading.Thread(target=work, daemon=True).start()
     # Last, so that who reaches it reaches all.
     serve(socket.create_server(("0.0.0.0", CONTROL), backlog=16), control)

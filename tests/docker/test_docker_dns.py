@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import queue
 import random
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -113,13 +114,15 @@ def scene(engine: Engine, image: str, *, internal: bool = False, policy: str = "
         replicas = {}
         for number in (11, 12):
             address = str(subnet[number])
-            made.append(_container(engine, image, name, address, ["sleep", "600"], policy))
+            made.append(_container(engine, image, name, address, ["python3", "-m", "http.server", "80"], policy))
             replicas[address] = made[-1]
         made.append(_container(engine, image, name, str(subnet[3]), ["python3", "-c", CLIENT], "no", alias=False))
         answers = Answers(made[-1])
         for container in made:
             container.start()
         answers.until(lambda row: len(row.addresses) == 2)
+        for address in replicas:
+            _until_listening(address)
         yield Scene(replicas=replicas, answers=answers)
     finally:
         for container in reversed(made):
@@ -138,6 +141,18 @@ def _container(engine: Engine, image: str, network: str, address: str, command: 
         host_config=api.create_host_config(network_mode=network, restart_policy={"Name": policy}),
     )
     return engine.client.containers.get(made["Id"])
+
+
+def _until_listening(address: str) -> None:
+    deadline_s = time.monotonic() + WITHIN_S
+    while True:
+        try:
+            socket.create_connection((address, 80), timeout=1).close()
+        except OSError:
+            assert time.monotonic() < deadline_s, f"{address} does not listen"
+            time.sleep(0.02)
+        else:
+            return
 
 
 def _figure(name: str, value: object) -> None:
@@ -168,20 +183,33 @@ def test_a_dead_replica_is_withdrawn_and_comes_back(engine: Engine, harness_imag
         victim.kill()
         gone = at.answers.until(lambda row: address not in row.addresses, after_ns=before_ns)
         assert len(gone.addresses) == 1
+        # What a client meets that kept the address: not a reset, since the whole namespace is gone, but nobody who knows it.
+        connect_ns = time.monotonic_ns()
+        with pytest.raises(OSError, match=r"No route to host|timed out") as refused:
+            socket.create_connection((address, 80), timeout=3)
+        refused_ns = time.monotonic_ns()
         again_ns = time.monotonic_ns()
         victim.start()
         back = at.answers.until(lambda row: address in row.addresses, after_ns=again_ns)
     _figure("withdrawn_ms_after_kill", _ms(gone.at_ns, before_ns))
+    _figure("connect_to_the_dead", f"{refused.value} after {_ms(refused_ns, connect_ns)} ms")
     _figure("back_ms_after_start", _ms(back.at_ns, again_ns))
 
 
 def test_a_paused_replica_stays_in_the_answer(engine: Engine, harness_image: str) -> None:
-    """The engine's records know nothing of health: a frozen container is named as before."""
+    """The engine's records know nothing of health: a frozen container is named as before, and its kernel still accepts connections."""
     with scene(engine, harness_image, random_seed=3) as at:
-        victim = next(iter(at.replicas.values()))
+        address, victim = next(iter(at.replicas.items()))
         victim.pause()
         rows = at.answers.take(100)
-        victim.unpause()
+        with socket.create_connection((address, 80), timeout=5) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            connection.settimeout(0.5)
+            with pytest.raises(TimeoutError):
+                connection.recv(1)
+            victim.unpause()
+            connection.settimeout(5)
+            assert connection.recv(1), "what was asked in vain is answered late"
     assert all(set(row.addresses) == set(at.replicas) for row in rows)
 
 

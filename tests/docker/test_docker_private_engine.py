@@ -36,7 +36,8 @@ def _remains(folder: Path) -> list[str]:
     processes = [str(pid) for pid in proc.pids() if proc.environ(pid).get(ENVIRONMENT) == str(folder) and proc.identity(pid)]
     mounts = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines() if f" {folder}/" in line]
     bridges = [name for name in (Layout.of(folder).bridge,) if Path("/sys/class/net", name).exists()]
-    return processes + mounts + bridges
+    rules = [line for line in subprocess.check_output(["iptables", "-S"], text=True).splitlines() if Layout.of(folder).bridge in line]
+    return processes + mounts + bridges + rules
 
 
 def _busy(record: Record) -> tuple[proc.Identity, str]:

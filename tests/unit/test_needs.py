@@ -1,44 +1,46 @@
-"""What is missing is a skip at home and a failure where the project is guarded."""
+"""What the links of a run must be prepared for is what its faults may come to ask, and no more."""
 
 from __future__ import annotations
 
-import pytest
+from pathlib import Path
 
-from tests.needs import need
+import msgspec
 
-SKIPS = """
-import pytest
+from chaos.kinds import CLIENTS, Deployment, Link
+from chaos.net.needs import Needs, needs
+from tests.unit.samples import sample_plan, sample_target
 
-def test_skips():
-    pytest.skip("no reason that anybody allowed")
-
-def test_passes():
-    pass
-"""
+CUT = "  - name: cut\n    partition: {PARAMS}\n    target: leader\n    at: 6s\n    for: 2s\n"
+SLOW = '  - name: slow\n    latency: {latency: 50ms}\n    target: {link: "n1 -> n2"}\n    at: 20s\n    for: 2s\n'
 
 
-def test_what_is_there_is_no_matter() -> None:
-    """A program on PATH, or a part that was looked for."""
-    need("sh")
-    need("a thing", present=True)
+def needed(faults: str, more_links: tuple[Link, ...] = ()) -> Needs:
+    plan = sample_plan(faults, runtime="fake")
+    plan = msgspec.structs.replace(plan, links=(*plan.links, *more_links))
+    return needs(Deployment(run="r", folder=Path("r"), plan=plan, target=sample_target()))
 
 
-@pytest.mark.parametrize(("strict", "outcome"), [("", pytest.skip.Exception), ("1", pytest.fail.Exception)])
-def test_what_is_missing(monkeypatch: pytest.MonkeyPatch, strict: str, outcome: type[BaseException]) -> None:
-    """Named, with how to get it, by a skip or by a failure."""
-    monkeypatch.setenv("NINES_CI", strict)
-    with pytest.raises(outcome, match="needs no-such-program-here: build it"):
-        need("no-such-program-here", how="build it")
+def test_a_partition_needs_nothing():
+    """Packet rules take hold of what is open already."""
+    assert needed(CUT.replace("PARAMS", "")) == Needs()
 
 
-@pytest.mark.parametrize(("strict", "status"), [("", 0), ("1", 1)])
-def test_silent_skips_fail_the_run(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, strict: str, status: int) -> None:
-    """A skip for a reason that is not in ALLOWED_SKIPS fails the whole run in strict mode, and is listed."""
-    monkeypatch.setenv("NINES_CI", strict)
-    pytester.makeconftest("from tests.conftest import pytest_configure")
-    pytester.makepyfile(SKIPS)
-    result = pytester.runpytest_inprocess()
-    assert result.ret == status
-    result.assert_outcomes(passed=1, skipped=1)
-    if strict:
-        result.stdout.fnmatch_lines(["*skips that nobody allowed*", "*test_skips: no reason that anybody allowed*"])
+def test_latency_needs_a_proxy_in_its_own_link_only():
+    """The links of a partition beside it are left alone."""
+    assert needed(CUT.replace("PARAMS", "") + SLOW) == Needs(frozenset({Link("n1", "n2")}))
+
+
+def test_whoever_may_be_hit():
+    """A leader is known only when it is slowed: every link that it may have is prepared."""
+    found = needed(SLOW.replace("n1 -> n2", "clients -> leader"))
+    assert found.toxics == {Link(CLIENTS, node) for node in ("n1", "n2", "n3")}
+
+
+def test_new_connections_only_needs_their_ages():
+    """These must be watched from their first packet on."""
+    assert needed(CUT.replace("PARAMS", "existing: keep")) == Needs(ages=True)
+
+
+def test_a_link_that_no_fault_explains_is_prepared_for_everything():
+    """Who names links by hand may harm them by hand."""
+    assert needed(CUT.replace("PARAMS", ""), (Link(CLIENTS, "n3"),)) == Needs(frozenset({Link(CLIENTS, "n3")}))

@@ -149,6 +149,12 @@ def test_what_follows_a_kill_for_good_overlaps_it():
     assert len(sample_plan(first + PAUSE.format(target="n2") + "\n    overlap: true").windows) == 2
 
 
+def test_a_kill_for_good_overlaps_its_own_next_time():
+    """The cluster never settles after it, so the second one would only be skipped."""
+    with pytest.raises(BadInput, match=r"'dead' would begin while 'dead' is in force .* to the end"):
+        sample_plan("  - {name: dead, kill: {recovery: none}, target: {any: 1}, every: 8s, times: 2}")
+
+
 def test_back_to_back_is_no_overlap():
     """One ends as the other begins."""
     second = "\n  - name: second\n    pause:\n    target: any\n    at: 8s\n    for: 1s"

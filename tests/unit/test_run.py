@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 import pytest
 
-from chaos.clock import ManualClock, to_ns
+from chaos.clock import Clock, ManualClock, to_ns
+from chaos.errors import EnvironmentUnusable, NotHealed
 from chaos.events import (
     Aborting,
     FaultAsked,
     FaultEffective,
+    FaultFailed,
     FaultGone,
     FaultHealed,
     FaultSkipped,
@@ -19,14 +24,21 @@ from chaos.events import (
     PhaseBegun,
     Row,
     RunEnded,
+    Settled,
     TrafficEnded,
     TrafficStarted,
 )
+from chaos.faults.kill import Kill
+from chaos.faults.pause import Pause
 from chaos.history import RunFolder
+from chaos.judge import judge
+from chaos.kinds import Cluster, Deployment, Sink
+from chaos.loading import parse_experiment
 from chaos.plan import Plan
-from chaos.run import run_plan
+from chaos.planning import make_plan
+from chaos.run import Conductor, run_plan
 from chaos.runtimes.fake import FakeRuntime
-from tests.unit.samples import sample_plan, sample_target
+from tests.unit.samples import EXPERIMENT, sample_plan, sample_target
 
 KILLS = """\
   - name: kill-leader
@@ -103,8 +115,6 @@ def test_limits_hold_a_fault_back(tmp_path: Path) -> None:
         "  - {name: two, pause: {}, target: {any: 1}, at: 10s, for: 1s, overlap: true}\n"
     )
     plan = sample_plan(faults, runtime="fake")
-    import msgspec
-
     tight = msgspec.structs.replace(plan.experiment, limits=msgspec.structs.replace(plan.experiment.limits, nodes_down=1))
     rows = run(msgspec.structs.replace(plan, experiment=tight), tmp_path)
     skipped = of(rows, FaultSkipped)
@@ -140,3 +150,95 @@ def test_live_is_shown_every_row(tmp_path: Path) -> None:
     shown: list[Row] = []
     rows = run(sample_plan(KILLS, runtime="fake"), tmp_path, live=shown.append)
     assert shown == rows
+
+
+def test_a_fault_that_sees_the_cluster_whole_first_says_that_it_had_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever looks first, the fault before is seen settled before the next is asked for: else they would count as overlapping."""
+    monkeypatch.setattr(Conductor, "_await_settled", lambda self: None)
+    rows = run(sample_plan(KILLS, runtime="fake"), tmp_path)
+    told = [type(row) for row in rows if isinstance(row, FaultAsked | FaultGone | Settled)]
+    assert told == [FaultAsked, FaultGone, Settled, FaultAsked, FaultGone, Settled, FaultAsked, FaultGone]
+    checks = {check.name: check.verdict for check in judge(RunFolder(tmp_path)).checks}
+    assert checks["no unplanned overlap"] == "pass"
+
+
+def test_a_node_left_dead_is_not_waited_for(tmp_path: Path) -> None:
+    """It stays dead by order: the fault laid over it is proven gone, and the cluster settles without it."""
+    faults = (
+        "  - {name: dead, kill: {recovery: none}, target: {any: 1}, every: 8s, times: 2, overlap: true}\n"
+        "  - {name: later, pause: {}, target: {any: 1}, at: 30s, for: 1s, overlap: true}\n"
+    )
+    text = EXPERIMENT.replace("nodes: 3", "nodes: 5").replace("FAULTS", faults)
+    rows = run(make_plan(parse_experiment(text, "sample.yaml"), sample_target(), seed=3, runtime="fake"), tmp_path)
+    assert [row.fault for row in of(rows, FaultAsked)] == ["dead", "dead", "later"]
+    assert {row.id for row in of(rows, FaultGone)} == {"dead.1", "dead.2", "later.1"}
+    assert not of(rows, FaultSkipped)
+    (ended,) = of(rows, RunEnded)
+    assert not ended.left
+
+
+def test_the_smaller_side_of_a_partition_counts_as_down(tmp_path: Path) -> None:
+    """``limits.nodes_down`` counts cut nodes, whether they were named as victims or as a group."""
+    faults = "  - {name: split, partition: {groups: [[n1], [n2], [n3]]}, at: 5s, for: 1s}\n"
+    plan = sample_plan(faults, runtime="fake")
+    for limit, skipped in ((1, ["split"]), (2, [])):
+        limits = msgspec.structs.replace(plan.experiment.limits, nodes_down=limit)
+        tight = msgspec.structs.replace(plan, experiment=msgspec.structs.replace(plan.experiment, limits=limits))
+        assert [row.fault for row in of(run(tight, tmp_path / str(limit)), FaultSkipped)] == skipped
+
+
+@pytest.mark.parametrize("error", [NotHealed("a rule stays"), EnvironmentUnusable("cannot start n1", how="")])
+def test_harm_that_could_not_be_taken_back_while_injecting_is_a_leftover(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    """The run is judged all the same, and comes to 6."""
+
+    @contextmanager
+    def inject(*_: object) -> Iterator[None]:
+        raise error
+        yield
+
+    monkeypatch.setattr(Pause, "inject", inject)
+    rows = run(sample_plan("  - {name: one, pause: {}, target: n1, at: 5s, for: 1s}\n", runtime="fake"), tmp_path)
+    (failed,) = of(rows, FaultFailed)
+    assert failed.left_over
+    assert str(error) in failed.reason
+    assert judge(RunFolder(tmp_path)).exit_code == NotHealed.exit_code
+
+
+def test_what_the_runtime_could_not_remove_at_the_end_is_in_the_history(tmp_path: Path) -> None:
+    """A run that happened is judged and reported, as 6, although its cluster could not be taken down."""
+
+    class Sticky(FakeRuntime):
+        @contextmanager
+        def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[Cluster]:
+            with super().up(deployment, sink, clock) as cluster:
+                yield cluster
+            raise NotHealed("n1 does not die")
+
+    run_plan(sample_plan(KILLS, runtime="fake"), sample_target(), "", RunFolder(tmp_path), Sticky(), ManualClock())
+    (ended,) = of(RunFolder(tmp_path).rows(), RunEnded)
+    assert (ended.left, ended.bug) == (["n1 does not die"], "")
+    judged = judge(RunFolder(tmp_path))
+    assert judged.exit_code == NotHealed.exit_code
+    assert judged.observed is not None
+
+
+def test_a_bug_in_healing_one_fault_leaves_no_other_in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All are taken back before the bug ends the run."""
+
+    def broken(*_: object) -> list[int]:
+        raise RuntimeError("a bug")
+
+    monkeypatch.setattr(Kill, "_recover", broken)
+    faults = (
+        "  - {name: one, kill: {}, target: n1, at: 5s, for: 25s}\n"
+        "  - {name: two, pause: {}, target: n2, at: 6s, for: 25s, overlap: true}\n"
+    )
+    with pytest.raises(RuntimeError, match="a bug"):
+        run(sample_plan(faults, "abort_if: {unavailable_for: 2s}\n", runtime="fake"), tmp_path)
+    rows = RunFolder(tmp_path).rows()
+    assert [row.id for row in of(rows, FaultHealed)] == ["two.1"]
+    (ended,) = of(rows, RunEnded)
+    assert ended.bug == "RuntimeError: a bug"
+    assert ended.left == ["start n1"]

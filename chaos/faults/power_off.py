@@ -1,0 +1,107 @@
+"""``power_off``: the machine goes dark. From one instant on nothing comes from it and nothing reaches it, then its processes are dead.
+
+``kill`` is a *loud* failure: the kernel of a living machine closes the sockets of a dead process and refuses at once. A machine
+without power says nothing at all: every attempt costs its whole time-out, and connections stay open on the other side until
+somebody gives up. So the silence comes first here: packet rules at the node and at everyone else, then the kill behind them,
+whose resets nobody hears. They are two outages and two predictions.
+
+On power the machine comes up (the rules go first, its network refuses), then its process. Data that was written survives, as it
+does a crash of the process; what a real loss of power takes from a disk's cache does not happen here.
+"""
+
+from __future__ import annotations
+
+import signal as signals
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import ClassVar, Literal
+
+import msgspec
+
+from chaos import proof
+from chaos.errors import FaultNotEffective
+from chaos.kinds import CLIENTS, DNS, Cut, Effect, Evidence, Link, Scene, Status, Victims
+from chaos.target import Target
+
+MEASURE_TIMEOUT_S = 0.2
+
+
+class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What brings the machine back: ``restart`` (the harness, after the schedule's ``for``) or ``none`` (dark to the end)."""
+
+    recovery: Literal["restart", "none"] = "restart"
+
+    takes: ClassVar[tuple[str, ...]] = ("nodes",)
+    takes_down: ClassVar[bool] = True
+    halts: ClassVar[bool] = True
+
+    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - the same for every target
+        """Silence needs packet rules."""
+        if runtime == "local":
+            return "a machine that goes silent needs packet rules, which plain processes do not have; use 'kill', or the runtime 'docker'"
+        if runtime == "fake":
+            return "the fake runtime knows processes only; use 'kill'"
+        return None
+
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Cut, ...]:
+        """Every packet of the victims, to and from everyone."""
+        links = set()
+        for node in victims.nodes:
+            for other in (*(name for name in nodes if name != node), CLIENTS, DNS):
+                links |= {Link(node, other), Link(other, node)}
+        return tuple(Cut(link) for link in sorted(links))
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """Silence, then death; nobody may get an answer, not even a refusal."""
+        net, nodes = scene.cluster.net, scene.cluster.nodes
+        rules = self.rules(victims, list(nodes))
+        ways = [Link(CLIENTS, node) for node in victims.nodes]
+        ways += [Link(other, node) for node in victims.nodes for other in nodes if other not in victims.nodes]
+        before_trips = proof.ask_links(net, ways, MEASURE_TIMEOUT_S)
+        before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes)) | proof.link_figures(before_trips)
+        started_ns: list[int] = []
+        with ExitStack() as undo:
+            undo.enter_context(scene.undo.intent("restore", ", ".join(str(rule.link) for rule in rules)))
+            try:
+                with net.layer(rules) as layer:
+                    for node in victims.nodes:
+                        undo.enter_context(scene.undo.intent("start", node))
+                        nodes[node].kill(signals.SIGKILL)
+                    answers = proof.ask_links(net, ways, MEASURE_TIMEOUT_S)
+                    during: proof.Figures = {f"{node}.process": str(nodes[node].status()) for node in victims.nodes}
+                    during |= proof.link_figures(answers)
+                    self._prove(scene, victims, answers)
+                    mechanism = f"{layer.mechanism}; then SIGKILL"
+                    effect = Effect(layer.effective_at_ns, mechanism, before, during, lambda: self._gone(scene, victims, ways, before))
+                    yield effect
+            finally:
+                started_ns += self._recover(scene, victims)
+            effect.healed_at_ns = max(started_ns, default=None)
+
+    def _prove(self, scene: Scene, victims: Victims, answers: dict[Link, list[proof.RoundTrip]]) -> None:
+        alive = [node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.DOWN]
+        if alive:
+            raise FaultNotEffective(f"{', '.join(alive)} still ran after SIGKILL")
+        loud = [f"{link} ({trip.error or 'answers'})" for link, trips in answers.items() for trip in trips if trip.error != "timed out"]
+        if loud:
+            raise FaultNotEffective(f"not silent: {', '.join(loud)}")
+
+    def _recover(self, scene: Scene, victims: Victims) -> list[int]:
+        if self.recovery != "restart":
+            return []
+        dead = [node for node in victims.nodes if scene.cluster.nodes[node].status() is Status.DOWN]
+        return [scene.cluster.nodes[node].start() for node in dead]
+
+    def _gone(self, scene: Scene, victims: Victims, ways: list[Link], before: proof.Figures) -> Evidence:
+        if self.recovery == "none":
+            return Evidence(ok=True, figures={f"{node}.process": str(scene.cluster.nodes[node].status()) for node in victims.nodes})
+        up = proof.nodes_answer(scene, victims.nodes)
+        answers = proof.ask_links(scene.cluster.net, ways, MEASURE_TIMEOUT_S)
+        silent = [
+            str(link)
+            for link, trips in answers.items()
+            if proof.median_rtt_s(trips) is None and before.get(f"{link}.rtt_s") is not None
+        ]  # fmt: skip
+        why = "; ".join(part for part in (up.why, f"no answer on {', '.join(silent)}" if silent else "") if part)
+        return Evidence(ok=up.ok and not silent, figures=up.figures | proof.link_figures(answers), why=why)

@@ -1,0 +1,133 @@
+"""``restart``: nodes are stopped as ``stop`` does it and started again at once: a configuration change, an upgrade.
+
+    rolling     one after the other: the next is stopped when the last one answers, votes again (where the target has such a role),
+                and ``gap`` is over
+    together    all stopped, then all started
+
+It is its own undo, and healed as soon as the last node is back. The schedule's ``for`` is the time within which that must happen:
+what has not been restarted by then is left alone, and the fault counts as failed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import ClassVar, Literal
+
+import msgspec
+
+from chaos import proof, stopping
+from chaos.clock import to_ns, to_s
+from chaos.errors import FaultNotEffective
+from chaos.kinds import VOTING, Effect, Evidence, Scene, Status, Victims
+from chaos.target import Target
+from chaos.units import Seconds
+
+LOOK_EVERY_S = 0.05
+
+
+class Restart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How gently, in what order, with what pause between two nodes."""
+
+    grace_s: Seconds = 10.0
+    order: Literal["rolling", "together"] = "rolling"
+    gap_s: Seconds = 0.0
+
+    takes: ClassVar[tuple[str, ...]] = ("nodes",)
+    takes_down: ClassVar[bool] = True
+
+    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - works everywhere
+        """Every runtime can stop and start."""
+        return None
+
+    def cuts(self, victims: Victims, nodes: Sequence[str]) -> frozenset[str]:  # noqa: ARG002 - whoever else there is
+        """Those that are down at one time: of a rolling restart one, whichever."""
+        return frozenset(victims.nodes[:1] if self.order == "rolling" else victims.nodes)
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """Restart the first node, or all together; the others follow in steps. Each must be seen dead and silent in between."""
+        before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
+        roll = _Roll(self, scene, victims.nodes)
+        with ExitStack() as undo:
+            for node in victims.nodes:
+                undo.enter_context(scene.undo.intent("start", node))
+            try:
+                asked_ns = roll.take()
+                during = dict(roll.figures)
+                effect = Effect(asked_ns, roll.mechanism, before, during, roll.gone, step=roll.step)
+                yield effect
+            finally:
+                roll.bring_back()
+            effect.healed_at_ns = roll.started_ns
+            if roll.left:
+                done = f"{len(victims.nodes) - len(roll.left)} of {len(victims.nodes)} nodes were restarted within 'for'"
+                raise FaultNotEffective(f"{done}; {', '.join(roll.left)} never was")
+
+
+class _Roll:
+    """How far a restart has come."""
+
+    def __init__(self, fault: Restart, scene: Scene, nodes: Sequence[str]) -> None:
+        self._fault = fault
+        self._scene = scene
+        self._nodes = tuple(nodes)
+        self._taken: tuple[str, ...] = ()
+        self._whole_ns: int | None = None
+        self.left = list(nodes)
+        self.started_ns: int | None = None
+        self.mechanism = "SIGTERM"
+        self.figures: proof.Figures = {}
+
+    def take(self) -> int:
+        """Stop and start the next one, or all; when the first was asked to end."""
+        rolling = self._fault.order == "rolling"
+        self._taken = tuple(self.left[:1] if rolling else self.left)
+        stopped = stopping.stop_all(self._scene, self._taken, self._fault.grace_s)
+        answers = proof.ask_nodes(self._scene, self._taken)
+        alive = sorted(node for node, trip in answers.items() if trip.rtt_s is not None)
+        if alive:
+            raise FaultNotEffective(f"{', '.join(alive)} still answered after it was stopped")
+        self.bring_back()
+        self.left = [node for node in self.left if node not in self._taken]
+        self._whole_ns = None
+        assert self.started_ns is not None
+        self.mechanism = f"{stopping.mechanism(stopped, self._fault.grace_s)}, then started; {self._fault.order}"
+        self.figures |= stopping.figures(stopped)
+        self.figures |= {f"{each.node}.down_s": to_s(self.started_ns - each.died_ns) for each in stopped}
+        return min(each.asked_ns for each in stopped)
+
+    def step(self) -> int | None:
+        """What is due now; when to look again, or None when the last node is back."""
+        now_ns = self._scene.clock.now_ns()
+        if self._whole_ns is None:
+            if not self._back():
+                return now_ns + to_ns(LOOK_EVERY_S)
+            self._whole_ns = now_ns
+        if not self.left:
+            return None
+        due_ns = self._whole_ns + to_ns(self._fault.gap_s)
+        if now_ns < due_ns:
+            return due_ns
+        self.take()
+        return self._scene.clock.now_ns() + to_ns(LOOK_EVERY_S)
+
+    def bring_back(self) -> None:
+        """Start whoever of them is down."""
+        for name in self._taken:
+            node = self._scene.cluster.nodes[name]
+            if node.status() is Status.DOWN:
+                self.started_ns = node.start()
+
+    def gone(self) -> Evidence:
+        """All answer; how long each took to end and was away."""
+        seen = proof.nodes_answer(self._scene, self._nodes)
+        return Evidence(seen.ok, seen.figures | self.figures, seen.why)
+
+    def _back(self) -> bool:
+        """The last ones answer, and vote where anybody does."""
+        if not proof.nodes_answer(self._scene, self._taken).ok:
+            return False
+        roles = self._scene.cluster.roles()
+        votes = any(VOTING in held for held in roles.values())
+        return not votes or all(VOTING in roles.get(node, ()) for node in self._taken)

@@ -1,0 +1,197 @@
+"""Packet rules as values: what belongs into which namespace, in which order, and whether a table that was read back is just that."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.kinds import CLIENTS, Cut, Link
+from chaos.net import packets
+from chaos.net.packets import DROP, INPUT, OUTPUT, REJECT, Namespace, PacketCut, Redirect
+
+ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3"}
+GATEWAY = "198.18.5.1"
+THERE, BACK = Link("n1", "n2"), Link("n2", "n1")
+TO, FROM = PacketCut(OUTPUT, ADDRESSES["n2"], DROP), PacketCut(INPUT, ADDRESSES["n2"], DROP)
+ASIDE = (Redirect(ADDRESSES["n2"], 7000, 21001), Redirect(ADDRESSES["n2"], 7001, 21002))
+
+
+def rules(wanted: Namespace, chain: str) -> tuple[str, ...]:
+    return packets.chains(wanted)[chain].rules
+
+
+# --- who gets what -----------------------------------------------------------------------------------------------------
+
+
+def test_a_link_is_cut_at_both_ends_one_way() -> None:
+    """Packets to the destination at the source, packets from the source at the destination; nothing the other way, nothing elsewhere."""
+    assert packets.packet_cuts([(1, [Cut(THERE)])], ADDRESSES) == {
+        "n1": frozenset({PacketCut(OUTPUT, "198.18.5.12", DROP)}),
+        "n2": frozenset({PacketCut(INPUT, "198.18.5.11", DROP)}),
+    }
+
+
+def test_clients_are_an_end_like_any_other() -> None:
+    """A cut of clients concerns their namespace and the node's."""
+    assert packets.ends_of([Cut(Link(CLIENTS, "n1"))]) == [CLIENTS, "n1"]
+    assert packets.packet_cuts([(1, [Cut(Link(CLIENTS, "n1"))])], ADDRESSES)["n1"] == {PacketCut(INPUT, "198.18.5.3", DROP)}
+
+
+def test_only_the_source_can_be_told() -> None:
+    """A reject is one where packets leave; where they would arrive nobody is left to tell."""
+    found = packets.packet_cuts([(1, [Cut(THERE, "reject")])], ADDRESSES)
+    assert {cut.verdict for cut in found["n1"]} == {REJECT}
+    assert {cut.verdict for cut in found["n2"]} == {DROP}
+
+
+@pytest.mark.parametrize(
+    ("layers", "left"),
+    [
+        ([Cut(THERE), Cut(THERE)], {(DROP, 0)}),
+        ([Cut(THERE), Cut(THERE, "reject")], {(REJECT, 0)}),
+        ([Cut(THERE), Cut(THERE, "drop", "keep")], {(DROP, 0)}),
+        ([Cut(THERE, "drop", "keep"), Cut(THERE, "drop", "keep")], {(DROP, 1)}),
+        ([Cut(THERE), Cut(THERE, "reject", "keep")], {(DROP, 0), (REJECT, 2)}),
+        ([Cut(THERE, "reject", "keep"), Cut(THERE, "drop", "keep")], {(REJECT, 1)}),
+        ([Cut(THERE, "drop", "keep"), Cut(THERE, "reject", "keep")], {(DROP, 1), (REJECT, 2)}),
+    ],
+)
+def test_union_of_layers(layers: list[Cut], left: set[tuple[str, int]]) -> None:
+    """Of the rules of one pair only those stay that no other one covers: reject over drop, all over new connections, early over late."""
+    found = packets.packet_cuts([(number, [cut]) for number, cut in enumerate(layers, start=1)], ADDRESSES)
+    assert {(cut.verdict, cut.since) for cut in found["n1"]} == left
+
+
+# --- rules in order ----------------------------------------------------------------------------------------------------
+
+
+def test_nothing_wanted_is_nothing_there() -> None:
+    """A namespace without cuts and proxies has no chain at all, so its packets cost nothing."""
+    assert packets.chains(Namespace(GATEWAY)) == {}
+
+
+def test_exemptions_come_first() -> None:
+    """Loopback and the gateway, where the harness stands, pass whatever is cut."""
+    wanted = Namespace(GATEWAY, frozenset({TO, FROM}))
+    assert rules(wanted, INPUT) == ("iif lo accept", "ip saddr 198.18.5.1 accept", "ip saddr 198.18.5.12 drop")
+    assert rules(wanted, OUTPUT) == ("oif lo accept", "ip daddr 198.18.5.1 accept", "ip daddr 198.18.5.12 drop")
+
+
+def test_reject_tells_tcp_by_a_reset_and_the_rest_by_icmp() -> None:
+    """And stands before any drop."""
+    wanted = Namespace(GATEWAY, frozenset({TO, PacketCut(OUTPUT, ADDRESSES["n3"], REJECT)}))
+    assert rules(wanted, OUTPUT)[2:] == (
+        "ip daddr 198.18.5.13 meta l4proto tcp reject with tcp reset",
+        "ip daddr 198.18.5.13 reject with icmp port-unreachable",
+        "ip daddr 198.18.5.12 drop",
+    )
+
+
+def test_new_connections_are_marked_with_the_newest_layer() -> None:
+    """Before anything else looks at a packet, loopback included; each layer cuts its own mark and later ones."""
+    wanted = Namespace(
+        GATEWAY, frozenset({PacketCut(OUTPUT, "198.18.5.12", DROP, 3), PacketCut(INPUT, "198.18.5.13", DROP, 10)}), tracked=True
+    )
+    assert rules(wanted, OUTPUT)[0] == "ct state new ct mark set 0x0000000a"
+    assert rules(wanted, INPUT)[0] == "ct state new ct mark set 0x0000000a"
+    assert rules(wanted, OUTPUT)[-1] == "ip daddr 198.18.5.12 ct mark >= 0x00000003 drop"
+    assert rules(wanted, INPUT)[-1] == "ip saddr 198.18.5.13 ct mark >= 0x0000000a drop"
+
+
+def test_a_proxy_lets_through_no_answer_that_is_cut() -> None:
+    """A proxied answer comes over loopback: it is recognised before loopback is exempt. A dial that would hang is told."""
+    wanted = Namespace(GATEWAY, frozenset({FROM}), ASIDE)
+    assert rules(wanted, INPUT)[:2] == (
+        "iif lo ct direction reply ct status dnat ct original ip daddr 198.18.5.12 drop",
+        "iif lo accept",
+    )
+    assert rules(wanted, OUTPUT)[-1] == "meta skuid 60001 ip daddr 198.18.5.12 tcp flags syn reject with tcp reset"
+
+
+def test_our_own_reset_passes_the_proxied_answers_rule() -> None:
+    """A reject both ways: the reset that tells the system comes over loopback too, and must not be taken for an answer."""
+    wanted = Namespace(GATEWAY, frozenset({FROM, PacketCut(OUTPUT, "198.18.5.12", REJECT)}), ASIDE)
+    assert rules(wanted, INPUT)[0] == "iif lo ip saddr 198.18.5.12 tcp flags rst accept"
+
+
+def test_a_proxy_goes_on_where_only_new_connections_are_cut() -> None:
+    """Its dials belong to connections that were let through."""
+    wanted = Namespace(GATEWAY, frozenset({PacketCut(OUTPUT, "198.18.5.12", DROP, 1)}), ASIDE, tracked=True)
+    assert not any("skuid" in rule for rule in rules(wanted, OUTPUT))
+
+
+def test_connections_are_turned_aside_but_the_proxys_own() -> None:
+    """Each port to its proxy; only what is turned aside is tracked, unless ages are wanted of all."""
+    assert rules(Namespace(GATEWAY, redirects=ASIDE), "nat") == (
+        "meta skuid 60001 accept",
+        "ip daddr 198.18.5.12 tcp dport 7000 redirect to :21001",
+        "ip daddr 198.18.5.12 tcp dport 7001 redirect to :21002",
+    )
+    assert rules(Namespace(GATEWAY, redirects=ASIDE), "aside_out")[-1] == "notrack"
+    assert set(packets.chains(Namespace(GATEWAY, redirects=ASIDE, tracked=True))) == {"nat", "track"}
+
+
+# --- to nft and back ---------------------------------------------------------------------------------------------------
+
+LISTED = """\
+table inet nines {
+\tchain input {
+\t\ttype filter hook input priority mangle; policy accept;
+\t\tiif "lo" accept
+\t\tip saddr 198.18.5.1 accept
+\t\tip saddr 198.18.5.12 drop
+\t}
+
+\tchain output {
+\t\ttype filter hook output priority mangle; policy accept;
+\t\toif "lo" accept
+\t\tip daddr 198.18.5.1 accept
+\t\tip daddr 198.18.5.12 meta l4proto 6 reject with tcp reset
+\t\tip daddr 198.18.5.12 reject with icmp type port-unreachable
+\t}
+}
+"""
+WANTED = Namespace(GATEWAY, frozenset({FROM, PacketCut(OUTPUT, "198.18.5.12", REJECT)}))
+
+
+def test_read_back_as_listed() -> None:
+    """What nft prints is the wanted table, whichever way this version spells a protocol or an ICMP code."""
+    assert packets.difference(WANTED, LISTED) == ""
+    assert packets.difference(Namespace(GATEWAY), "table inet nines {\n}\n") == ""
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (("\t\tip saddr 198.18.5.12 drop\n", ""), "chain input: no 'ip saddr 198.18.5.12 drop'"),
+        (("198.18.5.12 drop", "198.18.5.13 drop"), "'ip saddr 198.18.5.13 drop' that nobody ordered"),
+        (
+            ('\t\toif "lo" accept\n\t\tip daddr 198.18.5.1 accept\n', '\t\tip daddr 198.18.5.1 accept\n\t\toif "lo" accept\n'),
+            "another order",
+        ),
+        (("chain output", "chain elsewhere"), "a chain elsewhere that nobody ordered"),
+        (
+            ("table inet nines {\n", "table inet nines {\n\tchain nat {\n\t\ttype nat hook output priority dstnat;\n\t}\n"),
+            "a chain nat that nobody",
+        ),
+    ],
+)
+def test_every_difference_is_seen(change: tuple[str, str], said: str) -> None:
+    """A rule less, a rule more, another order, another chain."""
+    assert change[0] in LISTED
+    assert said in packets.difference(WANTED, LISTED.replace(*change))
+
+
+def test_a_missing_chain_is_seen() -> None:
+    """An empty table is not what was wanted."""
+    assert packets.difference(WANTED, "table inet nines {\n}\n") == "there is no chain input"
+
+
+def test_commands_start_from_anything() -> None:
+    """Each chain is made if need be and emptied first; where nothing is wanted it is removed. The standing part is left alone."""
+    cutting = packets.commands(Namespace(GATEWAY, frozenset({TO}), ASIDE))
+    assert cutting[0] == "add chain inet nines input { type filter hook input priority -150; policy accept; }"
+    assert cutting[1] == "flush chain inet nines input"
+    assert cutting[-1] == "add rule inet nines output ip daddr 198.18.5.12 drop"
+    assert not any(" nat " in command or "aside" in command for command in cutting)
+    assert packets.commands(Namespace(GATEWAY, redirects=ASIDE))[-1] == "delete chain inet nines output"
+    assert any("redirect to :21002" in command for command in packets.standing_commands(Namespace(GATEWAY, redirects=ASIDE)))
