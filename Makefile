@@ -5,14 +5,16 @@
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
+#   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 8 minutes)
 #   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
 
 BIN := .venv/bin
 PY := $(BIN)/python
 EXPERIMENT ?= experiments/quickstart.yaml
-SOURCES := chaos tests bench targets
+SOURCES := chaos tests bench targets tools
+COUNT ?= 40
 
-.PHONY: setup demo test test-docker check lint bench picture clean
+.PHONY: setup demo test test-docker check lint bench soak picture clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -56,6 +58,10 @@ check: lint
 bench: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
 	@$(PY) -m bench $(ARGS)
+
+soak: .venv/.installed
+	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) tools/soak.py --count $(COUNT) $(ARGS)
 
 picture: .venv/.installed
 	@tools/picture docs/img/report.png

@@ -38,7 +38,7 @@ def run(name: str, quick: bool) -> list[dict[str, Any]]:
     began_s = time.monotonic()
     try:
         done = subprocess.run(command, cwd=HERE.parent, capture_output=True, text=True, check=False, timeout=TIMEOUT_S)
-        rows = _rows(name, done.stdout)
+        rows = _rows(done.stdout)
         if not rows:
             said = (done.stderr or done.stdout).strip().splitlines()
             rows = [_broken(name, f"exit {done.returncode}: {said[-1] if said else 'no output'}")]
@@ -52,16 +52,13 @@ def _broken(name: str, why: str) -> dict[str, Any]:
     return {"figure": name, "reach": "", "got": why, "beside": "", "ok": False}
 
 
-def _rows(name: str, text: str) -> list[dict[str, Any]]:
-    """A list of rows as it is; a plain object of figures as one row each, without anything to reach."""
+def _rows(text: str) -> list[dict[str, Any]]:
+    """The rows it printed; none if it printed something else."""
     try:
         found = json.loads(text)
     except json.JSONDecodeError:
         return []
-    if isinstance(found, dict):
-        figures = {key: value for key, value in found.items() if isinstance(value, int | float)}
-        return [{"figure": f"{name}: {key}", "got": f"{value:.4g}", "ok": None} for key, value in figures.items()]
-    return [row for row in found if isinstance(row, dict) and "figure" in row]
+    return [row for row in found if isinstance(row, dict) and row.keys() >= {"figure", "got"}] if isinstance(found, list) else []
 
 
 def main() -> int:

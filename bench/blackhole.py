@@ -23,6 +23,8 @@ from chaos.experiment import ClientPolicy
 
 ADDRESS, PORT = "127.9.1.1", 7000
 RATE_PER_S = 1000.0
+VEGETA = "vegeta, in an earlier measurement: 1.3 to 1.6, and 0"
+"""It is not run here: without a short time-out it reports the hanging service as 100 % good."""
 
 
 def schedule(count: int, longest_s: float, begin_ns: int) -> tuple[list[list[int]], float]:
@@ -89,7 +91,11 @@ def main(argv: list[str] | None = None) -> int:
     count, longest_s = (6, 1.0) if chosen.quick else (24, 3.0)
     with tempfile.TemporaryDirectory(prefix="nines-bench-") as folder:
         rows = [row for mode in ("hole", "hang") for row in measure(mode, count, longest_s, Path(folder))]
-    return runs.show([*rows, runs.machine()], chosen.json)
+    got = " and ".join(row.got for row in rows if "seen over true" in row.figure)
+    shown = runs.folded(
+        "black hole, and accept and hang: downtime seen over true", "0.99 to 1.01 in both, no port used up", got, VEGETA, rows
+    )
+    return runs.show([*shown, runs.machine()], chosen.json)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,8 @@ frozen, no toxics) and does nothing more. It is never a fault's victim: itself a
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import errno
-import http.client
 import json
 import os
 import selectors
@@ -216,11 +214,13 @@ class Agent:
         self._orphaned = True
         problems: list[str] = []
         try:
-            self._nft.apply([f"delete table {TABLE}"])
+            self._nft.apply([f"delete table {TABLE}", f"add table {TABLE}"])  # an empty one: what is read back must be there
         except Refused as refused:
             problems.append(str(refused))
         self._signal_all(signal.SIGCONT)
         if self._toxiproxy_port is not None:
+            import http.client
+
             connection = http.client.HTTPConnection("127.0.0.1", self._toxiproxy_port, timeout=3)
             try:
                 connection.request("POST", "/reset")
@@ -351,6 +351,10 @@ class Agent:
 
 def asked(host: str, port: int, request: str, timeout_s: float) -> Message:
     """What came of a question: a whole reply, or why there was none. Without a request, a mere connect."""
+    # Loaded only now, and before any time is taken: most agents are never asked, and all of them start at once.
+    import base64
+    import http.client
+
     deadline_s = time.monotonic() + timeout_s
     sent_ns = time.monotonic_ns()
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chaos import timeline_slots
+from chaos import checks_trend, timeline_slots
 from chaos.plan import Plan
 from chaos.results import Check
 from chaos.timeline import ServiceTimeline, Timeline
@@ -52,6 +52,7 @@ def check(plan: Plan, timeline: Timeline) -> list[Check]:
         _clock(timeline),
         _addresses(plan, timeline),
         _classes_alike(plan, timeline),
+        checks_trend.check(timeline),
     ]
 
 

@@ -64,6 +64,20 @@ def _plan(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _predict(parser: argparse.ArgumentParser) -> None:
+    _plan(parser)
+    parser.add_argument("--window", metavar="TIME", help="the window of production to speak of, such as 30d; default: the SLO's")
+    parser.add_argument("--sweep", action="append", metavar="NAME=LEVELS", help="compare levels: nodes=1..9, restart=1s,5s; twice for two")
+    parser.add_argument("--cost-per-node", type=float, metavar="N", help="with --sweep: what one node costs, in any currency")
+    parser.add_argument("--html", metavar="FILE", help="with --sweep: the table and the picture as a page")
+    parser.add_argument("--throughput", metavar="FILE", help="fit measured throughput at several numbers of nodes instead")
+
+
+def _formulas(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--lang", default="en", choices=["en", "zh"], help="English or Chinese")
+    _json(parser)
+
+
 def _validate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE.yaml")
     _runtime(parser)
@@ -97,6 +111,11 @@ def _init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--target", default="replicated_kv", metavar="NAME", help="a target by name or folder")
 
 
+def _calibrate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folders", nargs="+", metavar="RUN", help="run folders of one target, one configuration")
+    parser.add_argument("-o", "--output", metavar="FILE", help="instead of standard output")
+
+
 def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("word", nargs="?", metavar="WORD", help="without one: the list of words")
 
@@ -109,11 +128,13 @@ VERBS: Final[dict[str, Verb]] = {
     "run": Verb("run experiments: break, measure, judge", "chaos.cli_run:run", _run),
     "plan": Verb("show what a run would do, when, to whom; changes nothing", "chaos.cli_files:plan", _plan),
     "validate": Verb("check experiment files, say what is wrong and where", "chaos.cli_files:validate", _validate),
-    "predict": Verb("what the model expects of a run, without a cluster", "chaos.cli_files:predict", _plan),
+    "predict": Verb("what the model expects of a run, without a cluster", "chaos.cli_files:predict", _predict),
+    "formulas": Verb("the articles' formulas: as printed, what they mean, corrected", "chaos.cli_models:formulas", _formulas),
     "runbook": Verb("a game-day page in Markdown that people can follow", "chaos.cli_files:runbook", _runbook),
     "init": Verb("write a first experiment to start from", "chaos.cli_files:init", _init),
     "judge": Verb("judge a run folder again, without a cluster", "chaos.cli_folders:judge", _judge),
     "report": Verb("show a run's report in another form", "chaos.cli_folders:report", _report),
+    "calibrate": Verb("measure in runs what the models need, for the prediction of other runs", "chaos.cli_folders:calibrate", _calibrate),
     "history": Verb("what happened in a run, row by row", "chaos.cli_folders:history", _history),
     "leftovers": Verb("list what earlier runs left behind", "chaos.cli_machine:leftovers", _json),
     "heal": Verb("remove what earlier runs left behind", "chaos.cli_machine:heal", _json),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chaos.cli_out import as_json, note, put, show
 from chaos.errors import BadInput
+
+if TYPE_CHECKING:
+    from chaos.plan import Plan
+    from chaos.power import Power
 
 STARTER: Final = """\
 # A first experiment. Check it with: nines validate {file}    See what it will do: nines plan {file}    Run it: nines run {file}
@@ -45,13 +49,29 @@ def plan(arguments: argparse.Namespace) -> int:
     from chaos.perform import order
 
     ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    foreseen, why = _foreseen(ordered.plan)
     if arguments.json:
-        show(as_json(ordered.plan))
+        from msgspec import to_builtins
+
+        show(as_json(to_builtins(ordered.plan) | {"power": to_builtins(foreseen), "power_reason": why}))
         return 0
     from chaos.forecast import planned
+    from chaos.forecast_power import render as decides
 
-    show(planned(ordered.plan))
+    show(planned(ordered.plan) + "\n" + (decides(foreseen) if foreseen is not None else f"What it can decide is unknown: {why}\n"))
     return 0
+
+
+def _foreseen(plan: Plan) -> tuple[Power | None, str]:
+    """What the plan can decide, or why that cannot be told."""
+    from chaos.power import power
+
+    if not plan.windows:
+        return None, "it has no fault"
+    try:
+        return power(plan), ""
+    except BadInput as error:
+        return None, error.message
 
 
 def validate(arguments: argparse.Namespace) -> int:
@@ -72,11 +92,20 @@ def validate(arguments: argparse.Namespace) -> int:
 
 def predict(arguments: argparse.Namespace) -> int:
     """What the model expects of the planned run, and of production."""
+    from chaos import cli_models
+
+    cli_models.checked(arguments)
+    if arguments.throughput is not None:
+        return cli_models.scalability(arguments)
     from chaos.models.predicting import facts_from_plan
     from chaos.models.predicting import predict as ask
     from chaos.perform import order
 
     ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    if arguments.window is not None:
+        ordered = cli_models.within(ordered, arguments.window)
+    if arguments.sweep:
+        return cli_models.sweep(arguments, ordered)
     predicted = ask(ordered.plan, facts_from_plan(ordered.plan)).predicted
     if arguments.json:
         show(as_json(predicted))

@@ -58,6 +58,15 @@ def history(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def calibrate(arguments: argparse.Namespace) -> int:
+    """Detection, election, restart and resync as these runs show them, as parameters for other experiments."""
+    from chaos.calibration import calibrate as measure
+    from chaos.calibrations import dump
+
+    put(dump(measure([Path(folder) for folder in arguments.folders])), arguments.output)
+    return 0
+
+
 def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"

@@ -9,13 +9,11 @@ folders are bind-mounted; neither works across machines, nor into a virtual mach
 
 from __future__ import annotations
 
-import grp
 import hashlib
 import http.client
 import json
 import os
 import platform
-import pwd
 import shutil
 import socket
 from collections.abc import Mapping
@@ -27,7 +25,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chaos.engine_errors import translated
+from chaos.engine_errors import remote, translated, unreachable
 from chaos.errors import EnvironmentUnusable
 
 if TYPE_CHECKING:
@@ -41,7 +39,6 @@ QUICK_S: Final = 20.0
 """Time-out of calls that do not wait for work: the SDK's own 60 s are longer than most experiments' faults."""
 CONNECTIONS: Final = 32
 DISK_WANTED_BYTES: Final = 1_000_000_000
-GET_ONE: Final = "Debian or Ubuntu: sudo apt-get install docker.io; or, as root: python -m chaos.private_engine start; or: --runtime local"
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -179,11 +176,11 @@ def connect(where: str | None = None, *, checked: bool = True) -> Engine:
     where = where or host()
     scheme = urlsplit(where).scheme
     if scheme not in ("unix", "tcp") or (scheme == "tcp" and not _on_loopback(where)):
-        raise _remote(where)
+        raise remote(where)
     try:
         _ping(where, PING_S * 3)
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise _unreachable(where, error) from error
+        raise unreachable(where, error, PING_S * 3) from error
     with translated(f"asking the Docker engine at {where} what it is"):
         client = _client(where, QUICK_S)
         info, version = client.info(), client.version()
@@ -246,7 +243,7 @@ def require(facts: Facts) -> None:
             how="an engine that runs as root (sudo apt-get install docker.io), named by DOCKER_HOST; or: --runtime local",
         )
     if not facts.local:
-        raise _remote(facts.host, f" (it runs on '{facts.name}', {facts.system}; this is '{platform.node()}')")
+        raise remote(facts.host, f" (it runs on '{facts.name}', {facts.system}; this is '{platform.node()}')")
     free = free_bytes(facts.data_root)
     if free is not None and free < DISK_WANTED_BYTES:
         raise EnvironmentUnusable(
@@ -271,53 +268,3 @@ def free_bytes(folder: str) -> int | None:
 def _on_loopback(where: str) -> bool:
     name = urlsplit(where).hostname or ""
     return name in ("localhost", "::1") or name.startswith("127.")
-
-
-def _remote(where: str, why: str = "") -> EnvironmentUnusable:
-    return EnvironmentUnusable(
-        f"the Docker engine at {where} is not on this machine{why}: nodes are reached at their containers' addresses"
-        " and the run folder is mounted into containers",
-        how="run Nines on the engine's own machine; or name a local engine: DOCKER_HOST=unix:///var/run/docker.sock; or: --runtime local",
-    )
-
-
-def _unreachable(where: str, error: Exception) -> EnvironmentUnusable:
-    path = Path(urlsplit(where).path)
-    match error:
-        case PermissionError():
-            return EnvironmentUnusable(f"no permission to speak to the Docker engine: {path}{_owner(path)}", how=_permission(path))
-        case FileNotFoundError():
-            return EnvironmentUnusable(f"there is no Docker engine: {path} does not exist", how=GET_ONE)
-        case ConnectionRefusedError():
-            return EnvironmentUnusable(
-                f"the Docker engine does not run: {where} refuses connections", how="sudo systemctl start docker; or: --runtime local"
-            )
-        case TimeoutError():
-            return EnvironmentUnusable(
-                f"the Docker engine at {where} does not answer within {PING_S * 3:g} s",
-                how="sudo systemctl restart docker; or: --runtime local",
-            )
-        case _:
-            return EnvironmentUnusable(f"there is no Docker engine at {where} ({error})", how=GET_ONE)
-
-
-def _owner(path: Path) -> str:
-    try:
-        status = path.stat()
-        owner, group = pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name
-    except (OSError, KeyError):
-        return ""
-    return f" belongs to {owner}:{group}, mode {status.st_mode & 0o777:o}"
-
-
-def _permission(path: Path) -> str:
-    user = pwd.getpwuid(os.geteuid()).pw_name
-    try:
-        group = grp.getgrgid(path.stat().st_gid)
-    except (OSError, KeyError):
-        group = None
-    if group is None or group.gr_gid == 0:
-        return "run it under sudo; or: --runtime local"
-    if user in group.gr_mem:
-        return f"you are in the group '{group.gr_name}', but this session is older than that: log in again, or: newgrp {group.gr_name}"
-    return f"sudo usermod -aG {group.gr_name} {user}, then log in again; or run it under sudo; or: --runtime local"

@@ -1,14 +1,20 @@
-"""What a failed call to the engine means to a user: the SDK's exceptions as ours, with what to do."""
+"""What a failure of the engine means to a user: no connection, or an exception of the SDK, as our errors, with what to do."""
 
 from __future__ import annotations
 
+import grp
+import os
+import pwd
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
+from urllib.parse import urlsplit
 
 from chaos.errors import EnvironmentUnusable
 
+GET_ONE: Final = "Debian or Ubuntu: sudo apt-get install docker.io; or, as root: python -m chaos.private_engine start; or: --runtime local"
 _MEANINGS: Final[tuple[tuple[str, str, str], ...]] = (
     (r"no space left on device", "the disk of the Docker engine is full", "docker system df; docker system prune"),
     (r"pool overlaps|overlaps with other one", "the subnet is taken by another Docker network", "docker network ls; or set NINES_SUBNETS"),
@@ -47,13 +53,75 @@ def translated(doing: str) -> Iterator[None]:
     Callers that can do something about an answer (404, 409) catch the SDK's own exception inside.
     """
     import requests
+    import urllib3
     from docker.errors import APIError, DockerException
 
     try:
         yield
     except APIError as error:
         raise unusable(doing, str(error.explanation or error).strip()) from error
-    except requests.exceptions.Timeout as error:
-        raise EnvironmentUnusable(f"{doing}: the Docker engine did not answer in time", how="it may be overloaded: docker info") from error
-    except (DockerException, requests.exceptions.RequestException) as error:
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError) as error:
+        raise _hung_up(doing, str(error)) from error
+    except DockerException as error:
         raise unusable(doing, str(error)) from error
+
+
+def _hung_up(doing: str, said: str) -> EnvironmentUnusable:
+    if "timed out" in said:
+        return EnvironmentUnusable(f"{doing}: the Docker engine did not answer in time ({said})", how="it may be overloaded: docker info")
+    return EnvironmentUnusable(f"{doing}: the connection to the Docker engine broke ({said})", how="does it still run? docker info")
+
+
+# --- no connection -----------------------------------------------------------------------------------------------------
+
+
+def remote(where: str, why: str = "") -> EnvironmentUnusable:
+    """An engine elsewhere, and why that will not do."""
+    return EnvironmentUnusable(
+        f"the Docker engine at {where} is not on this machine{why}: nodes are reached at their containers' addresses"
+        " and the run folder is mounted into containers",
+        how="run Nines on the engine's own machine; or name a local engine: DOCKER_HOST=unix:///var/run/docker.sock; or: --runtime local",
+    )
+
+
+def unreachable(where: str, error: Exception, timeout_s: float) -> EnvironmentUnusable:
+    """No engine where one was looked for: what the failed connection means, and what to do."""
+    path = Path(urlsplit(where).path)
+    match error:
+        case PermissionError():
+            return EnvironmentUnusable(f"no permission to speak to the Docker engine: {path}{_owner(path)}", how=_permission(path))
+        case FileNotFoundError():
+            return EnvironmentUnusable(f"there is no Docker engine: {path} does not exist", how=GET_ONE)
+        case ConnectionRefusedError():
+            return EnvironmentUnusable(
+                f"the Docker engine does not run: {where} refuses connections", how="sudo systemctl start docker; or: --runtime local"
+            )
+        case TimeoutError():
+            return EnvironmentUnusable(
+                f"the Docker engine at {where} does not answer within {timeout_s:g} s",
+                how="sudo systemctl restart docker; or: --runtime local",
+            )
+        case _:
+            return EnvironmentUnusable(f"there is no Docker engine at {where} ({error})", how=GET_ONE)
+
+
+def _owner(path: Path) -> str:
+    try:
+        status = path.stat()
+        owner, group = pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name
+    except (OSError, KeyError):
+        return ""
+    return f" belongs to {owner}:{group}, mode {status.st_mode & 0o777:o}"
+
+
+def _permission(path: Path) -> str:
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    try:
+        group = grp.getgrgid(path.stat().st_gid)
+    except (OSError, KeyError):
+        group = None
+    if group is None or group.gr_gid == 0:
+        return "run it under sudo; or: --runtime local"
+    if user in group.gr_mem:
+        return f"you are in the group '{group.gr_name}', but this session is older than that: log in again, or: newgrp {group.gr_name}"
+    return f"sudo usermod -aG {group.gr_name} {user}, then log in again; or run it under sudo; or: --runtime local"

@@ -6,6 +6,8 @@ heard of it). Readers must accept unknown row types and fields: a newer writer a
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 SCHEMA = 1
@@ -108,6 +110,17 @@ class DnsChanged(RowBase, frozen=True, tag="dns"):
     why: str = ""
 
 
+class NamesOrdered(RowBase, frozen=True, tag="dns_order"):
+    """The name server carries out an order of the harness from now on, or no longer; ``why`` says why it cannot."""
+
+    number: int
+    mode: str
+    on: bool
+    address: str = ""
+    """The address whose record is meant, where one is."""
+    why: str = ""
+
+
 class FaultAsked(RowBase, frozen=True, tag="fault_asked"):
     """A fault's time has come, its victims are resolved; the harm is about to be done."""
 
@@ -171,6 +184,10 @@ class Looked(RowBase, frozen=True, tag="looked"):
     said: str = ""
 
 
+HARNESS_DIED: Final = "harness died"
+"""Part of each condition that is no safety condition of the experiment, but the end of the harness or of a part of it."""
+
+
 class Aborting(RowBase, frozen=True, tag="aborting"):
     """A safety condition or a signal ends the run early."""
 
@@ -198,6 +215,7 @@ Row = (
     | RoleChanged
     | Marked
     | DnsChanged
+    | NamesOrdered
     | FaultAsked
     | FaultEffective
     | FaultHealed

@@ -236,13 +236,19 @@ class Slo(Strict, frozen=True):
 
 
 class ProductionRate(Strict, frozen=True):
-    """``1 per 45d per node``: a rate that *we chose* to assume for production; never called measured."""
+    """``1 per 45d per node``: a rate that *we chose* to assume for production; never called measured.
+
+    ``3 in 365d per node`` is another thing: faults that somebody counted in production, none at all included.
+    """
 
     kind: str
     per_s: float
     per: str
     """``node`` or ``cluster``."""
     text: str = ""
+    counted: int | None = None
+    """How many were counted in ``exposure_s``; None for a rate that was chosen. ``per_s`` is then (counted + 1/2) / exposure."""
+    exposure_s: float = 0.0
 
 
 class PredictSpec(Strict, frozen=True):
@@ -251,6 +257,8 @@ class PredictSpec(Strict, frozen=True):
     production: tuple[ProductionRate, ...] = ()
     parameters: dict[str, str] = {}
     margin: float = 1.5
+    calibration: str = ""
+    """A file that ``nines calibrate`` wrote, beside the experiment's file: parameters measured in *other* runs."""
 
 
 class Experiment(Strict, frozen=True):

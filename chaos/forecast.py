@@ -7,7 +7,7 @@ from tabulate import tabulate
 from chaos import wording as say
 from chaos.plan import Plan
 from chaos.planning import describe
-from chaos.results import Predicted
+from chaos.results import Predicted, Production
 
 
 def planned(plan: Plan) -> str:
@@ -72,6 +72,7 @@ def _production(predicted: Predicted) -> str:
     rates = "; ".join(production.rates)
     lines = [f"Production, at the assumed rates ({rates}): {production.nines:.2f} nines, {say.percent(production.availability)}, "
              f"{say.monthly(production)} down a month"]  # fmt: skip
+    lines += _window(production)
     rows = [[each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year)] for each in production.improve_first]
     if rows:
         lines.append(
@@ -80,9 +81,24 @@ def _production(predicted: Predicted) -> str:
     return "\n".join(lines)
 
 
+def _window(production: Production) -> list[str]:
+    """What windows of production show."""
+    window = production.window
+    if window is None:
+        return []
+    met = "" if window.met is None else f"; {say.percent(window.met)} of windows reach {say.percent(window.objective)}"
+    return [f"In a window of {say.seconds(window.window_s)}: no outage with probability {say.percent(window.no_outage)}, "
+            f"{window.outages:.3g} on average; one window in 20 is below {say.percent(window.worst_of_20)}{met}"]  # fmt: skip
+
+
 def _inputs(predicted: Predicted) -> str:
     rows = [
-        [each.name, say.number(each.value) + ("" if each.high is None else f" to {say.number(each.high)}"), each.unit, each.origin]
+        [
+            each.name,
+            each.word or say.number(each.value) + ("" if each.high is None else f" to {say.number(each.high)}"),
+            each.unit,
+            say.origin(each),
+        ]
         for each in predicted.parameters
     ]
     table = tabulate(rows, headers=["parameter", "value", "unit", "who claims it"], tablefmt="simple", disable_numparse=True)

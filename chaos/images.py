@@ -16,7 +16,7 @@ from typing import Final
 from chaos import images_base, images_harness
 from chaos.engine import Engine
 from chaos.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.images_build import Note, Recipe, build, digest, fingerprint, folder_entries, image_id, pull, quiet
+from chaos.images_build import KEEP, Note, Recipe, build, digest, fingerprint, folder_entries, image_id, prune, pull, quiet
 from chaos.target import Target
 
 AGENT: Final = ("python3", "-I", "-S", "/opt/nines/agent.py")
@@ -64,4 +64,7 @@ def ensure_target(engine: Engine, target: Target, part: str, note: Note = quiet)
     on = image_id(engine, args["BASE"]) if args else ""
     name = re.sub(r"[^a-z0-9]+", "-", target.name.lower()).strip("-")
     tag = f"nines-target-{name}:{digest(dockerfile, on or '', fingerprint(entries))}"
-    return build(engine, Recipe(tag=tag, dockerfile=dockerfile, entries=entries, purpose="target", args=args), note)
+    if image_id(engine, tag) is None:
+        build(engine, Recipe(tag=tag, dockerfile=dockerfile, entries=entries, purpose="target", args=args), note)
+        prune(engine, "target", f"nines-target-{name}", KEEP)
+    return tag

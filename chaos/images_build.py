@@ -26,6 +26,8 @@ PULL_TIMEOUT_S: Final = 120.0
 """Of one silence of the engine, not of the whole pull."""
 BUILD_TIMEOUT_S: Final = 600.0
 _TAIL: Final = 12
+KEEP: Final = 6
+"""So many versions of one image stay, the newest; others are removed when one is added."""
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _SKIPPED_FOLDERS: Final = ("__pycache__",)
 

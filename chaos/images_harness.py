@@ -23,14 +23,26 @@ from chaos import debian
 from chaos.engine import Engine
 from chaos.engine_errors import translated
 from chaos.errors import EnvironmentUnusable
-from chaos.images_build import Entry, Note, Recipe, build, cache_dir, digest, fingerprint, folder_entries, image_id, one_at_a_time, prune
+from chaos.images_build import (
+    KEEP,
+    Entry,
+    Note,
+    Recipe,
+    build,
+    cache_dir,
+    digest,
+    fingerprint,
+    folder_entries,
+    image_id,
+    one_at_a_time,
+    prune,
+)
 from chaos.net.toxiproxy_server import find
 
 REPOSITORY: Final = "nines-harness"
 NEEDS: Final = ("msgspec", "dnslib", "dnspython")
 """What agent, prober and name server import beside the standard library."""
 OLDEST_PYTHON: Final = (3, 11)
-KEEP: Final = 6
 _GLIBCS: Final = ("2014", "_2_17", "_2_24", "_2_28", "_2_34")
 _FETCH_TIMEOUT_S: Final = 180.0
 _ASK: Final = "import json, platform, sys; print(json.dumps({'version': list(sys.version_info[:2]), 'machine': platform.machine()}))"

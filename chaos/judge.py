@@ -14,13 +14,14 @@ import msgspec
 
 from chaos import agreement, anatomy, checks, deciding, objectives, stats, timeline
 from chaos.errors import BadInput
-from chaos.events import TrafficStarted
+from chaos.events import HARNESS_DIED, TrafficStarted
+from chaos.extrapolation import extrapolate
 from chaos.history import RunFolder
 from chaos.judge_facts import facts_of
 from chaos.models import uncertain
 from chaos.models.predicting import ClassSamples, Prediction, predict
 from chaos.plan import Plan
-from chaos.results import PHASES, Agreement, Check, LookTaken, Objective, Observed, Outage, Phase, Predicted
+from chaos.results import PHASES, Agreement, Check, Extrapolated, LookTaken, Objective, Observed, Outage, Phase, Predicted
 from chaos.timeline import Timeline
 from chaos.units import show_s
 
@@ -47,6 +48,7 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     exit_code: int
     reasons: list[str]
     looks: list[LookTaken] = []
+    extrapolated: Extrapolated | None = None
 
 
 def judge(folder: RunFolder) -> Judgement:
@@ -96,6 +98,7 @@ def judge(folder: RunFolder) -> Judgement:
         exit_code=exit_code,
         reasons=reasons,
         looks=[] if looked is None else list(looked.looks),
+        extrapolated=None if observed is None else extrapolate(plan, seen),
     )
 
 
@@ -139,9 +142,9 @@ def _halted(seen: Timeline, checked: Sequence[Check]) -> int | None:
     number = next((number for number in numbers if number is not None), None)
     if number is not None:
         return SIGNALLED + number
-    if seen.aborting or (ended is not None and ended.aborted):
-        return ABORTED
-    return None
+    conditions = [row.condition for row in seen.aborting] + ([ended.aborted] if ended else [])
+    # The death of the harness is no safety condition: it fails the check that the run came to its end, and so makes it unknown.
+    return ABORTED if any(condition and HARNESS_DIED not in condition for condition in conditions) else None
 
 
 def _objective(objective: Objective, wish: str) -> str:

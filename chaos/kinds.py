@@ -121,6 +121,86 @@ class Net(Protocol):
         ...
 
 
+class Passage(msgspec.Struct, frozen=True):
+    """What came of some bytes that were sent through a link's harm, in one direction, on a connection of its own."""
+
+    ended: str
+    """``closed`` (in order), ``reset``, ``timed out`` (it hung to the end of the measurement), or ``refused``."""
+    bytes: int = 0
+    pieces: int = 0
+    """In how many pieces they came, as far as the reader could tell them apart."""
+    last_s: float | None = None
+    """From the first byte sent to the last one received."""
+    ended_s: float | None = None
+    """From the first byte sent to the end seen by the reader."""
+    closing_s: float | None = None
+    """From the sender's close to the end seen by the reader."""
+
+    @property
+    def rate_bytes_per_s(self) -> float | None:
+        """The throughput, once there was one."""
+        return self.bytes / self.last_s if self.bytes and self.last_s else None
+
+
+@runtime_checkable
+class Gauge(Protocol):
+    """A net that can send bytes of its own through what harms a link, to measure more of it than a round trip shows."""
+
+    def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        """Send so many bytes ``upstream`` or ``downstream``, to a partner of ours, through the toxics that are in force on the link."""
+        ...
+
+
+# --- names -------------------------------------------------------------------------------------------------------------
+
+
+class NameHarm(msgspec.Struct, frozen=True):
+    """What the name server in front of the cluster is to do wrong; ``faults/dns.py`` says what each mode is."""
+
+    mode: str
+    delay_s: float = 0.0
+    record: str = ""
+    """A node whose record is meant."""
+    ttl_s: int = 0
+
+
+class LookUp(msgspec.Struct, frozen=True):
+    """What a question to the name server came to. ``answer`` is its status (``NOERROR``...), None when no answer came."""
+
+    answer: str | None
+    addresses: tuple[str, ...] = ()
+    ttl_s: int | None = None
+    rtt_s: float | None = None
+    error: str | None = None
+
+
+class NamesHarmed(msgspec.Struct, frozen=True):
+    """The name server does it: since when, and the address whose record is meant, where one is."""
+
+    effective_at_ns: int
+    address: str = ""
+
+
+class Names(Protocol):
+    """Harm to the name in front of the cluster. Several at a time add up; leaving one takes away that one."""
+
+    def harm(self, order: NameHarm) -> AbstractContextManager[NamesHarmed]:
+        """Entering tells the server and waits until it says that it does so; ``FaultNotEffective`` if it does not."""
+        ...
+
+    def look_up(self, timeout_s: float) -> LookUp:
+        """Ask the name server for the cluster's name, as a client without a cache would."""
+        ...
+
+
+@runtime_checkable
+class HasNames(Protocol):
+    """A cluster whose name server takes orders."""
+
+    @property
+    def names(self) -> Names: ...
+
+
 # --- nodes, clusters, runtimes -----------------------------------------------------------------------------------------
 
 

@@ -15,7 +15,7 @@ import msgspec
 
 from chaos import leftovers_docker, proc, registry, undo
 from chaos.errors import EnvironmentUnusable
-from chaos.events import RunEnded
+from chaos.events import HARNESS_DIED, RunEnded
 from chaos.history import HistoryWriter, RunFolder
 from chaos.registry import RunRecord
 
@@ -170,9 +170,15 @@ def _of_run(where: Path, run: str, record: RunRecord | None, on_engines: list[Le
 
 
 def _ownerless_blocks(where: Path) -> dict[int, str]:
-    """Blocks whose run has no record: it is written before a block is taken, so such a run is over."""
+    """Blocks whose run has no record: it is written before a block is taken, so such a run is over.
+
+    Looked at before the records and after them, since runs begin and end meanwhile: a beginning one has its record by then, an
+    ended one has given its block back.
+    """
+    before = registry.block_owners(where)
     known = {record.run for record in registry.records(where)}
-    return {block: owner for block, owner in registry.block_owners(where).items() if owner not in known}
+    after = registry.block_owners(where)
+    return {block: owner for block, owner in before.items() if owner not in known and after.get(block) == owner}
 
 
 def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
@@ -229,5 +235,5 @@ def _close_folder(folder: RunFolder) -> None:
     writer = HistoryWriter(folder.history)
     # After a reboot the clock began anew: the end of a history is never before what it holds.
     at_ns = max(time.monotonic_ns(), *(row.at_ns for row in rows))
-    writer.append(RunEnded(at_ns=at_ns, left=[], aborted="the harness died; healed afterwards"))
+    writer.append(RunEnded(at_ns=at_ns, left=[], aborted=f"the {HARNESS_DIED}; healed afterwards"))
     writer.close()

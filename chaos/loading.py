@@ -37,15 +37,17 @@ _KEYS: Final = (
     "experiment", "question", "cluster", "traffic", "baseline", "faults", "settle", "limits", "seed", "duration", "slo", "predict",
     "objectives", "abort_if", "expect_verdict",
 )  # fmt: skip
+MOST_PER_S: Final = 100_000.0
+"""Of one operation: several times what a prober on one core can send, so more is a slip of the pen."""
 _LATER: Final = {"data": "leave it out: acknowledged writes are not checked after the run"}
 _CLUSTER: Final = ("target", "nodes", "parts", "settings", "zones", "dns", "runtime", "resources")
 _LATER_CLUSTER: Final = {
     "attach": "name a target, which Nines starts itself",
     "networks": "leave it out: all nodes share one network",
 }
-_LATER_PREDICT: Final = {"calibration": "give the parameters by hand in 'parameters'"}
 _LATER_ABORT: Final = {"command": "unavailable_for, or error_ratio"}
 _VERDICTS: Final = ("pass", "fail", "unknown")
+_COUNTED: Final = re.compile(r"\s*(\d+)\s+in\s+(\S+)\s+per\s+(node|cluster)\s*")
 _PRODUCTION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s+per\s+(\S+)\s+per\s+(node|cluster)\s*")
 
 
@@ -137,7 +139,7 @@ def _operation(value: Value) -> OperationSpec:
 
 
 def _predict(entry: Table) -> PredictSpec:
-    entry.only(("production", "parameters", "margin"), _LATER_PREDICT)
+    entry.only(("production", "parameters", "margin", "calibration"))
     margin = number(value) if (value := entry.get("margin")) else 1.5
     if margin <= 1:
         raise BadInput(f"{what_is(entry.entries['margin'])} is out of range", place=entry.entries["margin"].place, right="more than 1")
@@ -145,6 +147,7 @@ def _predict(entry: Table) -> PredictSpec:
         production=tuple(_production(kind, value) for kind, value in _entries(entry, "production")),
         parameters=dict(_parameter(name, value) for name, value in _entries(entry, "parameters")),
         margin=margin,
+        calibration=text(value, "a file") if (value := entry.get("calibration")) else "",
     )
 
 
@@ -153,7 +156,8 @@ def _production(kind: str, value: Value) -> ProductionRate:
     if kind not in known:
         raise BadInput(f"unknown fault '{kind}'", place=value.place, right=suggest(kind, known))
     written = text(value, "a rate")
-    found = _PRODUCTION.fullmatch(written)
+    counted = _COUNTED.fullmatch(written)
+    found = counted or _PRODUCTION.fullmatch(written)
     if found is None:
         raise BadInput(f"'{written}' is not a rate of faults", place=value.place, right="1 per 45d per node, or 2 per 365d per cluster")
     how_many, span, per = found.groups()
@@ -161,6 +165,9 @@ def _production(kind: str, value: Value) -> ProductionRate:
         span_s = PARSE[DURATION](span)
     except WrongUnit as error:
         raise BadInput(str(error), place=value.place) from None
+    if counted is not None and span_s > 0:
+        events = int(how_many)
+        return ProductionRate(kind, (events + 0.5) / span_s, per, text=written, counted=events, exposure_s=span_s)
     if span_s <= 0 or float(how_many) <= 0:
         raise BadInput(f"'{written}' is out of range", place=value.place, right="more than 0 per more than 0s")
     return ProductionRate(kind=kind, per_s=float(how_many) / span_s, per=per, text=written)
@@ -206,6 +213,8 @@ def _rate(value: Value) -> float:
     rate_per_s = quantity(value, RATE)
     if rate_per_s <= 0:
         raise BadInput(f"{what_is(value)} is out of range", place=value.place, right="more than 0/s")
+    if rate_per_s > MOST_PER_S:
+        raise BadInput(f"{what_is(value)} is out of range", place=value.place, right=f"at most {MOST_PER_S:,.0f}/s")
     return rate_per_s
 
 

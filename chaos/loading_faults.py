@@ -23,8 +23,7 @@ NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 """What experiments and faults may be called: their names become parts of paths."""
 _COMMON: Final = ("name", "target", "at", "every", "exact", "for", "times", "overlap", "expect")
 _CONTRACT: Final = (
-    "stop", "restart", "remove", "loss", "duplicate", "corrupt", "reorder", "bandwidth", "slow_close", "timeout",
-    "reset_peer", "slicer", "limit_data", "down", "dns", "cpu", "memory", "io", "disk_full", "read_only", "files", "connections",
+    "loss", "duplicate", "corrupt", "reorder", "cpu", "memory", "io", "disk_full", "read_only", "files", "connections",
     "load", "clock",
 )  # fmt: skip
 """Faults of the format that this version cannot do."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
+from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError, Place
 from chaos.experiment import Experiment
 from chaos.history import RunFolder
 from chaos.plan import Plan
@@ -53,13 +53,15 @@ def order_text(
     text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None
 ) -> Ordered:
     """The same from a text; ``file`` names it in messages, and relative paths start from its folder."""
+    from chaos.document import locate
     from chaos.loading import parse_experiment
     from chaos.planning import make_plan
     from chaos.targets_loading import load_target
 
     experiment = parse_experiment(text, str(file))
-    target = load_target(experiment.cluster.target, beside=file.parent)
-    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target)
+    target = load_target(experiment.cluster.target, beside=file.parent, place=locate(str(file), "cluster.target"))
+    place = None if runtime else locate(str(file), "cluster.runtime")
+    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place)
     if longest_s is not None and chosen == "docker":
         why = "on the runtime 'docker' what clients saw is collected at the end, so no run can look at it before"
         raise CapabilityMissing(why, how="--runtime local, or a plan with as many faults as 'nines plan' asks for")
@@ -67,7 +69,7 @@ def order_text(
     return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
 
 
-def chosen_runtime(name: str, target: Target) -> str:
+def chosen_runtime(name: str, target: Target, place: Place | None = None) -> str:
     """``auto`` is docker where an engine answers and the target has a form for it, else local. An unknown name is refused."""
     from chaos import tables
 
@@ -78,7 +80,7 @@ def chosen_runtime(name: str, target: Target) -> str:
         return "docker" if in_containers and answers() else "local"
     known = tables.names("runtimes")
     if name not in known:
-        raise BadInput(f"unknown runtime '{name}'", right=tables.suggest(name, ["auto", *known]))
+        raise BadInput(f"unknown runtime '{name}'", place=place, right=tables.suggest(name, ["auto", *known]))
     return name
 
 

@@ -7,13 +7,15 @@ runtime cannot do is ``CapabilityMissing``.
 from __future__ import annotations
 
 import hashlib
+from pathlib import Path
 
 import msgspec
 
-from chaos.errors import CapabilityMissing
+from chaos import calibrations
+from chaos.errors import BadInput, CapabilityMissing
 from chaos.experiment import Experiment, Resources
 from chaos.kinds import LEADER
-from chaos.plan import SCHEMA, Plan, PlannedNode
+from chaos.plan import SCHEMA, Parameter, Plan, PlannedNode
 from chaos.plan_rows import PlanRow, describe
 from chaos.planning_cluster import (
     check_dns,
@@ -54,6 +56,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     check_windows(experiment, faults, windows, len(nodes))
     duration_s = looks_s[-1] if looks_s else planned_duration_s(experiment, windows)
     replication, parameters = planned_parameters(experiment, target, settings)
+    parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)
     _check_runtime(experiment, target, nodes, runtime)
     check_capabilities(faults, target, runtime, nodes)
     return Plan(
@@ -73,7 +76,28 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
         has_roles=LEADER in target.roles,
         configuration=configuration_hash(experiment, target, runtime),
         looks_s=looks_s,
+        calibration=measured_in,
     )
+
+
+def _calibrated(
+    experiment: Experiment, settings: dict[str, str], runtime: str, given: tuple[Parameter, ...]
+) -> tuple[tuple[Parameter, ...], tuple[str, ...]]:
+    """The parameters with those that a calibration measured, and the runs that it measured them in."""
+    written = experiment.predict.calibration
+    if not written:
+        return given, ()
+    path = calibrations.located(written, experiment.file)
+    name = Path(experiment.cluster.target).name
+    if not path.exists():
+        raise refuse(experiment, "predict.calibration", f"there is no file '{written}'", f"nines calibrate RUN... -o {written}")
+    try:
+        calibration = calibrations.load(path)
+        return calibrations.applied(calibration, given, target=name, runtime=runtime, settings=settings), calibration.runs
+    except BadInput as refusal:
+        if refusal.place is not None:
+            raise
+        raise refuse(experiment, "predict.calibration", f"{written}: {refusal.message}", refusal.right) from None
 
 
 def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> str:
@@ -82,6 +106,7 @@ def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> 
     bare = msgspec.structs.replace(
         experiment, seed=0, question="", objectives=(), expect_verdict="", file="", faults=faults,
         cluster=msgspec.structs.replace(experiment.cluster, target=target.name, runtime=""),
+        predict=msgspec.structs.replace(experiment.predict, calibration=""),
     )  # fmt: skip
     declared = msgspec.structs.replace(target, folder="", about="")
     return hashlib.sha256(msgspec.json.encode((bare, declared, runtime))).hexdigest()[:16]

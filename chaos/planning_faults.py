@@ -155,6 +155,9 @@ def _check_target(experiment: Experiment, path: str, spec: FaultSpec, fault: Bre
     if isinstance(spec.target, LinkTo) and spec.params.get("shape", "isolate") != "isolate":
         raise refuse(experiment, f"{path}.target", "a link has no shape", "a node, such as leader or n2")
     if untargeted and not groups:
+        record = spec.params.get("record")
+        if isinstance(record, str) and record:
+            _check_name(experiment, f"{path}.{spec.kind}.record", record, "node", nodes)
         return
     kind = "groups" if spec.target is None else "links" if isinstance(spec.target, LinkTo) else "nodes"
     if kind not in fault.takes and not isinstance(spec.target, Same):

@@ -20,12 +20,12 @@ Figures = dict[str, float | str | None]
 
 def ask_nodes(scene: Scene, nodes: Sequence[str], timeout_s: float = PING_TIMEOUT_S) -> dict[str, RoundTrip]:
     """One direct question to each node, all at once."""
-    return _at_once(nodes, lambda node: scene.cluster.ping(node, timeout_s))
+    return at_once(nodes, lambda node: scene.cluster.ping(node, timeout_s))
 
 
 def ask_links(net: Net, links: Sequence[Link], timeout_s: float, repeat: int = 1) -> dict[Link, list[RoundTrip]]:
     """``repeat`` questions over each link in turn, all links at once."""
-    return _at_once(links, lambda link: [net.measure(link, timeout_s) for _ in range(repeat)])
+    return at_once(links, lambda link: [net.measure(link, timeout_s) for _ in range(repeat)])
 
 
 def node_figures(scene: Scene, answers: dict[str, RoundTrip]) -> Figures:
@@ -68,7 +68,8 @@ def nodes_answer(scene: Scene, nodes: Sequence[str]) -> Evidence:
     return Evidence(ok=not silent, figures=node_figures(scene, answers), why="; ".join(silent))
 
 
-def _at_once(subjects: Sequence[Subject], ask: Callable[[Subject], Answer]) -> dict[Subject, Answer]:
+def at_once(subjects: Sequence[Subject], ask: Callable[[Subject], Answer]) -> dict[Subject, Answer]:
+    """The same question about each of them, put at the same time."""
     if len(subjects) < 2:
         return {subject: ask(subject) for subject in subjects}
     with ThreadPoolExecutor(max_workers=min(len(subjects), 16), thread_name_prefix="proof") as pool:

@@ -145,9 +145,7 @@ def claim(
                 f"cannot write to the state folder {where}: {error.strerror}", how="set NINES_STATE to a folder that can be written"
             ) from error
     me = proc.own_identity()
-    record = RunRecord(
-        run=run, pid=me.pid, pid_start=me.start, boot=me.boot, folder=str(folder.absolute()), runtime=runtime, engine=engine
-    )
+    record = RunRecord(run=run, pid=me.pid, pid_start=me.start, boot=me.boot, folder=str(folder.absolute()), runtime=runtime, engine=engine)
     held = Claim(where, record)
     if engine:
         _note_engine(where, engine)
@@ -236,6 +234,7 @@ def forget(record: RunRecord, state: Path | None = None) -> None:
     for block, owner in block_owners(where).items():
         if owner == record.run:
             (where / "blocks" / str(block)).unlink(missing_ok=True)
+    _draft(where / "blocks", record.run).unlink(missing_ok=True)
     pids_file(where, record.run).unlink(missing_ok=True)
     record_file(where, record.run).unlink(missing_ok=True)
 
@@ -273,12 +272,8 @@ def _take_block(state: Path, run: str, blocks: list[int], unusable: Callable[[in
     reasons: list[str] = []
     for block in blocks:
         path = state / "blocks" / str(block)
-        try:
-            fd = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o644)
-        except FileExistsError:
+        if not _own(path, run):
             continue
-        os.write(fd, run.encode())
-        os.close(fd)
         reason = unusable(block)
         if not reason:
             return block
@@ -288,3 +283,20 @@ def _take_block(state: Path, run: str, blocks: list[int], unusable: Callable[[in
         f"{reasons[-1] if reasons else 'no block of loopback addresses is free'} ({len(blocks)} blocks of loopback addresses tried)",
         how="see who listens with 'ss -ltnup', and crashed runs with 'nines leftovers'",
     )
+
+
+def _own(path: Path, run: str) -> bool:
+    """Create the file with its owner's name in it, all at once; false if it exists. A block must never be seen without its owner."""
+    draft = _draft(path.parent, run)
+    draft.write_text(run, encoding="utf-8")
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        return False
+    finally:
+        draft.unlink()
+    return True
+
+
+def _draft(blocks: Path, run: str) -> Path:
+    return blocks / f".{run}.draft"

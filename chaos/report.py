@@ -75,6 +75,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         expect_verdict=plan.experiment.expect_verdict,
         slo={"availability": slo.availability, "window_s": slo.window_s, "latency_s": slo.latency_s},
         judged=plan.judge,
+        extrapolated=judged.extrapolated,
         looks=judged.looks,
     )
 

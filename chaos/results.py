@@ -179,6 +179,9 @@ class ParameterUsed(msgspec.Struct, frozen=True):
     high: float | None = None
     word: str = ""
     """For a choice (``leaderless``, ``reads``): the word; ``value`` is then only its number."""
+    error: float = 0.0
+    """Standard error of its mean, if it was measured (``calibration``), from ``n`` faults."""
+    n: int = 0
 
 
 class Improvement(msgspec.Struct, frozen=True):
@@ -215,6 +218,30 @@ class Production(msgspec.Struct, frozen=True):
     rates: list[str] = []
     reason: str = ""
     window: WindowPredicted | None = None
+
+
+class Contribution(msgspec.Struct, frozen=True):
+    """What the faults of one class would cost a year in production, by the outages measured here."""
+
+    fault_class: str = msgspec.field(name="class")
+    rate: str
+    rate_basis: str
+    """``chosen``: we assumed it; ``counted``: somebody counted the faults in production."""
+    faults: int
+    """How many were injected and measured."""
+    downtime_s_per_year: float
+    variance_share: float | None
+    """Of the variance of the total: where more faults (or more production history) would help."""
+    note: str = ""
+
+
+class Extrapolated(msgspec.Struct, frozen=True):
+    """Measured outages at production rates: an estimate with an interval of its own. The rates are not of this run."""
+
+    availability: Estimate
+    downtime_s_per_year: Estimate
+    parts: list[Contribution]
+    reason: str = ""
 
 
 class ServicePredicted(msgspec.Struct, frozen=True):
@@ -377,5 +404,7 @@ class Report(msgspec.Struct, frozen=True):
     slo: dict[str, float | None] = {}
     judged: str = ""
     """The service that the objectives and the top-level figures speak of."""
+    extrapolated: Extrapolated | None = None
+    """The measured outages at the production rates that the experiment assumes."""
     looks: list[LookTaken] = []
     """Of a run that could stop early (``--until-decided``); empty for one that went on to its planned end."""

@@ -24,6 +24,7 @@ from chaos import __version__, selectors, tables
 from chaos.clock import Clock, MonotonicClock, to_ns, to_s
 from chaos.errors import BadInput, FaultNotEffective, Interrupted, NinesError, NotHealed
 from chaos.events import (
+    HARNESS_DIED,
     SCHEMA,
     Aborting,
     FaultAsked,
@@ -243,7 +244,7 @@ class Conductor:
     def _must_stop(self) -> bool:
         broken = self._cluster.broken()
         if broken and not self.state.abort:
-            self.state(Aborting(at_ns=self.clock.now_ns(), condition=f"part of the harness died: {broken}"))
+            self.state(Aborting(at_ns=self.clock.now_ns(), condition=f"part of the {HARNESS_DIED}: {broken}"))
         return bool(self.state.abort) or self.interruption.signal_number is not None
 
     def _follow_agenda(self) -> None:
@@ -360,15 +361,42 @@ class Conductor:
         )
         if window.end_s is not None:
             self._at(effect.effective_at_ns + to_ns(lasts_s), lambda: self._heal(window.id))
+        if effect.step is not None:
+            self._at(self.clock.now_ns(), lambda: self._step(window.id))
 
-    def _heal(self, window_id: str) -> None:
+    def _step(self, window_id: str) -> None:
+        """Let a fault that goes on by itself do what is due; it is healed as soon as it has done all."""
+        active = self._active.get(window_id)
+        if active is None or active.healed or active.effect.step is None:
+            return
+        self.state.cause = window_id
+        try:
+            again_ns = active.effect.step()
+        except FaultNotEffective as error:
+            self._heal(window_id, error)
+            return
+        finally:
+            self.state.cause = ""
+        if again_ns is None:
+            self._heal(window_id)
+        else:
+            self._at(again_ns, lambda: self._step(window_id))
+
+    def _heal(self, window_id: str, why: FaultNotEffective | None = None) -> None:
+        """``why``: it came to nothing in the middle of its work."""
         active = self._active.get(window_id)
         if active is None or active.healed:
             return
         self.state.cause = window_id
         active.healed = True
         try:
-            active.manager.__exit__(None, None, None)
+            active.manager.__exit__(None if why is None else type(why), why, None)
+            if why is not None:
+                raise why
+        except FaultNotEffective as error:
+            self._active.pop(window_id)
+            self.state(FaultFailed(at_ns=self.clock.now_ns(), id=window_id, reason=str(error)))
+            return
         except NinesError as error:
             self._active.pop(window_id)
             self.state(FaultFailed(at_ns=self.clock.now_ns(), id=window_id, reason=f"could not be taken back: {error}", left_over=True))

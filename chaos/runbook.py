@@ -14,15 +14,28 @@ from chaos.plan import Plan, Window
 from chaos.plan_rows import target_text
 from chaos.results import ClassPredicted, Predicted
 
+_TOXIC: Final = "Delete the toxic from the proxies of the links (Toxiproxy: `DELETE /proxies/<name>/toxics/<toxic>`)."
 BY_HAND: Final = {
     "kill": "Start the process again with the same data and address. It is healed when it answers and is voting again.",
     "power_off": "Remove the packet rules at the node and its peers (`nft delete table inet nines` in each one's network namespace), then "
     "start the process again with the same data and address. It is healed when it answers and is voting again.",
+    "stop": "Start the process again with the same data and address. It is healed when it answers and is voting again.",
+    "restart": "Start whichever of the nodes is down. It is healed when all of them answer and vote.",
+    "remove": "Start the process again with the same address; its folder is empty or as it was. It is healed when it has caught up and votes.",
     "pause": "`kill -CONT <pid>` of the node's process. It is healed when it answers.",
     "partition": 'Enable the proxies of the cut links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`). '
     "It is healed when both sides answer each other.",
     "latency": "Delete the toxic from the proxies of the links (Toxiproxy: `DELETE /proxies/<name>/toxics/<toxic>`). "
     "It is healed when a round trip is as short as before.",
+    "bandwidth": f"{_TOXIC} It is healed when a transfer is as fast as before.",
+    "slow_close": f"{_TOXIC} It is healed when a close is heard at once.",
+    "timeout": f"{_TOXIC} It is healed when questions are answered; connections that it held are closed.",
+    "reset_peer": f"{_TOXIC} It is healed when questions are answered.",
+    "slicer": f"{_TOXIC} It is healed when a transfer is as fast as before.",
+    "limit_data": f"{_TOXIC} It is healed when long transfers come whole.",
+    "down": 'Open the proxies of the links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`). '
+    "It is healed when questions are answered.",
+    "dns": "Start the name server anew: it does wrong only as long as it is told to. It is healed when the name has its addresses again.",
 }
 """How each shipped fault is taken back without the harness; ``nines heal`` does all of it."""
 

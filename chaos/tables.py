@@ -15,9 +15,20 @@ from chaos.errors import BadInput
 FAULTS: Final = {
     "kill": "chaos.faults.kill:Kill",
     "power_off": "chaos.faults.power_off:PowerOff",
+    "stop": "chaos.faults.stop:Stop",
+    "restart": "chaos.faults.restart:Restart",
+    "remove": "chaos.faults.remove:Remove",
     "pause": "chaos.faults.pause:Pause",
     "partition": "chaos.faults.partition:Partition",
     "latency": "chaos.faults.latency:Latency",
+    "bandwidth": "chaos.faults.bandwidth:Bandwidth",
+    "slow_close": "chaos.faults.slow_close:SlowClose",
+    "timeout": "chaos.faults.timeout:Timeout",
+    "reset_peer": "chaos.faults.reset_peer:ResetPeer",
+    "slicer": "chaos.faults.slicer:Slicer",
+    "limit_data": "chaos.faults.limit_data:LimitData",
+    "down": "chaos.faults.down:Down",
+    "dns": "chaos.faults.dns:Dns",
 }
 PROBES: Final = {
     "http": "chaos.probes.http:build",

@@ -6,6 +6,7 @@ strips the suffix from the name (``timeout_s`` is written ``timeout: 250ms``). A
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Annotated, Final
 
@@ -51,7 +52,10 @@ def _split(text: str, kind: str) -> tuple[float, str]:
     match = _QUANTITY.fullmatch(text)
     if match is None:
         raise WrongUnit(f"'{text}' is not a {kind}; write it like {EXAMPLE[kind]}")
-    return float(match[1]), match[2]
+    value = float(match[1])
+    if math.isinf(value):
+        raise WrongUnit(f"'{text}' is too big; write it like {EXAMPLE[kind]}")
+    return value, match[2]
 
 
 def duration_s(text: str) -> float:

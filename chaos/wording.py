@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from chaos.results import Estimate, Outage, Production, Range, Report, Rule
+from chaos.results import Estimate, Extrapolated, Maintainability, Observed, Outage, ParameterUsed, Production, Range, Report, Rule
 from chaos.units import show_s
 
 DASH: Final = "–"
@@ -107,6 +107,29 @@ def figures(values: dict[str, float | str | None]) -> str:
     return ", ".join(f"{name.removesuffix('_s').replace('_', ' ')} {figure(value, name)}" for name, value in values.items())
 
 
+def windows(seen: Observed) -> tuple[str, str]:
+    """The name and the figures of a line with the worst windows: ``worst 1 s / 10 s``, ``0 % / 81.2 %``; empty without any."""
+    names = " / ".join(seconds(each.window_s) for each in seen.windows)
+    return f"worst {names}" if names else "", " / ".join(percent(each.ratio) for each in seen.windows)
+
+
+def origin(used: ParameterUsed) -> str:
+    """Who claims a parameter; of a measured one also how sure its mean is: ``calibration (8 faults, mean known to 51 ms)``."""
+    if not used.error:
+        return used.origin
+    return f"{used.origin} ({count(used.n, 'fault')}, mean known to {seconds(used.error) if used.unit == 's' else number(used.error)})"
+
+
+def extrapolated(found: Extrapolated) -> str:
+    """The sentence above the table of what the measured outages mean in production."""
+    if not found.parts:
+        return found.reason
+    chosen = any(part.rate_basis == "chosen" for part in found.parts)
+    whose = "rates that we chose" if chosen else "rates that were counted"
+    yearly = estimate(found.downtime_s_per_year, seconds)
+    return f"Outages measured here, at {whose}: availability {estimate(found.availability, percent)}, {yearly} of downtime a year"
+
+
 def length(outage: Outage) -> str:
     """How long an outage was; for one whose start or end was not seen, what is known."""
     if outage.duration_s is not None:
@@ -119,6 +142,14 @@ def rule(value: Rule) -> str:
     """The outage rule in words."""
     merge = f", gaps under {seconds(value.merge_s)} joined" if value.merge_s else ""
     return f"{value.open} bad slots of {seconds(value.slot_s)} or more, until {value.close} good ones{merge}"
+
+
+def maintained(value: Maintainability) -> str:
+    """The distribution of repairs: ``median 742 ms, 95 % within 1.2 s; M(2 s) = 100 % (67 % to 100 %)``."""
+    parts = [f"median {seconds(value.median_s)}", f"95 % within {seconds(value.p95_s)}"]
+    if value.objective_s is not None:
+        parts.append(f"M({seconds(value.objective_s)}) = {estimate(value.within, percent)}")
+    return ", ".join(parts)
 
 
 def joined(words: Sequence[str]) -> str:

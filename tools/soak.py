@@ -152,7 +152,11 @@ def carry_out(trial: Trial, draw: random.Random) -> None:
     trial.folder.mkdir(parents=True)
     file = trial.folder / "soak.yaml"
     text = EXPERIMENT.format(
-        kind=trial.kind, fields=FIELDS.get(trial.kind, "{}"), target=LINKS.get(trial.kind, "leader"), fault_s=FAULT_S, seed=draw.randrange(1000)
+        kind=trial.kind,
+        fields=FIELDS.get(trial.kind, "{}"),
+        target=LINKS.get(trial.kind, "leader"),
+        fault_s=FAULT_S,
+        seed=draw.randrange(1000),
     )
     file.write_text(text, encoding="utf-8")
     with (trial.folder / "stdout").open("wb") as out, (trial.folder / "stderr").open("wb") as err:
@@ -237,7 +241,9 @@ def after_kill(trial: Trial) -> None:
 
 def after_signal(trial: Trial) -> None:
     """Nothing is left, and the exit status says what it was; a signal to Python before it runs our code is Python's own affair."""
-    expected = {"int": (130, -signal.SIGINT), "term": (143, -signal.SIGTERM), "twice": (143, -signal.SIGTERM)}[trial.way]
+    # Two that arrive together are handled in the order of their numbers.
+    interrupted, terminated = (130, -signal.SIGINT), (143, -signal.SIGTERM)
+    expected = {"int": interrupted, "term": terminated, "twice": terminated + interrupted}[trial.way]
     over = trial.status in (0, 1, 3) and happened(trial, "run_ended")
     if trial.status not in expected and not over:
         trial.wrong(f"it ended with {trial.status}, not {expected[0]}")
@@ -323,7 +329,10 @@ def main() -> int:
         trial = Trial(way, draw.choice(able), scratch / f"trial-{number + 1}")
         carry_out(trial, draw)
         bad += bool(trial.troubles)
-        print(f"{number + 1:3} {way:6} {trial.kind:10} {trial.instant:32} exit {trial.status}  {'; '.join(trial.troubles) or 'ok'}", flush=True)
+        print(
+            f"{number + 1:3} {way:6} {trial.kind:10} {trial.instant:32} exit {trial.status}  {'; '.join(trial.troubles) or 'ok'}",
+            flush=True,
+        )
         if not trial.troubles and not arguments.keep:
             shutil.rmtree(trial.folder)
     if not bad and not arguments.keep:

@@ -165,6 +165,14 @@ class Row:
     ok: bool | None = None
 
 
+def folded(figure: str, reach: str, got: str, beside: str, parts: list[Row]) -> list[Row]:
+    """One row for a figure of several parts: reached if each part is. The parts follow as details, of which nothing is asked."""
+    details = [
+        Row(f"· {part.figure}", part.reach, part.got + (" (missed)" if part.ok is False else ""), part.beside, None) for part in parts
+    ]
+    return [Row(figure, reach, got, beside, all(part.ok is not False for part in parts)), *details]
+
+
 def arguments(about: str, argv: list[str] | None) -> argparse.Namespace:
     """``--json`` and ``--quick``."""
     parser = argparse.ArgumentParser(description=about)

@@ -7,12 +7,16 @@ evenly over the period, and a check that hangs delays no other one.
 
 On standard output: ``{"ready": true}`` once the first check of every replica is done and both sockets are open, then a
 ``dns`` row for the set at the start and for every change of it, stamped when it changed. It ends when its standard input does.
+
+Before that, each line of its standard input is an order to do something wrong, or to stop doing so (``harm.py``); a ``dns_order``
+row says when it is carried out, or why it cannot be. Checks go on meanwhile, so that the set is right when the harm ends.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import struct
 import sys
 from typing import Final, cast
@@ -21,21 +25,24 @@ import msgspec
 
 from chaos import child
 from chaos.asking_async import AsyncAsker
-from chaos.child import Rows
+from chaos.child import Orders, Rows
 from chaos.clock import Clock, MonotonicClock, to_ns, to_s
+from chaos.dns.harm import DOWN, MISSING, MODES, STALE, Harms
 from chaos.dns.health import Change, Health
-from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, Replica, checked
+from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, Replica, checked
 from chaos.dns.zone import LiveName, Zone
 from chaos.errors import EnvironmentUnusable
-from chaos.events import DnsChanged
+from chaos.events import DnsChanged, NamesOrdered
+from chaos.kinds import NameHarm
 
 _TCP_IDLE_S: Final = 10.0
 _LENGTH: Final = struct.Struct("!H")
 
 
 class _Udp(asyncio.DatagramProtocol):
-    def __init__(self, zone: Zone) -> None:
+    def __init__(self, zone: Zone, harms: Harms) -> None:
         self._zone = zone
+        self._harms = harms
         self._transport: asyncio.DatagramTransport | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -43,15 +50,61 @@ class _Udp(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str | None, int]) -> None:
         answer = self._zone.answer(data)
-        if answer is not None and self._transport is not None:
+        if answer is None or self._transport is None:
+            return
+        answer, late_s = self._harms.applied(answer), self._harms.delay_s
+        if late_s > 0:
+            asyncio.get_running_loop().call_later(late_s, self._send, answer, addr)
+        else:
             self._transport.sendto(answer, addr)
+
+    def _send(self, answer: bytes, addr: tuple[str | None, int]) -> None:
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.sendto(answer, addr)
+
+
+class _Doors:
+    """The server's sockets: open, or closed as those of a server that is down."""
+
+    def __init__(self, spec: DnsSpec, zone: Zone, harms: Harms) -> None:
+        self._spec = spec
+        self._zone = zone
+        self._harms = harms
+        self._udp: asyncio.DatagramTransport | None = None
+        self._tcp: asyncio.Server | None = None
+
+    async def open(self) -> None:
+        """``EnvironmentUnusable`` if the port is taken."""
+        spec, zone, harms = self._spec, self._zone, self._harms
+        loop = asyncio.get_running_loop()
+        try:
+            self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(zone, harms), local_addr=(spec.host, spec.port))
+            self._tcp = await asyncio.start_server(lambda reader, writer: _serve_stream(zone, harms, reader, writer), spec.host, spec.port)
+        except OSError as error:
+            what = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror or error}"
+            raise EnvironmentUnusable(
+                f"dns: {spec.host}:{spec.port} {what}", how="end what listens there, or choose another address"
+            ) from error
+
+    def close(self) -> None:
+        """Nobody listens any more."""
+        for door in (self._udp, self._tcp):
+            if door is not None:
+                door.close()
+        self._udp = self._tcp = None
+
+    @property
+    def are_open(self) -> bool:
+        """Somebody listens."""
+        return self._udp is not None
 
 
 class _Checker:
     """Checks the replicas of one name and keeps its live set."""
 
-    def __init__(self, live: LiveName, asker: AsyncAsker, rows: Rows, clock: Clock) -> None:
+    def __init__(self, live: LiveName, asker: AsyncAsker, rows: Rows, clock: Clock, harms: Harms) -> None:
         self.live = live
+        self._harms = harms
         self._asker = asker
         self._rows = rows
         self._clock = clock
@@ -67,7 +120,12 @@ class _Checker:
     def announce(self) -> None:
         """From now on changes are told; the set at this moment first."""
         self._announced = True
-        _announce(self._rows, self.live, self._clock.now_ns())
+        _announce(self._rows, self.live, self._harms, self._clock.now_ns())
+
+    def catch_up(self) -> None:
+        """The set is held still no longer."""
+        if self.live.set_live(self._health.healthy):
+            _announce(self._rows, self.live, self._harms, self._clock.now_ns(), why="no longer held still")
 
     async def keep_checking(self, index: int, group: asyncio.TaskGroup) -> None:
         """The grid of one replica; due times that were missed (a stalled machine) are left out, not made up for."""
@@ -92,15 +150,73 @@ class _Checker:
             self._apply(change)
 
     def _apply(self, change: Change) -> None:
+        if self._harms.has(STALE):
+            return
         if self.live.set_live(self._health.healthy) and self._announced:
-            _announce(self._rows, self.live, self._clock.now_ns(), change.node, change.why)
+            _announce(self._rows, self.live, self._harms, self._clock.now_ns(), change.node, change.why)
 
 
-def _announce(rows: Rows, live: LiveName, at_ns: int, changed: str = "", why: str = "start") -> None:
-    rows.put(DnsChanged(at_ns=at_ns, name=live.spec.name, nodes=live.nodes, changed=changed, why=why))
+def _announce(rows: Rows, live: LiveName, harms: Harms, at_ns: int, changed: str = "", why: str = "start") -> None:
+    rows.put(DnsChanged(at_ns=at_ns, name=live.spec.name, nodes=harms.visible(live.nodes), changed=changed, why=why))
 
 
-async def _serve_stream(zone: Zone, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+class _Obedience:
+    """Carries out orders, one after the other, and says so."""
+
+    def __init__(self, zone: Zone, harms: Harms, doors: _Doors, checkers: list[_Checker], rows: Rows, clock: Clock) -> None:
+        self._zone = zone
+        self._harms = harms
+        self._doors = doors
+        self._checkers = checkers
+        self._rows = rows
+        self._clock = clock
+        self._orders: asyncio.Queue[NameOrder] = asyncio.Queue()
+
+    def take(self, line: bytes) -> None:
+        """One line of the input."""
+        self._orders.put_nowait(msgspec.json.decode(line, type=NameOrder))
+
+    async def obey(self) -> None:
+        """For ever."""
+        while True:
+            await self._carry_out(await self._orders.get())
+
+    async def _carry_out(self, order: NameOrder) -> None:
+        before = [self._harms.visible(live.nodes) for live in self._zone.live]
+        why = self._why_not(order.harm) if order.on else ""
+        if order.on and not why:
+            self._harms.put(order.number, order.harm)
+        elif not order.on:
+            self._harms.take(order.number)
+        if self._harms.has(DOWN) == self._doors.are_open:
+            if self._doors.are_open:
+                self._doors.close()
+                await asyncio.sleep(0)  # the loop closes sockets in its next round
+            else:
+                await self._doors.open()
+        at_ns = self._clock.now_ns()
+        if order.harm.mode == STALE and not self._harms.has(STALE):
+            for checker in self._checkers:
+                checker.catch_up()
+        for live, shown in zip(self._zone.live, before, strict=True):
+            if order.harm.mode != STALE and self._harms.visible(live.nodes) != shown:
+                _announce(self._rows, live, self._harms, at_ns, order.harm.record, f"{'' if order.on else 'no longer '}{order.harm.mode}")
+        address = self._address(order.harm)
+        self._rows.put(NamesOrdered(at_ns=at_ns, number=order.number, mode=order.harm.mode, on=order.on, address=address, why=why))
+
+    def _why_not(self, harm: NameHarm) -> str:
+        if harm.mode == STALE and not self._checkers:
+            return "no name here is health-checked, so none can get stale"
+        if harm.mode == MISSING and not self._address(harm):
+            return f"there is no record of '{harm.record}'"
+        return "" if harm.mode in MODES else f"'{harm.mode}' is not known"
+
+    def _address(self, harm: NameHarm) -> str:
+        replicas = (replica for live in self._zone.live for replica in live.spec.replicas)
+        return next((replica.address for replica in replicas if replica.node == harm.record), "")
+
+
+async def _serve_stream(zone: Zone, harms: Harms, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Queries over TCP: each message after its length (RFC 1035 4.2.2), until the client closes or says nothing for long."""
     try:
         while True:
@@ -110,6 +226,9 @@ async def _serve_stream(zone: Zone, reader: asyncio.StreamReader, writer: asynci
             answer = zone.answer(query, tcp=True)
             if answer is None:
                 break
+            answer = harms.applied(answer)
+            if harms.delay_s > 0:
+                await asyncio.sleep(harms.delay_s)
             writer.write(_LENGTH.pack(len(answer)) + answer)
             await writer.drain()
     except (asyncio.IncompleteReadError, TimeoutError, ConnectionError):
@@ -122,31 +241,29 @@ class _Stop(Exception):
     """Ends the task group."""
 
 
-async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | None = None) -> None:
+async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | None = None, orders: Orders | None = None) -> None:
     """Serve until ``stop`` is set. ``EnvironmentUnusable`` if the port is taken."""
     clock = clock or MonotonicClock()
     zone = Zone(spec)
+    harms = Harms(spec.names, spec.nowhere)
     asker = AsyncAsker(keep_alive=False, clock=clock)
-    checkers = [_Checker(live, asker, rows, clock) for live in zone.live if live.spec.balancer == HEALTH_CHECKED]
+    checkers = [_Checker(live, asker, rows, clock, harms) for live in zone.live if live.spec.balancer == HEALTH_CHECKED]
     await asyncio.gather(*(checker.first_round() for checker in checkers))
-    loop = asyncio.get_running_loop()
-    try:
-        udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(zone), local_addr=(spec.host, spec.port))
-        tcp = await asyncio.start_server(lambda reader, writer: _serve_stream(zone, reader, writer), spec.host, spec.port)
-    except OSError as error:
-        what = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror or error}"
-        raise EnvironmentUnusable(
-            f"dns: {spec.host}:{spec.port} {what}", how="end what listens there, or choose another address"
-        ) from error
+    doors = _Doors(spec, zone, harms)
+    await doors.open()
     rows.ready()
     checked_names = {checker.live.spec.name for checker in checkers}
     for live in zone.live:
         if live.spec.name not in checked_names:
-            _announce(rows, live, clock.now_ns())
+            _announce(rows, live, harms, clock.now_ns())
     for checker in checkers:
         checker.announce()
+    obedience = _Obedience(zone, harms, doors, checkers, rows, clock)
+    if orders is not None:
+        orders.taken_by(obedience.take)
     try:
         async with asyncio.TaskGroup() as group:
+            group.create_task(obedience.obey())
             for checker in checkers:
                 for index in range(len(checker.live.spec.replicas)):
                     group.create_task(checker.keep_checking(index, group))
@@ -155,14 +272,15 @@ async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | N
     except* (_Stop, BrokenPipeError):
         pass  # asked to end, or nobody reads our rows any more: the harness is gone
     finally:
-        udp.close()
-        tcp.close()
+        doors.close()
         asker.close()
 
 
 def main(arguments: list[str]) -> int:
     """The process; see ``child.run`` for its exit status."""
-    return child.run("chaos.dns.server", arguments, lambda data: checked(msgspec.json.decode(data, type=DnsSpec)), serve)
+    orders = Orders()
+    work = functools.partial(serve, orders=orders)
+    return child.run("chaos.dns.server", arguments, lambda data: checked(msgspec.json.decode(data, type=DnsSpec)), work, orders)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import msgspec
 
 from chaos.errors import BadInput
+from chaos.kinds import NameHarm
 from chaos.target import Ask
 
 ROUND_ROBIN = "round-robin"
@@ -60,6 +61,16 @@ class DnsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     zone: str = "nines.test"
     seed: int = 1
     """Draws the zone of weighted answers."""
+    nowhere: str = "127.255.255.1"
+    """Where nobody listens: what wrong answers hold."""
+
+
+class NameOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One line on the server's standard input: do this wrong from now on, or (``on`` false) no longer."""
+
+    number: int
+    on: bool
+    harm: NameHarm
 
 
 def checked(spec: DnsSpec) -> DnsSpec:

@@ -25,6 +25,14 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
     if known.front.health_checked:
         said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
     said.append("Clients pick evenly among the addresses of the cached answer.")
+    if known.front.resolve == "once":
+        said.append("Clients ask the name once and keep the answer for ever: what the health check takes out, they go on asking.")
+    if plan.experiment.cluster.dns.balancer == "engine":
+        said.append("The engine's own name server lists every node that has an address, dead or alive, in an even order.")
+    if "dns" in kinds:
+        said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")
+    if "power_off" in kinds:
+        said.append("A machine that is off answers nothing: each attempt there costs its whole time-out, until it is started again.")
     if "kill" in kinds:
         said.append("A killed process refuses from its death until it listens again.")
     if "power_off" in kinds:

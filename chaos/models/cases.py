@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from chaos.errors import BadInput
 from chaos.experiment import LinkTo
 from chaos.facts import ClassFacts
 from chaos.kinds import CLIENTS, DNS, LEADER
@@ -185,6 +186,8 @@ def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ..
     """Both groups; where the name answers with the leader alone, a new one is asked only when it has been found and told."""
     front = case.system.front
     if front.leader_only and led_s is not None and case.by_leader:
+        if front.resolve == "once":
+            raise BadInput("clients that resolve once never learn of a new leader behind a name that holds the leader alone", right="resolve: ttl")
         found_s = led_s + front.admission().sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
         away_s = np.full(case.samples, -np.inf)
         others = Group(others.nodes, others.spells, left_s=away_s, back_s=np.where(led_s > 0, found_s, np.inf))

@@ -11,7 +11,7 @@ import numpy as np
 
 from chaos.experiment import ClientPolicy
 from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
-from chaos.models import crashes, latencies, partitions
+from chaos.models import crashes, latencies, names, partitions
 from chaos.models.cases import Case, either
 from chaos.models.client import Scenario
 
@@ -24,9 +24,16 @@ MIXED: Final = "mixed"
 
 def scenario(case: Case) -> Scenario | None:
     """What the fault does; None if the models do not know its kind."""
+    if case.facts.kind == "dns":
+        return names.server(case)
     build = BUILDERS.get(case.facts.kind)
     if build is None:
         return None
+    if case.facts.kind == "partition":
+        shaped = partitions.understood(case)
+        if shaped is None:
+            return None
+        case = shaped
     if case.facts.role in (LEADER, FOLLOWER, NODE, partitions.GROUPS, CLIENTS, DNS) or not case.by_leader:
         return build(case)
     if case.facts.role == MIXED:
@@ -53,6 +60,7 @@ def _as(case: Case, role: str) -> Case:
 
 BUILDERS: Final[Mapping[str, Callable[[Case], Scenario]]] = {
     "kill": crashes.kill,
+    "power_off": crashes.power_off,
     "power_off": crashes.power_off,
     "pause": crashes.pause,
     "partition": partitions.partition,

@@ -15,26 +15,36 @@ from chaos.models.client import Block, Fate, Group, Scenario, Spell
 
 def kill(case: Case) -> Scenario:
     """Victims refuse until they are started again (``for``), ready and voting; a lost leader is followed by another."""
+    return _crash(case, silent=False)
+
+
+def power_off(case: Case) -> Scenario:
+    """The same with the machine gone: attempts vanish until it is started again, and so does what was handed on to it."""
+    return _crash(case, silent=True)
+
+
+def _crash(case: Case, silent: bool) -> Scenario:
     system = case.system
     started_s = case.for_s
     ready_s = started_s + case.draw("restart_s", "a kill")
     # A replica that hands requests on to a leader serves as soon as it hears one; another serves what it has synced.
     serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional("resync_s"))
-    away = withdrawn(case, False, ready_s)
+    away = withdrawn(case, silent, ready_s)
     stay = system.nodes - case.victims
-    down = Group(case.victims, (Spell(Fate.REFUSE, serving_s),), away.left_s, away.back_s)
+    dark = (Spell(Fate.LOSE, started_s),) if silent else ()
+    down = Group(case.victims, (*dark, Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
     if not case.by_leader:
         blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
         return assembled(case, down, Group(stay, ()), blocks, None)
     if stay < system.quorum:
-        return quorum_lost(case, started_s, ready_s, ready_s + case.optional("resync_s"), loud=True, away=away)
+        return quorum_lost(case, started_s, ready_s, ready_s + case.optional("resync_s"), loud=not silent, away=away)
     if case.facts.role != LEADER:
         return assembled(case, down, Group(stay, ()), (), None)
     detected_s, elected_s = succession(case, stay)
     # Hanging or not, what was handed on to a dead process fails at once: unless the node holds it for the next leader.
-    lost_s = detected_s if system.hangs else case.zeros()
+    lost_s = detected_s if system.hangs or silent else case.zeros()
     others = Group(stay, leaderless(case, lost_s, elected_s))
-    victims = Group(case.victims, (Spell(Fate.REFUSE, np.maximum(serving_s, elected_s)),), away.left_s, away.back_s)
+    victims = Group(case.victims, (*dark, Spell(Fate.REFUSE, np.maximum(serving_s, elected_s))), away.left_s, away.back_s)
     return assembled(case, victims, others, led(detected_s, elected_s), elected_s)
 
 

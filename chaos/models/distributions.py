@@ -327,7 +327,11 @@ class Sum(_Law, frozen=True):
         if place < 0:
             return 0.0
         # A mass at k steps stands for all within half a step: the distribution function is read at the upper edges.
-        return float(np.interp(place, np.arange(len(below)) + 0.5, below))
+        index = int(place - 0.5)
+        if index + 1 >= len(below):
+            return 1.0
+        part = max(place - 0.5 - index, 0.0)
+        return float(below[index] * (1 - part) + below[index + 1] * part)
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """``size`` draws."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
+from chaos import shapes
 from chaos.errors import BadInput
 from chaos.kinds import CLIENTS, FOLLOWER, LEADER
 from chaos.models.cases import ALWAYS_ASKED, Away, Case, Ways, assembled, either, leaderless, led, quorum_lost, succession, ways, withdrawn
@@ -24,6 +25,26 @@ if TYPE_CHECKING:
 
 GROUPS: Final = "groups"
 """The role of victims that are whole groups."""
+
+
+def understood(case: Case) -> Case | None:
+    """The case in terms of groups, where it is a shape; None for the shapes that the models do not know.
+
+    Random halves are two groups of known sizes, whoever is in them. With its minority a leader is cut off like one that is isolated
+    with companions. On the side of a majority a victim is well and others are cut off; a bridge and a ring leave every node a
+    majority that no scenario here describes.
+    """
+    shape, _, role = case.facts.role.partition(":")
+    nodes = case.system.nodes
+    if shape == shapes.HALVES:
+        sizes = [len(group) for group in shapes.halves([str(number) for number in range(nodes)])]
+        groups = tuple(tuple(f"{side}-{number}" for number in range(size)) for side, size in enumerate(sizes))
+        params = {**case.facts.params, "groups": groups}
+        return replace(case, facts=msgspec.structs.replace(case.facts, role=GROUPS, params=params))
+    if shape == shapes.MINORITY:
+        victims = shapes.side_size(shape, nodes)
+        return replace(case, facts=msgspec.structs.replace(case.facts, role=role, victims=victims))
+    return None if shape in {shapes.MAJORITY, shapes.BRIDGE, shapes.RING} else case
 
 
 def partition(case: Case) -> Scenario:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chaos import shapes
 from chaos.experiment import FaultSpec, LinkTo, Named, Role
 from chaos.facts import ClassFacts, RunFacts
 from chaos.kinds import FOLLOWER, LEADER
@@ -91,7 +92,10 @@ def predict(plan: Plan, facts: RunFacts) -> Prediction:
         by_fault=judged.by_fault,
         services=by_service,
         assumptions=assumptions.of(plan, known, facts),
-        parameters=[ParameterUsed(each.name, each.value, each.unit, each.origin, each.high, each.word) for each in plan.parameters],
+        parameters=[
+            ParameterUsed(each.name, each.value, each.unit, each.origin, each.high, each.word, each.error, each.n)
+            for each in plan.parameters
+        ],
         own_share=_own_share(plan, known, facts),
         production=production.at_rates(plan, known, facts),
     )
@@ -151,9 +155,12 @@ def facts_from_plan(plan: Plan) -> RunFacts:
 
 
 def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float]) -> str:
-    target = spec.target
+    target, shape = spec.target, str(spec.params.get("shape", ""))
     if target is None:
-        return "groups"
+        return shape if shape in shapes.WHOLE else str(spec.params.get("mode", "groups"))
+    if shape in shapes.SIDED:
+        plain = msgspec.structs.replace(spec, params={**spec.params, "shape": ""})
+        return f"{shape}:{_planned_role(plan, plain, met)}"
     if not plan.has_roles:
         return NODE
     words = {target.role} if isinstance(target, Role) else {target.source, target.destination} if isinstance(target, LinkTo) else set[str]()

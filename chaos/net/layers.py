@@ -22,7 +22,8 @@ import msgspec
 
 from chaos.clock import Clock
 from chaos.errors import CapabilityMissing, FaultNotEffective, NinesError, NotHealed
-from chaos.kinds import Cut, Layer, Link, RoundTrip, Rule, Toxic
+from chaos.kinds import Cut, Layer, Link, Passage, RoundTrip, Rule, Toxic
+from chaos.net.gauge import ProxyGauge
 from chaos.net.toxiproxy import DOWNSTREAM, UPSTREAM, ProxyToxic, Removed, ToxicOn
 
 KEEP = "keep"
@@ -59,8 +60,16 @@ class _Layer(msgspec.Struct, frozen=True):
 class LayeredNet:
     """``kinds.Net`` over proxies: ``proxies_of`` names the proxies (one a port) that stand in each link."""
 
-    def __init__(self, proxies: Proxies | None, proxies_of: Mapping[Link, Sequence[str]], measure: Measure, clock: Clock) -> None:
+    def __init__(
+        self,
+        proxies: Proxies | None,
+        proxies_of: Mapping[Link, Sequence[str]],
+        measure: Measure,
+        clock: Clock,
+        gauge: ProxyGauge | None = None,
+    ) -> None:
         self._proxies = proxies
+        self._gauge = gauge
         self._proxies_of = proxies_of
         self._measure = measure
         self._clock = clock
@@ -97,6 +106,12 @@ class LayeredNet:
     def measure(self, link: Link, timeout_s: float) -> RoundTrip:
         """One question by the way that the traffic of this link takes."""
         return self._measure(link, timeout_s)
+
+    def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        """Bytes of ours through the toxics of this link; see ``net.gauge``. All proxies of a link have the same ones."""
+        if self._gauge is None:
+            raise CapabilityMissing(f"{link}: nothing here can send bytes through its toxics", how="use the runtime 'local'")
+        return self._gauge.passage(self._proxies_of[link][0], stream, size_bytes, timeout_s)
 
     def _refuse(self, rules: Sequence[Rule]) -> None:
         for rule in rules:

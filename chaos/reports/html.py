@@ -13,7 +13,7 @@ from chaos import wording as say
 from chaos.drawing.axis import time_axis
 from chaos.drawing.bars import interval_bars, phase_bars, share_bar
 from chaos.drawing.style import SHEET
-from chaos.results import PHASES, Estimate, Outage, Range, Report
+from chaos.results import PHASES, Estimate, Observed, Outage, Range, Report
 from chaos.wording import Show
 
 OUTAGES_SHOWN: Final = 60
@@ -26,7 +26,8 @@ def render(report: Report) -> str:
     """The page."""
     body = [
         _top(report), _verdict(report), _figures(report), _axis(report), _compared(report), _outages(report),
-        f'<div class="two">{_objectives(report)}{_improve(report)}</div>', _classes(report), _faults(report), _checks(report),
+        f'<div class="two">{_objectives(report)}{_improve(report)}</div>', _extrapolated(report), _looks(report),
+        _classes(report), _faults(report), _checks(report),
         _assumptions(report), _again(report),
     ]  # fmt: skip
     return (
@@ -172,10 +173,15 @@ def _compared(report: Report) -> str:
         add(f"{name}: recovery", row.recovery_s, expected.recovery_s if expected else None, say.seconds, _agreed(report, name))
     basis = "MTBF is left out: the fault rate was our own choice. " if seen.mtbf_basis == "schedule" else ""
     note = (
-        f"Service {escape(report.judged)}. Dot: seen, with its 95 % interval. Diamond: predicted, with the range that "
+        f"Service {escape(report.judged)}. {_worst(seen)}Dot: seen, with its 95 % interval. Diamond: predicted, with the range that "
         f"a run like this one shows. {basis}Each line has a scale of its own."
     )
     return _section("Predicted against observed", note, _table(["figure", "observed", "predicted", "", "agreement"], rows, wide=3))
+
+
+def _worst(seen: Observed) -> str:
+    name, ratios = say.windows(seen)
+    return f"Share of good answers in the {escape(name)}: {escape(ratios)}. " if name else ""
 
 
 def _agreed(report: Report, fault_class: str) -> str:
@@ -201,6 +207,7 @@ def _outages(report: Report) -> str:
     ]
     used = [name for name in PHASES if any(outage.phases.get(name) for outage in shown)]
     rule = f"An outage is {say.rule(seen.rule)}; both ends are back-dated."
+    rule += f" Repairs: {escape(say.maintained(seen.maintainability))}." if seen.maintainability is not None else ""
     left_out = f" The {len(shown)} longest of {len(seen.outages)}; report.json has all." if len(shown) < len(seen.outages) else ""
     note = f"The thick bar is what was seen, the thin one below what the model gives each phase. {rule}{left_out}"
     table = _table(["outage", "at (s)", "length", "anatomy", "after"], rows, numbers=(1, 2), wide=3)
@@ -230,6 +237,32 @@ def _improve(report: Report) -> str:
     ]
     note = "What halving each would save in a year of production, by the model."
     return _section("What to improve first", note, _table(["parameter", "", "a year"], rows, numbers=(2,)))
+
+
+def _extrapolated(report: Report) -> str:
+    found = report.extrapolated
+    if found is None:
+        return ""
+    rows = [
+        [escape(part.fault_class), escape(f"{part.rate} ({part.rate_basis})"), str(part.faults), say.seconds(part.downtime_s_per_year),
+         say.DASH if part.variance_share is None else f"{part.variance_share:.0%}", escape(part.note)]
+        for part in found.parts
+    ]  # fmt: skip
+    head = ["fault class", "rate in production", "measured here", "down a year", "of the variance", ""]
+    inside = _table(head, rows, numbers=(2, 3, 4)) or f'<p class="note">{escape(found.reason)}</p>'
+    return _section("What the measured outages mean in production", f"{escape(say.extrapolated(found))}.", inside)
+
+
+def _looks(report: Report) -> str:
+    rows = [
+        [str(row.number), say.clock(row.at_s), str(row.faults), say.DASH if row.confidence is None else f"{row.confidence:.2%}",
+         _mark(row.agreement), "yes" if row.decided else "no"]
+        for row in report.looks
+    ]  # fmt: skip
+    note = "This run could stop early. The errors are spent over its looks, so looking often makes no decision wrong more often."
+    return _section(
+        "Looks", note, _table(["look", "at (s)", "faults", "confidence of claims", "agreement", "decided"], rows, numbers=(0, 1, 2, 3))
+    )
 
 
 def _classes(report: Report) -> str:
@@ -286,9 +319,9 @@ def _assumptions(report: Report) -> str:
     rows = [
         [
             f"<code>{escape(each.name)}</code>",
-            f"{say.number(each.value)}{'' if each.high is None else ' to ' + say.number(each.high)}",
+            escape(each.word) or f"{say.number(each.value)}{'' if each.high is None else ' to ' + say.number(each.high)}",
             escape(each.unit),
-            escape(each.origin),
+            escape(say.origin(each)),
         ]
         for each in model.parameters
     ]

@@ -16,7 +16,8 @@ OUTAGES_SHOWN = 12
 def render(report: Report) -> str:
     """All of it, ready to print."""
     blocks = [_verdict(report), _objectives(report), _figures(report), _classes(report), _outages(report), _faults(report)]
-    blocks += [_checks(report), _addresses(report), _agreement(report), _improve(report), _end(report)]
+    blocks += [_checks(report), _addresses(report), _agreement(report), _looks(report), _improve(report), _extrapolated(report)]
+    blocks += [_end(report)]
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
@@ -69,8 +70,14 @@ def _service_rows(name: str, seen: Observed, predicted: Predicted | None) -> lis
         _both("success ratio", seen.success_ratio, None, say.percent),
         ["latency p50 / p99 / max", " / ".join(map(say.seconds, (seen.latency_s.p50, seen.latency_s.p99, seen.latency_s.max))), "", ""],
     ]
+    if seen.maintainability is not None:
+        told = seen.maintainability
+        rows.insert(4, ["repairs, M(t)", say.maintained(told), str(told.n), ""])
     if seen.slo_ratio.value is not None:
-        rows.insert(5, _both("within the SLO's latency", seen.slo_ratio, None, say.percent))
+        rows.insert(len(rows) - 1, _both("within the SLO's latency", seen.slo_ratio, None, say.percent))
+    worst, ratios = say.windows(seen)
+    if worst:
+        rows.append([worst, ratios, "", ""])
     return [[name if index == 0 else "", *row] for index, row in enumerate(rows)]
 
 
@@ -172,6 +179,29 @@ def _improve(report: Report) -> str:
         for each in report.predicted.production.improve_first[:5]
     ]
     return _table("What to improve first, in production", ["parameter", "elasticity", "halving saves a year"], rows, right=(1,))
+
+
+def _looks(report: Report) -> str:
+    rows = [
+        [str(row.number), say.clock(row.at_s), str(row.faults), say.DASH if row.confidence is None else f"{row.confidence:.2%}",
+         row.agreement, "yes" if row.decided else "no"]
+        for row in report.looks
+    ]  # fmt: skip
+    head = ["look", "at (s)", "faults", "confidence of claims", "agreement", "decided"]
+    return _table("Looks at a run that could stop early (the errors are spent over them)", head, rows, right=(0, 1, 2, 3))
+
+
+def _extrapolated(report: Report) -> str:
+    found = report.extrapolated
+    if found is None:
+        return ""
+    rows = [
+        [part.fault_class, f"{part.rate} ({part.rate_basis})", str(part.faults), say.seconds(part.downtime_s_per_year),
+         say.DASH if part.variance_share is None else f"{part.variance_share:.0%}", part.note]
+        for part in found.parts
+    ]  # fmt: skip
+    head = ["class", "rate in production", "measured here", "down a year", "of the variance", "note"]
+    return _table(say.extrapolated(found), head, rows, right=(2, 3, 4)) or f"Measured outages at production rates: {found.reason}"
 
 
 def _end(report: Report) -> str:

@@ -27,16 +27,22 @@ END_WITHIN_S: Final = 10.0
 START_WITHIN_S: Final = 20.0
 BY_ITSELF: Final = "by-itself"
 
+LOOK_AGAIN_S: Final = 0.25
+"""A process that is not seen so long after the engine has started it may be gone again: then the engine is asked."""
+
 StartSystem = Callable[[], None]
 """Have the engine start the system's container; returns when it has, raises ``EnvironmentUnusable``."""
+HowEnded = Callable[[], str]
+"""How the system's container ended, by the word of the engine; empty while it runs."""
 
 
 class DockerNode:
     """One node. Verbs are safe from any thread but the agent's own."""
 
-    def __init__(self, info: NodeInfo, start_system: StartSystem, sink: Sink, clock: Clock) -> None:
+    def __init__(self, info: NodeInfo, start_system: StartSystem, how_ended: HowEnded, sink: Sink, clock: Clock) -> None:
         self._info = info
         self._start_system = start_system
+        self._how_ended = how_ended
         self._log: NodeLog | None = None
         self._sink = sink
         self._clock = clock
@@ -45,6 +51,7 @@ class DockerNode:
         self._up_ns: int | None = None
         """Since when its present process runs."""
         self._began_ns = 0
+        self._lives = 0
         self._down_ns = 0
         self._killing = ""
         """The signal that we sent, whose death is no surprise."""
@@ -99,10 +106,18 @@ class DockerNode:
             if self._up_ns is not None:
                 raise AssertionError(f"{self.info.name} runs already")
             self._starting = True
+            lives = self._lives
         try:
             self._start_system()
-            if not self._await(lambda: self._up_ns is not None, START_WITHIN_S):
-                raise FaultNotEffective(f"{self.info.name} was started, but no process of it was seen within {START_WITHIN_S:g} s")
+            started_ns = self._clock.now_ns()
+            while not self._await(lambda: self._lives > lives, LOOK_AGAIN_S):
+                if self._how_ended():
+                    # It was gone before the agent looked: both are told, as near to the truth as we know it.
+                    self.seen(Event("up", started_ns))
+                    self.seen(Event("down", self._clock.now_ns()))
+                    return started_ns
+                if to_s(self._clock.now_ns() - started_ns) > START_WITHIN_S:
+                    raise FaultNotEffective(f"{self.info.name} was started, but no process of it was seen within {START_WITHIN_S:g} s")
             return self._began_ns
         finally:
             self._starting = False
@@ -144,6 +159,7 @@ class DockerNode:
         with self._changed:
             if event.event == "up":
                 self._up_ns = self._began_ns = event.at_ns
+                self._lives += 1
             elif event.event == "down":
                 self._up_ns, self._down_ns = None, event.at_ns
             else:

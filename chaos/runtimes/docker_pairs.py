@@ -131,7 +131,7 @@ class Pairs:
         start = partial(self._start_system, info.name)
         if self._layout.pid1:
             return EngineNode(info, self._containers.api, start, self._sink, self._clock)
-        return DockerNode(info, start, self._sink, self._clock)
+        return DockerNode(info, start, partial(self._how_ended, info.name), self._sink, self._clock)
 
     def watch(self) -> None:
         """For nodes whose processes no agent sees: hear of their deaths from the engine."""
@@ -209,6 +209,17 @@ class Pairs:
         elif event.event == "orphaned":
             problems = f" ({'; '.join(event.problems)})" if event.problems else ""
             self._breakage.note(f"the agent of {link.node} did not hear of us for long and healed its namespace by itself{problems}")
+
+    def _how_ended(self, name: str) -> str:
+        with translated(f"asking for the state of {name}"):
+            state = self._containers.api.inspect_container(self.systems[name])["State"]
+        return "" if state["Running"] else f"exit status {state['ExitCode']}"
+
+    def last_words(self, name: str) -> str:
+        """How a node ended at its start; its log is whole afterwards."""
+        self.logs[name].finish()
+        how = self._how_ended(name)
+        return f" ({how})" if how else ""
 
     def _agent_gone(self, link: AgentLink, why: str) -> None:
         self._breakage.note(f"the agent of {link.node}: {why}")

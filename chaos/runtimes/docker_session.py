@@ -90,7 +90,7 @@ class Session:
             deployment, layout, self._containers, name, harness_image, self._claim, self._breakage, self._sink, self._clock
         )
         self._readiness = Readiness(
-            deployment, layout, pairs.nodes, asker, lambda node: self._logs / f"{node}.log", lambda _: "", self._clock
+            deployment, layout, pairs.nodes, asker, lambda node: self._logs / f"{node}.log", pairs.last_words, self._clock
         )
         self._bring_all_up()
         self._readiness.await_ready()

@@ -18,7 +18,23 @@ import msgspec
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective
 from chaos.events import NodeUp
-from chaos.kinds import LEADER, VOTING, Cut, Deployment, Layer, Link, NodeInfo, RoundTrip, Rule, Sink, Status, TrafficOrder
+from chaos.kinds import (
+    LEADER,
+    VOTING,
+    Cut,
+    Deployment,
+    Layer,
+    Link,
+    LookUp,
+    NameHarm,
+    NamesHarmed,
+    NodeInfo,
+    RoundTrip,
+    Rule,
+    Sink,
+    Status,
+    TrafficOrder,
+)
 from chaos.prober_spec import orders
 from chaos.runtimes.fake_dns import VirtualDns
 from chaos.runtimes.fake_faces import Meets
@@ -139,6 +155,34 @@ class FakeNet:
             raise CapabilityMissing(why, how="use the runtime 'local'")
 
 
+class FakeNames:
+    """``kinds.Names`` in virtual time: what can be done to the set alone."""
+
+    def __init__(self, dns: VirtualDns, ttl_s: float, world: _World) -> None:
+        self._dns = dns
+        self._ttl_s = ttl_s
+        self._world = world
+        self._numbers = itertools.count(1)
+
+    @contextmanager
+    def harm(self, order: NameHarm) -> Iterator[NamesHarmed]:
+        """In force at once, gone at once."""
+        number = next(self._numbers)
+        with self._world.now() as sim:
+            self._dns.order(number, order)
+            harmed = NamesHarmed(sim.now_ns, sim.nodes[order.record].info.address if order.record else "")
+        try:
+            yield harmed
+        finally:
+            with self._world.now():
+                self._dns.order(number, None)
+
+    def look_up(self, timeout_s: float) -> LookUp:  # noqa: ARG002 - it answers at once
+        """The set now."""
+        with self._world.now() as sim:
+            return LookUp("NOERROR", tuple(sim.nodes[node].info.address for node in self._dns.members), int(self._ttl_s), 0.0)
+
+
 class FakeTraffic:
     """``kinds.Traffic``."""
 
@@ -162,6 +206,7 @@ class FakeCluster:
         self._sink = sink
         self._nodes = {name: FakeNode(name, world) for name in world.sim.nodes}
         self._net = FakeNet(world)
+        self._names = FakeNames(dns, deployment.plan.experiment.cluster.dns.ttl_s, world)
 
     @property
     def nodes(self) -> Mapping[str, FakeNode]:
@@ -172,6 +217,11 @@ class FakeCluster:
     def net(self) -> FakeNet:
         """The links that the plan names."""
         return self._net
+
+    @property
+    def names(self) -> FakeNames:
+        """The name in front of the cluster."""
+        return self._names
 
     def roles(self) -> dict[str, frozenset[str]]:
         """As every node would say now."""

@@ -13,11 +13,12 @@ from chaos.dns.health import Change, Health
 from chaos.errors import CapabilityMissing
 from chaos.events import DnsChanged
 from chaos.experiment import Dns
-from chaos.kinds import DNS, LEADER, Link, Sink
+from chaos.kinds import DNS, LEADER, Link, NameHarm, Sink
 from chaos.runtimes.fake_faces import Face, Meets
 from chaos.runtimes.fake_sim import Simulation
 
 HEALTH_CHECKED = "health-checked"
+STALE = "stale"
 
 
 class VirtualDns:
@@ -36,6 +37,16 @@ class VirtualDns:
         """Checks that hang at a node, by number: answered if it comes to itself before their time-out."""
         self._starts_ns: list[int] = []
         self._sets: list[tuple[str, ...]] = []
+        self._harms: dict[int, NameHarm] = {}
+
+    def order(self, number: int, harm: NameHarm | None) -> None:
+        """From now on it does this wrong, or no longer."""
+        if harm is not None:
+            self._harms[number] = harm
+        else:
+            self._harms.pop(number, None)
+        if harm is None or harm.mode != STALE:
+            self._announce("" if harm is None else harm.record, "as it should be again" if harm is None else harm.mode)
 
     @property
     def members(self) -> tuple[str, ...]:
@@ -110,6 +121,8 @@ class VirtualDns:
             self._announce(change.node, change.why)
 
     def _announce(self, changed: str, why: str) -> None:
+        if any(harm.mode == STALE for harm in self._harms.values()):
+            return
         live = set(self._nodes) if self._spec.balancer != HEALTH_CHECKED else self._health.healthy
         members = tuple(node for node in self._nodes if node in live)
         for zone in self._spec.order:
@@ -117,6 +130,7 @@ class VirtualDns:
             if first:
                 members = first
                 break
+        members = tuple(node for node in members if node not in {harm.record for harm in self._harms.values()})
         if self._sets and self._sets[-1] == members:
             return
         self._starts_ns.append(self._sim.now_ns)

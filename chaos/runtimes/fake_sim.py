@@ -157,7 +157,7 @@ class Simulation:
     # --- links ---------------------------------------------------------------------------------------------------------
 
     def cut(self, link: Link) -> str | None:
-        """``drop`` or ``reject`` if nothing passes; reject wins, as a closed door is met before a silent one."""
+        """``drop``, ``reset`` or ``reject`` if nothing passes; reject wins, as a closed door is met before a silent one."""
         found = None
         for rules in self._layers.values():
             for rule in rules:
@@ -167,6 +167,8 @@ class Simulation:
                     return "reject"
                 if isinstance(rule, Cut) or rule.type == "timeout":
                     found = "drop"
+                elif rule.type == "reset_peer":
+                    found = found or "reset"
         return found
 
     def delay_ns(self, link: Link) -> int:
@@ -183,6 +185,8 @@ class Simulation:
             return Face(Meets.REFUSED)
         if cut == "drop":
             return Face(Meets.LOST)
+        if cut == "reset":
+            return Face(Meets.CLOSED)
         if node.status is Status.DOWN or not node.ready:
             return Face(Meets.CLOSED if link in self.proxied else Meets.REFUSED)
         if node.status is Status.PAUSED:
@@ -212,7 +216,7 @@ class Simulation:
             if not self.reaches(name, leader):
                 if self._commits(leader):
                     return leaderless  # it is this node that is cut off, and it has given its leader up
-                return Face(Meets.ERROR if self.cut(link) == "reject" else Meets.LOST)  # not yet deposed: passed on in vain
+                return Face(Meets.LOST if self.cut(link) == "drop" else Meets.ERROR)  # not yet deposed: passed on in vain
             forward_ns = to_ns(self.parameters.round_trip_s) + self.delay_ns(link)
         commit_ns = self._commit_ns(leader)
         return Face(Meets.LOST) if commit_ns is None else Face(Meets.ANSWER, way.latency_ns + forward_ns + commit_ns)
@@ -354,6 +358,6 @@ def infos(names: Mapping[str, tuple[str, str | None]], ports: Mapping[str, Mappi
 
 def check_rules(rules: tuple[Rule, ...]) -> str | None:
     """Why these rules cannot be done in virtual time; None if they can."""
-    known = {"latency", "timeout"}
+    known = {"latency", "timeout", "reset_peer"}
     unknown = [rule.type for rule in rules if isinstance(rule, Toxic) and rule.type not in known]
     return f"toxics {', '.join(unknown)} are not modelled in virtual time" if unknown else None

@@ -10,7 +10,7 @@ import msgspec
 
 from chaos import asking
 from chaos.clock import Clock, to_ns, to_s
-from chaos.kinds import CLIENTS, DNS, Deployment, Link, Net, RoundTrip, TrafficOrder
+from chaos.kinds import CLIENTS, DNS, Deployment, Link, Names, Net, RoundTrip, TrafficOrder
 from chaos.runtimes.local_helpers import Helper
 from chaos.runtimes.local_layout import Layout
 from chaos.runtimes.local_node import LocalNode
@@ -103,6 +103,7 @@ class LocalCluster:
         layout: Layout,
         nodes: Mapping[str, LocalNode],
         net: Net,
+        names: Names,
         asker: Asker,
         start_prober: StartProber,
         broken: Callable[[], str | None],
@@ -112,6 +113,7 @@ class LocalCluster:
         self._layout = layout
         self._nodes = nodes
         self._net = net
+        self._names = names
         self._asker = asker
         self._start_prober = start_prober
         self._broken = broken
@@ -126,6 +128,11 @@ class LocalCluster:
     def net(self) -> Net:
         """The links that the plan names."""
         return self._net
+
+    @property
+    def names(self) -> Names:
+        """The name server."""
+        return self._names
 
     def roles(self) -> dict[str, frozenset[str]]:
         """Asked of every node now, at the same time."""

@@ -18,7 +18,7 @@ import msgspec
 
 from chaos.clock import Clock
 from chaos.errors import EnvironmentUnusable, NinesError
-from chaos.events import Aborting, Row
+from chaos.events import HARNESS_DIED, Aborting, Row
 from chaos.kinds import Sink
 from chaos.runtimes.local_process import Child
 
@@ -47,7 +47,7 @@ class Breakage:
             if self._why is not None:
                 return
             self._why = why
-        self._sink(Aborting(at_ns=self._clock.now_ns(), condition=f"part of the harness died: {why}"))
+        self._sink(Aborting(at_ns=self._clock.now_ns(), condition=f"part of the {HARNESS_DIED}: {why}"))
 
 
 class Helper:

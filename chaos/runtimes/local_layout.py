@@ -71,6 +71,11 @@ class Layout:
         return f"127.{self._block}.0.53"
 
     @property
+    def nowhere(self) -> str:
+        """Where nobody of this run listens, nor ever will."""
+        return f"127.{self._block}.0.99"
+
+    @property
     def toxiproxy_address(self) -> str:
         """Where Toxiproxy is driven."""
         return f"127.{self._block}.0.84"

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from signal import SIGCONT, SIGKILL, SIGSTOP, Signals
+from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 
 import msgspec
 
@@ -38,6 +39,17 @@ class NodeRecipe(msgspec.Struct, frozen=True):
     env: Mapping[str, str]
     folder: Path
     log: Path
+    files: Mapping[str, str] = {}
+    """What lies in its folder before its first start: relative path -> text."""
+
+
+def prepare(recipe: NodeRecipe) -> None:
+    """Its folder, with nothing in it but the target's files."""
+    recipe.folder.mkdir(parents=True, exist_ok=True)
+    for relative, content in recipe.files.items():
+        path = recipe.folder / relative
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(content, encoding="utf-8")
 
 
 class LocalNode:
@@ -88,7 +100,8 @@ class LocalNode:
         finally:
             os.close(pidfd)
         if died_ns is None:
-            child.commanded = False
+            # Asked to end, it may still do so later than we waited; of any other signal its death would be a surprise by then.
+            child.commanded = signal == SIGTERM
             if signal == SIGKILL:
                 raise FaultNotEffective(f"{self.info.name} (pid {child.pid}) did not die of SIGKILL within {KILL_WITHIN_S:g} s")
             return sent_ns
@@ -117,6 +130,14 @@ class LocalNode:
         if self.status() is Status.DOWN:
             return self._clock.now_ns()
         return self._signal_until(SIGCONT, Status.UP)
+
+    def remove(self, *, data: bool) -> int:
+        """SIGKILL; with ``data`` its folder is emptied but for the files that its target gives it, so that it begins anew."""
+        died_ns = self.kill(SIGKILL)
+        if data:
+            shutil.rmtree(self._recipe.folder)
+            prepare(self._recipe)
+        return died_ns
 
     def retire(self) -> None:
         """From now on the end of this node is ours, and no event of the run."""

@@ -16,8 +16,9 @@ import msgspec
 from chaos import leftovers
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
-from chaos.events import DnsChanged, NodeUp, Row
+from chaos.events import DnsChanged, NamesOrdered, NodeUp, Row
 from chaos.kinds import CLIENTS, LEADER, VOTING, Deployment, Link, Sink, Status
+from chaos.net.gauge import ProxyGauge
 from chaos.net.layers import LayeredNet
 from chaos.net.toxiproxy import ToxiproxyServer
 from chaos.net.toxiproxy_errors import ToxiproxyError
@@ -26,7 +27,8 @@ from chaos.runtimes.local_cluster import Asker, LocalCluster
 from chaos.runtimes.local_crew import Crew, environment
 from chaos.runtimes.local_helpers import Breakage, Helper
 from chaos.runtimes.local_layout import DNS_PORT, TOXIPROXY_PORT, Layout
-from chaos.runtimes.local_node import LocalNode, NodeRecipe
+from chaos.runtimes.local_names import LocalNames
+from chaos.runtimes.local_node import LocalNode, NodeRecipe, prepare
 from chaos.runtimes.local_process import Child, Died, Reaper, end_all
 from chaos.runtimes.local_specs import dns_spec, expected_set, watch_spec
 from chaos.templates import fill
@@ -57,6 +59,7 @@ class Session:
         self._dns: Helper
         self._watch: Helper | None = None
         self._net: LayeredNet
+        self._names: LocalNames
         self._breakage = Breakage(sink, clock)
         self._asker = Asker(self._layout, deployment.target.roles, clock)
         self._reaper = Reaper(clock)
@@ -78,8 +81,9 @@ class Session:
             self._run_init(step)
         self._await_roles()
         self._begin_to_serve()
+        start_prober = self._crew.start_prober
         return LocalCluster(
-            self._deployment, self._layout, self._nodes, self._net, self._asker, self._crew.start_prober, self._broken, self._clock
+            self._deployment, self._layout, self._nodes, self._net, self._names, self._asker, start_prober, self._broken, self._clock
         )
 
     def _broken(self) -> str | None:
@@ -88,13 +92,12 @@ class Session:
     def _prepare_nodes(self) -> None:
         for name, info in self._layout.nodes.items():
             part, context, data = self._layout.part(name), self._layout.context(name), self._layout.data(name)
-            data.mkdir(parents=True, exist_ok=True)
-            for relative, template in part.files.items():
-                path = data / relative
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(fill(template, context), encoding="utf-8")
+            files = {relative: fill(template, context) for relative, template in part.files.items()}
             env = {key: fill(value, context) for key, value in part.env.items()}
-            recipe = NodeRecipe(info, self._layout.command(name), environment(self._claim, name) | env, data, self._logs / f"{name}.log")
+            recipe = NodeRecipe(
+                info, self._layout.command(name), environment(self._claim, name) | env, data, self._logs / f"{name}.log", files
+            )
+            prepare(recipe)
             self._nodes[name] = LocalNode(recipe, self._claim, self._reaper, self._sink, self._clock)
 
     def _placed(self, node: LocalNode) -> NodeUp:
@@ -173,7 +176,8 @@ class Session:
         for proxy in self._layout.proxies:
             proxies_of.setdefault(proxy.link, []).append(proxy.name)
         server = self._start_toxiproxy() if proxies_of else None
-        self._net = LayeredNet(server, proxies_of, self._asker.measure, self._clock)
+        gauge = None if server is None else ProxyGauge(server, self._layout.toxiproxy_address, self._clock)
+        self._net = LayeredNet(server, proxies_of, self._asker.measure, self._clock, gauge)
 
     def _start_toxiproxy(self) -> ToxiproxyServer:
         from chaos.net import toxiproxy_server
@@ -208,6 +212,7 @@ class Session:
     def _warm_helpers(self) -> None:
         """They load while the nodes do and while these find their leader."""
         self._dns = self._crew.warm("dns", "chaos.dns.server", self._note_set)
+        self._names = LocalNames(self._dns, self._layout.name, self._layout.dns_address, DNS_PORT, self._clock)
         watch = watch_spec(self._deployment, self._layout)
         if any(node.roles or node.marks for node in watch.nodes):
             self._watch = self._crew.warm("watch", "chaos.watch")
@@ -224,6 +229,8 @@ class Session:
     def _note_set(self, row: Row) -> None:
         if isinstance(row, DnsChanged) and row.name == self._layout.name:
             self._in_set = frozenset(row.nodes)
+        elif isinstance(row, NamesOrdered):
+            self._names.told(row)
 
     def _await_name(self) -> None:
         """Until the set holds every node that it is to hold."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import multiprocessing
 import sys
@@ -37,23 +38,23 @@ def test_the_base_has_what_nodes_and_agents_need(engine: Engine, base_image: str
     assert len(said.split()) == 4
 
 
-def test_what_is_there_is_not_made_again(engine: Engine, base_image: str, harness_image: str) -> None:
+def test_what_is_there_is_not_made_again(engine: Engine, base_image: str) -> None:
     """Nothing to tell: no build, no pull, the same names."""
+    harness_image = ensure_harness(engine)
     told: list[str] = []
     assert ensure_base(engine, told.append) == base_image
     assert ensure_harness(engine, told.append) == harness_image
     assert told == []
 
 
-def test_the_harness_image_holds_this_very_package(engine: Engine, harness_image: str) -> None:
+def test_the_harness_image_holds_this_very_package(engine: Engine) -> None:
     """Each of its files, byte by byte; prober and name server can be imported; the Toxiproxy server runs."""
+    harness_image = ensure_harness(engine)
     code = (
         "import chaos.prober, chaos.dns.server, chaos.dns.resolver, dns.resolver, hashlib, json, pathlib, chaos;"
         "root = pathlib.Path(chaos.__file__).parent;"
         "print(json.dumps({str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob('*.py')}))"
     )
-    import hashlib
-
     root = Path(chaos.__file__).parent
     ours = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("*.py")}
     assert json.loads(_run(engine, harness_image, "python3", "-c", code)) == {

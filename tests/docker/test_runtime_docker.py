@@ -77,7 +77,9 @@ def with_kills(*recoveries: str) -> Change:
 
     def change(plan: Plan) -> Plan:
         faults = tuple(
-            FaultSpec(name=f"kill-{way}", kind="kill", params={"recovery": way}, target=Named(("n1",)), schedule=At((1.0,)), for_s=1.0)
+            FaultSpec(
+                name=f"kill-{way}", kind="kill", params={"recovery": way}, target=Named(("n1",)), schedule=At((1.0,)), for_s=1.0, times=1
+            )
             for way in recoveries
         )
         return msgspec.structs.replace(plan, experiment=msgspec.structs.replace(plan.experiment, faults=faults))
@@ -139,7 +141,9 @@ class TestPid1:
         """A death that nobody ordered is told as the node's own."""
         with stage.cluster() as cluster:
             name = f"nines-{stage.folder.name}-n2"
-            started = engine.client.api.exec_create(name, ["python3", "-c", "import os; os.kill(1, 15); print(open('/proc/1/cmdline').read())"])
+            started = engine.client.api.exec_create(
+                name, ["python3", "-c", "import os; os.kill(1, 15); print(open('/proc/1/cmdline').read())"]
+            )
             assert b"echo.py" in engine.client.api.exec_start(started["Id"])
             engine.client.api.kill(name, signal.SIGKILL)  # behind our back
             stage.wait(cluster, lambda: contract.down_and_up(stage, "n2") != [], "the death is told")
@@ -213,7 +217,10 @@ class TestBroken:
 
     @pytest.mark.parametrize(
         ("command", "says"),
-        [(("no-such-program",), "no-such-program"), (("python3", "-c", "print('I give up', flush=True); raise SystemExit(3)"), "I give up")],
+        [
+            (("no-such-program",), "no-such-program"),
+            (("python3", "-c", "print('I give up', flush=True); raise SystemExit(3)"), "I give up"),
+        ],
     )
     def test_a_start_that_fails_leaves_nothing(self, stage: DockerStage, engine: Engine, command: tuple[str, ...], says: str) -> None:
         """A program that is not there, one that ends at once: exit 5, its own words, and not a container."""

@@ -177,10 +177,8 @@ def words_of(struct: type[msgspec.Struct]) -> set[str]:
     """The keys of a struct as they are written in YAML."""
     found = set()
     for name in struct.__struct_fields__:
-        for suffix in SUFFIX.values():
-            if suffix and name.endswith(suffix):
-                name = name.removesuffix(suffix)  # noqa: PLW2901
-        found.add(name)
+        suffix = max((suffix for suffix in SUFFIX.values() if name.endswith(suffix)), key=len)
+        found.add(name.removesuffix(suffix))
     return found
 
 

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import msgspec
 import pytest
+import requests
+import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -297,3 +299,17 @@ def test_errors_of_the_sdk_become_ours() -> None:
     with pytest.raises(EnvironmentUnusable, match=r"disk .* is full") as raised, translated("making a network"):
         raise cause
     assert raised.value.__cause__ is cause
+
+
+@pytest.mark.parametrize(
+    ("cause", "words"),
+    [
+        (requests.exceptions.ReadTimeout("Read timed out. (read timeout=20)"), "did not answer in time"),
+        (urllib3.exceptions.ReadTimeoutError(None, "/", "Read timed out."), "did not answer in time"),  # type: ignore[arg-type]
+        (requests.exceptions.ConnectionError("('Connection aborted.', RemoteDisconnected())"), "connection .* broke"),
+    ],
+)
+def test_an_engine_that_goes_away_is_not_taken_for_a_registry(cause: Exception, words: str) -> None:
+    """A lost connection is one to the engine, whatever its words resemble."""
+    with pytest.raises(EnvironmentUnusable, match=words), translated("making a network"):
+        raise cause

@@ -131,7 +131,10 @@ def test_every_shipped_target_has_an_image() -> None:
 
 def test_a_part_without_a_form_for_docker_says_so() -> None:
     """Before anything is asked of an engine: none is needed for the refusal."""
-    text = "schema: 1\ntarget: bare\nparts: {data: {ports: {client: 1}, ready: {tcp: 'a:1'}, local: {command: [x]}}}\noperations: {write: {tcp: 'a:1', does: write}}\n"
+    text = (
+        "schema: 1\ntarget: bare\nparts: {data: {ports: {client: 1}, ready: {tcp: 'a:1'}, local: {command: [x]}}}\n"
+        "operations: {write: {tcp: 'a:1', does: write}}\n"
+    )
     target = parse_target(text, "target.yaml", Path())
     with pytest.raises(CapabilityMissing, match="no form for Docker"):
         images.ensure_target(None, target, "data")  # type: ignore[arg-type]

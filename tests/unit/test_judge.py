@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from chaos.errors import HistoryUnreadable
-from chaos.events import Aborting, FaultGone, Row, RunEnded, RunStarted
+from chaos.events import HARNESS_DIED, Aborting, FaultGone, Row, RunEnded, RunStarted
 from chaos.experiment import Bound, ObjectiveSpec
 from chaos.history import RunFolder
 from chaos.judge import judge
@@ -60,6 +60,8 @@ UNTOLD = ObjectiveSpec("lost_writes", Bound("<=", 0), text="0")
         ([MISSED], "terminated", 143, "unknown"),
         ([MISSED], "bug", 70, "unknown"),
         ([MISSED], "crashed", 3, "unknown"),
+        ([MISSED], "crashed and healed", 3, "unknown"),
+        ([MET], "prober died", 3, "unknown"),
         ([MET], "leftover and bug", 6, "unknown"),
     ],
 )
@@ -73,6 +75,7 @@ def test_the_most_urgent_thing_is_the_exit_code(
         "interrupted and aborted": RunEnded(at_ns=at_ns(56), left=[], signal=2, aborted="error ratio"),
         "terminated": RunEnded(at_ns=at_ns(56), left=[], signal=15),
         "bug": RunEnded(at_ns=at_ns(56), left=[], bug="ValueError: x", signal=2),
+        "crashed and healed": RunEnded(at_ns=at_ns(56), left=[], aborted=f"the {HARNESS_DIED}; healed afterwards"),
         "leftover and bug": RunEnded(at_ns=at_ns(56), left=["start n1"], bug="ValueError: x"),
     }.get(change)
     if end is not None:
@@ -81,6 +84,8 @@ def test_the_most_urgent_thing_is_the_exit_code(
         rows = without(rows, RunEnded)
     if change == "aborted":
         rows.append(Aborting(at_ns=at_ns(50), condition="write unavailable for 30 s"))
+    if change == "prober died":
+        rows.append(Aborting(at_ns=at_ns(50), condition=f"part of the {HARNESS_DIED}: prober"))
     if change == "node died":
         rows.append(synthetic.NodeChanged(at_ns=at_ns(52), node="n3", status="down", cause="by-itself"))
     judged = judge(write_run(tmp_path, plan, rows, records))

@@ -220,6 +220,21 @@ def test_orphan_is_found_without_its_record(state: Path, sleeper: Sleeper) -> No
     assert leftovers.leftovers() == []
 
 
+def test_a_run_that_begins_or_ends_while_we_look_is_no_leftover(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its block shows up after the records were read, or is gone when it is looked at again."""
+    for before, after, ownerless in (({}, {70: "begins"}, {}), ({70: "ends"}, {}, {}), ({70: "lost"}, {70: "lost"}, {70: "lost"})):
+        seen = iter([before, after])
+        monkeypatch.setattr(registry, "block_owners", lambda _where, seen=seen: next(seen))
+        assert leftovers._ownerless_blocks(state) == ownerless
+
+
+def test_a_block_never_lacks_its_owner(state: Path, tmp_path: Path) -> None:
+    """It is created with the name in it, and what it was made of is gone."""
+    with registry.claim("r1", tmp_path, "local", [70, 71]), registry.claim("r2", tmp_path, "local", [70, 71]):
+        assert registry.block_owners() == {70: "r1", 71: "r2"}
+        assert sorted(path.name for path in (state / "blocks").iterdir()) == ["70", "71"]
+
+
 def test_other_state_folders_are_other_worlds(state: Path, tmp_path: Path, sleeper: Sleeper) -> None:
     """A process that belongs to another registry, or has no label, is not ours to list."""
     sleeper(proc.labels("r1", "n1", gone(), tmp_path / "elsewhere"))

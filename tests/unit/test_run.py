@@ -154,7 +154,7 @@ def test_live_is_shown_every_row(tmp_path: Path) -> None:
 
 def test_a_fault_that_sees_the_cluster_whole_first_says_that_it_had_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks first, the fault before is seen settled before the next is asked for: else they would count as overlapping."""
-    monkeypatch.setattr(Conductor, "_await_settled", lambda self: None)
+    monkeypatch.setattr(Conductor, "_await_settled", lambda _self: None)
     rows = run(sample_plan(KILLS, runtime="fake"), tmp_path)
     told = [type(row) for row in rows if isinstance(row, FaultAsked | FaultGone | Settled)]
     assert told == [FaultAsked, FaultGone, Settled, FaultAsked, FaultGone, Settled, FaultAsked, FaultGone]
@@ -232,8 +232,7 @@ def test_a_bug_in_healing_one_fault_leaves_no_other_in_force(tmp_path: Path, mon
 
     monkeypatch.setattr(Kill, "_recover", broken)
     faults = (
-        "  - {name: one, kill: {}, target: n1, at: 5s, for: 25s}\n"
-        "  - {name: two, pause: {}, target: n2, at: 6s, for: 25s, overlap: true}\n"
+        "  - {name: one, kill: {}, target: n1, at: 5s, for: 25s}\n  - {name: two, pause: {}, target: n2, at: 6s, for: 25s, overlap: true}\n"
     )
     with pytest.raises(RuntimeError, match="a bug"):
         run(sample_plan(faults, "abort_if: {unavailable_for: 2s}\n", runtime="fake"), tmp_path)

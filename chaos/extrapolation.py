@@ -1,0 +1,209 @@
+"""From measured outages to production: U = sum over fault classes of rate x mean visible outage, with how sure that is.
+
+The outages are measured here, per effective fault and with zeros for those that clients did not notice. The rates are not: most are
+*chosen* in the experiment (``1 per 45d per node``) and have no uncertainty that anybody knows; some were *counted* in production
+(``3 in 365d per node``, or ``0 in 365d``). Two sources of uncertainty, simulated together:
+
+    counted rate        Gamma(r + 1/2) / exposure: valid at r = 0
+    mean outage         bootstrap of the mean from 8 faults on, else B / Gamma(m) (outages taken as exponential)
+    none noticed in m   share ~ Beta(1/2, m + 1/2), and an outage as long as the fault lasted: without one, no length is known
+
+First order: faults that strike while another is being recovered from are not in it (the model's figure has them). For one kind with
+counted faults and exponential outages there is an exact bound, ``odds_bound`` (F distribution).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from chaos.errors import BadInput
+from chaos.experiment import ProductionRate
+from chaos.kinds import FOLLOWER, LEADER
+from chaos.plan import Plan
+from chaos.results import Contribution, Estimate, Extrapolated
+from chaos.seeds import derive
+from chaos.timeline import ServiceTimeline, Timeline
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+YEAR_S: Final = 365 * 86400.0
+DRAWS: Final = 20_000
+ENOUGH: Final = 8
+"""From so many faults on the mean is bootstrapped."""
+CONFIDENCE: Final = 0.95
+METHOD: Final = "simulated: measured outages resampled, at rates that are not of this run"
+
+
+class Share(msgspec.Struct, frozen=True):
+    """The faults of one class in production, and what was measured of such faults here."""
+
+    fault_class: str
+    per_s: float
+    """Of the whole cluster."""
+    downs_s: tuple[float, ...]
+    """Visible downtime after each measured fault, zeros included."""
+    for_s: float
+    """How long such a fault lasted, on average."""
+    rate: str = ""
+    counted: int | None = None
+    exposure_s: float = 0.0
+    """In which so many of *these* faults were counted, over the whole cluster."""
+    weight: float = 1.0
+    """The part of the counted faults that falls on this class."""
+    note: str = ""
+
+    @property
+    def kind(self) -> str:
+        """The first half of the class."""
+        return self.fault_class.partition("/")[0]
+
+
+def odds_bound(events: int, exposure_s: float, downtime_s: float, repairs: int, confidence: float = CONFIDENCE) -> float:
+    """The upper bound of downtime over uptime: (B/m) ((r+1)/T) F_conf(2r+2, 2m), from r counted failures in T, m repairs of B in all.
+
+    Failures as a Poisson process, repairs exponential; valid at r = 0. The availability is at least 1 / (1 + it).
+    """
+    if events < 0 or repairs < 1 or not 0 < exposure_s < math.inf or not 0 < downtime_s < math.inf or not 0 < confidence < 1:
+        raise BadInput(
+            f"{events} failures in {exposure_s} s and {repairs} repairs of {downtime_s} s give no bound",
+            right="at least one repair, positive times, a confidence inside (0, 1)",
+        )
+    from scipy.special import fdtri
+
+    return downtime_s / repairs * (events + 1) / exposure_s * float(fdtri(2 * events + 2, 2 * repairs, confidence))
+
+
+def extrapolate(plan: Plan, seen: Timeline) -> Extrapolated | None:
+    """The judged service at the experiment's production rates; None without rates."""
+    rates = plan.experiment.predict.production
+    service = seen.services.get(plan.judge)
+    if not rates or service is None:
+        return None
+    measured = _measured(service, seen)
+    shares: list[Share] = []
+    for rate in rates:
+        found = _shares(plan, rate, measured)
+        if not found:
+            reason = f"no fault of kind '{rate.kind}' was measured in this run"
+            nothing = Estimate(None, reason=reason)
+            return Extrapolated(nothing, nothing, [], reason)
+        shares += found
+    return combine(shares, derive(plan.seed, "extrapolation"))
+
+
+def _measured(service: ServiceTimeline, seen: Timeline) -> dict[str, tuple[list[float], list[float]]]:
+    """Fault class -> downtime after each of its faults, and how long each fault lasted. Planned overlaps are no isolated faults."""
+    owned = service.by_fault()
+    found: dict[str, tuple[list[float], list[float]]] = {}
+    for trial in seen.trials:
+        if len(trial.faults) > 1:
+            continue
+        downs_s, for_s = found.setdefault(trial.fault_class, ([], []))
+        downs_s.append(math.fsum(service.visible_s(outage) for outage in trial.outages(owned)))
+        fault = trial.faults[0]
+        until_s = seen.end_s if fault.healed_s is None else fault.healed_s
+        for_s.append(max(until_s - trial.effective_s, 0.0))
+    return found
+
+
+def _shares(plan: Plan, rate: ProductionRate, measured: dict[str, tuple[list[float], list[float]]]) -> list[Share]:
+    """A rate per node falls on whoever leads for one node and on the others for the rest; one per cluster likewise, on a node at random."""
+    like = {name: each for name, each in measured.items() if name.partition("/")[0] == rate.kind}
+    if not like:
+        return []
+    nodes = len(plan.nodes)
+    per_s = rate.per_s * (nodes if rate.per == "node" else 1)
+    exposure_s = rate.exposure_s
+    roles = {f"{rate.kind}/{LEADER}": 1 / nodes, f"{rate.kind}/{FOLLOWER}": 1 - 1 / nodes}
+    if not roles.keys() & like.keys() or nodes == 1:
+        roles = {name: 1 / len(like) for name in like}
+    shares = []
+    for name, weight in roles.items():
+        known = like.get(name)
+        stand_in, (downs_s, for_s) = (name, known) if known is not None else _worst(like)
+        note = "" if known is not None else f"not injected here: counted like {stand_in}"
+        shares.append(
+            Share(name, per_s * weight, tuple(downs_s), math.fsum(for_s) / len(for_s), rate.text, rate.counted, exposure_s, weight, note)
+        )
+    return [share for share in shares if share.per_s > 0]
+
+
+def _worst(like: dict[str, tuple[list[float], list[float]]]) -> tuple[str, tuple[list[float], list[float]]]:
+    name = max(like, key=lambda each: math.fsum(like[each][0]) / len(like[each][0]))
+    return name, like[name]
+
+
+def combine(shares: Sequence[Share], seed: int) -> Extrapolated:
+    """The sum over the classes, its interval, and whose uncertainty makes it. A rate is drawn once for all classes that it falls on."""
+    import numpy as np
+
+    rng = np.random.default_rng(seed)
+    factors = {(share.kind, share.rate): _rate_factor(share, rng) for share in shares}
+    columns = [share.per_s * factors[share.kind, share.rate] * _means_s(share, rng) for share in shares]
+    points = [share.per_s * math.fsum(share.downs_s) / len(share.downs_s) for share in shares]
+    total = np.sum(columns, axis=0)
+    low, high = (float(each) for each in np.quantile(total, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
+    variances = [float(np.cov(column, total)[0, 1]) for column in columns]
+    whole = math.fsum(variances)
+    parts = [
+        Contribution(
+            fault_class=share.fault_class, rate=share.rate, rate_basis="chosen" if share.counted is None else "counted",
+            faults=len(share.downs_s), downtime_s_per_year=point * YEAR_S,
+            variance_share=max(variance, 0.0) / whole if whole > 0 else None,
+            note="; ".join(note for note in (share.note, _unseen(share)) if note),
+        )
+        for share, point, variance in zip(shares, points, variances, strict=True)
+    ]  # fmt: skip
+    point = math.fsum(points)
+    faults = sum(len(share.downs_s) for share in shares if not share.note)
+    few = f"too few: {faults} of at least {ENOUGH} faults" if faults < ENOUGH else ""
+    down = Estimate(point * YEAR_S, low * YEAR_S, high * YEAR_S, CONFIDENCE, faults, METHOD, few)
+    if point <= 0:
+        reason = "no fault was noticed: its value would be a perfect 1, only the bound says something"
+        return Extrapolated(Estimate(None, 1 - min(high, 1.0), None, CONFIDENCE, faults, METHOD, reason), down, parts, reason)
+    available = Estimate(max(1 - point, 0.0), max(1 - high, 0.0), 1 - low, CONFIDENCE, faults, METHOD, few)
+    return Extrapolated(available, down, parts)
+
+
+def _rate_factor(share: Share, rng: np.random.Generator) -> Floats:
+    """What the true rate may be, relative to the one that is stated: exactly that, if it was chosen."""
+    import numpy as np
+
+    if share.counted is None:
+        return np.ones(DRAWS)
+    drawn: Floats = rng.gamma(share.counted + 0.5, 1.0, DRAWS) / (share.counted + 0.5)
+    return drawn
+
+
+def _means_s(share: Share, rng: np.random.Generator) -> Floats:
+    """What the true mean downtime of such a fault may be."""
+    import numpy as np
+
+    downs_s = np.array(share.downs_s)
+    count = len(downs_s)
+    if not downs_s.any():
+        unnoticed: Floats = rng.beta(0.5, count + 0.5, DRAWS) * share.for_s
+        return unnoticed
+    if count < ENOUGH:
+        exponential: Floats = downs_s.sum() / rng.gamma(count, 1.0, DRAWS)
+        return exponential
+    picks = rng.integers(0, count, (DRAWS, count))
+    resampled: Floats = downs_s[picks].mean(axis=1)
+    # Of m values the spread of resampled means is too small by sqrt((m-1)/m).
+    middle = float(downs_s.mean())
+    return np.maximum(middle + (resampled - middle) * math.sqrt(count / (count - 1)), 0.0)
+
+
+def _unseen(share: Share) -> str:
+    if any(share.downs_s):
+        return ""
+    most = 1 - 0.05 ** (1 / len(share.downs_s))
+    return f"none of {len(share.downs_s)} was noticed, so up to {most:.0%} may be; one is taken to last as long as the fault"

@@ -1,0 +1,71 @@
+"""``bandwidth``: at most ``rate`` bytes a second pass a connection, each way by itself. Small questions hardly notice, bulk does.
+
+Models a thin or crowded line: replication and snapshots fall behind while health checks stay green. The limit is one of each
+connection, not of the line: ten connections get ten times as much. Toxiproxy counts in whole KB/s, of 1,000 bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import ClassVar
+
+import msgspec
+
+from chaos import toxics
+from chaos.kinds import Effect, Link, Scene, Toxic, Victims
+from chaos.target import Target
+from chaos.units import BytesPerSecond, Ratio
+
+KB = 1000.0
+TRANSFER_S = 0.4
+"""A measured transfer takes about so long at the asked rate, between these sizes."""
+LEAST_BYTES = 2_000
+MOST_BYTES = 4_000_000
+MOST = 1.25
+"""A rate above the asked one by this factor is not the asked one."""
+
+
+class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How much passes, which way."""
+
+    rate_bytes_per_s: BytesPerSecond
+    stream: toxics.Stream = "downstream"
+    toxicity: Ratio = 1.0
+    existing: toxics.Existing = "keep"
+
+    takes: ClassVar[tuple[str, ...]] = ("links",)
+    takes_down: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Toxiproxy knows nothing slower, and takes 0 for a line that is dead."""
+        if self.rate_bytes_per_s < KB:
+            raise ValueError("a rate below 1KB/s cannot be set")
+
+    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
+        """Needs somebody who can time a transfer."""
+        return toxics.missing_gauge(runtime)
+
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic, ...]:  # noqa: ARG002 - links are named already
+        """One toxic a link and direction of its stream."""
+        return toxics.rules("bandwidth", {"rate": self.rate_bytes_per_s / KB}, victims, self.stream, self.toxicity, self.existing)
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """Slow down; a transfer on every link must take as long as the rate says."""
+        orders = self.rules(victims, ())
+        with toxics.harm(
+            scene, victims.links, orders, self._look, f"more than {self.rate_bytes_per_s:g} bytes/s passed", certain=self.toxicity >= 1
+        ) as effect:
+            yield effect
+
+    def _look(self, scene: Scene, link: Link) -> toxics.Seen:
+        figures, _ = toxics.round_trip(scene, link)
+        size = round(min(max(self.rate_bytes_per_s * TRANSFER_S, LEAST_BYTES), MOST_BYTES))
+        rates = []
+        for stream in toxics.streams(self.stream):
+            seen = toxics.passage(scene, link, stream, size, 1.0 + 2 * size / self.rate_bytes_per_s)
+            figures[f"{link}.{stream}_bytes_per_s"] = seen.rate_bytes_per_s
+            rates.append(seen.rate_bytes_per_s)
+        slow = all(rate is not None and rate <= self.rate_bytes_per_s * MOST for rate in rates)
+        return toxics.Seen(slow, figures)

@@ -1,0 +1,73 @@
+"""``slicer``: what passes is cut into small pieces of ``average_size`` plus or minus ``size_variation``, each ``delay`` after the last.
+
+Models lines and proxies that tear messages: readers that take one read for one message break, and long answers come late. The
+delay is Toxiproxy's, in whole microseconds; it halves what it slices until the pieces are small enough, so that most of them are
+smaller than ``average_size``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import ClassVar
+
+import msgspec
+
+from chaos import toxics
+from chaos.kinds import Effect, Link, Scene, Toxic, Victims
+from chaos.target import Target
+from chaos.units import Bytes, Ratio, Seconds
+
+PIECES = 20
+"""A measured transfer is so many average pieces long; the reader must see at least so many, though it may get several at once."""
+LEAST_PIECES = 3
+LEAST_DELAY_S = 50e-6
+
+
+class Slicer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How small, how slow, which way."""
+
+    average_size_bytes: Bytes = 64
+    size_variation_bytes: Bytes = 0
+    delay_s: Seconds = 0.001
+    stream: toxics.Stream = "downstream"
+    toxicity: Ratio = 1.0
+    existing: toxics.Existing = "keep"
+
+    takes: ClassVar[tuple[str, ...]] = ("links",)
+    takes_down: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Toxiproxy draws sizes evenly from this range, and never cuts off nothing."""
+        if not self.size_variation_bytes < self.average_size_bytes:
+            raise ValueError("'size_variation' must be less than 'average_size', which is at least 1B")
+        if self.delay_s < LEAST_DELAY_S:
+            raise ValueError("a 'delay' below 50us: pieces without a pause between them are one again when they are read")
+
+    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
+        """Needs somebody who can tell pieces apart."""
+        return toxics.missing_gauge(runtime)
+
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic, ...]:  # noqa: ARG002 - links are named already
+        """One toxic a link and direction of its stream."""
+        sizes = {"average_size": float(self.average_size_bytes), "size_variation": float(self.size_variation_bytes)}
+        attributes = sizes | {"delay": self.delay_s * 1e6}
+        return toxics.rules("slicer", attributes, victims, self.stream, self.toxicity, self.existing)
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """Slice; a transfer on every link must come in more pieces than it was sent in, and as late as the pieces say."""
+        orders = self.rules(victims, ())
+        with toxics.harm(scene, victims.links, orders, self._look, "a transfer was not sliced", certain=self.toxicity >= 1) as effect:
+            yield effect
+
+    def _look(self, scene: Scene, link: Link) -> toxics.Seen:
+        figures, _ = toxics.round_trip(scene, link, toxics.PING_TIMEOUT_S + PIECES * self.delay_s)
+        sliced = []
+        for stream in toxics.streams(self.stream):
+            seen = toxics.passage(scene, link, stream, PIECES * self.average_size_bytes, 2.0 + 2 * PIECES * self.delay_s)
+            figures[f"{link}.{stream}_pieces"] = float(seen.pieces)
+            figures[f"{link}.{stream}_last_s"] = seen.last_s
+            late = seen.last_s is not None and seen.last_s >= 0.8 * (PIECES - 1) * self.delay_s
+            sliced.append(seen.pieces >= LEAST_PIECES and late)
+        return toxics.Seen(all(sliced), figures)

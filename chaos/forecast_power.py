@@ -1,0 +1,55 @@
+"""What a plan can decide, as text for a terminal: the second half of ``nines plan``. Computes nothing."""
+
+from __future__ import annotations
+
+from tabulate import tabulate
+
+from chaos import wording as say
+from chaos.power import AgreementPower, BudgetSaid, Power
+
+
+def render(power: Power) -> str:
+    """Objectives, agreement, budget, and what cannot be decided."""
+    head = f"{say.count(power.faults, 'fault')} in {say.seconds(power.duration_s)}. If outages are as the model predicts them:"
+    blocks = [head, _objectives(power), _agreement(power.agreement), _budget(power.budget)]
+    blocks += ["\n".join(f"Warning: {text}" for text in power.warnings)]
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+def _chance(value: float | None) -> str:
+    return say.DASH if value is None else f"{value:.0%}"
+
+
+def _objectives(power: Power) -> str:
+    rows = []
+    for each in power.objectives:
+        open_ = None if each.passes is None or each.fails is None else max(0.0, 1.0 - each.passes - each.fails)
+        needed = str(each.faults_needed) if each.faults_needed is not None else ""
+        rows.append([each.name, each.want, each.basis, _chance(each.passes), _chance(each.fails), _chance(open_), needed])
+    if not rows:
+        return ""
+    head = ["objective", "want", "basis", "met", "missed", "undecided", "faults that decide"]
+    align = ("left", "left", "left", "right", "right", "right", "right")
+    return tabulate(rows, headers=head, tablefmt="simple", disable_numparse=True, colalign=align)
+
+
+def _agreement(agreed: AgreementPower | None) -> str:
+    if agreed is None:
+        return ""
+    detects = ", ".join(f"{chance:.0%} if they last {scale} times as long" for scale, chance in agreed.detects.items())
+    needed = f" ({say.count(agreed.faults_needed, 'fault')} for 80%)" if agreed.faults_needed is not None else ""
+    shown = f"Agreement within a factor {agreed.margin:g}: shown with a chance of {agreed.consistent:.0%}{needed}"
+    return f"{shown}; a wrong prediction is found out with {detects}." if detects else f"{shown}."
+
+
+def _budget(budget: BudgetSaid | None) -> str:
+    if budget is None:
+        return ""
+    promise = f"{say.percent(budget.availability)} over {say.seconds(budget.window_s)} allow {say.seconds(budget.downtime_s)} of downtime"
+    faults = ", ".join(f"{count:.0f} of {name}" for name, count in budget.faults.items())
+    lines = [promise + (f": {faults}, as predicted." if faults else ".")]
+    if budget.mttr_limit_s is not None:
+        lines.append(f"At the assumed production rates a mean outage may last {say.seconds(budget.mttr_limit_s)} at most.")
+    alerts = "; ".join(f"{each.burn:g} over {say.seconds(each.window_s)} ({each.spends:.0%} of it spent)" for each in budget.alerts)
+    lines.append(f"Alert when it burns faster than it may by {alerts}.")
+    return "\n".join(lines)

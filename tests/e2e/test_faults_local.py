@@ -1,0 +1,237 @@
+"""Each family of faults on real processes, through the real Toxiproxy: in force inside, measured, gone after."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from chaos.clock import MonotonicClock, to_ns
+from chaos.events import DnsChanged, NodeChanged, Row
+from chaos.faults.bandwidth import Bandwidth
+from chaos.faults.dns import Dns
+from chaos.faults.down import Down
+from chaos.faults.limit_data import LimitData
+from chaos.faults.partition import Partition
+from chaos.faults.remove import Remove
+from chaos.faults.reset_peer import ResetPeer
+from chaos.faults.restart import Restart
+from chaos.faults.slicer import Slicer
+from chaos.faults.slow_close import SlowClose
+from chaos.faults.stop import Stop
+from chaos.faults.timeout import Timeout
+from chaos.kinds import CLIENTS, Effect, Fault, Link, Scene, Status, Victims
+from chaos.runtimes.local import LocalRuntime
+from chaos.shapes import bridge, ring
+from chaos.undo import UndoLog, pending
+from tests.contract.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
+
+pytestmark = pytest.mark.e2e
+LINK = Link(CLIENTS, "n1")
+OTHER = Link("n2", "n3")
+ON_LINKS = Victims(links=(LINK, OTHER))
+
+
+class Stage:
+    """One cluster for all tests, its undo log, and its rows."""
+
+    def __init__(self, scene: Scene, log: Path, rows: list[Row]) -> None:
+        self.scene = scene
+        self.log = log
+        self.rows = rows
+
+    def wait_gone(self, effect: Effect) -> None:
+        """Until it says so, some seconds at most."""
+        clock = self.scene.clock
+        limit_ns = clock.now_ns() + to_ns(10.0)
+        while not (evidence := effect.gone()).ok:
+            assert clock.now_ns() < limit_ns, evidence.why
+            clock.wait_until_ns(clock.now_ns() + to_ns(0.02))
+        assert pending(self.log) == []
+
+    def let_pass(self, seconds: float) -> None:
+        """That time goes by: what must not happen within it is then looked for."""
+        self.scene.clock.wait_until_ns(self.scene.clock.now_ns() + to_ns(seconds))
+
+    def wait(self, until: Callable[[], bool]) -> None:
+        """Some seconds at most."""
+        limit_ns = self.scene.clock.now_ns() + to_ns(10.0)
+        while not until():
+            assert self.scene.clock.now_ns() < limit_ns
+            self.let_pass(0.02)
+
+    def changes_of(self, node: str) -> list[NodeChanged]:
+        """What became of that node."""
+        return [row for row in self.rows if isinstance(row, NodeChanged) and row.node == node]
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """The echo cluster with proxies in some links."""
+    need_toxiproxy()
+    folder = tmp_path_factory.mktemp("faults") / "faults-local"
+    clock, rows = MonotonicClock(), []
+    deployment = echo_deployment(folder, echo_plan("local", (LINK, *PEERS)))
+    with LocalRuntime().up(deployment, rows.append, clock) as cluster:
+        log = folder / "undo.jsonl"
+        yield Stage(Scene(cluster=cluster, clock=clock, undo=UndoLog(log)), log, rows)
+
+
+def harmed(stage: Stage, fault: Fault, victims: Victims = ON_LINKS) -> Effect:
+    """In force, then taken back and proven gone."""
+    with fault.inject(stage.scene, victims) as effect:
+        assert len(pending(stage.log)) >= 1
+    stage.wait_gone(effect)
+    return effect
+
+
+@pytest.mark.parametrize("rate", [20_000, 1_000_000])
+@pytest.mark.parametrize("stream", ["downstream", "upstream"])
+def test_bandwidth_is_what_was_asked(stage: Stage, rate: int, stream: str) -> None:
+    """Timed through the toxics that are in force: within 10 % on a link of clients and on one of peers."""
+    effect = harmed(stage, Bandwidth(rate_bytes_per_s=rate, stream=stream))  # type: ignore[arg-type]
+    for link in (LINK, OTHER):
+        assert effect.during[f"{link}.{stream}_bytes_per_s"] == pytest.approx(rate, rel=0.1)
+        assert effect.before[f"{link}.{stream}_bytes_per_s"] > 1.5 * rate
+
+
+@pytest.mark.parametrize(
+    ("fault", "figure", "asked"),
+    [
+        (SlowClose(delay_s=0.2), "downstream_close_s", 0.2),
+        (SlowClose(delay_s=0.2, stream="upstream"), "upstream_close_s", 0.2),
+        (LimitData(bytes_bytes=5_000, stream="both"), "upstream_bytes", 5_000),
+        (Timeout(), "rtt_s", None),
+        (Timeout(timeout_s=0.1, stream="upstream"), "rtt_s", None),
+        (ResetPeer(), "error", "reset"),
+        (ResetPeer(timeout_s=0.1, stream="upstream", existing="cut"), "error", "reset"),
+        (Down(), "error", "refused"),
+    ],
+    ids=str,
+)
+def test_toxics_do_what_they_say(stage: Stage, fault: Fault, figure: str, asked: float | str | None) -> None:
+    """The achieved figure on both links is the one that was asked for."""
+    effect = harmed(stage, fault)
+    for link in (LINK, OTHER):
+        found = effect.during[f"{link}.{figure}"]
+        assert found == (pytest.approx(asked, rel=0.1) if isinstance(asked, float | int) else asked)
+
+
+def test_a_slicer_slices(stage: Stage) -> None:
+    """What left in one piece comes in many, each after a pause."""
+    effect = harmed(stage, Slicer(average_size_bytes=100, delay_s=0.002))
+    assert effect.before[f"{LINK}.downstream_pieces"] == 1
+    assert effect.during[f"{LINK}.downstream_pieces"] >= 10
+
+
+def test_two_toxics_on_one_link_both_act(stage: Stage) -> None:
+    """The slower of two limits is the one that is measured, and it is gone when it is left."""
+    one = Victims(links=(LINK,))
+    with Bandwidth(rate_bytes_per_s=1_000_000).inject(stage.scene, one):
+        with Bandwidth(rate_bytes_per_s=100_000).inject(stage.scene, one) as inner:
+            assert inner.during[f"{LINK}.downstream_bytes_per_s"] == pytest.approx(100_000, rel=0.1)
+        assert inner.gone().figures[f"{LINK}.downstream_bytes_per_s"] == pytest.approx(1_000_000, rel=0.1)
+
+
+@pytest.mark.parametrize(
+    ("victims", "cut", "whole"),
+    [
+        (Victims(groups=(("n1", "n3"), ("n2",)), role="halves"), {"n1 -> n2", "n2 -> n3"}, {"n1 -> n3", "n3 -> n1"}),
+        (Victims(links=bridge(["n2", "n1", "n3"]), role="bridge"), {"n2 -> n3", "n3 -> n2"}, {"n1 -> n2", "n2 -> n1", "n3 -> n1"}),
+        (Victims(links=ring(["n1", "n2", "n3"]), role="ring"), {"n2 -> n1", "n3 -> n2", "n1 -> n3"}, {"n1 -> n2", "n2 -> n3", "n3 -> n1"}),
+    ],
+    ids=["halves", "bridge", "ring"],
+)
+def test_shapes_cut_what_they_name(stage: Stage, victims: Victims, cut: set[str], whole: set[str]) -> None:
+    """Questions pass on exactly the links that the shape leaves."""
+    shape: Literal["halves", "bridge", "ring"] = victims.role  # type: ignore[assignment]
+    with Partition(shape=shape).inject(stage.scene, victims) as effect:
+        passing = {str(link) for link in PEERS if stage.scene.cluster.net.measure(link, 0.2).rtt_s is not None}
+        assert not cut & passing
+        assert whole <= passing
+    stage.wait_gone(effect)
+
+
+@pytest.mark.parametrize(
+    ("fault", "answer"),
+    [
+        (Dns(mode="down"), None),
+        (Dns(mode="slow", delay_s=0.2), "NOERROR"),
+        (Dns(mode="servfail"), "SERVFAIL"),
+        (Dns(mode="nxdomain"), "NXDOMAIN"),
+        (Dns(mode="wrong"), "NOERROR"),
+        (Dns(mode="missing", record="n2"), "NOERROR"),
+        (Dns(mode="ttl", ttl_s=60), "NOERROR"),
+    ],
+    ids=str,
+)
+def test_the_name_service_does_wrong(stage: Stage, fault: Dns, answer: str | None) -> None:
+    """A look-up shows it; afterwards the name is what it was."""
+    effect = harmed(stage, fault, Victims(role=fault.mode))
+    assert effect.during["name.answer"] == answer
+    assert effect.gone().figures["name.addresses"] == effect.before["name.addresses"]
+    assert effect.gone().figures["name.ttl_s"] == effect.before["name.ttl_s"]
+    if fault.mode == "slow":
+        assert effect.during["name.rtt_s"] == pytest.approx(0.2, abs=0.05)
+    if fault.mode == "ttl":
+        assert effect.during["name.ttl_s"] == 60
+
+
+def test_a_stale_set_holds_a_dead_node_until_it_is_over(stage: Stage) -> None:
+    """Its checks find it dead all the while, and the set is right at once afterwards."""
+    names = stage.scene.cluster.names
+    whole = names.look_up(1.0).addresses
+    begun = len(stage.rows)
+    with Dns(mode="stale").inject(stage.scene, Victims(role="stale")) as effect:
+        stage.scene.cluster.nodes["n3"].kill(9)
+        stage.let_pass(0.6)
+        assert names.look_up(1.0).addresses == whole
+        assert not [row for row in stage.rows[begun:] if isinstance(row, DnsChanged)]
+    assert len(names.look_up(1.0).addresses) == 2
+    stage.scene.cluster.nodes["n3"].start()
+    stage.wait_gone(effect)
+    stage.wait(lambda: names.look_up(1.0).addresses == whole)
+
+
+def test_stop_is_gentle(stage: Stage) -> None:
+    """It ends of SIGTERM within its grace; it answers again afterwards."""
+    effect = harmed(stage, Stop(), Victims(nodes=("n2",)))
+    assert effect.mechanism == "SIGTERM"
+    assert effect.during["n2.process"] == Status.DOWN
+    assert stage.scene.cluster.broken() is None
+
+
+def test_stop_of_a_node_that_does_not_listen_ends_in_a_kill(stage: Stage) -> None:
+    """A frozen process does not act on SIGTERM: after the grace it is killed, and no death is a surprise."""
+    node = stage.scene.cluster.nodes["n2"]
+    begun = len(stage.changes_of("n2"))
+    node.pause()
+    effect = harmed(stage, Stop(grace_s=0.3), Victims(nodes=("n2",)))
+    assert effect.mechanism == "SIGTERM; SIGKILL after 0.3 s to n2"
+    took_s = effect.during["n2.took_s"]
+    assert isinstance(took_s, float)
+    assert took_s >= 0.3
+    assert [row.cause for row in stage.changes_of("n2")[begun:] if row.status == "down"] == [""]
+
+
+def test_a_rolling_restart_takes_one_after_the_other(stage: Stage) -> None:
+    """Never are two of them down at once, and each has begun anew."""
+    begun = len(stage.rows)
+    with Restart(gap_s=0.1).inject(stage.scene, Victims(nodes=("n1", "n2", "n3"))) as effect:
+        assert effect.step is not None
+        while (again_ns := effect.step()) is not None:
+            stage.scene.clock.wait_until_ns(again_ns)
+    stage.wait_gone(effect)
+    changes = [(row.node, str(row.status)) for row in stage.rows[begun:] if isinstance(row, NodeChanged)]
+    assert changes == [(node, status) for node in ("n1", "n2", "n3") for status in ("down", "up")]
+
+
+def test_remove_takes_the_data_with_it(stage: Stage) -> None:
+    """What lay in its folder is gone when it comes back; without ``volumes`` it stays."""
+    folder = stage.log.parent / "nodes" / "n1"
+    for volumes in (False, True):
+        (folder / "written").write_text("by the node", encoding="utf-8")
+        harmed(stage, Remove(volumes=volumes), Victims(nodes=("n1",)))
+        assert (folder / "written").exists() is not volumes

@@ -1,0 +1,94 @@
+"""Clients and names: a dead name server, clients that never ask again, machines that go dark, the engine's own balancer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from chaos.errors import BadInput
+from chaos.experiment import ClientPolicy, Dns, DnsCheck
+from chaos.models.names import dead_server_loss_s
+from chaos.models.predicting import predict
+from tests.unit.test_models_predicting import a_plan, facts, of_class
+
+PINNED = ClientPolicy(attempts=1, other_address=False, resolve="once")
+ASKING = ClientPolicy(attempts=1, other_address=False)
+
+
+@pytest.mark.parametrize(("down_s", "ttl_s"), [(5.0, 1.0), (0.6, 2.0), (3.0, 0.0)])
+def test_a_dead_name_server(down_s: float, ttl_s: float) -> None:
+    """Lost is what outlasts what is left of the TTL: the model's mean against the closed form, and against draws of it."""
+    plan = a_plan(dns=Dns(ttl_s=ttl_s))
+    found = of_class(predict(plan, facts("dns", "groups", (down_s,), mode="servfail")))
+    mean_s = (found.outage_s.value or 0.0) * (found.share.value or 0.0)
+    assert mean_s == pytest.approx(dead_server_loss_s(down_s, ttl_s), abs=0.02)
+    drawn = np.maximum(down_s - np.random.default_rng(1).uniform(0.0, ttl_s, 100_000), 0.0).mean()
+    assert dead_server_loss_s(down_s, ttl_s) == pytest.approx(drawn, rel=0.02)
+
+
+def test_a_silent_name_server_is_asked_again_after_a_while() -> None:
+    """It costs up to one time-out more than one that answers with an error."""
+    loud, silent = (of_class(predict(a_plan(), facts("dns", "groups", (5.0,), mode=mode))).outage_s.value for mode in ("servfail", "down"))
+    assert silent is not None and loud is not None
+    assert silent - loud == pytest.approx(0.125, abs=0.02)
+
+
+def test_clients_that_asked_once_do_not_care_for_the_server() -> None:
+    """They have their answer for ever."""
+    found = of_class(predict(a_plan(client=PINNED), facts("dns", "groups", (5.0,))))
+    assert found.share.value == 0.0
+
+
+def test_clients_that_ask_each_time_fail_at_once() -> None:
+    """No cache, no patience: the whole time is lost."""
+    plan = a_plan(client=ClientPolicy(resolve="per-request"))
+    found = of_class(predict(plan, facts("dns", "groups", (2.0,), mode="nxdomain")))
+    assert found.outage_s.value == pytest.approx(2.0, abs=0.02)
+
+
+def test_other_modes_of_the_server_are_not_predicted() -> None:
+    """And say so, instead of being taken for something else."""
+    found = of_class(predict(a_plan(), facts("dns", "groups", (2.0,), mode="wrong")))
+    assert found.share.value is None
+    assert "do not know" in found.share.reason
+
+
+def test_pinned_clients_go_on_asking_a_dead_follower() -> None:
+    """A read from any node, a follower down for 10 s: those that ask anew lose some 1.5 s of it, those that never do all of it."""
+    told = facts("kill", "follower", (10.0,))
+    words = (("reads", "local"),)
+    asking, pinned = (
+        of_class(predict(a_plan(client=client, words=words), told), "read").recovery_s.value for client in (ASKING, PINNED)
+    )
+    assert asking is not None and pinned is not None
+    assert pinned > 9.0 > 3.0 > asking
+
+
+def test_pinned_clients_behind_a_name_that_holds_the_leader_alone() -> None:
+    """They would never learn of the next one: no figure is better than a wrong one."""
+    plan = a_plan(client=PINNED, dns=Dns(check=DnsCheck(what="role:leader")))
+    with pytest.raises(BadInput, match="never learn"):
+        predict(plan, facts("kill", "leader", (2.0,)))
+
+
+def test_a_machine_that_goes_dark_costs_time_outs() -> None:
+    """A follower without power: one attempt is lost with its time-out where a dead process would have refused; the leader's is longer too."""
+    one = ClientPolicy(attempts=2, timeout_s=0.25, deadline_s=0.3)
+    killed, dark = (of_class(predict(a_plan(client=one), facts(kind, "follower", (5.0,)))).share.value for kind in ("kill", "power_off"))
+    assert killed == 0.0
+    assert dark is not None and dark > 0.5
+    loud, silent = (of_class(predict(a_plan(), facts(kind, "leader", (5.0,)))).recovery_s.value for kind in ("kill", "power_off"))
+    assert loud is not None and silent is not None
+    assert silent >= loud - 0.02
+
+
+def test_the_engine_lists_the_dead() -> None:
+    """Docker's own balancer checks nobody: like round-robin, and the report says so."""
+    told = facts("kill", "follower", (10.0,))
+    by_balancer = {}
+    for balancer in ("engine", "round-robin", "health-checked"):
+        predicted = predict(a_plan(client=ASKING, dns=Dns(balancer=balancer)), told).predicted
+        by_balancer[balancer] = predicted.by_fault["kill/follower"].recovery_s.value
+        assert any("engine" in line for line in predicted.assumptions) == (balancer == "engine")
+    assert by_balancer["engine"] == pytest.approx(by_balancer["round-robin"], rel=1e-6)
+    assert (by_balancer["health-checked"] or 0.0) < 5.0 < (by_balancer["engine"] or 0.0)
