@@ -3,8 +3,8 @@
     python -m bench.docker_kill [--json] [--quick]
 
 Needs a Docker engine. One echo node, a slot each millisecond from the prober's container. Felt: from the command to the due time of
-the first of two bad slots in a row after it. Ours and the engine's take turns, so that a busy machine touches both alike. To reach (median / 99th
-percentile): 4 / 15 ms.
+the first of two bad slots in a row after it. Ours and the engine's take turns, so that a busy machine touches both alike. To reach
+(median / 99th percentile): 4 / 15 ms.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def raw_s(engine: Engine, image: str, number: int) -> float:
     api, run = engine.client.api, f"bench-raw-{os.getpid()}-{number}"
     labels = {RUN: run}
     began_s = time.monotonic()
-    _, subnet = make_network(engine, f"nines-{run}", labels, random.Random())  # noqa: S311
+    _, subnet = make_network(engine, f"nines-{run}", labels, random.Random())
 
     def one(index: int, joins: str = "") -> str:
         host = {"NetworkMode": f"container:{joins}", "PidMode": f"container:{joins}"} if joins else {"NetworkMode": f"nines-{run}"}
@@ -88,7 +88,8 @@ def over_s(folder: Path) -> tuple[float, float]:
     from chaos.perform import order
 
     planned_s = order(file).plan.duration_s
-    command = [sys.executable, "-m", "chaos", "run", str(file), "--quiet", "--folder", str(folder / f"over-{os.getpid()}-{time.monotonic_ns()}")]
+    into = folder / f"over-{os.getpid()}-{time.monotonic_ns()}"
+    command = [sys.executable, "-m", "chaos", "run", str(file), "--quiet", "--folder", str(into)]
     began_s = time.monotonic()
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode in (0, 3), done.stderr

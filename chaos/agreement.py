@@ -49,7 +49,7 @@ GRID: Final = 1 << 18
 """Points of a sum's grid where the draws do not lie on slots, or the slots are too many."""
 
 
-NODES: Final = 15
+NODES: Final = 33
 """Values that the common factor of an uncertain prediction takes."""
 
 
@@ -119,16 +119,17 @@ class SumDistribution:
 
 
 def common_factors(spread: float) -> list[tuple[float, float]]:
-    """Weights and values of the common factor: Gauss-Hermite nodes of a lognormal with mean 1; one of value 1 without a spread."""
+    """Weights and values of the common factor: a lognormal of mean 1 on an even grid of its logarithm; one of value 1 without a spread."""
     if spread <= 0:
         return [(1.0, 1.0)]
     import numpy as np
 
-    nodes, weights = np.polynomial.hermite_e.hermegauss(NODES)
-    sigma = math.sqrt(math.log1p(spread * spread))
-    return [
-        (float(weight / weights.sum()), math.exp(sigma * float(node) - sigma**2 / 2)) for node, weight in zip(nodes, weights, strict=True)
-    ]
+    nodes = np.linspace(-4.0, 4.0, NODES)
+    weights = np.exp(-(nodes**2) / 2)
+    weights /= weights.sum()
+    values = np.exp(math.sqrt(math.log1p(spread * spread)) * nodes)
+    values /= float(weights @ values)
+    return list(zip(weights.tolist(), values.tolist(), strict=True))
 
 
 class _Row(msgspec.Struct, frozen=True):
@@ -172,6 +173,9 @@ def compare(
         rows.append(_share_row(name, values, predicted[name], margin))
         if any(draws.any() for draws, _ in kinds):
             rows.append(_downtime_row(name, values, kinds, margin, slot_s, spreads.get(name, 0.0)))
+        # A law whose mean is itself uncertain has no shape to be held to.
+        shaped = None if spreads.get(name) else _shape_row(name, values, kinds, margin, slot_s, derive(0, "agreement", service, name))
+        rows += [] if shaped is None else [shaped]
     corrected = holm([row.p_value for row in rows])
     shown = [_agreement(service, row, p_value) for row, p_value in zip(rows, corrected, strict=True)]
     shown += [_unknown(service, name, values) for name, values in seen.items() if name not in predicted]

@@ -60,7 +60,7 @@ def shape(seen_s: Sequence[float], predicted_s: Sequence[Floats], counts: Sequen
     return Shape(
         outages=len(seen),
         distance=distance,
-        expected=float(_distance(np.sort(simulated[:200], axis=1), law).mean()),
+        expected=float(_distance(np.sort(simulated[:60], axis=1), law).mean()),
         p_value=(1 + int(np.count_nonzero(statistics >= mine * (1 - 1e-12)))) / (1 + len(statistics)),
         highest=distance + math.sqrt(math.log(1 / LEVEL) / (2 * len(seen))),
     )

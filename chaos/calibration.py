@@ -37,7 +37,6 @@ LEADERLESS: Final = ("kill", "pause", "partition", "power_off")
 """Kinds of faults that take a leader away."""
 ASKED_EVERY_S: Final = 0.05
 """How often a node that was started again is asked whether it answers."""
-STAMPED: Final = "stamped by the nodes"
 
 
 class _Samples(msgspec.Struct):
@@ -164,7 +163,7 @@ def _seen(values: Sequence[float], watched_s: float) -> Measured:
 
     mean_s, sd_s, count = fmean(values), stdev(values), len(values)
     reach_s = float(stdtrit(count - 1, 0.975)) * math.hypot(sd_s, watched_s / math.sqrt(12)) / math.sqrt(count)
-    how = f"seen to within {watched_s * 1e3:.0f} ms" if watched_s else STAMPED
+    how = f"seen to within {watched_s * 1e3:.0f} ms" if watched_s else "to the moment"
     return Measured(mean_s, sd_s, max(mean_s - reach_s, 0.0), mean_s + reach_s, count, how)
 
 

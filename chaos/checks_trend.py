@@ -71,7 +71,7 @@ def laplace(times_s: Sequence[float], span_s: float) -> float:
 def kendall(values: Sequence[float]) -> float:
     """Concordant less discordant pairs, over the deviation that chance gives it, with a correction for continuity."""
     count = len(values)
-    score = sum((later > earlier) - (later < earlier) for earlier, later in combinations(values, 2))
+    score = sum(int(later > earlier) - int(later < earlier) for earlier, later in combinations(values, 2))
     ties = [sum(value == each for each in values) for value in set(values)]
     variance = (count * (count - 1) * (2 * count + 5) - sum(tie * (tie - 1) * (2 * tie + 5) for tie in ties)) / 18
     return math.copysign(max(abs(score) - 1, 0), score) / math.sqrt(variance) if variance > 0 else 0.0

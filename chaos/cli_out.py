@@ -28,8 +28,13 @@ def put(text: str, output: str | None) -> None:
         show(text)
         return
     path = Path(output)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text, encoding="utf-8")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        from chaos.errors import BadInput
+
+        raise BadInput(f"cannot write {output}: {error.strerror}") from error
 
 
 def as_json(value: object) -> str:

@@ -48,6 +48,12 @@ WORDS: Final = {
     "nines": "Minus the logarithm of the unavailability: 99.9 % is three nines.",
     "baseline": "The quiet time before the first fault. A bad slot in it means that the set-up is not sound, and the run is unknown.",
     "settle": "Waiting until all nodes are up and voting again before the next fault; at most so long, then that fault is skipped.",
+    "calibration": "Parameters of the models measured in runs, with how sure their means are. Never held against the runs it comes from.",
+    "claim": "The basis of an objective whose whole interval must lie on the right side of its bound; too few faults leave it unknown.",
+    "power": "The chance that an experiment decides what it asks, if the truth is as supposed. `nines plan` shows it before anything runs.",
+    "budget": "The downtime that a promised availability allows in its window. It burns at rate 1 if it is just used up at the end.",
+    "look": "A moment between rounds of faults at which a run may stop because it is decided. The errors are spent over all looks.",
+    "lost seconds": "Bad slots times their width: the seconds of full outage that all of them are worth.",
     "censored": "An outage whose start or end was not seen. Its downtime counts, its duration does not go into a mean.",
 }
 

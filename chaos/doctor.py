@@ -120,7 +120,7 @@ def _folders() -> list[Finding]:
     )
     for name, folder, how in needed:
         there = next((each for each in (folder, *folder.parents) if each.exists()), Path("/"))
-        fine = os.access(there, os.W_OK)
+        fine = there.is_dir() and os.access(there, os.W_OK)
         out.append(Finding(name, OK if fine else MISSING, str(folder), "" if fine else how))
     return out
 

@@ -104,7 +104,11 @@ def table(value: Value, wanted: str = "keys and values") -> Table:
     """The value as a table, or a refusal."""
     if isinstance(value, Table):
         return value
-    raise BadInput(f"{what_is(value)} stands where {wanted} belong{'s' if wanted.startswith('a ') else ''}", place=value.place, right="write 'key: value' pairs")
+    raise BadInput(
+        f"{what_is(value)} stands where {wanted} belong{'s' if wanted.startswith('a ') else ''}",
+        place=value.place,
+        right="write 'key: value' pairs",
+    )
 
 
 def text(value: Value, wanted: str = "a text") -> str:

@@ -203,7 +203,7 @@ class FaultSpec(Strict, frozen=True):
 
     name: str
     kind: str
-    params: dict[str, str | float | bool | None | tuple[str | tuple[str, ...], ...]]
+    params: dict[str, str | float | bool | tuple[str | tuple[str, ...], ...] | None]
     """The fields of the fault's own struct, already checked against it."""
     schedule: Schedule
     for_s: float | None

@@ -58,12 +58,18 @@ class Share(msgspec.Struct, frozen=True):
     """In which so many of *these* faults were counted, over the whole cluster."""
     weight: float = 1.0
     """The part of the counted faults that falls on this class."""
-    note: str = ""
+    stands_in: str = ""
+    """The class that these outages were measured of, if it was another one."""
 
     @property
     def kind(self) -> str:
         """The first half of the class."""
         return self.fault_class.partition("/")[0]
+
+    @property
+    def measured(self) -> str:
+        """The class whose faults were measured."""
+        return self.stands_in or self.fault_class
 
 
 def odds_bound(events: int, exposure_s: float, downtime_s: float, repairs: int, confidence: float = CONFIDENCE) -> float:
@@ -129,9 +135,9 @@ def _shares(plan: Plan, rate: ProductionRate, measured: dict[str, tuple[list[flo
     for name, weight in roles.items():
         known = like.get(name)
         stand_in, (downs_s, for_s) = (name, known) if known is not None else _worst(like)
-        note = "" if known is not None else f"not injected here: counted like {stand_in}"
+        other = "" if known is not None else stand_in
         shares.append(
-            Share(name, per_s * weight, tuple(downs_s), math.fsum(for_s) / len(for_s), rate.text, rate.counted, exposure_s, weight, note)
+            Share(name, per_s * weight, tuple(downs_s), math.fsum(for_s) / len(for_s), rate.text, rate.counted, exposure_s, weight, other)
         )
     return [share for share in shares if share.per_s > 0]
 
@@ -147,7 +153,9 @@ def combine(shares: Sequence[Share], seed: int) -> Extrapolated:
 
     rng = np.random.default_rng(seed)
     factors = {(share.kind, share.rate): _rate_factor(share, rng) for share in shares}
-    columns = [share.per_s * factors[share.kind, share.rate] * _means_s(share, rng) for share in shares]
+    # Two classes that rest on the same measured faults are right or wrong together.
+    means_s = {share.measured: _means_s(share, rng) for share in shares}
+    columns = [share.per_s * factors[share.kind, share.rate] * means_s[share.measured] for share in shares]
     points = [share.per_s * math.fsum(share.downs_s) / len(share.downs_s) for share in shares]
     total = np.sum(columns, axis=0)
     low, high = (float(each) for each in np.quantile(total, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
@@ -156,14 +164,14 @@ def combine(shares: Sequence[Share], seed: int) -> Extrapolated:
     parts = [
         Contribution(
             fault_class=share.fault_class, rate=share.rate, rate_basis="chosen" if share.counted is None else "counted",
-            faults=len(share.downs_s), downtime_s_per_year=point * YEAR_S,
+            faults=0 if share.stands_in else len(share.downs_s), downtime_s_per_year=point * YEAR_S,
             variance_share=max(variance, 0.0) / whole if whole > 0 else None,
-            note="; ".join(note for note in (share.note, _unseen(share)) if note),
+            note=_note(share),
         )
         for share, point, variance in zip(shares, points, variances, strict=True)
     ]  # fmt: skip
     point = math.fsum(points)
-    faults = sum(len(share.downs_s) for share in shares if not share.note)
+    faults = sum(len(share.downs_s) for share in shares if not share.stands_in)
     few = f"too few: {faults} of at least {ENOUGH} faults" if faults < ENOUGH else ""
     down = Estimate(point * YEAR_S, low * YEAR_S, high * YEAR_S, CONFIDENCE, faults, METHOD, few)
     if point <= 0:
@@ -202,7 +210,9 @@ def _means_s(share: Share, rng: np.random.Generator) -> Floats:
     return np.maximum(middle + (resampled - middle) * math.sqrt(count / (count - 1)), 0.0)
 
 
-def _unseen(share: Share) -> str:
+def _note(share: Share) -> str:
+    if share.stands_in:
+        return f"not injected here: counted like {share.stands_in}"
     if any(share.downs_s):
         return ""
     most = 1 - 0.05 ** (1 / len(share.downs_s))

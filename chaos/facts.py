@@ -17,7 +17,7 @@ class ClassFacts(msgspec.Struct, frozen=True):
     role: str
     for_s: tuple[float, ...]
     """One entry an effective fault: effective to healed; ``inf`` for one that is never healed."""
-    params: dict[str, str | float | bool | None | tuple[str | tuple[str, ...], ...]]
+    params: dict[str, str | float | bool | tuple[str | tuple[str, ...], ...] | None]
     victims: int = 1
     """Nodes touched by each."""
     through_proxy: bool = False

@@ -4,6 +4,8 @@
     history.jsonl      control events, flushed (ran)   observations.bin  every slot (ran)
     undo.jsonl         the write-ahead undo log        logs/<node>.log   what the nodes said
     report.json        written by judging (judged)
+
+Only the plan is indispensable; of the rest, whatever was written whole is read.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from typing import IO, TYPE_CHECKING
 import msgspec
 
 from chaos import observations
-from chaos.errors import HistoryUnreadable
+from chaos.errors import EnvironmentUnusable, HistoryUnreadable
 from chaos.events import Row
 from chaos.plan import Plan
 
@@ -64,10 +66,15 @@ class RunFolder:
         return self.path / "report.json"
 
     def write_plan(self, plan: Plan, experiment_text: str) -> None:
-        """The first phase: durable before anything is started."""
-        self.logs.mkdir(parents=True, exist_ok=True)
-        self.experiment.write_text(experiment_text, encoding="utf-8")
-        write_atomically(self.plan, msgspec.json.format(_ENCODER.encode(plan), indent=1))
+        """The first phase: durable before anything is started. ``EnvironmentUnusable`` where it cannot be written."""
+        try:
+            self.logs.mkdir(parents=True, exist_ok=True)
+            self.experiment.write_text(experiment_text, encoding="utf-8")
+            write_atomically(self.plan, msgspec.json.format(_ENCODER.encode(plan), indent=1))
+        except OSError as error:
+            raise EnvironmentUnusable(
+                f"cannot write the run folder {self.path}: {error.strerror}", how="name one that can be written with --folder"
+            ) from error
 
     def read_plan(self) -> Plan:
         """The plan, or ``HistoryUnreadable`` where this is no run folder."""
@@ -75,7 +82,7 @@ class RunFolder:
             return msgspec.json.decode(self.plan.read_bytes(), type=Plan)
         except FileNotFoundError:
             raise HistoryUnreadable(f"{self.path} is not a run folder: it has no plan.json") from None
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
             raise HistoryUnreadable(f"{self.plan}: {error}") from error
 
     def rows(self) -> list[Row]:
@@ -93,8 +100,8 @@ class RunFolder:
                     yield _ROWS.decode(line)
                 except msgspec.ValidationError:
                     continue  # a newer writer's row
-                except msgspec.DecodeError:
-                    continue  # torn inside, then written on by a later process (heal)
+                except (msgspec.DecodeError, UnicodeDecodeError):
+                    continue  # torn inside, then written on by a later process (heal), or damaged on the disk
 
     def read_observations(self) -> NDArray[np.void]:
         """Every slot, see ``observations.dtype``."""

@@ -49,6 +49,7 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     reasons: list[str]
     looks: list[LookTaken] = []
     extrapolated: Extrapolated | None = None
+    longest_s: float | None = None
 
 
 def judge(folder: RunFolder) -> Judgement:
@@ -99,6 +100,7 @@ def judge(folder: RunFolder) -> Judgement:
         reasons=reasons,
         looks=[] if looked is None else list(looked.looks),
         extrapolated=None if observed is None else extrapolate(plan, seen),
+        longest_s=planned.duration_s if planned.looks_s else None,
     )
 
 

@@ -7,7 +7,7 @@ import msgspec
 from chaos import tables
 from chaos.experiment import FaultSpec, LinkTo, Named, Role, Same, Selector, Side, Zone
 from chaos.plan import Plan
-from chaos.units import show_s
+from chaos.units import show_bytes, show_s
 
 
 class PlanRow(msgspec.Struct, frozen=True):
@@ -74,7 +74,11 @@ def details_text(spec: FaultSpec) -> str:
     for name, value in spec.params.items():
         if value == usual.get(name, msgspec.NODEFAULT) or name == "groups":
             continue
-        if name.endswith("_s") and isinstance(value, float):
+        if name.endswith("_bytes_per_s") and isinstance(value, float):
+            shown.append(f"{name.removesuffix('_bytes_per_s')} {show_bytes(value)}/s")
+        elif name.endswith("_bytes") and isinstance(value, int):
+            shown.append(f"{name.removesuffix('_bytes')} {show_bytes(value)}")
+        elif name.endswith("_s") and isinstance(value, float):
             shown.append(f"{name.removesuffix('_s')} {show_s(value)}")
         else:
             shown.append(f"{name} {', '.join(map(str, value)) if isinstance(value, tuple) else value}")

@@ -130,6 +130,7 @@ def _check_runtime(experiment: Experiment, target: Target, nodes: tuple[PlannedN
             how = f"add 'parts.{part}.docker: {{image: ..., command: [...]}}' to {target.folder}/target.yaml"
             raise CapabilityMissing(f"'{target.name}' does not say how its part '{part}' runs as a container", how=how)
     if runtime == "docker":
+        _check_names(experiment)
         return
     if experiment.cluster.dns.balancer == "engine":
         how = "use 'health-checked' or 'round-robin', or the runtime 'docker'"
@@ -137,3 +138,11 @@ def _check_runtime(experiment: Experiment, target: Target, nodes: tuple[PlannedN
     if experiment.cluster.resources != Resources():
         how = "leave 'cluster.resources' out, or use the runtime 'docker'"
         raise CapabilityMissing(f"the runtime '{runtime}' cannot limit what a node uses", how=how)
+
+
+def _check_names(experiment: Experiment) -> None:
+    """Docker's own name server takes no orders of ours."""
+    named = next((spec for spec in experiment.faults if spec.kind == "dns"), None)
+    if named is not None and experiment.cluster.dns.balancer == "engine":
+        who = f"line {named.line}: the fault '{named.name}' cannot be done with the balancer 'engine'"
+        raise CapabilityMissing(who, how="Docker's own name server takes no orders; use 'health-checked' or 'round-robin'")

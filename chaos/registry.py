@@ -138,12 +138,7 @@ def claim(
     """
     where = state or state_dir()
     for name in ("runs", "blocks"):
-        try:
-            (where / name).mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise EnvironmentUnusable(
-                f"cannot write to the state folder {where}: {error.strerror}", how="set NINES_STATE to a folder that can be written"
-            ) from error
+        _make(where, where / name)
     me = proc.own_identity()
     record = RunRecord(run=run, pid=me.pid, pid_start=me.start, boot=me.boot, folder=str(folder.absolute()), runtime=runtime, engine=engine)
     held = Claim(where, record)
@@ -243,7 +238,7 @@ def forget(record: RunRecord, state: Path | None = None) -> None:
 def exclusively(state: Path | None = None) -> Iterator[None]:
     """One heal at a time."""
     where = state or state_dir()
-    where.mkdir(parents=True, exist_ok=True)
+    _make(where, where)
     with (where / "heal.lock").open("w", encoding="utf-8") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -262,6 +257,15 @@ def pids_file(state: Path, run: str) -> Path:
 def write_record(state: Path, record: RunRecord) -> None:
     """Durable when it returns."""
     write_atomically(record_file(state, record.run), msgspec.json.encode(record))
+
+
+def _make(state: Path, folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EnvironmentUnusable(
+            f"cannot write to the state folder {state}: {error.strerror}", how="set NINES_STATE to a folder that can be written"
+        ) from error
 
 
 def _abandoned(state: Path, run: str) -> bool:

@@ -37,7 +37,7 @@ def read_or_judge(folder: RunFolder) -> Report:
         return from_folder(folder)
     try:
         return msgspec.json.decode(folder.report.read_bytes(), type=Report)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HistoryUnreadable(f"{folder.report}: {error} ('nines judge {folder.path}' makes it anew)") from error
 
 
@@ -76,6 +76,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         slo={"availability": slo.availability, "window_s": slo.window_s, "latency_s": slo.latency_s},
         judged=plan.judge,
         extrapolated=judged.extrapolated,
+        longest_s=judged.longest_s,
         looks=judged.looks,
     )
 

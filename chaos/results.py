@@ -406,5 +406,7 @@ class Report(msgspec.Struct, frozen=True):
     """The service that the objectives and the top-level figures speak of."""
     extrapolated: Extrapolated | None = None
     """The measured outages at the production rates that the experiment assumes."""
+    longest_s: float | None = None
+    """How long a run that could stop early might have gone on; None for one that could not."""
     looks: list[LookTaken] = []
     """Of a run that could stop early (``--until-decided``); empty for one that went on to its planned end."""

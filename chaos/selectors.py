@@ -129,7 +129,9 @@ def possible(
     names = [node.name for node in nodes]
     if selector is None:
         view = View(tuple(nodes), {}, frozenset(names), frozenset(protect), part, has_roles)
-        yield from dict.fromkeys(_untargeted(params or {}, order) for order in _turns(_free(view.members(None, None), view)))
+        order = _free(view.members(None, None), view)
+        orders = _opposites(order) if (params or {}).get("shape") == shapes.RING else _turns(order)
+        yield from dict.fromkeys(_untargeted(params or {}, each) for each in orders)
         return
     leaders = [node.name for node in nodes if node.part == part] if has_roles else [""]
     seen: set[Victims] = set()
@@ -285,6 +287,16 @@ def _sided(victims: Victims, order: list[str], view: View, params: Params) -> Vi
 def _turns(order: list[str]) -> list[list[str]]:
     """The order, begun at each place in turn: enough to bring every two nodes onto different sides. One empty order of nobody."""
     return [order[start:] + order[:start] for start in range(len(order))] or [[]]
+
+
+def _opposites(order: list[str]) -> list[list[str]]:
+    """Orders that bring every two nodes to opposite places of a circle, either of them first: turning it would change nothing."""
+    found = []
+    for one, other in itertools.permutations(order, 2):
+        between = [name for name in order if name not in {one, other}]
+        half = len(order) // 2 - 1
+        found.append([one, *between[:half], other, *between[half:]])
+    return found or [order]
 
 
 # --- links -------------------------------------------------------------------------------------------------------------

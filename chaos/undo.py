@@ -97,7 +97,7 @@ def entries(path: Path) -> list[Entry]:
     for line in path.read_bytes().splitlines():
         try:
             found.append(msgspec.json.decode(line, type=Entry))
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             continue  # torn by a crash
     return found
 

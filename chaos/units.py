@@ -102,6 +102,14 @@ PARSE: Final = {DURATION: duration_s, RATE: rate_per_s, PERCENT: ratio, SIZE: si
 """The parser of each unit kind."""
 
 
+def show_bytes(size: float) -> str:
+    """A size for people, in the largest decimal unit that leaves at least 1: ``49.4 KB``."""
+    for unit in ("GB", "MB", "KB"):
+        if size >= _SIZE_BYTES[unit]:
+            return f"{size / _SIZE_BYTES[unit]:.3g} {unit}"
+    return f"{size:.3g} B"
+
+
 def show_s(seconds: float) -> str:
     """A time span for people: ``1.84 s``, ``250 ms``, ``4 min 20 s``, ``3.2 h``, ``12 d``."""
     sign, value = ("-", -seconds) if seconds < 0 else ("", seconds)

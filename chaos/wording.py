@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from chaos.results import Estimate, Extrapolated, Maintainability, Observed, Outage, ParameterUsed, Production, Range, Report, Rule
-from chaos.units import show_s
+from chaos.units import show_bytes, show_s
 
 DASH: Final = "–"
+RATE: Final = "_bytes_per_s"
 MONTHS_A_YEAR: Final = 12.0
 """A month is a twelfth of a year here: 30.44 days."""
 
@@ -95,6 +96,8 @@ def measure(name: str) -> Show:
 
 def figure(value: float | str | None, name: str) -> str:
     """An achieved value; its name carries the unit (``rtt_s``)."""
+    if isinstance(value, float) and name.endswith(RATE):
+        return f"{show_bytes(value)}/s"
     if isinstance(value, float) and name.endswith("_s"):
         return seconds(value)
     if isinstance(value, float):
@@ -104,7 +107,9 @@ def figure(value: float | str | None, name: str) -> str:
 
 def figures(values: dict[str, float | str | None]) -> str:
     """``rtt 41 ms, answers no`` from the measured figures of a fault."""
-    return ", ".join(f"{name.removesuffix('_s').replace('_', ' ')} {figure(value, name)}" for name, value in values.items())
+    return ", ".join(
+        f"{name.removesuffix(RATE).removesuffix('_s').replace('_', ' ')} {figure(value, name)}" for name, value in values.items()
+    )
 
 
 def windows(seen: Observed) -> tuple[str, str]:
@@ -253,4 +258,5 @@ def monthly(production: Production) -> str:
 def reproduce(report: Report) -> str:
     """The command that repeats this run."""
     folder = report.folder or "RUN"
-    return f"nines run {folder}/experiment.yaml --runtime {report.runtime} --seed {report.seed}"
+    goes_on = "" if report.longest_s is None else f" --until-decided --max {report.longest_s:g}s"
+    return f"nines run {folder}/experiment.yaml --runtime {report.runtime} --seed {report.seed}{goes_on}"

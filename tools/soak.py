@@ -36,10 +36,13 @@ HELPERS = {"prober", "dns", "watch"}
 HELPERS_WITHIN_S = 10.0
 WAYS = ("kill", "kill", "int", "kill", "term", "kill", "twice", "frozen")
 """In this order, again and again: SIGKILL is the hardest, so it comes most often."""
-PROXIED = ("latency", "partition")
-"""Kinds that are in Toxiproxy's hands here."""
-FIELDS = {"latency": "{latency: 50ms}", "power_off": "{}"}
-LINKS = {"latency": '{link: "leader <-> any"}'}
+FIELDS = {
+    "latency": "{latency: 50ms}", "bandwidth": "{rate: 50KB/s}", "slow_close": "{delay: 500ms}", "limit_data": "{bytes: 100B}",
+    "dns": "{mode: servfail}",
+}  # fmt: skip
+"""What a kind cannot do without."""
+TARGETS = {"nodes": ", target: leader", "links": ', target: {link: "leader <-> any"}', "": ""}
+"""By what a kind is done to."""
 
 EXPERIMENT = """\
 experiment: soak
@@ -48,10 +51,19 @@ cluster: {{target: replicated_kv, nodes: 3}}
 traffic: {{operations: {{write: 50/s}}, judge: write}}
 baseline: 1s
 faults:
-  - {{name: harm, {kind}: {fields}, target: {target}, at: 200ms, for: {fault_s:g}s}}
+  - {{name: harm, {kind}: {fields}{target}, at: 200ms, for: {fault_s:g}s}}
 settle: 5s
 seed: {seed}
 """
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of fault; ``to``: nodes, links, or nobody; ``by_proxy``: it is in Toxiproxy's hands here."""
+
+    name: str
+    to: str
+    by_proxy: bool
 
 
 @dataclass
@@ -59,9 +71,11 @@ class Trial:
     """One run, and what was wrong with its end."""
 
     way: str
-    kind: str
+    kind: Kind
     folder: Path
     instant: str = ""
+    struck: int = 0
+    """Processes that were frozen."""
     status: int | None = None
     troubles: list[str] = field(default_factory=list)
 
@@ -151,13 +165,7 @@ def carry_out(trial: Trial, draw: random.Random) -> None:
     """Start a run, end it at some instant, look at what is left."""
     trial.folder.mkdir(parents=True)
     file = trial.folder / "soak.yaml"
-    text = EXPERIMENT.format(
-        kind=trial.kind,
-        fields=FIELDS.get(trial.kind, "{}"),
-        target=LINKS.get(trial.kind, "leader"),
-        fault_s=FAULT_S,
-        seed=draw.randrange(1000),
-    )
+    text = experiment(trial.kind, draw.randrange(1000))
     file.write_text(text, encoding="utf-8")
     with (trial.folder / "stdout").open("wb") as out, (trial.folder / "stderr").open("wb") as err:
         command = [sys.executable, "-m", "chaos", "run", str(file), "--runtime", "local", "--folder", str(trial.run), "--json"]
@@ -205,6 +213,7 @@ def strike(trial: Trial, harness: subprocess.Popen[bytes], draw: random.Random) 
         for pid, node in processes(trial).items():
             if node == "toxiproxy":
                 os.kill(pid, signal.SIGSTOP)
+                trial.struck += 1
         return
     numbers = {
         "kill": [signal.SIGKILL], "int": [signal.SIGINT], "term": [signal.SIGTERM], "twice": [signal.SIGTERM, signal.SIGINT],
@@ -251,7 +260,7 @@ def after_signal(trial: Trial) -> None:
 
 def after_frozen(trial: Trial) -> None:
     """Either the fault was healed all the same, or exit 6 tells of it."""
-    if trial.status == 6:
+    if trial.status == 6 or not trial.struck:
         return
     try:
         report = json.loads((trial.folder / "stdout").read_text(encoding="utf-8"))
@@ -274,36 +283,44 @@ def look_around(trial: Trial, held: list[int]) -> None:
     kept = sorted(str(path.relative_to(trial.state)) for path in trial.state.rglob("*") if path.is_file())
     if set(kept) - {"heal.lock"}:
         trial.wrong(f"still in the state folder: {kept}")
-    for pid in alive:
+    if trial.troubles:
+        trial.nines("heal")
+    for pid in processes(trial):
         os.kill(pid, signal.SIGKILL)
 
 
 # --- all of them -------------------------------------------------------------------------------------------------------
 
 
-def possible(kinds: list[str], scratch: Path) -> list[str]:
+def experiment(kind: Kind, seed: int) -> str:
+    """Its file."""
+    return EXPERIMENT.format(kind=kind.name, fields=FIELDS.get(kind.name, "{}"), target=TARGETS[kind.to], fault_s=FAULT_S, seed=seed)
+
+
+def possible(kinds: list[Kind], scratch: Path) -> list[Kind]:
     """The kinds that plain processes can do at all, by the word of ``nines plan``."""
     found = []
     for kind in kinds:
-        trial = Trial("plan", kind, scratch / f"plan-{kind}")
+        trial = Trial("plan", kind, scratch / f"plan-{kind.name}")
         trial.folder.mkdir()
-        text = EXPERIMENT.format(kind=kind, fields=FIELDS.get(kind, "{}"), target=LINKS.get(kind, "leader"), fault_s=FAULT_S, seed=1)
+        text = experiment(kind, 1)
         (trial.folder / "soak.yaml").write_text(text, encoding="utf-8")
         done = trial.nines("plan", "soak.yaml", "--runtime", "local")
         if done.returncode == 0:
             found.append(kind)
         else:
-            print(f"left out: {kind}: {done.stderr.strip().splitlines()[0]}", file=sys.stderr)
+            print(f"left out: {kind.name}: {done.stderr.strip().splitlines()[0]}", file=sys.stderr)
     return found
 
 
-def known_kinds() -> list[str]:
-    """Every fault kind in the table."""
-    code = "from chaos import tables; print(*tables.FAULTS)"
+def known_kinds() -> list[Kind]:
+    """Every fault kind in the table, and whether nodes or links are its victims."""
+    code = "from chaos import tables\nfor name in tables.FAULTS: print(name, *tables.find('faults', name).takes)"
     done = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True
     )
-    return done.stdout.split()
+    words = [line.split() for line in done.stdout.splitlines()]
+    return [Kind(name, "nodes" if "nodes" in takes else "links" if "links" in takes else "", "links" in takes) for name, *takes in words]
 
 
 def main() -> int:
@@ -318,8 +335,9 @@ def main() -> int:
     draw = random.Random(arguments.seed)  # noqa: S311 - instants, no secrets
     scratch = Path(tempfile.mkdtemp(prefix="nines-soak-"))
     ways = arguments.ways.split(",")
-    kinds = possible(arguments.kinds.split(",") if arguments.kinds else known_kinds(), scratch)
-    proxied = [kind for kind in kinds if kind in PROXIED]
+    wanted = arguments.kinds.split(",") if arguments.kinds else [kind.name for kind in known_kinds()]
+    kinds = possible([kind for kind in known_kinds() if kind.name in wanted], scratch)
+    proxied = [kind for kind in kinds if kind.by_proxy]
     bad = 0
     for number in range(arguments.count):
         way = ways[number % len(ways)]
@@ -330,7 +348,7 @@ def main() -> int:
         carry_out(trial, draw)
         bad += bool(trial.troubles)
         print(
-            f"{number + 1:3} {way:6} {trial.kind:10} {trial.instant:32} exit {trial.status}  {'; '.join(trial.troubles) or 'ok'}",
+            f"{number + 1:3} {way:6} {trial.kind.name:10} {trial.instant:32} exit {trial.status}  {'; '.join(trial.troubles) or 'ok'}",
             flush=True,
         )
         if not trial.troubles and not arguments.keep:

@@ -65,7 +65,7 @@ class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rates = []
         for stream in toxics.streams(self.stream):
             seen = toxics.passage(scene, link, stream, size, 1.0 + 2 * size / self.rate_bytes_per_s)
-            figures[f"{link}.{stream}_bytes_per_s"] = seen.rate_bytes_per_s
+            figures[f"{link}.{stream}_rate_bytes_per_s"] = seen.rate_bytes_per_s
             rates.append(seen.rate_bytes_per_s)
         slow = all(rate is not None and rate <= self.rate_bytes_per_s * MOST for rate in rates)
         return toxics.Seen(slow, figures)

@@ -60,7 +60,7 @@ class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Needs a name server that takes orders."""
         if runtime == "fake" and self.mode not in IN_VIRTUAL_TIME:
             return f"virtual clients always get an answer, so that only {', '.join(sorted(IN_VIRTUAL_TIME))} can be done; use 'local'"
-        if runtime not in {"local", "fake"}:
+        if runtime not in {"local", "docker", "fake"}:
             return f"the name server of the runtime '{runtime}' takes no orders; use 'local'"
         return None
 

@@ -20,7 +20,7 @@ import msgspec
 
 from chaos import proof
 from chaos.errors import FaultNotEffective
-from chaos.kinds import CLIENTS, DNS, Cut, Effect, Evidence, Link, Scene, Status, Victims
+from chaos.kinds import CLIENTS, DNS, Cut, Effect, Evidence, Link, RoundTrip, Scene, Status, Victims
 from chaos.target import Target
 
 MEASURE_TIMEOUT_S = 0.2
@@ -79,7 +79,7 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 started_ns += self._recover(scene, victims)
             effect.healed_at_ns = max(started_ns, default=None)
 
-    def _prove(self, scene: Scene, victims: Victims, answers: dict[Link, list[proof.RoundTrip]]) -> None:
+    def _prove(self, scene: Scene, victims: Victims, answers: dict[Link, list[RoundTrip]]) -> None:
         alive = [node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.DOWN]
         if alive:
             raise FaultNotEffective(f"{', '.join(alive)} still ran after SIGKILL")

@@ -32,7 +32,7 @@ class Remove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Somebody must know where the data lies."""
         if runtime == "fake":
             return "virtual nodes have no data that could be lost; use 'kill', or the runtime 'local'"
-        if runtime != "local":
+        if runtime not in {"local", "docker"}:
             return f"the runtime '{runtime}' cannot remove a node and bring it back; use 'kill', or the runtime 'local'"
         return None
 

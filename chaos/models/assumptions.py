@@ -35,8 +35,6 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         said.append("A machine that is off answers nothing: each attempt there costs its whole time-out, until it is started again.")
     if "kill" in kinds:
         said.append("A killed process refuses from its death until it listens again.")
-    if "power_off" in kinds:
-        said.append("A machine without power answers nothing until it is started again, then refuses until it listens; its data survives.")
     if kinds & {"pause", "partition"}:
         said.append("A paused node, and one behind a dropped link, answers nothing: each attempt there costs its whole time-out.")
     if any(each.fault_class == "partition/groups" for each in facts.classes):

@@ -204,7 +204,7 @@ def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats,
     """Too few stay: nothing is written until nodes are back, and then a leader is needed if there is none."""
     system = case.system
     stay = system.nodes - case.victims
-    if case.leads or steps_down(case, case.for_s).all():
+    if case.leads or steps_down(case, ready_s).all():
         detected_s, led_s = after_quorum_lost(case, ready_s, stay)
     else:
         detected_s, led_s = ready_s, serving_s

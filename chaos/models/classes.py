@@ -61,7 +61,6 @@ def _as(case: Case, role: str) -> Case:
 BUILDERS: Final[Mapping[str, Callable[[Case], Scenario]]] = {
     "kill": crashes.kill,
     "power_off": crashes.power_off,
-    "power_off": crashes.power_off,
     "pause": crashes.pause,
     "partition": partitions.partition,
     "latency": latencies.latency,

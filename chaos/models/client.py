@@ -124,14 +124,16 @@ class Scenario:
         """
         horizon_s = np.zeros(self.samples)
         ends: list[tuple[Group, Floats]] = []
+        listed = self.nodes  # those that the answers go on holding: only they can be the well ones
         for group in self.groups:
             last_s = group.last_s
             if last_s is not None:
                 gone = group.left_s is not None and (group.back_s is None or bool(np.all(group.back_s >= last_s)))
+                listed -= group.nodes if gone else 0
                 ends.append((group, np.minimum(last_s, group.left_s) if gone and group.left_s is not None else last_s))
         for _, end_s in ends:
             unwell = np.sum([group.nodes * (other_s >= end_s) for group, other_s in ends], axis=0)
-            reaches = (unwell < policy.attempts) & (unwell < self.nodes) & (unwell * policy.timeout_s < policy.deadline_s - INSTANT_S)
+            reaches = (unwell < policy.attempts) & (unwell < listed) & (unwell * policy.timeout_s < policy.deadline_s - INSTANT_S)
             safe = reaches & policy.other_address
             horizon_s = np.maximum(horizon_s, np.where(safe, 0.0, end_s))
         if all(group.left_s is not None for group in self.groups):  # the name may be left without any address

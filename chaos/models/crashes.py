@@ -48,29 +48,6 @@ def _crash(case: Case, silent: bool) -> Scenario:
     return assembled(case, victims, others, led(detected_s, elected_s), elected_s)
 
 
-def power_off(case: Case) -> Scenario:
-    """As after a kill, but silent until the machine is started again (``for``): what was sent there is swallowed, whole time-outs long."""
-    system = case.system
-    started_s = case.for_s
-    ready_s = started_s + case.draw("restart_s", "a power failure")
-    serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional("resync_s"))
-    away = withdrawn(case, True, ready_s)
-    stay = system.nodes - case.victims
-    dark = Group(case.victims, (Spell(Fate.LOSE, started_s), Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
-    if not case.by_leader:
-        blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
-        return assembled(case, dark, Group(stay, ()), blocks, None)
-    if stay < system.quorum:
-        return quorum_lost(case, started_s, ready_s, ready_s + case.optional("resync_s"), loud=False, away=away)
-    if case.facts.role != LEADER:
-        return assembled(case, dark, Group(stay, ()), (), None)
-    detected_s, elected_s = succession(case, stay)
-    # Until a follower stands for election the others still hand requests on to a machine that swallows them.
-    others = Group(stay, leaderless(case, detected_s, elected_s))
-    victims = (Spell(Fate.LOSE, started_s), Spell(Fate.REFUSE, np.maximum(serving_s, elected_s)))
-    return assembled(case, Group(case.victims, victims, away.left_s, away.back_s), others, led(detected_s, elected_s), elected_s)
-
-
 def pause(case: Case) -> Scenario:
     """Victims are silent until they are let go on; a leader that sleeps longer than its followers' patience is deposed."""
     system, awake_s = case.system, case.for_s

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 BUSY: Final = 0.9
 """A host that is busier than this is the limit."""
 LEAST: Final = 3
+NO_COST: Final = 1e-9
+"""A smaller coherency is rounding, not a cost."""
 
 
 class Point(msgspec.Struct, frozen=True):
@@ -70,7 +72,7 @@ def fit(points: Sequence[Point], objective_s: float) -> Scalability:
         raise BadInput("no law fits: the throughput rises faster than the number of nodes", right="the same load and settings at each size")
     one, contention, coherency = 1 / found[0], found[1] / found[0], found[2] / found[0]
     fitted = nodes / (columns @ found)
-    peak = math.sqrt((1 - contention) / coherency) if coherency > 0 and contention < 1 else None
+    peak = math.sqrt((1 - contention) / coherency) if coherency > NO_COST and contention < 1 else None
     base = ordered[0]
     return Scalability(
         objective_s=objective_s,

@@ -10,7 +10,7 @@ know, is sent beside it; where a server has none (before 2.6), POST does the sam
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar, cast
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 from urllib.parse import quote
 
 import msgspec
@@ -34,6 +34,10 @@ class _Consumer(Protocol):
     def delete(self, url: str, **options: object) -> requests.Response: ...
 
 
+SILENT_TIMEOUT_S: Final = 0.25
+"""How long a call may take after one that had no answer in time, until one has: a removal asks many times, and a frozen server must
+not hold up the whole run for each of them."""
+
 _NO_PROXY = {"http": "", "https": "", "all": ""}
 
 
@@ -49,8 +53,14 @@ class Wire:
         from toxiproxy.api import APIConsumer
 
         self.server = f"{host}:{port}"
-        self.timeout_s = timeout_s
+        self._timeout_s = timeout_s
+        self._is_silent = False
         self._consumer = cast("_Consumer", type("Consumer", (APIConsumer,), {"host": host, "port": port}))
+
+    @property
+    def timeout_s(self) -> float:
+        """Of the next call: short while the server does not answer."""
+        return min(self._timeout_s, SILENT_TIMEOUT_S) if self._is_silent else self._timeout_s
 
     def get(self, url: str, kind: type[Decoded]) -> Decoded:
         """Fetch and decode."""
@@ -98,6 +108,7 @@ class Wire:
         import requests
         from toxiproxy import exceptions
 
+        timeout_s = self.timeout_s
         try:
             answer = send()
         except exceptions.ProxyExists as error:
@@ -107,9 +118,11 @@ class Wire:
         except exceptions.InvalidToxic as error:
             raise errors.of_status(400, _content(error), self.server) from None
         except requests.Timeout:
-            raise errors.NoAnswer(f"no answer within {self.timeout_s:g} s", server=self.server) from None
+            self._is_silent = True
+            raise errors.NoAnswer(f"no answer within {timeout_s:g} s", server=self.server) from None
         except requests.RequestException as error:
             raise errors.NoAnswer(f"cannot be reached ({type(error).__name__})", server=self.server) from error
+        self._is_silent = False
         if not 200 <= answer.status_code < 300:
             raise errors.of_status(answer.status_code, answer.content, self.server)
         return answer

@@ -6,7 +6,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from chaos.clock import Clock, to_ns, to_s
-from chaos.kinds import Deployment, Net, Node, RoundTrip, TrafficOrder
+from chaos.errors import CapabilityMissing
+from chaos.kinds import Deployment, Names, Net, Node, RoundTrip, TrafficOrder
 from chaos.runtimes.common_asker import Asker
 from chaos.runtimes.common_helpers import Helper
 
@@ -36,6 +37,7 @@ class RunningCluster:
         deployment: Deployment,
         nodes: Mapping[str, Node],
         net: Net,
+        names: Names | None,
         asker: Asker,
         start_prober: StartProber,
         broken: Callable[[], str | None],
@@ -44,6 +46,7 @@ class RunningCluster:
         self._deployment = deployment
         self._nodes = nodes
         self._net = net
+        self._names = names
         self._asker = asker
         self._start_prober = start_prober
         self._broken = broken
@@ -58,6 +61,13 @@ class RunningCluster:
     def net(self) -> Net:
         """The links that the plan names."""
         return self._net
+
+    @property
+    def names(self) -> Names:
+        """The name server that is ours; ``CapabilityMissing`` where the name is answered by somebody else."""
+        if self._names is None:
+            raise CapabilityMissing("the name is answered by a server that is not ours", how="use another balancer than 'engine'")
+        return self._names
 
     def roles(self) -> dict[str, frozenset[str]]:
         """Asked of every node now, at the same time."""

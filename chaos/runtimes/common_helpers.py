@@ -1,11 +1,15 @@
 """Our own helper processes (name server, role watch, prober), as the harness sees them, wherever they run.
 
-A helper prints one JSON object a line: first ``{"ready": true}``, then rows of the history, which a thread hands on as they come.
+A helper reads its spec, then prints one JSON object a line: first ``{"ready": true}``, then rows of the history, which a thread hands
+on as they come. Its spec comes through a pipe, so that it can be started early and have its interpreter and modules loaded when it is
+needed; like its standard input, the pipe ends when the harness does, so it is never left waiting.
+
 The death of one that nobody asked to end breaks the *run*: what it says from then on is unknown. It is never a node's fault.
 """
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +19,7 @@ import msgspec
 
 from chaos.clock import Clock
 from chaos.errors import EnvironmentUnusable, NinesError
-from chaos.events import Aborting, Row
+from chaos.events import HARNESS_DIED, Aborting, Row
 from chaos.kinds import Sink
 
 _ROWS = msgspec.json.Decoder(Row)
@@ -43,7 +47,7 @@ class Breakage:
             if self._why is not None:
                 return
             self._why = why
-        self._sink(Aborting(at_ns=self._clock.now_ns(), condition=f"part of the harness died: {why}"))
+        self._sink(Aborting(at_ns=self._clock.now_ns(), condition=f"part of the {HARNESS_DIED}: {why}"))
 
 
 class Talker(Protocol):
@@ -56,6 +60,10 @@ class Talker(Protocol):
 
     def lines(self) -> Iterator[bytes]:
         """Its standard output until it ends."""
+        ...
+
+    def tell(self, line: bytes) -> bool:
+        """One line to its standard input; false if nobody reads it any more."""
         ...
 
     def end_input(self) -> None:
@@ -78,12 +86,14 @@ class Helper:
         breakage: Breakage,
         on_row: Callable[[Row], None] | None = None,
         last_row: type[Row] | None = None,
+        spec_fd: int | None = None,
     ) -> None:
         self.child = child
         self._log = log
         self._sink = sink
         self._breakage = breakage
         self._last_row = last_row
+        self._spec_fd = spec_fd
         self.finished = False
         """It has written the row that ends its work; after that it may go."""
         self._ready = threading.Event()
@@ -94,6 +104,16 @@ class Helper:
     def start(self) -> None:
         """Begin to read; ``on_row`` sees each row before the sink does."""
         self._thread.start()
+
+    def feed(self, spec: bytes) -> None:
+        """Tell it what to do: it has waited for its spec at the other end of a pipe, with everything loaded."""
+        assert self._spec_fd is not None, f"{self.child.name} is fed once"
+        fd, self._spec_fd = self._spec_fd, None
+        with os.fdopen(fd, "wb", buffering=0) as pipe:
+            try:
+                pipe.write(spec)
+            except BrokenPipeError:
+                return  # it is dead, and ``wait_ready`` says why
 
     @property
     def asked_to_end(self) -> bool:
@@ -134,6 +154,9 @@ class Helper:
     def end_input(self) -> None:
         """Ask it to end: its standard input closes."""
         self.child.commanded = True
+        if self._spec_fd is not None:
+            os.close(self._spec_fd)
+            self._spec_fd = None
         self.child.end_input()
 
     def last_words(self) -> str:

@@ -42,6 +42,11 @@ class Layout:
         """Where the name server listens."""
         raise NotImplementedError
 
+    @property
+    def nowhere(self) -> str:
+        """Where nobody of this run listens, nor ever will."""
+        raise NotImplementedError
+
     def real_address(self, node: str) -> str:
         """Where the node itself listens."""
         raise NotImplementedError

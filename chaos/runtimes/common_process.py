@@ -30,7 +30,16 @@ class Child:
     """A started process. ``died_ns`` and ``exit_code`` are set once it is dead."""
 
     def __init__(
-        self, name: str, command: Sequence[str], env: Mapping[str, str], folder: Path, log: Path, clock: Clock, *, talks: bool = False
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        folder: Path,
+        log: Path,
+        clock: Clock,
+        *,
+        talks: bool = False,
+        inherits: Sequence[int] = (),
     ) -> None:
         self.name = name
         self.died_ns: int | None = None
@@ -44,7 +53,7 @@ class Child:
             try:
                 self._popen: subprocess.Popen[bytes] = subprocess.Popen(
                     list(command), stdin=pipe or subprocess.DEVNULL, stdout=pipe or out, stderr=out,
-                    env=dict(env), cwd=folder, start_new_session=True,
+                    env=dict(env), cwd=folder, start_new_session=True, pass_fds=inherits,
                 )  # fmt: skip
             except OSError as error:
                 raise EnvironmentUnusable(
@@ -73,6 +82,15 @@ class Child:
     def lines(self) -> Iterator[bytes]:
         """What a child that talks says, line by line, until it ends; a last line that its death tore has no end."""
         yield from self.stdout
+
+    def tell(self, line: bytes) -> bool:
+        """One line to the standard input of a child that talks; false if it is dead, or was asked to end."""
+        try:
+            self.stdin.write(line + b"\n")
+            self.stdin.flush()
+        except (BrokenPipeError, ValueError):
+            return False
+        return True
 
     def end_input(self) -> None:
         """A child that talks sees the end of its input."""

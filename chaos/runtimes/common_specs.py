@@ -19,9 +19,8 @@ def dns_spec(deployment: Deployment, layout: Layout, port: int) -> DnsSpec:
     if dns.ttl_s != int(dns.ttl_s):
         raise BadInput(f"a DNS time-to-live of {dns.ttl_s:g} s", right="whole seconds: the DNS knows no others")
     parts = dict.fromkeys(node.part for node in layout.nodes.values())
-    return DnsSpec(
-        layout.dns_address, port, tuple(_name(deployment, layout, part) for part in parts), seed=derive(deployment.plan.seed, "dns")
-    )
+    names = tuple(_name(deployment, layout, part) for part in parts)
+    return DnsSpec(layout.dns_address, port, names, seed=derive(deployment.plan.seed, "dns"), nowhere=layout.nowhere)
 
 
 def _name(deployment: Deployment, layout: Layout, part: str) -> NameSpec:

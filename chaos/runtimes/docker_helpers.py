@@ -14,6 +14,7 @@ from chaos.events import Row, TrafficEnded
 from chaos.kinds import CLIENTS, DNS, Deployment, Sink, TrafficOrder
 from chaos.registry import Claim
 from chaos.runtimes.common_helpers import Breakage, Helper
+from chaos.runtimes.common_names import ServerNames
 from chaos.runtimes.common_process import Child, Died, Reaper
 from chaos.runtimes.common_specs import dns_spec, prober_spec, watch_spec
 from chaos.runtimes.docker_containers import Containers, Endpoint, Spec
@@ -52,9 +53,11 @@ class Helpers:
         self._folder = deployment.folder.absolute()
         self._reaper: Reaper | None = None
         self._children: list[tuple[Child, Died]] = []
-        self._talkers: list[ContainerTalker] = []
+        self._talkers: dict[str, ContainerTalker] = {}
         self._all: list[Helper] = []
         self._dns: Helper | None = None
+        self.names: ServerNames | None = None
+        """Orders to the name server, if it is ours."""
         self._watch: Helper | None = None
         self._prober: Helper | None = None
 
@@ -68,6 +71,7 @@ class Helpers:
     def warm_dns(self, agent: str, on_row: Callable[[Row], None]) -> None:
         """The name server, loaded and waiting; ``agent``: the container that owns its place on the network, if it has one."""
         self._dns = self._warm(DNS, "chaos.dns.server", DNS, agent, on_row)
+        self.names = ServerNames(self._dns, self._layout.name, self._layout.dns_address, DNS_PORT, self._clock)
 
     def warm_prober(self, agent: str) -> None:
         """The prober, loaded and waiting."""
@@ -109,7 +113,7 @@ class Helpers:
         log = self._folder / "logs" / f"{name}.log"
         talker = ContainerTalker(self._containers.api, container, name, log, self._clock)
         helper = Helper(talker, log, self._sink, self._breakage, on_row, TrafficEnded if name == PROBER else None)
-        self._talkers.append(talker)
+        self._talkers[name] = talker
         self._all.append(helper)
         helper.start()
         self._containers.start(container, spec.name)
@@ -117,8 +121,7 @@ class Helpers:
 
     def _let_go(self, helper: Helper, spec: bytes) -> None:
         (self._folder / "specs" / f"{helper.child.name}.json").write_bytes(spec)
-        talker = next(talker for talker in self._talkers if talker is helper.child)
-        talker.go()
+        self._talkers[helper.child.name].go()
 
     # --- the watch -----------------------------------------------------------------------------------------------------
 
@@ -160,7 +163,7 @@ class Helpers:
 
     def close(self) -> None:
         """Detach from them, stop the threads."""
-        for talker in self._talkers:
+        for talker in self._talkers.values():
             talker.close()
         for child, _ in self._children:
             child.close()

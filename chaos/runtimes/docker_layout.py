@@ -56,6 +56,11 @@ class DockerLayout(Layout):
         return str(self.subnet[2])
 
     @property
+    def nowhere(self) -> str:
+        """Where nobody of this run listens, nor ever will."""
+        return str(self.subnet[-2])
+
+    @property
     def clients_address(self) -> str:
         """The prober's container."""
         return str(self.subnet[3])

@@ -32,6 +32,8 @@ LOOK_AGAIN_S: Final = 0.25
 
 StartSystem = Callable[[], None]
 """Have the engine start the system's container; returns when it has, raises ``EnvironmentUnusable``."""
+Anew = Callable[[], None]
+"""Replace the dead system's container and its volumes by fresh ones."""
 HowEnded = Callable[[], str]
 """How the system's container ended, by the word of the engine; empty while it runs."""
 
@@ -39,10 +41,11 @@ HowEnded = Callable[[], str]
 class DockerNode:
     """One node. Verbs are safe from any thread but the agent's own."""
 
-    def __init__(self, info: NodeInfo, start_system: StartSystem, how_ended: HowEnded, sink: Sink, clock: Clock) -> None:
+    def __init__(self, info: NodeInfo, start_system: StartSystem, how_ended: HowEnded, anew: Anew, sink: Sink, clock: Clock) -> None:
         self._info = info
         self._start_system = start_system
         self._how_ended = how_ended
+        self._anew = anew
         self._log: NodeLog | None = None
         self._sink = sink
         self._clock = clock
@@ -137,6 +140,13 @@ class DockerNode:
         at_ns = self._link.call("resume").at_ns
         self._sink(NodeChanged(at_ns=at_ns, node=self.info.name, status=Status.UP))
         return at_ns
+
+    def remove(self, *, data: bool) -> int:
+        """SIGKILL; with ``data`` its container and volumes are replaced by fresh ones, so that it begins anew."""
+        died_ns = self.kill(SIGKILL)
+        if data:
+            self._anew()
+        return died_ns
 
     def retire(self) -> None:
         """From now on the end of this node is ours, and no event of the run."""

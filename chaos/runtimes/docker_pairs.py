@@ -128,10 +128,10 @@ class Pairs:
         return link
 
     def _node(self, info: NodeInfo) -> DockerNode | EngineNode:
-        start = partial(self._start_system, info.name)
+        start, anew = partial(self._start_system, info.name), partial(self._anew, info.name)
         if self._layout.pid1:
-            return EngineNode(info, self._containers.api, start, self._sink, self._clock)
-        return DockerNode(info, start, partial(self._how_ended, info.name), self._sink, self._clock)
+            return EngineNode(info, self._containers.api, start, anew, self._sink, self._clock)
+        return DockerNode(info, start, partial(self._how_ended, info.name), anew, self._sink, self._clock)
 
     def watch(self) -> None:
         """For nodes whose processes no agent sees: hear of their deaths from the engine."""
@@ -160,12 +160,27 @@ class Pairs:
         """The whole pair; when this returns its process runs."""
         name, node = info.name, self.nodes[info.name]
         link = self.agent(name, node.seen)
+        self._make_system(name, link)
+        node.start()
+
+    def _make_system(self, name: str, link: AgentLink) -> None:
         system = self._create_system(name, link)
         log = NodeLog(self._containers.api, system, self._logs_folder / f"{name}.log", self._clock)
         with self._lock:
             self.systems[name], self.logs[name] = system, log
-        node.joined(link, system, log)
-        node.start()
+        self.nodes[name].joined(link, system, log)
+
+    def _anew(self, name: str) -> None:
+        """The namespaces stay, since they are the agent's: what comes back has the same address, and nothing else."""
+        api, system = self._containers.api, self.systems[name]
+        with translated(f"removing {name} and its data"):
+            api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
+            self.logs[name].finish()
+            volumes = [mount["Name"] for mount in api.inspect_container(system)["Mounts"] if mount["Type"] == "volume"]
+            api.remove_container(system, force=True, v=True)
+            for volume in volumes:
+                api.remove_volume(volume, force=True)
+        self._make_system(name, self.agents[name])
 
     def _create_system(self, name: str, link: AgentLink) -> str:
         part, context = self._layout.part(name), self._layout.context(name)

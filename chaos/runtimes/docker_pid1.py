@@ -23,7 +23,7 @@ from chaos.kinds import NodeInfo, Sink, Status
 from chaos.leftovers_docker import NODE, ROLE, RUN, SYSTEM
 from chaos.runtimes.common_helpers import Breakage
 from chaos.runtimes.docker_logs import NodeLog
-from chaos.runtimes.docker_node import BY_ITSELF, END_WITHIN_S, FATAL, KILL_WITHIN_S, StartSystem
+from chaos.runtimes.docker_node import BY_ITSELF, END_WITHIN_S, FATAL, KILL_WITHIN_S, Anew, StartSystem
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -35,10 +35,11 @@ _TURNS = frozenset({"start", "die"})
 class EngineNode:
     """One node, by calls to the engine. Verbs are safe from any thread."""
 
-    def __init__(self, info: NodeInfo, api: APIClient, start_system: StartSystem, sink: Sink, clock: Clock) -> None:
+    def __init__(self, info: NodeInfo, api: APIClient, start_system: StartSystem, anew: Anew, sink: Sink, clock: Clock) -> None:
         self._info = info
         self._api = api
         self._start_system = start_system
+        self._anew = anew
         self._sink = sink
         self._clock = clock
         self._container = ""
@@ -119,6 +120,13 @@ class EngineNode:
         with translated(f"resuming {self.info.name}"):
             self._api.unpause(self._container)
         return self._told(Status.UP)
+
+    def remove(self, *, data: bool) -> int:
+        """SIGKILL; with ``data`` its container and volumes are replaced by fresh ones, so that it begins anew."""
+        died_ns = self.kill(SIGKILL)
+        if data:
+            self._anew()
+        return died_ns
 
     def retire(self) -> None:
         """From now on the end of this node is ours, and no event of the run."""

@@ -21,7 +21,7 @@ from chaos.engine import Engine
 from chaos.engine_errors import translated
 from chaos.engine_network import make_network
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
-from chaos.events import DnsChanged, Row
+from chaos.events import DnsChanged, NamesOrdered, Row
 from chaos.images import ensure_harness, ensure_target
 from chaos.kinds import CLIENTS, DNS, Deployment, Link, RoundTrip, Sink
 from chaos.net.docker_net import DockerNet
@@ -99,7 +99,7 @@ class Session:
         helpers.start_watch()
         self._readiness.await_roles()
         self._serve_names()
-        return RunningCluster(deployment, pairs.nodes, net, asker, helpers.start_prober, self._broken, self._clock)
+        return RunningCluster(deployment, pairs.nodes, net, helpers.names, asker, helpers.start_prober, self._broken, self._clock)
 
     def _bring_all_up(self) -> None:
         """All at once; the first failure is raised when all have ended, so that nothing is made behind the back of the end."""
@@ -183,6 +183,8 @@ class Session:
     def _note_set(self, row: Row) -> None:
         if isinstance(row, DnsChanged) and row.name == self._layout.name:
             self._in_set = frozenset(row.nodes)
+        elif isinstance(row, NamesOrdered) and self._helpers is not None and self._helpers.names is not None:
+            self._helpers.names.told(row)
 
     def _await_name(self) -> None:
         """Until the set holds every node that it is to hold."""

@@ -14,8 +14,8 @@ from pathlib import Path
 from chaos import leftovers, registry
 from chaos.clock import Clock
 from chaos.kinds import Deployment, Sink
-from chaos.runtimes.local_cluster import LocalCluster
-from chaos.runtimes.local_layout import BLOCKS, Layout
+from chaos.runtimes.common_cluster import RunningCluster
+from chaos.runtimes.local_layout import BLOCKS, LocalLayout
 from chaos.runtimes.local_ports import first_taken
 from chaos.runtimes.local_session import Session
 from chaos.undo import shielded
@@ -33,7 +33,7 @@ class LocalRuntime:
         self._state = state
 
     @contextmanager
-    def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[LocalCluster]:
+    def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[RunningCluster]:
         """Start everything, wait until every node is ready and the name resolves; leaving removes all of it, always.
 
         ``EnvironmentUnusable`` for leftovers of an earlier run, a taken port, a program that is missing or a node that does not
@@ -43,7 +43,7 @@ class LocalRuntime:
         blocks = self._rng.sample(BLOCKS, BLOCKS_TRIED)
 
         def unusable(block: int) -> str:
-            taken = first_taken(Layout(deployment, block))
+            taken = first_taken(LocalLayout(deployment, block))
             return f"{taken} is taken" if taken else ""
 
         with registry.claim(deployment.run, deployment.folder, self.name, blocks, unusable, self._state) as claim:

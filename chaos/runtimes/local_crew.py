@@ -11,8 +11,8 @@ from chaos.clock import Clock
 from chaos.events import Row, TrafficEnded
 from chaos.kinds import Deployment, Sink
 from chaos.registry import Claim
-from chaos.runtimes.local_helpers import Breakage, Helper
-from chaos.runtimes.local_process import Child, Died, Reaper
+from chaos.runtimes.common_helpers import Breakage, Helper
+from chaos.runtimes.common_process import Child, Died, Reaper
 
 PROBER = "prober"
 LAST_ROWS_S = 1.0
@@ -36,6 +36,7 @@ class Crew:
         self._sink = sink
         self._clock = clock
         self._all: list[Helper] = []
+        self._children: list[tuple[Child, Died]] = []
         self._prober: Helper | None = None
 
     def warm(self, name: str, module: str, on_row: Callable[[Row], None] | None = None) -> Helper:
@@ -52,6 +53,7 @@ class Crew:
             os.close(reads)
         helper = Helper(child, log, self._sink, self._breakage, on_row, TrafficEnded if name == PROBER else None, writes)
         self._all.append(helper)
+        self._children.append((child, helper.died))
         self._claim.note_process(name, child.pid)
         self._reaper.watch(child, helper.died)
         helper.start()
@@ -78,10 +80,11 @@ class Crew:
         """Ask all to end; what is then to be waited for."""
         for helper in self._all:
             helper.end_input()
-        return [(helper.child, helper.died) for helper in self._all]
+        return self._children
 
     def close(self) -> None:
         """All are dead: take over their last rows, close the pipes."""
         for helper in self._all:
             helper.wait_ended(LAST_ROWS_S)
-            helper.child.close()
+        for child, _ in self._children:
+            child.close()

@@ -17,7 +17,7 @@ from chaos.errors import FaultNotEffective
 from chaos.events import NodeChanged
 from chaos.kinds import NodeInfo, Sink, Status
 from chaos.registry import Claim
-from chaos.runtimes.local_process import Child, Reaper
+from chaos.runtimes.common_process import Child, Reaper
 
 FATAL = frozenset({"KILL", "TERM", "INT", "QUIT", "ABRT", "SEGV", "BUS", "ILL", "HUP"})
 """Signals that end a process unless it handles them, without ``SIG``; after these a kill waits for the death."""

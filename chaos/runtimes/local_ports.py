@@ -7,10 +7,10 @@ import socket
 from collections.abc import Iterator
 
 from chaos.errors import EnvironmentUnusable
-from chaos.runtimes.local_layout import DNS_PORT, TOXIPROXY_PORT, Layout
+from chaos.runtimes.local_layout import DNS_PORT, TOXIPROXY_PORT, LocalLayout
 
 
-def first_taken(layout: Layout) -> str | None:
+def first_taken(layout: LocalLayout) -> str | None:
     """The first ``address:port`` that somebody uses, or None."""
     for host, port, kind in _places(layout):
         if _is_taken(host, port, kind):
@@ -18,7 +18,7 @@ def first_taken(layout: Layout) -> str | None:
     return None
 
 
-def _places(layout: Layout) -> Iterator[tuple[str, int, socket.SocketKind]]:
+def _places(layout: LocalLayout) -> Iterator[tuple[str, int, socket.SocketKind]]:
     for node in layout.nodes.values():
         for port in node.ports.values():
             yield node.address, port, socket.SOCK_STREAM

@@ -14,27 +14,27 @@ from pathlib import Path
 import msgspec
 
 from chaos import leftovers
-from chaos.clock import Clock, to_ns, to_s
+from chaos.clock import Clock, to_ns
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
 from chaos.events import DnsChanged, NamesOrdered, NodeUp, Row
-from chaos.kinds import CLIENTS, LEADER, VOTING, Deployment, Link, Sink, Status
+from chaos.kinds import CLIENTS, Deployment, Link, Sink, TrafficOrder
 from chaos.net.gauge import ProxyGauge
 from chaos.net.layers import LayeredNet
 from chaos.net.toxiproxy import ToxiproxyServer
 from chaos.net.toxiproxy_errors import ToxiproxyError
 from chaos.registry import Claim
-from chaos.runtimes.local_cluster import Asker, LocalCluster
+from chaos.runtimes.common_asker import Asker
+from chaos.runtimes.common_cluster import RunningCluster
+from chaos.runtimes.common_helpers import Breakage, Helper
+from chaos.runtimes.common_names import ServerNames
+from chaos.runtimes.common_process import Child, Died, Reaper, end_all
+from chaos.runtimes.common_readiness import Readiness, see
+from chaos.runtimes.common_specs import dns_spec, expected_set, prober_spec, watch_spec
 from chaos.runtimes.local_crew import Crew, environment
-from chaos.runtimes.local_helpers import Breakage, Helper
-from chaos.runtimes.local_layout import DNS_PORT, TOXIPROXY_PORT, Layout
-from chaos.runtimes.local_names import LocalNames
+from chaos.runtimes.local_layout import DNS_PORT, TOXIPROXY_PORT, LocalLayout
 from chaos.runtimes.local_node import LocalNode, NodeRecipe, prepare
-from chaos.runtimes.local_process import Child, Died, Reaper, end_all
-from chaos.runtimes.local_specs import dns_spec, expected_set, watch_spec
 from chaos.templates import fill
 
-READY_EVERY_S = 0.02
-READY_TIMEOUT_S = 0.25
 HELPER_READY_S = 10.0
 TOXIPROXY_READY_S = 5.0
 RESOLVES_WITHIN_S = 10.0
@@ -51,7 +51,7 @@ class Session:
         self._claim = claim
         self._sink = sink
         self._clock = clock
-        self._layout = Layout(deployment, claim.block)
+        self._layout = LocalLayout(deployment, claim.block)
         self._logs = deployment.folder / "logs"
         self._nodes: dict[str, LocalNode] = {}
         self._others: list[tuple[Child, Died]] = []
@@ -59,7 +59,7 @@ class Session:
         self._dns: Helper
         self._watch: Helper | None = None
         self._net: LayeredNet
-        self._names: LocalNames
+        self._names: ServerNames
         self._breakage = Breakage(sink, clock)
         self._asker = Asker(self._layout, deployment.target.roles, clock)
         self._reaper = Reaper(clock)
@@ -67,7 +67,7 @@ class Session:
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
-    def start(self) -> LocalCluster:
+    def start(self) -> RunningCluster:
         """Up to the moment at which a client can use the cluster by its name."""
         self._logs.mkdir(parents=True, exist_ok=True)
         self._prepare_nodes()
@@ -76,15 +76,20 @@ class Session:
             self._sink(self._placed(node))
             node.start()
         self._warm_helpers()
-        self._await_ready()
+        readiness = self._readiness()
+        readiness.await_ready()
         for step in self._deployment.target.init:
             self._run_init(step)
-        self._await_roles()
+        readiness.await_roles()
         self._begin_to_serve()
-        start_prober = self._crew.start_prober
-        return LocalCluster(
-            self._deployment, self._layout, self._nodes, self._net, self._names, self._asker, start_prober, self._broken, self._clock
+        return RunningCluster(
+            self._deployment, self._nodes, self._net, self._names, self._asker, self._start_prober, self._broken, self._clock
         )
+
+    def _start_prober(self, order: TrafficOrder) -> Helper:
+        where, target_folder = (self._layout.dns_address, DNS_PORT), self._deployment.target.folder
+        spec = prober_spec(self._deployment, self._layout, order, where, str(self._deployment.folder), target_folder)
+        return self._crew.start_prober(msgspec.json.encode(spec))
 
     def _broken(self) -> str | None:
         return self._breakage.why or self._reaper.failure or None
@@ -112,46 +117,14 @@ class Session:
             client_address=self._layout.address(Link(CLIENTS, info.name)),
         )
 
-    def _await_ready(self) -> None:
-        began_ns = self._clock.now_ns()
-        waiting = list(self._nodes)
-        while waiting:
-            answers = self._asker.ready(waiting, READY_TIMEOUT_S)
-            waited_s = to_s(self._clock.now_ns() - began_ns)
-            waiting = [name for name, answer in answers.items() if not answer.ok]
-            for name in waiting:
-                self._give_up_on(name, waited_s, answers[name].error or "")
-            if waiting:
-                self._clock.wait_until_ns(self._clock.now_ns() + to_ns(READY_EVERY_S))
+    def _readiness(self) -> Readiness:
+        return Readiness(
+            self._deployment, self._layout, self._nodes, self._asker, lambda name: self._logs / f"{name}.log", self._how_ended, self._clock
+        )
 
-    def _give_up_on(self, name: str, waited_s: float, error: str) -> None:
-        node, within_s = self._nodes[name], self._layout.part(name).ready.within_s
-        if node.status() is Status.DOWN:
-            how = f"ended at its start{f' ({node.child.how_it_ended()})' if node.child else ''}"
-        elif waited_s > within_s:
-            how = f"was not ready within {within_s:g} s"
-        else:
-            return
-        raise EnvironmentUnusable(f"{name} {how}; its 'ready' question: {error}", how=_see(self._logs / f"{name}.log"))
-
-    def _await_roles(self) -> None:
-        """Until one node leads and all vote, as far as the target has such roles: traffic must not begin in an election."""
-        wanted = {LEADER, VOTING} & self._deployment.target.roles.keys()
-        served = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
-        within_s = max(self._layout.part(name).ready.within_s for name in served)
-        until_ns = self._clock.now_ns() + to_ns(within_s)
-        while wanted:
-            roles = self._asker.roles()
-            leaders = [name for name in served if LEADER in roles[name]]
-            voters = [name for name in served if VOTING in roles[name]]
-            if (LEADER not in wanted or len(leaders) == 1) and (VOTING not in wanted or voters == served):
-                return
-            if self._clock.now_ns() >= until_ns:
-                seen = f"leading: {', '.join(leaders) or 'nobody'}; voting: {', '.join(voters) or 'nobody'}"
-                raise EnvironmentUnusable(
-                    f"the nodes did not come together within {within_s:g} s ({seen})", how=_see(self._logs / f"{served[0]}.log")
-                )
-            self._clock.wait_until_ns(self._clock.now_ns() + to_ns(READY_EVERY_S))
+    def _how_ended(self, name: str) -> str:
+        child = self._nodes[name].child
+        return f" ({child.how_it_ended()})" if child else ""
 
     def _run_init(self, step: dict[str, str]) -> None:
         command = step.get("command", "")
@@ -164,9 +137,9 @@ class Session:
         child = Child("init", filled, environment(self._claim, "init"), self._layout.data(node), log, self._clock)
         self._adopt(child, _ignore)
         if not child.wait_end(INIT_WITHIN_S, _ignore):
-            raise EnvironmentUnusable(f"the init step '{command}' did not end within {INIT_WITHIN_S:g} s", how=_see(log))
+            raise EnvironmentUnusable(f"the init step '{command}' did not end within {INIT_WITHIN_S:g} s", how=see(log))
         if child.exit_code != 0:
-            raise EnvironmentUnusable(f"the init step '{command}' failed: {child.how_it_ended()}", how=_see(log))
+            raise EnvironmentUnusable(f"the init step '{command}' failed: {child.how_it_ended()}", how=see(log))
 
     # --- proxies -------------------------------------------------------------------------------------------------------
 
@@ -195,7 +168,7 @@ class Session:
             for proxy in self._layout.proxies:
                 server.create(proxy.name, f"{proxy.host}:{proxy.port}", proxy.upstream)
         except ToxiproxyError as error:
-            raise EnvironmentUnusable(f"Toxiproxy does not do its work: {error}", how=_see(log)) from error
+            raise EnvironmentUnusable(f"Toxiproxy does not do its work: {error}", how=see(log)) from error
         return server
 
     def _toxiproxy_died(self, child: Child) -> None:
@@ -212,7 +185,7 @@ class Session:
     def _warm_helpers(self) -> None:
         """They load while the nodes do and while these find their leader."""
         self._dns = self._crew.warm("dns", "chaos.dns.server", self._note_set)
-        self._names = LocalNames(self._dns, self._layout.name, self._layout.dns_address, DNS_PORT, self._clock)
+        self._names = ServerNames(self._dns, self._layout.name, self._layout.dns_address, DNS_PORT, self._clock)
         watch = watch_spec(self._deployment, self._layout)
         if any(node.roles or node.marks for node in watch.nodes):
             self._watch = self._crew.warm("watch", "chaos.watch")
@@ -220,7 +193,7 @@ class Session:
         self._crew.warm_prober()
 
     def _begin_to_serve(self) -> None:
-        self._crew.feed(self._dns, msgspec.json.encode(dns_spec(self._deployment, self._layout)))
+        self._crew.feed(self._dns, msgspec.json.encode(dns_spec(self._deployment, self._layout, DNS_PORT)))
         self._dns.wait_ready(HELPER_READY_S)
         if self._watch is not None:
             self._watch.wait_ready(HELPER_READY_S)
@@ -241,7 +214,7 @@ class Session:
                 missing = ", ".join(sorted(expected - self._in_set)) or "any node"
                 why = self._breakage.why or f"its check did not hold within {RESOLVES_WITHIN_S:g} s"
                 raise EnvironmentUnusable(
-                    f"the name {self._layout.name} does not answer with {missing}: {why}", how=_see(self._logs / "dns.log")
+                    f"the name {self._layout.name} does not answer with {missing}: {why}", how=see(self._logs / "dns.log")
                 )
             self._clock.wait_until_ns(self._clock.now_ns() + to_ns(0.005))
         self._resolve_once()
@@ -256,9 +229,9 @@ class Session:
         try:
             answer = dns.query.udp(query, self._layout.dns_address, timeout=RESOLVES_WITHIN_S, port=DNS_PORT)
         except (dns.exception.DNSException, OSError) as error:
-            raise EnvironmentUnusable(f"the name server does not answer: {error}", how=_see(self._logs / "dns.log")) from error
+            raise EnvironmentUnusable(f"the name server does not answer: {error}", how=see(self._logs / "dns.log")) from error
         if not answer.answer:
-            raise EnvironmentUnusable(f"the name {self._layout.name} has no address", how=_see(self._logs / "dns.log"))
+            raise EnvironmentUnusable(f"the name {self._layout.name} has no address", how=see(self._logs / "dns.log"))
 
     # --- end -----------------------------------------------------------------------------------------------------------
 
@@ -285,11 +258,3 @@ class Session:
 
 def _ignore(_child: Child) -> None:
     """A death that means nothing to the run."""
-
-
-def _see(log: Path, lines: int = 5) -> str:
-    """Where to look, and the end of what stands there."""
-    if not log.exists():
-        return f"see {log}"
-    text = log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:]
-    return f"see {log}" + "".join(f"\n    | {line}" for line in text)

@@ -470,3 +470,16 @@ def test_a_frozen_server_delays_no_other(fake: FakeToxiproxy, server: ToxiproxyS
         other.close()
         fake.close()
         frozen.join(10)
+
+
+def test_a_silent_server_is_asked_with_less_patience_until_it_answers(fake: FakeToxiproxy) -> None:
+    """A layer of many toxics on a frozen server must not hold the run up for a whole time-out each."""
+    server = ToxiproxyServer(fake.host, fake.port, timeout_s=0.4)
+    fake.say("GET", "/proxies", HANG, times=2)
+    for patience in ("0.4", "0.25"):
+        with pytest.raises(NoAnswer, match=rf"no answer within {patience} s"):
+            server.proxies()
+    assert server.proxies() == {}
+    fake.say("GET", "/proxies", HANG)
+    with pytest.raises(NoAnswer, match=r"no answer within 0\.4 s"):
+        server.proxies()

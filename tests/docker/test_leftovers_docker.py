@@ -95,7 +95,7 @@ def test_killed_while_it_starts(state: Path, engine: Engine, tmp_path: Path, num
         await_line(process, "begun")
         # A random instant on purpose: the start takes about two seconds, and every one of its steps must be findable.
         with pytest.raises(subprocess.TimeoutExpired):
-            process.wait(random.Random(f"{number} {os.getpid()}").uniform(0.3, 2.5))  # noqa: S311
+            process.wait(random.Random(f"{number} {os.getpid()}").uniform(0.3, 2.5))
         process.send_signal(signal.SIGKILL)
         process.wait(WITHIN_S)
     result = leftovers.heal()

@@ -19,7 +19,21 @@ from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable
 from chaos.events import Aborting, DnsChanged, NodeChanged, TrafficEnded
 from chaos.experiment import At, Dns, FaultSpec, Named, Resources
 from chaos.faults.power_off import PowerOff
-from chaos.kinds import CLIENTS, Cluster, Cut, Deployment, Link, Scene, Status, Toxic, TrafficOrder, Victims
+from chaos.kinds import (
+    CLIENTS,
+    Cluster,
+    Cut,
+    Deployment,
+    HasNames,
+    Link,
+    NameHarm,
+    Removable,
+    Scene,
+    Status,
+    Toxic,
+    TrafficOrder,
+    Victims,
+)
 from chaos.perform import chosen_runtime
 from chaos.plan import Plan
 from chaos.runtimes.docker import DockerRuntime
@@ -296,3 +310,43 @@ def test_no_change_is_told_after_the_end(stage: DockerStage) -> None:
     with stage.cluster():
         seen = len(stage.rows)
     assert [row for row in stage.rows[seen:] if isinstance(row, NodeChanged | Aborting)] == []
+
+
+class TestRemoval:
+    """A machine that is replaced."""
+
+    def test_removed_with_its_data_it_begins_anew_at_the_same_address(self, stage: DockerStage, engine: Engine) -> None:
+        """Its volume is empty and its container another; without data, what it wrote is there again."""
+
+        def run(code: str) -> str:
+            asked = engine.client.api.exec_create(f"nines-{stage.folder.name}-n2", ["sh", "-c", code])
+            return str(engine.client.api.exec_start(asked["Id"]).decode())
+
+        with stage.cluster() as cluster:
+            node = cluster.nodes["n2"]
+            assert isinstance(node, Removable)
+            run("echo kept > /var/lib/nines/file")
+            node.remove(data=False)
+            node.start()
+            assert run("cat /var/lib/nines/file") == "kept\n"
+            first_life = (stage.folder / "logs" / "n2.log").read_text(encoding="utf-8")
+            node.remove(data=True)
+            assert node.status() is Status.DOWN
+            node.start()
+            assert run("ls /var/lib/nines") == ""
+            stage.wait(cluster, lambda: cluster.ping("n2", contract.PING_S).rtt_s is not None, "it answers at its address")
+        assert (stage.folder / "logs" / "n2.log").read_text(encoding="utf-8").startswith(first_life)
+        assert [row.status for row in contract.down_and_up(stage, "n2")] == [Status.DOWN, Status.UP] * 2
+
+
+class TestNames:
+    """Orders to the name server in its container."""
+
+    def test_name_server_does_what_it_is_told_and_stops(self, stage: DockerStage) -> None:
+        """Asked over the wire: an error while the order stands, all nodes afterwards."""
+        with stage.cluster() as cluster:
+            assert isinstance(cluster, HasNames)
+            with cluster.names.harm(NameHarm("servfail")):
+                assert cluster.names.look_up(1.0).answer == "SERVFAIL"
+            answer = cluster.names.look_up(1.0)
+            assert set(answer.addresses) == {node.info.address for node in cluster.nodes.values()}

@@ -93,8 +93,8 @@ def test_bandwidth_is_what_was_asked(stage: Stage, rate: int, stream: str) -> No
     """Timed through the toxics that are in force: within 10 % on a link of clients and on one of peers."""
     effect = harmed(stage, Bandwidth(rate_bytes_per_s=rate, stream=stream))  # type: ignore[arg-type]
     for link in (LINK, OTHER):
-        assert effect.during[f"{link}.{stream}_bytes_per_s"] == pytest.approx(rate, rel=0.1)
-        assert effect.before[f"{link}.{stream}_bytes_per_s"] > 1.5 * rate
+        assert effect.during[f"{link}.{stream}_rate_bytes_per_s"] == pytest.approx(rate, rel=0.1)
+        assert effect.before[f"{link}.{stream}_rate_bytes_per_s"] > 1.5 * rate
 
 
 @pytest.mark.parametrize(
@@ -131,8 +131,8 @@ def test_two_toxics_on_one_link_both_act(stage: Stage) -> None:
     one = Victims(links=(LINK,))
     with Bandwidth(rate_bytes_per_s=1_000_000).inject(stage.scene, one):
         with Bandwidth(rate_bytes_per_s=100_000).inject(stage.scene, one) as inner:
-            assert inner.during[f"{LINK}.downstream_bytes_per_s"] == pytest.approx(100_000, rel=0.1)
-        assert inner.gone().figures[f"{LINK}.downstream_bytes_per_s"] == pytest.approx(1_000_000, rel=0.1)
+            assert inner.during[f"{LINK}.downstream_rate_bytes_per_s"] == pytest.approx(100_000, rel=0.1)
+        assert inner.gone().figures[f"{LINK}.downstream_rate_bytes_per_s"] == pytest.approx(1_000_000, rel=0.1)
 
 
 @pytest.mark.parametrize(

@@ -104,6 +104,34 @@ def test_validate_names_file_line_and_path(nines: Nines, tmp_path: Path) -> None
     assert "good.yaml: fine" in out
 
 
+def test_unknown_target_and_runtime_are_named_with_their_place(nines: Nines, tmp_path: Path) -> None:
+    """What an experiment names that is not there has its line, as anything else in the file."""
+    bad = tmp_path / "bad.yaml"
+    for right, wrong, place in (
+        ("target: replicated_kv", "target: replicatd_kv", "bad.yaml:4: cluster.target: unknown target 'replicatd_kv'"),
+        ("runtime: fake", "runtime: fakes", "bad.yaml:6: cluster.runtime: "),
+    ):
+        bad.write_text(QUICK.replace(right, wrong), encoding="utf-8")
+        status, out, err = nines("plan", bad)
+        assert (status, out) == (2, "")
+        assert place in err
+
+
+def test_folders_that_cannot_be_written(nines: Nines, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file where a folder should be: said in one line, with what to do, and no traceback."""
+    taken = tmp_path / "taken"
+    taken.touch()
+    for status, *words in ((5, "run", quick, "--folder", taken / "run"), (2, "runbook", quick, "-o", taken / "page.md")):
+        found, out, err = nines(*words)
+        assert (found, out) == (status, "")
+        assert "cannot write" in err
+        assert "Traceback" not in err
+    monkeypatch.setenv("NINES_STATE", str(taken / "state"))
+    found, _, err = nines("heal")
+    assert found == 5
+    assert "set NINES_STATE" in err
+
+
 @pytest.mark.parametrize("verb", ["run", "plan", "validate", "predict", "runbook"])
 def test_missing_file(nines: Nines, verb: str) -> None:
     """A file that is not there is exit 2, in one line, without a traceback."""

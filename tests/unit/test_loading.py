@@ -228,14 +228,28 @@ def test_the_fields_of_a_fault_are_checked_and_kept_in_the_units_of_code():
     target: {link: "leader <-> any"}
     at: 1s
     for: 1s
-  - partition: {groups: [[n1, n2], [n3]], include: [peers, clients]}
+  - partition: {groups: [[n1, n2], [n3]]}
     at: 10s
     for: 1s
+  - partition: {include: [peers, clients]}
+    target: n3
+    at: 30s
+    for: 1s
+  - bandwidth: {rate: 100KB/s}
+    target: {link: "clients -> n1"}
+    at: 50s
+    for: 1s
+  - limit_data: {bytes: 64KB}
+    target: {link: "clients -> n1"}
+    at: 70s
+    for: 1s
 """
-    latency, partition = sample_experiment(text).faults
+    latency, partition, cut_off, bandwidth, limit_data = sample_experiment(text).faults
     assert latency.params == {"latency_s": 0.05, "jitter_s": 0.005, "stream": "both", "toxicity": 0.5, "existing": "keep"}
     assert partition.params["groups"] == (("n1", "n2"), ("n3",))
-    assert partition.params["include"] == ("peers", "clients")
+    assert cut_off.params["include"] == ("peers", "clients")
+    assert bandwidth.params["rate_bytes_per_s"] == 100_000
+    assert limit_data.params["bytes_bytes"] == 64_000
 
 
 def test_the_text_is_kept_as_given(tmp_path):

@@ -73,7 +73,7 @@ def test_pinned_clients_behind_a_name_that_holds_the_leader_alone() -> None:
 
 def test_a_machine_that_goes_dark_costs_time_outs() -> None:
     """A follower without power: one attempt is lost with its time-out where a dead process would have refused; the leader's is longer too."""
-    one = ClientPolicy(attempts=2, timeout_s=0.25, deadline_s=0.3)
+    one = ClientPolicy(attempts=2, timeout_s=0.25, deadline_s=0.25)
     killed, dark = (of_class(predict(a_plan(client=one), facts(kind, "follower", (5.0,)))).share.value for kind in ("kill", "power_off"))
     assert killed == 0.0
     assert dark is not None and dark > 0.5

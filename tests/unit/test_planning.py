@@ -8,10 +8,12 @@ import msgspec
 import pytest
 
 from chaos.errors import BadInput, CapabilityMissing
+from chaos.faults.partition import Partition
 from chaos.kinds import Link
 from chaos.loading import load_experiment
 from chaos.plan import Parameter, Plan, PlannedNode
 from chaos.planning import configuration_hash, describe, make_plan
+from chaos.selectors import resolve
 from chaos.targets_loading import load_target
 from tests.unit.samples import TARGET, sample_experiment, sample_plan, sample_target
 
@@ -250,3 +252,82 @@ def test_every_shipped_experiment_can_be_planned(file, monkeypatch):
     experiment = load_experiment(file)
     plan = make_plan(experiment, load_target(experiment.cluster.target, beside=file.parent), seed=None, runtime="local")
     assert plan.duration_s > experiment.baseline_s
+
+
+LIMITED = """\
+  - bandwidth: {rate: 100KB/s, stream: both}
+    target: {link: "clients -> n1"}
+    at: 1s
+    for: 2s
+  - limit_data: {bytes: 64KB}
+    target: {link: "clients -> n1"}
+    at: 20s
+    for: 2s
+  - dns: {mode: slow, delay: 300ms}
+    at: 40s
+    for: 2s
+"""
+
+
+def test_the_plan_shows_sizes_rates_and_times_with_their_units() -> None:
+    """As people write them."""
+    assert [row.details for row in describe(sample_plan(LIMITED))] == [
+        "rate 100 KB/s, stream both",
+        "bytes 64 KB",
+        "mode slow, delay 300 ms",
+    ]
+
+
+SHAPED = """\
+  - partition: {{shape: {shape}}}
+    {target}
+    at: 1s
+    for: 2s
+"""
+
+
+@pytest.mark.parametrize(
+    ("shape", "target", "roles", "links"),
+    [
+        ("halves", "", {"halves"}, 20),
+        ("bridge", "", {"bridge"}, 20),
+        ("ring", "", {"ring"}, 20),
+        ("minority", "target: leader", {"minority:leader"}, 20),
+        ("majority", "target: n1", {"majority:leader", "majority:follower"}, 20),
+    ],
+)
+def test_shapes_prepare_every_link_that_they_may_cut(shape: str, target: str, roles: set[str], links: int) -> None:
+    """Whoever comes to stand where; what is drawn at injection is among what was planned."""
+    experiment = sample_experiment(SHAPED.format(shape=shape, target=target).replace("    \n", ""))
+    experiment = msgspec.structs.replace(experiment, cluster=msgspec.structs.replace(experiment.cluster, nodes=5))
+    plan = make_plan(experiment, sample_target(), seed=1, runtime="local")
+    assert len(plan.links) == links
+    spec, names = experiment.faults[0], [node.name for node in plan.nodes]
+    fault = Partition(shape=shape)  # type: ignore[arg-type]
+    found = set()
+    for draw in range(60):
+        leader = names[draw % 5]
+        victims = resolve(
+            spec.target, nodes=plan.nodes, roles={leader: frozenset({"leader"})}, up=frozenset(names), protect=(), draw=draw, last={},
+            part="data", has_roles=True, params=spec.params,
+        )  # fmt: skip
+        assert {rule.link for rule in fault.rules(victims, names)} <= set(plan.links)
+        found.add(victims.role)
+    assert found == roles
+
+
+@pytest.mark.parametrize(
+    ("entry", "message"),
+    [
+        ("partition: {shape: ring}\n    target: leader", "done to nobody in particular"),
+        ('partition: {shape: minority}\n    target: {link: "leader -> any"}', "a link has no shape"),
+        ("partition: {shape: minority}\n    target: {any: 2}", "cannot stand in a minority of 1"),
+        ("dns: {mode: down}\n    target: n1", "done to nobody in particular"),
+        ("dns: {mode: missing, record: n9}", "there is no node 'n9'"),
+        ("bandwidth: {rate: 1KB/s}\n    target: n1", "cannot be done to nodes"),
+    ],
+)
+def test_shapes_and_names_that_cannot_be_meant(entry: str, message: str) -> None:
+    """Refused with what is wrong."""
+    with pytest.raises(BadInput, match=message):
+        sample_plan(f"  - {entry}\n    at: 1s\n    for: 2s\n")

@@ -55,3 +55,11 @@ def test_a_quantity_without_its_unit_is_refused_with_an_example(kind, text):
 def test_a_span_is_shown_for_people(seconds, shown):
     """Three digits, in the unit that fits."""
     assert units.show_s(seconds) == shown
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1 KB"), (49_400, "49.4 KB"), (2.5e6, "2.5 MB"), (3e9, "3 GB")]
+)
+def test_sizes_for_people(size: float, shown: str) -> None:
+    """In the largest decimal unit that leaves at least 1."""
+    assert units.show_bytes(size) == shown

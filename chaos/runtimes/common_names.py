@@ -1,4 +1,4 @@
-"""Orders to the name server of a local run: lines on its standard input, each answered by a row when it is carried out."""
+"""Orders to the name server of a run: lines on its standard input, each answered by a row when it is carried out."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from chaos.dns.spec import NameOrder
 from chaos.errors import FaultNotEffective, NotHealed
 from chaos.events import NamesOrdered
 from chaos.kinds import LookUp, NameHarm, NamesHarmed
-from chaos.runtimes.local_helpers import Helper
+from chaos.runtimes.common_helpers import Helper
 
 OBEYS_WITHIN_S = 2.0
 
 
-class LocalNames:
+class ServerNames:
     """``kinds.Names`` over the process that serves the name."""
 
     def __init__(self, server: Helper, name: str, host: str, port: int, clock: Clock) -> None:
@@ -61,13 +61,9 @@ class LocalNames:
 
     def _tell(self, order: NameOrder) -> NamesOrdered | None:
         """What it says to it, or None if it says nothing."""
-        pipe = self._server.child.stdin
         key = (order.number, order.on)
-        try:
-            pipe.write(msgspec.json.encode(order) + b"\n")
-            pipe.flush()
-        except (BrokenPipeError, ValueError):
-            return None  # it is dead, or was asked to end
+        if not self._server.child.tell(msgspec.json.encode(order)):
+            return None
         with self._came:
             self._came.wait_for(lambda: key in self._said, timeout=OBEYS_WITHIN_S)
             return self._said.pop(key, None)

@@ -1,0 +1,70 @@
+"""The drawings of docs/from-mtbf-to-verdict.md, made by the product from two runs in virtual time: python tools/pictures.py [FOLDER]."""
+
+from __future__ import annotations
+
+import re
+import sys
+import tempfile
+from pathlib import Path
+
+from chaos.drawing.axis import time_axis
+from chaos.drawing.bars import interval_bars, phase_bars
+from chaos.drawing.style import SHEET
+from chaos.history import RunFolder
+from chaos.models.predicting import facts_from_plan
+from chaos.models.sweep import axis, sweep
+from chaos.perform import order_text, perform
+from chaos.results import Report
+from chaos.sweep_page import picture
+from chaos.units import show_s
+
+ROOT = Path(__file__).parents[1]
+PAGE = ROOT / "docs" / "from-mtbf-to-verdict.md"
+
+
+def experiments() -> list[str]:
+    """The experiments that the page shows, as it shows them."""
+    return re.findall(r"^```yaml experiment[^\n]*\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+
+
+def ran(text: str, folder: Path) -> Report:
+    """One of them, in virtual time."""
+    return perform(order_text(text, folder / "x.yaml", runtime="fake"), RunFolder(folder / "run"))
+
+
+def alone(drawing: str, width: int) -> str:
+    """A drawing as a file of its own: with its style, and as wide as a page."""
+    head, _, rest = drawing.partition(">")
+    size = [float(part) for part in re.findall(r'viewBox="([^"]+)"', head)[0].split()[2:]]
+    head += f' xmlns="http://www.w3.org/2000/svg" width="{width}" height="{round(width * size[1] / size[0])}"'
+    return f"{head}><style>{SHEET}</style>{rest}\n"
+
+
+def drawings() -> dict[str, str]:
+    """File name -> drawing."""
+    few_text, many_text = experiments()
+    with tempfile.TemporaryDirectory() as place:
+        few, many = ran(few_text, Path(place, "few")), ran(many_text, Path(place, "many"))
+        ordered = order_text(many_text, Path(place, "x.yaml"), runtime="fake")
+        levels = sweep(ordered.plan, facts_from_plan(ordered.plan), [axis("nodes=1..7")])
+    found = {"levels.svg": alone(picture(levels), 900)}
+    found["timeline.svg"] = alone(time_axis(few), 900)
+    for name, report in (("few", few), ("many", many)):
+        assert report.observed is not None and report.predicted is not None
+        found[f"mttr-{name}.svg"] = alone(interval_bars(report.observed.mttr_s, report.predicted.mttr_s, show_s), 700)
+    assert few.observed is not None
+    outage = few.observed.outages[0]
+    found["anatomy.svg"] = alone(phase_bars(outage, outage.duration_s or 0.0, show_s), 700)
+    return found
+
+
+def main() -> None:
+    """Write them all."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else ROOT / "docs" / "img"
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, drawing in drawings().items():
+        (folder / name).write_text(drawing, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
