@@ -90,7 +90,11 @@ def main() -> None:
         refused = False
     except BadInput as error:
         said, refused = f"refused: {error.message}", True
-    rows.append(row("fit of scalability", "refused where the host was the limit", said, f"{os.cpu_count()} cores", refused or not host_was_the_limit))
+    rows.append(
+        row(
+            "fit of scalability", "refused where the host was the limit", said, f"{os.cpu_count()} cores", refused or not host_was_the_limit
+        )
+    )
     if "--json" in sys.argv:
         print(json.dumps(rows))
     else:

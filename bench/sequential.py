@@ -65,7 +65,7 @@ def agreements(shape: str, scale: float, sequences: int) -> dict[str, float]:
     increments = [[(law, EVERY)] for _ in range(MOST // EVERY)]
     ends: dict[str, int] = {"consistent": 0, "inconsistent": 0, "inconclusive": 0}
     same = sequential.bands(increments, MOST, sequential.LEVEL, SLOT_S)
-    other = sequential.bands(increments, MOST, sequential.LEVEL / 2, SLOT_S)
+    other = sequential.bands(increments, MOST, sequential.DIFFERENT / 2, SLOT_S)
     faults = 0
     for _ in range(sequences):
         totals_s = np.cumsum(scale * rng.choice(law, MOST))[EVERY - 1 :: EVERY]

@@ -33,6 +33,7 @@ TIMED_OUT: Final = "timed out"
 REFUSED: Final = "refused"
 RESET: Final = "reset"
 CLOSED: Final = "closed without an answer"
+NOT_EXPECTED: Final = "answers something else"
 
 _PATH: Final = r"[^\s=!\"'.]+(?:\.[^\s=!\"'.]+)*"
 _EXPRESSION: Final = re.compile(rf"\s*({_PATH})\s*(?:(==|!=|=)\s*(.*?)\s*)?", re.DOTALL)
@@ -60,7 +61,7 @@ class Answer(msgspec.Struct, frozen=True):
     """What came of a question.
 
     ``ok``: it answered and the expression holds. ``rtt_s``: from sending the question to the whole answer, without the
-    connect (for ``tcp`` the connect itself); None when no answer came. ``error`` says why it is not ok.
+    connect (for a mere ``tcp`` the connect itself); None when no answer came. ``error`` says why it is not ok.
     """
 
     ok: bool
@@ -72,13 +73,19 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 class Question(msgspec.Struct, frozen=True):
-    """An ``Ask`` made ready to send: ``request`` is empty for a mere TCP connect."""
+    """An ``Ask`` made ready to send: without ``request`` and ``expect`` it is a mere TCP connect, with ``expect`` a text is awaited."""
 
     host: str
     port: int
     request: bytes
     status: int | None
     expression: Expression | None
+    expect: bytes | None = None
+
+
+def unescaped(text: str) -> str:
+    """``"a\\\\r\\\\n"`` as written -> with its control characters."""
+    return re.sub(r"\\[rnt0\\]", lambda match: _ESCAPES[match[0]], text)
 
 
 def parse(expression: str) -> Expression:
@@ -102,6 +109,9 @@ def parse(expression: str) -> Expression:
 
 
 _NOWHERE: Final = object()
+_ESCAPES: Final = {"\\r": "\r", "\\n": "\n", "\\t": "\t", "\\0": "\0", "\\\\": "\\"}
+MOST_BYTES: Final = 65_536
+"""What does not come within so many bytes of a TCP answer is not in it."""
 
 
 def look_up(document: object, path: str) -> object | None:
@@ -161,7 +171,8 @@ def prepare(ask: Ask, keep_alive: bool = False) -> Question:
         host, _, port = ask.tcp.rpartition(":")
         if not host or not port.isdigit():
             raise BadInput(f"'{ask.tcp}' is no address", right="host:port")
-        return Question(host, int(port), b"", None, None)
+        expect = None if ask.expect is None else unescaped(ask.expect).encode()
+        return Question(host, int(port), unescaped(ask.send or "").encode(), None, None, expect)
     try:
         url = urlsplit(ask.http or "")
         port_number = url.port or 80
@@ -218,11 +229,16 @@ def ask(question: Ask, timeout_s: float, clock: Clock | None = None) -> Answer:
     sent_ns = began_ns
     try:
         with socket.create_connection((ready.host, ready.port), timeout=left_s()) as connection:
-            if not ready.request:
+            if not ready.request and ready.expect is None:
                 done_ns = clock.now_ns()
                 return Answer(ok=True, rtt_s=to_s(done_ns - sent_ns), sent_ns=sent_ns, done_ns=done_ns)
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sent_ns = clock.now_ns()
+            if ready.expect is not None:
+                error = _talk(connection, ready, left_s)
+                done_ns = clock.now_ns()
+                rtt_s = None if error else to_s(done_ns - sent_ns)
+                return Answer(ok=error is None, rtt_s=rtt_s, error=error, sent_ns=sent_ns, done_ns=done_ns)
             reply = _exchange(connection, ready.request, left_s)
             done_ns = clock.now_ns()
     except OSError as error:
@@ -238,6 +254,21 @@ def judged(question: Question, reply: Reply, sent_ns: int, done_ns: int) -> Answ
     """The answer that a whole reply makes."""
     why = refusal(question, reply)
     return Answer(ok=why is None, rtt_s=to_s(done_ns - sent_ns), error=why, body=reply.body, sent_ns=sent_ns, done_ns=done_ns)
+
+
+def _talk(connection: socket.socket, question: Question, left_s: Callable[[], float]) -> str | None:
+    """None once the text has come; else why it did not."""
+    assert question.expect is not None
+    connection.settimeout(left_s())
+    connection.sendall(question.request)
+    came = b""
+    while question.expect not in came:
+        connection.settimeout(left_s())
+        data = connection.recv(4096)
+        if not data or len(came) > MOST_BYTES:
+            return CLOSED if not came else NOT_EXPECTED
+        came += data
+    return None
 
 
 def _exchange(connection: socket.socket, request: bytes, left_s: Callable[[], float]) -> Reply | None:

@@ -13,7 +13,7 @@ import struct
 
 import msgspec
 
-from chaos.asking import CLOSED, TIMED_OUT, Answer, Question, judged, prepare, say
+from chaos.asking import CLOSED, MOST_BYTES, NOT_EXPECTED, TIMED_OUT, Answer, Question, judged, prepare, say
 from chaos.asking_http import BadReply, Reply, ReplyReader
 from chaos.clock import Clock, MonotonicClock, to_s
 from chaos.target import Ask
@@ -137,7 +137,9 @@ class AsyncAsker:
         reply, why = None, None
         try:
             async with asyncio.timeout(timeout_s):
-                if question.request:
+                if question.expect is not None:
+                    sent_ns, why = await self._talk(question)
+                elif question.request:
                     sent_ns, reply = await self._exchange(question)
                 else:
                     (await self._connect((question.host, question.port))).close()
@@ -148,6 +150,23 @@ class AsyncAsker:
         except BadReply as error:
             why = str(error)
         return Fetched(reply, why, sent_ns, self._clock.now_ns())
+
+    async def _talk(self, question: Question) -> tuple[int, str | None]:
+        """On a connection of its own; when it was sent, and None once the text has come, else why it did not."""
+        assert question.expect is not None
+        reader, writer = await asyncio.open_connection(question.host, question.port)
+        try:
+            sent_ns = self._clock.now_ns()
+            writer.write(question.request)
+            came = b""
+            while question.expect not in came:
+                data = await reader.read(4096)
+                if not data or len(came) > MOST_BYTES:
+                    return sent_ns, CLOSED if not came else NOT_EXPECTED
+                came += data
+        finally:
+            writer.transport.abort()
+        return sent_ns, None
 
     async def _exchange(self, question: Question) -> tuple[int, Reply]:
         address = (question.host, question.port)

@@ -33,8 +33,10 @@ def check(timeline: Timeline) -> Check:
         return Check(NAME, "pass", "too few outages of a kind to show one")
     p_value, told = min(looks)
     corrected = min(1.0, p_value * len(looks))
-    said = f"{told}, p = {corrected:.2g} over {len(looks)} look{'' if len(looks) == 1 else 's'}"
-    return Check(NAME, "fail" if corrected < FAILS else "unknown" if corrected < TELLS else "pass", said)
+    over = f"over {len(looks)} look{'' if len(looks) == 1 else 's'}"
+    if corrected >= TELLS:
+        return Check(NAME, "pass", f"none to be seen: p = {corrected:.2g} {over}")
+    return Check(NAME, "fail" if corrected < FAILS else "unknown", f"{told}, p = {corrected:.2g} {over}")
 
 
 def _background(name: str, service: ServiceTimeline) -> list[tuple[float, str]]:

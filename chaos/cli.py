@@ -120,6 +120,11 @@ def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("word", nargs="?", metavar="WORD", help="without one: the list of words")
 
 
+def _stop(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", metavar="RUN", help="its name, or its folder")
+    parser.add_argument("--within", type=float, default=60.0, metavar="S", help="how long to wait for its end; default: 60")
+
+
 def _nothing(_parser: argparse.ArgumentParser) -> None:
     """A verb without arguments."""
 
@@ -136,6 +141,7 @@ VERBS: Final[dict[str, Verb]] = {
     "report": Verb("show a run's report in another form", "chaos.cli_folders:report", _report),
     "calibrate": Verb("measure in runs what the models need, for the prediction of other runs", "chaos.cli_folders:calibrate", _calibrate),
     "history": Verb("what happened in a run, row by row", "chaos.cli_folders:history", _history),
+    "stop": Verb("ask a run that goes on to heal, save, judge and end", "chaos.cli_machine:stop", _stop),
     "leftovers": Verb("list what earlier runs left behind", "chaos.cli_machine:leftovers", _json),
     "heal": Verb("remove what earlier runs left behind", "chaos.cli_machine:heal", _json),
     "doctor": Verb("check this machine: what works, what is missing, how to get it", "chaos.cli_machine:doctor", _json),

@@ -31,6 +31,15 @@ def doctor(arguments: argparse.Namespace) -> int:
     return 0 if usable(findings) else 5
 
 
+def stop(arguments: argparse.Namespace) -> int:
+    """End a run that goes on, and wait until it has removed all that it had started."""
+    from chaos.halting import stop_run
+
+    record = stop_run(arguments.run, arguments.within)
+    note(f"{record.run} has ended; its report is in {record.folder}")
+    return 0
+
+
 def leftovers(arguments: argparse.Namespace) -> int:
     """List what crashed runs left; 0 if nothing, 5 if anything."""
     from chaos.leftovers import leftovers as find

@@ -42,6 +42,9 @@ WORDS: Final = {
     "mttr": "Mean time to recover, of one service: its downtime divided by its completed outages. It is what clients felt.",
     "mttf": "Mean time to failure, of one service: its up time divided by the outages begun.",
     "mtbf": "Mean time between failures, from failure to failure: MTTF + MTTR. Where we injected the faults it is the schedule's.",
+    "maintainability": "M(t): the share of outages that are over within t. Reports give its median, its 95th percentile, and M at the "
+    "limit that the experiment sets on a repair.",
+    "knee": "Of a sweep: the cheapest level whose downtime is at most twice the least of all levels. Beyond it more buys little.",
     "availability": "The share of the observed time a service was not in an outage; the quiet baseline is left out.",
     "recovery": "Of a fault: from its taking effect to the end of the last outage it caused; 0 if clients did not notice it.",
     "fault class": "The kind of a fault and the role it hit, such as kill/leader. Classes behave differently, so they are never pooled.",

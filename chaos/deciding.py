@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chaos import agreement, objectives, sequential, stats, timeline
+from chaos.errors import BadInput
 from chaos.events import Looked, Row
 from chaos.history import RunFolder
 from chaos.judge_facts import facts_of
@@ -224,27 +225,27 @@ class Decider:
         self._plan = plan
         self._folder = folder
         self._draws: dict[str, ClassSamples] = {}
+        self._spread = 0.0
+        """How uncertain the prediction itself is, where its parameters were measured."""
 
     def decide(self) -> tuple[bool, str]:
         """Whether all that is to be decided is, and what is said so far."""
-        from chaos.errors import BadInput
-        from chaos.models import predicting
-
         rows = self._folder.rows()
         seen = timeline.build(self._plan, rows, self._folder.read_observations())
         if self._plan.judge not in seen.services or not seen.trials:
             return False, "nothing has been seen yet"
         if {trial.fault_class for trial in seen.trials} - self._draws.keys():
             try:
-                self._draws = predicting.draws(self._plan, facts_of(self._plan, seen), self._plan.judge)
+                self._predict(seen)
             except BadInput as error:
                 if wants(self._plan)[1]:
                     return False, f"no prediction to agree with: {error.message}"
-        found = assess(self._plan, seen, self._draws, look_times_s(rows, seen), self._spread(seen))
+        found = assess(self._plan, seen, self._draws, look_times_s(rows, seen), self._spread)
         return found.decided, found.said
 
-    def _spread(self, seen: Timeline) -> float:
-        """How uncertain the prediction itself is, for want of measurements of its parameters."""
-        from chaos.models import uncertain
+    def _predict(self, seen: Timeline) -> None:
+        from chaos.models import predicting, uncertain
 
-        return uncertain.spreads(self._plan, facts_of(self._plan, seen), self._plan.judge).get(agreement.OVERALL, 0.0)
+        facts = facts_of(self._plan, seen)
+        self._draws = predicting.draws(self._plan, facts, self._plan.judge)
+        self._spread = uncertain.spreads(self._plan, facts, self._plan.judge).get(agreement.OVERALL, 0.0)

@@ -1,4 +1,7 @@
-"""What an experiment's YAML says, typed (loaded by ``loading.load_experiment``). Field names in code carry their unit, in YAML the value does."""
+"""What an experiment's YAML says, typed (loaded by ``loading.load_experiment``).
+
+Field names in code carry their unit, in YAML the value does.
+"""
 
 from __future__ import annotations
 
@@ -53,7 +56,8 @@ class Same(Strict, frozen=True, tag="same"):
 
 
 class LinkTo(Strict, frozen=True, tag="link"):
-    """``{link: "leader -> any"}``; with ``both``, ``<->``. An end is a selector word, a node, ``clients`` or ``dns``; ``any`` means all other peers."""
+    """``{link: "leader -> any"}``; with ``both``, ``<->``. An end is a selector word, a node, ``clients`` or ``dns``; ``any`` means all
+    other peers."""
 
     source: str
     destination: str

@@ -87,7 +87,9 @@ def _window(production: Production) -> list[str]:
     if window is None:
         return []
     met = "" if window.met is None else f"; {say.percent(window.met)} of windows reach {say.percent(window.objective)}"
-    return [f"In a window of {say.seconds(window.window_s)}: no outage with probability {say.percent(window.no_outage)}, "
+    each_s = (1 - window.mean_availability) * window.window_s / window.outages
+    often = f"An outage that clients notice every {say.seconds(window.window_s / window.outages)}, {say.seconds(each_s)} long on average."
+    return [often, f"In a window of {say.seconds(window.window_s)}: no outage with probability {say.percent(window.no_outage)}, "
             f"{window.outages:.3g} on average; one window in 20 is below {say.percent(window.worst_of_20)}{met}"]  # fmt: skip
 
 

@@ -22,19 +22,23 @@ class Known(msgspec.Struct, frozen=True):
     about: str
     unit: str = "s"
     words: tuple[str, ...] = ()
+    whole: bool = False
+    """A count: 1, 2, 3, ..."""
+    positive: bool = False
+    below: float = float("inf")
 
 
 KNOWN: Final = {
     "replication": Known("who must have a write before it is acknowledged", "", ("quorum", "none")),
-    "heartbeat": Known("time between heartbeats"),
-    "misses": Known("heartbeats that must be missed before a node is suspected", "1"),
+    "heartbeat": Known("time between heartbeats", positive=True),
+    "misses": Known("heartbeats that must be missed before a node is suspected", "1", whole=True),
     "timeout": Known("further time before a silent node is suspected"),
     "election_timeout": Known("range of the randomised election time-out"),
     "round_trip": Known("round trip between two nodes"),
     "restart": Known("from the start of a process until it is ready"),
     "resync": Known("from ready until the node votes again"),
-    "crews": Known("nodes that are repaired at the same time", "1"),
-    "common_cause": Known("share of crashes that strike all nodes at once", "1"),
+    "crews": Known("nodes that are repaired at the same time", "1", whole=True),
+    "common_cause": Known("share of crashes that strike all nodes at once", "1", below=1.0),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang")),
     "reads": Known("who answers a read", "", ("quorum", "local")),
 }
@@ -74,6 +78,9 @@ def _number(text: str, known: Known) -> float:
         raise BadInput(message, right=right) from None
     except ValueError:
         raise BadInput(f"'{text}' is not a number", right="write it like 3, without a unit") from None
-    if not 0 <= value < float("inf"):
-        raise BadInput(f"'{text}' is out of range", right="at least 0")
+    if known.whole and not (1 <= value < float("inf") and value == round(value)):
+        raise BadInput(f"'{text}' is no count", right="1, 2, 3, ...")
+    if not 0 <= value < known.below or (known.positive and value == 0):
+        limit = "" if known.below == float("inf") else f", below {known.below:g}"
+        raise BadInput(f"'{text}' is out of range", right=f"{'above' if known.positive else 'at least'} 0{limit}")
     return value

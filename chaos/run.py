@@ -148,7 +148,7 @@ def _run(conductor: Conductor, target: Target, runtime: Runtime) -> None:
     state(PhaseBegun(at_ns=clock.now_ns(), phase="starting"))
     bug = ""
     left: list[str] = []
-    deployment = Deployment(run=conductor.folder.path.name, folder=conductor.folder.path, plan=plan, target=target)
+    deployment = Deployment(run=conductor.folder.path.name, folder=conductor.folder.path.absolute(), plan=plan, target=target)
     try:
         with runtime.up(deployment, state, clock) as cluster:
             interruption.at_once = False

@@ -6,11 +6,11 @@ need be fixed; they must only not depend on what was seen, and a look comes afte
 
 * **Agreement.** The predicted law of the total downtime after each look is known exactly, so the boundaries are computed, not
   bounded: the mass that has crossed no boundary yet is carried from look to look (convolved with the law of the faults in
-  between), and each boundary takes just what the spending allows. ``inconsistent``: the total leaves the band of error 0.05 under
+  between), and each boundary takes just what the spending allows. ``inconsistent``: the total leaves the band of error 0.04 under
   the prediction. ``consistent``: the total B keeps the interval [B/upper, B/lower] of true over predicted, each side of error
   0.05, inside [1/d, d]. So a right prediction is called inconsistent in at most 5 % of sequences, and one that is off by the
   margin d (in the predicted shape) is called consistent in at most 5 %.
-* **Claims** know no law. Look k is given an interval at confidence 1 - 0.05 (s(t_k) - s(t_k-1)): by the union bound all looks
+* **Claims** know no law. Look k is given an interval at confidence 1 - 0.03 (s(t_k) - s(t_k-1)): by the union bound all looks
   together err as seldom as each interval keeps its promise. That of a skewed or mixed law is broken too often while few are seen
   (one slow restart in five is missed by eight faults in one case of six), so nothing is claimed of fewer than twenty faults.
 
@@ -34,6 +34,11 @@ if TYPE_CHECKING:
     Floats = NDArray[np.float64]
 
 LEVEL: Final = 0.05
+"""Each side of the interval of true over predicted."""
+DIFFERENT: Final = 0.04
+"""Both sides of ``inconsistent`` together: the boundaries take all that they may, so this leaves the promised 0.05 some room."""
+CLAIMED: Final = 0.03
+"""Both sides of a claim: intervals from a few dozen heavy-tailed values err more often than they say, and 0.05 is what is promised."""
 CLAIM_LEAST: Final = 20
 """Fewer faults than this and a look claims nothing."""
 GRID: Final = 1 << 16
@@ -148,14 +153,17 @@ def agree(
 ) -> list[Look]:
     """The verdict at each look up to the first that decides. ``totals_s``: all downtime up to each look."""
     same = bands(increments, most, LEVEL, slot_s, spread)
-    other = bands(increments, most, LEVEL / 2, slot_s, spread)
+    other = bands(increments, most, DIFFERENT / 2, slot_s, spread)
     return walk(same, other, [sum(count for _, count in kinds) for kinds in increments], totals_s, margin, slot_s)
 
 
 def walk(
     same: Sequence[Band], other: Sequence[Band], counts: Sequence[int], totals_s: Sequence[float], margin: float, slot_s: float
 ) -> list[Look]:
-    """The same with the bands known: ``same`` of error 0.05 a side, ``other`` of half of it; ``counts``: new faults at each look."""
+    """The same with the bands known: ``same`` of error 0.05 a side, ``other`` those of ``inconsistent``.
+
+    ``counts``: how many new faults each look had.
+    """
     looks, faults = [], 0
     hair_s = slot_s * 1e-3
     for count, total_s, inner, outer in zip(counts, totals_s, same, other, strict=True):
@@ -175,11 +183,11 @@ def walk(
 
 
 def claim_confidences(faults: Sequence[int], most: int) -> list[float | None]:
-    """The confidence of each look's interval: all looks together are wrong with chance 0.05 at most, if each interval keeps its word.
+    """The confidence of each look's interval: all looks together are wrong with chance ``CLAIMED`` at most, if each keeps its word.
 
     None for a look at too few faults; what it might have spent is left to the first that has enough.
     """
     enough = [count for count in faults if count >= CLAIM_LEAST]
     parts = spending(enough, max(most, *enough)) if enough else []
     few = len(faults) - len(enough)
-    return [*([None] * few), *(1.0 - LEVEL * part if part > 0 else None for part in parts)]
+    return [*([None] * few), *(1.0 - CLAIMED * part if part > 0 else None for part in parts)]

@@ -72,7 +72,9 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline, confidenc
         data=NO_DATA,
         windows=stats_windows.worst_windows(good, counted, service.slots.due_s[service.observed], slot_s),
         lost_s=stats_windows.lost_seconds(good, counted, slot_s),
-        maintainability=stats_repairs.maintainability(downs_s, [outage.censored is None for outage in service.outages], _repair_limit_s(plan)),
+        maintainability=stats_repairs.maintainability(
+            downs_s, [outage.censored is None for outage in service.outages], _repair_limit_s(plan)
+        ),
     )
 
 

@@ -52,11 +52,7 @@ def _within(lengths_s: Sequence[float], over: Sequence[bool], objective_s: float
     """M(objective) with Clopper and Pearson's interval, over those outages of which it is known."""
     if objective_s is None:
         return Estimate(value=None, reason="the experiment sets no limit on repairs")
-    known = [
-        length_s <= objective_s
-        for length_s, is_over in zip(lengths_s, over, strict=True)
-        if is_over or length_s > objective_s
-    ]
+    known = [length_s <= objective_s for length_s, is_over in zip(lengths_s, over, strict=True) if is_over or length_s > objective_s]
     if not known:
         return Estimate(value=None, confidence=CONFIDENCE, reason="no outage was seen long enough to tell")
     low, high = clopper_pearson(sum(known), len(known))

@@ -8,7 +8,6 @@ bad slots times the slot width, so that a second in which half the requests fail
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Final
 
 from chaos.results import WindowWorst
@@ -28,22 +27,35 @@ def worst_windows(good: NDArray[np.bool_], counted: NDArray[np.bool_], due_s: ND
     if not len(due_s):
         return []
     span_s = float(due_s[-1] - due_s[0]) + slot_s
-    hits = np.concatenate(([0], np.cumsum(good & counted)))
-    totals = np.concatenate(([0], np.cumsum(counted)))
+    bad = _running(counted & ~good)
+    missing = None if bool(counted.all()) else _running(~counted)
     found = []
     for length_s in LENGTHS_S:
         size = round(length_s / slot_s)
         if size < 1 or length_s > span_s * (1 + 1e-9) or size > len(due_s):
             continue
-        asked = totals[size:] - totals[:-size]
-        answered = hits[size:] - hits[:-size]
-        # A window in which next to nothing was sent says nothing: at least half of its slots must count.
-        full = asked * 2 >= size
-        if not full.any():
-            continue
-        ratios = np.where(full, answered / np.maximum(asked, 1), math.inf)
-        place = int(np.argmin(ratios))
-        found.append(WindowWorst(window_s=length_s, ratio=float(ratios[place]), start_s=float(due_s[place])))
+        worse = bad[size:] - bad[:-size]
+        if missing is None:
+            place = int(np.argmax(worse))
+            ratio = 1.0 - int(worse[place]) / size
+        else:
+            asked = size - (missing[size:] - missing[:-size])
+            # A window in which next to nothing was sent says nothing: at least half of its slots must count.
+            shares = np.where(asked * 2 >= size, worse / np.maximum(asked, 1), -1.0)
+            place = int(np.argmax(shares))
+            if shares[place] < 0:
+                continue
+            ratio = 1.0 - float(shares[place])
+        found.append(WindowWorst(window_s=length_s, ratio=ratio, start_s=float(due_s[place])))
+    return found
+
+
+def _running(flags: NDArray[np.bool_]) -> NDArray[np.int32]:
+    """How many were set before each place, and after the last."""
+    import numpy as np
+
+    found = np.zeros(len(flags) + 1, dtype=np.int32)
+    np.cumsum(flags, out=found[1:])
     return found
 
 

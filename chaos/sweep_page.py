@@ -152,7 +152,13 @@ def picture(found: Sweep) -> str:
     if len(found.axes) == 1:
         axis = found.axes[0]
         labels = [at(axis, level.at[0]) for level in found.levels]
-        return steps(labels, [level.nines for level in found.levels], axis.name, [minutes(level.minutes_a_year) for level in found.levels], found.knee)
+        return steps(
+            labels,
+            [level.nines for level in found.levels],
+            axis.name,
+            [minutes(level.minutes_a_year) for level in found.levels],
+            found.knee,
+        )
     first, second = found.axes
     return heat_map(
         [at(first, value) for value in first.values], [at(second, value) for value in second.values],

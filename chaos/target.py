@@ -32,8 +32,9 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A question to a node. True when it answers and, with ``json``, when the expression holds for the answer.
 
     ``http``: a URL, GET unless ``body`` is given (then POST); a 2xx answers, or the status given by ``status``.
-    ``tcp``: ``host:port`` that must accept. ``json``: ``path`` (is truthy), ``path=value``, ``path=path`` written as
-    ``a.b == c.d``, ``path != value``; a path is dotted. Values are compared as text.
+    ``json``: ``path`` (is truthy), ``path=value``, ``path=path`` written as ``a.b == c.d``, ``path != value``; a path is dotted. Values
+    are compared as text. ``tcp``: ``host:port`` that must accept; with ``expect`` a text that must then come, after ``send`` if that is
+    given (escapes as in C). A frozen program still accepts: only what it answers itself shows that it runs.
     """
 
     http: str | None = None
@@ -41,6 +42,8 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: int | None = None
     tcp: str | None = None
     json: str | None = None
+    send: str | None = None
+    expect: str | None = None
 
 
 class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -51,12 +54,14 @@ class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     status: int | None = None
     tcp: str | None = None
     json: str | None = None
+    send: str | None = None
+    expect: str | None = None
     within_s: Seconds = 20.0
 
     @property
     def ask(self) -> Ask:
         """The question alone."""
-        return Ask(http=self.http, body=self.body, status=self.status, tcp=self.tcp, json=self.json)
+        return Ask(self.http, self.body, self.status, self.tcp, self.json, self.send, self.expect)
 
 
 class Requires(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

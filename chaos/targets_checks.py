@@ -67,7 +67,11 @@ def _check_questions(root: Table, target: Target) -> None:
         if (ask.http is None) == (ask.tcp is None):
             raise BadInput("a question is asked by 'http' or by 'tcp', one of them", place=_find(root, path))
         if ask.tcp is not None and (ask.json or ask.body or ask.status):
-            raise BadInput("'tcp' only connects: it has no body, status or json", place=_find(root, path))
+            raise BadInput("'tcp' has no body, status or json", place=_find(root, path), right="send, and expect")
+        if ask.tcp is None and (ask.send is not None or ask.expect is not None):
+            raise BadInput("'send' and 'expect' are of 'tcp'", place=_find(root, path), right="body, status and json")
+        if ask.send is not None and not ask.expect:
+            raise BadInput("'send' without 'expect': what would show that it answered?", place=_find(root, path), right="expect: a text")
 
 
 def _check_templates(root: Table, target: Target) -> None:
@@ -115,7 +119,7 @@ def _all_templates(target: Target) -> Iterator[tuple[str, str, Collection[str], 
 
 
 def _ask_texts(ask: Ask) -> list[str]:
-    return [value for value in (ask.http, ask.body, ask.tcp, ask.json) if value]
+    return [value for value in (ask.http, ask.body, ask.tcp, ask.json, ask.send, ask.expect) if value]
 
 
 def _find(root: Table, path: str) -> Place:

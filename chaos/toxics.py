@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 
 from chaos import proof
-from chaos.errors import FaultNotEffective
+from chaos.errors import FaultNotEffective, NinesError
 from chaos.kinds import Effect, Evidence, Gauge, Link, Passage, Rule, Scene, Toxic, Victims
 
 Stream = Literal["downstream", "upstream", "both"]
@@ -65,7 +65,10 @@ def harm(scene: Scene, links: Sequence[Link], orders: Sequence[Rule], look: Look
 
 
 def _gone(scene: Scene, links: Sequence[Link], look: Look, before: dict[Link, Seen]) -> Evidence:
-    after = proof.at_once(links, lambda link: look(scene, link))
+    try:
+        after = proof.at_once(links, lambda link: look(scene, link))
+    except FaultNotEffective as error:
+        return Evidence(False, {}, str(error))  # asked again: what cannot be measured now may be a moment later
     # One that looked like this before it was harmed (its node was down by another fault) cannot be asked to look better now.
     still = [str(link) for link, seen in after.items() if seen.harmed and not before[link].harmed]
     return Evidence(not still, _figures(after), f"still harmed: {', '.join(still)}" if still else "")
@@ -82,7 +85,10 @@ def passage(scene: Scene, link: Link, stream: str, size_bytes: int, timeout_s: f
     net = scene.cluster.net
     if not isinstance(net, Gauge):
         raise FaultNotEffective(f"nothing here can send bytes through {link}, so what it does could not be seen")
-    return net.passage(link, stream, size_bytes, timeout_s)
+    try:
+        return net.passage(link, stream, size_bytes, timeout_s)
+    except NinesError as error:
+        raise FaultNotEffective(f"what passes {link} could not be measured: {error}") from error
 
 
 def missing_gauge(runtime: str) -> str | None:

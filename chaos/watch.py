@@ -29,12 +29,12 @@ from chaos.errors import BadInput
 from chaos.events import Marked, RoleChanged
 from chaos.watch_spec import WatchedNode, WatchSpec
 
-Line = tuple[str, int, bytes]
-"""What tells two questions apart on the wire: host, port, request."""
+Line = tuple[str, int, bytes, bytes | None]
+"""What tells two questions apart on the wire: host, port, request, and the text that is awaited."""
 
 
 def _line(question: Question) -> Line:
-    return question.host, question.port, question.request
+    return question.host, question.port, question.request, question.expect
 
 
 class WatchedState:
@@ -86,7 +86,7 @@ class WatchedState:
 
 def _is_yes(question: Question, fetched: Fetched) -> bool:
     if fetched.reply is None:
-        return fetched.error is None  # a mere TCP connect
+        return fetched.error is None  # a TCP question
     return asking.refusal(question, fetched.reply) is None
 
 

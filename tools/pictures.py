@@ -42,10 +42,10 @@ def alone(drawing: str, width: int) -> str:
 
 def drawings() -> dict[str, str]:
     """File name -> drawing."""
-    few_text, many_text = experiments()
+    few_text, many_text, levels_text = experiments()
     with tempfile.TemporaryDirectory() as place:
         few, many = ran(few_text, Path(place, "few")), ran(many_text, Path(place, "many"))
-        ordered = order_text(many_text, Path(place, "x.yaml"), runtime="fake")
+        ordered = order_text(levels_text, Path(place, "x.yaml"), runtime="fake")
         levels = sweep(ordered.plan, facts_from_plan(ordered.plan), [axis("nodes=1..7")])
     found = {"levels.svg": alone(picture(levels), 900)}
     found["timeline.svg"] = alone(time_axis(few), 900)

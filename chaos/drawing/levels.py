@@ -10,7 +10,7 @@ from typing import Final
 WIDTH: Final = 1000
 HEIGHT: Final = 340
 LEFT: Final = 60
-TOP: Final = 30
+TOP: Final = 48
 BOTTOM: Final = 50
 
 
@@ -33,7 +33,8 @@ def steps(labels: Sequence[str], nines: Sequence[float | None], name: str, down:
         if value is not None:
             title = f"<title>{escape(f'{name} {label}: {value:.3f} nines, {lost} down a year')}</title>"
             parts.append(
-                f'<rect x="{x + wide * 0.15:.1f}" y="{y(value):.1f}" width="{wide * 0.7:.1f}" height="{max(HEIGHT - BOTTOM - y(value), 1):.1f}" '
+                f'<rect x="{x + wide * 0.15:.1f}" y="{y(value):.1f}" width="{wide * 0.7:.1f}" '
+                f'height="{max(HEIGHT - BOTTOM - y(value), 1):.1f}" '
                 f'class="{style}">{title}</rect>'
             )
             if index % every == 0:
@@ -41,9 +42,12 @@ def steps(labels: Sequence[str], nines: Sequence[float | None], name: str, down:
         if index % every == 0:
             parts.append(f'<text x="{x + wide / 2:.1f}" y="{HEIGHT - BOTTOM + 18}" text-anchor="middle">{escape(label)}</text>')
             parts.append(f'<text x="{x + wide / 2:.1f}" y="{HEIGHT - BOTTOM + 36}" text-anchor="middle" class="soft">{escape(lost)}</text>')
-    if knee is not None:
-        parts.append(f'<text x="{LEFT + (knee + 0.5) * wide:.1f}" y="{TOP - 14}" text-anchor="middle" class="strong">knee</text>')
-    parts.append(f'<text x="{LEFT - 52}" y="{TOP - 14}" class="soft">nines by {escape(name)}; below: down a year</text>')
+    tallest = None if knee is None else nines[knee]
+    if knee is not None and tallest is not None:
+        parts.append(
+            f'<text x="{LEFT + (knee + 0.5) * wide:.1f}" y="{y(tallest) - 22:.1f}" text-anchor="middle" class="strong">knee</text>'
+        )
+    parts.append(f'<text x="{LEFT - 52}" y="16" class="soft">nines by {escape(name)}; below: down a year</text>')
     return _svg(HEIGHT, f"nines by {name}", parts)
 
 

@@ -187,7 +187,9 @@ def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ..
     front = case.system.front
     if front.leader_only and led_s is not None and case.by_leader:
         if front.resolve == "once":
-            raise BadInput("clients that resolve once never learn of a new leader behind a name that holds the leader alone", right="resolve: ttl")
+            raise BadInput(
+                "clients that resolve once never learn of a new leader behind a name that holds the leader alone", right="resolve: ttl"
+            )
         found_s = led_s + front.admission().sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
         away_s = np.full(case.samples, -np.inf)
         others = Group(others.nodes, others.spells, left_s=away_s, back_s=np.where(led_s > 0, found_s, np.inf))

@@ -42,6 +42,11 @@ def scenario(case: Case) -> Scenario | None:
     return either(led, build(_as(case, LEADER)), build(_as(case, FOLLOWER)))
 
 
+def knows(kind: str) -> bool:
+    """Are there scenarios for faults of this kind, if not for every class of them?"""
+    return kind == "dns" or kind in BUILDERS
+
+
 def slots_each(case: Case, policy: ClientPolicy, slot_s: float) -> float:
     """How many slots one sample of it costs, on average: asked of a few, to decide how many samples are worth their time."""
     few = replace(case, for_s=case.for_s[:PILOT], rng=np.random.default_rng(0))

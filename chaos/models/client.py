@@ -226,9 +226,7 @@ def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientP
     return good
 
 
-def _pick(
-    groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints, other_address: bool, rng: np.random.Generator
-) -> Ints:
+def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints, other_address: bool, rng: np.random.Generator) -> Ints:
     """Which group each attempt goes to; -1 where the answer is empty."""
     members = np.empty((len(groups), len(sample)))
     for index, group in enumerate(groups):
@@ -247,9 +245,7 @@ def _pick(
     return np.where(total[-1] > 0, np.minimum(chosen, len(groups) - 1), -1)
 
 
-def _attempts(
-    spells: tuple[Spell, ...], sample: Ints, at_s: Floats, expiry_s: Floats, rng: np.random.Generator
-) -> tuple[Floats, Floats]:
+def _attempts(spells: tuple[Spell, ...], sample: Ints, at_s: Floats, expiry_s: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
     """When each attempt is answered (inf: never), and when it has failed otherwise."""
     done_s, failed_s = at_s.copy(), expiry_s.copy()
     open_ = np.ones(len(at_s), dtype=bool)

@@ -27,7 +27,7 @@ Place = TypeVar("Place", bound=Hashable)
 
 
 class Explored(msgspec.Struct, Generic[Place], frozen=True):
-    """All states that can be reached, the first one first, and the rates between them in 1/s: ``values[k]`` from ``sources[k]`` to ``targets[k]``."""
+    """All states that are reached, the start first; rates in 1/s: ``values[k]`` is that of ``sources[k]`` to ``targets[k]``."""
 
     states: tuple[Place, ...]
     sources: np.ndarray[tuple[int, ...], np.dtype[np.int64]]

@@ -28,8 +28,8 @@ GRID: Final = 1 << 14
 
 
 class FiniteRun:
-    """The up time of a window, for outages given by their law (``distributions``) or by draws of them, on a grid of 1 / 16384 of the window,
-    or of what can be down in it if that is far less."""
+    """The up time of a window, for outages given by their law (``distributions``) or by draws of them, on a grid of 1 / 16384 of the
+    window, or of what can be down in it if that is far less."""
 
     def __init__(self, failures_per_s: float, outages: Law | Floats, window_s: float) -> None:
         for name, value in (("failure rate", failures_per_s), ("window", window_s)):

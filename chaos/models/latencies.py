@@ -1,7 +1,7 @@
 """``latency``: every round trip over the slow links is late; harm only where that outruns a time-out.
 
-    via the leader      client -> leader, then the (quorum - 1)-th answer of its followers
-    via a follower      the same, after the follower has handed the request on to the leader
+via the leader      client -> leader, then the (quorum - 1)-th answer of its followers
+via a follower      the same, after the follower has handed the request on to the leader
 """
 
 from __future__ import annotations

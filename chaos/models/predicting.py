@@ -22,7 +22,7 @@ from chaos.facts import ClassFacts, RunFacts
 from chaos.kinds import FOLLOWER, LEADER
 from chaos.models import assumptions, client, production
 from chaos.models.cases import Case
-from chaos.models.classes import NODE, PILOT, scenario, slots_each
+from chaos.models.classes import NODE, PILOT, knows, scenario, slots_each
 from chaos.models.slots import Rule
 from chaos.models.system import System, system
 from chaos.plan import Plan
@@ -196,7 +196,8 @@ def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service:
     stratum = np.arange(size) % len(faults)
     seen = _see(plan, service, _case(plan, known, each, service, strata[stratum]))
     if seen is None:
-        reason = f"the models do not know faults of kind '{each.kind}'"
+        what = f"the class '{each.fault_class}'" if knows(each.kind) else f"kind '{each.kind}'"
+        reason = f"the models do not know faults of {what}"
         nothing = Range(None, reason=reason)
         return None, ClassPredicted(nothing, nothing, nothing)
     samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults))

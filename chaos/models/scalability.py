@@ -133,5 +133,7 @@ def read(path: Path) -> Scalability:
         points = [Point(each.nodes, rate_per_s(each.throughput), duration_s(each.latency), ratio(each.host_busy)) for each in told.points]
         objective_s = duration_s(told.latency_objective)
     except (yaml.YAMLError, msgspec.ValidationError, ValueError) as error:
-        raise BadInput(f"{path}: {error}", right="{latency_objective: 50ms, points: [{nodes: 1, throughput: 900/s, latency: 12ms, host_busy: 40%}]}") from None
+        raise BadInput(
+            f"{path}: {error}", right="{latency_objective: 50ms, points: [{nodes: 1, throughput: 900/s, latency: 12ms, host_busy: 40%}]}"
+        ) from None
     return fit(points, objective_s)

@@ -165,7 +165,9 @@ def _allowed(facts: RunFacts, axes: Sequence[Axis], cost_per_node: float | None)
     if math.prod(len(each.values) for each in axes) > MOST_LEVELS:
         raise BadInput("a sweep has too many levels", right=f"at most {MOST_LEVELS}")
     if NODES in names and any(each.role == "groups" for each in facts.classes):
-        raise BadInput("the experiment keeps named groups of nodes apart: their sizes do not follow the number of nodes", right="leave that fault out")
+        raise BadInput(
+            "the experiment keeps named groups of nodes apart: their sizes do not follow the number of nodes", right="leave that fault out"
+        )
     if cost_per_node is not None and not (cost_per_node >= 0 and math.isfinite(cost_per_node)):
         raise BadInput(f"a cost of {cost_per_node} per node", right="0 or more, and finite")
 
@@ -240,7 +242,9 @@ def _ways(plan: Plan, facts: RunFacts, known: System, now: Level, wanted: float,
         found = _halved(lost_with, known, name, value, wanted)
         if found is not None and found[1] < 0.95 * now.unavailability:
             factor, lost = found
-            ways.append(Way(f"{name} at 1/{factor} of what it is", lost * YEAR_S / 60, lost <= wanted, None if cost_per_node is None else 0.0))
+            ways.append(
+                Way(f"{name} at 1/{factor} of what it is", lost * YEAR_S / 60, lost <= wanted, None if cost_per_node is None else 0.0)
+            )
     return tuple(sorted(ways, key=lambda way: (not way.reaches, way.cost or 0.0, way.minutes_a_year)))
 
 
@@ -255,9 +259,7 @@ def _shrinkable(known: System) -> dict[str, float]:
     return {name: value for name, value in found.items() if value > 0}
 
 
-def _halved(
-    lost_with: Callable[[System], float | None], known: System, name: str, value: float, wanted: float
-) -> tuple[int, float] | None:
+def _halved(lost_with: Callable[[System], float | None], known: System, name: str, value: float, wanted: float) -> tuple[int, float] | None:
     """The least power of two by which it must be divided to reach what is wanted; where none does, what one halving gives."""
     first = lost_with(changed(known, name, value / 2))
     if first is None or first <= wanted:

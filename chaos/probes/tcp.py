@@ -9,25 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import errno
-import re
 import socket
 import struct
 from typing import Final
 
+from chaos.asking import unescaped
 from chaos.errors import BadInput
 from chaos.observations import Outcome, Why
 from chaos.prober_http import why_not_connected
 from chaos.prober_probe import Probe, Setup, Slot, Template
 
 OPTIONS: Final = ("what", "send", "expect")
-_ESCAPES: Final = {"\\r": "\r", "\\n": "\n", "\\t": "\t", "\\0": "\0", "\\\\": "\\"}
 _LINGER_0: Final = struct.pack("ii", 1, 0)
 _LIMIT: Final = 1 << 20
-
-
-def unescaped(text: str) -> str:
-    """``"a\\\\r\\\\n"`` as written -> with its control characters."""
-    return re.sub(r"\\[rnt0\\]", lambda match: _ESCAPES[match[0]], text)
 
 
 def build(setup: Setup) -> Probe:

@@ -138,4 +138,12 @@ def filled(question: Ask, context: Context) -> Ask:
     def text(template: str | None) -> str | None:
         return None if template is None else fill(template, context)
 
-    return Ask(http=text(question.http), body=text(question.body), status=question.status, tcp=text(question.tcp), json=text(question.json))
+    return Ask(
+        text(question.http),
+        text(question.body),
+        question.status,
+        text(question.tcp),
+        text(question.json),
+        text(question.send),
+        text(question.expect),
+    )

@@ -1,4 +1,4 @@
-"""A harness to be killed: ``holding_run.py FOLDER`` brings an echo cluster up on docker, breaks it, says so, and holds it until told to end."""
+"""A harness to be killed: ``holding_run.py FOLDER`` brings an echo cluster up on docker, breaks it, says so, and waits for its end."""
 
 from __future__ import annotations
 
@@ -30,13 +30,17 @@ def main(folder: Path) -> None:
 
     undo = UndoLog(run_folder.undo)
     print("begun", flush=True)
-    with DockerRuntime().up(deployment, sink, MonotonicClock()) as cluster, undo.intent("restore", "n1 -> n2"):
-        with cluster.net.layer([Cut(Link("n1", "n2"))]), undo.intent("resume", "n3"):
-            cluster.nodes["n3"].pause()
-            cluster.nodes["n2"].kill(signal.SIGKILL)
-            print("holding", flush=True)
-            sys.stdin.read()
-            cluster.nodes["n3"].resume()
+    with (
+        DockerRuntime().up(deployment, sink, MonotonicClock()) as cluster,
+        undo.intent("restore", "n1 -> n2"),
+        cluster.net.layer([Cut(Link("n1", "n2"))]),
+        undo.intent("resume", "n3"),
+    ):
+        cluster.nodes["n3"].pause()
+        cluster.nodes["n2"].kill(signal.SIGKILL)
+        print("holding", flush=True)
+        sys.stdin.read()
+        cluster.nodes["n3"].resume()
 
 
 if __name__ == "__main__":

@@ -168,7 +168,8 @@ def test_a_question_is_asked_from_inside(make: Callable[..., Pair], engine: Engi
     assert pair.link.ask(Ask(http="http://127.0.0.1:8000/nowhere"), 1.0).error == "status 404"
     assert pair.link.ask(Ask(tcp="127.0.0.1:8000"), 1.0).ok
     assert pair.link.ask(Ask(tcp="127.0.0.1:8001"), 1.0).error == "refused"
-    pair.link.call("nft", commands=["add chain inet nines out { type filter hook output priority -150; }", "add rule inet nines out tcp dport 8000 drop"])
+    chain = "add chain inet nines out { type filter hook output priority -150; }"
+    pair.link.call("nft", commands=[chain, "add rule inet nines out tcp dport 8000 drop"])
     assert pair.link.ask(HERE, 0.2).error == "timed out"
 
 

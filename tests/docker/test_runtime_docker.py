@@ -147,7 +147,6 @@ class TestPid1:
     test_what_makes_no_sense_is_refused = contract.TestEveryRuntime.test_what_makes_no_sense_is_refused
     test_harmless_signal_changes_nothing = contract.TestEveryRuntime.test_harmless_signal_changes_nothing
     test_stamps_of_a_node_are_in_order = contract.TestEveryRuntime.test_stamps_of_a_node_are_in_order
-    test_nothing_is_left = contract.TestEveryRuntime.test_nothing_is_left
     test_logs_are_kept = contract.TestEveryRuntime.test_logs_are_kept
     test_cut_stands_in_its_network = contract.TestEveryRuntime.test_reject_refuses_and_two_of_them_count
 

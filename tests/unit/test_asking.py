@@ -312,6 +312,39 @@ def test_tcp_asks_for_the_connect_only(ask: Asker) -> None:
 
 
 @ASKERS
+@pytest.mark.parametrize(
+    ("answer", "send", "error"),
+    [
+        (b"x\r\n+PONG\r\n", "PING\\r\\n", None),
+        (b"-ERR\r\n", "PING\r\n", asking.TIMED_OUT),
+        (b"", "PING\r\n", asking.TIMED_OUT),
+        (None, "PING\r\n", asking.CLOSED),
+        (b"-ERR\r\n" * 20_000, "PING\r\n", asking.NOT_EXPECTED),
+    ],
+)
+def test_tcp_can_expect_an_answer(ask: Asker, answer: bytes | None, send: str, error: str | None) -> None:
+    """What a frozen program cannot give; a listener that only accepts is not enough, and neither is another word."""
+    asked: list[int] = []
+
+    def script(_connection: int, request: int) -> bytes | None:
+        asked.append(request)
+        return answer
+
+    with listening(script) as listener:
+        got = ask(Ask(tcp=f"127.0.0.1:{listener.port}", send=send, expect="+PONG\\r"), 0.3)
+    assert (got.ok, got.error) == (error is None, error)
+    assert (got.rtt_s is None) == (error is not None)
+    assert asked == [1]
+
+
+@ASKERS
+def test_tcp_can_expect_a_greeting(ask: Asker) -> None:
+    """Nothing is sent; a listener that says nothing by itself is silent."""
+    with listening(lambda _connection, _request: b"+PONG") as listener:
+        assert ask(Ask(tcp=f"127.0.0.1:{listener.port}", expect="+PONG"), 0.2).error == asking.TIMED_OUT
+
+
+@ASKERS
 def test_a_body_is_posted(ask: Asker) -> None:
     """The listener answers a POST only."""
     with listening(lambda _connection, _request: page(b"{}")) as listener:

@@ -51,7 +51,7 @@ def test_outages_by_themselves(late: bool, verdict: str) -> None:
     downs = [(at_s, at_s + 0.3) for at_s in starts_s]
     check = checks_trend.check(build(plan, frame(plan), synthetic.slots(plan, downs)))
     assert check.verdict == verdict
-    assert ("more often" in check.detail) == late
+    assert ("ever more often" in check.detail) == late
 
 
 def test_laplace_by_hand() -> None:

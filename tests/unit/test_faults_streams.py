@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from chaos.clock import ManualClock
-from chaos.errors import FaultNotEffective
+from chaos.errors import EnvironmentUnusable, FaultNotEffective
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.down import Down
 from chaos.faults.limit_data import LimitData
@@ -33,6 +33,7 @@ class StreamNet(StubNet):
     def __init__(self, *, deaf: bool = False, half: bool = False) -> None:
         super().__init__(deaf=deaf)
         self.half = half
+        self.frozen = False
 
     def active(self, link: Link) -> list[Any]:
         return [rule for rule in self.rules if rule.link == link and not self.deaf and not (self.half and link == OTHER)]
@@ -46,6 +47,8 @@ class StreamNet(StubNet):
         return RoundTrip(0.001)
 
     def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        if self.frozen:
+            raise EnvironmentUnusable("frozen", how="thaw it")
         count, pieces, last_s, late_s = size_bytes, 1, 0.001, 0.0
         for rule in self.active(link):
             if rule.stream != stream:
@@ -103,6 +106,22 @@ def test_a_link_that_shows_nothing_is_told_by_name(fault: Fault, net: StreamNet,
         pytest.fail("it must not come to be in force")
     assert net.rules == []
     assert pending(log) == []
+
+
+def test_a_server_that_does_not_answer_is_no_proof(log: Path) -> None:
+    """Neither of the effect, nor of its end; the end is asked for again."""
+    net = StreamNet()
+    with Bandwidth(rate_bytes_per_s=50_000).inject(scene(log, net), ON_LINK) as effect:
+        pass
+    net.frozen = True
+    assert not effect.gone().ok
+    assert "could not be measured: frozen" in effect.gone().why
+    stage = scene(log, net)
+    with pytest.raises(FaultNotEffective, match="frozen"), Bandwidth(rate_bytes_per_s=50_000).inject(stage, ON_LINK):
+        pytest.fail("it must not come to be in force")
+    assert pending(log) == []
+    net.frozen = False
+    assert effect.gone().ok
 
 
 def test_by_chance_a_look_proves_nothing(log: Path) -> None:

@@ -98,8 +98,8 @@ def test_worked_examples() -> None:
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])
 def test_what_is_no_law_is_refused(bad: float) -> None:
     """Means, scales, shapes and spreads are above zero and finite."""
-    for make in (Exponential, lambda x: Lognormal(x, 1.0), lambda x: Lognormal(1.0, x), lambda x: Weibull(x, 1.0), lambda x: Weibull(1.0, x),
-                 lambda x: Gamma(x, 1.0), lambda x: Gamma(1.0, x)):  # fmt: skip
+    for make in (Exponential, lambda x: Lognormal(x, 1.0), lambda x: Lognormal(1.0, x), lambda x: Weibull(x, 1.0),
+                 lambda x: Weibull(1.0, x), lambda x: Gamma(x, 1.0), lambda x: Gamma(1.0, x)):  # fmt: skip
         with pytest.raises(BadInput):
             make(bad)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import pairwise
 from pathlib import Path
 from xml.etree import ElementTree as Xml
 
@@ -44,7 +45,7 @@ def test_a_range_of_times_is_spaced_evenly_in_its_logarithm() -> None:
     """Eight levels, each the same factor above the one before."""
     values = axis("restart=1s..128s").values
     assert len(values) == 8
-    assert {round(after / before, 9) for before, after in zip(values, values[1:], strict=False)} == {2.0}
+    assert {round(after / before, 9) for before, after in pairwise(values)} == {2.0}
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import pytest
 from chaos import tables
 from chaos import wording as say
 from chaos.report import exit_status, json_schema
-from chaos.results import Agreement, Check, Estimate, Objective, Report
+from chaos.results import Agreement, Check, Estimate, Maintainability, Objective, ParameterUsed, Report
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FORMATS = ("text", "json", "junit", "markdown", "html")
@@ -71,6 +71,28 @@ def test_hostile_names(name: str, report: Report) -> None:
     if name in ("html", "markdown"):
         assert "<script" not in text
         assert "<b onload" not in text
+
+
+@pytest.mark.parametrize("name", ["text", "html"])
+def test_maintainability(name: str, report: Report) -> None:
+    """The distribution of repairs is told where there is one; a hostile reason stays text."""
+    seen = report.observed
+    assert seen is not None
+    assert "M(2 s)" not in render(name, report)
+    repairs = Maintainability(8, 8, 0.742, 1.2, 2.0, Estimate(1.0, 0.63, 1.0, n=8, method="Clopper-Pearson"), "<i>")
+    told = msgspec.structs.replace(seen, maintainability=repairs)
+    shown = render(name, msgspec.structs.replace(report, observed=msgspec.structs.replace(told, services={report.judged: told})))
+    assert "M(2 s) = 100 %" in shown
+    assert "742 ms" in shown and "<i>" not in shown
+
+
+@pytest.mark.parametrize("name", ["html"])
+def test_words_of_parameters(name: str, report: Report) -> None:
+    """A choice is shown by its word, not by its number."""
+    assert report.predicted is not None
+    chosen = [ParameterUsed("leaderless", 1.0, "", "target", word="hang")]
+    shown = render(name, msgspec.structs.replace(report, predicted=msgspec.structs.replace(report.predicted, parameters=chosen)))
+    assert "hang" in shown
 
 
 def test_json_is_the_contract(report: Report) -> None:

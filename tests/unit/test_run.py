@@ -145,6 +145,22 @@ def test_the_same_seed_gives_the_same_history(tmp_path: Path) -> None:
     assert (tmp_path / "a" / "observations.bin").read_bytes() == (tmp_path / "b" / "observations.bin").read_bytes()
 
 
+def test_the_runtime_is_given_an_absolute_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nodes run in folders of their own: a relative ``{data}`` would mean another place to each."""
+    seen: list[Path] = []
+
+    class Noting(FakeRuntime):
+        @contextmanager
+        def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[Cluster]:
+            seen.append(deployment.folder)
+            with super().up(deployment, sink, clock) as cluster:
+                yield cluster
+
+    monkeypatch.chdir(tmp_path)
+    run_plan(sample_plan(runtime="fake"), sample_target(), "", RunFolder(Path("here")), Noting(), ManualClock())
+    assert seen == [tmp_path / "here"]
+
+
 def test_live_is_shown_every_row(tmp_path: Path) -> None:
     """The progress line sees what the history holds."""
     shown: list[Row] = []

@@ -72,6 +72,12 @@ def test_marks_and_pings_are_read():
             'json: "state=leader", tcp: "{address}:{client}"',
             "roles.leader: a question is asked by 'http' or by 'tcp'",
         ),
+        ('json: "state=leader"', 'send: "PING"', "roles.leader: 'send' and 'expect' are of 'tcp' (body, status and json)"),
+        (
+            '{http: "http://{address}:{client}/status", json: "state=leader"}',
+            '{tcp: "{address}:{client}", send: "PING"}',
+            "roles.leader: 'send' without 'expect': what would show that it answered? (expect: a text)",
+        ),
         ('json: "state=leader"', 'jsn: "state=leader"', "roles.leader.jsn: unknown key 'jsn' (did you mean 'json'?)"),
         ("leaderless: hang", "leaderless: wait", "model.leaderless: 'wait' is not a choice here (one of: refuse, hang)"),
         ("restart: 1s", "restart: 1", "model.restart: '1' has no unit of time"),
