@@ -155,7 +155,7 @@ class Agent:
         self._orphan_after_s = orphan_after_s
         self._nft = Nft()
         self._processes = Processes()
-        self._children: dict[int, str] = {}
+        self._children: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
         self._toxiproxy_port: int | None = None
         self._heard_s = time.monotonic()
         self._orphaned = False
@@ -206,8 +206,9 @@ class Agent:
             if pid == 0:
                 return
             self._processes.own.discard(pid)
-            name = self._children.pop(pid, None)
-            if name is not None:
+            if pid in self._children:
+                name, child = self._children.pop(pid)
+                child.returncode = os.waitstatus_to_exitcode(status)
                 self._tell({"event": "child_died", "at_ns": time.monotonic_ns(), "child": name, "status": status})
 
     def _heal_alone(self) -> None:
@@ -318,7 +319,8 @@ class Agent:
         child = subprocess.Popen(command["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=command.get("uid"))
         log.close()
         self._processes.own.add(child.pid)
-        self._children[child.pid] = command["name"]
+        # Kept whole: a Popen that is dropped waits for its process by itself, and its death would be told to nobody.
+        self._children[child.pid] = (command["name"], child)
         self._toxiproxy_port = command.get("toxiproxy_port", self._toxiproxy_port)
         return {"pid": child.pid}
 

@@ -41,6 +41,7 @@ VOLUME: Final = "volume"
 ORDER: Final = (CONTAINER, NETWORK, VOLUME)
 """Of removal: a network or volume in use cannot go."""
 REMOVE_WITHIN_S: Final = 30.0
+LATE_S: Final = 0.4
 AGAIN_S: Final = 0.05
 AT_ONCE: Final = 16
 
@@ -81,7 +82,7 @@ def things(api: APIClient, run: str | None = None) -> list[Thing]:
         containers = [_thing(CONTAINER, each["Id"], each["Names"][0].lstrip("/"), each) for each in api.containers(all=True, filters=label)]
         networks = [_thing(NETWORK, each["Id"], each["Name"], each) for each in api.networks(filters=label)]
         volumes = [_thing(VOLUME, each["Name"], each["Name"], each) for each in api.volumes(filters=label)["Volumes"] or ()]
-    return containers + networks + volumes
+    return sorted(containers + networks + volumes, key=lambda thing: (ORDER.index(thing.kind), thing.name))
 
 
 def _thing(kind: str, identity: str, name: str, listed: dict[str, Any]) -> Thing:
@@ -122,6 +123,9 @@ def heal(host: str, run: str, logs: Path | None) -> list[Reason]:
     with connect(host, checked=False) as engine:
         if logs is not None and logs.is_dir():
             _keep_logs(engine.client.api, run, logs)
+        remove(engine.client.api, run)
+        # A call that the harness had under way when it died may still be carried out by the engine.
+        time.sleep(LATE_S)
         return remove(engine.client.api, run)
 
 

@@ -154,6 +154,8 @@ def _check_target(experiment: Experiment, path: str, spec: FaultSpec, fault: Bre
         raise refuse(experiment, f"{path}.target", f"'{spec.kind}' is done to nobody in particular here", "leave 'target' out")
     if isinstance(spec.target, LinkTo) and spec.params.get("shape", "isolate") != "isolate":
         raise refuse(experiment, f"{path}.target", "a link has no shape", "a node, such as leader or n2")
+    if isinstance(spec.target, Same) and spec.params.get("shape", "isolate") != "isolate":
+        raise refuse(experiment, f"{path}.target", "a shape picks who stands where by itself", "a node, such as leader or n2")
     if untargeted and not groups:
         record = spec.params.get("record")
         if isinstance(record, str) and record:

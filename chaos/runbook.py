@@ -21,7 +21,8 @@ BY_HAND: Final = {
     "start the process again with the same data and address. It is healed when it answers and is voting again.",
     "stop": "Start the process again with the same data and address. It is healed when it answers and is voting again.",
     "restart": "Start whichever of the nodes is down. It is healed when all of them answer and vote.",
-    "remove": "Start the process again with the same address; its folder is empty or as it was. It is healed when it has caught up and votes.",
+    "remove": "Start the process again with the same address; its folder is empty or as it was. "
+    "It is healed when it has caught up and votes.",
     "pause": "`kill -CONT <pid>` of the node's process. It is healed when it answers.",
     "partition": 'Enable the proxies of the cut links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`). '
     "It is healed when both sides answer each other.",

@@ -277,9 +277,11 @@ def _sided(victims: Victims, order: list[str], view: View, params: Params) -> Vi
     part = next(node.part for node in view.nodes if node.name in victims.nodes)
     members = view.members(part, None)
     count = shapes.side_size(str(shape), len(members))
-    if count < len(victims.nodes) or count > len(victims.nodes) + len(order):
-        raise NothingMatched(f"{len(victims.nodes)} of {len(members)} nodes cannot stand in a {shape} of {count}")
-    together = {*victims.nodes, *order[: count - len(victims.nodes)]}
+    # The smaller side is the one that is cut off: no protected node may come to stand there.
+    first = [*victims.nodes, *(name for name in members if name in view.protect and shape == shapes.MAJORITY)]
+    if count < len(first) or count > len(first) + len(order):
+        raise NothingMatched(f"{len(first)} of {len(members)} nodes cannot stand in a {shape} of {count}")
+    together = {*first, *order[: count - len(first)]}
     sides = shapes.side([name for name in members if name in together] + [name for name in members if name not in together], count)
     return Victims(groups=sides, role=f"{shape}:{victims.role}")
 

@@ -10,7 +10,7 @@ need be fixed; they must only not depend on what was seen, and a look comes afte
   the prediction. ``consistent``: the total B keeps the interval [B/upper, B/lower] of true over predicted, each side of error
   0.05, inside [1/d, d]. So a right prediction is called inconsistent in at most 5 % of sequences, and one that is off by the
   margin d (in the predicted shape) is called consistent in at most 5 %.
-* **Claims** know no law. Look k is given an interval at confidence 1 - 0.03 (s(t_k) - s(t_k-1)): by the union bound all looks
+* **Claims** know no law. Look k is given an interval at confidence 1 - 0.02 (s(t_k) - s(t_k-1)): by the union bound all looks
   together err as seldom as each interval keeps its promise. That of a skewed or mixed law is broken too often while few are seen
   (one slow restart in five is missed by eight faults in one case of six), so nothing is claimed of fewer than twenty faults.
 
@@ -37,7 +37,7 @@ LEVEL: Final = 0.05
 """Each side of the interval of true over predicted."""
 DIFFERENT: Final = 0.04
 """Both sides of ``inconsistent`` together: the boundaries take all that they may, so this leaves the promised 0.05 some room."""
-CLAIMED: Final = 0.03
+CLAIMED: Final = 0.02
 """Both sides of a claim: intervals from a few dozen heavy-tailed values err more often than they say, and 0.05 is what is promised."""
 CLAIM_LEAST: Final = 20
 """Fewer faults than this and a look claims nothing."""

@@ -17,7 +17,7 @@ from chaos import leftovers, observations, proc, registry
 from chaos.clock import Clock, ManualClock, MonotonicClock, to_ns
 from chaos.errors import CapabilityMissing, FaultNotEffective
 from chaos.events import DnsChanged, NodeChanged, NodeUp, RoleChanged, Row, TrafficEnded, TrafficSecond
-from chaos.kinds import LEADER, VOTING, Cluster, Cut, Link, Runtime, Status, Toxic, TrafficOrder
+from chaos.kinds import LEADER, VOTING, Cluster, Cut, HasNames, Link, NameHarm, Runtime, Status, Toxic, TrafficOrder
 from chaos.runtimes.fake import FakeRuntime
 from chaos.runtimes.local import LocalRuntime
 from tests.contract.echo_deployment import ALL_LINKS, NODES, PEERS, echo_deployment, echo_plan, need_toxiproxy
@@ -362,3 +362,17 @@ def rtt_s(cluster: Cluster, link: Link) -> float:
     seen = [trip.rtt_s for trip in trips if trip.rtt_s is not None]
     assert seen, f"no answer on {link}: {trips[0].error}"
     return min(seen)
+
+
+def test_the_name_server_takes_orders(stage: Stage) -> None:
+    """A record is missing while it is to be, which clients see and the history tells; an order that makes no sense is refused."""
+    with stage.cluster() as cluster:
+        assert isinstance(cluster, HasNames)
+        whole = cluster.names.look_up(1.0)
+        assert whole.answer == "NOERROR"
+        assert len(whole.addresses) == len(NODES)
+        with cluster.names.harm(NameHarm("missing", record="n2")) as harmed:
+            assert harmed.address in whole.addresses
+            assert set(cluster.names.look_up(1.0).addresses) == set(whole.addresses) - {harmed.address}
+        assert cluster.names.look_up(1.0).addresses == whole.addresses
+    assert [row.nodes for row in stage.of(DnsChanged)][-2:] == [["n1", "n3"], ["n1", "n2", "n3"]]

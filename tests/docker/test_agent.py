@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import pytest
 
 from chaos.agent_link import AgentGone, AgentLink, AgentRefused, Event
-from chaos.clock import MonotonicClock
+from chaos.clock import MonotonicClock, to_ns
 from chaos.engine import Engine
 from chaos.errors import EnvironmentUnusable
 from chaos.images import AGENT
@@ -58,11 +58,11 @@ class Pair:
 
     def await_answer(self, question: Ask) -> None:
         """Until the system answers."""
-        for _ in range(200):
-            if self.link.ask(question, 0.2).ok:
-                return
-            self.link.call("ping")
-        pytest.fail("the system does not answer")
+        clock = MonotonicClock()
+        limit_ns = clock.now_ns() + to_ns(WITHIN_S)
+        while not self.link.ask(question, 0.2).ok:
+            assert clock.now_ns() < limit_ns, "the system does not answer"
+            clock.wait_until_ns(clock.now_ns() + to_ns(0.01))
 
 
 @pytest.fixture

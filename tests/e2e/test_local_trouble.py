@@ -133,7 +133,7 @@ def test_program_that_a_target_requires_is_named_with_the_way_to_get_it(tmp_path
     deployment = with_part(deployment, msgspec.structs.replace(part, local=lacking))
     rows: list[Row] = []
     with (
-        pytest.raises(EnvironmentUnusable, match="needs 'no-such-program'.*\n.*apt-get install no-such-package"),
+        pytest.raises(EnvironmentUnusable, match=r"needs 'no-such-program'.*\n.*apt-get install no-such-package"),
         LocalRuntime().up(deployment, rows.append, MonotonicClock()),
     ):
         pytest.fail("it started")

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from chaos.errors import BadInput, CapabilityMissing
+from chaos.experiment import Named
 from chaos.faults.partition import Partition
 from chaos.kinds import Link
 from chaos.loading import load_experiment
@@ -323,6 +324,7 @@ def test_shapes_prepare_every_link_that_they_may_cut(shape: str, target: str, ro
         ('partition: {shape: minority}\n    target: {link: "leader -> any"}', "a link has no shape"),
         ("partition: {shape: minority}\n    target: {any: 2}", "cannot stand in a minority of 1"),
         ("dns: {mode: down}\n    target: n1", "done to nobody in particular"),
+        ("pause: {}\n    target: n1\n    at: 1s\n    for: 1s\n  - partition: {shape: minority}\n    target: {same: pause-1}", "by itself"),
         ("dns: {mode: missing, record: n9}", "there is no node 'n9'"),
         ("bandwidth: {rate: 1KB/s}\n    target: n1", "cannot be done to nodes"),
     ],
@@ -331,3 +333,22 @@ def test_shapes_and_names_that_cannot_be_meant(entry: str, message: str) -> None
     """Refused with what is wrong."""
     with pytest.raises(BadInput, match=message):
         sample_plan(f"  - {entry}\n    at: 1s\n    for: 2s\n")
+
+
+def test_no_protected_node_stands_on_the_side_that_is_cut_off() -> None:
+    """A majority takes it in; a minority passes it over; a shape of the whole part leaves its links alone."""
+    nodes = tuple(PlannedNode(f"n{number}", "data") for number in range(1, 6))
+    everybody = frozenset(node.name for node in nodes)
+    for draw in range(30):
+        picked = {
+            shape: resolve(
+                Named(("n1",)) if shape in ("majority", "minority") else None, nodes=nodes, roles={}, up=everybody,
+                protect=("n4",), draw=draw, last={}, part="data", has_roles=False, params={"shape": shape},
+            )
+            for shape in ("majority", "minority", "halves", "ring")
+        }  # fmt: skip
+        assert {"n1", "n4"} <= set(picked["majority"].groups[0])
+        assert "n1" in picked["minority"].groups[0]
+        assert "n4" not in picked["minority"].groups[0]
+        assert sorted(sum(picked["halves"].groups, ())) == ["n1", "n2", "n3", "n5"]
+        assert not any("n4" in (link.source, link.destination) for link in picked["ring"].links)

@@ -51,8 +51,8 @@ def test_claims_wait_for_twenty_faults_and_lose_nothing_by_it() -> None:
     found = claim_confidences([8, 16, 24, 48], 48)
     assert found[:2] == [None, None]
     parts = [1 - each for each in found if each is not None]
-    assert math.fsum(parts) == pytest.approx(0.03)
-    assert parts[0] == pytest.approx(0.03 * spent(0.5))
+    assert math.fsum(parts) == pytest.approx(0.02)
+    assert parts[0] == pytest.approx(0.02 * spent(0.5))
 
 
 # --- agreement ---------------------------------------------------------------------------------------------------------
