@@ -68,7 +68,8 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
     if not arguments.quiet:
         at_most = f"at most {ordered.plan.duration_s:.0f} s, a look after each of {len(ordered.plan.looks_s)} rounds"
         lasts = at_most if ordered.plan.looks_s else f"{ordered.plan.duration_s:.0f} s"
-        note(f"{ordered.experiment.name}: {lasts} on the runtime '{ordered.plan.runtime}', into {folder.path}")
+        where = _where(ordered, arguments.runtime or ordered.experiment.cluster.runtime)
+        note(f"{ordered.experiment.name}: {lasts} on the runtime {where}, into {folder.path}")
     live = Live(ordered.plan, sys.stderr)
     try:
         report = perform(ordered, folder, None if arguments.quiet else live.row)
@@ -81,6 +82,23 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
         return 70
     _tell(report, arguments, several)
     return exit_status(report)
+
+
+def _where(ordered: Ordered, asked: str) -> str:
+    """The runtime; whose choice it was; and of docker which engine, since the settings of the docker command may lead anywhere."""
+    runtime = ordered.plan.runtime
+    chosen = f"'{runtime}'"
+    if asked == "auto":
+        chosen += " (chosen: an engine answers)" if runtime == "docker" else " (chosen: no Docker engine that would do for this target)"
+    if runtime == "docker":
+        from chaos.engine import connect
+
+        try:
+            with connect() as engine:
+                chosen += f" on {engine.facts}"
+        except NinesError as error:
+            chosen += f" ({str(error).splitlines()[0]})"  # the run itself is about to be refused for it
+    return chosen
 
 
 def _tell(report: Report, arguments: argparse.Namespace, several: bool) -> None:

@@ -43,7 +43,9 @@ def target_text(spec: FaultSpec) -> str:
     if spec.target is not None:
         return selector_text(spec.target)
     groups = spec.params.get("groups")
-    return " | ".join(",".join(group) for group in groups) if isinstance(groups, tuple) else ""
+    if isinstance(groups, tuple) and groups:
+        return " | ".join(",".join(group) for group in groups)
+    return "all nodes" if "shape" in spec.params else "the name server" if "mode" in spec.params else ""
 
 
 def selector_text(selector: Selector) -> str:

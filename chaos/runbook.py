@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos import wording as say
-from chaos.experiment import Experiment, FaultSpec, LinkTo, Role, Selector
+from chaos.experiment import Experiment, FaultSpec, LinkTo, Role
 from chaos.plan import Plan, Window
 from chaos.plan_rows import target_text
 from chaos.results import ClassPredicted, Predicted
@@ -141,16 +141,17 @@ def _expected(window: Window, spec: FaultSpec, predicted: Predicted | None) -> s
     if predicted is None:
         return ""
     found = {
-        name: row
-        for name, row in predicted.by_fault.items()
-        if name.split("/")[0] == window.kind and _may_be(name.partition("/")[2], spec.target)
+        name: row for name, row in predicted.by_fault.items() if name.split("/")[0] == window.kind and _may_be(name.partition("/")[2], spec)
     }
     found = found or {name: row for name, row in predicted.by_fault.items() if name.split("/")[0] == window.kind}
     several = len(found) > 1
     return "; ".join((f"{name}: " if several else "") + _effect(row) for name, row in found.items()) or "no prediction"
 
 
-def _may_be(role: str, target: Selector | None) -> bool:
+def _may_be(role: str, spec: FaultSpec) -> bool:
+    target, told = spec.target, spec.params.get("mode") or spec.params.get("shape", "isolate")
+    if target is None or ":" in role:  # groups, a shape or a mode is the class itself, or comes before the role
+        return role.partition(":")[0] in (told, "groups")
     if isinstance(target, Role):
         return role in (target.role, target.role.removesuffix("s"))
     return not isinstance(target, LinkTo) or role in (target.source, target.destination)

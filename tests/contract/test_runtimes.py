@@ -365,7 +365,7 @@ def rtt_s(cluster: Cluster, link: Link) -> float:
 
 
 def test_the_name_server_takes_orders(stage: Stage) -> None:
-    """A record is missing while it is to be, which clients see and the history tells; an order that makes no sense is refused."""
+    """A record is missing while it is to be, which clients see and the history tells; afterwards the name is whole again."""
     with stage.cluster() as cluster:
         assert isinstance(cluster, HasNames)
         whole = cluster.names.look_up(1.0)

@@ -53,3 +53,17 @@ def test_expected_not_to_be_noticed(plan: Plan) -> None:
 def test_every_shipped_fault_can_be_healed_by_hand(kind: str) -> None:
     """A new fault must come with words for those who have to take it back without us."""
     assert BY_HAND[kind]
+
+
+def test_what_is_done_to_nobody_in_particular_is_said(tmp_path: Path) -> None:
+    """A shape and the name service have a place in the column of victims, and only their own class is expected of them."""
+    faults = "faults:\n  - {partition: {shape: halves}, at: 1s, for: 2s}\n  - {partition: {shape: ring}, at: 15s, for: 2s}\n"
+    faults += "  - {dns: {mode: stale}, at: 30s, for: 2s}\n"
+    begin, end = QUICK.index("faults:"), QUICK.index("settle:")
+    plan = order_text(QUICK[:begin] + faults + QUICK[end:].replace("production: {kill: 1 per 45d per node}", ""), tmp_path / "x.yaml").plan
+    page = render(plan, predict(plan, facts_from_plan(plan)).predicted)
+    halves, ring, stale = [line for line in page.splitlines() if line.startswith("| ") and line[2:3].isdigit()]
+    assert "| all nodes |" in halves
+    assert "'partition/ring'" not in halves
+    assert "'partition/ring'" in ring
+    assert "| the name server |" in stale
