@@ -158,9 +158,7 @@ class AgentLink:
     def ask(self, question: Ask, timeout_s: float) -> asking.Answer:
         """One question of a target, asked from inside this node's network namespace. A node's failure is an answer."""
         ready = asking.prepare(question)
-        answer = self.call(
-            "ask", timeout_s + GRACE_S, host=ready.host, port=ready.port, request=ready.request.decode(), within_s=timeout_s
-        )
+        answer = self.call("ask", timeout_s + GRACE_S, host=ready.host, port=ready.port, request=ready.request.decode(), within_s=timeout_s)
         if answer.errno is not None:
             error = asking.say(OSError(answer.errno, answer.state))
             return asking.Answer(ok=False, rtt_s=None, error=error, sent_ns=answer.sent_ns, done_ns=answer.at_ns)

@@ -65,6 +65,33 @@ def _one(work: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
+def mean_times(rates: NDArray[np.float64], exits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mean time until a chain leaves these states, from each of them: (-Q)^-1 1, again without a subtraction.
+
+    ``rates[i, j]`` among the states (the diagonal is not read), ``exits[i]`` the rate out of all of them from state i. An ordinary
+    solve loses every digit, or finds the matrix singular, where one rate is far slower than the rest.
+    """
+    work = np.array(rates, dtype=np.float64)
+    np.fill_diagonal(work, 0.0)
+    out = np.array(exits, dtype=np.float64)
+    spent = np.ones(len(out))
+    leaves = np.zeros(len(out))
+    for state in range(len(out) - 1, -1, -1):
+        leaves[state] = out[state] + work[state, :state].sum()
+        if leaves[state] <= 0:
+            raise _absorbing()
+        through = work[:state, state] / leaves[state]
+        work[:state, :state] += np.multiply.outer(through, work[state, :state])
+        out[:state] += through * out[state]
+        spent[:state] += through * spent[state]
+        # A way from a state through this one back to itself only lengthens its stay, which the diagonal, never read, would hold.
+        np.fill_diagonal(work[:state, :state], 0.0)
+    times = np.zeros(len(out))
+    for state in range(len(out)):
+        times[state] = (spent[state] + work[state, :state] @ times[:state]) / leaves[state]
+    return times
+
+
 def _absorbing() -> BadInput:
     return BadInput("the chain is absorbing: from some state it never returns", right="every repair rate must be > 0")
 

@@ -130,9 +130,7 @@ def client_view(model: Solvable, hidden_s: float) -> ClientView:
     begins = entry / flow
     still = begins @ expm(inside * hidden_s)
     share = float(still.sum())
-    to_repair_s = np.linalg.solve(-inside, np.ones(len(inside)))
-    # The solve loses digits where repair is far slower than anything else, all in one direction: the exact mean down time sets them right.
-    to_repair_s *= float(pi[down].sum()) / flow / float(begins @ to_repair_s)
+    to_repair_s = gth.mean_times(model.rates[np.ix_(down, down)], model.rates[np.ix_(down, model.up)].sum(axis=1))
     left = float(still @ to_repair_s)
     return ClientView(
         hidden_s=hidden_s,

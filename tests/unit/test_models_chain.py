@@ -203,3 +203,17 @@ def test_not_a_number_is_refused() -> None:
     """NaN never becomes an availability."""
     with pytest.raises(BadInput, match="not a number"):
         gth.stationary(np.array([[0.0, np.nan], [1.0, 0.0]]))
+
+
+def test_mean_times_agree_with_a_solve_and_survive_where_it_fails() -> None:
+    """The elimination without subtraction is the plain solve where that works, and has a known answer where that finds a singular matrix."""
+    rng = np.random.default_rng(1)
+    for size in (1, 2, 5, 9):
+        rates = rng.random((size, size)) * (rng.random((size, size)) < 0.6)
+        np.fill_diagonal(rates, 0.0)
+        exits = rng.random(size) + 1e-3
+        plain = np.linalg.solve(np.diag(rates.sum(axis=1) + exits) - rates, np.ones(size))
+        assert gth.mean_times(rates, exits) == pytest.approx(plain, rel=1e-10)
+    # Two states that exchange at rate 1 and leave at 1e-18 from one of them only: the mean stay is 2e18 s from either.
+    slow = gth.mean_times(np.array([[0.0, 1.0], [1.0, 0.0]]), np.array([1e-18, 0.0]))
+    assert slow == pytest.approx([2e18, 2e18], rel=1e-12)

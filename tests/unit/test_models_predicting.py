@@ -166,9 +166,7 @@ def test_without_a_quorum_our_own_for_is_the_outage() -> None:
     assert prediction.predicted.own_share == pytest.approx(5.0 / found.outage_s.value, abs=0.08)
 
 
-@pytest.mark.parametrize(
-    ("groups", "share"), [((("n1", "n2"), ("n3",)), 1 / 3), ((("n1",), ("n2",), ("n3",)), 1.0)]
-)
+@pytest.mark.parametrize(("groups", "share"), [((("n1", "n2"), ("n3",)), 1 / 3), ((("n1",), ("n2",), ("n3",)), 1.0)])
 def test_groups(groups: tuple[tuple[str, ...], ...], share: float) -> None:
     """A split is noticed if the leader is on the small side, one time in three; without any quorum always."""
     found = of_class(predict(a_plan(), facts("partition", "groups", (3.0,), groups=groups)))
