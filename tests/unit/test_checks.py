@@ -74,6 +74,20 @@ def test_a_missing_slot_under_an_edge_fails() -> None:
     assert failing(plan, rows, records) == {"slots sent in time"}
 
 
+def test_a_missing_slot_of_a_service_that_is_not_judged_is_a_note() -> None:
+    """The verdict speaks of the judged service; of another one it is told, and no more."""
+    plan = make_plan(operations=("write", "read"))
+    whole = synthetic.slots(make_plan())
+    records = np.concatenate([whole, synthetic.slots(make_plan(), missing=lambda due_s: due_s > 20)])
+    records["operation"][len(whole) :] = 1
+    found = verdicts(plan, frame(plan), records)["slots sent in time"]
+    assert found.verdict == "unknown"
+    assert "read" in found.detail
+    swapped = records.copy()
+    swapped["operation"] = 1 - swapped["operation"]
+    assert verdicts(plan, frame(plan), swapped)["slots sent in time"].verdict == "fail"
+
+
 @pytest.mark.parametrize("fate", ["skipped", "failed", "nothing"])
 def test_a_fault_that_did_not_take_effect_fails(fate: str) -> None:
     """Skipped, failed, or never reached: the run is unknown, and the reason is told."""

@@ -206,7 +206,7 @@ def test_not_a_number_is_refused() -> None:
 
 
 def test_mean_times_agree_with_a_solve_and_survive_where_it_fails() -> None:
-    """The elimination without subtraction is the plain solve where that works, and has a known answer where that finds a singular matrix."""
+    """The elimination is the plain solve where that works, and has the known answer where that finds a singular matrix."""
     rng = np.random.default_rng(1)
     for size in (1, 2, 5, 9):
         rates = rng.random((size, size)) * (rng.random((size, size)) < 0.6)
