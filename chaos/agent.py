@@ -125,8 +125,8 @@ class Processes:
     def state(self) -> str:
         """``up``, ``down`` or ``paused``, by the word of the kernel."""
         stats = [stat for pid in self.all() if (stat := read_stat(pid)) is not None]
-        if not stats:
-            return "down"
+        if self.main is None or not stats:
+            return "down"  # children of a dead main process may take a moment longer to die
         return "paused" if all(stat.state in "Tt" for stat in stats) else "up"
 
 
@@ -301,7 +301,7 @@ class Agent:
     def do_resume(self, _: Message) -> Message:
         """Let every process go on."""
         self._signal_all(signal.SIGCONT)
-        if self._processes.all():
+        if self._processes.main is not None:
             self._until("up")
         return {}
 

@@ -25,6 +25,7 @@ KILL_WITHIN_S: Final = 5.0
 END_WITHIN_S: Final = 10.0
 """How long one may take to end by itself after a signal that asks it to."""
 START_WITHIN_S: Final = 20.0
+LOOK_EVERY_S: Final = 0.001
 BY_ITSELF: Final = "by-itself"
 
 LOOK_AGAIN_S: Final = 0.25
@@ -97,11 +98,19 @@ class DockerNode:
             return sent_ns
         within_s = KILL_WITHIN_S if signal == SIGKILL else END_WITHIN_S
         if self._await(lambda: self._up_ns != life_ns, within_s):
-            return self._down_ns
+            died_ns = self._down_ns
+            self._await_last(within_s)
+            return died_ns
         self._killing = ""
         if signal == SIGKILL:
             raise FaultNotEffective(f"{self.info.name} did not die of SIGKILL within {KILL_WITHIN_S:g} s")
         return sent_ns
+
+    def _await_last(self, within_s: float) -> None:
+        """Children that were hit by the same signal may die a moment after the main process, and hold its ports until then."""
+        limit_ns = self._clock.now_ns() + to_ns(within_s)
+        while self._up_ns is None and self._link.call("status").pids and self._clock.now_ns() < limit_ns:
+            self._clock.wait_until_ns(self._clock.now_ns() + to_ns(LOOK_EVERY_S))
 
     def start(self) -> int:
         """The same container again, with the same data and address."""

@@ -138,7 +138,10 @@ def test_every_process_of_the_system_is_reached_and_none_of_ours(make: Callable[
     assert link.ask(HERE, 1.0).ok
     link.call("kill", signal=int(signal.SIGKILL))
     pair.await_event("down")
-    assert link.call("status").pids == ()
+    clock = MonotonicClock()
+    limit_ns = clock.now_ns() + to_ns(WITHIN_S)
+    while link.call("status").pids:  # on a busy machine they die one after the other
+        assert clock.now_ns() < limit_ns
     assert "table inet nines" in link.call("nft", commands=[]).table
     assert pair.events.empty(), "the child lives"
 

@@ -25,11 +25,13 @@ WITHIN_S = 60.0
 
 
 @pytest.fixture
-def state(docker_host: str, harness_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A registry of the test's own."""
+def state(engine: Engine, harness_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A registry of the test's own; what a failed test leaves on the engine goes with it."""
     folder = tmp_path / "state"
     monkeypatch.setenv("NINES_STATE", str(folder))
-    return folder
+    yield folder
+    for run in {thing.run for thing in leftovers_docker.things(engine.client.api) if thing.state == str(folder)}:
+        leftovers_docker.remove(engine.client.api, run)
 
 
 @contextmanager
