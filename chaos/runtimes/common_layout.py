@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import abc
+
 import msgspec
 
 from chaos.errors import BadInput
@@ -21,7 +23,7 @@ class Inside(msgspec.Struct, frozen=True):
     target: str
 
 
-class Layout:
+class Layout(abc.ABC):
     """The names of one run. A runtime's own layout says where nodes live: ``real_address``, ``address``, ``inside``."""
 
     def __init__(self, deployment: Deployment) -> None:
@@ -38,26 +40,26 @@ class Layout:
         self.settings = {**defaults(target.settings), **plan.settings}
 
     @property
+    @abc.abstractmethod
     def dns_address(self) -> str:
         """Where the name server listens."""
-        raise NotImplementedError
 
     @property
+    @abc.abstractmethod
     def nowhere(self) -> str:
         """Where nobody of this run listens, nor ever will."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def real_address(self, node: str) -> str:
         """Where the node itself listens."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def address(self, link: Link) -> str:
         """Where the source of this link connects to for its destination."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def inside(self, node: str) -> Inside:
         """Folders and interpreter, as the node sees them."""
-        raise NotImplementedError
 
     @property
     def name(self) -> str:

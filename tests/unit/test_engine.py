@@ -270,7 +270,7 @@ def test_the_range_is_a_setting() -> None:
         ("write /var/lib/docker/x: no space left on device", "disk"),
         ("Pool overlaps with other one on this address space", "subnet"),
         ("pull access denied for nosuch, repository does not exist or may require 'docker login'", "no such image"),
-        ('Get "https://registry-1.docker.io/v2/": dial tcp: lookup registry-1.docker.io: no such host', "does not answer"),
+        ('Get "https://registry.example/v2/": dial tcp: lookup registry.example: no such host', "does not answer"),
         ("toomanyrequests: You have reached your pull rate limit", "limits"),
     ],
 )
