@@ -69,6 +69,10 @@ class Stage:
         """Who began and ceased to lead, as the history has it."""
         return [(row.node, row.holds) for row in self.of(RoleChanged) if row.role == LEADER]
 
+    def told_to_lead(self) -> set[str]:
+        """Who leads now, by the last word on each node: two may for a moment, while they start."""
+        return {node for node, holds in dict(self.told_leaders()).items() if holds}
+
 
 @pytest.fixture(params=["fake", "local"])
 def stage(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Stage:
@@ -91,7 +95,7 @@ class TestEveryRuntime:
             assert list(cluster.nodes) == list(NODES)
             assert {node.status() for node in cluster.nodes.values()} == {Status.UP}
             assert all(cluster.ping(node, PING_S).rtt_s is not None for node in NODES)
-            assert len(stage.leaders(cluster)) == 1
+            stage.wait(cluster, lambda: len(stage.leaders(cluster)) == 1, "one node leads")
             assert all(VOTING in roles for roles in cluster.roles().values())
             assert stage.of(DnsChanged)[-1].nodes == list(NODES)
             assert cluster.broken() is None
@@ -132,15 +136,17 @@ class TestEveryRuntime:
     def test_death_of_the_leader_makes_another_one(self, stage: Stage) -> None:
         """Within its time the cluster has a leader again, and the history tells who led when."""
         with stage.cluster() as cluster:
+            stage.wait(cluster, lambda: len(stage.leaders(cluster)) == 1, "one node leads")
             (first,) = stage.leaders(cluster)
-            stage.wait(cluster, lambda: stage.told_leaders()[-1:] == [(first, True)], "its lead is seen")
+            stage.wait(cluster, lambda: stage.told_to_lead() == {first}, "its lead is seen, and no other's")
             before = len(stage.told_leaders())
             cluster.nodes[first].kill(signal.SIGKILL)
-            stage.wait(cluster, lambda: bool(stage.leaders(cluster)), "another node leads")
+            stage.wait(cluster, lambda: len(stage.leaders(cluster)) == 1, "another node leads")
             (second,) = stage.leaders(cluster)
             assert second != first
             stage.wait(cluster, lambda: (second, True) in stage.told_leaders()[before:], "it is seen")
-        assert stage.told_leaders()[before : before + 2] == [(first, False), (second, True)]
+        # Two nodes are asked by two polls, so either may be heard of first.
+        assert set(stage.told_leaders()[before : before + 2]) == {(first, False), (second, True)}
 
     def test_paused_node_is_silent_until_resumed(self, stage: Stage) -> None:
         """A frozen node does not refuse: it says nothing; let go, it answers."""

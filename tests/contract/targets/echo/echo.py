@@ -14,6 +14,8 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 ASK_EVERY_S = 0.05
+ANSWER_WITHIN_S = 0.5
+"""A dead process refuses at once; only a silent one costs this long. Shorter, and a busy machine would make two leaders of a hiccup."""
 
 
 class State:
@@ -50,7 +52,7 @@ class Server(ThreadingHTTPServer):
 
 def answers(url: str) -> bool:
     try:
-        with urlopen(url, timeout=ASK_EVERY_S):
+        with urlopen(url, timeout=ANSWER_WITHIN_S):
             return True
     except (URLError, OSError):
         return False
