@@ -7,15 +7,18 @@ signal sent from here is a crash *inside* the node: the engine's own restart pol
              <--stdout--  {"id": 7, "at_ns": 81234567890}               every answer with this machine's CLOCK_MONOTONIC
              <--stdout--  {"event": "down", "at_ns": ..., "pid": 23}    what happens by itself: up, down, orphaned, child_died
 
-Commands: ``ping``, ``status``, ``kill``, ``pause``, ``resume``, ``nft``, ``spawn``, ``ask``. Every command is also a sign of life of
-the harness: when none has come for ``NINES_ORPHAN_AFTER_S``, the agent heals its namespace by itself (no packet rules, nothing
-frozen, no toxics) and does nothing more. It is never a fault's victim: itself and its own children are left out of every signal.
+Commands: ``ping``, ``status``, ``kill``, ``pause``, ``resume``, ``nft``, ``spawn``, ``ask``, and ``PART.VERB`` for what few runs need: the
+function ``do_VERB(agent, command)`` of ``agent_parts/PART.py``, loaded at its first use. Every command is also a sign of life of the
+harness: when none has come for ``NINES_ORPHAN_AFTER_S``, the agent heals its namespace by itself (no packet rules, nothing frozen, no
+toxics, and what ``heal(agent)`` of each loaded part takes back) and does nothing more. It is never a fault's victim: itself and its own
+children are left out of every signal.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import importlib
 import json
 import os
 import selectors
@@ -25,7 +28,9 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import Any, Final, NamedTuple
 
 TABLE: Final = "inet nines"
@@ -154,7 +159,8 @@ class Agent:
     def __init__(self, orphan_after_s: float) -> None:
         self._orphan_after_s = orphan_after_s
         self._nft = Nft()
-        self._processes = Processes()
+        self.processes = Processes()
+        self._parts: dict[str, ModuleType] = {}
         self._children: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
         self._toxiproxy_port: int | None = None
         self._heard_s = time.monotonic()
@@ -171,7 +177,7 @@ class Agent:
         self._tell({"event": "hello", "at_ns": time.monotonic_ns(), "pid": os.getpid()})
         while True:
             # While no main process is known we look for it often: its start is stamped by us, not by the engine's event.
-            wait_s = CALM_EVERY_S if self._processes.main is not None else LOOK_EVERY_S
+            wait_s = CALM_EVERY_S if self.processes.main is not None else LOOK_EVERY_S
             for key, _ in self._selector.select(wait_s):
                 if key.data == "stdin":
                     self._read()
@@ -185,16 +191,16 @@ class Agent:
     # --- what happens by itself ----------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        pid = self._processes.look()
+        pid = self.processes.look()
         if pid is not None:
-            assert self._processes.main_fd is not None
-            self._selector.register(self._processes.main_fd, selectors.EVENT_READ, "main")
+            assert self.processes.main_fd is not None
+            self._selector.register(self.processes.main_fd, selectors.EVENT_READ, "main")
             self._tell({"event": "up", "at_ns": time.monotonic_ns(), "pid": pid})
 
     def _main_died(self, at_ns: int) -> None:
-        assert self._processes.main_fd is not None
-        self._selector.unregister(self._processes.main_fd)
-        self._tell({"event": "down", "at_ns": at_ns, "pid": self._processes.lost()})
+        assert self.processes.main_fd is not None
+        self._selector.unregister(self.processes.main_fd)
+        self._tell({"event": "down", "at_ns": at_ns, "pid": self.processes.lost()})
 
     def _reap(self) -> None:
         """PID 1 inherits every orphan; nobody else will collect them."""
@@ -205,7 +211,7 @@ class Agent:
                 return
             if pid == 0:
                 return
-            self._processes.own.discard(pid)
+            self.processes.own.discard(pid)
             if pid in self._children:
                 name, child = self._children.pop(pid)
                 child.returncode = os.waitstatus_to_exitcode(status)
@@ -230,6 +236,8 @@ class Agent:
                 problems.append(f"toxiproxy: {error}")
             finally:
                 connection.close()
+        for part in self._parts.values():
+            problems += part.heal(self)
         self._tell({"event": "orphaned", "at_ns": time.monotonic_ns(), "problems": problems})
 
     # --- commands ------------------------------------------------------------------------------------------------------
@@ -254,16 +262,50 @@ class Agent:
         try:
             command = json.loads(line)
             number = command.get("id")
-            verb = getattr(self, f"do_{command['do']}", None)
-            if verb is None:
-                raise Refused(f"no command '{command['do']}'")
-            answer = verb(command)
+            answer = self._carry_out(command)
             if answer is None:
                 return  # it answers by itself, later
             answer.setdefault("at_ns", time.monotonic_ns())
         except (Refused, OSError, ValueError, KeyError) as error:
             answer = {"error": f"{type(error).__name__}: {error}", "at_ns": time.monotonic_ns()}
         self._tell({"id": number, **answer})
+
+    def _carry_out(self, command: Message) -> Message | None:
+        part, _, verb = command["do"].rpartition(".")
+        own = getattr(self if not part else self._part(part), f"do_{verb}", None)
+        if own is None:
+            raise Refused(f"no command '{command['do']}'")
+        answer: Message | None = own(self, command) if part else own(command)
+        return answer
+
+    def _part(self, name: str) -> ModuleType:
+        if name not in self._parts:
+            here = str(Path(__file__).parent)
+            if here not in sys.path:
+                sys.path.append(here)
+            try:
+                self._parts[name] = importlib.import_module(f"agent_parts.{name}")
+            except ModuleNotFoundError as error:
+                raise Refused(f"no part '{name}'") from error
+        return self._parts[name]
+
+    def later(self, number: object, work: Callable[[], Message]) -> None:
+        """For a part: do it in a thread, since it may take long, and answer this command with what it returns."""
+
+        def do() -> None:
+            try:
+                answer = work()
+            except (Refused, OSError, ValueError, KeyError, subprocess.SubprocessError) as error:
+                answer = {"error": f"{type(error).__name__}: {error}"}
+            self._tell({"id": number, "at_ns": time.monotonic_ns(), **answer})
+
+        threading.Thread(target=do, daemon=True).start()
+
+    def adopt(self, name: str, child: subprocess.Popen[bytes]) -> None:
+        """For a part: a process that it started; out of reach of every signal, collected by us, its end told as ``child_died``."""
+        self.processes.own.add(child.pid)
+        # Kept whole: a Popen that is dropped waits for its process by itself, and its death would be told to nobody.
+        self._children[child.pid] = (name, child)
 
     def do_ping(self, _: Message) -> Message:
         """The time here, for mapping clocks."""
@@ -272,13 +314,13 @@ class Agent:
     def do_status(self, _: Message) -> Message:
         """What the system's processes do."""
         self._look()
-        return {"state": self._processes.state(), "main": self._processes.main, "pids": self._processes.all()}
+        return {"state": self.processes.state(), "main": self.processes.main, "pids": self.processes.all()}
 
     def do_kill(self, command: Message) -> Message:
         """Signal every process of the system; with ``wait``, answer with the time its main process was dead."""
         number = signal.Signals(command["signal"])
         self._look()
-        main_fd = self._processes.main_fd
+        main_fd = self.processes.main_fd
         if main_fd is None:
             raise Refused("no process of the system runs")
         self._signal_all(number)
@@ -301,7 +343,7 @@ class Agent:
     def do_resume(self, _: Message) -> Message:
         """Let every process go on."""
         self._signal_all(signal.SIGCONT)
-        if self._processes.main is not None:
+        if self.processes.main is not None:
             self._until("up")
         return {}
 
@@ -310,7 +352,7 @@ class Agent:
         at_ns = time.monotonic_ns()
         table = self._nft.apply(list(command["commands"]))
         if self._nft.pid is not None:
-            self._processes.own.add(self._nft.pid)
+            self.processes.own.add(self._nft.pid)
         return {"table": table, "asked_ns": at_ns}
 
     def do_spawn(self, command: Message) -> Message:
@@ -318,9 +360,7 @@ class Agent:
         log = Path(command["log"]).open("ab")  # noqa: SIM115 - handed to the child
         child = subprocess.Popen(command["argv"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, user=command.get("uid"))
         log.close()
-        self._processes.own.add(child.pid)
-        # Kept whole: a Popen that is dropped waits for its process by itself, and its death would be told to nobody.
-        self._children[child.pid] = (command["name"], child)
+        self.adopt(command["name"], child)
         self._toxiproxy_port = command.get("toxiproxy_port", self._toxiproxy_port)
         return {"pid": child.pid}
 
@@ -332,15 +372,15 @@ class Agent:
         self._tell({"id": command["id"], **asked(command["host"], command["port"], command["request"], command["within_s"])})
 
     def _signal_all(self, number: signal.Signals) -> None:
-        for pid in self._processes.all():
+        for pid in self.processes.all():
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, number)
 
     def _until(self, state: str) -> None:
         deadline_s = time.monotonic() + 1.0
-        while self._processes.state() != state:
+        while self.processes.state() != state:
             if time.monotonic() > deadline_s:
-                raise Refused(f"the system is {self._processes.state()}, not {state}")
+                raise Refused(f"the system is {self.processes.state()}, not {state}")
             time.sleep(0.0002)
 
     def _tell(self, message: Message) -> None:

@@ -70,6 +70,8 @@ class Answer(msgspec.Struct, frozen=True):
     """``ask``: base64."""
     errno: int | None = None
     """``ask``: why no answer came."""
+    result: dict[str, float | str | None] = {}
+    """``PART.VERB``: what that part's command says."""
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -19,7 +19,7 @@ from chaos.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.images_build import KEEP, Note, Recipe, build, digest, fingerprint, folder_entries, image_id, prune, pull, quiet
 from chaos.target import Target
 
-AGENT: Final = ("python3", "-I", "-S", "/opt/nines/agent.py")
+AGENT: Final = ("python3", "-I", "-S", "/opt/nines/agent/agent.py")
 """The command of the node agent in the harness image; isolated, since it runs beside whatever the node is given."""
 PROBER: Final = ("python3", "-m", "chaos.prober")
 NAME_SERVER: Final = ("python3", "-m", "chaos.dns.server")

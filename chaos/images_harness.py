@@ -73,12 +73,12 @@ def ensure_harness(engine: Engine, base: str, note: Note) -> str:
             f"the base image {base} has Python {python.version[0]}.{python.version[1]}, needed is 3.11 or newer",
             how="unset NINES_BASE_IMAGE, or name a newer one",
         )
-    agent = next(entry for entry in code if entry.name == "chaos/agent.py")
+    agent = [entry for entry in code if entry.name == "chaos/agent.py" or entry.name.startswith("chaos/agent_parts/")]
     entries = (
         Entry("toxiproxy-server", toxiproxy, 0o755),
         *site_entries(python, note),
         *code,
-        msgspec.structs.replace(agent, name="agent.py"),
+        *(msgspec.structs.replace(entry, name=f"agent/{entry.name.removeprefix('chaos/')}") for entry in agent),
     )
     build(engine, Recipe(tag=tag, dockerfile=dockerfile, entries=entries, purpose="harness", args={"BASE": base}), note)
     prune(engine, "harness", REPOSITORY, KEEP)

@@ -6,6 +6,6 @@ COPY toxiproxy-server /usr/local/bin/toxiproxy-server
 COPY site /opt/nines
 RUN toxiproxy-server -version && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/nines
 COPY chaos /opt/nines/chaos
-COPY agent.py /opt/nines/agent.py
+COPY agent /opt/nines/agent
 RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/nines/chaos
 ENV PYTHONPATH=/opt/nines PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1
