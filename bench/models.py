@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import spsolve
 
-from chaos.agreement import SumDistribution
+from chaos.agreement_sums import SumDistribution
 from chaos.models import gth, sparse
 from chaos.models.chain import ClusterChain, majority, solvable
 

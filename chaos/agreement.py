@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import msgspec
 
 from chaos import agreement_shape
+from chaos.agreement_sums import SumDistribution
 from chaos.errors import BadInput
 from chaos.results import Agreement
 from chaos.seeds import derive
@@ -45,12 +46,6 @@ OVERALL: Final = ""
 LEVEL: Final = 0.05
 POWER: Final = 0.8
 MOST_FAULTS: Final = 10_000
-GRID: Final = 1 << 18
-"""Points of a sum's grid where the draws do not lie on slots, or the slots are too many."""
-
-
-NODES: Final = 33
-"""Values that the common factor of an uncertain prediction takes."""
 
 
 class Draws(Protocol):
@@ -69,69 +64,6 @@ class Draws(Protocol):
     def faults(self) -> tuple[int, ...]: ...
 
 
-class SumDistribution:
-    """The exact distribution of a sum of independent outages, given draws of each kind of them and how many of it there are.
-
-    ``spread``: the prediction itself is known only so well, because its parameters were measured: all outages of the run are longer
-    or shorter by one common lognormal factor of mean 1 with this coefficient of variation (to first order). The sum of many faults
-    narrows down everything but that.
-    """
-
-    def __init__(self, kinds: Sequence[tuple[Floats, int]], slot_s: float, spread: float = 0.0) -> None:
-        import numpy as np
-        from scipy import fft
-
-        kinds = [(draws, count) for draws, count in kinds if count > 0]
-        factors = common_factors(spread)
-        longest = max(factor for _, factor in factors)
-        reach_s = longest * sum(float(draws.max(initial=0.0)) * count for draws, count in kinds)
-        on_slots = len(factors) == 1 and all(np.allclose(draws / slot_s, np.rint(draws / slot_s), atol=1e-6, rtol=0) for draws, _ in kinds)
-        fine_s = reach_s / GRID if reach_s > 0 else slot_s
-        self.step_s = slot_s if on_slots and reach_s / slot_s <= GRID else max(fine_s, 1e-12)
-        size = round(reach_s / self.step_s) + sum(count for _, count in kinds) + 2
-        length = fft.next_fast_len(size, real=True)
-        mass = np.zeros(length)
-        for weight, factor in factors:
-            spectrum = np.ones(length // 2 + 1, dtype=np.complex128)
-            for draws, count in kinds:
-                places = np.rint(draws * (factor / self.step_s)).astype(np.int64)
-                spectrum *= fft.rfft(np.bincount(places, minlength=length) / len(draws)) ** count
-            mass += weight * np.maximum(fft.irfft(spectrum, length), 0.0)
-        mass[mass < 1e-15] = 0.0  # below the rounding of the transform
-        self.mass = mass / mass.sum()
-        self._below = np.cumsum(self.mass)
-        self._above = np.cumsum(self.mass[::-1])[::-1]
-        self.mean_s = float(self.mass @ np.arange(length)) * self.step_s
-
-    def p_value(self, value_s: float) -> float:
-        """2 min(P(S <= value), P(S >= value)), at most 1; equal within a thousandth of a grid step is equal."""
-        place = value_s / self.step_s
-        at_most, at_least = math.floor(place + 1e-3), math.ceil(place - 1e-3)
-        lower = float(self._below[min(at_most, len(self._below) - 1)]) if at_most >= 0 else 0.0
-        upper = float(self._above[max(at_least, 0)]) if at_least < len(self._above) else 0.0
-        return min(1.0, 2.0 * min(lower, upper))
-
-    def quantile_s(self, share: float) -> float:
-        """The least value that so large a share does not exceed."""
-        import numpy as np
-
-        return int(np.searchsorted(self._below, share * (1 - 1e-12))) * self.step_s
-
-
-def common_factors(spread: float) -> list[tuple[float, float]]:
-    """Weights and values of the common factor: a lognormal of mean 1 on an even grid of its logarithm; one of value 1 without a spread."""
-    if spread <= 0:
-        return [(1.0, 1.0)]
-    import numpy as np
-
-    nodes = np.linspace(-4.0, 4.0, NODES)
-    weights = np.exp(-(nodes**2) / 2)
-    weights /= weights.sum()
-    values = np.exp(math.sqrt(math.log1p(spread * spread)) * nodes)
-    values /= float(weights @ values)
-    return list(zip(weights.tolist(), values.tolist(), strict=True))
-
-
 class _Row(msgspec.Struct, frozen=True):
     """One comparison before the correction for several."""
 
@@ -142,10 +74,11 @@ class _Row(msgspec.Struct, frozen=True):
     observed: float
     p_value: float
     low: float | None
-    """With ``high``, the 90 % interval of true over predicted; none for a share or a shape."""
+    """With ``high``, the 90 % interval of true over predicted; for a share, of the share; none for a shape."""
     high: float | None
     equivalent: bool
     needed: int | None
+    within: tuple[float, float] | None = None
 
 
 def compare(
@@ -233,7 +166,7 @@ def _downtime_row(
     equivalent = low is not None and high is not None and low >= 1 / margin and high <= margin
     return _Row(
         "downtime", name, faults, sums.mean_s, total_s, sums.p_value(total_s), low, high, equivalent,
-        _needed(kinds, total_s / sums.mean_s, margin, faults),
+        _needed(kinds, total_s / sums.mean_s, margin, faults), (1 / margin, margin),
     )  # fmt: skip
 
 
@@ -249,9 +182,11 @@ def _share_row(name: str, values: Sequence[float], draws: Draws, margin: float) 
     low = float(beta.ppf(LEVEL, noticed, faults - noticed + 1)) if noticed else 0.0
     high = float(beta.ppf(1 - LEVEL, noticed + 1, faults - noticed)) if noticed < faults else 1.0
     allowed = 1 - 1 / margin
-    equivalent = share - allowed <= low and high <= share + allowed
-    needed = None if equivalent else _first(lambda count: _bound(count) <= allowed, faults + 1)
-    return _Row("share", name, faults, share, noticed / faults, min(1.0, 2 * min(below, above)), None, None, equivalent, needed)
+    within = (max(0.0, share - allowed), min(1.0, share + allowed))
+    equivalent = within[0] <= low and high <= within[1]
+    needed = None if equivalent else _first(lambda count: share_power(count, share, allowed) >= POWER, faults + 1)
+    p_value = min(1.0, 2 * min(below, above))
+    return _Row("share", name, faults, share, noticed / faults, p_value, low, high, equivalent, needed, within)
 
 
 def _none_row(name: str, values: Sequence[float], margin: float) -> _Row:
@@ -262,8 +197,9 @@ def _none_row(name: str, values: Sequence[float], margin: float) -> _Row:
     high = float(beta.ppf(1 - LEVEL, noticed + 1, faults - noticed)) if noticed < faults else 1.0
     allowed = 1 - 1 / margin
     equivalent = high <= allowed
-    needed = None if equivalent or noticed else _first(lambda count: _bound(count) <= allowed, faults + 1)
-    return _Row("share", name, faults, 0.0, noticed / faults, 0.0 if noticed else 1.0, None, None, equivalent, needed)
+    needed = None if equivalent or noticed else _first(lambda count: share_power(count, 0.0, allowed) >= POWER, faults + 1)
+    p_value = 0.0 if noticed else 1.0
+    return _Row("share", name, faults, 0.0, noticed / faults, p_value, 0.0, high, equivalent, needed, (0.0, allowed))
 
 
 def _shape_row(
@@ -286,9 +222,20 @@ def _share(draws: Draws) -> float:
     return min(1.0, sum(weights) / sum(draws.faults))
 
 
-def _bound(faults: int) -> float:
-    """How many faults may be noticed at most, by 95 %, if none of so many was."""
-    return 1.0 - math.pow(LEVEL, 1.0 / faults)
+def share_power(faults: int, share: float, allowed: float) -> float:
+    """The chance that so many faults show the share to be within ``allowed`` of the predicted one, if it is just that.
+
+    All of them or none, as predicted, leave 1 - 0.05^(1/m): so eight faults show a share of 1 (or 0) to a margin of 1.5, six do not.
+    """
+    import numpy as np
+    from scipy.special import betaincinv
+    from scipy.stats import binom
+
+    noticed = np.arange(faults + 1)
+    low = np.where(noticed > 0, betaincinv(np.maximum(noticed, 1), faults - noticed + 1, LEVEL), 0.0)
+    high = np.where(noticed < faults, betaincinv(noticed + 1, np.maximum(faults - noticed, 1), 1 - LEVEL), 1.0)
+    shown = (low >= share - allowed) & (high <= share + allowed)
+    return float(binom.pmf(noticed, faults, min(max(share, 0.0), 1.0))[shown].sum())
 
 
 def _needed(kinds: Sequence[tuple[Floats, int]], ratio: float, margin: float, faults: int) -> int | None:
@@ -350,6 +297,7 @@ def _agreement(service: str, row: _Row, p_value: float) -> Agreement:
         faults_to_decide=row.needed if verdict == INCONCLUSIVE else None,
         low=row.low,
         high=row.high,
+        within=row.within,
     )
 
 

@@ -121,9 +121,19 @@ def load(path: Path) -> Calibration:
 
 
 def located(written: str, file: str) -> Path:
-    """Where a calibration lies that an experiment names: beside the experiment's file, else from the current folder."""
-    beside = Path(file).parent / written
-    return beside if beside.exists() else Path(written)
+    """Where a calibration lies that an experiment names: beside the experiment's file, else from the current folder.
+
+    In a run folder its copy stands beside that of the experiment, by its bare name.
+    """
+    folder = Path(file).parent
+    return next((path for path in (folder / written, Path(written), folder / Path(written).name) if path.exists()), Path(written))
+
+
+def keep(written: str, file: str, folder: Path) -> None:
+    """Copy the calibration that an experiment names into a run folder: whoever gets the folder has all that it rests on."""
+    if written:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / Path(written).name).write_bytes(located(written, file).read_bytes())
 
 
 def applied(

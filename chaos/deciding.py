@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from chaos.models.predicting import ClassSamples
+    from chaos.models.figures import ClassSamples
 
     Floats = NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chaos.errors import BadInput
-from chaos.experiment import ProductionRate
+from chaos.experiment import PLANNED, ZONE, ProductionRate
 from chaos.kinds import FOLLOWER, LEADER
 from chaos.plan import Plan
 from chaos.results import Contribution, Estimate, Extrapolated
@@ -96,6 +96,8 @@ def extrapolate(plan: Plan, seen: Timeline) -> Extrapolated | None:
     measured = _measured(service, seen)
     shares: list[Share] = []
     for rate in rates:
+        if rate.kind == PLANNED:  # no fault: people choose when
+            continue
         found = _shares(plan, rate, measured)
         if not found:
             reason = f"no fault of kind '{rate.kind}' was measured in this run"
@@ -122,6 +124,8 @@ def _measured(service: ServiceTimeline, seen: Timeline) -> dict[str, tuple[list[
 
 def _shares(plan: Plan, rate: ProductionRate, measured: dict[str, tuple[list[float], list[float]]]) -> list[Share]:
     """A rate per node falls on whoever leads for one node and on the others for the rest; one per cluster likewise, on a node at random."""
+    if rate.kind == ZONE:
+        return _zone_shares(plan, rate, measured)
     like = {name: each for name, each in measured.items() if name.partition("/")[0] == rate.kind}
     if not like:
         return []
@@ -140,6 +144,24 @@ def _shares(plan: Plan, rate: ProductionRate, measured: dict[str, tuple[list[flo
             Share(name, per_s * weight, tuple(downs_s), math.fsum(for_s) / len(for_s), rate.text, rate.counted, exposure_s, weight, other)
         )
     return [share for share in shares if share.per_s > 0]
+
+
+def _zone_shares(plan: Plan, rate: ProductionRate, measured: dict[str, tuple[list[float], list[float]]]) -> list[Share]:
+    """Each zone by the machines that were switched off there; one that was not like the worst of the others."""
+    like = {name: each for name, each in measured.items() if name.startswith(f"power_off/{ZONE}:")}
+    if not like:
+        return []
+    zones = sorted({node.zone for node in plan.nodes if node.zone is not None})
+    shares = []
+    for zone in zones:
+        name = f"power_off/{ZONE}:{zone}"
+        known = like.get(name)
+        stand_in, (downs_s, for_s) = (name, known) if known is not None else _worst(like)
+        other = "" if known is not None else stand_in
+        shares.append(
+            Share(name, rate.per_s, tuple(downs_s), math.fsum(for_s) / len(for_s), rate.text, rate.counted, rate.exposure_s, 1.0, other)
+        )
+    return shares
 
 
 def _worst(like: dict[str, tuple[list[float], list[float]]]) -> tuple[str, tuple[list[float], list[float]]]:

@@ -24,17 +24,27 @@ def planned(plan: Plan) -> str:
     rows = [
         [
             row.id,
-            say.clock(row.start_s),
-            say.clock(row.end_s) if row.end_s is not None else "the end",
+            row.begins,
+            row.ends,
             row.kind,
             row.target,
-            row.details + (", overlaps" if row.overlap else ""),
+            row.remarks,
         ]
         for row in describe(plan)
     ]
     table = tabulate(rows, headers=["fault", "from (s)", "to (s)", "kind", "target", "details"], tablefmt="simple", disable_numparse=True,
                      colalign=["left", "right", "right", "left", "left", "left"]) if rows else "No faults."  # fmt: skip
-    return "\n".join(head) + f"\n\n{table}\n\nRoles are resolved at the moment of injection. Nothing was started.\n"
+    return "\n".join(head) + f"\n\n{table}\n\n{_said_of_times(plan)}Roles are resolved at the moment of injection. Nothing was started.\n"
+
+
+def _said_of_times(plan: Plan) -> str:
+    """What the marks at times mean, where there are any."""
+    said = ""
+    if any(window.after or window.beside for window in plan.windows):
+        said += "Times with '~' follow another fault, and count on that one to end in time. "
+    if any(window.latest_s is not None for window in plan.windows):
+        said += "'A to B': it begins when its condition holds, looked for from A on, until B at the latest. "
+    return said
 
 
 def render(plan: Plan, predicted: Predicted) -> str:
@@ -72,13 +82,24 @@ def _production(predicted: Predicted) -> str:
     rates = "; ".join(production.rates)
     lines = [f"Production, at the assumed rates ({rates}): {production.nines:.2f} nines, {say.percent(production.availability)}, "
              f"{say.monthly(production)} down a month"]  # fmt: skip
-    lines += _window(production)
+    lines += _window(production) + _parts(production)
     rows = [[each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year)] for each in production.improve_first]
     if rows:
         lines.append(
             tabulate(rows, headers=["improve first", "elasticity", "halving saves a year"], tablefmt="simple", disable_numparse=True)
         )
     return "\n".join(lines)
+
+
+def _parts(production: Production) -> list[str]:
+    """Where the downtime comes from, the parts around the cluster, and what planned restarts cost beside it."""
+    lines = say.causes(production)
+    rows = [[each.name, f"{each.unavailability:.3g}", each.origin, f"{each.birnbaum:.6g}", say.seconds(each.saves_s_per_year)]
+            for each in production.around]  # fmt: skip
+    if rows:
+        heads = ["around the cluster", "unavailability", "who claims it", "importance (Birnbaum)", "without failures, saved a year"]
+        lines.append(tabulate(rows, headers=heads, tablefmt="simple", disable_numparse=True))
+    return lines
 
 
 def _window(production: Production) -> list[str]:

@@ -19,7 +19,8 @@ from chaos.extrapolation import extrapolate
 from chaos.history import RunFolder
 from chaos.judge_facts import facts_of
 from chaos.models import uncertain
-from chaos.models.predicting import ClassSamples, Prediction, predict
+from chaos.models.figures import ClassSamples
+from chaos.models.predicting import Prediction, predict
 from chaos.plan import Plan
 from chaos.results import PHASES, Agreement, Check, Extrapolated, LookTaken, Objective, Observed, Outage, Phase, Predicted
 from chaos.timeline import Timeline

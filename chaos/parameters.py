@@ -26,6 +26,8 @@ class Known(msgspec.Struct, frozen=True):
     """A count: 1, 2, 3, ..."""
     positive: bool = False
     below: float = float("inf")
+    share: bool = False
+    """From 0 to 1, or 0% to 100%."""
 
 
 KNOWN: Final = {
@@ -37,8 +39,14 @@ KNOWN: Final = {
     "round_trip": Known("round trip between two nodes"),
     "restart": Known("from the start of a process until it is ready"),
     "resync": Known("from ready until the node votes again"),
+    "resync_empty": Known("the same for a node that comes back without its data"),
+    "stop": Known("from asking a node to end until it is dead"),
+    "stopping": Known("what a leader does that is asked to end", "", ("crash", "handover")),
     "crews": Known("nodes that are repaired at the same time", "1", whole=True),
-    "common_cause": Known("share of crashes that strike all nodes at once", "1", below=1.0),
+    "common_cause": Known("share of crashes that strike all nodes at once", "1", below=1.0, share=True),
+    "coverage": Known("share of the leader's crashes that the cluster itself recovers from", "1", share=True),
+    "reset": Known("from a leader's crash that is not covered until somebody has brought the cluster back", positive=True),
+    "zone_outage": Known("how long a zone that fails stays away", positive=True),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang")),
     "reads": Known("who answers a read", "", ("quorum", "local")),
 }
@@ -72,14 +80,19 @@ def read(key: str, text: str) -> Given:
 
 def _number(text: str, known: Known) -> float:
     try:
-        value = units.duration_s(text) if known.unit == "s" else float(text)
+        in_percent = known.share and text.endswith("%")
+        value = units.duration_s(text) if known.unit == "s" else units.ratio(text) if in_percent else float(text)
     except units.WrongUnit as error:
         message, _, right = str(error).partition("; ")
         raise BadInput(message, right=right) from None
     except ValueError:
-        raise BadInput(f"'{text}' is not a number", right="write it like 3, without a unit") from None
+        raise BadInput(
+            f"'{text}' is not a number", right="write it like 99%" if known.share else "write it like 3, without a unit"
+        ) from None
     if known.whole and not (1 <= value < float("inf") and value == round(value)):
         raise BadInput(f"'{text}' is no count", right="1, 2, 3, ...")
+    if known.share and known.below > 1 and not value <= 1:
+        raise BadInput(f"'{text}' is out of range", right="0% to 100%")
     if not 0 <= value < known.below or (known.positive and value == 0):
         limit = "" if known.below == float("inf") else f", below {known.below:g}"
         raise BadInput(f"'{text}' is out of range", right=f"{'above' if known.positive else 'at least'} 0{limit}")

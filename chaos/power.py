@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.agreement import LEVEL, OVERALL, SumDistribution
-from chaos.experiment import Bound, ObjectiveSpec
+from chaos.agreement import LEVEL, OVERALL
+from chaos.agreement_sums import SumDistribution
+from chaos.experiment import PLANNED, Bound, ObjectiveSpec
 from chaos.models import planning, predicting, uncertain
 from chaos.objectives import COMPARE, PASS, UNKNOWN, held
 from chaos.plan import Plan
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from chaos.models.predicting import ClassSamples
+    from chaos.models.figures import ClassSamples
 
     Floats = NDArray[np.float64]
 
@@ -35,6 +36,13 @@ RUNS: Final = 20_000
 CLAIMED_RUNS: Final = 200
 """Runs whose intervals are worked out: each costs a bootstrap."""
 ENOUGH: Final = 0.8
+UNTOLD: Final = {
+    "slo_ratio": "the models do not predict how long good answers take",
+    "lost_writes": "the models do not predict what becomes of data",
+    "mttf": "the time between failures is the schedule's, and that was our choice: no run can claim it",
+    "mtbf": "the time between failures is the schedule's, and that was our choice: no run can claim it",
+}
+"""Measures of which no chance can be told, and why."""
 SCALES: Final = (1.2, 1.5, 2.0)
 """How much longer than predicted outages might really be."""
 
@@ -49,6 +57,8 @@ class Chance(msgspec.Struct, frozen=True):
     fails: float | None
     faults_needed: int | None = None
     """For a claim: how many of these faults would decide it with a chance of 80 %."""
+    reason: str = ""
+    """Why no chance can be told."""
 
 
 class AgreementPower(msgspec.Struct, frozen=True):
@@ -104,6 +114,8 @@ def _warnings(plan: Plan, chances: Sequence[Chance], agreed: AgreementPower | No
     found = []
     for each in chances:
         if each.passes is None or each.fails is None:
+            if each.name != "lost_writes":  # what is wanted of data has no number of faults that would decide it
+                found.append(f"{each.name} {each.want} ({each.basis}): no chance can be told; {each.reason}")
             continue
         undecided = 1.0 - each.passes - each.fails
         if undecided > 1.0 - ENOUGH:
@@ -170,16 +182,20 @@ class _Objectives:
         self._plan, self._span_s, self._slot_s = plan, span_s, slot_s
         rng = np.random.default_rng(derive(0, "power"))
         downs, outages, recoveries, kinds = [], [], [], []
+        picked = []
         for name, samples in draws.items():
             for index in samples.pick(rng, RUNS):
+                picked.append((samples, index))
                 downs.append(samples.downtime_s[index])
                 outages.append(samples.outages[index])
                 recoveries.append(samples.recovery_s[index])
                 kinds.append(name.partition("/")[0])
+        losses = [samples.lost_s[index] for samples, index in picked]
         empty = np.zeros((0, RUNS))
         self._downs_s: Floats = np.array(downs) if downs else empty
         self._outages = np.array(outages) if outages else empty
         self._recoveries_s: Floats = np.array(recoveries) if recoveries else empty
+        self._lost_s: Floats = np.array(losses) if losses else empty
         self._kinds = kinds
 
     def chances(self, agreed: AgreementPower | None) -> list[Chance]:
@@ -192,14 +208,14 @@ class _Objectives:
         if spec.measure == "agreement" and agreed is not None:
             return Chance(name, spec.text, spec.basis, agreed.consistent, 0.0, agreed.faults_needed)
         if spec.bound is None or not len(self._downs_s):
-            return Chance(name, spec.text, spec.basis, None, None)
+            return Chance(name, spec.text, spec.basis, None, None, reason="the plan has no fault that the models know")
         if spec.measure in ("recovery", "outage"):
             passes = self._worst(spec, spec.bound)
             return Chance(name, spec.text, spec.basis, 0.0 if spec.basis == "claim" else passes, 1.0 - passes, None)
-        # A claim about the time between failures speaks of a schedule that was our choice: no chance is given for it.
-        known = ("availability", "mttr") if spec.basis == "claim" else ("availability", "mttr", "mttf", "mtbf")
+        known = ("availability", "mttr") if spec.basis == "claim" else ("availability", "success_ratio", "mttr", "mttf", "mtbf")
         if spec.measure not in known:
-            return Chance(name, spec.text, spec.basis, None, None)
+            why = UNTOLD.get(spec.measure, "") or f"nothing is claimed of the {spec.measure} by an interval that a plan could foresee"
+            return Chance(name, spec.text, spec.basis, None, None, reason=why)
         if spec.basis == "claim":
             return self._claim(name, spec, spec.bound)
         values = self._values(spec.measure)
@@ -213,6 +229,9 @@ class _Objectives:
         if measure == "availability":
             shown: Floats = 1.0 - down_s / self._span_s
             return shown
+        if measure == "success_ratio":
+            good: Floats = 1.0 - self._lost_s.sum(axis=0) / self._span_s
+            return good
         some = outages > 0
         over = {"mttr": down_s, "mttf": self._span_s - down_s, "mtbf": self._span_s + 0.0 * down_s}[measure]
         found: Floats = over[some] / outages[some]
@@ -276,7 +295,9 @@ def _budget(plan: Plan, draws: Mapping[str, ClassSamples]) -> BudgetSaid | None:
     budget = planning.Budget(slo.availability, slo.window_s).checked()
     means_s = {name: float(each.downtime_s.mean()) for name, each in draws.items()}
     rates = plan.experiment.predict.production
-    per_s = math.fsum(rate.per_s * (len(plan.nodes) if rate.per == "node" else 1) for rate in rates)
+    zones = len({node.zone for node in plan.nodes if node.zone is not None})
+    times = {"node": len(plan.nodes), "zone": zones, "cluster": 1}
+    per_s = math.fsum(rate.per_s * times[rate.per] for rate in rates if rate.kind != PLANNED)
     return BudgetSaid(
         availability=slo.availability,
         window_s=slo.window_s,

@@ -208,6 +208,35 @@ class WindowPredicted(msgspec.Struct, frozen=True):
     """P(the window's availability is at least the objective)."""
 
 
+class AroundShown(msgspec.Struct, frozen=True):
+    """A part around the cluster (or the cluster itself), and what it matters."""
+
+    name: str
+    unavailability: float
+    origin: str
+    birnbaum: float
+    """A(it is up) - A(it is down)."""
+    saves_s_per_year: float
+    """If it never failed."""
+
+
+class ProductionPart(msgspec.Struct, frozen=True):
+    """What one cause costs in a year of production."""
+
+    cause: str
+    """A fault class, or ``overlaps``: what isolated faults do not explain."""
+    downtime_s_per_year: float
+
+
+class PlannedRestarts(msgspec.Struct, frozen=True):
+    """Restarts on the clock: people plan them, so they are no part of the availability."""
+
+    every_s: float
+    each_s: float
+    """What one costs on average, crashes while its node is away included."""
+    downtime_s_per_year: float
+
+
 class Production(msgspec.Struct, frozen=True):
     """At the production fault rates the experiment assumes."""
 
@@ -218,6 +247,9 @@ class Production(msgspec.Struct, frozen=True):
     rates: list[str] = []
     reason: str = ""
     window: WindowPredicted | None = None
+    parts: list[ProductionPart] = []
+    around: list[AroundShown] = []
+    planned: PlannedRestarts | None = None
 
 
 class Contribution(msgspec.Struct, frozen=True):
@@ -301,8 +333,10 @@ class Agreement(msgspec.Struct, frozen=True):
     detectable: bool
     faults_to_decide: int | None
     low: float | None = None
-    """With ``high``: the 90 % interval of true over predicted."""
+    """With ``high``: the 90 % interval of true over predicted; for a share, of the share itself."""
     high: float | None = None
+    within: tuple[float, float] | None = None
+    """``consistent`` needs that interval inside these; a shape is held to its greatest distance instead."""
 
 
 class LookTaken(msgspec.Struct, frozen=True):

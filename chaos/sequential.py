@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.agreement import common_factors
+from chaos.agreement_sums import common_factors
 
 if TYPE_CHECKING:
     import numpy as np
@@ -67,7 +67,7 @@ def bands(increments: Sequence[Sequence[tuple[Floats, int]]], most: int, error: 
     """The band of each look for the total downtime under the prediction; each *side* is left with chance ``error`` in all.
 
     ``increments``: for each look, what came since the one before, as (draws of one fault's downtime in s, how many such faults).
-    ``spread``: coefficient of variation of the factor that all outages share (``agreement.common_factors``).
+    ``spread``: coefficient of variation of the factor that all outages share (``agreement_sums.common_factors``).
     """
     import numpy as np
     from scipy import signal

@@ -3,7 +3,8 @@
 The rule for a mean of n values is one, and depends on n alone:
 
     n >= 8        log-scale bootstrap-t       the default
-    2 <= n < 8    t on the log scale          the bootstrap is wild there; "too few" is said beside the interval
+    5 <= n < 8    the wider of that and t     each alone is too sure of a mixture's mean; "too few" is said beside the interval
+    2 <= n < 5    t on the log scale          the bootstrap is wild there; "too few" likewise
     n = 1         no interval
 
 Log-scale bootstrap-t (Efron & Tibshirani 1993, section 12.5, on ln of the mean, whose standard error is cv / sqrt(n) by the delta
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 CONFIDENCE: Final = 0.95
 FEW: Final = 8
 """Below so many values an interval of their mean is given, and called too few."""
+RESAMPLED: Final = 5
+"""Below so many values resamples repeat one value too often to say anything."""
 MANY: Final = 400
 """Above so many the resamples would cost time and change nothing: t on the log scale is used."""
 RESAMPLES: Final = 1999
@@ -35,6 +38,7 @@ WILD: Final = 1000.0
 
 BOOTSTRAP: Final = "log-scale bootstrap-t"
 T_ON_LOG: Final = "t on the log scale"
+WIDER: Final = "the wider of t and bootstrap-t on the log scale"
 
 Interval = tuple[float | None, float | None]
 """Low and high; None where there is no such bound."""
@@ -87,11 +91,14 @@ def interval_of_mean(
         return 0.0, None, T_ON_LOG
     # Two edges, each uniform within half a slot: the mean square error of a duration is slot^2 / 6, whatever the values show.
     floor = resolution_s / math.sqrt(6) / (middle * float(sizes.mean()) * math.sqrt(count))
-    if FEW <= count <= MANY and error > floor:
-        low, high = _bootstrap_t(values, sizes, seed, middle, error, confidence)
-        return low, high, BOOTSTRAP
     reach = _t_quantile(count - 1, confidence) * max(error, floor)
-    return middle * math.exp(-reach), _finite(middle, reach), T_ON_LOG
+    low, high = middle * math.exp(-reach), _finite(middle, reach)
+    if not (RESAMPLED <= count <= MANY and error > floor):
+        return low, high, T_ON_LOG
+    bottom, top = _bootstrap_t(values, sizes, seed, middle, error, confidence)
+    if count >= FEW:
+        return bottom, top, BOOTSTRAP
+    return min(low, bottom or 0.0), None if high is None or top is None else max(high, top), WIDER
 
 
 def _log_mean(sums: NDArray[np.float64], sizes: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

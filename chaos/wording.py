@@ -9,7 +9,19 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from chaos.results import Estimate, Extrapolated, Maintainability, Observed, Outage, ParameterUsed, Production, Range, Report, Rule
+from chaos.results import (
+    Agreement,
+    Estimate,
+    Extrapolated,
+    Maintainability,
+    Observed,
+    Outage,
+    ParameterUsed,
+    Production,
+    Range,
+    Report,
+    Rule,
+)
 from chaos.units import show_bytes, show_s
 
 DASH: Final = "–"
@@ -228,6 +240,39 @@ def _held(report: Report) -> str:
     decide = overall.faults_to_decide if overall is not None else None
     more = f"; about {count(decide, 'fault')} would decide" if decide else ""
     return f"Whether that agrees with the prediction cannot be told {over}{figures_said}{more}."
+
+
+def causes(production: Production) -> list[str]:
+    """Where the predicted downtime of a year comes from, and what stands around the cluster or beside its availability."""
+    lines = []
+    listed = [f"{each.cause} {seconds(each.downtime_s_per_year)}" for each in production.parts if each.downtime_s_per_year > 0]
+    if len(listed) > 1:
+        lines.append(f"Of the cluster's own downtime in a year: {', '.join(listed)}.")
+    if production.around:
+        first = production.around[0]
+        lines.append(
+            f"Of all parts that clients need, {first.name} matters most: without its failures {seconds(first.saves_s_per_year)} a year."
+        )
+    planned = production.planned
+    if planned is not None:
+        lines.append(
+            f"Planned restarts, one every {seconds(planned.every_s)}, cost {seconds(planned.each_s)} each, "
+            f"{seconds(planned.downtime_s_per_year)} a year: not counted in the availability."
+        )
+    return lines
+
+
+def undecided(row: Agreement) -> str:
+    """Why a comparison is inconclusive: what its interval is, and what it would have to be; empty where that is not the reason."""
+    if row.verdict != "inconclusive" or row.within is None or row.low is None:
+        return ""
+    what = "the share noticed" if row.measure == "share" else "true over predicted downtime"
+    interval = f"{number(row.low)} to {number(row.high)}" if row.high is not None else f"{number(row.low)} or more"
+    needed = f"; about {count(row.faults_to_decide, 'fault')} would decide" if row.faults_to_decide else ""
+    return (
+        f"  {row.fault_class or 'all'}: {what} is {interval} (90 %), and consistent only inside "
+        f"{number(row.within[0])} to {number(row.within[1])}{needed}."
+    )
 
 
 def _meaning(report: Report) -> str:

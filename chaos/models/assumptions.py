@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from chaos.experiment import PLANNED, ZONE
 from chaos.facts import RunFacts
 from chaos.models.system import System
 from chaos.plan import Plan
@@ -39,7 +40,27 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         said.append("A paused node, and one behind a dropped link, answers nothing: each attempt there costs its whole time-out.")
     if any(each.fault_class == "partition/groups" for each in facts.classes):
         said.append("Before a split, each node is equally likely to lead.")
+    if kinds & {"stop", "restart"}:
+        leaves = "hands its leadership over first" if known.hands_over else "just ends, and its followers must notice"
+        said.append(f"A node that is asked to end serves until it is dead; a leader {leaves}.")
+    return said + _of_production(plan, known)
+
+
+def _of_production(plan: Plan, known: System) -> list[str]:
+    """What the rates of zones, plans and common causes, and the parts around the cluster take for granted."""
+    said = []
     if plan.experiment.predict.production:
         said.append("Production fault rates are the experiment's claim, not a measurement.")
         said.append("In production a killed process is started again at once; other faults last as long as here.")
+    kinds = {rate.kind for rate in plan.experiment.predict.production}
+    if ZONE in kinds:
+        said.append("A zone that fails goes dark as a whole and comes back as a whole; then its nodes are started again.")
+    if PLANNED in kinds:
+        said.append("Planned restarts take one node of a whole cluster at a time, and wait while it is not whole.")
+    if "common_cause" in known.given:
+        said.append("A common cause strikes all nodes at one moment, and leaves none of them.")
+    if "coverage" in known.given:
+        said.append("Of a leader's crash that is not covered the cluster does not recover by itself: somebody resets all of it.")
+    if plan.experiment.predict.around is not None:
+        said.append("The parts around the cluster fail independently of each other and of the cluster.")
     return said

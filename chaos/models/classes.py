@@ -11,7 +11,7 @@ import numpy as np
 
 from chaos.experiment import ClientPolicy
 from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
-from chaos.models import crashes, latencies, names, partitions
+from chaos.models import crashes, latencies, leaving, names, partitions
 from chaos.models.cases import Case, either
 from chaos.models.client import Scenario
 
@@ -27,7 +27,7 @@ def scenario(case: Case) -> Scenario | None:
     if case.facts.kind == "dns":
         return names.server(case)
     build = BUILDERS.get(case.facts.kind)
-    if build is None:
+    if build is None or latencies.by_packets(case):
         return None
     if case.facts.kind == "partition":
         shaped = partitions.understood(case)
@@ -39,7 +39,8 @@ def scenario(case: Case) -> Scenario | None:
     if case.facts.role == MIXED:
         return build(_as(case, LEADER))
     led = case.rng.uniform(0.0, 1.0, case.samples) < case.victims / case.system.nodes
-    return either(led, build(_as(case, LEADER)), build(_as(case, FOLLOWER)))
+    with_leader, without = build(_as(case, LEADER)), build(_as(case, FOLLOWER))
+    return None if with_leader is None or without is None else either(led, with_leader, without)
 
 
 def knows(kind: str) -> bool:
@@ -63,11 +64,14 @@ def _as(case: Case, role: str) -> Case:
     return replace(case, facts=msgspec.structs.replace(case.facts, role=role))
 
 
-BUILDERS: Final[Mapping[str, Callable[[Case], Scenario]]] = {
+BUILDERS: Final[Mapping[str, Callable[[Case], Scenario | None]]] = {
     "kill": crashes.kill,
     "power_off": crashes.power_off,
     "pause": crashes.pause,
     "partition": partitions.partition,
     "latency": latencies.latency,
+    "stop": leaving.stop,
+    "restart": leaving.restart,
+    "remove": leaving.remove,
 }
 """Kind -> its scenario."""

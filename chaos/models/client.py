@@ -149,6 +149,8 @@ class Seen:
     downtime_s: Floats
     recovery_s: Floats
     outages: Ints
+    lost_s: Floats
+    """Bad slots times their width, noticed as an outage or not."""
     phases: dict[str, float] = field(default_factory=dict)
     """Mean length of each part of the noticed outages; they sum to the mean outage."""
 
@@ -163,10 +165,13 @@ def see(scenario: Scenario, policy: ClientPolicy, rule: slots.Rule, rng: np.rand
     horizon_s = scenario.horizon_s(policy)
     order = np.argsort(horizon_s, kind="stable")  # samples of like length together: no slots wasted on short ones
     parts: list[tuple[Ints, slots.Outages]] = []
+    lost_s = np.zeros(scenario.samples)
     begin = 0
     while begin < scenario.samples:
         end = _chunk_end(horizon_s[order], begin, rule.slot_s)
-        parts.append((order[begin:end], _chunk(scenario, order[begin:end], horizon_s[order[begin:end]], policy, rule, rng)))
+        rows = order[begin:end]
+        found, lost_s[rows] = _chunk(scenario, rows, horizon_s[rows], policy, rule, rng)
+        parts.append((rows, found))
         begin = end
     sample = np.concatenate([rows[found.sample] for rows, found in parts])
     found = slots.Outages(
@@ -177,6 +182,7 @@ def see(scenario: Scenario, policy: ClientPolicy, rule: slots.Rule, rng: np.rand
         downtime_s=slots.per_sample(found, found.end_s - found.start_s, size),
         recovery_s=np.maximum(slots.last_end_s(found, size), 0.0),
         outages=np.bincount(found.sample, minlength=size).astype(np.int64),
+        lost_s=lost_s,
         phases=_phases(scenario, found),
     )
 
@@ -190,7 +196,8 @@ def _chunk_end(ordered_s: Floats, begin: int, slot_s: float) -> int:
 
 def _chunk(
     scenario: Scenario, rows: Ints, horizon_s: Floats, policy: ClientPolicy, rule: slots.Rule, rng: np.random.Generator
-) -> slots.Outages:
+) -> tuple[slots.Outages, Floats]:
+    """The outages of these samples, and the seconds that their bad slots are worth."""
     count = int(np.ceil(horizon_s.max(initial=0.0) / rule.slot_s)) + 1
     first_due_s = rng.uniform(0.0, 1.0, len(rows)) * rule.slot_s
     due_s = first_due_s[:, None] + np.arange(count) * rule.slot_s
@@ -198,7 +205,7 @@ def _chunk(
     asked = ~bad & (due_s < horizon_s[:, None])
     which, _ = np.nonzero(asked)
     bad[asked] = ~_slots_good(scenario, rows[which], due_s[asked], policy, rng)
-    return slots.outages(bad, first_due_s, rule)
+    return slots.outages(bad, first_due_s, rule), bad.sum(axis=1) * rule.slot_s
 
 
 def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientPolicy, rng: np.random.Generator) -> NDArray[np.bool_]:

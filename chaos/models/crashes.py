@@ -13,22 +13,25 @@ from chaos.models.cases import Case, assembled, leaderless, led, quorum_lost, st
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
 
 
-def kill(case: Case) -> Scenario:
-    """Victims refuse until they are started again (``for``), ready and voting; a lost leader is followed by another."""
-    return _crash(case, silent=False)
+def kill(case: Case, resync: str = "resync_s") -> Scenario:
+    """Victims refuse until they are started again (``for``), ready and voting; a lost leader is followed by another.
+
+    ``resync``: the parameter that says how long a node takes to vote again.
+    """
+    return _crash(case, silent=False, resync=resync)
 
 
 def power_off(case: Case) -> Scenario:
     """The same with the machine gone: attempts vanish until it is started again, and so does what was handed on to it."""
-    return _crash(case, silent=True)
+    return _crash(case, silent=True, resync="resync_s")
 
 
-def _crash(case: Case, silent: bool) -> Scenario:
+def _crash(case: Case, silent: bool, resync: str) -> Scenario:
     system = case.system
     started_s = case.for_s
     ready_s = started_s + case.draw("restart_s", "a kill")
     # A replica that hands requests on to a leader serves as soon as it hears one; another serves what it has synced.
-    serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional("resync_s"))
+    serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional(resync))
     away = withdrawn(case, silent, ready_s)
     stay = system.nodes - case.victims
     dark = (Spell(Fate.LOSE, started_s),) if silent else ()
@@ -37,7 +40,7 @@ def _crash(case: Case, silent: bool) -> Scenario:
         blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
         return assembled(case, down, Group(stay, ()), blocks, None)
     if stay < system.quorum:
-        return quorum_lost(case, started_s, ready_s, ready_s + case.optional("resync_s"), loud=not silent, away=away)
+        return quorum_lost(case, started_s, ready_s, ready_s + case.optional(resync), loud=not silent, away=away)
     if case.facts.role != LEADER:
         return assembled(case, down, Group(stay, ()), (), None)
     detected_s, elected_s = succession(case, stay)

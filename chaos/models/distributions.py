@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
-import msgspec
 import numpy as np
 
 from chaos.errors import BadInput
+from chaos.models.laws import Described, Law
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -31,75 +31,7 @@ SUM_GRID: Final = 1 << 15
 """Points on which a sum is worked out, over its reach."""
 
 
-class Law(Protocol):
-    """A law of times that are never negative."""
-
-    @property
-    def mean_s(self) -> float: ...
-
-    @property
-    def variance_s2(self) -> float: ...
-
-    def cdf(self, at_s: float) -> float: ...
-
-    def sample(self, rng: np.random.Generator, size: int) -> Floats: ...
-
-    def masses(self, step_s: float, size: int) -> Floats: ...
-
-    def quantile(self, share: float) -> float: ...
-
-
-class _Law(msgspec.Struct, frozen=True):
-    """What all laws have in common."""
-
-    @property
-    def mean_s(self) -> float:
-        raise NotImplementedError
-
-    @property
-    def variance_s2(self) -> float:
-        raise NotImplementedError
-
-    def cdf(self, at_s: float) -> float:
-        """P(X <= at)."""
-        raise NotImplementedError
-
-    @property
-    def cv(self) -> float:
-        """Standard deviation over mean."""
-        return math.sqrt(self.variance_s2) / self.mean_s if self.mean_s > 0 else 0.0
-
-    def quantile(self, share: float) -> float:
-        """The least time that so large a share does not exceed, by bisection of ``cdf``."""
-        if not 0.0 < share < 1.0:
-            raise BadInput(f"a quantile of {share}", right="between 0 and 1")
-        high_s = max(self.mean_s, 1e-9)
-        while self.cdf(high_s) < share:
-            high_s *= 2.0
-        low_s = 0.0
-        for _ in range(100):
-            middle_s = (low_s + high_s) / 2
-            low_s, high_s = (low_s, middle_s) if self.cdf(middle_s) >= share else (middle_s, high_s)
-        return high_s
-
-    def beyond(self, hidden_s: float) -> float:
-        """E[(X - W)+]: what is left on average if the first ``hidden_s`` of each are hidden (by clients that try again)."""
-        if hidden_s <= 0:
-            return self.mean_s
-        # E[(X - W)+] = mean - integral of P(X > x) over (0, W): bounded, so no tail has to be cut off.
-        points = np.linspace(0.0, hidden_s, 4097)
-        above = np.array([1.0 - self.cdf(float(point)) for point in points])
-        return max(0.0, self.mean_s - float((above[1:] + above[:-1]) @ np.diff(points)) / 2)
-
-    def masses(self, step_s: float, size: int) -> Floats:
-        """The probabilities of 0, 1, 2, ... steps, each rounded to the nearest; what lies beyond is in the last one."""
-        edges = (np.arange(size) + 0.5) * step_s
-        below = np.array([self.cdf(float(edge)) for edge in edges])
-        below[-1] = 1.0
-        return np.diff(below, prepend=0.0)
-
-
-class Exponential(_Law, frozen=True):
+class Exponential(Described, frozen=True):
     """Memoryless, of this mean."""
 
     mean: float
@@ -127,7 +59,7 @@ class Exponential(_Law, frozen=True):
         return self.mean * math.exp(-max(hidden_s, 0.0) / self.mean)
 
 
-class Lognormal(_Law, frozen=True):
+class Lognormal(Described, frozen=True):
     """The logarithm is normal; by mean and coefficient of variation."""
 
     mean: float
@@ -168,7 +100,7 @@ class Lognormal(_Law, frozen=True):
         return max(0.0, self.mean * _phi(away + self._sigma) - hidden_s * _phi(away))
 
 
-class Weibull(_Law, frozen=True):
+class Weibull(Described, frozen=True):
     """By scale (63 % are below it) and shape: below 1 the hazard falls, above 1 it rises."""
 
     scale: float
@@ -194,7 +126,7 @@ class Weibull(_Law, frozen=True):
         return self.scale * rng.weibull(self.shape, size)
 
 
-class Gamma(_Law, frozen=True):
+class Gamma(Described, frozen=True):
     """By mean and coefficient of variation; shape 1 / cv^2."""
 
     mean: float
@@ -224,7 +156,7 @@ class Gamma(_Law, frozen=True):
         return rng.gamma(shape, self.mean / shape, size)
 
 
-class Constant(_Law, frozen=True):
+class Constant(Described, frozen=True):
     """Always the same."""
 
     value: float
@@ -248,7 +180,7 @@ class Constant(_Law, frozen=True):
         return np.full(size, self.value)
 
 
-class Between(_Law, frozen=True):
+class Between(Described, frozen=True):
     """Somewhere between ``low`` and ``high``, evenly."""
 
     low: float
@@ -276,7 +208,7 @@ class Between(_Law, frozen=True):
         return rng.uniform(self.low, self.high, size)
 
 
-class Empirical(_Law, frozen=True):
+class Empirical(Described, frozen=True):
     """One of these measured times, each as likely."""
 
     values: tuple[float, ...]
@@ -303,7 +235,7 @@ class Empirical(_Law, frozen=True):
         return rng.choice(np.asarray(self.values, dtype=np.float64), size)
 
 
-class Sum(_Law, frozen=True):
+class Sum(Described, frozen=True):
     """One after the other: independent delays in a row (detection, then election, then the client's cache)."""
 
     parts: tuple[Exponential | Lognormal | Weibull | Gamma | Constant | Between | Empirical | Sum, ...]
@@ -348,7 +280,7 @@ def _on_grid(law: Sum) -> tuple[float, Floats]:
     return step_s, np.minimum(np.cumsum(np.maximum(np.fft.irfft(spectrum, 2 * SUM_GRID), 0.0)), 1.0)
 
 
-def _reach_s(law: _Law) -> float:
+def _reach_s(law: Law) -> float:
     """Nearly all of the law lies below."""
     return law.mean_s if isinstance(law, Constant) else law.quantile(1 - 1e-7)
 

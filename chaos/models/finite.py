@@ -20,7 +20,7 @@ from chaos.errors import BadInput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from chaos.models.distributions import Law
+    from chaos.models.laws import Law
 
     Floats = NDArray[np.float64]
 

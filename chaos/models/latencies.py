@@ -32,6 +32,13 @@ def latency(case: Case) -> Scenario:
     return Scenario(case.samples, groups) if not (case.leads and slow.opens and slow.all_peers) else _unsettled(case, slow, groups)
 
 
+def by_packets(case: Case) -> bool:
+    """Every packet is late, handshakes and acknowledgements as well, which is more than the round trips that are modelled here."""
+    params = case.facts.params
+    drawn = params.get("distribution", "uniform") != "uniform" or bool(params.get("correlation", 0.0))
+    return case.facts.kind == "latency" and (params.get("level") == "packets" or drawn)
+
+
 def _of_leader(case: Case, slow: Ways) -> tuple[Group, ...]:
     """The leader, the peers it is slow with, and the rest."""
     nodes = case.system.nodes

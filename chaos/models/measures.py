@@ -6,7 +6,7 @@ failures are kept apart by name (mean up, mean down, cycle), since "MTBF" is use
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -17,6 +17,10 @@ from chaos.models.chain import ClusterChain, Solvable, solvable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+TINY: Final = 1e-6
+"""Rates so much lower show isolated faults alone."""
 
 
 class LongRun(msgspec.Struct, frozen=True):
@@ -146,7 +150,6 @@ def second_order(chain: ClusterChain) -> float:
 
     Never found by scaling an accelerated run back: at K times the rate it is K^2 times as large.
     """
-    tiny = 1e-6
     whole = long_run(solvable(chain)).unavailability
-    slow = msgspec.structs.replace(chain, crash_per_s=chain.crash_per_s * tiny, common_cause=0.0, coverage=1.0)
-    return whole - long_run(solvable(slow)).unavailability / tiny
+    slow = msgspec.structs.replace(chain, crash_per_s=chain.crash_per_s * TINY, common_cause=0.0, coverage=1.0)
+    return whole - long_run(solvable(slow)).unavailability / TINY

@@ -8,8 +8,6 @@ facts give the same prediction, whatever the seed of the run.
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -17,15 +15,16 @@ import msgspec
 import numpy as np
 
 from chaos import shapes
-from chaos.experiment import FaultSpec, LinkTo, Named, Role
-from chaos.facts import ClassFacts, RunFacts
+from chaos.experiment import FaultSpec, LinkTo, Named, Role, Zone
+from chaos.facts import OVERLAP, ClassFacts, RunFacts
 from chaos.kinds import FOLLOWER, LEADER
 from chaos.models import assumptions, client, production
 from chaos.models.cases import Case
 from chaos.models.classes import NODE, PILOT, knows, scenario, slots_each
+from chaos.models.figures import ClassSamples, aggregate, shown
 from chaos.models.slots import Rule
 from chaos.models.system import System, system
-from chaos.plan import Plan
+from chaos.plan import Plan, tries
 from chaos.results import ClassPredicted, ParameterUsed, Predicted, Range, ServicePredicted
 from chaos.seeds import derive
 
@@ -38,30 +37,8 @@ SLOTS: Final = 500_000
 """Slots to ask for one class and service: bounds the time (under 0.2 s) by having fewer samples of longer outages."""
 MOST_SAMPLES: Final = 200_000
 LEAST_SAMPLES: Final = 1_000
-RUNS: Final = 20_000
-"""Runs drawn for the ranges of the aggregates."""
-CONFIDENCE: Final = (0.025, 0.975)
 SAME_FOR: Final = 0.02
 """Durations of faults that differ by less than this share count as the same."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class ClassSamples:
-    """Draws of one fault class on one service, one entry a fault: what it cost, zeros included."""
-
-    downtime_s: Floats
-    noticed: NDArray[np.bool_]
-    recovery_s: Floats
-    outages: NDArray[np.int64]
-    stratum: NDArray[np.int64]
-    """Which of the run's durations a draw belongs to: faults of 2 s and of 20 s are not pooled."""
-    faults: tuple[int, ...]
-    """How many faults of the run each stratum stands for."""
-
-    def pick(self, rng: np.random.Generator, runs: int) -> Sequence[NDArray[np.int64]]:
-        """For each fault of the run, ``runs`` draws (as indices)."""
-        rows = [np.flatnonzero(self.stratum == stratum) for stratum in range(len(self.faults))]
-        return [among[rng.integers(0, len(among), runs)] for among, count in zip(rows, self.faults, strict=True) for _ in range(count)]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,8 +58,8 @@ def predict(plan: Plan, facts: RunFacts) -> Prediction:
     for service in plan.experiment.traffic.operations:
         drawn = {each.fault_class: _draw(plan, known, facts, each, service) for each in facts.classes if each.count}
         samples[service] = {name: samples_ for name, (samples_, _) in drawn.items() if samples_ is not None}
-        by_fault = {name: shown for name, (_, shown) in drawn.items()}
-        by_service[service] = _aggregate(facts.span_s, samples[service], by_fault, service)
+        by_fault = {name: figures for name, (_, figures) in drawn.items()}
+        by_service[service] = aggregate(facts.span_s, samples[service], by_fault, service)
         own[service] = None
     judged = by_service[plan.judge]
     predicted = Predicted(
@@ -141,15 +118,22 @@ def facts_from_plan(plan: Plan) -> RunFacts:
     found: dict[str, list[float]] = {}
     like: dict[str, FaultSpec] = {}
     met: dict[str, float] = {}
-    for window in plan.windows:
-        spec = specs[window.fault]
-        role = _planned_role(plan, spec, met)
-        name = f"{spec.kind}/{role}"
-        end_s = plan.duration_s if window.end_s is None else window.end_s
-        found.setdefault(name, []).append(end_s - window.start_s)
-        like[name] = spec
+    for several in tries(plan):
+        name = " + ".join(sorted(f"{specs[each.fault].kind}/{_planned_role(plan, specs[each.fault], met)}" for each in several))
+        held_s = max((plan.duration_s if each.end_s is None else each.end_s) - each.start_s for each in several)
+        found.setdefault(name, []).append(held_s)
+        spec = specs[several[0].fault]
+        # Of faults that are done together no model knows more than that they are.
+        like[name] = spec if len(several) == 1 else msgspec.structs.replace(spec, kind=OVERLAP, params={})
     classes = tuple(
-        ClassFacts(name, spec.kind, name.partition("/")[2], tuple(found[name]), dict(spec.params), victims=_planned_victims(plan, spec))
+        ClassFacts(
+            name,
+            spec.kind,
+            "" if spec.kind == OVERLAP else name.partition("/")[2],
+            tuple(found[name]),
+            dict(spec.params),
+            victims=_planned_victims(plan, spec),
+        )
         for name, spec in like.items()
     )
     return RunFacts(plan.duration_s - plan.experiment.baseline_s, classes)
@@ -157,6 +141,8 @@ def facts_from_plan(plan: Plan) -> RunFacts:
 
 def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float]) -> str:
     target, shape = spec.target, str(spec.params.get("shape", ""))
+    if isinstance(target, Zone):
+        return f"zone:{target.zone}"
     if target is None:
         return shape if shape in shapes.WHOLE else str(spec.params.get("mode", "groups"))
     if shape in shapes.SIDED:
@@ -178,6 +164,8 @@ def _planned_victims(plan: Plan, spec: FaultSpec) -> int:
     target = spec.target
     if isinstance(target, Named):
         return len(target.nodes)
+    if isinstance(target, Zone):
+        return sum(node.zone == target.zone for node in plan.nodes)
     if not isinstance(target, Role):
         return 1
     if target.percent is not None:
@@ -197,11 +185,11 @@ def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service:
     seen = _see(plan, service, _case(plan, known, each, service, strata[stratum]))
     if seen is None:
         what = f"the class '{each.fault_class}'" if knows(each.kind) else f"kind '{each.kind}'"
-        reason = f"the models do not know faults of {what}"
+        reason = f"the models do not know {'faults that are done together' if each.kind == OVERLAP else f'faults of {what}'}"
         nothing = Range(None, reason=reason)
         return None, ClassPredicted(nothing, nothing, nothing)
-    samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults))
-    return samples, _shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
+    samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults), seen.lost_s)
+    return samples, shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
 
 
 def _strata(durations_s: Floats) -> tuple[Floats, list[int]]:
@@ -214,70 +202,6 @@ def _strata(durations_s: Floats) -> tuple[Floats, list[int]]:
         else:
             groups.append([duration_s])
     return np.array([float(np.mean(group)) for group in groups]), [len(group) for group in groups]
-
-
-def _shown(samples: ClassSamples, phases: Mapping[str, float], seed: int) -> ClassPredicted:
-    """The class's figures with the range that means over so many faults show."""
-    rng = np.random.default_rng(seed)
-    picks = samples.pick(rng, RUNS)
-    noticed = np.mean([samples.noticed[index] for index in picks], axis=0)
-    recovery_s = np.mean([samples.recovery_s[index] for index in picks], axis=0)
-    down_s = np.sum([samples.downtime_s[index] for index in picks], axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        outage_s = down_s / np.sum([samples.noticed[index] for index in picks], axis=0)
-    weights = np.array(samples.faults, dtype=float)[samples.stratum] / np.bincount(samples.stratum)[samples.stratum]
-    weights /= weights.sum()
-    share = float(weights @ samples.noticed)
-    mean_s = float(weights @ samples.downtime_s)
-    spread_s = math.sqrt(max(0.0, float(weights @ samples.downtime_s**2) - mean_s**2))
-    return ClassPredicted(
-        share=_range(share, noticed),
-        recovery_s=_range(float(weights @ samples.recovery_s), recovery_s),
-        outage_s=_range(mean_s / share, outage_s) if share > 0 else Range(None, reason="clients are not expected to notice"),
-        phases=dict(phases),
-        cv=spread_s / mean_s if mean_s > 0 else None,
-    )
-
-
-def _range(value: float, runs: Floats) -> Range:
-    """A figure with the 95 % range of what runs show of it; runs that show nothing do not count."""
-    shown = runs[np.isfinite(runs)]
-    if not len(shown):
-        return Range(value)
-    low, high = np.quantile(shown, CONFIDENCE)
-    return Range(value, float(low), float(high))
-
-
-# --- the run -----------------------------------------------------------------------------------------------------------
-
-
-def _aggregate(span_s: float, samples: Mapping[str, ClassSamples], by_fault: dict[str, ClassPredicted], service: str) -> ServicePredicted:
-    unknown = [name for name, shown in by_fault.items() if shown.share.value is None]
-    if unknown:
-        nothing = Range(None, reason=f"no prediction for {', '.join(sorted(unknown))}")
-        return ServicePredicted(nothing, nothing, nothing, nothing, by_fault)
-    rng = np.random.default_rng(derive(0, "models", "run", service))
-    down_s, outages = np.zeros(RUNS), np.zeros(RUNS)
-    mean_s = mean_outages = 0.0
-    for drawn in samples.values():
-        for index in drawn.pick(rng, RUNS):
-            down_s += drawn.downtime_s[index]
-            outages += drawn.outages[index]
-        for stratum, count in enumerate(drawn.faults):
-            mean_s += count * float(drawn.downtime_s[drawn.stratum == stratum].mean())
-            mean_outages += count * float(drawn.outages[drawn.stratum == stratum].mean())
-    availability = _range(1.0 - mean_s / span_s, 1.0 - down_s / span_s)
-    if mean_outages <= 0:
-        nothing = Range(None, reason="clients are not expected to notice any fault")
-        return ServicePredicted(availability, nothing, nothing, nothing, by_fault)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return ServicePredicted(
-            availability=availability,
-            mttr_s=_range(mean_s / mean_outages, down_s / outages),
-            mttf_s=_range((span_s - mean_s) / mean_outages, (span_s - down_s) / outages),
-            mtbf_s=_range(span_s / mean_outages, span_s / outages),
-            by_fault=by_fault,
-        )
 
 
 def _own_share(plan: Plan, known: System, facts: RunFacts) -> float | None:

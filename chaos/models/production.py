@@ -1,14 +1,15 @@
 """From the experiment to production: its own fault rates, never the injected ones.
 
 First order: U = sum over classes of rate x mean visible downtime of one fault. Second order: a crash inside the recovery of
-another, from the cluster's chain at the production rate. Accelerating a run by K scales the first by K and the second by K^2,
-so dividing by K would overstate it; hence no injected rate is ever read here.
+another, while a zone is dark, not covered, or with a common cause, from the cluster's chain at the production rate (``overlaps``).
+Accelerating a run by K scales the first by K and the second by K^2, so dividing by K would overstate it; hence no injected rate is
+ever read here. Then the parts around the cluster (``around``). Planned restarts are worked out beside all that, and never added.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -16,20 +17,19 @@ import msgspec
 import numpy as np
 
 from chaos.errors import BadInput
-from chaos.experiment import ProductionRate
+from chaos.experiment import PLANNED, ZONE, ProductionRate
 from chaos.facts import ClassFacts, RunFacts
 from chaos.kinds import FOLLOWER, LEADER
-from chaos.models import client
+from chaos.models import around, client, overlaps
 from chaos.models.blocks import Uniform
 from chaos.models.cases import Case
-from chaos.models.chain import ClusterChain
 from chaos.models.classes import NODE, scenario, slots_each
 from chaos.models.finite import FiniteRun
-from chaos.models.measures import second_order
+from chaos.models.improving import changes
 from chaos.models.slots import Rule
 from chaos.models.system import System
 from chaos.plan import Plan
-from chaos.results import Improvement, Production, WindowPredicted
+from chaos.results import Improvement, PlannedRestarts, Production, ProductionPart, WindowPredicted
 from chaos.seeds import derive
 
 if TYPE_CHECKING:
@@ -46,6 +46,9 @@ MOST_SAMPLES: Final = 4_000
 WINDOW_DRAWS: Final = 20_000
 CAP_S: Final = 3600.0
 """A production fault that nobody takes back is counted for so long."""
+LONG_S: Final = 30.0
+"""Of a longer fault so much is played, and twenty failovers: by then a service has recovered, or does only when the fault is taken back."""
+CRASH: Final = "kill"
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -59,6 +62,7 @@ class Share(msgspec.Struct, frozen=True):
 def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
     """Availability of the judged service at the rates that the experiment assumes for production."""
     rates = plan.experiment.predict.production
+    known = with_zones(known, facts)
     texts = [f"{rate.kind}: {rate.text}" if rate.text else f"{rate.kind}: {rate.per_s:g}/s per {rate.per}" for rate in rates]
     if not rates:
         return Production(None, None, None, [], texts, reason="the experiment assumes no production fault rates (predict: production:)")
@@ -67,8 +71,9 @@ def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
     if missing:
         reason = f"the plan has no fault '{missing[0]}' that would say how long one lasts"
         return Production(None, None, None, [], texts, reason=reason)
-    judge = Judge(plan, [share for each in found for share in each or ()], _crash_per_s(known, rates))
-    unavailability = judge.unavailability(known, plan, 1.0)
+    judge = Judge(plan, [share for each in found for share in each or ()], _rates(known, rates))
+    cluster = judge.cluster(known, plan, 1.0)
+    unavailability = around.unavailability(plan.experiment.predict.around, cluster)
     return Production(
         availability=1.0 - unavailability,
         nines=-math.log10(unavailability) if unavailability > 0 else None,
@@ -77,12 +82,16 @@ def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
         rates=texts,
         reason="" if unavailability > 0 else "clients would not notice any of these faults",
         window=judge.window(known, plan),
+        parts=judge.parts(known, plan),
+        around=around.shown(plan.experiment.predict.around, cluster),
+        planned=judge.planned(known, plan, rates),
     )
 
 
 def judge_at(plan: Plan, known: System, facts: RunFacts) -> Judge:
     """What recomputes the unavailability at production rates, for a system that may differ from the plan's; ``BadInput`` without rates."""
     rates = plan.experiment.predict.production
+    known = with_zones(known, facts)
     if not rates:
         raise BadInput("the experiment assumes no production fault rates", right="predict: {production: {kill: 1 per 45d per node}}")
     shares: list[Share] = []
@@ -91,50 +100,113 @@ def judge_at(plan: Plan, known: System, facts: RunFacts) -> Judge:
         if found is None:
             raise BadInput(f"the plan has no fault '{rate.kind}' that would say how long one lasts")
         shares += found
-    return Judge(plan, shares, _crash_per_s(known, rates))
+    return Judge(plan, shares, _rates(known, rates))
 
 
-def _crash_per_s(known: System, rates: Sequence[ProductionRate]) -> float:
-    return sum(rate.per_s / (known.nodes if rate.per == "cluster" else 1) for rate in rates if rate.kind == "kill")
+def _rates(known: System, rates: Sequence[ProductionRate]) -> overlaps.Rates:
+    crash_per_s = sum(rate.per_s / (known.nodes if rate.per == "cluster" else 1) for rate in rates if rate.kind == CRASH)
+    return overlaps.Rates(crash_per_s, sum(rate.per_s for rate in rates if rate.kind == ZONE))
+
+
+def with_zones(known: System, facts: RunFacts) -> System:
+    """A zone's outage lasts as long as that of the plan's own fault on a zone, unless a parameter says it."""
+    if "zone_outage_s" in known.given:
+        return known
+    usual_s = [_usual_s(each, facts) for each in facts.classes if each.role.startswith(f"{ZONE}:") and each.count]
+    if not usual_s:
+        return known
+    mean_s = float(np.mean(usual_s))
+    return msgspec.structs.replace(known, given={**known.given, "zone_outage_s": Uniform(mean_s, mean_s)})
+
+
+def _zone_shares(known: System, rate: ProductionRate) -> list[Share]:
+    """Zones of one size are alike; the leader stands in one of them."""
+    sizes = known.spread()
+    if not sizes:
+        raise BadInput("a rate of zones needs every node in a zone", right="cluster: {zones: {a: [n1], b: [n2], c: [n3]}}")
+    for_s = known.need("zone_outage_s", "zones that fail").mean_s
+    return [
+        Share(ClassFacts(f"{ZONE} of {size}", "power_off", ZONE, (for_s,), {}, victims=size), rate.per_s * sizes.count(size), for_s)
+        for size in sorted(set(sizes), reverse=True)
+    ]
 
 
 def _shares(plan: Plan, known: System, facts: RunFacts, rate: ProductionRate) -> list[Share] | None:
     """A rate per node falls on the leader and on the followers; one per cluster on a node at random."""
+    if rate.kind == PLANNED:
+        return []
+    if rate.kind == ZONE:
+        return _zone_shares(known, rate)
     per_node_s = rate.per_s / (known.nodes if rate.per == "cluster" else 1)
     like = [each for each in facts.classes if each.kind == rate.kind and each.count]
     groups = [each for each in like if each.role == "groups"]
     if groups:
         return [Share(groups[0], per_node_s * known.nodes, _usual_s(groups[0], facts))]
     params = like[0].params if like else {}
-    if rate.kind != "kill" and not like:
+    if rate.kind != CRASH and not like:
         return None
-    for_s = 0.0 if rate.kind == "kill" else _usual_s(like[0], facts)
-    roles = [(LEADER, 1), (FOLLOWER, known.nodes - 1)] if known.replicated and plan.has_roles else [(NODE, known.nodes)]
+    for_s = 0.0 if rate.kind == CRASH else _usual_s(like[0], facts)
     return [
         Share(ClassFacts(f"{rate.kind}/{role}", rate.kind, role, (for_s,), params), per_node_s * count, for_s)
-        for role, count in roles
-        if count > 0
+        for role, count in _roles(plan, known)
     ]
+
+
+def _roles(plan: Plan, known: System) -> list[tuple[str, int]]:
+    """How many nodes hold which role."""
+    roles = [(LEADER, 1), (FOLLOWER, known.nodes - 1)] if known.replicated and plan.has_roles else [(NODE, known.nodes)]
+    return [(role, count) for role, count in roles if count > 0]
 
 
 def _usual_s(each: ClassFacts, facts: RunFacts) -> float:
     return float(np.mean(np.minimum(each.for_s, facts.span_s)))
 
 
+def _restarted(role: str) -> ClassFacts:
+    """One node that is asked to end and started again at once."""
+    return ClassFacts(f"{PLANNED}/{role}", "restart", role, (0.0,), {})
+
+
 class Judge:
     """Recomputes the unavailability for changed parameters, always with the same draws."""
 
-    def __init__(self, plan: Plan, shares: list[Share], crash_per_s: float) -> None:
+    def __init__(self, plan: Plan, shares: list[Share], rates: overlaps.Rates) -> None:
         self._plan = plan
         self._shares = shares
-        self._crash_per_s = crash_per_s
+        self._rates = rates
         self._sizes: dict[str, int] = {}
         """Samples of each class: the same for all parameters, so that the draws are."""
 
     def unavailability(self, known: System, plan: Plan, rate: float) -> float:
-        """U with all fault rates times ``rate``."""
+        """U with all fault rates of the cluster times ``rate``, the parts around it included."""
+        return around.unavailability(plan.experiment.predict.around, self.cluster(known, plan, rate))
+
+    def cluster(self, known: System, plan: Plan, rate: float) -> float:
+        """U of the cluster alone."""
         total = sum(share.per_s * rate * float(self._downs_s(known, plan, share).mean()) for share in self._shares)
-        return total + self._second_order(known, rate)
+        return total + overlaps.beyond_isolated(known, self._rates.times(rate), plan.operations[plan.judge].does)
+
+    def parts(self, known: System, plan: Plan) -> list[ProductionPart]:
+        """What each cause costs a year."""
+        found = [
+            ProductionPart(share.facts.fault_class, share.per_s * float(self._downs_s(known, plan, share).mean()) * YEAR_S)
+            for share in self._shares
+        ]
+        beyond = overlaps.beyond_isolated(known, self._rates, plan.operations[plan.judge].does)
+        return sorted([*found, ProductionPart("overlaps", beyond * YEAR_S)], key=lambda part: -part.downtime_s_per_year)
+
+    def planned(self, known: System, plan: Plan, rates: Sequence[ProductionRate]) -> PlannedRestarts | None:
+        """Restarts on the clock, one node at a time; None where none are planned."""
+        per_s = sum(rate.per_s * (known.nodes if rate.per == "node" else 1) for rate in rates if rate.kind == PLANNED)
+        if per_s <= 0:
+            return None
+        roles = _roles(plan, known)
+        own_s = [
+            count / known.nodes * float(self._downs_s(known, plan, Share(_restarted(role), per_s, 0.0)).mean()) for role, count in roles
+        ]
+        risk_s = overlaps.risk_s_per_restart(known, self._rates.crash_per_s, 1.0 / per_s, plan.operations[plan.judge].does)
+        each_s = math.fsum(own_s) + risk_s
+        return PlannedRestarts(1.0 / per_s, each_s, each_s * per_s * YEAR_S)
 
     def window(self, known: System, plan: Plan) -> WindowPredicted | None:
         """What windows as long as the SLO's show. First order: overlapping faults are in the long run's figure only."""
@@ -166,41 +238,28 @@ class Judge:
         traffic, service = plan.experiment.traffic, plan.judge
         rate_per_s = traffic.operations[service].rate_per_s
         rng = np.random.default_rng(derive(0, "models", "production", share.facts.fault_class))
-        for_s = np.full(MOST_SAMPLES, min(share.for_s, CAP_S))
-        case = Case(known, share.facts, plan.operations[service].does, for_s, rng)
+        for_s = known.need("zone_outage_s", "zones that fail").mean_s if share.facts.role == ZONE else share.for_s
+        whole_s = for_s if math.isfinite(for_s) else CAP_S
+        played_s = min(whole_s, LONG_S + 20 * overlaps.failover_s(known, plan.operations[service].does))
+        lasts_s = np.full(MOST_SAMPLES, played_s)
+        case = Case(known, share.facts, plan.operations[service].does, lasts_s, rng)
         if share.facts.fault_class not in self._sizes:
             slots = slots_each(case, known.client, 1.0 / rate_per_s)
             self._sizes[share.facts.fault_class] = int(np.clip(SLOTS / slots, LEAST_SAMPLES, MOST_SAMPLES))
-        built = scenario(replace(case, for_s=for_s[: self._sizes[share.facts.fault_class]]))
+        built = scenario(replace(case, for_s=lasts_s[: self._sizes[share.facts.fault_class]]))
         if built is None:
             return np.zeros(1)
         rule = Rule(1.0 / rate_per_s, traffic.outage.open, traffic.outage.close, traffic.outage.merge_s)
-        return client.see(built, known.client, rule, rng).downtime_s
-
-    def _second_order(self, known: System, rate: float) -> float:
-        """Crashes that overlap, common causes included, where the service is one that needs a quorum."""
-        if not (self._crash_per_s > 0 and known.needs_leader(self._plan.operations[self._plan.judge].does) and "restart_s" in known.given):
-            return 0.0
-        detection_s = known.election(known.nodes).detection_mean_s if known.randomised else known.watcher().mean_s
-        resync_s = known.given["resync_s"].mean_s if "resync_s" in known.given else 0.0
-        tiny_s = 1e-3
-        chain = ClusterChain(
-            nodes=known.nodes,
-            quorum=known.quorum,
-            crash_per_s=self._crash_per_s * rate,
-            restart_per_s=1.0 / max(known.given["restart_s"].mean_s, tiny_s),
-            resync_per_s=1.0 / max(resync_s, tiny_s),
-            failover_per_s=1.0 / max(detection_s + 2 * known.round_trip_s, tiny_s),
-            crews=round(known.given["crews"].mean_s) if "crews" in known.given else None,
-            common_cause=known.given["common_cause"].mean_s if "common_cause" in known.given else 0.0,
-        )
-        return max(0.0, second_order(chain))
+        seen = client.see(built, known.client, rule, rng)
+        # An outage that has lasted until the fault was taken back would have lasted on, as much of the time as before.
+        lasted = np.where(seen.recovery_s >= played_s, seen.downtime_s / np.maximum(seen.recovery_s, played_s), 0.0) if played_s else 0.0
+        return np.asarray(seen.downtime_s + lasted * (whole_s - played_s))
 
     def improvements(self, known: System, now: float) -> list[Improvement]:
         """Each parameter that people can change, by what halving it would save; those that change nothing are left out."""
         if now <= 0:
             return []
-        found = [self._improvement(name, change, now) for name, change in _changes(known).items()]
+        found = [self._improvement(name, change, now) for name, change in changes(known).items()]
         often, rarely = self.unavailability(known, self._plan, 2.0), self.unavailability(known, self._plan, 0.5)
         found.append(Improvement("fault rates (half as many)", math.log(often / rarely) / math.log(4), (now - rarely) * YEAR_S))
         useful = [each for each in found if abs(each.elasticity) >= 0.005 or each.halving_saves_s_per_year > 0.005 * now * YEAR_S]
@@ -210,27 +269,3 @@ class Judge:
         up, down, half = (self.unavailability(change(factor), self._plan, 1.0) for factor in (1 + STEP, 1 - STEP, 0.5))
         slope = math.log(up / down) / math.log((1 + STEP) / (1 - STEP)) if up > 0 and down > 0 else 0.0
         return Improvement(name, slope, (now - half) * YEAR_S)
-
-
-def _changes(known: System) -> dict[str, Callable[[float], System]]:
-    """Parameter -> the system with that parameter times a factor."""
-
-    def scaled(name: str) -> Callable[[float], System]:
-        def change(factor: float) -> System:
-            old = known.given[name]
-            new: Mapping[str, Uniform] = {**known.given, name: Uniform(old.low_s * factor, old.high_s * factor)}
-            return msgspec.structs.replace(known, given=new)
-
-        return change
-
-    def front(field: str) -> Callable[[float], System]:
-        return lambda factor: msgspec.structs.replace(
-            known, front=msgspec.structs.replace(known.front, **{field: getattr(known.front, field) * factor})
-        )
-
-    of_system = ("heartbeat_s", "timeout_s", "election_timeout_s", "round_trip_s", "restart_s", "resync_s")
-    found = {name: scaled(name) for name in of_system if name in known.given and known.given[name].high_s > 0}
-    if known.front.health_checked:
-        of_front = ("ttl_s", "check_every_s", "check_timeout_s")
-        found |= {f"dns.{name}": front(name) for name in of_front if getattr(known.front, name) > 0}
-    return found

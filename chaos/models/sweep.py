@@ -21,6 +21,7 @@ import numpy as np
 from chaos import parameters, units
 from chaos.errors import BadInput
 from chaos.facts import RunFacts
+from chaos.models import around
 from chaos.models.blocks import Uniform
 from chaos.models.chain import MOST_NODES
 from chaos.models.production import YEAR_S, judge_at
@@ -238,6 +239,7 @@ def _ways(plan: Plan, facts: RunFacts, known: System, now: Level, wanted: float,
     if lost is not None:
         cost = None if cost_per_node is None else cost_per_node * (more - known.nodes)
         ways.append(Way(f"{more} nodes instead of {known.nodes}", lost * YEAR_S / 60, lost <= wanted, cost))
+    ways += _doubled(plan, facts, known, now.unavailability, wanted, cost_per_node)
     for name, value in _shrinkable(known).items():
         found = _halved(lost_with, known, name, value, wanted)
         if found is not None and found[1] < 0.95 * now.unavailability:
@@ -246,6 +248,19 @@ def _ways(plan: Plan, facts: RunFacts, known: System, now: Level, wanted: float,
                 Way(f"{name} at 1/{factor} of what it is", lost * YEAR_S / 60, lost <= wanted, None if cost_per_node is None else 0.0)
             )
     return tuple(sorted(ways, key=lambda way: (not way.reaches, way.cost or 0.0, way.minutes_a_year)))
+
+
+def _doubled(plan: Plan, facts: RunFacts, known: System, now: float, wanted: float, cost_per_node: float | None) -> list[Way]:
+    """A second one of each part around the cluster, where that helps; taken to cost as much as a node."""
+    spec = plan.experiment.predict
+    ways = []
+    for part in spec.around.parts if spec.around is not None else ():
+        predict = msgspec.structs.replace(spec, around=around.doubled(spec.around, part.name)) if spec.around is not None else spec
+        other = msgspec.structs.replace(plan, experiment=msgspec.structs.replace(plan.experiment, predict=predict))
+        lost = judge_at(other, known, facts).unavailability(known, other, 1.0)
+        if lost < 0.95 * now:
+            ways.append(Way(f"a second {part.name} beside the first", lost * YEAR_S / 60, lost <= wanted, cost_per_node))
+    return ways
 
 
 def _shrinkable(known: System) -> dict[str, float]:

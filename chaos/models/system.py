@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -15,7 +15,7 @@ from chaos.errors import BadInput
 from chaos.experiment import ClientPolicy
 from chaos.models.blocks import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform
 from chaos.models.chain import majority
-from chaos.plan import Parameter, Plan
+from chaos.plan import Parameter, Plan, PlannedNode
 
 NOTHING: Final = Uniform(0.0, 0.0)
 USUAL_ROUND_TRIP: Final = Uniform(0.001, 0.001)
@@ -59,6 +59,10 @@ class System(msgspec.Struct, frozen=True):
     hangs: bool = False
     """A node without a leader holds a write instead of refusing it."""
     local_reads: bool = False
+    hands_over: bool = False
+    """A leader that is asked to end hands its leadership over first."""
+    zones: tuple[int, ...] = ()
+    """How many nodes each zone holds; empty: nobody said."""
     front: Front = Front()
     client: ClientPolicy = ClientPolicy()
 
@@ -76,6 +80,13 @@ class System(msgspec.Struct, frozen=True):
                 right=f"declare it under model: in target.yaml, or under predict: {{parameters: {{{key}: ...}}}} in the experiment",
             )
         return found.checked(name)
+
+    def spread(self) -> tuple[int, ...]:
+        """The zones' sizes; where the number of nodes was changed since (a sweep), as evenly as it goes."""
+        if sum(self.zones) == self.nodes:
+            return self.zones
+        places = min(len(self.zones), self.nodes)
+        return tuple(self.nodes // places + (place < self.nodes % places) for place in range(places)) if places else ()
 
     @property
     def heartbeat_s(self) -> float:
@@ -134,15 +145,24 @@ def system(plan: Plan) -> System:
         rise=dns.check.rise,
         leader_only=dns.balancer == "health-checked" and dns.check.what == "role:leader",
     )
+    members = [node for node in plan.nodes if dns.part is None or node.part == dns.part] or list(plan.nodes)
     return System(
-        nodes=len([node for node in plan.nodes if dns.part is None or node.part == dns.part]) or len(plan.nodes),
+        nodes=len(members),
         replicated=plan.replication == "quorum",
         given=given,
         hangs=_word(known, "leaderless") == "hang",
         local_reads=_word(known, "reads") == "local",
+        hands_over=_word(known, "stopping") == "handover",
+        zones=_zones(members),
         front=front,
         client=plan.experiment.traffic.client,
     )
+
+
+def _zones(members: Sequence[PlannedNode]) -> tuple[int, ...]:
+    """Sizes, the largest first; none unless every node stands in one."""
+    named = [node.zone for node in members if node.zone is not None]
+    return tuple(sorted((named.count(zone) for zone in set(named)), reverse=True)) if len(named) == len(members) else ()
 
 
 def _word(known: Mapping[str, Parameter], name: str) -> str:

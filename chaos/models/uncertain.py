@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from chaos.facts import RunFacts
-from chaos.models.predicting import ClassSamples, draws
+from chaos.models.figures import ClassSamples
+from chaos.models.predicting import draws
 from chaos.plan import Parameter, Plan
 from chaos.results import ClassPredicted, Predicted, Range, ServicePredicted
 

@@ -4,7 +4,9 @@ The replicas stand in zones. Each crashes by itself at ``crash_per_s``; a shock 
 and one of all zones at ``all_per_s``. With the beta model of common causes (a share beta of crashes strikes all at once), ask
 ``with_common_cause``. A failover is made of ``failover_stages`` exponential stages in a row, a restart of ``restart_stages``: m stages
 have a cv of 1 / sqrt(m), so the small spread of real time-outs is kept where it matters: in windows, first failures and distributions
-of outages; the long run hardly changes. A crew that has begun a restart stays with it.
+of outages; the long run hardly changes. A crew that has begun a restart stays with it. With ``zone_back_per_s`` a zone that fails is
+dark first: its nodes are restarted only once it is back. Coverage is that of ``chain``: a leader's crash that is not covered takes
+everything to RESET, from which all is whole again at ``reset_per_s``.
 
 Nodes of a zone are alike and so are zones of equal size: states that differ by names alone are one. A shock also undoes restarts
 under way in its zone. An election that loses its quorum begins anew when there is one again. All rates in 1/s.
@@ -14,7 +16,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -30,7 +32,9 @@ Zone = tuple[int, tuple[int, ...], int, bool]
 State = tuple[tuple[Zone, ...], int]
 """All zones, and the stage of the failover (0 where there is a leader or no quorum)."""
 
-RATES = ("crash_per_s", "restart_per_s", "resync_per_s", "failover_per_s")
+RESET: Final[State] = ((), -1)
+"""After a crash of the leader that was not covered."""
+RATES: Final = ("crash_per_s", "restart_per_s", "resync_per_s", "failover_per_s")
 
 
 class WideChain(msgspec.Struct, frozen=True):
@@ -47,6 +51,10 @@ class WideChain(msgspec.Struct, frozen=True):
     crews: int | None = None
     failover_stages: int = 1
     restart_stages: int = 1
+    zone_back_per_s: float | None = None
+    """How fast a zone comes back that failed; None: its nodes are restarted at once, like any other."""
+    coverage: float = 1.0
+    reset_per_s: float | None = None
 
     @property
     def nodes(self) -> int:
@@ -66,6 +74,14 @@ class WideChain(msgspec.Struct, frozen=True):
             rate: float = getattr(self, name)
             if not (rate > 0 and math.isfinite(rate)):
                 raise BadInput(f"{name} is {rate}", right="a rate is > 0, finite and in 1/s")
+        if not 0.0 <= self.coverage <= 1.0:
+            raise BadInput(f"a coverage of {self.coverage} is not a probability", right="0 to 1")
+        if self.coverage < 1.0 and self.reset_per_s is None:
+            raise BadInput("a coverage below 1 needs reset_per_s: how fast the cluster returns from an uncovered crash")
+        for name in ("zone_back_per_s", "reset_per_s"):
+            back: float | None = getattr(self, name)
+            if back is not None and not (back > 0 and math.isfinite(back)):
+                raise BadInput(f"{name} is {back}", right="a rate is > 0, finite and in 1/s")
         for name in ("zone_per_s", "all_per_s"):
             shock: float = getattr(self, name)
             if not (shock >= 0 and math.isfinite(shock)):
@@ -81,8 +97,11 @@ class WideChain(msgspec.Struct, frozen=True):
     def explored(self) -> Explored[State]:
         """Its states and rates."""
         self.checked()
+        return explore(self._whole(), self._moves)
+
+    def _whole(self) -> State:
         whole = tuple((size, (0,) * self.restart_stages, 0, place == 0) for place, size in enumerate(self.zones))
-        return explore(self._alike(whole, 0), self._moves)
+        return self._alike(whole, 0)
 
     def solvable(self, reads: bool = False) -> Solvable:
         """For the measures; up is what writes need (a leader), or with ``reads`` one node that runs."""
@@ -107,6 +126,10 @@ class WideChain(msgspec.Struct, frozen=True):
 
     def _moves(self, state: State) -> Iterator[tuple[State, float]]:
         zones, stage = state
+        if state == RESET:
+            if self.reset_per_s is not None:
+                yield self._whole(), self.reset_per_s
+            return
         for place, (up, down, syncing, leads) in enumerate(zones):
             fallen = (down[0] + 1, *down[1:])
 
@@ -114,24 +137,37 @@ class WideChain(msgspec.Struct, frozen=True):
                 return (*zones[:place], zone, *zones[place + 1 :])
 
             if leads:
-                yield self._settled(changed((up - 1, fallen, syncing, False)), 0), self.crash_per_s
+                yield self._settled(changed((up - 1, fallen, syncing, False)), 0), self.coverage * self.crash_per_s
+                yield RESET, (1.0 - self.coverage) * self.crash_per_s
             followers = up - leads
             if followers:
                 yield self._settled(changed((up - 1, fallen, syncing, leads)), stage), followers * self.crash_per_s
             if syncing:
                 yield self._alike(changed((up, fallen, syncing - 1, leads)), stage), syncing * self.crash_per_s
                 yield self._alike(changed((up + 1, down, syncing - 1, leads)), stage), syncing * self.resync_per_s
-            if self.zone_per_s:
-                yield self._settled(changed(self._dark(self.zones[place])), 0 if leads else stage), self.zone_per_s
+            is_dark = not (up or syncing or any(down))
+            if is_dark and self.zone_back_per_s is not None:
+                yield self._alike(changed(self._fallen(self.zones[place])), stage), self.zone_back_per_s
+            if self.zone_per_s and not is_dark:
+                yield self._settled(changed(self._struck(self.zones[place])), 0 if leads else stage), self.zone_per_s
             for index, (after, rate) in enumerate(self._repaired(zones, place)):
                 joined = syncing + (index == self.restart_stages - 1)
                 yield self._alike(changed((up, after, joined, leads)), stage), rate
         if self.all_per_s:
-            yield self._settled(tuple(self._dark(size) for size in self.zones), 0), self.all_per_s
+            fallen_zones = (self._fallen(size) if zone != self._dark() else zone for size, zone in zip(self.zones, zones, strict=True))
+            yield self._settled(tuple(fallen_zones), 0), self.all_per_s
         yield from self._elected(zones, stage)
 
-    def _dark(self, size: int) -> Zone:
+    def _struck(self, size: int) -> Zone:
+        """A zone that has just failed."""
+        return self._fallen(size) if self.zone_back_per_s is None else self._dark()
+
+    def _fallen(self, size: int) -> Zone:
         return 0, (size, *(0,) * (self.restart_stages - 1)), 0, False
+
+    def _dark(self) -> Zone:
+        """None of its nodes are there, not even to be restarted."""
+        return 0, (0,) * self.restart_stages, 0, False
 
     def _repaired(self, zones: tuple[Zone, ...], place: int) -> Iterator[tuple[tuple[int, ...], float]]:
         """One entry a stage: the zone's down nodes after one has finished that stage, and the rate of it."""

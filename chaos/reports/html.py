@@ -235,7 +235,8 @@ def _improve(report: Report) -> str:
         [escape(each.parameter), share_bar(each.halving_saves_s_per_year, most), say.seconds(each.halving_saves_s_per_year)]
         for each in production.improve_first[:6]
     ]
-    note = "What halving each would save in a year of production, by the model."
+    told = [escape(line) for line in say.causes(production)]
+    note = " ".join(["What halving each would save in a year of production, by the model.", *told])
     return _section("What to improve first", note, _table(["parameter", "", "a year"], rows, numbers=(2,)))
 
 

@@ -168,7 +168,8 @@ def _agreement(report: Report) -> str:
         for row in report.agreement
     ]  # fmt: skip
     head = ["service", "class", "measure", "predicted", "observed", "p", "verdict", "faults to decide"]
-    return _table(f"Agreement of prediction and observation: {report.agreement_overall}", head, rows, right=(3, 4, 5, 7))
+    table = _table(f"Agreement of prediction and observation: {report.agreement_overall}", head, rows, right=(3, 4, 5, 7))
+    return "\n".join([table, *(say.undecided(row) for row in report.agreement if row.service == report.judged and say.undecided(row))])
 
 
 def _improve(report: Report) -> str:
@@ -178,7 +179,8 @@ def _improve(report: Report) -> str:
         [each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year)]
         for each in report.predicted.production.improve_first[:5]
     ]
-    return _table("What to improve first, in production", ["parameter", "elasticity", "halving saves a year"], rows, right=(1,))
+    table = _table("What to improve first, in production", ["parameter", "elasticity", "halving saves a year"], rows, right=(1,))
+    return "\n".join(line for line in (table, *say.causes(report.predicted.production)) if line)
 
 
 def _looks(report: Report) -> str:

@@ -8,8 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos.agreement import SumDistribution, compare, holm
+from chaos.agreement import compare, holm, share_power
+from chaos.agreement_sums import SumDistribution
 from chaos.errors import BadInput
+from chaos.wording import undecided
 
 SLOT_S = 0.01
 RUNS = 4_000
@@ -190,3 +192,30 @@ def test_a_margin_must_leave_room(margin: float) -> None:
     """A margin of one asks for exact equality and is refused."""
     with pytest.raises(BadInput, match="margin"):
         compare("write", {}, {}, margin, SLOT_S)
+
+
+@pytest.mark.parametrize(("faults", "verdict", "needed"), [(6, "inconclusive", 8), (7, "inconclusive", 8), (8, "consistent", None)])
+def test_a_share_of_all_takes_eight_faults(faults: int, verdict: str, needed: int | None) -> None:
+    """Six of six noticed leave 61 % to 100 %: not above the 67 % that the margin asks for. The row says both, and how many would."""
+    draws = Drawn(np.full(100, 0.5), (faults,))
+    rows, _ = compare("write", {"kill/leader": [0.5] * faults}, {"kill/leader": draws}, 1.5, 0.01)
+    share = next(row for row in rows if row.measure == "share")
+    assert (share.verdict, share.faults_to_decide) == (verdict, needed)
+    assert share.low == pytest.approx(0.05 ** (1 / faults)) and share.high == 1.0
+    assert share.within == pytest.approx((2 / 3, 1.0))
+    said = undecided(share)
+    assert said == "" if verdict == "consistent" else ("0.667 to 1" in said and "8 faults would decide" in said)
+
+
+def test_a_share_between_takes_more() -> None:
+    """Half of them noticed is shown by several times as many; and so many do show it four times in five."""
+    needed = next(count for count in range(1, 200) if share_power(count, 0.5, 1 / 3) >= 0.8)
+    assert 10 < needed < 60
+    rng = np.random.default_rng(5)
+    shown = 0
+    for noticed in rng.binomial(needed, 0.5, 400):
+        draws = Drawn(np.array([0.0, 0.5] * 50), (needed,))
+        seen = [0.5] * int(noticed) + [0.0] * (needed - int(noticed))
+        rows, _ = compare("write", {"kill/leader": seen}, {"kill/leader": draws}, 1.5, 0.01)
+        shown += next(row for row in rows if row.measure == "share").verdict == "consistent"
+    assert shown / 400 == pytest.approx(share_power(needed, 0.5, 1 / 3), abs=0.06)

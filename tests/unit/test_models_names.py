@@ -48,7 +48,7 @@ def test_clients_that_ask_each_time_fail_at_once() -> None:
 
 def test_other_modes_of_the_server_are_not_predicted() -> None:
     """And say so, instead of being taken for something else."""
-    found = of_class(predict(a_plan(), facts("dns", "groups", (2.0,), mode="wrong")))
+    found = of_class(predict(a_plan(), facts("dns", "groups", (2.0,), mode="slow")))
     assert found.share.value is None
     assert "do not know" in found.share.reason
 

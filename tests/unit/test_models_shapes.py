@@ -51,12 +51,3 @@ def test_of_the_others_nothing_is_said(fields: str, target: str, name: str) -> N
     assert shown == name
     assert found.share.value is None
     assert name in found.share.reason
-
-
-@pytest.mark.parametrize("fault", ["stop: {}", "restart: {}", "remove: {}"])
-def test_what_a_system_does_when_it_is_asked_to_end_is_its_own(fault: str) -> None:
-    """Neither is it taken for a kill."""
-    plan = sample_plan(f"  - {fault}\n    target: leader\n    at: 1s\n    for: 4s\n")
-    (found,) = predict(plan, facts_from_plan(plan)).predicted.by_fault.values()
-    assert found.outage_s.value is None
-    assert fault.partition(":")[0] in found.outage_s.reason

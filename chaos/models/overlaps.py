@@ -1,0 +1,102 @@
+"""What the cluster's chain adds at production rates to faults that strike one by one, and what planned restarts cost. Times in s.
+
+Isolated faults are worked out as clients see them (``classes``); this is the rest: a crash inside the recovery of another, a crash while
+a zone is dark, common causes, and crashes of a leader that the cluster does not recover from by itself (coverage). Clients' retries
+hide none of it, since it lasts. The chain is that of ``chain``, or of ``wide`` where zones fail.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos.models.chain import ClusterChain, solvable
+from chaos.models.maintenance import planned_restarts
+from chaos.models.measures import TINY, long_run
+from chaos.models.system import System
+from chaos.models.wide import WideChain
+
+INSTANT_S = 1e-3
+"""A chain has no delay of no time at all."""
+
+
+class Rates(msgspec.Struct, frozen=True):
+    """Of production, in 1/s: crashes of each node, failures of each zone."""
+
+    crash_per_s: float = 0.0
+    zone_per_s: float = 0.0
+
+    def times(self, factor: float) -> Rates:
+        """All of them so many times as high."""
+        return Rates(self.crash_per_s * factor, self.zone_per_s * factor)
+
+
+def cluster_chain(known: System, crash_per_s: float, does: str) -> ClusterChain:
+    """The chain of this system; ``BadInput`` for a parameter that it needs and nobody says."""
+    given = known.given
+    coverage = given["coverage"].mean_s if "coverage" in given else 1.0
+    return ClusterChain(
+        nodes=known.nodes,
+        quorum=known.quorum,
+        crash_per_s=crash_per_s,
+        restart_per_s=_rate(known.need("restart_s", "overlapping crashes").mean_s),
+        resync_per_s=_rate(given["resync_s"].mean_s if "resync_s" in given else 0.0),
+        failover_per_s=_rate(failover_s(known, does)),
+        crews=round(given["crews"].mean_s) if "crews" in given else None,
+        coverage=coverage,
+        reset_per_s=_rate(known.need("reset_s", "a coverage below 1").mean_s) if coverage < 1 else None,
+        common_cause=given["common_cause"].mean_s if "common_cause" in given else 0.0,
+    )
+
+
+def failover_s(known: System, does: str) -> float:
+    """From the loss of a leader to the next one, on average; nothing where nobody leads, or nobody says how long it takes."""
+    if not known.needs_leader(does) or "heartbeat_s" not in known.given:
+        return 0.0
+    detection_s = known.election(known.nodes).detection_mean_s if known.randomised else known.watcher().mean_s
+    return detection_s + 2 * known.round_trip_s
+
+
+def beyond_isolated(known: System, rates: Rates, does: str) -> float:
+    """The part of the unavailability that isolated faults do not explain.
+
+    For an operation that any node answers it is the time in which no node runs.
+    """
+    if not (rates.crash_per_s > 0 or rates.zone_per_s > 0) or "restart_s" not in known.given:
+        return 0.0
+    reads = not known.needs_leader(does)
+    plain = cluster_chain(known, rates.crash_per_s or rates.zone_per_s * TINY, does)
+    if rates.zone_per_s <= 0:
+        isolated = msgspec.structs.replace(plain, crash_per_s=plain.crash_per_s * TINY, common_cause=0.0, coverage=1.0)
+        whole, alone = (long_run(solvable(each, reads)).unavailability for each in (plain, isolated))
+        return max(0.0, whole - alone / TINY)
+    wide = WideChain(
+        zones=known.spread(),
+        quorum=plain.quorum,
+        crash_per_s=plain.crash_per_s,
+        restart_per_s=plain.restart_per_s,
+        resync_per_s=plain.resync_per_s,
+        failover_per_s=plain.failover_per_s,
+        zone_per_s=rates.zone_per_s,
+        crews=plain.crews,
+        zone_back_per_s=_rate(known.need("zone_outage_s", "zones that fail").mean_s),
+        coverage=plain.coverage,
+        reset_per_s=plain.reset_per_s,
+    )
+    lone = msgspec.structs.replace(wide, crash_per_s=wide.crash_per_s * TINY, zone_per_s=wide.zone_per_s * TINY, coverage=1.0)
+    shocked = wide.with_common_cause(plain.common_cause)
+    whole, alone = (long_run(each.solvable(reads)).unavailability for each in (shocked, lone))
+    return max(0.0, whole - alone / TINY)
+
+
+def risk_s_per_restart(known: System, crash_per_s: float, every_s: float, does: str) -> float:
+    """What one planned restart costs on average beyond itself: crashes that strike while its node is away."""
+    if crash_per_s <= 0 or not known.needs_leader(does) or "restart_s" not in known.given:
+        return 0.0
+    chain = cluster_chain(known, crash_per_s, does)
+    quiet = msgspec.structs.replace(chain, crash_per_s=crash_per_s * TINY, common_cause=0.0)
+    whole, alone = (planned_restarts(each, every_s, known.hands_over).lost_s_per_restart for each in (chain, quiet))
+    return max(0.0, whole - alone)
+
+
+def _rate(mean_s: float) -> float:
+    return 1.0 / max(mean_s, INSTANT_S)
