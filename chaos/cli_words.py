@@ -22,6 +22,11 @@ WORDS: Final = {
     "tests), or auto: docker where an engine answers, else local.",
     "fault": "What is done to break something: kill, power_off, pause, partition, latency. It has no duration: the schedule has.",
     "schedule": "When a fault is done and for how long: at, every, poisson, renewal; for; times.",
+    "sequence": "An entry of several faults, one after the other: each begins when the one before is over. Each is a fault of its own, "
+    "NAME.1, NAME.2... Unless the cluster settles between them they are one try, of a class of its own.",
+    "parallel": "An entry of several faults that begin together: a planned overlap, and a fault class of its own.",
+    "when": "What a fault waits for from its time on: another fault, a change of role, a service or a node. `within` limits the wait, "
+    "`otherwise` says what is done if it does not come: skip, inject or abort.",
     "selector": "To whom a fault is done: leader, followers, any, minority, a name, a link.",
     "toxic": "Harm to a stream of bytes on a link, with the names of the Toxiproxy server that does it.",
     "operation": "One question to the service, such as a write or a read, asked at a fixed rate.",

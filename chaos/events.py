@@ -170,6 +170,25 @@ class FaultFailed(RowBase, frozen=True, tag="fault_failed"):
     left_over: bool = False
 
 
+class Awaited(RowBase, frozen=True, tag="awaited"):
+    """The condition that a fault waited for came true, or its time was up (``came`` false: then ``otherwise`` was done)."""
+
+    id: str
+    condition: str
+    waited_s: float
+    came: bool
+    otherwise: str = ""
+
+
+class AbortAnswered(RowBase, frozen=True, tag="abort_answered"):
+    """The command of ``abort_if`` gave its answer; ``status`` None: none in time, or it was killed by a signal."""
+
+    status: int | None
+    took_s: float
+    said: str = ""
+    """The last line that it wrote."""
+
+
 class Settled(RowBase, frozen=True, tag="settled"):
     """All nodes are up and voting again, seen at ``at_ns``."""
 
@@ -222,6 +241,8 @@ Row = (
     | FaultGone
     | FaultSkipped
     | FaultFailed
+    | Awaited
+    | AbortAnswered
     | Settled
     | Looked
     | Aborting

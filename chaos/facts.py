@@ -5,7 +5,12 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
+
+OVERLAP: Final = "overlap"
+"""The kind of a class of faults that are done together: of those no model knows more than that they are."""
 
 
 class ClassFacts(msgspec.Struct, frozen=True):

@@ -14,6 +14,7 @@ from typing import Final, TextIO
 from chaos.clock import to_s
 from chaos.events import (
     Aborting,
+    Awaited,
     FaultAsked,
     FaultFailed,
     FaultGone,
@@ -89,6 +90,8 @@ class Live:
             case FaultFailed():
                 self._faults.pop(row.id, None)
                 return f"{row.id} {'LEFT OVER' if row.left_over else 'did not take effect'}: {row.reason}"
+            case Awaited(came=False):
+                return f"{row.id}: '{row.condition}' did not come within {row.waited_s:g} s"
             case Aborting():
                 return f"ending early: {row.condition}"
         return ""

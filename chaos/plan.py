@@ -34,6 +34,15 @@ class Window(msgspec.Struct, frozen=True):
     end_s: float | None
     draw: int
     """Seeds the choice among the candidates that are there at injection."""
+    entry: str = ""
+    """Of a step of a sequence or of parallel faults: which occasion of the whole it belongs to."""
+    after: tuple[str, ...] = ()
+    """It begins when these are over, ``gap_s`` later; ``start_s`` is then what the plan hopes for."""
+    beside: str = ""
+    """It begins together with this one."""
+    gap_s: float = 0.0
+    latest_s: float | None = None
+    """It waits for its condition from ``start_s`` on, until then at most."""
 
 
 class Parameter(msgspec.Struct, frozen=True):
@@ -68,7 +77,7 @@ class Plan(msgspec.Struct, frozen=True):
     duration_s: float
     """From the first slot to the end of the last one."""
     links: tuple[Link, ...]
-    """Every directed link that a fault of this plan may name: these are proxied on local, and nothing else is."""
+    """Every directed link that a fault of this plan may name."""
     replication: str
     parameters: tuple[Parameter, ...]
     has_roles: bool = True
@@ -76,5 +85,20 @@ class Plan(msgspec.Struct, frozen=True):
     """Hash of what makes runs comparable: leaves out seed, question and objectives."""
     looks_s: tuple[float, ...] = ()
     """When (since t = 0) the run may look at what it has and stop: it then is a sequential one. Empty: it goes on to its end."""
+    proxied: tuple[Link, ...] | None = None
+    """Those of ``links`` that a proxy stands in all the time: ``local`` has no other means, ``docker`` only where bytes are harmed.
+    None (of plans older than this field): in all of them."""
     calibration: tuple[str, ...] = ()
     """The runs that parameters were measured in: their predictions must not be held against any of them."""
+
+
+def tries(plan: Plan) -> list[list[Window]]:
+    """The windows that are one try at harming each: alone, or steps of one entry, where no gap lets the cluster settle before a step."""
+    found: dict[str, list[Window]] = {}
+    heads: dict[str, str] = {}
+    for window in plan.windows:
+        settles = window.gap_s >= plan.experiment.settle_s
+        before = window.beside or ("" if settles or not window.after else window.after[0])
+        heads[window.id] = heads.get(before, window.id)
+        found.setdefault(heads[window.id], []).append(window)
+    return list(found.values())

@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from chaos import tables
-from chaos.experiment import FaultSpec, LinkTo, Named, Role, Same, Selector, Side, Zone
-from chaos.plan import Plan
+from chaos.experiment import Condition, FaultSpec, LinkTo, Named, OnFault, OnNode, OnRole, OnService, Role, Same, Selector, Side, Zone
+from chaos.plan import Plan, Window
 from chaos.units import show_bytes, show_s
 
 
@@ -24,6 +24,35 @@ class PlanRow(msgspec.Struct, frozen=True):
     details: str
     """The fault's own fields, where they are not the default."""
     overlap: bool
+    latest_s: float | None = None
+    """It begins between ``start_s`` and then, when its condition holds."""
+    follows: str = ""
+    """``after cascade.1.1, 1 s later`` or ``with both.1.1``: then the times are what the plan hopes for."""
+    when: str = ""
+    """``kill-leader is gone, else skipped``."""
+
+    @property
+    def begins(self) -> str:
+        """``22.00``; ``~22.00`` after others; ``22.00 to 52.00`` with a condition."""
+        if self.latest_s is not None and not self.follows:
+            return f"{self.start_s:.2f} to {self.latest_s:.2f}"
+        return f"{'~' if self.follows else ''}{self.start_s:.2f}"
+
+    @property
+    def ends(self) -> str:
+        """The same for its end."""
+        if self.end_s is None:
+            return "the end"
+        if self.latest_s is not None and not self.follows:
+            return f"{show_s(self.end_s - self.start_s)} later"
+        return f"{'~' if self.follows else ''}{self.end_s:.2f}"
+
+    @property
+    def remarks(self) -> str:
+        """All that is to be said beside times and target."""
+        waits = f"when {self.when}" if self.when else ""
+        overlaps = "overlaps" if self.overlap and not self.follows else ""
+        return ", ".join(part for part in (self.details, self.follows, waits, overlaps) if part)
 
 
 def describe(plan: Plan) -> list[PlanRow]:
@@ -33,9 +62,35 @@ def describe(plan: Plan) -> list[PlanRow]:
         PlanRow(
             id=window.id, start_s=window.start_s, end_s=window.end_s, fault=window.fault, kind=window.kind,
             target=target_text(specs[window.fault]), details=details_text(specs[window.fault]), overlap=specs[window.fault].overlap,
+            latest_s=window.latest_s, follows=_follows(window), when=when_text(specs[window.fault]),
         )
         for window in plan.windows
     ]  # fmt: skip
+
+
+def _follows(window: Window) -> str:
+    if window.after:
+        return f"after {', '.join(window.after)}" + (f", {show_s(window.gap_s)} later" if window.gap_s else "")
+    return f"with {window.beside}" if window.beside else ""
+
+
+def when_text(spec: FaultSpec) -> str:
+    """What it waits for, and what is done if that does not come."""
+    if spec.when is None:
+        return ""
+    instead = {"skip": "skipped", "inject": "done all the same", "abort": "the run ends"}[spec.when.otherwise]
+    return f"{condition_text(spec.when.on)}, else {instead}"
+
+
+def condition_text(condition: Condition) -> str:
+    """``kill-leader is gone``: in the words of the file."""
+    match condition:
+        case OnFault(fault=fault, state=state):
+            return f"{fault} is {state}"
+        case OnRole(role=role):
+            return f"the {role} changes"
+        case OnService(service=name, state=state) | OnNode(node=name, state=state):
+            return f"{name} is {state}"
 
 
 def target_text(spec: FaultSpec) -> str:

@@ -7,14 +7,16 @@ runtime cannot do is ``CapabilityMissing``.
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from chaos import calibrations
+from chaos.attaching import check_attached
 from chaos.errors import BadInput, CapabilityMissing
 from chaos.experiment import Experiment, Resources
-from chaos.kinds import LEADER
+from chaos.kinds import DNS, LEADER
 from chaos.plan import SCHEMA, Parameter, Plan, PlannedNode
 from chaos.plan_rows import PlanRow, describe
 from chaos.planning_cluster import (
@@ -28,9 +30,11 @@ from chaos.planning_cluster import (
     planned_settings,
     refuse,
 )
-from chaos.planning_faults import check_capabilities, planned_faults, planned_windows
+from chaos.planning_faults import Planned, check_capabilities, planned_faults, proxied_links
 from chaos.planning_overlap import check_windows, planned_duration_s
+from chaos.planning_resources import check_resources
 from chaos.planning_rounds import rounds
+from chaos.planning_times import planned_windows
 from chaos.target import Target
 
 __all__ = ["PlanRow", "configuration_hash", "describe", "make_plan"]
@@ -44,6 +48,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     Raises ``BadInput`` (exit 2) for what the file asks wrongly, ``CapabilityMissing`` (exit 5) for what the runtime cannot do.
     """
     seed = experiment.seed if seed is None else seed
+    check_attached(experiment, experiment.faults, runtime)
     nodes = planned_nodes(experiment, target)
     settings = planned_settings(experiment, target)
     part = check_dns(experiment, target)
@@ -52,13 +57,14 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     check_traffic(experiment)
     _check_limits(experiment, nodes)
     faults = planned_faults(experiment, target, nodes, part)
-    windows, looks_s = (planned_windows(experiment, faults, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
+    windows, looks_s = (planned_windows(experiment, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
     check_windows(experiment, faults, windows, len(nodes))
     duration_s = looks_s[-1] if looks_s else planned_duration_s(experiment, windows)
     replication, parameters = planned_parameters(experiment, target, settings)
     parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)
-    _check_runtime(experiment, target, nodes, runtime)
+    _check_runtime(experiment, target, nodes, runtime, faults)
     check_capabilities(faults, target, runtime, nodes)
+    check_resources(experiment, faults)
     return Plan(
         schema=SCHEMA,
         experiment=experiment,
@@ -76,6 +82,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
         has_roles=LEADER in target.roles,
         configuration=configuration_hash(experiment, target, runtime),
         looks_s=looks_s,
+        proxied=proxied_links(faults, runtime, nodes),
         calibration=measured_in,
     )
 
@@ -102,7 +109,7 @@ def _calibrated(
 
 def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> str:
     """Equal for runs that may be compared: leaves out seed, question, objectives, and where the files lie."""
-    faults = tuple(msgspec.structs.replace(spec, line=0) for spec in experiment.faults)
+    faults = tuple(msgspec.structs.replace(spec, line=0, path="") for spec in experiment.faults)
     bare = msgspec.structs.replace(
         experiment, seed=0, question="", objectives=(), expect_verdict="", file="", faults=faults,
         cluster=msgspec.structs.replace(experiment.cluster, target=target.name, runtime=""),
@@ -120,7 +127,7 @@ def _check_limits(experiment: Experiment, nodes: tuple[PlannedNode, ...]) -> Non
         raise refuse(experiment, "limits.nodes_down", f"{limits.nodes_down} is out of range", "at least 0")
 
 
-def _check_runtime(experiment: Experiment, target: Target, nodes: tuple[PlannedNode, ...], runtime: str) -> None:
+def _check_runtime(experiment: Experiment, target: Target, nodes: tuple[PlannedNode, ...], runtime: str, faults: Sequence[Planned]) -> None:
     for part in dict.fromkeys(node.part for node in nodes):
         declared = target.parts[part]
         if runtime == "local" and declared.local is None:
@@ -130,7 +137,7 @@ def _check_runtime(experiment: Experiment, target: Target, nodes: tuple[PlannedN
             how = f"add 'parts.{part}.docker: {{image: ..., command: [...]}}' to {target.folder}/target.yaml"
             raise CapabilityMissing(f"'{target.name}' does not say how its part '{part}' runs as a container", how=how)
     if runtime == "docker":
-        _check_names(experiment)
+        _check_names(experiment, faults)
         return
     if experiment.cluster.dns.balancer == "engine":
         how = "use 'health-checked' or 'round-robin', or the runtime 'docker'"
@@ -140,9 +147,15 @@ def _check_runtime(experiment: Experiment, target: Target, nodes: tuple[PlannedN
         raise CapabilityMissing(f"the runtime '{runtime}' cannot limit what a node uses", how=how)
 
 
-def _check_names(experiment: Experiment) -> None:
-    """Docker's own name server takes no orders of ours."""
+def _check_names(experiment: Experiment, faults: Sequence[Planned]) -> None:
+    """Docker's own name server takes no orders of ours, and asks no node how it is."""
+    if experiment.cluster.dns.balancer != "engine":
+        return
+    for planned in faults:
+        if not planned.halts and any(DNS in (link.source, link.destination) for link in planned.links):
+            who = f"line {planned.spec.line}: the fault '{planned.spec.name}' cuts links of 'dns', which the balancer 'engine' has not"
+            raise CapabilityMissing(who, how="Docker's own name server checks no node; leave 'dns' out, or use 'health-checked'")
     named = next((spec for spec in experiment.faults if spec.kind == "dns"), None)
-    if named is not None and experiment.cluster.dns.balancer == "engine":
+    if named is not None:
         who = f"line {named.line}: the fault '{named.name}' cannot be done with the balancer 'engine'"
         raise CapabilityMissing(who, how="Docker's own name server takes no orders; use 'health-checked' or 'round-robin'")

@@ -7,14 +7,14 @@ from typing import ClassVar, Protocol, runtime_checkable
 
 import msgspec
 
-from chaos import seeds, tables
+from chaos import shapes, tables
 from chaos.document import suggest
-from chaos.errors import BadInput, CapabilityMissing
-from chaos.experiment import At, Experiment, FaultSpec, LinkTo, Named, Role, Same, Selector, Zone
-from chaos.kinds import CLIENTS, DNS, LEADER, Link, Rule, Victims
-from chaos.plan import PlannedNode, Window
+from chaos.errors import CapabilityMissing
+from chaos.experiment import Experiment, FaultSpec, LinkTo, Named, Role, Same, Selector, Zone
+from chaos.kinds import CLIENTS, DNS, LEADER, Link, Rule, Toxic, Victims
+from chaos.plan import PlannedNode
 from chaos.planning_cluster import known_or_refuse, refuse
-from chaos.schedules import problem, starts_s
+from chaos.planning_times import check_times, is_endless
 from chaos.selectors import ENDPOINTS, FOLLOWERS, NothingMatched, possible
 from chaos.target import Target
 
@@ -63,12 +63,12 @@ class Planned(msgspec.Struct, frozen=True):
     @property
     def path(self) -> str:
         """Where it stands in the file."""
-        return f"faults[{self.index}]"
+        return self.spec.path
 
     @property
     def endless(self) -> bool:
         """It is never taken back within the run."""
-        return self.spec.params.get("recovery") == "none"
+        return is_endless(self.spec)
 
     @property
     def halts(self) -> bool:
@@ -104,13 +104,13 @@ def planned_faults(experiment: Experiment, target: Target, nodes: tuple[PlannedN
     others = {spec.name: (spec.target, spec.params) for spec in experiment.faults}
     found = []
     for index, spec in enumerate(experiment.faults):
-        path = f"faults[{index}]"
+        path = spec.path
         fault: Breaking = msgspec.convert(spec.params, tables.find("faults", spec.kind))
         _check_target(experiment, path, spec, fault, nodes)
         if not has_roles and set(_role_words(spec.target)) & {LEADER, FOLLOWERS}:
             message = f"'{target.name}' has no roles: nobody leads"
             raise refuse(experiment, f"{path}.target", message, "any, or a node by name")
-        _check_span(experiment, path, spec)
+        check_times(experiment, target, nodes, spec)
         try:
             victims = tuple(
                 possible(
@@ -120,6 +120,7 @@ def planned_faults(experiment: Experiment, target: Target, nodes: tuple[PlannedN
             )  # fmt: skip
         except NothingMatched as error:
             raise refuse(experiment, _target_path(path, spec), f"the selector matches nothing: {error.message}") from None
+        _check_port(experiment, target, path, spec, victims, nodes)
         links = _links(fault, victims, [node.name for node in nodes])
         if isinstance(fault, ActsOnLinks) and not links:
             raise refuse(experiment, _target_path(path, spec), "there is no link that this could touch", "at least two nodes, or clients")
@@ -134,9 +135,23 @@ def _target_path(path: str, spec: FaultSpec) -> str:
 
 
 def _links(fault: Breaking, victims: tuple[Victims, ...], names: list[str]) -> tuple[Link, ...]:
-    if not isinstance(fault, ActsOnLinks):
-        return ()
-    return tuple(sorted({rule.link for some in victims for rule in fault.rules(some, names)}))
+    return tuple(sorted({rule.link for rule in _rules(fault, victims, names)}))
+
+
+def _rules(fault: Breaking, victims: Sequence[Victims], names: Sequence[str]) -> Iterator[Rule]:
+    """All that it may come to order, whoever it hits."""
+    if isinstance(fault, ActsOnLinks):
+        for some in victims:
+            yield from fault.rules(some, names)
+
+
+def proxied_links(faults: Sequence[Planned], runtime: str, nodes: Sequence[PlannedNode]) -> tuple[Link, ...]:
+    """The links that a proxy stands in all the time: where packet rules can cut, only those whose bytes may come to be harmed."""
+    if runtime != "docker":
+        return tuple(sorted({link for planned in faults for link in planned.links}))
+    names = [node.name for node in nodes]
+    rules = (rule for planned in faults for rule in _rules(planned.fault, planned.possible, names))
+    return tuple(sorted({rule.link for rule in rules if isinstance(rule, Toxic)}))
 
 
 # --- to whom -----------------------------------------------------------------------------------------------------------
@@ -154,12 +169,12 @@ def _check_target(experiment: Experiment, path: str, spec: FaultSpec, fault: Bre
         raise refuse(experiment, f"{path}.target", f"'{spec.kind}' is done to nobody in particular here", "leave 'target' out")
     if isinstance(spec.target, LinkTo) and spec.params.get("shape", "isolate") != "isolate":
         raise refuse(experiment, f"{path}.target", "a link has no shape", "a node, such as leader or n2")
+    if isinstance(spec.target, LinkTo) and spec.params.get("direction", "both") != "both":
+        raise refuse(experiment, f"{path}.target", "a link has its direction by its arrow", "leave 'direction' out: ->, or <-> for both")
     if isinstance(spec.target, Same) and spec.params.get("shape", "isolate") != "isolate":
         raise refuse(experiment, f"{path}.target", "a shape picks who stands where by itself", "a node, such as leader or n2")
     if untargeted and not groups:
-        record = spec.params.get("record")
-        if isinstance(record, str) and record:
-            _check_name(experiment, f"{path}.{spec.kind}.record", record, "node", nodes)
+        _check_fields(experiment, path, spec, nodes)
         return
     kind = "groups" if spec.target is None else "links" if isinstance(spec.target, LinkTo) else "nodes"
     if kind not in fault.takes and not isinstance(spec.target, Same):
@@ -173,6 +188,26 @@ def _check_target(experiment: Experiment, path: str, spec: FaultSpec, fault: Bre
     _check_protected(experiment, f"{path}.target", spec.target, nodes)
     if isinstance(spec.target, Same):
         _check_same(experiment, path, spec, spec.target.fault, fault)
+
+
+def _check_fields(experiment: Experiment, path: str, spec: FaultSpec, nodes: tuple[PlannedNode, ...]) -> None:
+    """What a fault without a target calls by name."""
+    record, operation = spec.params.get("record"), spec.params.get("operation")
+    if isinstance(record, str) and record:
+        _check_name(experiment, f"{path}.{spec.kind}.record", record, "node", nodes)
+    if isinstance(operation, str) and operation:
+        known_or_refuse(experiment, f"{path}.{spec.kind}.operation", "operation", operation, experiment.traffic.operations)
+
+
+def _check_port(
+    experiment: Experiment, target: Target, path: str, spec: FaultSpec, victims: Sequence[Victims], nodes: Sequence[PlannedNode]
+) -> None:
+    """A port that a fault names is one that each of its victims has."""
+    port = spec.params.get("port")
+    if isinstance(port, str) and port:
+        hit = {name for some in victims for name in some.nodes}
+        for part in dict.fromkeys(node.part for node in nodes if node.name in hit):
+            known_or_refuse(experiment, f"{path}.{spec.kind}.port", "port", port, target.parts[part].ports)
 
 
 def _named(selector: Selector | None) -> Iterator[tuple[str, str]]:
@@ -229,6 +264,9 @@ def _check_groups(experiment: Experiment, path: str, groups: object, nodes: tupl
             raise refuse(experiment, path, f"{member} is protected", "a group without it")
     if len({parts[member] for member in members if member in parts}) > 1:
         raise refuse(experiment, path, "the groups reach over several parts", "nodes of one part")
+    for name in sorted(shapes.apart(groups, list(parts))):
+        if name in experiment.limits.protect:
+            raise refuse(experiment, path, f"{name} is protected, and these groups cut it off", "groups that leave it with the most")
     if not all(groups) or (len(groups) < 2 and set(parts) <= set(members)):
         raise refuse(experiment, path, "one group alone is not cut from anyone", "[[n1], [n2, n3]]")
 
@@ -264,6 +302,8 @@ def check_capabilities(faults: list[Planned], target: Target, runtime: str, node
         reason = planned.fault.missing(runtime, target)
         if reason:
             raise CapabilityMissing(who, how=reason)
+        if runtime == "docker":
+            _check_opened(who, planned, [node.name for node in nodes])
         if runtime != "local":
             continue
         for link in planned.links:
@@ -276,39 +316,10 @@ def check_capabilities(faults: list[Planned], target: Target, runtime: str, node
                 raise CapabilityMissing(who, how=how)
 
 
-# --- when --------------------------------------------------------------------------------------------------------------
-
-
-def _check_span(experiment: Experiment, path: str, spec: FaultSpec) -> None:
-    endless = spec.params.get("recovery") == "none"
-    if spec.for_s is None and not endless:
-        raise refuse(experiment, path, "nothing says for how long", "for: 3s")
-    if spec.for_s is not None and endless:
-        raise refuse(experiment, f"{path}.for", "'for' does not go with 'recovery: none': it is never taken back", "one of them")
-    wrong = problem(spec.schedule, spec.for_s or 0.0, experiment.cluster.dns.ttl_s)
-    if wrong:
-        raise refuse(experiment, f"{path}.{'at' if isinstance(spec.schedule, At) else 'every'}", *wrong)
-
-
-def planned_windows(experiment: Experiment, faults: list[Planned], seed: int) -> tuple[Window, ...]:
-    """Every injection in order of time. Each fault draws from a stream of its own, so that adding one moves no other."""
-    found: list[tuple[float, int, Window]] = []
-    horizon_s = None
-    if experiment.duration_s is not None:
-        horizon_s = experiment.duration_s - experiment.baseline_s - experiment.settle_s
-    for planned in faults:
-        spec = planned.spec
-        lasts_s = spec.for_s or 0.0
-        try:
-            starts = starts_s(
-                spec.schedule, for_s=lasts_s, times=spec.times, horizon_s=horizon_s, jitter_s=experiment.cluster.dns.ttl_s,
-                rng=seeds.stream(seed, "schedule", spec.name),
-            )  # fmt: skip
-        except BadInput as refusal:
-            raise refuse(experiment, planned.path, refusal.message, refusal.right) from None
-        for count, start_s in enumerate(starts, 1):
-            begin_s = round(experiment.baseline_s + start_s, 4)
-            end_s = None if planned.endless else round(begin_s + lasts_s, 4)
-            draw = seeds.derive(seed, "draw", spec.name, count)
-            found.append((begin_s, planned.index, Window(f"{spec.name}.{count}", spec.name, spec.kind, begin_s, end_s, draw)))
-    return tuple(window for _, _, window in sorted(found, key=lambda item: item[:2]))
+def _check_opened(who: str, planned: Planned, names: Sequence[str]) -> None:
+    """Packets go both ways; connections are opened one way, and nobody opens one to the clients or to what checks the nodes."""
+    for rule in _rules(planned.fault, planned.possible, names):
+        end = rule.link.destination
+        if end in ENDPOINTS and (isinstance(rule, Toxic) or getattr(planned.fault, "of_connections", False)):
+            how = f"no node opens connections to '{end}': write '{end} -> {rule.link.source}'"
+            raise CapabilityMissing(who, how=how)

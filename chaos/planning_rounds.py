@@ -11,8 +11,9 @@ import msgspec
 from chaos.errors import BadInput
 from chaos.experiment import Experiment
 from chaos.plan import Window
-from chaos.planning_faults import Planned, planned_windows
+from chaos.planning_faults import Planned
 from chaos.planning_overlap import planned_duration_s
+from chaos.planning_times import planned_windows
 from chaos.seeds import derive
 
 
@@ -33,7 +34,7 @@ def rounds(experiment: Experiment, faults: list[Planned], seed: int, longest_s: 
     over_s = experiment.baseline_s
     while True:
         number = len(looks_s)
-        drawn = planned_windows(experiment, faults, seed if number == 0 else derive(seed, "round", number))
+        drawn = planned_windows(experiment, seed if number == 0 else derive(seed, "round", number))
         round_s = planned_duration_s(experiment, drawn) - experiment.baseline_s
         if over_s + round_s > longest_s + 1e-9:
             break
@@ -51,6 +52,18 @@ def rounds(experiment: Experiment, faults: list[Planned], seed: int, longest_s: 
 
 def _moved(window: Window, by_s: float, before: int) -> Window:
     """The same window so much later; its number goes on where the rounds before it ended."""
-    name, _, number = window.id.rpartition(".")
-    end_s = None if window.end_s is None else round(window.end_s + by_s, 4)
-    return msgspec.structs.replace(window, id=f"{name}.{int(number) + before}", start_s=round(window.start_s + by_s, 4), end_s=end_s)
+    return msgspec.structs.replace(
+        window,
+        id=_renumbered(window.id, ".", before),
+        start_s=round(window.start_s + by_s, 4),
+        end_s=None if window.end_s is None else round(window.end_s + by_s, 4),
+        entry=_renumbered(window.entry, "/", before),
+        after=tuple(_renumbered(name, ".", before) for name in window.after),
+        beside=_renumbered(window.beside, ".", before),
+        latest_s=None if window.latest_s is None else round(window.latest_s + by_s, 4),
+    )
+
+
+def _renumbered(name: str, mark: str, before: int) -> str:
+    head, _, number = name.rpartition(mark)
+    return f"{head}{mark}{int(number) + before}" if number else ""

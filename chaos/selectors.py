@@ -14,60 +14,20 @@ import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final
 
-import msgspec
-
 from chaos import shapes
-from chaos.errors import BadInput
 from chaos.experiment import LinkTo, Named, Role, Same, Selector, Side, Zone
-from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER, Link, Victims
+from chaos.kinds import CLIENTS, LEADER, Victims
 from chaos.plan import PlannedNode
 from chaos.seeds import stream
-from chaos.shapes import quorum
+from chaos.selectors_links import victims_of_links
+from chaos.selectors_nodes import ENDPOINTS, FOLLOWERS, NothingMatched, View, all_of, candidates_of, pickable, victims_of
 
-ANY: Final = "any"
-FOLLOWERS: Final = "followers"
-MAJORITY: Final = "majority"
-ENDPOINTS: Final = (CLIENTS, DNS)
+__all__ = ["ENDPOINTS", "FOLLOWERS", "NothingMatched", "possible", "resolve"]
+
 _MANY: Final = 300
 """Above so many combinations, planning looks at neighbouring nodes only: they still touch every pair of nodes."""
 
 Params = Mapping[str, str | float | bool | tuple[str | tuple[str, ...], ...] | None]
-
-
-class NothingMatched(BadInput):
-    """The selector picks nobody, now."""
-
-
-class View(msgspec.Struct, frozen=True):
-    """What a selector sees of the cluster at one moment."""
-
-    nodes: tuple[PlannedNode, ...]
-    roles: Mapping[str, frozenset[str]]
-    """Node -> the roles it says it holds."""
-    up: frozenset[str]
-    protect: frozenset[str]
-    part: str
-    has_roles: bool
-
-    def holds(self, role: str, among: Sequence[str]) -> list[str]:
-        """Those nodes that hold the role."""
-        return [node for node in among if role in self.roles.get(node, frozenset())]
-
-    def members(self, part: str | None, zone: str | None) -> list[str]:
-        """The nodes of a part and zone; without either, of the part behind the name."""
-        part = part if part is not None or zone is not None else self.part
-        return [node.name for node in self.nodes if (part is None or node.part == part) and (zone is None or node.zone == zone)]
-
-    def role_of(self, nodes: Sequence[str]) -> str:
-        """The one role of all of them, or ``mixed``."""
-        parts = {node.name: node.part for node in self.nodes}
-        found = set()
-        for node in nodes:
-            if self.holds(LEADER, [node]):
-                found.add(LEADER)
-            else:
-                found.add(FOLLOWER if self.has_roles and parts.get(node) == self.part else "node")
-        return found.pop() if len(found) == 1 else "mixed"
 
 
 def resolve(
@@ -92,17 +52,17 @@ def resolve(
     rng = stream(draw, "victims")
     match selector:
         case None:
-            members = _free(view.members(None, None), view)
+            members = pickable(view.members(None, None), view)
             return _untargeted(params or {}, rng.sample(members, len(members)))
         case Same(fault=fault):
             return _again(fault, last, view)
         case LinkTo():
-            choices = list(_links(selector, view))
+            choices = list(victims_of_links(selector, view))
             return choices[rng.randrange(len(choices))]
         case _:
-            candidates, count = _candidates(selector, view)
+            candidates, count = candidates_of(selector, view)
             picked = set(rng.sample(sorted(candidates), count))
-            victims = _victims(selector, [node.name for node in nodes if node.name in picked], view)
+            victims = victims_of(selector, [node.name for node in nodes if node.name in picked], view)
             others = _others(victims, view)
             return _sided(victims, rng.sample(others, len(others)), view, params or {})
 
@@ -129,7 +89,7 @@ def possible(
     names = [node.name for node in nodes]
     if selector is None:
         view = View(tuple(nodes), {}, frozenset(names), frozenset(protect), part, has_roles)
-        order = _free(view.members(None, None), view)
+        order = pickable(view.members(None, None), view)
         orders = _opposites(order) if (params or {}).get("shape") == shapes.RING else _turns(order)
         yield from dict.fromkeys(_untargeted(params or {}, each) for each in orders)
         return
@@ -156,79 +116,16 @@ def possible(
 
 def _choices(selector: Named | Role | Side | Zone | LinkTo, view: View, names: list[str]) -> Iterator[Victims]:
     if isinstance(selector, LinkTo):
-        yield from _links(selector, view)
+        yield from victims_of_links(selector, view)
         return
-    candidates, count = _candidates(selector, view)
+    candidates, count = candidates_of(selector, view)
     ordered = [name for name in names if name in candidates]
     if math.comb(len(ordered), count) <= _MANY:
-        yield from (_victims(selector, list(some), view) for some in itertools.combinations(ordered, count))
+        yield from (victims_of(selector, list(some), view) for some in itertools.combinations(ordered, count))
         return
     for first in range(len(ordered)):
         run = {ordered[(first + step) % len(ordered)] for step in range(count)}
-        yield _victims(selector, [name for name in ordered if name in run], view)
-
-
-# --- nodes -------------------------------------------------------------------------------------------------------------
-
-
-def _candidates(selector: Named | Role | Side | Zone, view: View) -> tuple[list[str], int]:
-    """Who may be picked, and how many of them are."""
-    match selector:
-        case Named(nodes=named):
-            return _all_of(list(named), view)
-        case Zone(zone=zone):
-            return _all_of([node.name for node in view.nodes if node.zone == zone], view)
-        case Side(side=side):
-            members = view.members(None, None)
-            count = quorum(len(members)) if side == MAJORITY else len(members) - quorum(len(members))
-            return _enough(_free(members, view), count, f"a {side}")
-        case Role():
-            return _of_role(selector, view)
-
-
-def _all_of(named: list[str], view: View) -> tuple[list[str], int]:
-    for node in named:
-        if node in view.protect:
-            raise NothingMatched(f"{node} is protected")
-        if node not in view.up:
-            raise NothingMatched(f"{node} is down already")
-    return _enough(named, len(named), "these nodes")
-
-
-def _of_role(selector: Role, view: View) -> tuple[list[str], int]:
-    members = view.members(selector.part, selector.zone)
-    free = _free(members, view)
-    if selector.role == LEADER:
-        found, default = view.holds(LEADER, free), 1
-        if not found:
-            leaders = view.holds(LEADER, members)
-            raise NothingMatched(f"the leader, {leaders[0]}, is protected or down" if leaders else "there is no leader")
-    elif selector.role == FOLLOWERS:
-        found = [node for node in free if not view.holds(LEADER, [node])]
-        default = len(found)
-    else:
-        found, default = free, 1
-    if selector.percent is not None:
-        # Rounded up, but not by what binary fractions add: 7 % of 100 is 7.
-        default = math.ceil(selector.percent * len(members) - 1e-9)
-    return _enough(found, selector.count or default, "such nodes")
-
-
-def _free(members: list[str], view: View) -> list[str]:
-    return [node for node in members if node in view.up and node not in view.protect]
-
-
-def _enough(found: list[str], count: int, what: str) -> tuple[list[str], int]:
-    if count < 1 or not found:
-        raise NothingMatched(f"{what} would be nobody")
-    if count > len(found):
-        raise NothingMatched(f"{count} are wanted, and only {len(found)} may be picked ({', '.join(found)})")
-    return found, count
-
-
-def _victims(selector: Selector, picked: list[str], view: View) -> Victims:
-    role = f"zone:{selector.zone}" if isinstance(selector, Zone) else view.role_of(picked)
-    return Victims(nodes=tuple(picked), role=role)
+        yield victims_of(selector, [name for name in ordered if name in run], view)
 
 
 def _again(fault: str, last: Mapping[str, Victims], view: View) -> Victims:
@@ -237,7 +134,7 @@ def _again(fault: str, last: Mapping[str, Victims], view: View) -> Victims:
         raise NothingMatched(f"'{fault}' has not picked anyone yet")
     if not victims.nodes:
         return victims
-    candidates, _ = _all_of(list(victims.nodes), view)
+    candidates, _ = all_of(list(victims.nodes), view)
     return Victims(nodes=victims.nodes, role=view.role_of(candidates))
 
 
@@ -260,13 +157,15 @@ def _untargeted(params: Params, order: list[str]) -> Victims:
         return Victims(links=links, role=str(shape))
     if isinstance(mode, str):
         return Victims(role=mode)
+    if "rate_per_s" in params:
+        return Victims(role=CLIENTS)
     raise NothingMatched("neither a target nor groups are given")
 
 
 def _others(victims: Victims, view: View) -> list[str]:
     """Those of the victims' part who may stand on their side."""
     part = next((node.part for node in view.nodes if node.name in victims.nodes), view.part)
-    return [name for name in _free(view.members(part, None), view) if name not in victims.nodes]
+    return [name for name in pickable(view.members(part, None), view) if name not in victims.nodes]
 
 
 def _sided(victims: Victims, order: list[str], view: View, params: Params) -> Victims:
@@ -299,55 +198,3 @@ def _opposites(order: list[str]) -> list[list[str]]:
         half = len(order) // 2 - 1
         found.append([one, *between[:half], other, *between[half:]])
     return found or [order]
-
-
-# --- links -------------------------------------------------------------------------------------------------------------
-
-
-def _links(selector: LinkTo, view: View) -> Iterator[Victims]:
-    """One choice for each node that an end may turn out to be (two leaders at once, at most)."""
-    sources, destinations = _ends(selector.source, view), _ends(selector.destination, view)
-    found = False
-    for source, destination in itertools.product(sources, destinations):
-        pairs = _pairs(source, destination, view)
-        if not pairs:
-            continue
-        found = True
-        both = pairs + [Link(link.destination, link.source) for link in pairs] if selector.both else pairs
-        yield Victims(links=tuple(dict.fromkeys(both)), role=_link_role(source, destination, view))
-    if not found:
-        raise NothingMatched(f"no link leads from {selector.source} to {selector.destination}")
-
-
-def _ends(word: str, view: View) -> list[tuple[str, ...] | None]:
-    """The node sets that an end may be; None stands for all other peers."""
-    if word == ANY:
-        return [None]
-    if word in ENDPOINTS:
-        return [(word,)]
-    if word == LEADER:
-        return [(node,) for node in _of_role(Role(LEADER), view)[0]]
-    if word == FOLLOWERS:
-        return [tuple(_of_role(Role(FOLLOWERS), view)[0])]
-    return [tuple(_all_of([word], view)[0])]
-
-
-def _pairs(source: tuple[str, ...] | None, destination: tuple[str, ...] | None, view: View) -> list[Link]:
-    parts = {node.name: node.part for node in view.nodes}
-    fixed = source or destination or ()
-    part = next((parts[end] for end in fixed if end in parts), view.part)
-    peers = [node.name for node in view.nodes if node.part == part and node.name not in view.protect]
-    return [
-        Link(one, other)
-        for one in (peers if source is None else source)
-        for other in (peers if destination is None else destination)
-        if one != other
-    ]
-
-
-def _link_role(source: tuple[str, ...] | None, destination: tuple[str, ...] | None, view: View) -> str:
-    for endpoint in ENDPOINTS:
-        if (endpoint,) in (source, destination):
-            return endpoint
-    named = source or destination
-    return view.role_of(named) if named is not None else "mixed"

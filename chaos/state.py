@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 import msgspec
 
+from chaos.conditions import Known
 from chaos.events import Aborting, NodeChanged, Row, TrafficSecond
-from chaos.experiment import AbortIf
+from chaos.experiment import AbortIf, Condition
 from chaos.kinds import Status
 
 RATIO_WINDOW_S = 10
@@ -19,7 +20,15 @@ RATIO_WINDOW_S = 10
 class LiveState:
     """A sink: stamps causes, keeps node states, watches abort conditions; hands each row on to the history."""
 
-    def __init__(self, nodes: list[str], judge: str, abort_if: AbortIf, onward: Callable[[Row], None], wake: threading.Event) -> None:
+    def __init__(
+        self,
+        nodes: list[str],
+        judge: str,
+        abort_if: AbortIf,
+        onward: Callable[[Row], None],
+        wake: threading.Event,
+        known: Known | None = None,
+    ) -> None:
         self._status = dict.fromkeys(nodes, Status.UP)
         self._judge = judge
         self._abort_if = abort_if
@@ -27,6 +36,7 @@ class LiveState:
         self._wake = wake
         self._seconds: deque[TrafficSecond] = deque(maxlen=RATIO_WINDOW_S)
         self._lock = threading.Lock()
+        self._known = known or Known({})
         self.cause = ""
         """The fault that is being injected or healed: node changes that somebody commanded are its doing."""
         self.abort = ""
@@ -43,7 +53,13 @@ class LiveState:
                 self._note(self._condition(row))
             elif isinstance(row, Aborting):
                 self._note(row.condition)
+            self._known.take(row)
         self._onward(row)
+
+    def holds(self, condition: Condition, since_ns: int) -> bool:
+        """Whether what a fault waits for is so now."""
+        with self._lock:
+            return self._known.holds(condition, since_ns)
 
     def down(self) -> set[str]:
         """Nodes whose process is dead or frozen."""

@@ -45,6 +45,8 @@ class FaultRecord(msgspec.Struct, frozen=True):
     reason: str
     planned: bool = True
     overlap: bool = False
+    entry: str = ""
+    """Of a step: the occasion of the sequence or of the parallel faults that it belongs to."""
     asked_s: float | None = None
     effective_s: float | None = None
     healed_s: float | None = None
@@ -149,6 +151,7 @@ def _record(plan: Plan, window: Window | None, name: str, draft: _Draft, to_s: C
         status=status,
         reason=reason,
         planned=window is not None,
+        entry=window.entry if window else "",
         overlap=any(spec.overlap for spec in plan.experiment.faults if spec.name == fault),
         asked_s=to_s(asked.at_ns) if asked else None,
         effective_s=to_s(effective.at_ns) if effective else None,
@@ -194,12 +197,13 @@ def _bounded(record: FaultRecord, later: Sequence[FaultRecord], end_s: float) ->
 
 def together(one: FaultRecord, other: FaultRecord) -> bool:
     """Whether the later one took effect before the earlier one was over. Over means that the cluster was seen settled; for a planned
-    overlap, which does not wait for that, that it was taken back."""
+    overlap, which does not wait for that, that it was taken back. Steps of one entry are together unless it had settled between them:
+    what the second one meets is what the first one left."""
     if one.effective_s is None or other.effective_s is None:
         return False
     first, second_s = (one, other.effective_s) if one.effective_s <= other.effective_s else (other, one.effective_s)
     over_s = first.settled_s
-    if one.overlap or other.overlap:
+    if (one.overlap or other.overlap) and not (one.entry and one.entry == other.entry):
         over_s = first.healed_s if first.healed_s is not None else first.gone_s
     return over_s is None or second_s < over_s
 
@@ -233,4 +237,4 @@ def trials(faults: Sequence[FaultRecord]) -> tuple[Trial, ...]:
             groups.append([fault])
         else:
             home.append(fault)
-    return tuple(Trial(" + ".join(sorted({fault.fault_class for fault in group})), tuple(group)) for group in groups)
+    return tuple(Trial(" + ".join(sorted(fault.fault_class for fault in group)), tuple(group)) for group in groups)
