@@ -48,5 +48,11 @@ def _try(engine: Engine, image: str) -> str:
             )
         except ContainerError as error:
             said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error)
-            return "; ".join(said.split("\n")[:2]).strip()
+            return "; ".join(message(said))
     return ""
+
+
+def message(said: str) -> list[str]:
+    """What ``nft`` has to say, without its repetition of the command and the carets below that."""
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
+    return [line for line in lines if "Error" in line] or lines[:2]

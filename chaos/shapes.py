@@ -74,3 +74,10 @@ def between(sides: Sequence[Sequence[str]]) -> tuple[Link, ...]:
         sorted(Link(one, other) for number, here in enumerate(sides) for there in (*sides[:number], *sides[number + 1 :])
                for one in here for other in there)
     )  # fmt: skip
+
+
+def apart(groups: Sequence[Sequence[str]], names: Sequence[str]) -> frozenset[str]:
+    """Those whom such groups leave outside the largest side; who is in no group makes one more."""
+    sides = [set(names) & set(group) for group in groups]
+    sides.append(set(names).difference(*sides))
+    return frozenset(names) - max(sides, key=len)

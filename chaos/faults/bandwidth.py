@@ -1,26 +1,32 @@
-"""``bandwidth``: at most ``rate`` bytes a second pass a connection, each way by itself. Small questions hardly notice, bulk does.
+"""``bandwidth``: at most ``rate`` bytes a second pass, each way by itself. Small questions hardly notice, bulk does.
 
-Models a thin or crowded line: replication and snapshots fall behind while health checks stay green. The limit is one of each
-connection, not of the line: ten connections get ten times as much. Toxiproxy counts in whole KB/s, of 1,000 bytes.
+Models a thin or crowded line: replication and snapshots fall behind while health checks stay green. Of streams (``level: streams``) the
+limit is one of each connection, not of the line: ten connections get ten times as much; Toxiproxy counts in whole KB/s, of 1,000 bytes.
+With ``level: packets`` it is the line's: all packets between the two ends, headers included, share one token bucket of the kernel, where
+they leave. What is more than a quarter of a second's worth in front of it is lost, as at any thin line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import toxics
-from chaos.kinds import Effect, Link, Scene, Toxic, Victims
+from chaos import toxics, trains
+from chaos.kinds import Effect, Link, Scene, Shaping, Toxic, Victims
 from chaos.target import Target
 from chaos.units import BytesPerSecond, Ratio
 
 KB = 1000.0
 TRANSFER_S = 0.4
 """A measured transfer takes about so long at the asked rate, between these sizes."""
+LINE_TRANSFER_S = 1.0
+"""Over a line, of which the first quarter only fills the bucket and is not measured."""
 LEAST_BYTES = 2_000
+LINE_LEAST_BYTES = 16_000
+LINE_MOST_BYTES = 16_000_000
 MOST_BYTES = 4_000_000
 MOST = 1.25
 """A rate above the asked one by this factor is not the asked one."""
@@ -33,6 +39,7 @@ class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     stream: toxics.Stream = "downstream"
     toxicity: Ratio = 1.0
     existing: toxics.Existing = "keep"
+    level: Literal["streams", "packets"] = "streams"
 
     takes: ClassVar[tuple[str, ...]] = ("links",)
     takes_down: ClassVar[bool] = False
@@ -41,13 +48,18 @@ class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Toxiproxy knows nothing slower, and takes 0 for a line that is dead."""
         if self.rate_bytes_per_s < KB:
             raise ValueError("a rate below 1KB/s cannot be set")
+        if self.level == "packets" and (self.toxicity, self.existing) != (1.0, "keep"):
+            raise ValueError("'toxicity' and 'existing' are about connections, and 'level: packets' is about a whole line")
 
     def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
-        """Needs somebody who can time a transfer."""
-        return toxics.missing_gauge(runtime)
+        """Needs somebody who can time a transfer; and packets, for the line's."""
+        return trains.missing(runtime) if self.level == "packets" else toxics.missing_gauge(runtime)
 
-    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic, ...]:  # noqa: ARG002 - links are named already
-        """One toxic a link and direction of its stream."""
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic | Shaping, ...]:  # noqa: ARG002 - links are named already
+        """One a link and direction of its stream."""
+        if self.level == "packets":
+            ways = sorted({way for link in victims.links for way in trains.directed(link, self.stream)})
+            return tuple(Shaping(way, "rate", self.rate_bytes_per_s) for way in ways)
         return toxics.rules("bandwidth", {"rate": self.rate_bytes_per_s / KB}, victims, self.stream, self.toxicity, self.existing)
 
     @contextmanager
@@ -61,6 +73,8 @@ class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def _look(self, scene: Scene, link: Link) -> toxics.Seen:
         figures, _ = toxics.round_trip(scene, link)
+        if self.level == "packets":
+            return self._look_at_line(scene, link, figures)
         size = round(min(max(self.rate_bytes_per_s * TRANSFER_S, LEAST_BYTES), MOST_BYTES))
         rates = []
         for stream in toxics.streams(self.stream):
@@ -69,3 +83,12 @@ class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             rates.append(seen.rate_bytes_per_s)
         slow = all(rate is not None and rate <= self.rate_bytes_per_s * MOST for rate in rates)
         return toxics.Seen(slow, figures)
+
+    def _look_at_line(self, scene: Scene, link: Link, figures: dict[str, float | str | None]) -> toxics.Seen:
+        size = round(min(max(self.rate_bytes_per_s * LINE_TRANSFER_S, LINE_LEAST_BYTES), LINE_MOST_BYTES))
+        rates = []
+        for way, stream in zip(trains.directed(link, self.stream), toxics.streams(self.stream), strict=True):
+            seen = trains.flow(scene, way, size, 1.0 + 2 * size / self.rate_bytes_per_s)
+            figures[f"{link}.{stream}_rate_bytes_per_s"] = seen.rate_bytes_per_s
+            rates.append(seen.rate_bytes_per_s)
+        return toxics.Seen(all(rate is not None and rate <= self.rate_bytes_per_s * MOST for rate in rates), figures)

@@ -21,6 +21,7 @@ class Down(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     takes: ClassVar[tuple[str, ...]] = ("links",)
     takes_down: ClassVar[bool] = False
+    of_connections: ClassVar[bool] = True
 
     def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
         """Works wherever links can be cut."""

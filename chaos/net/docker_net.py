@@ -4,6 +4,8 @@
     Cut drop, Cut reject          dropped or rejected at both ends           -
     Toxic                         -                                          a toxic on the transparent proxy of the link
     both                          cut                                        and delayed where anything passes still
+    Loss                          dropped by chance where they arrive        -
+    Shaping                       a queue of the kernel where they leave     -
 
 What is wanted in a namespace is the union of all active layers. Each change of it is one ``nft`` transaction there, all
 namespaces at the same time, and counts once the table has been read back rule for rule.
@@ -12,7 +14,7 @@ namespaces at the same time, and counts once the table has been read back rule f
 from __future__ import annotations
 
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from typing import Final
@@ -20,11 +22,14 @@ from typing import Final
 from chaos.clock import Clock
 from chaos.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NinesError, NotHealed
 from chaos.images import TOXIPROXY
-from chaos.kinds import Cut, Layer, Link, RoundTrip, Rule, Toxic
+from chaos.kinds import Cut, Layer, Link, Loss, Passage, RoundTrip, Rule, Shaping, Toxic, Train
 from chaos.net import packets
+from chaos.net.gauge import EndsThere, ProxyGauge
 from chaos.net.layers import LayeredNet, Measure
+from chaos.net.line import Lines
 from chaos.net.needs import Needs
 from chaos.net.packets import Namespace, Redirect
+from chaos.net.queues import Queues
 from chaos.net.transparent import Agent, Servers, at_once, control_port, planned_proxies, start
 
 AT_ONCE: Final = 32
@@ -64,10 +69,12 @@ class DockerNet:
         proxies_of: dict[Link, list[str]] = {}
         for proxy in self._proxies:
             proxies_of.setdefault(proxy.link, []).append(proxy.name)
-        self._streams = LayeredNet(self._servers, proxies_of, measure, clock)
+        self._streams = LayeredNet(self._servers, proxies_of, measure, clock, self._servers)
         self._agents: dict[str, Agent] = {}
         self._lock = threading.Lock()
-        self._active: dict[int, tuple[Cut, ...]] = {}
+        self._queues = Queues(self._addresses, self._pool, clock)
+        self._lines = Lines(self._agents, self._addresses)
+        self._active: dict[int, tuple[Cut | Loss, ...]] = {}
         self._count = 0
 
     # --- before the system starts ----------------------------------------------------------------------------------------
@@ -81,10 +88,16 @@ class DockerNet:
         if proxies:
             server = start(source, agent, self._addresses[source], self._control_port, proxies, self._program, self._clock)
             with self._lock:
-                self._servers.add(server, proxies)
+                self._servers.add(server, proxies, ProxyGauge(server, EndsThere(agent)))
         with self._lock:
             self._agents[source] = agent
+            self._queues.join(source, agent)
             wanted = self._wanted(source)
+            if self._active:
+                # In another life of its container: what is in force holds in its new network too, before anything else changes.
+                wanted = self._wanted_now([source]).get(source, wanted)
+                self._apply_one(source, wanted, [*packets.standing_commands(wanted), *packets.commands(wanted)])
+                return
         if source in self._ends:
             try:
                 self._apply_one(source, wanted, [*packets.standing_commands(wanted), *packets.commands(wanted)])
@@ -107,24 +120,39 @@ class DockerNet:
         ``CapabilityMissing`` for what was not prepared; ``FaultNotEffective`` if they could not be put in force (what was is
         taken back first); ``NotHealed`` if they cannot be shown to be gone.
         """
-        cuts = tuple(rule for rule in rules if isinstance(rule, Cut))
+        cuts = tuple(rule for rule in rules if isinstance(rule, Cut | Loss))
+        queued = tuple(rule for rule in rules if isinstance(rule, Shaping | Loss))
         toxics = tuple(rule for rule in rules if isinstance(rule, Toxic))
         self._refuse(cuts)
         with ExitStack() as stack:
             in_force = []
             if toxics:
                 in_force.append(stack.enter_context(self._streams.layer(toxics)))
+            if queued:
+                in_force.append(stack.enter_context(self._queues.layer(queued)))
             if cuts:
                 in_force.append(stack.enter_context(self._packets(cuts)))
             effective_ns = max((layer.effective_at_ns for layer in in_force), default=self._clock.now_ns())
-            yield Layer(effective_ns, "; ".join(layer.mechanism for layer in in_force))
+            yield Layer(effective_ns, "; ".join(layer.mechanism for layer in in_force if layer.mechanism))
 
     def measure(self, link: Link, timeout_s: float) -> RoundTrip:
         """One question from inside the source's namespace, by the way that its traffic takes, proxies included."""
         return self._measure(link, timeout_s)
 
+    def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        """Bytes of ours through the toxics of this link, in the namespace of its source; packet rules do not touch them."""
+        return self._streams.passage(link, stream, size_bytes, timeout_s)
+
+    def train(self, link: Link, datagrams: int, timeout_s: float) -> Train:
+        """Datagrams of ours over the link itself, counted at its end."""
+        return self._lines.train(link, datagrams, timeout_s)
+
+    def flow(self, link: Link, size_bytes: int, timeout_s: float) -> Passage:
+        """Bytes of ours over the link itself, past its proxies and through everything that is done to packets."""
+        return self._lines.flow(link, size_bytes, timeout_s)
+
     @contextmanager
-    def _packets(self, cuts: tuple[Cut, ...]) -> Iterator[Layer]:
+    def _packets(self, cuts: tuple[Cut | Loss, ...]) -> Iterator[Layer]:
         with self._lock:
             self._count += 1
             number = self._count
@@ -142,7 +170,7 @@ class DockerNet:
             with self._lock:
                 self._take_back(number)
 
-    def _refuse(self, cuts: Sequence[Cut]) -> None:
+    def _refuse(self, cuts: Sequence[Cut | Loss]) -> None:
         for cut in cuts:
             ends = (cut.link.source, cut.link.destination)
             unknown = [end for end in ends if end not in self._addresses]
@@ -151,7 +179,7 @@ class DockerNet:
                     f"no agent stands at either end of the link {cut.link}",
                     how="only links that the plan's faults name are prepared: name it in the experiment",
                 )
-            if cut.existing == "keep" and not self._needs.ages:
+            if isinstance(cut, Cut) and cut.existing == "keep" and not self._needs.ages:
                 raise CapabilityMissing(
                     f"{cut.link}: connections were not watched from their beginning, so old ones cannot be told from new ones",
                     how="only what the plan's faults ask for is prepared: say 'existing: keep' in the experiment",
@@ -166,10 +194,9 @@ class DockerNet:
 
     # --- one namespace ---------------------------------------------------------------------------------------------------
 
-    def _apply(self, changed: Sequence[Cut]) -> int:
+    def _apply(self, changed: Sequence[Cut | Loss]) -> int:
         """Bring the namespaces that these cuts concern to what is wanted now; the time when the last one was."""
-        cuts = packets.packet_cuts(self._active.items(), self._addresses)
-        wanted = {end: self._wanted(end, cuts.get(end, frozenset())) for end in packets.ends_of(changed) if end in self._agents}
+        wanted = self._wanted_now(packets.ends_of(changed))
         results = at_once(self._pool, list(wanted), lambda end: self._apply_one(end, wanted[end], packets.commands(wanted[end])))
         failures = [str(result) for result in results.values() if isinstance(result, NinesError)]
         if failures:
@@ -183,15 +210,29 @@ class DockerNet:
             raise FaultNotEffective(f"{end}: the rules read back are not those that were ordered: {wrong}")
         return answer.at_ns
 
-    def _wanted(self, end: str, cuts: frozenset[packets.PacketCut] = frozenset()) -> Namespace:
+    def _wanted_now(self, ends: Iterable[str]) -> dict[str, Namespace]:
+        """The rules of all layers in force, in each of these namespaces."""
+        layers = self._active.items()
+        cut = [(number, [rule for rule in rules if isinstance(rule, Cut)]) for number, rules in layers]
+        cuts = packets.packet_cuts(cut, self._addresses)
+        lost = [(number, [rule for rule in rules if isinstance(rule, Loss)]) for number, rules in layers]
+        losses = packets.packet_losses(lost, self._addresses, self._agents)
+        return {end: self._wanted(end, cuts.get(end, frozenset()), losses.get(end, frozenset())) for end in ends if end in self._agents}
+
+    def _wanted(
+        self, end: str, cuts: frozenset[packets.PacketCut] = frozenset(), losses: frozenset[packets.PacketLoss] = frozenset()
+    ) -> Namespace:
         redirects: tuple[Redirect, ...] = tuple(proxy.redirect for proxy in self._proxies if proxy.link.source == end)
-        return Namespace(self._gateway, cuts, redirects, self._needs.ages and end in self._ends)
+        return Namespace(self._gateway, cuts, redirects, self._needs.ages and end in self._ends, losses)
 
 
-def mechanism(cuts: Sequence[Cut]) -> str:
+def mechanism(cuts: Sequence[Cut | Loss]) -> str:
     """How rules of these kinds are brought about, for the report."""
     words = []
     for cut in cuts:
+        if isinstance(cut, Loss):
+            words.append(f"nftables: each packet dropped with {cut.share:.4g} by chance in the namespace where it arrives")
+            continue
         which = "of new connections " if cut.existing == "keep" else ""
         told = "rejected (TCP reset, ICMP for the rest)" if cut.behavior == packets.REJECT else "dropped"
         words.append(f"nftables: packets {which}{told} in the namespaces of both ends")

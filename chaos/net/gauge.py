@@ -2,115 +2,121 @@
 
 The toxics are read from the server as they are in force on the link's own proxy, and put on a proxy beside it that leads to a
 partner of ours. So it is the same server and the same toxics, and the system under test is not bothered with bytes that mean
-nothing to it. One connection carries the bytes, one way; the partner at its other end takes the times, by the same clock.
+nothing to it. One connection carries the bytes, one way; both its ends are where the server is, so one clock takes the times.
 """
 
 from __future__ import annotations
 
 import itertools
-import socket
-import threading
-from typing import Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
-from chaos.clock import Clock, to_s
+from chaos.agent_parts import passage
 from chaos.kinds import Passage
-from chaos.net.toxiproxy import DOWNSTREAM, ToxiproxyServer
+from chaos.net.toxiproxy import ToxiproxyServer
 
-CHUNK_BYTES: Final = 65536
-SEND: Final = b"n"
+if TYPE_CHECKING:
+    from chaos.agent_link import Answer
+
+LOOPBACK: Final = "127.0.0.1"
+GRACE_S: Final = 2.0
+"""Beyond the time that a transfer may take, so long for the way to the agent and back on a busy machine."""
 
 _numbers = itertools.count(1)
 
 
-class ProxyGauge:
-    """Measures on one server; ``host`` is an address of this machine that the server can reach, and that can reach it."""
+class Ends(Protocol):
+    """Both ends of a connection of ours, in the network that a server stands in."""
 
-    def __init__(self, server: ToxiproxyServer, host: str, clock: Clock) -> None:
+    host: str
+    """Where they are, and where the server can reach them and they it."""
+
+    def listen(self) -> int:
+        """The port of a partner that awaits one connection."""
+        ...
+
+    def send(self, partner: int, port: int, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        """Connect to the port of a proxy that leads to this partner, and send; the partner is gone afterwards."""
+        ...
+
+    def forget(self, partner: int) -> None:
+        """The partner is gone, if it is there still."""
+        ...
+
+
+class EndsHere:
+    """Both in this process."""
+
+    def __init__(self, host: str) -> None:
+        self.host = host
+
+    def listen(self) -> int:
+        """The port of a partner."""
+        return passage.listen(self.host)
+
+    def send(self, partner: int, port: int, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        """What the reader saw."""
+        return Passage(**passage.send(self.host, partner, port, stream, size_bytes, timeout_s))
+
+    def forget(self, partner: int) -> None:
+        """No partner any more."""
+        passage.forget(partner)
+
+
+class Agent(Protocol):
+    """What is needed of ``agent_link.AgentLink``."""
+
+    def call(self, do: str, timeout_s: float = ..., **fields: object) -> Answer:
+        """Have it done inside the namespace."""
+        ...
+
+
+class EndsThere:
+    """Both in an agent's namespace, where its Toxiproxy server is: nothing of it leaves that node."""
+
+    host = LOOPBACK
+
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    def listen(self) -> int:
+        """The port of a partner."""
+        return msgspec.convert(self._agent.call("passage.listen").result["port"], int, strict=False)
+
+    def send(self, partner: int, port: int, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        """What the reader saw."""
+        answer = self._agent.call(
+            "passage.send", 2 * timeout_s + GRACE_S, partner=partner, port=port, stream=stream, size_bytes=size_bytes, within_s=timeout_s
+        )
+        return msgspec.convert(answer.result, Passage, strict=False)
+
+    def forget(self, partner: int) -> None:
+        """No partner any more."""
+        self._agent.call("passage.forget", partner=partner)
+
+
+class ProxyGauge:
+    """Measures on one server, between two ends of ours beside it."""
+
+    def __init__(self, server: ToxiproxyServer, ends: Ends) -> None:
         self._server = server
-        self._host = host
-        self._clock = clock
+        self._ends = ends
 
     def passage(self, proxy: str, stream: str, size_bytes: int, timeout_s: float) -> Passage:
-        """Through what is in force on this proxy now. Raises ``ToxiproxyError`` if the server does not do its part."""
+        """Through what is in force on this proxy now. Raises a ``NinesError`` if server or agent do not do their part."""
         state = self._server.proxy(proxy)
         if state is None or not state.enabled:
             return Passage("refused")
         name = f"{proxy}.gauge{next(_numbers)}"
         toxics = tuple(msgspec.structs.replace(toxic, name=f"gauge_{number}") for number, toxic in enumerate(state.toxics))
-        with socket.create_server((self._host, 0)) as partner:
-            partner.settimeout(timeout_s)
-            port = partner.getsockname()[1]
-            made = self._server.create(name, f"{self._host}:0", f"{self._host}:{port}", toxics=toxics)
+        host = self._ends.host
+        partner = self._ends.listen()
+        try:
+            made = self._server.create(name, f"{host}:0", f"{host}:{partner}", toxics=toxics)
             try:
-                return self._measure(partner, int(made.listen.rpartition(":")[2]), stream, size_bytes, timeout_s)
+                return self._ends.send(partner, int(made.listen.rpartition(":")[2]), stream, size_bytes, timeout_s)
             finally:
                 self._server.delete(name)
-
-    def _measure(self, partner: socket.socket, port: int, stream: str, size_bytes: int, timeout_s: float) -> Passage:
-        try:
-            client = socket.create_connection((self._host, port), timeout=timeout_s)
-            accepted, _ = partner.accept()
-        except OSError:
-            return Passage("refused")
-        with client, accepted:
-            for end in (client, accepted):
-                end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                end.settimeout(timeout_s)
-            sender, reader = (accepted, client) if stream == DOWNSTREAM else (client, accepted)
-            return _Transfer(sender, reader, size_bytes, self._clock).run(timeout_s)
-
-
-class _Transfer:
-    """One way, once."""
-
-    def __init__(self, sender: socket.socket, reader: socket.socket, size_bytes: int, clock: Clock) -> None:
-        self._sender = sender
-        self._reader = reader
-        self._size = size_bytes
-        self._clock = clock
-        self._closed_ns: int | None = None
-
-    def run(self, timeout_s: float) -> Passage:
-        """The reader's view."""
-        began_ns = self._clock.now_ns()
-        thread = threading.Thread(target=self._send, name="gauge", daemon=True)
-        thread.start()
-        passage = self._read(began_ns)
-        self._sender.close()
-        thread.join(timeout=timeout_s)
-        return passage
-
-    def _send(self) -> None:
-        try:
-            for start in range(0, self._size, CHUNK_BYTES):
-                self._sender.sendall(SEND * min(CHUNK_BYTES, self._size - start))
-            self._closed_ns = self._clock.now_ns()
-            self._sender.shutdown(socket.SHUT_WR)
-        except OSError:
-            return  # cut off in the middle: the reader tells what it saw of that
-
-    def _read(self, began_ns: int) -> Passage:
-        count = pieces = 0
-        last_ns: int | None = None
-        ended = "timed out"
-        try:
-            while data := self._reader.recv(CHUNK_BYTES):
-                count += len(data)
-                pieces += 1
-                last_ns = self._clock.now_ns()
-            ended = "closed"
-        except TimeoutError:
-            pass
-        except OSError:
-            ended = "reset"
-        ended_ns = self._clock.now_ns()
-        return Passage(
-            ended=ended,
-            bytes=count,
-            pieces=pieces,
-            last_s=None if last_ns is None else to_s(last_ns - began_ns),
-            ended_s=to_s(ended_ns - began_ns) if ended != "timed out" else None,
-            closing_s=to_s(ended_ns - self._closed_ns) if self._closed_ns is not None and ended != "timed out" else None,
-        )
+        finally:
+            self._ends.forget(partner)

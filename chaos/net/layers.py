@@ -22,8 +22,7 @@ import msgspec
 
 from chaos.clock import Clock
 from chaos.errors import CapabilityMissing, FaultNotEffective, NinesError, NotHealed
-from chaos.kinds import Cut, Layer, Link, Passage, RoundTrip, Rule, Toxic
-from chaos.net.gauge import ProxyGauge
+from chaos.kinds import Cut, Layer, Link, Loss, Passage, RoundTrip, Rule, Shaping, Toxic
 from chaos.net.toxiproxy import DOWNSTREAM, UPSTREAM, ProxyToxic, Removed, ToxicOn
 
 KEEP = "keep"
@@ -47,7 +46,17 @@ class Proxies(Protocol):
         ...
 
 
+class ProxyGauge(Protocol):
+    """What layers need to measure more than round trips (``net.gauge.ProxyGauge`` is one)."""
+
+    def passage(self, proxy: str, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        """Bytes of ours through what is in force on this proxy."""
+        ...
+
+
 Measure = Callable[[Link, float], RoundTrip]
+StreamRule = Toxic | Cut
+"""What a stream proxy can do."""
 
 
 class _Layer(msgspec.Struct, frozen=True):
@@ -84,11 +93,11 @@ class LayeredNet:
         ``CapabilityMissing`` for what a stream proxy cannot do; ``FaultNotEffective`` if they could not be put in force (what was
         is taken back first); ``NotHealed`` if they cannot be shown to be gone.
         """
-        self._refuse(rules)
+        doable = self._doable(rules)
         with self._lock:
             self._count += 1
             name = f"layer{self._count}"
-            layer = self._plan(name, rules)
+            layer = self._plan(name, doable)
             self._active[name] = layer
             try:
                 effective_ns = self._put(layer)
@@ -98,7 +107,7 @@ class LayeredNet:
                     raise FaultNotEffective(f"the rules could not be put in force: {error}") from error
                 raise
         try:
-            yield Layer(effective_at_ns=effective_ns, mechanism=mechanism(rules))
+            yield Layer(effective_at_ns=effective_ns, mechanism=mechanism(doable))
         finally:
             with self._lock:
                 self._take_back(name)
@@ -109,12 +118,20 @@ class LayeredNet:
 
     def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
         """Bytes of ours through the toxics of this link; see ``net.gauge``. All proxies of a link have the same ones."""
-        if self._gauge is None:
-            raise CapabilityMissing(f"{link}: nothing here can send bytes through its toxics", how="use the runtime 'local'")
+        if self._gauge is None or link not in self._proxies_of:
+            raise CapabilityMissing(
+                f"no proxy stands in the link {link}, so no bytes can be sent through one",
+                how="only links that the plan's faults name are proxied: name it in the experiment",
+            )
         return self._gauge.passage(self._proxies_of[link][0], stream, size_bytes, timeout_s)
 
-    def _refuse(self, rules: Sequence[Rule]) -> None:
+    def _doable(self, rules: Sequence[Rule]) -> list[StreamRule]:
+        found: list[StreamRule] = []
         for rule in rules:
+            if isinstance(rule, Loss | Shaping):
+                raise CapabilityMissing(
+                    f"{rule.link}: a stream proxy sees no packets, so it can lose or delay none", how="use the runtime 'docker'"
+                )
             if rule.link not in self._proxies_of:
                 raise CapabilityMissing(
                     f"no proxy stands in the link {rule.link}",
@@ -125,8 +142,10 @@ class LayeredNet:
                     f"{rule.link}: a stream proxy cannot cut new connections and keep open ones",
                     how="use 'existing: cut', or a runtime with packet rules",
                 )
+            found.append(rule)
+        return found
 
-    def _plan(self, name: str, rules: Sequence[Rule]) -> _Layer:
+    def _plan(self, name: str, rules: Sequence[StreamRule]) -> _Layer:
         toxics: dict[str, list[ToxicOn]] = {}
         taken: set[tuple[str, str]] = set()
         closed: set[str] = set()
@@ -180,7 +199,7 @@ class LayeredNet:
         return self._proxies
 
 
-def mechanism(rules: Sequence[Rule]) -> str:
+def mechanism(rules: Sequence[StreamRule]) -> str:
     """How rules of these kinds are brought about, for the report."""
     words = []
     for rule in rules:
@@ -193,7 +212,7 @@ def mechanism(rules: Sequence[Rule]) -> str:
     return "; ".join(dict.fromkeys(words))
 
 
-def _toxics(layer: str, rule: Rule) -> list[ProxyToxic]:
+def _toxics(layer: str, rule: StreamRule) -> list[ProxyToxic]:
     if isinstance(rule, Toxic):
         streams = (UPSTREAM, DOWNSTREAM) if rule.stream == "both" else (rule.stream,)
         return [ProxyToxic(f"{layer}_{rule.type}_{each}", rule.type, dict(rule.attributes), each, rule.toxicity) for each in streams]

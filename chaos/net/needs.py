@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.kinds import Cut, Deployment, Link, Toxic
+from chaos.kinds import Cut, Deployment, Link, Shaping, Toxic
+from chaos.net.shaping import kernel_needs
 from chaos.planning_faults import ActsOnLinks, planned_faults
 
 
 class Needs(msgspec.Struct, frozen=True):
-    """``toxics``: links that a stream toxic may be put on. ``ages``: a fault cuts new connections only."""
+    """``toxics``: links that a stream toxic may be put on. ``ages``: a fault cuts new connections only. ``queues``: of the kernel's."""
 
     toxics: frozenset[Link] = frozenset()
     ages: bool = False
+    queues: frozenset[str] = frozenset()
 
 
 def needs(deployment: Deployment) -> Needs:
@@ -27,6 +29,7 @@ def needs(deployment: Deployment) -> Needs:
     toxics: set[Link] = set()
     explained: set[Link] = set()
     ages = False
+    queues: frozenset[str] = frozenset()
     for planned in planned_faults(plan.experiment, target, plan.nodes, part):
         if not isinstance(planned.fault, ActsOnLinks):
             continue
@@ -35,4 +38,5 @@ def needs(deployment: Deployment) -> Needs:
             toxics |= {rule.link for rule in rules if isinstance(rule, Toxic)}
             explained |= {rule.link for rule in rules}
             ages = ages or any(isinstance(rule, Cut) and rule.existing == "keep" for rule in rules)
-    return Needs(frozenset(toxics | (set(plan.links) - explained)), ages)
+            queues |= kernel_needs(rule for rule in rules if isinstance(rule, Shaping))
+    return Needs(frozenset(toxics | (set(plan.links) - explained)), ages, queues)

@@ -14,6 +14,9 @@ engine makes new ones. Loopback and the gateway, where the harness stands, are e
 where it begins *and* where it ends, so that it holds whatever becomes of either end; where it ends nobody can be told, so there
 it is dropped. Where several rules meet on a link, a reject is stronger than a drop and all packets are more than new connections.
 
+A loss throws dice for each packet, where it arrives: dropped where it leaves, its sender would be told at once, as no network tells.
+Losses of several layers on a link add up, each with dice of its own.
+
 *New connections only* needs the age of a connection: each one that begins while such a rule is in force is marked with the number
 of the newest layer, and a layer cuts the connections with its own number or a later one. (``ct state new`` alone would let the
 answers of a connection from the other side pass.)
@@ -22,18 +25,19 @@ answers of a connection from the other side pass.)
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Final
 
 import msgspec
 
-from chaos.kinds import Cut
+from chaos.kinds import Cut, Loss
 
 TABLE: Final = "inet nines"
 PROXY_UID: Final = 60001
 """Who the proxies in a namespace run as: rules tell their packets from the system's by it."""
 INPUT: Final = "input"
 OUTPUT: Final = "output"
+MILLION: Final = 1_000_000
 DROP: Final = "drop"
 REJECT: Final = "reject"
 
@@ -48,6 +52,21 @@ class PacketCut(msgspec.Struct, frozen=True, order=True):
     peer: str
     verdict: str
     since: int = 0
+
+
+class PacketLoss(msgspec.Struct, frozen=True, order=True):
+    """Of packets to or from a peer so many in a million are dropped, by chance; ``layer`` tells two of the same share apart."""
+
+    hook: str
+    peer: str
+    per_million: int
+    layer: int
+
+    @property
+    def rule(self) -> str:
+        """As ``nft`` lists it."""
+        end = "saddr" if self.hook == INPUT else "daddr"
+        return f"ip {end} {self.peer} numgen random mod {MILLION} < {self.per_million} drop"
 
 
 class Redirect(msgspec.Struct, frozen=True, order=True):
@@ -66,6 +85,7 @@ class Namespace(msgspec.Struct, frozen=True):
     redirects: tuple[Redirect, ...] = ()
     tracked: bool = False
     """Connections are known from their first packet on: what *new connections only* needs."""
+    losses: frozenset[PacketLoss] = frozenset()
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -100,9 +120,22 @@ def _strongest(cuts: set[PacketCut]) -> set[PacketCut]:
     return {one for one in cuts if not any(covers(other, one) for other in cuts)}
 
 
-def ends_of(cuts: Iterable[Cut]) -> list[str]:
+def packet_losses(
+    layers: Iterable[tuple[int, Iterable[Loss]]], addresses: Mapping[str, str], agents: Container[str]
+) -> dict[str, frozenset[PacketLoss]]:
+    """For each end the losses that belong into its namespace: where packets arrive, or where they leave if only there an agent stands."""
+    found: dict[str, set[PacketLoss]] = {}
+    for number, losses in layers:
+        for loss in losses:
+            source, destination = loss.link.source, loss.link.destination
+            end, hook, peer = (destination, INPUT, source) if destination in agents else (source, OUTPUT, destination)
+            found.setdefault(end, set()).add(PacketLoss(hook, addresses[peer], round(loss.share * MILLION), number))
+    return {end: frozenset(losses) for end, losses in found.items()}
+
+
+def ends_of(rules: Iterable[Cut | Loss]) -> list[str]:
     """Whose namespaces they concern."""
-    return sorted({end for cut in cuts for end in (cut.link.source, cut.link.destination)})
+    return sorted({end for rule in rules for end in (rule.link.source, rule.link.destination)})
 
 
 # --- what is wanted ----------------------------------------------------------------------------------------------------
@@ -111,7 +144,7 @@ def ends_of(cuts: Iterable[Cut]) -> list[str]:
 def chains(wanted: Namespace) -> dict[str, Chain]:
     """Name -> chain; one that would hold nothing but exemptions is not there at all."""
     found: dict[str, Chain] = {}
-    if wanted.cuts:
+    if wanted.cuts or wanted.losses:
         found[INPUT] = Chain("type filter hook input priority -150", tuple(_input_rules(wanted)))
         found[OUTPUT] = Chain("type filter hook output priority -150", tuple(_output_rules(wanted)))
     return found | _standing(wanted)
@@ -143,7 +176,7 @@ def _input_rules(wanted: Namespace) -> list[str]:
                 rules.append(f"iif lo ip saddr {cut.peer} tcp flags rst accept")  # our own reject of what is sent there
             rules.append(f"iif lo ct direction reply ct status dnat ct original ip daddr {cut.peer}{_since(cut)} drop")
         drops.append(f"ip saddr {cut.peer}{_since(cut)} drop")
-    return [*rules, "iif lo accept", f"ip saddr {wanted.gateway} accept", *drops]
+    return [*rules, "iif lo accept", f"ip saddr {wanted.gateway} accept", *drops, *_loss_rules(wanted, INPUT)]
 
 
 def _output_rules(wanted: Namespace) -> list[str]:
@@ -159,7 +192,11 @@ def _output_rules(wanted: Namespace) -> list[str]:
             rules += [f"{match} meta l4proto tcp reject with tcp reset", f"{match} reject with icmp port-unreachable"]
         else:
             rules.append(f"{match} drop")
-    return rules
+    return [*rules, *_loss_rules(wanted, OUTPUT)]
+
+
+def _loss_rules(wanted: Namespace, hook: str) -> list[str]:
+    return [loss.rule for loss in sorted(wanted.losses) if loss.hook == hook]
 
 
 def _mark(wanted: Namespace) -> list[str]:

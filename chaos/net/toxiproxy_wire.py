@@ -9,7 +9,7 @@ know, is sent beside it; where a server has none (before 2.6), POST does the sam
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar, cast
 from urllib.parse import quote
 
@@ -29,7 +29,7 @@ class _Consumer(Protocol):
 
     def get(self, url: str, **options: object) -> requests.Response: ...
 
-    def post(self, url: str, *, json: Body, **options: object) -> requests.Response: ...
+    def post(self, url: str, *, json: Body | Sequence[Body], **options: object) -> requests.Response: ...
 
     def delete(self, url: str, **options: object) -> requests.Response: ...
 
@@ -69,6 +69,10 @@ class Wire:
     def post(self, url: str, body: Body, kind: type[Decoded]) -> Decoded:
         """Create, and decode what was made."""
         return self._decode(self._call(lambda: self._consumer.post(url, json=body, **self._options())), kind)
+
+    def post_list(self, url: str, bodies: Sequence[Body]) -> None:
+        """Create several by one call; the answer's form differs between versions, and is not looked at."""
+        self._call(lambda: self._consumer.post(url, json=bodies, **self._options()))
 
     def delete(self, url: str) -> None:
         """Remove."""

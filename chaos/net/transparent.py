@@ -16,9 +16,10 @@ import msgspec
 
 from chaos.clock import Clock
 from chaos.errors import EnvironmentUnusable, NinesError, NotHealed
-from chaos.kinds import Link
+from chaos.kinds import Link, Passage
+from chaos.net.gauge import ProxyGauge
 from chaos.net.packets import PROXY_UID, Redirect
-from chaos.net.toxiproxy import Removed, ToxicOn, ToxiproxyServer
+from chaos.net.toxiproxy import ProxyState, Removed, ToxicOn, ToxiproxyServer
 from chaos.net.toxiproxy_errors import ToxiproxyError
 
 if TYPE_CHECKING:
@@ -97,8 +98,7 @@ def start(source: str, agent: Agent, address: str, port: int, proxies: Sequence[
     try:
         server.wait_ready(READY_WITHIN_S)
         server.check_version()
-        for proxy in proxies:
-            server.create(proxy.name, proxy.listen, proxy.upstream)
+        server.create_all([ProxyState(proxy.name, proxy.listen, proxy.upstream, enabled=True) for proxy in proxies])
     except ToxiproxyError as error:
         raise EnvironmentUnusable(
             f"Toxiproxy does not do its work in the namespace of {source}: {error}", how=f"see {LOG} in the container of its agent"
@@ -112,10 +112,18 @@ class Servers:
     def __init__(self, pool: Executor) -> None:
         self._pool = pool
         self._server_of: dict[str, ToxiproxyServer] = {}
+        self._gauge_of: dict[str, ProxyGauge] = {}
 
-    def add(self, server: ToxiproxyServer, proxies: Iterable[Proxy]) -> None:
-        """These proxies are there."""
-        self._server_of |= {proxy.name: server for proxy in proxies}
+    def add(self, server: ToxiproxyServer, proxies: Iterable[Proxy], gauge: ProxyGauge | None = None) -> None:
+        """These proxies are there, and with a gauge can be measured."""
+        names = [proxy.name for proxy in proxies]
+        self._server_of |= dict.fromkeys(names, server)
+        if gauge is not None:
+            self._gauge_of |= dict.fromkeys(names, gauge)
+
+    def passage(self, proxy: str, stream: str, size_bytes: int, timeout_s: float) -> Passage:
+        """Bytes of ours through what is in force on this proxy, in its own namespace."""
+        return self._gauge_of[proxy].passage(proxy, stream, size_bytes, timeout_s)
 
     def add_toxics(self, additions: Sequence[ToxicOn], *, existing: str = "keep") -> int:
         """All in force, read back; the time when the last one was. If a server fails, those of the others are taken out again."""

@@ -7,8 +7,10 @@ import json
 import time
 from collections.abc import Collection, Iterator
 
+import msgspec
 import pytest
 
+from chaos import shapes
 from chaos.engine import Engine
 from chaos.errors import CapabilityMissing
 from chaos.faults.partition import Partition
@@ -103,24 +105,44 @@ def test_matrix(net: Pairs, shift: int, behavior: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "victims",
-    [Victims(groups=(("n1", "n2"), ("n3",))), Victims(nodes=("n2",)), Victims(nodes=("n1", "n5")), Victims(links=(Link("n3", "n4"),))],
-    ids=["groups", "one node", "two nodes together", "a link"],
+    ("fault", "victims"),
+    [
+        (Partition(), Victims(groups=(("n1", "n2"), ("n3",)))),
+        (Partition(), Victims(nodes=("n2",))),
+        (Partition(), Victims(nodes=("n1", "n5"))),
+        (Partition(), Victims(links=(Link("n3", "n4"),))),
+        (Partition(), Victims(groups=shapes.halves(NODES))),
+        (Partition(), Victims(groups=shapes.side(NODES, shapes.side_size(shapes.MINORITY, 5)))),
+        (Partition(), Victims(links=shapes.bridge(NODES))),
+        (Partition(), Victims(links=shapes.ring(NODES))),
+        (Partition(direction="to"), Victims(nodes=("n2",))),
+        (Partition(direction="from"), Victims(nodes=("n2",))),
+        (Partition(include=("clients",)), Victims(nodes=("n4",))),
+        (Partition(groups=(("n1", CLIENTS), ("n2", "n3"))), Victims(groups=(("n1", CLIENTS), ("n2", "n3")))),
+    ],
+    ids=["groups", "one node", "two nodes or a zone", "a link", "halves", "minority", "bridge", "ring", "to", "from", "clients", "a side"],
 )
-def test_partition_rules(net: Pairs, victims: Victims) -> None:
-    """What the partition fault asks for is what is cut."""
-    rules = Partition().rules(victims, NODES)
+def test_partition_rules(net: Pairs, fault: Partition, victims: Victims) -> None:
+    """What the partition fault asks for is what is cut, of every shape, for TCP and UDP, old sockets and new ones."""
+    rules = fault.rules(victims, NODES)
     with net.net.layer(rules):
-        check(net, f"partition-{victims}".replace(" ", ""), [rule.link for rule in rules])
+        check(net, f"partition-{victims}-{fault.direction}".replace(" ", ""), [rule.link for rule in rules])
 
 
-def test_clients_are_an_end(net: Pairs) -> None:
-    """Clients cut from one node reach the others, and that node still talks to its peers and to the harness."""
-    link = Link(CLIENTS, "n1")
-    with net.net.layer([Cut(link)]):
-        check(net, "clients", [link])
-        assert net.net.measure(link, SILENT_S).rtt_s is None
+@pytest.mark.parametrize("behavior", ["drop", "reject"])
+@pytest.mark.parametrize(
+    "ends", [((CLIENTS, "n1"),), (("n1", CLIENTS),), ((CLIENTS, "n1"), ("n1", CLIENTS))], ids=["there", "back", "both"]
+)
+def test_clients_are_an_end(net: Pairs, ends: tuple[tuple[str, str], ...], behavior: str) -> None:
+    """Clients cut from one node, it from them, or both: old and new sockets. All else goes on, also with the harness."""
+    links = [Link(*each) for each in ends]
+    with net.net.layer([Cut(link, behavior) for link in links]):
+        check(net, f"clients-{behavior}-{len(links)}-{ends[0][0]}", links, behavior == "reject")
+        assert net.net.measure(Link(CLIENTS, "n1"), SILENT_S).rtt_s is None
         assert net.net.measure(Link(CLIENTS, "n2"), WITHIN_S).rtt_s is not None
+    if behavior == "reject":
+        net.open()
+    check(net, f"clients-healed-{behavior}-{len(links)}-{ends[0][0]}", ())
 
 
 def test_a_restart_meanwhile_changes_nothing(net: Pairs) -> None:
@@ -218,6 +240,23 @@ def test_latency_and_partition_on_one_link(net: Pairs, first: str) -> None:
     quick_s = net.net.measure(SLOW, WITHIN_S).rtt_s
     assert quick_s is not None
     assert quick_s < 0.05
+
+
+@pytest.mark.parametrize(
+    ("toxic", "existing", "old", "new"),
+    [
+        (LATENCY, "keep", "open", "open"),
+        (LATENCY, "cut", "closed", "open"),
+        (Toxic(SLOW, "timeout", {"timeout": 0.0}, "upstream"), "keep", "silent", "open"),
+        (Toxic(SLOW, "timeout", {"timeout": 0.0}, "upstream"), "cut", "closed", "open"),
+    ],
+    ids=["latency kept", "latency cut", "timeout kept", "timeout cut"],
+)
+def test_toxics_and_connections_that_were_open(net: Pairs, toxic: Toxic, existing: str, old: str, new: str) -> None:
+    """``keep``: what was open goes on, and is harmed as well; ``cut``: it is closed. A connect works under all of them."""
+    with net.net.layer([msgspec.structs.replace(toxic, existing=existing)]):
+        assert [feels(net, SLOW, "old"), feels(net, SLOW, "new")] == [old, new]
+    assert net.net.measure(SLOW, WITHIN_S).rtt_s is not None
 
 
 def test_the_peer_sees_the_real_address(net: Pairs) -> None:

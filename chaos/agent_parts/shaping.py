@@ -1,0 +1,109 @@
+"""Queues in front of this namespace's links, by ``tc``; and whether packets leave one by one.
+
+shaping.ways      which interface leads to each of these addresses
+shaping.put       lines of a batch for ``tc``, and all that it has on these interfaces afterwards
+shaping.clear     remove our queue from these interfaces, whatever stands in it
+shaping.single    hand on packets one by one, not several as one large one: else what is lost is lost by the dozen
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import json
+import socket
+import struct
+import subprocess
+import time
+from typing import Any, Final
+
+ROOT: Final = "1:"
+"""The handle of our queue, by which it is known."""
+TC_WITHIN_S: Final = 5.0
+SIOCETHTOOL: Final = 0x8946
+GET_TSO, SET_TSO, GET_GSO, SET_GSO = 0x1E, 0x1F, 0x23, 0x24
+
+_offloads: dict[str, tuple[int, int]] = {}
+"""Interface -> what was on (TSO, GSO) before we switched it off."""
+
+
+def _run(*argv: str, said: str = "") -> str:
+    try:
+        done = subprocess.run(argv, input=said, capture_output=True, text=True, timeout=TC_WITHIN_S, check=False)
+    except subprocess.TimeoutExpired:
+        raise ValueError(f"{' '.join(argv)} did not end within {TC_WITHIN_S:g} s") from None
+    if done.returncode:
+        raise ValueError(f"{' '.join(argv)}: {' '.join((done.stderr or done.stdout).split())[-400:]}")
+    return done.stdout
+
+
+def do_ways(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - agent.Agent, which is not importable here
+    """Address -> interface."""
+    return {"result": {each: json.loads(_run("ip", "-j", "route", "get", each))[0]["dev"] for each in command["addresses"]}}
+
+
+def do_put(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """Carry out the lines in their order; what is there then, as ``tc -j`` says it."""
+    if command["lines"]:
+        _run("tc", "-batch", "-", said="\n".join(command["lines"]) + "\n")
+    at_ns = time.monotonic_ns()
+    return {"at_ns": at_ns, "result": {device: json.dumps(_seen(device)) for device in command["devices"]}}
+
+
+def _seen(device: str) -> dict[str, Any]:
+    there = {what: json.loads(_run("tc", "-j", what, "show", "dev", device) or "[]") for what in ("qdisc", "filter")}
+    return there | {"offloads": _offload(device)}
+
+
+def do_clear(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """Our queue is gone from all of these."""
+    for device in command["devices"]:
+        _clear(device)
+    return {"result": {}}
+
+
+def _clear(device: str) -> None:
+    qdiscs = json.loads(_run("tc", "-j", "qdisc", "show", "dev", device) or "[]")
+    if any(each.get("root") and each["handle"] == ROOT for each in qdiscs):
+        _run("tc", "qdisc", "del", "dev", device, "root")
+
+
+def do_single(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """Switch it ``on``, or back to what it was; what is so then (1: packets leave one by one)."""
+    for device in command["devices"]:
+        _single(device, on=command["on"])
+    return {"result": {device: int(_offload(device) == (0, 0)) for device in command["devices"]}}
+
+
+def _single(device: str, *, on: bool) -> None:
+    if on:
+        _offloads.setdefault(device, _offload(device))
+        tso, gso = 0, 0
+    else:
+        tso, gso = _offloads.pop(device, _offload(device))
+    _ethtool(device, SET_GSO, gso)
+    _ethtool(device, SET_TSO, tso)
+
+
+def _offload(device: str) -> tuple[int, int]:
+    return _ethtool(device, GET_TSO), _ethtool(device, GET_GSO)
+
+
+def _ethtool(device: str, command: int, value: int = 0) -> int:
+    order = array.array("I", [command, value])
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        fcntl.ioctl(any_socket, SIOCETHTOOL, struct.pack("16sP", device.encode(), order.buffer_info()[0]))
+    return order[1]
+
+
+def heal(_agent: Any) -> list[str]:  # noqa: ANN401
+    """No queue of ours on any interface, and packets leave as they did."""
+    problems = []
+    try:
+        for device in {each["dev"] for each in json.loads(_run("tc", "-j", "qdisc", "show") or "[]")}:
+            _clear(device)
+        for device in list(_offloads):
+            _single(device, on=False)
+    except (ValueError, OSError) as error:
+        problems.append(f"queues: {error}")
+    return problems

@@ -1,0 +1,172 @@
+"""What the faults by packets share: which links they are about, numbered datagrams of ours over each before, during and after, the proof.
+
+What is asked is a chance, so it is proven by counting: the share that was hit must be one that such a chance gives. The range that
+stands in the report is the 99 % one; what is held against a fault is a far wider one, since a run has many links and many faults.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Literal
+
+import msgspec
+
+from chaos import proof, toxics
+from chaos.errors import FaultNotEffective, NinesError
+from chaos.kinds import CLIENTS, DNS, Effect, Evidence, Line, Link, Passage, Rule, Scene, Train, Victims
+
+Direction = Literal["both", "to", "from"]
+Include = tuple[Literal["peers", "clients", "dns"], ...]
+
+LEAST = 0.005
+"""Less could not be told from nothing by a measurement that is over soon."""
+HITS = 100
+"""So many datagrams are to be hit in a measurement."""
+FEWEST, MOST = 500, 20_000
+QUIET_S = 0.3
+Z_99 = 2.576
+Z_PROOF = 6.0
+"""Beyond so many standard errors (one measurement in 500 million) it was not by chance."""
+
+
+class Counted(msgspec.Struct, frozen=True):
+    """So many of so many datagrams were hit."""
+
+    hits: int
+    of: int
+
+    @property
+    def share(self) -> float:
+        """None sent: none hit."""
+        return self.hits / self.of if self.of else 0.0
+
+    def around(self, z: float) -> tuple[float, float]:
+        """The chances that give such a count (Wilson's score interval)."""
+        if not self.of:
+            return 0.0, 1.0
+        n, p = self.of, self.share
+        middle = p + z * z / (2 * n)
+        half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
+        whole = 1 + z * z / n
+        return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+
+
+Count = Callable[[Train], Counted]
+
+
+def check(share: float, include: Sequence[str]) -> None:
+    """``ValueError`` for what cannot be proven, and for harm that is done to nobody."""
+    if share < LEAST:
+        raise ValueError(f"a 'percent' below {LEAST:.1%} cannot be told from nothing by counting")
+    if not include:
+        raise ValueError("'include' names nobody")
+
+
+def links(victims: Victims, nodes: Sequence[str], direction: str, include: Sequence[str]) -> tuple[Link, ...]:
+    """Those named, or those between the victims and everybody else that is included; each is one way."""
+    if victims.links:
+        return tuple(sorted(set(victims.links)))
+    others = [node for node in nodes if node not in victims.nodes] if "peers" in include else []
+    others += [end for end in (CLIENTS, DNS) if end in include]
+    found: set[Link] = set()
+    for node in victims.nodes:
+        found |= {Link(other, node) for other in others if direction != "from"}
+        found |= {Link(node, other) for other in others if direction != "to"}
+    return tuple(sorted(found))
+
+
+def missing(runtime: str) -> str | None:
+    """Where packets are out of reach."""
+    if runtime == "fake":
+        return "virtual links carry no packets; use the runtime 'docker'"
+    if runtime == "local":
+        return (
+            "plain processes are harmed through Toxiproxy, which carries a stream of bytes and sees no packets;"
+            " use the runtime 'docker', where each node has a network namespace of its own"
+        )
+    return None
+
+
+@contextmanager
+def harm(
+    scene: Scene, on: Sequence[Link], orders: Sequence[Rule], share: float, correlation: float, count: Count, word: str
+) -> Iterator[Effect]:
+    """Put the rules in force and prove by counting that each link's packets are hit (``word``) as often as asked."""
+    datagrams = round(min(max(HITS / share, FEWEST), MOST))
+
+    def look(link: Link) -> Counted:
+        return count(_train(scene, link, datagrams))
+
+    before = proof.at_once(on, look)
+    with scene.undo.intent("restore", ", ".join(map(str, on))):
+        with scene.cluster.net.layer(orders) as layer:
+            during = proof.at_once(on, look)
+            wrong = [
+                f"{link}: {seen.share:.2%} {word} of {seen.of}"
+                for link, seen in during.items()
+                if not _as_asked(seen, before[link].share, share, correlation)
+            ]
+            if wrong:
+                raise FaultNotEffective(f"asked was {share:.2%}; {'; '.join(wrong)}")
+            effect = Effect(
+                layer.effective_at_ns, layer.mechanism, figures(before, word), figures(during, word),
+                lambda: _gone(on, look, before, share, word),
+            )  # fmt: skip
+            yield effect
+        effect.healed_at_ns = scene.clock.now_ns()
+
+
+def _as_asked(seen: Counted, usual: float, share: float, correlation: float) -> bool:
+    low, high = seen.around(Z_PROOF)
+    if correlation:
+        return low > usual  # dice that remember give another spread, and in netem another mean
+    return low <= usual + (1 - usual) * share <= high and seen.share > usual + share / 2
+
+
+def _gone(on: Sequence[Link], look: Callable[[Link], Counted], before: dict[Link, Counted], share: float, word: str) -> Evidence:
+    try:
+        after = proof.at_once(on, look)
+    except FaultNotEffective as error:
+        return Evidence(False, {}, str(error))  # asked again: what cannot be measured now may be a moment later
+    still = [str(link) for link, seen in after.items() if seen.share > before[link].share + share / 2]
+    return Evidence(not still, figures(after, word), f"still {word}: {', '.join(still)}" if still else "")
+
+
+def figures(seen: dict[Link, Counted], word: str) -> proof.Figures:
+    """The share of each link, and the chances that it is in keeping with (99 %)."""
+    found: proof.Figures = {}
+    for link, counted in seen.items():
+        low, high = counted.around(Z_99)
+        found |= {
+            f"{link}.{word}": counted.share, f"{link}.{word}_low": low, f"{link}.{word}_high": high, f"{link}.datagrams": float(counted.of),
+        }  # fmt: skip
+    return found
+
+
+def _train(scene: Scene, link: Link, datagrams: int) -> Train:
+    net = scene.cluster.net
+    if not isinstance(net, Line):
+        raise FaultNotEffective(f"nothing here can send packets over {link}, so what it does could not be seen")
+    try:
+        return net.train(link, datagrams, QUIET_S)
+    except NinesError as error:
+        raise FaultNotEffective(f"what passes {link} could not be counted: {error}") from error
+
+
+def flow(scene: Scene, link: Link, size_bytes: int, timeout_s: float) -> Passage:
+    """Bytes of ours over the link itself."""
+    net = scene.cluster.net
+    if not isinstance(net, Line):
+        raise FaultNotEffective(f"nothing here can send bytes over {link}, so what it does could not be seen")
+    try:
+        return net.flow(link, size_bytes, timeout_s)
+    except NinesError as error:
+        raise FaultNotEffective(f"what passes {link} could not be measured: {error}") from error
+
+
+def directed(link: Link, stream: toxics.Stream) -> tuple[Link, ...]:
+    """The ways of a connection's packets: ``upstream`` from who opens it, ``downstream`` to it."""
+    ways = {"upstream": link, "downstream": Link(link.destination, link.source)}
+    return tuple(ways[each] for each in toxics.streams(stream))
