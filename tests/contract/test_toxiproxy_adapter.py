@@ -17,7 +17,7 @@ from chaos.errors import EnvironmentUnusable, NotHealed
 from chaos.net.toxiproxy import HowRemoved, ToxicOn, ToxiproxyServer
 from chaos.net.toxiproxy_errors import AlreadyThere, Broken, NoAnswer, NotAsAsked, NotThere, Refused, ToxiproxyError
 from chaos.net.toxiproxy_server import argv, find
-from chaos.net.toxiproxy_state import BOTH, DOWNSTREAM, ProxyToxic, toxics_for
+from chaos.net.toxiproxy_state import BOTH, DOWNSTREAM, ProxyState, ProxyToxic, toxics_for
 from chaos.target import Ask
 from tests.contract.fake_toxiproxy import HANG, HTML_503, JSON_AS_TEXT, FakeToxiproxy
 from tests.needs import need
@@ -256,6 +256,21 @@ def test_errors_of_the_real_server_are_told_apart(real: ToxiproxyServer, proxied
     state = real.proxy(NAME)
     assert state is not None
     assert [toxic.name for toxic in state.toxics] == [LATENCY.name]
+
+
+def test_many_proxies_by_one_call(real: ToxiproxyServer, upstream: str) -> None:
+    """All are there and open, a toxic on each comes and goes; and a port that is taken is an error, not one proxy less."""
+    wanted = [ProxyState(f"many-{number}", f"{BLOCK}.3.{number}:{PORT}", upstream, enabled=True) for number in range(1, 41)]
+    real.create_all(wanted)
+    harm = [ToxicOn(state.name, toxic) for state in wanted for toxic in CUT]
+    real.add_toxics(harm)
+    assert all(len(real.proxies()[state.name].toxics) == len(CUT) for state in wanted)
+    assert len(real.remove_toxics(harm)) == len(harm)
+    assert not any(state.toxics for state in real.proxies().values())
+    with pytest.raises(ToxiproxyError, match="address already in use"):
+        real.create_all([ProxyState("taken", wanted[0].listen, upstream, enabled=True)])
+    for state in wanted:
+        real.delete(state.name)
 
 
 def test_an_addition_that_fails_takes_those_before_it_along(real: ToxiproxyServer, proxied: Ask) -> None:

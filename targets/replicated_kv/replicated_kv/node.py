@@ -104,7 +104,7 @@ class Node:
             reply(404, b'{"error":"no such path"}')
 
     def status(self) -> dict[str, object]:
-        """What ``GET /status`` shows; stamps are CLOCK_MONOTONIC nanoseconds."""
+        """What ``GET /status`` shows; stamps are CLOCK_MONOTONIC ns, ``clock_s`` is the wall clock, which nothing here relies on."""
         raft = self._raft
         leads = raft.state == LEADER
         return {
@@ -120,6 +120,7 @@ class Node:
             "keys": len(self._store),
             "election_started_ns": raft.election_started_ns,
             "leader_elected_ns": raft.leader_elected_ns,
+            "clock_s": time.time(),
         }
 
     def _put(self, key: str, value: str, reply: Reply) -> None:

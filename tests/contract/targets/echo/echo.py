@@ -32,7 +32,7 @@ class Handler(BaseHTTPRequestHandler):
         length = int(self.headers.get("Content-Length") or 0)
         self.rfile.read(length)
         status = 503 if self.path == "/ready" and not State.ready else 200
-        body = json.dumps({"leader": State.leads, "voting": State.ready}).encode()
+        body = json.dumps({"leader": State.leads, "voting": State.ready, "clock_s": time.time()}).encode()
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()

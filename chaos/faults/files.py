@@ -1,0 +1,100 @@
+"""``files``: the node runs out of file descriptors. It may open ``left`` more, and then gets EMFILE.
+
+What it has open stays, and what it closes it may open again. Models a leak, or a limit that was set too low: established connections go
+on, new ones are completed by the kernel and never taken up by the process, files cannot be opened, and nothing says so but its log. The
+soft limit of its running processes is what is lowered; one that is killed meanwhile comes back with its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Annotated, ClassVar
+
+import msgspec
+
+from chaos import proof
+from chaos.errors import FaultNotEffective
+from chaos.kinds import Effect, Evidence, LimitsFiles, OpenFiles, Scene, Status, Victims
+from chaos.target import Target
+
+MOST: int = 1_000_000
+
+
+class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many descriptors each of its processes may still open."""
+
+    left: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
+
+    takes: ClassVar[tuple[str, ...]] = ("nodes",)
+    takes_down: ClassVar[bool] = False
+
+    def missing(self, runtime: str, target: Target) -> str | None:
+        """Needs processes of the kernel, and somebody beside them."""
+        if runtime not in {"local", "docker"}:
+            return f"nodes of the runtime '{runtime}' have no file descriptors; use 'local' or 'docker'"
+        if runtime == "docker" and target.pid1:
+            return f"the image of '{target.name}' insists on being PID 1: nobody stands beside it who could limit it"
+        return None
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """Lower the limits; the kernel must say that no more than that is left."""
+        nodes = {name: _limited(scene, name) for name in victims.nodes}
+        had = {name: node.open_files() for name, node in nodes.items()}
+        held = [name for name, files in had.items() if files.lowered]
+        if held:
+            raise FaultNotEffective(f"{', '.join(held)} is short of descriptors by another fault already: two of them do not add up")
+        before = _figures(had) | proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
+        with ExitStack() as undo:
+            for name, node in nodes.items():
+                undo.enter_context(scene.undo.intent("restore", f"the file limit of {name}"))
+                undo.callback(_restore, scene, name, node)
+                node.limit_files(self.left)
+            effective_ns = scene.clock.now_ns()
+            now = {name: node.open_files() for name, node in nodes.items()}
+            # What it opened or closed since then changes how many are left, never the limit.
+            loose = [name for name, files in now.items() if files.limit >= had[name].limit or files.left > self.left + _slack(files)]
+            if loose:
+                raise FaultNotEffective(f"{', '.join(loose)} may still open more: it had no more to begin with, or its limit did not take")
+            during = _figures(now) | proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
+            effect = Effect(effective_ns, "RLIMIT_NOFILE", before, during, lambda: self._gone(scene, victims, now))
+            yield effect
+        effect.healed_at_ns = scene.clock.now_ns()
+
+    def _gone(self, scene: Scene, victims: Victims, lowered: dict[str, OpenFiles]) -> Evidence:
+        """A dead process has no limit; the next one has its own."""
+        alive = [name for name in victims.nodes if scene.cluster.nodes[name].status() is not Status.DOWN]
+        found = {name: _limited(scene, name).open_files() for name in alive}
+        low = [name for name, files in found.items() if files.limit <= lowered[name].limit]
+        answers = proof.nodes_answer(scene, alive)
+        why = "; ".join(part for part in (f"still limited: {', '.join(low)}" if low else "", answers.why) if part)
+        return Evidence(ok=not why, figures=_figures(found) | answers.figures, why=why)
+
+
+def _slack(files: OpenFiles) -> int:
+    """Descriptors that the node itself closed since the limit was worked out can be opened again."""
+    return max(8, files.open // 2)
+
+
+def _limited(scene: Scene, name: str) -> LimitsFiles:
+    node = scene.cluster.nodes[name]
+    if not isinstance(node, LimitsFiles):
+        raise FaultNotEffective(f"the file descriptors of {name} cannot be limited on this runtime")
+    return node
+
+
+def _restore(scene: Scene, name: str, node: LimitsFiles) -> None:
+    if scene.cluster.nodes[name].status() is not Status.DOWN:
+        node.unlimit_files()
+
+
+def _figures(found: dict[str, OpenFiles]) -> proof.Figures:
+    figures: proof.Figures = {}
+    for name, files in found.items():
+        figures |= {
+            f"{name}.files_open": float(files.open),
+            f"{name}.files_limit": float(files.limit),
+            f"{name}.files_left": float(files.left),
+        }
+    return figures
