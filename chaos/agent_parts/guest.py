@@ -1,0 +1,60 @@
+"""What a guest in somebody else's namespaces owes them: to leave nothing behind, since they live on without us.
+
+``guest.leave`` takes back everything at once, whoever brought it about (this agent, or one that died before): no table of packet
+rules, no queue, nothing frozen. It answers what could not be taken back.
+"""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any, Final
+
+TABLE: Final = "inet nines"
+WITHIN_S: Final = 5.0
+LOOK_EVERY_S: Final = 0.002
+OUTLIVING: Final = ("shaping",)
+"""Parts whose harm lives in the network and would outlive the agent that brought it about."""
+
+
+def do_leave(agent: Any, _command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - agent.Agent, which is not importable here
+    """Take back everything; ``left`` says what is still there."""
+    problems = [problem for name in OUTLIVING for problem in agent._part(name).heal(agent)]
+    if _stopped(agent):
+        agent._signal_all(signal.SIGCONT)
+        until_s = time.monotonic() + WITHIN_S
+        while (stopped := _stopped(agent)) and time.monotonic() < until_s:
+            time.sleep(LOOK_EVERY_S)
+        problems += [f"process {pid} is still frozen" for pid in stopped]
+    return {"result": {"left": "; ".join([*problems, *heal(agent)])}}
+
+
+def _stopped(agent: Any) -> list[int]:  # noqa: ANN401
+    """Asked of each process, not of the whole: whoever is frozen must not stay so, main process or not."""
+    return [pid for pid in agent.processes.all() if _state(pid) in ("T", "t")]
+
+
+def _state(pid: int) -> str:
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
+    return text[text.rindex(")") + 2 :][0]
+
+
+def heal(_agent: Any) -> list[str]:  # noqa: ANN401
+    """Our table is gone, not merely empty."""
+    try:
+        if TABLE in _nft("list", "tables"):
+            _nft("delete", "table", *TABLE.split())
+        left = _nft("list", "tables")
+    except (OSError, subprocess.SubprocessError) as error:
+        return [f"packet rules: {error}"]
+    return [f"packet rules: the table '{TABLE}' is still there"] if TABLE in left else []
+
+
+def _nft(*words: str) -> str:
+    done = subprocess.run(["nft", *words], capture_output=True, text=True, timeout=WITHIN_S, check=True)
+    return done.stdout

@@ -1,0 +1,200 @@
+"""Faults by hand: ``nines up`` holds a cluster, ``nines inject`` breaks it, ``nines status`` says what is up, ``nines down`` ends it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chaos.cli_out import as_json, note, show
+from chaos.errors import BadInput, Interrupted
+
+if TYPE_CHECKING:
+    from chaos.events import Row
+    from chaos.inject import ByHand
+    from chaos.inject_socket import HandOrder, Refusal
+    from chaos.interruption import Interruption
+
+
+# --- a cluster of ours -------------------------------------------------------------------------------------------------
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Bring an experiment's cluster up without faults or traffic, and hold it until Ctrl-C or ``nines down``."""
+    from chaos import tables
+    from chaos.clock import MonotonicClock
+    from chaos.history import RunFolder
+    from chaos.inject_order import planned, prepared
+    from chaos.inject_socket import Refusal
+    from chaos.interruption import Interruption
+    from chaos.leftovers import refuse_leftovers
+    from chaos.perform import new_folder, order
+    from chaos.standing import serve, standing
+
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    if ordered.plan.runtime not in ("local", "docker"):
+        raise BadInput(f"the runtime '{ordered.plan.runtime}' holds no cluster", right="--runtime local or docker")
+    refuse_leftovers()
+    folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
+    run, interruption = folder.path.name, Interruption()
+    runtime, clock = tables.find("runtimes", ordered.plan.runtime)(), MonotonicClock()
+
+    def said(what: ByHand | Refusal) -> None:
+        if isinstance(what, Refusal):
+            note(f"refused: {what.refused}")
+        else:
+            note(f"{what.fault} on {', '.join(what.target) or 'nobody'}: {what.status} {what.reason}".rstrip())
+
+    note(f"{run}: bringing {len(ordered.plan.nodes)} nodes of {ordered.plan.experiment.cluster.target} up on '{ordered.plan.runtime}'")
+    try:
+        with standing(prepared(ordered), ordered.target, ordered.text, folder, runtime, clock, interruption) as there:
+            note(f"{run} is up; 'nines inject pause --to n1 --for 10s --run {run}' breaks it, Ctrl-C or 'nines down {run}' ends it")
+            show(run)
+            serve(there, run, lambda hand: planned(ordered, hand), said)
+    except Interrupted as error:
+        return 128 + error.signal_number
+    return 0
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """End a cluster that is up, and wait until all of it is removed."""
+    from chaos.halting import stop_run
+
+    record = stop_run(arguments.run, arguments.within)
+    note(f"{record.run} is down; what was done to it stands in {record.folder}")
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """What goes on on this machine: runs that are measured, and clusters that are held for faults by hand."""
+    from chaos import registry
+    from chaos.halting import active
+    from chaos.inject_socket import socket_of
+
+    state = registry.state_dir()
+    rows = [
+        {"run": record.run, "runtime": record.runtime, "takes_orders": socket_of(state, record.run).exists(), "pid": record.pid,
+         "folder": record.folder}
+        for record in active()
+    ]  # fmt: skip
+    if arguments.json:
+        show(as_json(rows))
+    elif rows:
+        from tabulate import tabulate
+
+        table = [[row["run"], row["runtime"], "yes" if row["takes_orders"] else "no (it is measured)", row["folder"]] for row in rows]
+        show(tabulate(table, headers=["run", "runtime", "nines inject", "folder"], tablefmt="simple"))
+    else:
+        note("nothing goes on")
+    return 0
+
+
+# --- one fault ---------------------------------------------------------------------------------------------------------
+
+
+def inject(arguments: argparse.Namespace) -> int:
+    """Do one fault, heal it at its limit, say what came of it."""
+    from chaos.inject_order import written
+    from chaos.interruption import Interruption
+
+    ways = [arguments.attach is not None, arguments.compose is not None]
+    if sum([*ways, arguments.run is not None]) > 1:
+        raise BadInput("--run, --attach and --compose exclude each other", right="one of them")
+    hand = written(arguments.fault, arguments.to, arguments.lasts, arguments.set)
+    interruption = Interruption()
+    steps = _steps(quiet=arguments.json)
+    done = _attached(arguments, hand, interruption, steps) if any(ways) else _running(arguments.run, hand, interruption, steps)
+    if arguments.json:
+        show(as_json(done))
+    else:
+        show(_told(done))
+    if done.exit_code == 0 and interruption.signal_number is not None:
+        return 128 + interruption.signal_number
+    return done.exit_code
+
+
+def _running(name: str | None, hand: HandOrder, interruption: Interruption, steps: Callable[[Row], None]) -> ByHand:
+    """By the harness that holds the cluster."""
+    from chaos import registry
+    from chaos.errors import EnvironmentUnusable
+    from chaos.halting import active
+    from chaos.inject_socket import Refusal, call, socket_of
+
+    running = active()
+    found = [record for record in running if name is None or record.run == name or Path(record.folder) == Path(name).absolute()]
+    if len(found) != 1:
+        what = f"no run '{name}' goes on" if name else f"{len(found)} runs go on" if found else "nothing goes on"
+        names = ", ".join(record.run for record in running)
+        raise BadInput(what, right=f"--run, one of: {names}" if names else "nines up X.yaml, or --attach label=app=web")
+    interruption.at_once = False
+    with interruption.watched():
+        path = socket_of(registry.state_dir(), found[0].run)
+        answer = call(path, hand, steps, lambda: interruption.signal_number is not None)
+    if isinstance(answer, Refusal):
+        if answer.exit_code == BadInput.exit_code:
+            raise BadInput(answer.refused)
+        raise EnvironmentUnusable(answer.refused, how="")
+    return answer
+
+
+def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Interruption, steps: Callable[[Row], None]) -> ByHand:
+    """By ourselves, on what runs already."""
+    from chaos.clock import MonotonicClock
+    from chaos.history import RunFolder
+    from chaos.inject_order import attached
+    from chaos.leftovers import refuse_leftovers
+    from chaos.perform import new_folder
+    from chaos.runtimes.docker import DockerRuntime
+    from chaos.standing import standing
+
+    ordered = attached(hand, label=arguments.attach, compose=arguments.compose, services=arguments.service, ask=arguments.ask)
+    refuse_leftovers()
+    folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
+    note(f"attaching to {len(ordered.plan.nodes)} containers; what is done stands in {folder.path}")
+    runtime = DockerRuntime(traffic=False)
+    with standing(ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(), interruption) as there:
+        return there.inject(ordered.plan, steps)
+
+
+def _steps(*, quiet: bool) -> Callable[[Row], None]:
+    """Progress, as it happens."""
+    from chaos.events import FaultAsked, FaultEffective, FaultGone, FaultHealed
+
+    def told(row: Row) -> None:
+        if quiet:
+            return
+        match row:
+            case FaultAsked():
+                note(f"asked      {row.kind} on {', '.join(row.target) or 'nobody in particular'}")
+            case FaultEffective():
+                note(f"effective  {row.mechanism}")
+            case FaultHealed():
+                note("healed")
+            case FaultGone():
+                note("gone")
+
+    return told
+
+
+def _told(done: ByHand) -> str:
+    """Every figure before, during and after, and the times."""
+    from tabulate import tabulate
+
+    names = list(dict.fromkeys([*done.before, *done.during, *done.after]))
+    rows = [[name, *(_figure(figures, name) for figures in (done.before, done.during, done.after))] for name in names]
+    times = [("effective", done.effective_s), ("healed", done.healed_s), ("gone", done.gone_s)]
+    when = ", ".join(f"{word} after {at_s:.3f} s" for word, at_s in times if at_s is not None)
+    head = f"{done.fault} on {', '.join(done.target) or 'nobody in particular'}: {done.status}" + (
+        f", {done.reason}" if done.reason else ""
+    )
+    parts = [head, f"by {done.mechanism}" if done.mechanism else "", when]
+    table = tabulate(rows, headers=["measured", "before", "during", "after"], tablefmt="simple", disable_numparse=True) if rows else ""
+    return "\n".join([part for part in parts if part] + (["", table] if table else []))
+
+
+def _figure(figures: dict[str, float | str | None], name: str) -> str:
+    if name not in figures:
+        return ""
+    value = figures[name]
+    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)

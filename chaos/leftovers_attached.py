@@ -1,0 +1,40 @@
+"""What a crashed run left in containers that are not its own: they live on, so it does not go away with the run's things.
+
+Found again by the keys that the run wrote into its folder before it did anything; given back by a fresh guest in each.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos import registry, undo
+from chaos.clock import MonotonicClock
+from chaos.history import RunFolder
+from chaos.leftovers_docker import HARNESS, STATE
+from chaos.registry import RunRecord
+
+START = "start"
+"""The undo of whatever stopped a node."""
+
+
+def attached(record: RunRecord) -> bool:
+    """Whether this run had come to containers that are not ours."""
+    from chaos.runtimes.docker_attach_find import FILE
+
+    return bool(record.engine) and (Path(record.folder) / FILE).exists()
+
+
+def give_back(record: RunRecord, state: Path | None = None) -> list[str]:
+    """No rule, nothing frozen, and what it had stopped started again; what could not be taken back. Safe to repeat."""
+    from chaos.engine import connect
+    from chaos.images import ensure_harness
+    from chaos.runtimes import docker_attach_find, docker_attach_guests
+    from chaos.runtimes.docker_containers import Containers
+
+    folder = RunFolder(Path(record.folder))
+    keys = docker_attach_find.read_keys(folder.path)
+    stopped = frozenset(entry.subject for entry in undo.pending(folder.undo) if entry.action == START)
+    where = state or registry.state_dir()
+    with connect(record.engine, checked=False) as engine:
+        containers = Containers(engine, record.run, {STATE: str(where), HARNESS: str(record.harness)})
+        return docker_attach_guests.give_back(containers, keys, ensure_harness(engine), stopped, MonotonicClock())

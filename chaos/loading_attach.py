@@ -1,0 +1,79 @@
+"""Reading of ``cluster.attach``: which containers that already run are the nodes.
+
+::
+
+    attach: {label: app=web}                                      every container with this label
+    attach: {compose: shop, services: [web]}                      of a compose project, by its name
+    attach: {compose: compose.yaml, services: [web, db]}          or by its file
+
+Nothing is asked of an engine here: how many there are is said by ``nodes`` (or ``parts``) and held against what runs at the start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Final
+
+from chaos.convert import struct, texts
+from chaos.document import Table, Value, parse, read_text, table, text
+from chaos.errors import BadInput
+from chaos.experiment import AttachSpec
+from chaos.target import Ask
+
+KEYS: Final = ("label", "compose", "services", "name", "network", "ready")
+ATTACHED: Final = "attached"
+"""Stands for the target where the experiment names none."""
+_LABEL: Final = re.compile(r"[A-Za-z0-9._/-]+(=\S*)?")
+_PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
+_FILES: Final = (".yaml", ".yml")
+
+
+def attach(value: Value, file: str) -> AttachSpec:
+    """What stands there; ``file`` is the experiment's, beside which a compose file is looked for."""
+    entry = table(value)
+    entry.only(KEYS)
+    label, compose, services = entry.get("label"), entry.get("compose"), entry.get("services")
+    if (label is None) == (compose is None):
+        raise BadInput("'attach' names its containers by 'label' or by 'compose'", place=entry.place, right="attach: {label: app=web}")
+    if compose is None and services is not None:
+        raise BadInput("'services' goes with 'compose'", place=services.place, right="attach: {compose: shop, services: [web]}")
+    if compose is not None and services is None:
+        raise BadInput("nothing says which services", place=compose.place, right="services: [web]")
+    words = text(label, "a label") if label is not None else ""
+    if words and not _LABEL.fullmatch(words):
+        raise BadInput(f"'{words}' is not a label", place=entry.entries["label"].place, right="app=web")
+    names = texts(services, "[web]") if services is not None else ()
+    if services is not None and (not names or len(set(names)) < len(names)):
+        raise BadInput("each service is named once", place=services.place, right="[web, db]")
+    return AttachSpec(
+        label=words,
+        project=_project(compose, file) if compose is not None else "",
+        services=names,
+        name=_text(entry, "name"),
+        network=_text(entry, "network"),
+        ready=struct(ready, Ask) if (ready := entry.get("ready")) else None,
+    )
+
+
+def _text(entry: Table, key: str) -> str:
+    value = entry.get(key)
+    return text(value) if value is not None else ""
+
+
+def _project(value: Value, file: str) -> str:
+    """The project's name; for a file the one that compose gives it: its own word, the environment's, or that of its folder."""
+    written = text(value, "a compose project or file")
+    if not written.endswith(_FILES):
+        if not _PROJECT.fullmatch(written):
+            raise BadInput(f"'{written}' is not the name of a compose project", place=value.place, right="shop, or compose.yaml")
+        return written
+    path = Path(file).parent / written
+    try:
+        root = parse(read_text(path), str(path))
+    except BadInput as refusal:
+        raise BadInput(refusal.message, place=value.place, right=f"the compose file of what runs; {path} was looked at") from None
+    own = root.get("name")
+    name = text(own) if own is not None else os.environ.get("COMPOSE_PROJECT_NAME") or path.resolve().parent.name
+    return re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")

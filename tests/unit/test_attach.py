@@ -1,0 +1,140 @@
+"""What an experiment says about a system that already runs, and what can be read off it, without an engine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chaos.attaching import client_name
+from chaos.errors import BadInput, CapabilityMissing
+from chaos.perform import Ordered, order_text
+from chaos.runtimes.docker_attach_find import Key, _place, read_keys, write_keys
+
+HOME = '{home: {http: "http://web:8080/start", rate: 20/s}}'
+FAULT = "{pause: {}, target: any, at: 1s, for: 1s}"
+
+
+def web(tmp_path: Path, cluster: str, operations: str = HOME, fault: str = FAULT) -> Ordered:
+    """An experiment on such a cluster."""
+    text = f"""
+experiment: web
+question: How long do visitors wait?
+cluster: {cluster}
+traffic: {{operations: {operations}}}
+faults: [{fault}]
+"""
+    return order_text(text, tmp_path / "web.yaml")
+
+
+def test_the_operations_say_how_nodes_are_asked(tmp_path: Path) -> None:
+    """Port, question and name come from the first operation; it runs on docker, with the engine's own names."""
+    made = web(tmp_path, "{attach: {label: app=web}, nodes: 3}")
+    (part,) = made.target.parts.values()
+    assert list(made.target.parts) == ["web"]
+    assert part.ports == {"client": 8080}
+    assert part.ready.http == "http://{address}:{client}/start"
+    assert part.ping["client"].http == part.ready.http
+    assert [node.name for node in made.plan.nodes] == ["n1", "n2", "n3"]
+    assert client_name(made.experiment) == "web"
+    assert (made.plan.runtime, made.plan.experiment.cluster.dns.balancer) == ("docker", "engine")
+
+
+def test_services_are_parts(tmp_path: Path) -> None:
+    """Of a compose project by its name, each with its own number of containers."""
+    made = web(tmp_path, "{attach: {compose: shop, services: [web, api]}, parts: {web: 2, api: 1}}")
+    assert [node.name for node in made.plan.nodes] == ["web-1", "web-2", "api-1"]
+
+
+@pytest.mark.parametrize(("content", "project"), [("services: {}\n", "theshop"), ("name: my-Shop\nservices: {}\n", "my-shop")])
+def test_a_compose_file_says_its_project(tmp_path: Path, content: str, project: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its own word, else that of its folder, as compose makes it."""
+    monkeypatch.delenv("COMPOSE_PROJECT_NAME", raising=False)
+    folder = tmp_path / "The.Shop"
+    folder.mkdir()
+    (folder / "compose.yaml").write_text(content, encoding="utf-8")
+    made = web(tmp_path, "{attach: {compose: The.Shop/compose.yaml, services: [web]}}")
+    attach = made.experiment.cluster.attach
+    assert attach is not None
+    assert attach.project == project
+
+
+def test_a_target_lends_its_roles_and_questions(tmp_path: Path) -> None:
+    """Then operations are its own, and the name is said."""
+    fault = "{kill: {}, target: leader, at: 1s, for: 1s}"
+    made = web(tmp_path, "{attach: {label: app=kv, name: kv}, target: replicated_kv, nodes: 3}", "{write: 20/s}", fault)
+    assert made.target.name == "replicated_kv"
+    assert made.plan.has_roles
+    assert client_name(made.experiment) == "kv"
+
+
+@pytest.mark.parametrize(
+    ("cluster", "operations", "says"),
+    [
+        ("{attach: {}}", HOME, "by 'label' or by 'compose'"),
+        ("{attach: {label: app=web, compose: shop}}", HOME, "by 'label' or by 'compose'"),
+        ("{attach: {label: app=web, services: [web]}}", HOME, "goes with 'compose'"),
+        ("{attach: {compose: shop}}", HOME, "which services"),
+        ("{attach: {compose: shop, services: [web, web]}}", HOME, "named once"),
+        ("{attach: {compose: no.yaml, services: [web]}}", HOME, "no.yaml"),
+        ("{attach: {compose: My Shop, services: [web]}}", HOME, "not the name of a compose project"),
+        ("{attach: {label: app=web, lable: x}}", HOME, "unknown key 'lable'"),
+        ("{attach: {label: 'a b'}}", HOME, "not a label"),
+        ("{attach: {label: app=web}, resources: {cpus: 1}}", HOME, "limits that they have"),
+        ("{attach: {label: app=web}, settings: {a: b}}", HOME, "nothing that already runs is set"),
+        ("{attach: {label: app=web}, dns: {balancer: round-robin}}", HOME, "keeps its own names"),
+        ("{attach: {label: app=web}}", '{home: {tcp: "web:8080", rate: 1/s}}', "how a node is asked"),
+        ("{attach: {label: app=kv}, target: replicated_kv}", "{write: 20/s}", "which name clients resolve"),
+        ("{target: replicated_kv, attach: {label: a, name: kv, ready: {tcp: x}}}", "{write: 20/s}", "says how its nodes are asked"),
+    ],
+)
+def test_what_is_wrong_is_refused(tmp_path: Path, cluster: str, operations: str, says: str) -> None:
+    """With what would be right."""
+    with pytest.raises(BadInput, match=says) as refused:
+        web(tmp_path, cluster, operations)
+    assert refused.value.right
+
+
+@pytest.mark.parametrize(
+    ("fault", "says"),
+    [
+        ('{latency: {latency: 50ms}, target: {link: "clients -> n1"}, at: 1s, for: 1s}', "first packet"),
+        ("{remove: {}, target: n1, at: 1s, for: 1s}", "not ours"),
+        ("{dns: {mode: servfail}, at: 1s, for: 1s}", "no orders of ours"),
+        ("{cpu: {}, target: n1, at: 1s, for: 1s}", "these can"),
+        ("{partition: {existing: keep}, target: n1, at: 1s, for: 1s}", "not watched from their beginning"),
+    ],
+)
+def test_what_could_not_be_taken_back_to_the_last_trace_is_refused(tmp_path: Path, fault: str, says: str) -> None:
+    """Before anything starts, with exit status 5."""
+    with pytest.raises(CapabilityMissing, match=says):
+        web(tmp_path, "{attach: {label: app=web}, nodes: 3}", fault=fault)
+
+
+def test_it_needs_containers(tmp_path: Path) -> None:
+    """Plain processes cannot be joined."""
+    with pytest.raises(CapabilityMissing, match="no containers"):
+        web(tmp_path, "{attach: {label: app=web}, nodes: 3, runtime: local}")
+
+
+def test_containers_are_put_in_order_as_people_count() -> None:
+    """2 before 10; by the number that compose gave, where it gave one."""
+    names = [{"Labels": {}, "Names": [f"/web-{number}"]} for number in (10, 2, 1)]
+    assert [each["Names"][0] for each in sorted(names, key=_place)] == ["/web-1", "/web-2", "/web-10"]
+    label = "com.docker.compose.container-number"
+    numbered = [{"Labels": {label: number}, "Names": ["/a_x"]} for number in ("10", "9")]
+    assert [each["Labels"][label] for each in sorted(numbered, key=_place)] == ["9", "10"]
+
+
+def test_keys_are_kept_and_recognised(tmp_path: Path) -> None:
+    """Never an id: an event of another container is not one of ours."""
+    keys = [Key("n1", name="web-1"), Key("n2", project="shop", service="web", number="2")]
+    write_keys(tmp_path, keys)
+    assert read_keys(tmp_path) == keys
+    assert read_keys(tmp_path / "other") == []
+    compose = {
+        "com.docker.compose.project": "shop", "com.docker.compose.service": "web", "com.docker.compose.container-number": "2", "name": "x",
+    }  # fmt: skip
+    assert [key.is_of({"name": "web-1"}) for key in keys] == [True, False]
+    assert [key.is_of(compose) for key in keys] == [False, True]
+    assert not keys[1].is_of({**compose, "com.docker.compose.container-number": "3"})
