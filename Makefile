@@ -5,7 +5,8 @@
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
-#   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 8 minutes)
+#   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 10 minutes;
+#                 RUNTIME=both needs root, for a Docker engine of its own)
 #   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
 
 BIN := .venv/bin
@@ -13,6 +14,7 @@ PY := $(BIN)/python
 EXPERIMENT ?= experiments/quickstart.yaml
 SOURCES := chaos tests bench targets tools
 COUNT ?= 40
+RUNTIME ?= local
 
 .PHONY: setup demo test test-docker check lint bench soak picture clean
 .DEFAULT_GOAL := demo
@@ -61,7 +63,7 @@ bench: .venv/.installed-dev
 
 soak: .venv/.installed
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
-	@$(PY) tools/soak.py --count $(COUNT) $(ARGS)
+	@$(PY) -m tools.soak --runtime $(RUNTIME) --count $(COUNT) $(ARGS)
 
 picture: .venv/.installed
 	@tools/picture docs/img/report.png

@@ -31,6 +31,11 @@ def names() -> list[str]:
     return [name for name, text in texts.items() if "\ndef main(" in text and "--json" in text]
 
 
+def usual() -> list[str]:
+    """Those that are run when none is named: all but the ones that take the better part of an hour, which say so."""
+    return [name for name in names() if "\nBY_NAME_ONLY = True" not in (HERE / f"{name}.py").read_text(encoding="utf-8")]
+
+
 def run(name: str, quick: bool) -> list[dict[str, Any]]:
     """One benchmark's rows; a crash is a row too."""
     command = [sys.executable, "-m", f"bench.{name}", "--json"]
@@ -73,7 +78,7 @@ def main() -> int:
     unknown = sorted(set(arguments.names) - set(names()))
     if unknown:
         parser.error(f"no such benchmark: {', '.join(unknown)}")
-    rows = [row for name in arguments.names or names() for row in run(name, arguments.quick)]
+    rows = [row for name in arguments.names or usual() for row in run(name, arguments.quick)]
     if arguments.json:
         print(json.dumps(rows, indent=1))
     else:

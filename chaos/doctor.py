@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos import registry
+from chaos import registry, room
 from chaos.errors import NinesError
+from chaos.units import show_bytes
 
 if TYPE_CHECKING:
     from chaos.engine import Engine
@@ -46,11 +47,13 @@ def examine() -> list[Finding]:
         _system,
         _loopback,
         _files,
+        _room,
         _folders,
         _toxiproxy,
         _leftovers,
         _targets,
         _docker,
+        _faults,
     )
     return [finding for check in checks for finding in check()]
 
@@ -110,6 +113,19 @@ def _files() -> list[Finding]:
             "" if fine else f"ulimit -n {FILES_WANTED}: long outages at high rates need it",
         )
     ]
+
+
+def _room() -> list[Finding]:
+    """What a small run needs; what a given one does is looked at before it starts."""
+    machine = room.look(Path("runs"))
+    wanted = {"memory": (machine.memory_bytes, room.HARNESS_BYTES + 3 * room.NODE_BYTES), "disk": (machine.disk_bytes, room.SPARE_BYTES)}
+    return [
+        Finding(
+            name, OK if free is None or free >= needed else MISSING, "unknown" if free is None else f"{show_bytes(free)} free",
+            "" if free is None or free >= needed else f"a run needs at least {show_bytes(needed)}",
+        )
+        for name, (free, needed) in wanted.items()
+    ]  # fmt: skip
 
 
 def _folders() -> list[Finding]:
@@ -179,6 +195,19 @@ def _docker() -> list[Finding]:
     except NinesError as error:
         what, _, how = str(error).partition("\n  ")
         return [Finding("Docker engine", OPTIONAL, what, how)]
+
+
+def _faults() -> list[Finding]:
+    from chaos.doctor_faults import RUNTIMES, abilities
+
+    found = abilities()
+    out = []
+    for runtime in RUNTIMES:
+        here = [each for each in found if each.runtime == runtime]
+        cannot = [each.kind for each in here if not each.possible]
+        detail = f"{len(here) - len(cannot)} of {len(here)}" + (f"; not {', '.join(cannot)}" if cannot else "")
+        out.append(Finding(f"faults on {runtime}", OK, detail, "nines doctor --faults says why, and what else" if cannot else ""))
+    return out
 
 
 def _subnets(engine: Engine) -> Finding:

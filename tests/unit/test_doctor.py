@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
-from chaos import doctor
+from chaos import cli, doctor, tables
 from chaos.doctor import MISSING, OK, OPTIONAL, Finding, examine, usable
+from chaos.doctor_faults import RUNTIMES, abilities
 from chaos.errors import EnvironmentUnusable
 
 
@@ -68,3 +70,41 @@ def test_usable_ignores_what_is_optional() -> None:
     """Only what a run cannot do without makes a machine unusable."""
     assert usable([Finding("a", OK, ""), Finding("b", OPTIONAL, "")])
     assert not usable([Finding("a", OK, ""), Finding("b", doctor.MISSING, "")])
+
+
+# --- faults by runtime -------------------------------------------------------------------------------------------------
+
+
+def test_the_table_in_the_docs_is_that_of_the_faults() -> None:
+    """docs/runtimes.md is as ``python -m tools.fault_table`` would write it."""
+    from tools.fault_table import PAGE, whole
+
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == whole(page)
+
+
+@pytest.mark.parametrize("kind", sorted(tables.FAULTS))
+def test_every_fault_is_asked(kind: str) -> None:
+    """One of each kind can be made without knowing its fields, and answers for both runtimes."""
+    here = [each for each in abilities() if each.kind == kind]
+    assert [each.runtime for each in here] == list(RUNTIMES)
+    assert any(each.possible for each in here)
+
+
+def test_what_cannot_be_done_says_why() -> None:
+    """A whole kind, one of its forms, and a form on one sort of target."""
+    said = {(each.kind, each.runtime): each for each in abilities()}
+    assert not said["power_off", "local"].possible
+    assert str(said["power_off", "local"]).startswith("no: ")
+    assert str(said["power_off", "docker"]) == "yes"
+    assert [form.only for form in said["kill", "local"].missing] == ["`recovery: policy`"]
+    assert [form.only for form in said["kill", "docker"].missing] == ["`recovery: policy` on a target with `pid1: true`"]
+
+
+def test_the_doctor_counts_them(capsys: pytest.CaptureFixture[str]) -> None:
+    """One line for each runtime; ``--faults`` has all of it, for programs too."""
+    assert "power_off" in found("faults on local").detail
+    assert cli.main(["doctor", "--faults", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["fault"] for row in rows} == set(tables.names("faults"))
+    assert next(row["missing"][0]["why"] for row in rows if (row["fault"], row["runtime"]) == ("power_off", "local"))
