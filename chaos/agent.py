@@ -37,6 +37,13 @@ TABLE: Final = "inet nines"
 DEATH_WITHIN_S: Final = 12.0
 LOOK_EVERY_S: Final = 0.01
 CALM_EVERY_S: Final = 0.25
+LOAD: Final = "nines-tool"
+"""The name of every process that loads a node (``agent_parts/resources.py``): it is ours, although the engine starts it."""
+MOST_BYTES: Final = 65_536
+"""A text that does not come within so many bytes of an answer is not in it."""
+# In the words of ``chaos.asking``: what was asked from here and from there is told alike.
+CLOSED: Final = "closed without an answer"
+NOT_EXPECTED: Final = "answers something else"
 Message = dict[str, Any]
 
 
@@ -70,8 +77,9 @@ class Nft:
             if line == "}\n":
                 break
         start = next(index for index, line in enumerate(said) if line.startswith("table "))
-        if any("Error" in line for line in said[:start]):
-            raise Refused("".join(said[:start])[-800:])
+        errors = [line.strip() for line in said[:start] if "Error" in line]  # what else it says repeats the command, with carets below
+        if errors:
+            raise Refused("; ".join(errors)[-800:])
         return "".join(said[start:])
 
     @property
@@ -97,12 +105,13 @@ class Processes:
         return sorted(found, key=lambda pid: (pid != self.main, pid))
 
     def _is_ours(self, pid: int) -> bool:
-        """Children of our children, dead ones that nobody has reaped yet, and the engine's starter before it becomes the system.
+        """Children of our children, processes of load, dead ones that nobody has reaped yet, and the engine's starter before it becomes
+        the system.
 
         An orphan of the system has us for its parent, but is no child of ours.
         """
         stat = read_stat(pid)
-        return stat is None or stat.state in "ZX" or stat.parent in self.own - {1} or stat.name.startswith("runc:[")
+        return stat is None or stat.state in "ZX" or stat.parent in self.own - {1} or stat.name.startswith("runc:[") or stat.name == LOAD
 
     def look(self) -> int | None:
         """The main process: its parent is outside our namespace. Newly seen: its pid, else None."""
@@ -196,6 +205,9 @@ class Agent:
             assert self.processes.main_fd is not None
             self._selector.register(self.processes.main_fd, selectors.EVENT_READ, "main")
             self._tell({"event": "up", "at_ns": time.monotonic_ns(), "pid": pid})
+            for part in self._parts.values():
+                if hasattr(part, "up"):
+                    part.up(self)
 
     def _main_died(self, at_ns: int) -> None:
         assert self.processes.main_fd is not None
@@ -369,7 +381,8 @@ class Agent:
         threading.Thread(target=self._ask, args=(command,), daemon=True).start()
 
     def _ask(self, command: Message) -> None:
-        self._tell({"id": command["id"], **asked(command["host"], command["port"], command["request"], command["within_s"])})
+        answer = asked(command["host"], command["port"], command["request"], command["within_s"], command.get("expect"))
+        self._tell({"id": command["id"], **answer})
 
     def _signal_all(self, number: signal.Signals) -> None:
         for pid in self.processes.all():
@@ -391,8 +404,11 @@ class Agent:
                 data = data[os.write(1, data) :]
 
 
-def asked(host: str, port: int, request: str, timeout_s: float) -> Message:
-    """What came of a question: a whole reply, or why there was none. Without a request, a mere connect."""
+def asked(host: str, port: int, request: str, timeout_s: float, expect: str | None = None) -> Message:
+    """What came of a question: a whole HTTP reply, or why there was none. Without a request, a mere connect.
+
+    With ``expect``, that text must come on the connection, after the request if there is one; it need not be HTTP.
+    """
     # Loaded only now, and before any time is taken: most agents are never asked, and all of them start at once.
     import base64
     import http.client
@@ -408,24 +424,46 @@ def asked(host: str, port: int, request: str, timeout_s: float) -> Message:
 
     try:
         with socket.create_connection((host, port), timeout=left_s()) as connection:
-            if not request:
+            if not request and expect is None:
                 return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns()}
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sent_ns = time.monotonic_ns()
             connection.sendall(request.encode())
+            if expect is not None:
+                state = awaited(connection, expect.encode(), left_s)
+                return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": state}
             connection.settimeout(left_s())
             reply = http.client.HTTPResponse(connection)
             reply.begin()
             connection.settimeout(left_s())
             body = reply.read()
             at_ns = time.monotonic_ns()
+    except (http.client.RemoteDisconnected, http.client.IncompleteRead):
+        return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": CLOSED}
     except OSError as error:
-        # http.client has an error of its own for a connection that closed without a word: a ConnectionResetError without a number.
         number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.ECONNRESET
         return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "errno": number, "state": os.strerror(number)}
+    except http.client.BadStatusLine as error:
+        return {
+            "sent_ns": sent_ns,
+            "at_ns": time.monotonic_ns(),
+            "state": f"not an HTTP reply: {str(error.args[0]).encode('iso-8859-1')!r}",
+        }
     except http.client.HTTPException as error:
         return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": f"{type(error).__name__}: {error}"}
     return {"sent_ns": sent_ns, "at_ns": at_ns, "status": reply.status, "body": base64.b64encode(body).decode()}
+
+
+def awaited(connection: socket.socket, text: bytes, left_s: Callable[[], float]) -> str:
+    """Empty once the text has come; else why it did not."""
+    came = b""
+    while text not in came:
+        connection.settimeout(left_s())
+        data = connection.recv(4096)
+        if not data or len(came) > MOST_BYTES:
+            return NOT_EXPECTED if came else CLOSED
+        came += data
+    return ""
 
 
 def end(_number: int, _frame: object) -> None:

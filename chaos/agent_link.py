@@ -160,13 +160,16 @@ class AgentLink:
     def ask(self, question: Ask, timeout_s: float) -> asking.Answer:
         """One question of a target, asked from inside this node's network namespace. A node's failure is an answer."""
         ready = asking.prepare(question)
-        answer = self.call("ask", timeout_s + GRACE_S, host=ready.host, port=ready.port, request=ready.request.decode(), within_s=timeout_s)
+        expect = None if ready.expect is None else ready.expect.decode()
+        answer = self.call(
+            "ask", timeout_s + GRACE_S, host=ready.host, port=ready.port, request=ready.request.decode(), expect=expect, within_s=timeout_s
+        )
         if answer.errno is not None:
             error = asking.say(OSError(answer.errno, answer.state))
             return asking.Answer(ok=False, rtt_s=None, error=error, sent_ns=answer.sent_ns, done_ns=answer.at_ns)
         if answer.state:
             return asking.Answer(ok=False, rtt_s=None, error=answer.state, sent_ns=answer.sent_ns, done_ns=answer.at_ns)
-        if not ready.request:
+        if not ready.request or expect is not None:
             rtt_s = to_s(answer.at_ns - answer.sent_ns)
             return asking.Answer(ok=True, rtt_s=rtt_s, sent_ns=answer.sent_ns, done_ns=answer.at_ns)
         reply = Reply(answer.status, base64.b64decode(answer.body), keep_alive=False)

@@ -120,9 +120,34 @@ def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("word", nargs="?", metavar="WORD", help="without one: the list of words")
 
 
+def _doctor(parser: argparse.ArgumentParser) -> None:
+    _json(parser)
+    parser.add_argument("--faults", action="store_true", help="instead: which fault each runtime can do, and why not")
+
+
 def _stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="its name, or its folder")
     parser.add_argument("--within", type=float, default=60.0, metavar="S", help="how long to wait for its end; default: 60")
+
+
+def _up(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE.yaml", help="an experiment; only its cluster is brought up")
+    _runtime(parser)
+    parser.add_argument("--folder", metavar="DIR", help="where its logs and history go; default: runs/<experiment>-<time>-<id>")
+
+
+def _inject(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("fault", metavar="FAULT", help="its kind, such as kill, pause, partition or latency")
+    parser.add_argument("--to", metavar="SELECTOR", help="as 'target' in an experiment: n2, leader, '[n1, n2]', 'clients -> n2'")
+    parser.add_argument("--for", dest="lasts", required=True, metavar="TIME", help="its limit, such as 10s: healed then at the latest")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="a field of the fault; may be repeated")
+    parser.add_argument("--run", metavar="RUN", help="a cluster of 'nines up', by name or folder; default: the only one there is")
+    parser.add_argument("--attach", metavar="label=WORD", help="containers that run already, by their label: label=app=web")
+    parser.add_argument("--compose", metavar="PROJECT", help="containers of a compose project, by its name or its file")
+    parser.add_argument("--service", action="append", default=[], metavar="NAME", help="with --compose: which of its services")
+    parser.add_argument("--ask", metavar="URL", help="with --attach and --compose: what shows that one answers: http://{address}:8080/")
+    parser.add_argument("--folder", metavar="DIR", help="with --attach and --compose: where what is done is noted")
+    _json(parser)
 
 
 def _nothing(_parser: argparse.ArgumentParser) -> None:
@@ -141,10 +166,14 @@ VERBS: Final[dict[str, Verb]] = {
     "report": Verb("show a run's report in another form", "chaos.cli_folders:report", _report),
     "calibrate": Verb("measure in runs what the models need, for the prediction of other runs", "chaos.cli_folders:calibrate", _calibrate),
     "history": Verb("what happened in a run, row by row", "chaos.cli_folders:history", _history),
+    "up": Verb("bring an experiment's cluster up and hold it for faults by hand", "chaos.cli_inject:up", _up),
+    "down": Verb("end a cluster that is up", "chaos.cli_inject:down", _stop),
+    "status": Verb("what goes on on this machine", "chaos.cli_inject:status", _json),
+    "inject": Verb("do one fault by hand, with a limit in time", "chaos.cli_inject:inject", _inject),
     "stop": Verb("ask a run that goes on to heal, save, judge and end", "chaos.cli_machine:stop", _stop),
     "leftovers": Verb("list what earlier runs left behind", "chaos.cli_machine:leftovers", _json),
     "heal": Verb("remove what earlier runs left behind", "chaos.cli_machine:heal", _json),
-    "doctor": Verb("check this machine: what works, what is missing, how to get it", "chaos.cli_machine:doctor", _json),
+    "doctor": Verb("check this machine: what works, what is missing, how to get it", "chaos.cli_machine:doctor", _doctor),
     "targets": Verb("the systems that can be started by name", "chaos.cli_machine:targets", _json),
     "explain": Verb("what a word means here", "chaos.cli_words:explain", _explain),
     "version": Verb("which version this is, and of what it is made", "chaos.cli_machine:version", _json),

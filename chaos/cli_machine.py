@@ -9,7 +9,9 @@ from chaos.errors import NotHealed
 
 
 def doctor(arguments: argparse.Namespace) -> int:
-    """What works here, what is missing, and how to get it; 5 if a run would not start."""
+    """What works here, what is missing, and how to get it; 5 if a run would not start. ``--faults``: the faults by runtime."""
+    if arguments.faults:
+        return _faults(arguments)
     from chaos.doctor import examine, usable
 
     findings = examine()
@@ -29,6 +31,22 @@ def doctor(arguments: argparse.Namespace) -> int:
             )
         )
     return 0 if usable(findings) else 5
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    from chaos.doctor_faults import RUNTIMES, abilities
+
+    found = abilities()
+    if arguments.json:
+        show(as_json([{"fault": each.kind, "runtime": each.runtime, "possible": each.possible,
+                       "missing": [{"only": form.only, "why": form.why} for form in each.missing]} for each in found]))  # fmt: skip
+        return 0
+    from tabulate import tabulate
+
+    said = {(each.kind, each.runtime): str(each) for each in found}
+    rows = [[kind, *(said[kind, runtime] for runtime in RUNTIMES)] for kind in dict.fromkeys(each.kind for each in found)]
+    show(tabulate(rows, headers=["fault", *RUNTIMES], tablefmt="simple", disable_numparse=True, maxcolwidths=[None, 60, 60]))
+    return 0
 
 
 def stop(arguments: argparse.Namespace) -> int:

@@ -22,6 +22,11 @@ def to_s(nanoseconds: int) -> float:
     return nanoseconds / NS_PER_S
 
 
+def wall_s() -> float:
+    """The wall clock of this machine, in seconds since 1970: for people, and to hold other wall clocks against."""
+    return time.time()
+
+
 class Clock(Protocol):
     """Reads a monotonic clock, and waits on it."""
 

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import msgspec
 
+from chaos.target import Ask
 from chaos.units import Bytes, PerSecond, Ratio, Seconds
 
 
@@ -101,6 +102,49 @@ class Renewal(Strict, frozen=True, tag="renewal"):
 Schedule = At | Every | Poisson | Renewal
 
 
+# --- conditions: not before ... ----------------------------------------------------------------------------------------
+
+
+class OnFault(Strict, frozen=True, tag="fault"):
+    """``{fault: kill-leader, is: effective}``: it is in force; ``gone``: its last one was proven gone."""
+
+    fault: str
+    state: str
+
+
+class OnRole(Strict, frozen=True, tag="role"):
+    """``{role: leader, changes: true}``: another node than before began to hold it."""
+
+    role: str
+
+
+class OnService(Strict, frozen=True, tag="service"):
+    """``{service: write, is: down}``: so many slots of its last second were bad as open an outage; or ``up``: none was."""
+
+    service: str
+    state: str
+
+
+class OnNode(Strict, frozen=True, tag="node"):
+    """``{node: n1, is: down}``: its process is dead or frozen; or ``up``."""
+
+    node: str
+    state: str
+
+
+Condition = OnFault | OnRole | OnService | OnNode
+
+
+class When(Strict, frozen=True):
+    """What must hold before a fault is done; looked for from its time on."""
+
+    on: Condition
+    within_s: Seconds
+    """For so long at most."""
+    otherwise: str = "skip"
+    """What then: ``skip`` it, ``inject`` it all the same, or ``abort`` the run."""
+
+
 # --- the document ------------------------------------------------------------------------------------------------------
 
 
@@ -130,10 +174,27 @@ class Resources(Strict, frozen=True):
 
     cpus: Annotated[float, msgspec.Meta(gt=0)] | None = None
     memory_bytes: Bytes | None = None
+    disk_bytes: Bytes | None = None
+    """Of each of its data folders, which are then kept in memory."""
+
+
+class AttachSpec(Strict, frozen=True):
+    """Containers that already run: those with a ``label``, or those of some ``services`` of a compose ``project``."""
+
+    label: str = ""
+    """``app=web``, or ``app`` alone for any value."""
+    project: str = ""
+    services: tuple[str, ...] = ()
+    name: str = ""
+    """What clients resolve, where the operations do not say."""
+    network: str = ""
+    """Which of their networks is meant, where they share several."""
+    ready: Ask | None = None
+    """How a node is asked whether it answers, where the operations do not show it."""
 
 
 class ClusterSpec(Strict, frozen=True):
-    """What to start."""
+    """What to start, or with ``attach`` what runs already."""
 
     target: str
     nodes: int | None = None
@@ -143,6 +204,7 @@ class ClusterSpec(Strict, frozen=True):
     dns: Dns = Dns()
     runtime: str = "auto"
     resources: Resources = Resources()
+    attach: AttachSpec | None = None
 
 
 class ClientPolicy(Strict, frozen=True):
@@ -202,6 +264,21 @@ class ObjectiveSpec(Strict, frozen=True):
     """As written, for the report."""
 
 
+class Step(Strict, frozen=True):
+    """The place of a fault in an entry of several: one after the other (``sequence``) or side by side (``parallel``)."""
+
+    of: str
+    """The name of the entry."""
+    after: tuple[str, ...] = ()
+    """The faults that must be over before it begins."""
+    beside: str = ""
+    """The fault of the same entry that it begins together with."""
+    gap_s: Seconds = 0.0
+    """How long after the end of those before it."""
+    overlap: bool = False
+    """Whether the whole entry may overlap other faults."""
+
+
 class FaultSpec(Strict, frozen=True):
     """One entry of ``faults``: what, to whom, when, for how long, how often."""
 
@@ -214,7 +291,12 @@ class FaultSpec(Strict, frozen=True):
     times: int | None
     target: Selector | None
     overlap: bool = False
+    """Does not wait for the cluster to settle."""
     line: int = 0
+    path: str = ""
+    """Where it stands in the file."""
+    step: Step | None = None
+    when: When | None = None
 
 
 class Limits(Strict, frozen=True):
@@ -224,11 +306,22 @@ class Limits(Strict, frozen=True):
     protect: tuple[str, ...] = ()
 
 
+class AbortCommand(Strict, frozen=True):
+    """A program that is asked again and again during the run whether it may go on; status 0 means yes."""
+
+    words: tuple[str, ...]
+    """Started as it is, without a shell."""
+    every_s: Seconds = 1.0
+    timeout_s: Seconds = 5.0
+    """No answer within this time means no."""
+
+
 class AbortIf(Strict, frozen=True):
-    """Safety conditions, checked every second during the run on the judged service."""
+    """Safety conditions, checked during the run: the first two every second on the judged service."""
 
     unavailable_for_s: Seconds | None = None
     error_ratio: Ratio | None = None
+    command: AbortCommand | None = None
 
 
 class Slo(Strict, frozen=True):
@@ -237,6 +330,12 @@ class Slo(Strict, frozen=True):
     availability: Ratio | None = None
     window_s: Seconds = 30 * 86400.0
     latency_s: Seconds | None = None
+
+
+PLANNED = "planned"
+"""Among the rates of production: restarts on the clock, which people plan. Never counted among the faults."""
+ZONE = "zone"
+"""Among the rates of production: a whole zone goes dark."""
 
 
 class ProductionRate(Strict, frozen=True):
@@ -248,11 +347,39 @@ class ProductionRate(Strict, frozen=True):
     kind: str
     per_s: float
     per: str
-    """``node`` or ``cluster``."""
+    """``node``, ``cluster`` or ``zone``."""
     text: str = ""
     counted: int | None = None
     """How many were counted in ``exposure_s``; None for a rate that was chosen. ``per_s`` is then (counted + 1/2) / exposure."""
     exposure_s: float = 0.0
+
+
+CLUSTER = "cluster"
+"""The cluster itself, among the parts around it."""
+
+
+class AroundPart(Strict, frozen=True):
+    """Something that clients need beside the cluster (a name server, a load balancer), and the share of time in which it is down."""
+
+    name: str
+    unavailability: float
+    text: str = ""
+
+
+class Needs(Strict, frozen=True):
+    """A block diagram. ``how``: ``part`` (the one of this ``name``), ``all``, ``any``, ``of`` (at least ``needed``), ``bridge``."""
+
+    how: str
+    name: str = ""
+    needed: int = 0
+    parts: tuple[Needs, ...] = ()
+
+
+class Around(Strict, frozen=True):
+    """The parts around the cluster, and what of them clients need."""
+
+    parts: tuple[AroundPart, ...]
+    needs: Needs
 
 
 class PredictSpec(Strict, frozen=True):
@@ -261,6 +388,7 @@ class PredictSpec(Strict, frozen=True):
     production: tuple[ProductionRate, ...] = ()
     parameters: dict[str, str] = {}
     margin: float = 1.5
+    around: Around | None = None
     calibration: str = ""
     """A file that ``nines calibrate`` wrote, beside the experiment's file: parameters measured in *other* runs."""
 

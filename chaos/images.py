@@ -16,11 +16,13 @@ from typing import Final
 from chaos import images_base, images_harness
 from chaos.engine import Engine
 from chaos.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.images_build import KEEP, Note, Recipe, build, digest, fingerprint, folder_entries, image_id, prune, pull, quiet
+from chaos.images_build import KEEP, Note, Recipe, build, digest, fingerprint, folder_entries, image_id, prune, pull, quiet, want
 from chaos.target import Target
 
 AGENT: Final = ("python3", "-I", "-S", "/opt/nines/agent/agent.py")
 """The command of the node agent in the harness image; isolated, since it runs beside whatever the node is given."""
+GUEST: Final = ("python3", "-I", "-S", "/opt/nines/agent/agent_guest.py")
+"""The same as a guest of a container that is not ours."""
 PROBER: Final = ("python3", "-m", "chaos.prober")
 NAME_SERVER: Final = ("python3", "-m", "chaos.dns.server")
 TOXIPROXY: Final = "/usr/local/bin/toxiproxy-server"
@@ -64,6 +66,7 @@ def ensure_target(engine: Engine, target: Target, part: str, note: Note = quiet)
     on = image_id(engine, args["BASE"]) if args else ""
     name = re.sub(r"[^a-z0-9]+", "-", target.name.lower()).strip("-")
     tag = f"nines-target-{name}:{digest(dockerfile, on or '', fingerprint(entries))}"
+    want(tag)
     if image_id(engine, tag) is None:
         build(engine, Recipe(tag=tag, dockerfile=dockerfile, entries=entries, purpose="target", args=args), note)
         prune(engine, "target", f"nines-target-{name}", KEEP)

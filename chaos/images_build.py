@@ -7,6 +7,7 @@ import hashlib
 import io
 import os
 import tarfile
+import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -28,6 +29,8 @@ BUILD_TIMEOUT_S: Final = 600.0
 _TAIL: Final = 12
 KEEP: Final = 6
 """So many versions of one image stay, the newest; others are removed when one is added."""
+WANTED_FOR_S: Final = 3600.0
+"""Who asked for an image may take so long to make a container of it; from then on the container holds it."""
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
 _SKIPPED_FOLDERS: Final = ("__pycache__",)
 
@@ -175,16 +178,38 @@ def context(recipe: Recipe) -> io.BytesIO:
     return out
 
 
+def want(tag: str) -> None:
+    """Somebody is about to make containers of it: another run's ``prune`` must not take it away before."""
+    mark = _mark(tag)
+    mark.parent.mkdir(parents=True, exist_ok=True)
+    mark.touch()
+
+
+def _mark(tag: str) -> Path:
+    return cache_dir() / "wanted" / digest(tag)
+
+
+def _is_wanted(tag: str) -> bool:
+    try:
+        return time.time() - _mark(tag).stat().st_mtime < WANTED_FOR_S
+    except FileNotFoundError:
+        return False
+
+
 def prune(engine: Engine, purpose: str, repository: str, keep: int) -> None:
-    """Remove our own images of one kind but the newest ``keep``; one that a container uses stays."""
+    """Remove our own images of one kind but the newest ``keep``; one that a container uses, or somebody is about to use, stays."""
     from docker.errors import APIError
 
     with translated(f"listing images of {repository}"):
         images = engine.client.api.images(filters={"label": f"{LABEL}={purpose}", "reference": repository})
+        used = {container["ImageID"] for container in engine.client.api.containers(all=True)}
         for image in sorted(images, key=lambda each: -int(each["Created"]))[keep:]:
             for tag in image.get("RepoTags") or ():
+                if image["Id"] in used or _is_wanted(tag):
+                    continue
                 try:
                     engine.client.api.remove_image(tag)
                 except APIError as error:
                     if error.status_code not in (404, 409):  # gone already, or in use
                         raise
+                _mark(tag).unlink(missing_ok=True)

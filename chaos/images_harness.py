@@ -36,6 +36,7 @@ from chaos.images_build import (
     image_id,
     one_at_a_time,
     prune,
+    want,
 )
 from chaos.net.toxiproxy_server import find
 
@@ -65,6 +66,7 @@ def ensure_harness(engine: Engine, base: str, note: Note) -> str:
     dockerfile = (files("chaos") / "docker_files" / "harness.Dockerfile").read_text(encoding="utf-8")
     versions = [f"{name}=={importlib.metadata.version(name)}" for name in NEEDS]
     tag = f"{REPOSITORY}:{version}-{digest(dockerfile, base_id, fingerprint(code), toxiproxy, *versions)}"
+    want(tag)
     if image_id(engine, tag) is not None:
         return tag
     python = python_of(engine, base)
@@ -73,7 +75,8 @@ def ensure_harness(engine: Engine, base: str, note: Note) -> str:
             f"the base image {base} has Python {python.version[0]}.{python.version[1]}, needed is 3.11 or newer",
             how="unset NINES_BASE_IMAGE, or name a newer one",
         )
-    agent = [entry for entry in code if entry.name == "chaos/agent.py" or entry.name.startswith("chaos/agent_parts/")]
+    agents = ("chaos/agent.py", "chaos/agent_guest.py")
+    agent = [entry for entry in code if entry.name in agents or entry.name.startswith("chaos/agent_parts/")]
     entries = (
         Entry("toxiproxy-server", toxiproxy, 0o755),
         *site_entries(python, note),

@@ -99,7 +99,30 @@ class Cut(msgspec.Struct, frozen=True, tag_field="rule", tag="cut"):
     existing: str = "cut"
 
 
-Rule = Toxic | Cut
+class Loss(msgspec.Struct, frozen=True, tag_field="rule", tag="loss"):
+    """Each packet of this link is lost with the probability ``share``, whatever it carries and whatever became of the one before."""
+
+    link: Link
+    share: float
+
+
+class Shaping(msgspec.Struct, frozen=True, tag_field="rule", tag="shaping"):
+    """What the kernel's queue in front of this link does to all packets that enter it."""
+
+    link: Link
+    what: str
+    """``rate`` (``amount`` in bytes/s), ``delay`` (in s), or ``loss``, ``duplicate``, ``corrupt``, ``reorder`` (a share of the packets)."""
+    amount: float
+    correlation: float = 0.0
+    """How much the fate of a packet depends on that of the one before it, in [0, 1]."""
+    jitter_s: float = 0.0
+    distribution: str = ""
+    """Of the jitter: none for uniform, else the name of one of the tables of ``tc``."""
+    delay_s: float = 0.0
+    """``reorder``: by how much those that are not early are held back."""
+
+
+Rule = Toxic | Cut | Loss | Shaping
 
 
 class Layer(msgspec.Struct, frozen=True):
@@ -148,6 +171,34 @@ class Gauge(Protocol):
 
     def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
         """Send so many bytes ``upstream`` or ``downstream``, to a partner of ours, through the toxics that are in force on the link."""
+        ...
+
+
+class Train(msgspec.Struct, frozen=True):
+    """What came of numbered datagrams of ours that were sent one way over a link."""
+
+    sent: int
+    arrived: int
+    """Different ones, whole."""
+    doubled: int = 0
+    """Copies beyond the first."""
+    damaged: int = 0
+    early: int = 0
+    """Those that overtook one that was sent before them."""
+    overrun: int = 0
+    """Packets that the machine itself threw away meanwhile, too busy to take them in: no fault's doing."""
+
+
+@runtime_checkable
+class Line(Protocol):
+    """A net that can send packets of its own over a link itself, past no harm that is on it, and count what arrives at its end."""
+
+    def train(self, link: Link, datagrams: int, timeout_s: float) -> Train:
+        """So many datagrams, a few at a time; ``timeout_s`` is how long the last ones may be under way."""
+        ...
+
+    def flow(self, link: Link, size_bytes: int, timeout_s: float) -> Passage:
+        """So many bytes on one connection; the first quarter only fills the line, so that ``last_s`` and ``bytes`` begin after it."""
         ...
 
 
@@ -238,6 +289,234 @@ class Removable(Protocol):
     def remove(self, *, data: bool) -> int:
         """Kill it, and with ``data`` delete all that it had written; the time of its death."""
         ...
+
+
+class ClockReading(msgspec.Struct, frozen=True):
+    """What a node's own wall clock said when it was asked, held against this machine's."""
+
+    offset_s: float | None
+    """How far it is ahead; None when no answer came, and ``error`` says why."""
+    bound_s: float = 0.0
+    """The reading may be wrong by so much: half the round trip, and what the answer's own resolution adds."""
+    error: str | None = None
+
+
+@runtime_checkable
+class SetsClock(Protocol):
+    """A node whose wall clock is its own, and no other's."""
+
+    def set_clock(self, offset_s: float, rate: float) -> int:
+        """From now on it is so far ahead of the true time and runs at that rate (1: as the true one); 0 and 1 make it true again."""
+        ...
+
+
+@runtime_checkable
+class ReadsClocks(Protocol):
+    """A cluster whose nodes can be asked what their wall clocks say."""
+
+    def read_clock(self, node: str, timeout_s: float) -> ClockReading:
+        """One question to the node itself."""
+        ...
+
+
+class OpenFiles(msgspec.Struct, frozen=True):
+    """Of the process of a node that may open the fewest more descriptors."""
+
+    open: int
+    limit: int
+    """Its soft limit: the first descriptor number that it may not have."""
+    left: int
+    """How many more it may open: the free numbers below the limit."""
+    lowered: bool = False
+    """A fault of ours holds the limit down."""
+
+
+@runtime_checkable
+class LimitsFiles(Protocol):
+    """A node whose processes can be denied further file descriptors."""
+
+    def open_files(self) -> OpenFiles:
+        """As the kernel has it now."""
+        ...
+
+    def limit_files(self, left: int) -> OpenFiles:
+        """Each of its processes may open so many more; what that came to."""
+        ...
+
+    def unlimit_files(self) -> OpenFiles:
+        """The limits that they had before; a process that began since then keeps its own."""
+        ...
+
+
+class Crowd(Protocol):
+    """Idle connections of ours to a node."""
+
+    def established(self) -> int:
+        """How many of them stand, by the word of this side's kernel."""
+        ...
+
+
+@runtime_checkable
+class GathersCrowds(Protocol):
+    """A cluster to whose nodes connections can be held open from where its clients are."""
+
+    def crowd(self, node: str, port: str, count: int) -> AbstractContextManager[Crowd]:
+        """Entering opens so many (``FaultNotEffective`` if they cannot be had); leaving closes them all."""
+        ...
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """What a surge came to so far."""
+
+    sent: int
+    ok: int
+    span_s: float
+    """From the first slot that was due to the last one that ended."""
+
+
+class Surge(Protocol):
+    """Traffic beside the measured one."""
+
+    began_ns: int
+    """When its first slot was due."""
+
+    def sent(self) -> Sent:
+        """Slots that have ended."""
+        ...
+
+
+@runtime_checkable
+class SendsSurges(Protocol):
+    """A cluster to whose name more traffic can be sent, which no figure of the run counts."""
+
+    def surge(self, operation: str, rate_per_s: float) -> AbstractContextManager[Surge]:
+        """Entering begins to send; leaving ends it and waits for the last answer."""
+        ...
+
+
+# --- resources ---------------------------------------------------------------------------------------------------------
+
+
+class Allowed(msgspec.Struct, frozen=True):
+    """What each node may use at most; None: no limit."""
+
+    cpus: float | None = None
+    memory_bytes: int | None = None
+    disk_bytes: int | None = None
+
+
+class Load(msgspec.Struct, frozen=True):
+    """What is to use up a node's own limits beside its system: ``kind`` is cpu, memory or io."""
+
+    kind: str
+    workers: int
+    busy: float = 1.0
+    """cpu: the share of one processor that each worker is to keep busy."""
+    bytes: int = 0
+    """memory: what is held, by all workers together; io: the size of each worker's file."""
+
+
+class Loaded(msgspec.Struct):
+    """A load in force: since when, and by what means. The load itself fills ``ended``."""
+
+    effective_at_ns: int
+    mechanism: str
+    died_ns: Callable[[], int | None]
+    """When the node's system died since then; None: it lives."""
+    out_of_memory: Callable[[], bool]
+    """Whether the kernel has killed something of the node since then, for want of memory."""
+    ended: int | None = None
+    """Once it is taken back: how many of its processes were still there. None of them: its node died meanwhile."""
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """What a node's system, and all that shares its limits, has used by then; times add up from the start of its container."""
+
+    at_ns: int
+    cpu_s: float
+    throttled_s: float
+    memory_bytes: float
+
+
+class Work(msgspec.Struct, frozen=True):
+    """What the processes of a load have done by then, by the kernel's count for each of them."""
+
+    at_ns: int
+    run_s: float
+    wait_s: float
+    """How long they could have run and were not let: by the node's limit, or because others had the processors."""
+    written_bytes: float
+
+
+class Room(msgspec.Struct, frozen=True):
+    """A disk: its size, what is free, and what became of a small durable write: its time, or the name of its error."""
+
+    size_bytes: float
+    free_bytes: float
+    write_s: float | None
+    write_error: str
+
+
+class Held(msgspec.Struct, frozen=True):
+    """A disk that is full or read-only: since when, and by what means."""
+
+    effective_at_ns: int
+    mechanism: str
+
+
+class Loads(Protocol):
+    """What can be put upon a node inside its own limits, and seen of it from outside."""
+
+    @property
+    def allowed(self) -> Allowed: ...
+
+    def load(self, order: Load) -> AbstractContextManager[Loaded]:
+        """Entering starts it and waits until its processes run; leaving ends it and reads back that none is left."""
+        ...
+
+    def usage(self) -> Usage:
+        """By now; ``FaultNotEffective`` when the node is down."""
+        ...
+
+    def work(self) -> Work:
+        """What the processes of all loads on the node have done so far."""
+        ...
+
+    def scratch(self) -> Room:
+        """The disk that a load of kind io writes to, which all nodes share."""
+        ...
+
+
+class Disks(Protocol):
+    """The data folders of a node, each a disk of limited size, held from outside its system."""
+
+    def room(self) -> Room:
+        """Of the one with the least left, by a write of ours."""
+        ...
+
+    def fill(self, share: float | None, size_bytes: int | None) -> AbstractContextManager[Held]:
+        """Lay so much on each of them, or as much as makes that share of it taken (1: to the last page)."""
+        ...
+
+    def lock(self) -> AbstractContextManager[Held]:
+        """Make all of them read-only; ``FaultNotEffective`` while the system has a file open for writing."""
+        ...
+
+
+@runtime_checkable
+class HasLoads(Protocol):
+    """A node that can be given load."""
+
+    @property
+    def loads(self) -> Loads: ...
+
+
+@runtime_checkable
+class HasDisks(Protocol):
+    """A node with disks of limited size."""
+
+    @property
+    def disks(self) -> Disks: ...
 
 
 class TrafficOrder(msgspec.Struct, frozen=True):

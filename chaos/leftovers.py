@@ -13,7 +13,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaos import leftovers_docker, proc, registry, undo
+from chaos import leftovers_attached, leftovers_docker, proc, registry, undo
 from chaos.errors import EnvironmentUnusable
 from chaos.events import HARNESS_DIED, RunEnded
 from chaos.history import HistoryWriter, RunFolder
@@ -187,7 +187,7 @@ def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Lefto
     failures = end_processes([item for item in items if item.process is not None])
     # A helper may have started something after we listed: look again before anything is called gone.
     failures += end_processes([item for item in processes_of(run, where) if item not in items])
-    failures += _heal_engines(run, record, items)
+    failures += _heal_engines(run, record, items) or _heal_attached(where, record, items)
     if failures:
         # Harm may live in what is still there, so neither its undo log nor its record is closed.
         told = {failure.leftover for failure in failures}
@@ -203,6 +203,18 @@ def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Lefto
         return [NotRemoved(item, f"{error.filename}: {error.strerror}") for item in items if item.process is None]
     registry.forget(record, where)
     return []
+
+
+def _heal_attached(where: Path, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
+    """Containers that are not ours, given back; while they are not, everything of the run stays, since it says what is to be done."""
+    if record is None or not leftovers_attached.attached(record):
+        return []
+    try:
+        problems = leftovers_attached.give_back(record, where)
+    except EnvironmentUnusable as error:
+        problems = [error.what]
+    why = "; ".join(problems)
+    return [NotRemoved(item, why) for item in items if item.kind in (UNDO, RECORD)] if problems else []
 
 
 def _heal_engines(run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:

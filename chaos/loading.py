@@ -5,12 +5,11 @@ What cannot be known from the file alone (does the node exist, does the target k
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from typing import Final
 
-from chaos import parameters, tables
-from chaos.convert import integer, number, quantity, struct, texts
+from chaos import tables
+from chaos.convert import integer, quantity, struct, texts
 from chaos.document import Table, Value, parse, read_text, suggest, table, text, what_is
 from chaos.errors import BadInput
 from chaos.experiment import (
@@ -23,15 +22,17 @@ from chaos.experiment import (
     OperationSpec,
     OutageRule,
     PredictSpec,
-    ProductionRate,
     Resources,
     Slo,
     TrafficSpec,
 )
+from chaos.loading_abort import abort_if
+from chaos.loading_attach import ATTACHED, attach
 from chaos.loading_faults import NAME, faults
 from chaos.loading_objectives import objective
-from chaos.targets_loading import model_text, operation
-from chaos.units import DURATION, EXAMPLE, PARSE, RATE, WrongUnit
+from chaos.loading_predict import predict
+from chaos.targets_loading import operation
+from chaos.units import DURATION, EXAMPLE, RATE
 
 _KEYS: Final = (
     "experiment", "question", "cluster", "traffic", "baseline", "faults", "settle", "limits", "seed", "duration", "slo", "predict",
@@ -40,15 +41,11 @@ _KEYS: Final = (
 MOST_PER_S: Final = 100_000.0
 """Of one operation: several times what a prober on one core can send, so more is a slip of the pen."""
 _LATER: Final = {"data": "leave it out: acknowledged writes are not checked after the run"}
-_CLUSTER: Final = ("target", "nodes", "parts", "settings", "zones", "dns", "runtime", "resources")
+_CLUSTER: Final = ("target", "nodes", "parts", "settings", "zones", "dns", "runtime", "resources", "attach")
 _LATER_CLUSTER: Final = {
-    "attach": "name a target, which Nines starts itself",
     "networks": "leave it out: all nodes share one network",
 }
-_LATER_ABORT: Final = {"command": "unavailable_for, or error_ratio"}
 _VERDICTS: Final = ("pass", "fail", "unknown")
-_COUNTED: Final = re.compile(r"\s*(\d+)\s+in\s+(\S+)\s+per\s+(node|cluster)\s*")
-_PRODUCTION: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s+per\s+(\S+)\s+per\s+(node|cluster)\s*")
 
 
 def experiment_text(path: Path) -> str:
@@ -70,7 +67,7 @@ def parse_experiment(content: str, file: str) -> Experiment:
     return Experiment(
         name=_name(root.need("experiment", "experiment: leader-kill")),
         question=text(root.need("question", "question: How long do writes fail?"), "a question").strip(),
-        cluster=_cluster(table(root.need("cluster", "cluster: {target: replicated_kv}"))),
+        cluster=_cluster(table(root.need("cluster", "cluster: {target: replicated_kv}")), file),
         traffic=_traffic(table(root.need("traffic", "traffic: {operations: {write: 100/s}}"))),
         baseline_s=_span(root, "baseline", 10.0),
         faults=specs,
@@ -79,29 +76,32 @@ def parse_experiment(content: str, file: str) -> Experiment:
         seed=_seed(value) if (value := root.get("seed")) else 1,
         duration_s=_span(root, "duration", 0.0) if root.get("duration") else None,
         slo=struct(value, Slo) if (value := root.get("slo")) else Slo(),
-        predict=_predict(table(value)) if (value := root.get("predict")) else PredictSpec(),
+        predict=predict(table(value)) if (value := root.get("predict")) else PredictSpec(),
         objectives=(*wanted, *expected),
-        abort_if=struct(value, AbortIf, later=_LATER_ABORT) if (value := root.get("abort_if")) else AbortIf(),
+        abort_if=abort_if(value) if (value := root.get("abort_if")) else AbortIf(),
         expect_verdict=_word(value, _VERDICTS) if (value := root.get("expect_verdict")) else "pass",
         file=file,
     )
 
 
-def _cluster(entry: Table) -> ClusterSpec:
+def _cluster(entry: Table, file: str) -> ClusterSpec:
     entry.only(_CLUSTER, _LATER_CLUSTER)
     nodes, parts, dns, runtime = entry.get("nodes"), entry.get("parts"), entry.get("dns"), entry.get("runtime")
     if nodes is not None and parts is not None:
         raise BadInput("'nodes' and 'parts' exclude each other", place=parts.place, right="nodes: 3, or parts: {data: 3}")
     runtimes = ["auto", *tables.names("runtimes")]
+    attached = attach(value, file) if (value := entry.get("attach")) else None
+    target = entry.get("target") if attached else entry.need("target", "target: replicated_kv")
     return ClusterSpec(
-        target=text(entry.need("target", "target: replicated_kv"), "the name or path of a target"),
+        target=text(target, "the name or path of a target") if target is not None else ATTACHED,
         nodes=_count(nodes) if nodes is not None else None,
         parts={name: _count(value) for name, value in _entries(entry, "parts")},
         settings={name: text(value) for name, value in _entries(entry, "settings")},
         zones={name: texts(value, "[n1, n2]") for name, value in _entries(entry, "zones")},
-        dns=_dns(dns) if dns is not None else Dns(),
-        runtime=_word(runtime, runtimes) if runtime is not None else "auto",
+        dns=_dns(dns) if dns is not None else Dns(balancer="engine") if attached else Dns(),
+        runtime=_word(runtime, runtimes) if runtime is not None else "docker" if attached else "auto",
         resources=struct(resources, Resources) if (resources := entry.get("resources")) else Resources(),
+        attach=attached,
     )
 
 
@@ -136,52 +136,6 @@ def _operation(value: Value) -> OperationSpec:
         return OperationSpec(rate_per_s=rate_per_s)
     kind = operation(value, does="read", besides=("rate",))
     return OperationSpec(rate_per_s=rate_per_s, probe=kind.probe, does=kind.does, options=kind.options)
-
-
-def _predict(entry: Table) -> PredictSpec:
-    entry.only(("production", "parameters", "margin", "calibration"))
-    margin = number(value) if (value := entry.get("margin")) else 1.5
-    if margin <= 1:
-        raise BadInput(f"{what_is(entry.entries['margin'])} is out of range", place=entry.entries["margin"].place, right="more than 1")
-    return PredictSpec(
-        production=tuple(_production(kind, value) for kind, value in _entries(entry, "production")),
-        parameters=dict(_parameter(name, value) for name, value in _entries(entry, "parameters")),
-        margin=margin,
-        calibration=text(value, "a file") if (value := entry.get("calibration")) else "",
-    )
-
-
-def _production(kind: str, value: Value) -> ProductionRate:
-    known = tables.names("faults")
-    if kind not in known:
-        raise BadInput(f"unknown fault '{kind}'", place=value.place, right=suggest(kind, known))
-    written = text(value, "a rate")
-    counted = _COUNTED.fullmatch(written)
-    found = counted or _PRODUCTION.fullmatch(written)
-    if found is None:
-        raise BadInput(f"'{written}' is not a rate of faults", place=value.place, right="1 per 45d per node, or 2 per 365d per cluster")
-    how_many, span, per = found.groups()
-    try:
-        span_s = PARSE[DURATION](span)
-    except WrongUnit as error:
-        raise BadInput(str(error), place=value.place) from None
-    if counted is not None and span_s > 0:
-        events = int(how_many)
-        return ProductionRate(kind, (events + 0.5) / span_s, per, text=written, counted=events, exposure_s=span_s)
-    if span_s <= 0 or float(how_many) <= 0:
-        raise BadInput(f"'{written}' is out of range", place=value.place, right="more than 0 per more than 0s")
-    return ProductionRate(kind=kind, per_s=float(how_many) / span_s, per=per, text=written)
-
-
-def _parameter(name: str, value: Value) -> tuple[str, str]:
-    if name not in parameters.KNOWN:
-        raise BadInput(f"unknown parameter '{name}'", place=value.place, right=suggest(name, parameters.KNOWN))
-    written = model_text(value)
-    try:
-        parameters.read(name, written)
-    except BadInput as refusal:
-        raise BadInput(refusal.message, place=value.place, right=refusal.right) from None
-    return name, written
 
 
 # --- small values ------------------------------------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError, Place
+from chaos.errors import BadInput, EnvironmentUnusable, NinesError, Place
 from chaos.experiment import Experiment
 from chaos.history import RunFolder
 from chaos.plan import Plan
@@ -56,17 +56,27 @@ def order_text(
     from chaos.document import locate
     from chaos.loading import parse_experiment
     from chaos.planning import make_plan
-    from chaos.targets_loading import load_target
 
     experiment = parse_experiment(text, str(file))
-    target = load_target(experiment.cluster.target, beside=file.parent, place=locate(str(file), "cluster.target"))
+    target = _target(experiment, file)
     place = None if runtime else locate(str(file), "cluster.runtime")
     chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place)
-    if longest_s is not None and chosen == "docker":
-        why = "on the runtime 'docker' what clients saw is collected at the end, so no run can look at it before"
-        raise CapabilityMissing(why, how="--runtime local, or a plan with as many faults as 'nines plan' asks for")
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
+
+
+def _target(experiment: Experiment, file: Path) -> Target:
+    """The one that is named; for a system that runs already, what the experiment says about it."""
+    from chaos.attaching import attached_target
+    from chaos.document import locate
+    from chaos.loading_attach import ATTACHED
+    from chaos.targets_loading import load_target
+
+    cluster = experiment.cluster
+    if cluster.attach is not None and cluster.target == ATTACHED:
+        return attached_target(experiment, None)
+    named = load_target(cluster.target, beside=file.parent, place=locate(str(file), "cluster.target"))
+    return attached_target(experiment, named) if cluster.attach is not None else named
 
 
 def chosen_runtime(name: str, target: Target, place: Place | None = None) -> str:
@@ -92,6 +102,7 @@ def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
 def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None) -> Report:
     """Run, judge, and write the reports. ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder."""
     from chaos import tables
+    from chaos.calibrations import keep
     from chaos.clock import ManualClock, MonotonicClock
     from chaos.leftovers import refuse_leftovers
     from chaos.report import from_folder, write
@@ -102,7 +113,9 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
     virtual = ordered.plan.runtime == "fake"
     if not virtual:
         refuse_leftovers()
+    _require_room(ordered.plan, folder.path)
     runtime = tables.find("runtimes", ordered.plan.runtime)()
+    keep(ordered.experiment.predict.calibration, ordered.experiment.file, folder.path)
     try:
         shown = live if virtual else _warming(live)
         clock = ManualClock() if virtual else MonotonicClock()
@@ -116,6 +129,21 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
         (folder.path / BUG_FILE).write_text(traceback.format_exc(), encoding="utf-8")
         raise
     return report
+
+
+def _require_room(plan: Plan, folder: Path) -> None:
+    """``EnvironmentUnusable`` for a machine that has too little of something, or not the program that may end the run."""
+    from chaos import guard, room
+
+    if plan.experiment.abort_if.command is not None:
+        guard.require(plan.experiment.abort_if.command)
+    data_root = None
+    if plan.runtime == "docker":
+        from chaos.engine import connect
+
+        with connect() as engine:
+            data_root = Path(engine.facts.data_root) if engine.facts.local and engine.facts.data_root else None
+    room.require(plan, folder, data_root)
 
 
 def _warming(live: Callable[[Row], None] | None) -> Callable[[Row], None]:

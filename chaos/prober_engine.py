@@ -50,7 +50,7 @@ class Grid:
         self.left = self.limit
         self.next_index = 0
         self.next_ns = self.base_ns
-        self.keys = [f"k{number}" for number in range(max(1, spec.keys))]
+        self.keys = [f"{spec.key_prefix}{number}" for number in range(max(1, spec.keys))]
         self.values = f"{spec.run}.{order.name}."
 
     def due_ns(self, index: int) -> int:

@@ -69,6 +69,8 @@ class ProberSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Where a driver's command runs; ``{target}`` in its words."""
     keys: int = 16
     """``{key}`` runs through ``k0`` to ``k<keys - 1>``."""
+    key_prefix: str = "k"
+    """In place of the ``k``: traffic beside the measured one leaves its keys alone."""
 
 
 def orders(traffic: Mapping[str, OperationSpec], kinds: Mapping[str, OperationKind]) -> tuple[OperationOrder, ...]:

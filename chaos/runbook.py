@@ -11,10 +11,13 @@ from typing import Final
 from chaos import wording as say
 from chaos.experiment import Experiment, FaultSpec, LinkTo, Role
 from chaos.plan import Plan, Window
-from chaos.plan_rows import target_text
+from chaos.plan_rows import PlanRow, describe, target_text
 from chaos.results import ClassPredicted, Predicted
 
 _TOXIC: Final = "Delete the toxic from the proxies of the links (Toxiproxy: `DELETE /proxies/<name>/toxics/<toxic>`)."
+_QUEUE: Final = (
+    "In the network namespace of each end remove packet rules and queues (`nft delete table inet nines`, `tc qdisc del dev eth0 root`)."
+)
 BY_HAND: Final = {
     "kill": "Start the process again with the same data and address. It is healed when it answers and is voting again.",
     "power_off": "Remove the packet rules at the node and its peers (`nft delete table inet nines` in each one's network namespace), then "
@@ -28,6 +31,10 @@ BY_HAND: Final = {
     "It is healed when both sides answer each other.",
     "latency": "Delete the toxic from the proxies of the links (Toxiproxy: `DELETE /proxies/<name>/toxics/<toxic>`). "
     "It is healed when a round trip is as short as before.",
+    "loss": f"{_QUEUE} It is healed when nothing is missing any more.",
+    "duplicate": f"{_QUEUE} It is healed when nothing comes twice.",
+    "corrupt": f"{_QUEUE} It is healed when nothing is missing any more.",
+    "reorder": f"{_QUEUE} It is healed when a round trip is as short as before.",
     "bandwidth": f"{_TOXIC} It is healed when a transfer is as fast as before.",
     "slow_close": f"{_TOXIC} It is healed when a close is heard at once.",
     "timeout": f"{_TOXIC} It is healed when questions are answered; connections that it held are closed.",
@@ -36,6 +43,20 @@ BY_HAND: Final = {
     "limit_data": f"{_TOXIC} It is healed when long transfers come whole.",
     "down": 'Open the proxies of the links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`). '
     "It is healed when questions are answered.",
+    "cpu": "End the load inside the node's container (`pkill nines-tool`). It is healed when the node answers as fast as before.",
+    "memory": "End the load inside the node's container (`pkill nines-tool`); if the node is dead, start it again. "
+    "It is healed when it answers.",
+    "io": "End the load inside the node's container (`pkill nines-tool`). It is healed when writes are as fast as before.",
+    "disk_full": "Delete what fills the disk; if the node is dead, start it again. "
+    "It is healed when a write succeeds and the node answers.",
+    "read_only": "Remount the disk for writing (`mount -o remount,rw`); if the node is dead, start it again. "
+    "It is healed when a write succeeds and the node answers.",
+    "clock": "Write `+0.000000 x1.000000` into the file `now` of the node's clock (in the run folder below `clocks/`; in a container "
+    "below `/.nines-clock/`). It is healed when the node's clock agrees with this machine's.",
+    "files": "`prlimit --pid <pid> --nofile=<soft>` with the limit that the report gives as before. "
+    "It is healed when a new connection is answered.",
+    "connections": "End the process that holds them (`ss -tnp` at the clients' side names it). It is healed when none is left.",
+    "load": "End the second sender (`nines stop <run>` ends the whole run). It is healed when the rate is the experiment's own.",
     "dns": "Start the name server anew: it does wrong only as long as it is told to. It is healed when the name has its addresses again.",
 }
 """How each shipped fault is taken back without the harness; ``nines heal`` does all of it."""
@@ -94,6 +115,9 @@ def _abort(experiment: Experiment, plan: Plan) -> list[str]:
         lines.append(f"- by itself: `{plan.judge}` unavailable for {say.seconds(conditions.unavailable_for_s)}")
     if conditions.error_ratio is not None:
         lines.append(f"- by itself: more than {say.percent(conditions.error_ratio)} of `{plan.judge}` failing")
+    if conditions.command is not None:
+        told = f"`{' '.join(conditions.command.words)}`, asked every {say.seconds(conditions.command.every_s)}"
+        lines.append(f"- by itself: {told}, does not answer with status 0 within {say.seconds(conditions.command.timeout_s)}")
     if experiment.limits.nodes_down is not None:
         lines.append(
             f"- never more than {say.count(experiment.limits.nodes_down, 'node')} down at once: a step that would do so is skipped"
@@ -120,12 +144,22 @@ def _steps(plan: Plan, predicted: Predicted | None) -> list[str]:
     head = ["## Steps", "", "Times count from the first request. Who is hit is decided at that moment.", "",
             "| step | at | fault | to whom | lasts | what we expect | seen, and by whom |", "|---|---|---|---|---|---|---|"]  # fmt: skip
     specs = {spec.name: spec for spec in plan.experiment.faults}
+    steps = zip(plan.windows, describe(plan), strict=True)
     rows = [
-        f"| {number} | {_at(window.start_s)} | {window.kind} ({window.fault}) | {target_text(specs[window.fault])} | {_lasts(window)} "
+        f"| {number} | {_begins(row)} | {window.kind} ({window.fault}) | {target_text(specs[window.fault])} | {_lasts(window)} "
         f"| {_expected(window, specs[window.fault], predicted)} | |"
-        for number, window in enumerate(plan.windows, start=1)
+        for number, (window, row) in enumerate(steps, start=1)
     ]
     return [*head, *rows, ""]
+
+
+def _begins(row: PlanRow) -> str:
+    """A time, or what must come first."""
+    if row.follows:
+        return f"{row.follows} (about {_at(row.start_s)})"
+    if row.latest_s is None:
+        return _at(row.start_s)
+    return f"from {_at(row.start_s)} on, when {row.when}; until {_at(row.latest_s)}"
 
 
 def _at(at_s: float) -> str:
@@ -140,6 +174,9 @@ def _expected(window: Window, spec: FaultSpec, predicted: Predicted | None) -> s
     """By the model, for each class this window may turn out to be of; which one is known only when it happens."""
     if predicted is None:
         return ""
+    together = {name: row for name, row in predicted.by_fault.items() if " + " in name and f"{window.kind}/" in name}
+    if window.entry and together:
+        return "; ".join(dict.fromkeys(_effect(row) for row in together.values()))
     found = {
         name: row for name, row in predicted.by_fault.items() if name.split("/")[0] == window.kind and _may_be(name.partition("/")[2], spec)
     }

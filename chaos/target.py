@@ -143,6 +143,8 @@ class Target(msgspec.Struct, frozen=True):
     marks: dict[str, str] = {}
     """Moments that a node stamps itself, for the anatomy: name -> dotted path in the JSON answer of ``marks_ask``."""
     marks_ask: Ask | None = None
+    clock: Ask | None = None
+    """Asks a node what its own wall clock says; ``json`` is the dotted path of the answer, in seconds since 1970."""
     init: tuple[dict[str, str], ...] = ()
     read_node: OperationKind | None = None
     model: dict[str, str] = {}

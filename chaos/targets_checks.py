@@ -56,6 +56,11 @@ def _check_questions(root: Table, target: Target) -> None:
     asks: dict[str, Ask] = {f"roles.{name}": ask for name, ask in target.roles.items()}
     if target.marks_ask:
         asks["marks.ask"] = target.marks_ask
+    if target.clock:
+        if target.clock.http is None or not target.clock.json:
+            right = '{http: "http://...", json: the.path.of.the.time}'
+            raise BadInput("'clock' is asked by 'http', and 'json' says where in the answer it is", place=_find(root, "clock"), right=right)
+        asks["clock"] = target.clock
     for name, part in target.parts.items():
         asks[f"parts.{name}.ready"] = part.ready.ask
         asks |= {f"parts.{name}.ping.{port}": ask for port, ask in part.ping.items()}
@@ -111,6 +116,8 @@ def _all_templates(target: Target) -> Iterator[tuple[str, str, Collection[str], 
         yield from ((f"roles.{role}", value, (), "") for value in _ask_texts(ask))
     if target.marks_ask:
         yield from (("marks.ask", value, (), "") for value in _ask_texts(target.marks_ask))
+    if target.clock:
+        yield from (("clock", value, (), "") for value in _ask_texts(target.clock))
     kinds = {f"operations.{name}": kind for name, kind in target.operations.items()}
     if target.read_node:
         kinds["read_node"] = target.read_node

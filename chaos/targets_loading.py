@@ -24,7 +24,8 @@ SCHEMA: Final = 1
 DOES: Final = ("read", "write", "append", "add", "incr")
 LATER_PROBES: Final = ("dns", "redis", "postgres", "amqp")
 _KEYS: Final = (
-    "schema", "target", "about", "settings", "parts", "init", "roles", "marks", "operations", "read_node", "model", "pid1", "local",
+    "schema", "target", "about", "settings", "parts", "init", "roles", "marks", "clock", "operations", "read_node", "model", "pid1",
+    "local",
 )  # fmt: skip
 
 
@@ -101,6 +102,7 @@ def parse_target(content: str, file: str, folder: Path) -> Target:
         roles={name: _role(value, parts) for name, value in _entries(root, "roles")},
         marks=marks,
         marks_ask=marks_ask,
+        clock=struct(clock, Ask) if (clock := root.get("clock")) else None,
         init=_init(root.get("init")),
         read_node=operation(table(read_node), does="read") if read_node else None,
         model={name: _model(name, value, settings) for name, value in _entries(root, "model")},

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
-from chaos import asking
+from chaos import asking, asking_clock
 from chaos.clock import Clock
-from chaos.kinds import Link, RoundTrip
+from chaos.kinds import ClockReading, Link, RoundTrip
 from chaos.runtimes.common_layout import Layout
 from chaos.target import Ask
 
@@ -48,6 +48,10 @@ class Asker:
     def measure(self, link: Link, timeout_s: float) -> RoundTrip:
         """To the address that the source of this link uses, on the port that its traffic goes to."""
         return self._round_trip(link.destination, link.source, self._layout.port_of(link), timeout_s)
+
+    def clock(self, question: Ask, node: str, timeout_s: float) -> ClockReading:
+        """What the node answers to this question for its time."""
+        return asking_clock.read_clock(self._layout.ask(question, node), timeout_s)
 
     def _round_trip(self, node: str, source: str | None, port: str, timeout_s: float) -> RoundTrip:
         question = self._layout.ping_question(node, port)

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
+from chaos.asking_clock import question_of
 from chaos.clock import Clock, to_ns, to_s
-from chaos.errors import CapabilityMissing
-from chaos.kinds import Deployment, Names, Net, Node, RoundTrip, TrafficOrder
+from chaos.errors import CapabilityMissing, FaultNotEffective
+from chaos.kinds import ClockReading, Crowd, Deployment, Names, Net, Node, RoundTrip, Surge, TrafficOrder
 from chaos.runtimes.common_asker import Asker
 from chaos.runtimes.common_helpers import Helper
+from chaos.runtimes.common_surges import Surges
 
 PROBER_READY_S = 10.0
 PROBER_END_S = 10.0
 """After the last slot's deadline the prober has so long to write its last byte."""
 
 StartProber = Callable[[TrafficOrder], Helper]
+Gather = Callable[[str, str, int], AbstractContextManager[Crowd]]
+"""Hold so many connections to that port of that node."""
 
 
 class ProberTraffic:
@@ -42,6 +46,8 @@ class RunningCluster:
         start_prober: StartProber,
         broken: Callable[[], str | None],
         clock: Clock,
+        surges: Surges | None = None,
+        gather: Gather | None = None,
     ) -> None:
         self._deployment = deployment
         self._nodes = nodes
@@ -49,6 +55,8 @@ class RunningCluster:
         self._names = names
         self._asker = asker
         self._start_prober = start_prober
+        self._surges = surges
+        self._gather = gather
         self._broken = broken
         self._clock = clock
 
@@ -76,6 +84,25 @@ class RunningCluster:
     def ping(self, node: str, timeout_s: float) -> RoundTrip:
         """Whether the node answers, asked directly."""
         return self._asker.ping(node, timeout_s)
+
+    def read_clock(self, node: str, timeout_s: float) -> ClockReading:
+        """What the node says that the time is, by the question that its target has for it."""
+        question = question_of(self._deployment.target, self._nodes[node].info.part)
+        if question is None:
+            return ClockReading(None, error="nothing that this target answers tells its time")
+        return self._asker.clock(question, node, timeout_s)
+
+    def surge(self, operation: str, rate_per_s: float) -> AbstractContextManager[Surge]:
+        """More traffic, of the operation that is judged if none is named."""
+        if self._surges is None:
+            raise FaultNotEffective("nobody sends traffic to this cluster, so nobody can send more of it")
+        return self._surges.surge(operation or self._deployment.plan.judge, rate_per_s)
+
+    def crowd(self, node: str, port: str, count: int) -> AbstractContextManager[Crowd]:
+        """Idle connections from where the clients are."""
+        if self._gather is None:
+            raise FaultNotEffective("nobody stands where the clients of this cluster are")
+        return self._gather(node, port, count)
 
     def broken(self) -> str | None:
         """Which part of the harness has died; None while all is well."""

@@ -66,6 +66,11 @@ class Layout(abc.ABC):
         """What clients resolve."""
         return self.name_of(self.dns_part)
 
+    @property
+    def domain(self) -> str:
+        """What clients add to a name without a dot."""
+        return DOMAIN
+
     @staticmethod
     def name_of(part: str) -> str:
         """The DNS name of a part."""

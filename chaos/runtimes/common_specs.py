@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
 from chaos.errors import BadInput
 from chaos.kinds import CLIENTS, Deployment, Link, TrafficOrder
-from chaos.prober_spec import ProberSpec, orders
+from chaos.prober_spec import OperationOrder, ProberSpec, orders
 from chaos.runtimes.common_layout import DOMAIN, Layout
+from chaos.runtimes.common_surges import LONGEST_S, SURGE, SurgeOrder
 from chaos.seeds import derive
 from chaos.watch_spec import WatchedNode, WatchSpec
 
@@ -95,7 +98,23 @@ def prober_spec(
         name=layout.name,
         nameserver=nameserver[0],
         nameserver_port=nameserver[1],
-        domain=DOMAIN,
+        domain=layout.domain,
         settings=layout.settings,
         target_folder=target_folder,
+    )
+
+
+def surge_spec(
+    deployment: Deployment, layout: Layout, order: SurgeOrder, nameserver: tuple[str, int], folder: str, target_folder: str
+) -> ProberSpec:
+    """One operation more, as its clients send it, but with keys, values and a file of its own."""
+    usual = prober_spec(deployment, layout, TrafficOrder(order.start_ns, LONGEST_S), nameserver, folder, target_folder)
+    kind = deployment.plan.operations[order.operation]
+    return msgspec.structs.replace(
+        usual,
+        run=f"{deployment.run}.{order.name}",
+        seed=derive(deployment.plan.seed, order.name),
+        observations=f"{folder}/{order.name}.bin",
+        operations=(OperationOrder(order.operation, kind.probe, kind.does, order.rate_per_s, dict(kind.options)),),
+        key_prefix=SURGE,
     )

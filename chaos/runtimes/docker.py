@@ -16,16 +16,23 @@ from chaos.clock import Clock
 from chaos.engine import connect
 from chaos.kinds import Deployment, Sink
 from chaos.runtimes.common_cluster import RunningCluster
+from chaos.runtimes.docker_attach import AttachedSession
 from chaos.runtimes.docker_session import Session
 from chaos.undo import shielded
 
 
 class DockerRuntime:
-    """``kinds.Runtime`` on the engine of this machine. ``rng`` draws the subnet; it has no effect on what is measured."""
+    """``kinds.Runtime`` on the engine of this machine. ``rng`` draws the subnet; it has no effect on what is measured.
+
+    Without ``traffic``, a system that is attached to need not have a name that clients resolve.
+    """
 
     name = "docker"
 
-    def __init__(self, rng: random.Random | None = None, state: Path | None = None, host: str | None = None) -> None:
+    def __init__(
+        self, rng: random.Random | None = None, state: Path | None = None, host: str | None = None, *, traffic: bool = True
+    ) -> None:
+        self._traffic = traffic
         self._rng = rng or random.SystemRandom()
         self._state = state
         self._host = host
@@ -41,7 +48,11 @@ class DockerRuntime:
         with connect(self._host) as engine:
             leftovers_docker.refuse(engine, self._state)
             with registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=engine.facts.host) as claim:
-                session = Session(deployment, engine, claim, sink, clock, self._rng)
+                session: Session | AttachedSession
+                if deployment.plan.experiment.cluster.attach is not None:
+                    session = AttachedSession(deployment, engine, claim, sink, clock, traffic=self._traffic)
+                else:
+                    session = Session(deployment, engine, claim, sink, clock, self._rng)
                 try:
                     yield session.start()
                 finally:

@@ -43,6 +43,7 @@ class Endpoint(msgspec.Struct, frozen=True):
 
     network: str
     address: str
+    """Empty: one of the engine's choice."""
     aliases: tuple[str, ...] = ()
     dns: tuple[str, ...] = ()
 
@@ -59,13 +60,19 @@ class Spec(msgspec.Struct, frozen=True):
     """Its own place on the network; else ``joins`` names the container whose namespaces it lives in."""
     joins: str = ""
     shares_pids: bool = True
+    sees_host: bool = False
+    """It sees the processes of the whole machine: a guest that looks at a container from outside."""
     env: dict[str, str] = {}
     hostname: str = ""
     capabilities: tuple[str, ...] = ()
+    may_mount: bool = False
+    """The engine's AppArmor profile forbids every mount, whatever the capabilities: it is not applied then."""
     binds: dict[str, str] = {}
     """folder here -> folder inside; read-only if that ends with ``:ro``."""
     volumes: dict[str, str] = {}
-    """name of the volume -> folder inside."""
+    """name of the volume -> folder inside; read-only if that ends with ``:ro``."""
+    sizes: dict[str, int] = {}
+    """name of the volume -> its size in bytes; such a volume is a disk in memory."""
     talks: bool = False
     """Its standard input is ours."""
     ends_with_us: bool = False
@@ -119,14 +126,16 @@ class Containers:
         if spec.hostname:
             config["Hostname"] = spec.hostname
         if spec.endpoint is not None:
-            endpoint = {"IPAMConfig": {"IPv4Address": spec.endpoint.address}, "Aliases": list(spec.endpoint.aliases)}
+            endpoint: dict[str, Any] = {"Aliases": list(spec.endpoint.aliases)}
+            if spec.endpoint.address:
+                endpoint["IPAMConfig"] = {"IPv4Address": spec.endpoint.address}
             config["NetworkingConfig"] = {"EndpointsConfig": {spec.endpoint.network: endpoint}}
         return config
 
     def _host_config(self, spec: Spec) -> dict[str, Any]:
         host: dict[str, Any] = {
             "CapAdd": list(spec.capabilities),
-            "Mounts": [*map(_bind, spec.binds.items()), *(self._volume(spec.node, *item) for item in spec.volumes.items())],
+            "Mounts": [*map(_bind, spec.binds.items()), *(self._volume(spec, *item) for item in spec.volumes.items())],
             "RestartPolicy": {"Name": "always" if spec.restart else "no"},
             # What our own containers say goes to us alone; a copy on the engine's disk would serve nobody.
             "LogConfig": {"Type": "json-file" if spec.keeps_log else "none", "Config": {}},
@@ -136,6 +145,8 @@ class Containers:
             host["CgroupParent"] = "/"
         if spec.measures:
             host["CpuShares"] = OUR_SHARES
+        if spec.may_mount:
+            host["SecurityOpt"] = ["apparmor=unconfined"]
         if spec.endpoint is not None:
             host["NetworkMode"] = spec.endpoint.network
             host["Dns"] = list(spec.endpoint.dns)
@@ -143,6 +154,8 @@ class Containers:
             host["NetworkMode"] = f"container:{spec.joins}"
             if spec.shares_pids:
                 host["PidMode"] = f"container:{spec.joins}"
+            elif spec.sees_host:
+                host["PidMode"] = "host"
         if spec.cpus is not None:
             host["NanoCpus"] = round(spec.cpus * 1e9)
         if spec.memory_bytes is not None:
@@ -153,8 +166,13 @@ class Containers:
                 host["OomScoreAdj"] = AGENT_OOM_SCORE
         return host
 
-    def _volume(self, node: str, name: str, inside: str) -> dict[str, Any]:
-        return {"Type": "volume", "Source": name, "Target": inside, "VolumeOptions": {"Labels": self.labels(node, VOLUME)}}
+    def _volume(self, spec: Spec, name: str, inside: str) -> dict[str, Any]:
+        options: dict[str, Any] = {"Labels": self.labels(spec.node, VOLUME)}
+        if name in spec.sizes:
+            in_memory = {"type": "tmpfs", "device": "tmpfs", "o": f"size={spec.sizes[name]}"}
+            options["DriverConfig"] = {"Name": "local", "Options": in_memory}
+        target, read_only = inside.removesuffix(":ro"), inside.endswith(":ro")
+        return {"Type": "volume", "Source": name, "Target": target, "ReadOnly": read_only, "VolumeOptions": options}
 
 
 def may_protect(host: str) -> bool:

@@ -16,13 +16,15 @@ from chaos.registry import Claim
 from chaos.runtimes.common_helpers import Breakage, Helper
 from chaos.runtimes.common_names import ServerNames
 from chaos.runtimes.common_process import Child, Died, Reaper
-from chaos.runtimes.common_specs import dns_spec, prober_spec, watch_spec
+from chaos.runtimes.common_specs import dns_spec, prober_spec, surge_spec, watch_spec
+from chaos.runtimes.common_surges import Spares, SurgeOrder, Surges, unheard
 from chaos.runtimes.docker_containers import Containers, Endpoint, Spec
 from chaos.runtimes.docker_layout import DNS_PORT, FOLDER_INSIDE, TARGET_INSIDE, DockerLayout
 from chaos.runtimes.docker_talker import ContainerTalker, waiting_command
 
 LAST_ROWS_S = 1.0
 PROBER = "prober"
+PROBER_MODULE = "chaos.prober"
 WATCH = "watch"
 
 
@@ -60,6 +62,8 @@ class Helpers:
         """Orders to the name server, if it is ours."""
         self._watch: Helper | None = None
         self._prober: Helper | None = None
+        self._clients_agent = ""
+        self._spares = Spares(self._make_spare)
 
     @property
     def failure(self) -> str:
@@ -75,7 +79,9 @@ class Helpers:
 
     def warm_prober(self, agent: str) -> None:
         """The prober, loaded and waiting."""
-        self._prober = self._warm(PROBER, "chaos.prober", CLIENTS, agent)
+        self._prober = self._warm(PROBER, PROBER_MODULE, CLIENTS, agent)
+        self._clients_agent = agent
+        self._spares.warm(self._deployment.plan)
 
     def serve_names(self, within_s: float) -> None:
         """Let the name server answer; returns when it does."""
@@ -91,7 +97,30 @@ class Helpers:
         self._let_go(prober, msgspec.json.encode(spec))
         return prober
 
-    def _warm(self, name: str, module: str, place: str, agent: str, on_row: Callable[[Row], None] | None = None) -> Helper:
+    # --- surges --------------------------------------------------------------------------------------------------------
+
+    def surges(self) -> Surges:
+        """More traffic, from where the prober is."""
+        return Surges(self._deployment, self._spares, self._go, self._clock)
+
+    def _make_spare(self, name: str) -> Helper:
+        # Without an agent of its own the measuring prober owns the clients' place; it runs as long as the run does.
+        owner = self._clients_agent or f"nines-{self._containers.run}-{PROBER}"
+        return self._warm(name, PROBER_MODULE, CLIENTS, owner, sink=unheard)
+
+    def _go(self, helper: Helper, order: SurgeOrder) -> None:
+        spec = surge_spec(self._deployment, self._layout, order, self._layout.nameserver, FOLDER_INSIDE, TARGET_INSIDE)
+        self._let_go(helper, msgspec.json.encode(spec))
+
+    def _warm(
+        self,
+        name: str,
+        module: str,
+        place: str,
+        agent: str,
+        on_row: Callable[[Row], None] | None = None,
+        sink: Sink | None = None,
+    ) -> Helper:
         endpoint = Endpoint(self._network, self._layout.real_address(place), (), ())
         spec = Spec(
             name=f"nines-{self._containers.run}-{name}",
@@ -112,7 +141,8 @@ class Helpers:
         container = self._containers.create(spec)
         log = self._folder / "logs" / f"{name}.log"
         talker = ContainerTalker(self._containers.api, container, name, log, self._clock)
-        helper = Helper(talker, log, self._sink, self._breakage, on_row, TrafficEnded if name == PROBER else None)
+        last_row = TrafficEnded if module == PROBER_MODULE else None
+        helper = Helper(talker, log, sink or self._sink, self._breakage, on_row, last_row)
         self._talkers[name] = talker
         self._all.append(helper)
         helper.start()

@@ -15,7 +15,7 @@ from chaos.agent_link import AgentGone, AgentLink, AgentRefused, Event
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import FaultNotEffective
 from chaos.events import NodeChanged
-from chaos.kinds import NodeInfo, Sink, Status
+from chaos.kinds import Disks, Loads, NodeInfo, OpenFiles, Sink, Status
 from chaos.runtimes.docker_logs import NodeLog
 
 FATAL: Final = frozenset({"KILL", "TERM", "INT", "QUIT", "ABRT", "SEGV", "BUS", "ILL", "HUP"})
@@ -42,6 +42,11 @@ HowEnded = Callable[[], str]
 class DockerNode:
     """One node. Verbs are safe from any thread but the agent's own."""
 
+    disks: Disks
+    """Set where the plan limits them."""
+    loads: Loads
+    """Set where a fault of the plan needs them."""
+
     def __init__(self, info: NodeInfo, start_system: StartSystem, how_ended: HowEnded, anew: Anew, sink: Sink, clock: Clock) -> None:
         self._info = info
         self._start_system = start_system
@@ -59,6 +64,8 @@ class DockerNode:
         self._down_ns = 0
         self._killing = ""
         """The signal that we sent, whose death is no surprise."""
+        self._doomed = ""
+        """What a fault has done that it may well die of."""
         self._starting = False
         self._retired = False
 
@@ -90,7 +97,7 @@ class DockerNode:
             life_ns = self._up_ns
             self._killing = name if fatal else ""
         try:
-            sent_ns = self._link.call("kill", signal=signal, wait=False).at_ns
+            sent_ns = self._send(signal)
         except AgentRefused:
             self._killing = ""
             raise FaultNotEffective(f"cannot kill {self.info.name}: it is not running") from None
@@ -105,6 +112,10 @@ class DockerNode:
         if signal == SIGKILL:
             raise FaultNotEffective(f"{self.info.name} did not die of SIGKILL within {KILL_WITHIN_S:g} s")
         return sent_ns
+
+    def _send(self, signal: int) -> int:
+        """The signal, from inside the node; when it went."""
+        return self._link.call("kill", signal=signal, wait=False).at_ns
 
     def _await_last(self, within_s: float) -> None:
         """Children that were hit by the same signal may die a moment after the main process, and hold its ports until then."""
@@ -157,6 +168,35 @@ class DockerNode:
             self._anew()
         return died_ns
 
+    def doom(self, how: str) -> None:
+        """A death from now on is a fault's doing, in this way; empty: it is the node's own again."""
+        self._doomed = how
+
+    def last_death_ns(self) -> int:
+        """0: it has not died yet."""
+        return self._down_ns
+
+    def set_clock(self, offset_s: float, rate: float) -> int:
+        """Of its processes, those to come among them."""
+        return self._link.call("clock.set", offset_s=offset_s, rate=rate, began_ns=self._began_ns).at_ns
+
+    def open_files(self) -> OpenFiles:
+        """Of the process that may open the fewest more."""
+        return self._files("limits.files")
+
+    def limit_files(self, left: int) -> OpenFiles:
+        """Every process of it that runs now."""
+        return self._files("limits.lower", left=left)
+
+    def unlimit_files(self) -> OpenFiles:
+        """Those that were limited and still run."""
+        return self._files("limits.restore")
+
+    def _files(self, do: str, left: int = 0) -> OpenFiles:
+        found = self._link.call(do, left=left).result
+        open_, limit, left, lowered = (int(found[name] or 0) for name in ("open", "limit", "left", "lowered"))
+        return OpenFiles(open_, limit, left, bool(lowered))
+
     def retire(self) -> None:
         """From now on the end of this node is ours, and no event of the run."""
         self._retired = True
@@ -193,7 +233,7 @@ class DockerNode:
         if event.event == "up":
             cause = "" if self._starting else BY_ITSELF
             return NodeChanged(at_ns=event.at_ns, node=self.info.name, status=Status.UP, cause=cause)
-        detail, self._killing = self._killing, ""
+        detail, self._killing = self._killing or self._doomed, ""
         return NodeChanged(at_ns=event.at_ns, node=self.info.name, status=Status.DOWN, cause="" if detail else BY_ITSELF, detail=detail)
 
     def _await(self, until: Callable[[], bool], within_s: float) -> bool:

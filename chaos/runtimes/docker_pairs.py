@@ -8,6 +8,7 @@ All nodes go this way at the same time; the engine is what takes the time.
 from __future__ import annotations
 
 import io
+import math
 import tarfile
 import threading
 from collections.abc import Callable, Mapping
@@ -16,13 +17,15 @@ from pathlib import Path, PurePosixPath
 from typing import Protocol
 
 from chaos.agent_link import AgentLink, Event
+from chaos.agent_parts import clock
 from chaos.clock import Clock
 from chaos.engine_errors import translated
-from chaos.errors import EnvironmentUnusable
+from chaos.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.events import NodeUp
 from chaos.experiment import Resources
 from chaos.images import AGENT
-from chaos.kinds import DNS, NodeInfo, Sink
+from chaos.images_tools import FAKETIME_THREADS, FOLDER
+from chaos.kinds import DNS, Allowed, NodeInfo, Sink
 from chaos.runtimes.common_helpers import Breakage
 from chaos.runtimes.docker_containers import AGENT as AGENT_ROLE
 from chaos.runtimes.docker_containers import SYSTEM, Containers, Endpoint, Spec
@@ -30,12 +33,15 @@ from chaos.runtimes.docker_layout import DATA_INSIDE, ENGINE, DockerLayout
 from chaos.runtimes.docker_logs import NodeLog
 from chaos.runtimes.docker_node import DockerNode
 from chaos.runtimes.docker_pid1 import EngineNode, EngineWatch
+from chaos.runtimes.docker_resources import NodeDisks, NodeLoads
+from chaos.runtimes.docker_tools import CLOCK_INSIDE, DISKS_INSIDE, SCRATCH_INSIDE, Supplies, disks_in, volume_of
 from chaos.templates import fill
 
 HELLO_WITHIN_S = 15.0
 ENGINE_SEES_DEATH_S = 15.0
 CLOCK_BOUND_S = 0.02
 """Containers share our clock; one whose clock cannot be shown to be this near ours is on another machine, or a very busy one."""
+CLOCK_TRIES = 20
 
 
 class Interposer(Protocol):
@@ -59,6 +65,7 @@ class Pairs:
         net: Interposer,
         resources: Resources,
         restarts: bool,
+        supplies: Supplies,
         logs: Path,
         breakage: Breakage,
         sink: Sink,
@@ -72,6 +79,7 @@ class Pairs:
         self._net = net
         self._resources = resources
         self._restarts = restarts
+        self._supplies = supplies
         self._logs_folder = logs
         self._breakage = breakage
         self._sink = sink
@@ -101,7 +109,10 @@ class Pairs:
                 self._network, self._layout.real_address(name), aliases, (self._layout.dns_address,) if own_dns else ()
             ),
             hostname=name,
-            capabilities=("NET_ADMIN",),
+            capabilities=("NET_ADMIN", *self._supplies.capabilities),
+            may_mount=self._supplies.remounts,
+            volumes={**disks_in(DISKS_INSIDE, self._disks(name)), **self._scratch(name), **self._clock_of(name, "")},
+            sizes=self._sizes(name),
             talks=True,
             protected=True,
             measures=True,
@@ -118,7 +129,11 @@ class Pairs:
             self.agents[name] = link
         self._containers.start(container, spec.name)
         link.hello(HELLO_WITHIN_S)
-        bound_s = link.exchange_clocks()
+        bound_s = math.inf
+        for _ in range(CLOCK_TRIES):
+            # With many nodes coming up at once, each exchange may wait for a core; one quick one among them is enough.
+            if bound_s > CLOCK_BOUND_S:
+                bound_s = link.exchange_clocks()
         if bound_s > CLOCK_BOUND_S:
             raise EnvironmentUnusable(
                 f"the clock of {name}'s container may be {bound_s * 1e3:.1f} ms from this machine's, or either is very busy",
@@ -160,6 +175,8 @@ class Pairs:
         """The whole pair; when this returns its process runs."""
         name, node = info.name, self.nodes[info.name]
         link = self.agent(name, node.seen)
+        if self._supplies.clocks:
+            link.call("clock.prepare", library=FAKETIME_THREADS, folder=CLOCK_INSIDE, waits=not self._supplies.skews)
         self._make_system(name, link)
         node.start()
 
@@ -168,7 +185,21 @@ class Pairs:
         log = NodeLog(self._containers.api, system, self._logs_folder / f"{name}.log", self._clock)
         with self._lock:
             self.systems[name], self.logs[name] = system, log
-        self.nodes[name].joined(link, system, log)
+        node = self.nodes[name]
+        node.joined(link, system, log)
+        self._equip(node, system, link)
+
+    def _equip(self, node: DockerNode | EngineNode, system: str, link: AgentLink) -> None:
+        """With what the faults on resources need; a node that has none of it cannot be harmed in that way."""
+        name, limits = node.info.name, self._resources
+        if self._disks(name):
+            folders = list(disks_in(DISKS_INSIDE, self._disks(name)).values())
+            node.disks = NodeDisks(name, link, folders, node.doom)
+        if self._supplies.tools and isinstance(node, DockerNode):
+            allowed = Allowed(limits.cpus, limits.memory_bytes, limits.disk_bytes)
+            node.loads = NodeLoads(
+                name, self._containers.api, system, link, allowed, node.status, node.doom, node.last_death_ns, self._clock
+            )
 
     def _anew(self, name: str) -> None:
         """The namespaces stay, since they are the agent's: what comes back has the same address, and nothing else."""
@@ -176,10 +207,14 @@ class Pairs:
         with translated(f"removing {name} and its data"):
             api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
             self.logs[name].finish()
+            # What the agent or other nodes use as well cannot go; a disk that the agent holds is emptied instead.
+            kept = {volume_of(self._containers.run), *self._scratch(name), *self._disks(name), *self._clock_of(name)}
             volumes = [mount["Name"] for mount in api.inspect_container(system)["Mounts"] if mount["Type"] == "volume"]
             api.remove_container(system, force=True, v=True)
-            for volume in volumes:
+            for volume in set(volumes) - kept:
                 api.remove_volume(volume, force=True)
+        if self._disks(name):
+            self.agents[name].call("resources.empty", folders=list(disks_in(DISKS_INSIDE, self._disks(name)).values()))
         self._make_system(name, self.agents[name])
 
     def _create_system(self, name: str, link: AgentLink) -> str:
@@ -194,8 +229,18 @@ class Pairs:
             command=self._layout.command(name),
             joins=link.container,
             shares_pids=not self._layout.pid1,
-            env={"PYTHONUNBUFFERED": "1", **{key: fill(value, context) for key, value in part.env.items()}},
-            volumes={f"nines-{run}-{name}-{number}": folder for number, folder in enumerate(folders)},
+            env={
+                "PYTHONUNBUFFERED": "1",
+                **{key: fill(value, context) for key, value in part.env.items()},
+                **(clock.environment(CLOCK_INSIDE) if self._supplies.clocks else {}),
+            },
+            volumes={
+                **{f"nines-{run}-{name}-{number}": folder for number, folder in enumerate(folders)},
+                **self._scratch(name),
+                **self._clock_of(name),
+                **({volume_of(run): f"{FOLDER}:ro"} if self._supplies.tools else {}),
+            },
+            sizes=self._sizes(name),
             restart=self._restarts,
             cpus=self._resources.cpus,
             memory_bytes=self._resources.memory_bytes,
@@ -207,6 +252,37 @@ class Pairs:
             with translated(f"putting files into {spec.name}"):
                 self._containers.api.put_archive(container, folders[0], archive(files))
         return container
+
+    def _disks(self, name: str) -> tuple[str, ...]:
+        """The volumes of a node's data folders, where they are disks of limited size."""
+        if self._supplies.disk_bytes is None or name not in self._layout.nodes:
+            return ()
+        folders = self._layout.part(name).data or (DATA_INSIDE,)
+        return tuple(f"nines-{self._containers.run}-{name}-{number}" for number in range(len(folders)))
+
+    def _sizes(self, name: str) -> dict[str, int]:
+        size_bytes = self._supplies.disk_bytes
+        return {} if size_bytes is None else dict.fromkeys(self._disks(name), size_bytes)
+
+    def _scratch(self, name: str) -> dict[str, str]:
+        if not self._supplies.scratch or name not in self._layout.nodes:
+            return {}
+        return {f"nines-{self._containers.run}-{name}-scratch": SCRATCH_INSIDE}
+
+    def _clock_of(self, name: str, mode: str = ":ro") -> dict[str, str]:
+        """The folder of a node's own wall clock, which only its agent writes; with the library that the agent makes its copy of."""
+        if not self._supplies.clocks or name not in self._layout.nodes:
+            return {}
+        own = {f"nines-{self._containers.run}-{name}-clock": f"{CLOCK_INSIDE}{mode}"}
+        return own if mode else {**own, volume_of(self._containers.run): f"{FOLDER}:ro"}
+
+    def refuse_unable_clocks(self) -> None:
+        """``CapabilityMissing`` if the clock of a node is not ours to set; asked when they run, and before any fault."""
+        for name in self.nodes:
+            why = self.agents[name].call("clock.check").result["unable"]
+            if why:
+                how = "leave out the fault 'clock', or use another target"
+                raise CapabilityMissing(f"the clock of {name} cannot be set: {why}", how=how)
 
     def _start_system(self, name: str) -> None:
         system = self.systems[name]

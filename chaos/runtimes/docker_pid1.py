@@ -19,7 +19,7 @@ from chaos.clock import Clock
 from chaos.engine_errors import translated
 from chaos.errors import EnvironmentUnusable, FaultNotEffective
 from chaos.events import NodeChanged
-from chaos.kinds import NodeInfo, Sink, Status
+from chaos.kinds import Disks, NodeInfo, Sink, Status
 from chaos.leftovers_docker import NODE, ROLE, RUN, SYSTEM
 from chaos.runtimes.common_helpers import Breakage
 from chaos.runtimes.docker_logs import NodeLog
@@ -34,6 +34,9 @@ _TURNS = frozenset({"start", "die"})
 
 class EngineNode:
     """One node, by calls to the engine. Verbs are safe from any thread."""
+
+    disks: Disks
+    """Set where the plan limits them."""
 
     def __init__(self, info: NodeInfo, api: APIClient, start_system: StartSystem, anew: Anew, sink: Sink, clock: Clock) -> None:
         self._info = info
@@ -50,6 +53,7 @@ class EngineNode:
         self._up = False
         self._at_ns = 0
         self._killing = ""
+        self._doomed = ""
         self._starting = False
         self._retired = False
 
@@ -128,6 +132,10 @@ class EngineNode:
             self._anew()
         return died_ns
 
+    def doom(self, how: str) -> None:
+        """A death from now on is a fault's doing, in this way; empty: it is the node's own again."""
+        self._doomed = how
+
     def retire(self) -> None:
         """From now on the end of this node is ours, and no event of the run."""
         self._retired = True
@@ -166,8 +174,8 @@ class EngineNode:
                     self._log.started()
             elif not state["Running"] and self._up:
                 self._up = False
-                how = self._killing or f"exit status {state['ExitCode']}"
-                self._tell(Status.DOWN, state["FinishedAt"], "" if self._killing else BY_ITSELF, how)
+                ours = self._killing or self._doomed
+                self._tell(Status.DOWN, state["FinishedAt"], "" if ours else BY_ITSELF, ours or f"exit status {state['ExitCode']}")
                 self._killing = ""
             return self._at_ns
 

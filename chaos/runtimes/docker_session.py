@@ -20,6 +20,8 @@ from chaos.clock import Clock, to_ns
 from chaos.engine import Engine
 from chaos.engine_errors import translated
 from chaos.engine_network import make_network
+from chaos.engine_packets import require_packet_rules
+from chaos.engine_queues import require_queues
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
 from chaos.events import DnsChanged, NamesOrdered, Row
 from chaos.images import ensure_harness, ensure_target
@@ -29,13 +31,16 @@ from chaos.net.needs import needs
 from chaos.registry import Claim
 from chaos.runtimes.common_asker import Asker, not_measurable, round_trip
 from chaos.runtimes.common_cluster import RunningCluster
+from chaos.runtimes.common_crowds import AgentCrowds
 from chaos.runtimes.common_helpers import Breakage
 from chaos.runtimes.common_readiness import Readiness, see
 from chaos.runtimes.common_specs import expected_set
+from chaos.runtimes.common_wants import CROWDS, wants
 from chaos.runtimes.docker_containers import NETWORK, Containers, pool
 from chaos.runtimes.docker_helpers import Helpers
 from chaos.runtimes.docker_layout import DNS_PORT, ENGINE, DockerLayout
 from chaos.runtimes.docker_pairs import Pairs
+from chaos.runtimes.docker_tools import provide, supplies, tools_image
 from chaos.templates import fill
 
 HELPER_READY_S = 15.0
@@ -76,15 +81,22 @@ class Session:
             folder.mkdir(parents=True, exist_ok=True)
         images = {part: ensure_target(self._engine, deployment.target, part) for part in {node.part for node in deployment.plan.nodes}}
         harness_image = ensure_harness(self._engine)
+        if deployment.plan.links:
+            require_packet_rules(self._engine, harness_image)
+        require_queues(self._engine, harness_image, needs(deployment).queues)
+        needed = supplies(deployment.plan)
+        tools = tools_image(self._engine) if needed.tools else ""
         name = f"nines-{deployment.run}"
         self._claim.begins()
         _, subnet = make_network(self._engine, name, self._containers.labels("", NETWORK), self._rng)
+        if tools:
+            provide(self._containers, tools)
         layout = self._layout = DockerLayout(deployment, subnet)
         net = self._net = self._make_net()
         asker = self._asker = Asker(layout, deployment.target.roles, self._clock)
         pairs = self._pairs = Pairs(
             self._containers, layout, name, harness_image, images, net, deployment.plan.experiment.cluster.resources,
-            _restarts(deployment), self._logs, self._breakage, self._sink, self._clock,
+            _restarts(deployment), needed, self._logs, self._breakage, self._sink, self._clock,
         )  # fmt: skip
         helpers = self._helpers = Helpers(
             deployment, layout, self._containers, name, harness_image, self._claim, self._breakage, self._sink, self._clock
@@ -94,12 +106,18 @@ class Session:
         )
         self._bring_all_up()
         self._readiness.await_ready()
+        if needed.clocks:
+            pairs.refuse_unable_clocks()
         for step in deployment.target.init:
             self._run_init(step)
         helpers.start_watch()
         self._readiness.await_roles()
         self._serve_names()
-        return RunningCluster(deployment, pairs.nodes, net, helpers.names, asker, helpers.start_prober, self._broken, self._clock)
+        crowds = AgentCrowds(layout, lambda: pairs.agents.get(CLIENTS))
+        return RunningCluster(
+            deployment, pairs.nodes, net, helpers.names, asker, helpers.start_prober, self._broken, self._clock,
+            helpers.surges(), crowds.crowd,
+        )  # fmt: skip
 
     def _bring_all_up(self) -> None:
         """All at once; the first failure is raised when all have ended, so that nothing is made behind the back of the end."""
@@ -107,6 +125,8 @@ class Session:
         assert self._helpers is not None
         pairs, helpers = self._pairs, self._helpers
         named = {end for link in self._deployment.plan.links for end in (link.source, link.destination)}
+        if wants(self._deployment.plan, CROWDS):
+            named.add(CLIENTS)
         jobs: list[Callable[[], object]] = [lambda info=info: pairs.bring_up(info) for info in self._layout.nodes.values()]  # type: ignore[misc]
 
         def helper(place: str, warm: Callable[[str], None]) -> None:
@@ -137,8 +157,13 @@ class Session:
         )
 
     def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
-        """Asked by the agent at the link's source, so that the question goes the way of its traffic."""
+        """Asked by the agent at the link's source, so that the question goes the way of its traffic.
+
+        Clients and name server are asked nothing by anyone: the packets to them are answers, so they ask, and the answer comes that way.
+        """
         assert self._pairs is not None
+        if link.destination not in self._layout.nodes:
+            link = Link(link.destination, link.source)
         port = self._layout.port_of(link)
         question = self._layout.ping_question(link.destination, port)
         if question is None:
@@ -260,11 +285,12 @@ class Session:
 
 
 def _restarts(deployment: Deployment) -> bool:
-    """Whether containers need a restart policy: only where a kill relies on it, since it would undo any other one."""
-    ways = {str(spec.params.get("recovery", "restart")) for spec in deployment.plan.experiment.faults if spec.kind == "kill"}
+    """Whether containers need a restart policy: only where a death relies on it, since it would undo any other one."""
+    deadly = [spec for spec in deployment.plan.experiment.faults if spec.kind in ("kill", "memory")]
+    ways = {str(spec.params.get("recovery", "restart")) for spec in deadly}
     if "policy" in ways and len(ways) > 1:
         raise BadInput(
-            f"kills with 'recovery: policy' and with '{', '.join(sorted(ways - {'policy'}))}' in one experiment",
+            f"faults with 'recovery: policy' and with '{', '.join(sorted(ways - {'policy'}))}' in one experiment",
             right="one of them: the restart policy of a container would bring it back whatever the other one wants",
         )
     return "policy" in ways

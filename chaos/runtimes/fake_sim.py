@@ -165,9 +165,9 @@ class Simulation:
                     continue
                 if isinstance(rule, Cut) and rule.behavior == "reject":
                     return "reject"
-                if isinstance(rule, Cut) or rule.type == "timeout":
+                if isinstance(rule, Cut) or (isinstance(rule, Toxic) and rule.type == "timeout"):
                     found = "drop"
-                elif rule.type == "reset_peer":
+                elif isinstance(rule, Toxic) and rule.type == "reset_peer":
                     found = found or "reset"
         return found
 
@@ -360,4 +360,6 @@ def check_rules(rules: tuple[Rule, ...]) -> str | None:
     """Why these rules cannot be done in virtual time; None if they can."""
     known = {"latency", "timeout", "reset_peer"}
     unknown = [rule.type for rule in rules if isinstance(rule, Toxic) and rule.type not in known]
-    return f"toxics {', '.join(unknown)} are not modelled in virtual time" if unknown else None
+    if unknown:
+        return f"toxics {', '.join(unknown)} are not modelled in virtual time"
+    return None if all(isinstance(rule, Toxic | Cut) for rule in rules) else "packets are not modelled in virtual time"

@@ -13,8 +13,10 @@ from chaos.kinds import Deployment, Sink
 from chaos.registry import Claim
 from chaos.runtimes.common_helpers import Breakage, Helper
 from chaos.runtimes.common_process import Child, Died, Reaper
+from chaos.runtimes.common_surges import unheard
 
 PROBER = "prober"
+PROBER_MODULE = "chaos.prober"
 LAST_ROWS_S = 1.0
 """After its death a helper's last rows are handed on within this."""
 
@@ -39,8 +41,8 @@ class Crew:
         self._children: list[tuple[Child, Died]] = []
         self._prober: Helper | None = None
 
-    def warm(self, name: str, module: str, on_row: Callable[[Row], None] | None = None) -> Helper:
-        """A helper that loads its modules and then waits for its spec."""
+    def warm(self, name: str, module: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:
+        """A helper that loads its modules and then waits for its spec. ``sink``: where its rows go, if not into the history."""
         log = self._logs / f"{name}.log"
         reads, writes = os.pipe()
         try:
@@ -51,7 +53,8 @@ class Crew:
             raise
         finally:
             os.close(reads)
-        helper = Helper(child, log, self._sink, self._breakage, on_row, TrafficEnded if name == PROBER else None, writes)
+        last_row = TrafficEnded if module == PROBER_MODULE else None
+        helper = Helper(child, log, sink or self._sink, self._breakage, on_row, last_row, writes)
         self._all.append(helper)
         self._children.append((child, helper.died))
         self._claim.note_process(name, child.pid)
@@ -67,14 +70,18 @@ class Crew:
 
     def warm_prober(self) -> None:
         """The prober has most to load, and the traffic is not to wait for it."""
-        self._prober = self.warm(PROBER, "chaos.prober")
+        self._prober = self.warm(PROBER, PROBER_MODULE)
 
     def start_prober(self, spec: bytes) -> Helper:
         """The one that waits; for further traffic of the same run a new one."""
-        helper = self._prober or self.warm(PROBER, "chaos.prober")
+        helper = self._prober or self.warm(PROBER, PROBER_MODULE)
         self._prober = None
         self.feed(helper, spec)
         return helper
+
+    def make_spare(self, name: str) -> Helper:
+        """A prober for a surge."""
+        return self.warm(name, PROBER_MODULE, sink=unheard)
 
     def end_input(self) -> list[tuple[Child, Died]]:
         """Ask all to end; what is then to be waited for."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 
 import msgspec
 
+from chaos import proc
+from chaos.agent_parts import limits
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import FaultNotEffective
 from chaos.events import NodeChanged
-from chaos.kinds import NodeInfo, Sink, Status
+from chaos.kinds import NodeInfo, OpenFiles, Sink, Status
 from chaos.registry import Claim
 from chaos.runtimes.common_process import Child, Reaper
+from chaos.runtimes.local_clock import NodeClock
 
 FATAL = frozenset({"KILL", "TERM", "INT", "QUIT", "ABRT", "SEGV", "BUS", "ILL", "HUP"})
 """Signals that end a process unless it handles them, without ``SIG``; after these a kill waits for the death."""
@@ -55,8 +59,11 @@ def prepare(recipe: NodeRecipe) -> None:
 class LocalNode:
     """One node. Verbs are safe from any thread; each row is in the history before its verb returns."""
 
-    def __init__(self, recipe: NodeRecipe, claim: Claim, reaper: Reaper, sink: Sink, clock: Clock) -> None:
+    def __init__(
+        self, recipe: NodeRecipe, claim: Claim, reaper: Reaper, sink: Sink, clock: Clock, own_clock: NodeClock | None = None
+    ) -> None:
         self._recipe = recipe
+        self._own_clock = own_clock
         self._claim = claim
         self._reaper = reaper
         self._sink = sink
@@ -114,6 +121,8 @@ class LocalNode:
             if self._child is not None and self._child.status() is not Status.DOWN:
                 raise AssertionError(f"{self.info.name} runs already")
             recipe = self._recipe
+            if self._own_clock is not None:
+                self._own_clock.begins()
             child = Child(recipe.info.name, recipe.command, recipe.env, recipe.folder, recipe.log, self._clock)
             self._child = child
             self._claim.note_process(recipe.info.name, child.pid)
@@ -138,6 +147,36 @@ class LocalNode:
             shutil.rmtree(self._recipe.folder)
             prepare(self._recipe)
         return died_ns
+
+    def set_clock(self, offset_s: float, rate: float) -> int:
+        """Of its processes, those to come among them."""
+        if self._own_clock is None:
+            raise FaultNotEffective(f"{self.info.name} reads the clock of this machine: no fault of the plan said that it needs its own")
+        return self._own_clock.set(offset_s, rate, self._clock.now_ns() if self._child is None else self._child.started_ns)
+
+    def open_files(self) -> OpenFiles:
+        """Of the process that may open the fewest more."""
+        return self._each(limits.files)
+
+    def limit_files(self, left: int) -> OpenFiles:
+        """Every process of it that runs now."""
+        return self._each(lambda pid: limits.lower(pid, left))
+
+    def unlimit_files(self) -> OpenFiles:
+        """Those that were limited and still run."""
+        return self._each(limits.restore)
+
+    def _each(self, do: Callable[[int], limits.Files]) -> OpenFiles:
+        child = self._running("look at")
+        leader = proc.identity(child.pid)
+        found = []
+        for member in [] if leader is None else proc.session_of(leader):
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                found.append(do(member.pid))
+        if not found:
+            raise FaultNotEffective(f"{self.info.name} has died")
+        files = limits.fewest(found)
+        return OpenFiles(**files._asdict())
 
     def retire(self) -> None:
         """From now on the end of this node is ours, and no event of the run."""

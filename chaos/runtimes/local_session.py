@@ -9,6 +9,8 @@ label whether anything is left.
 from __future__ import annotations
 
 import shlex
+import shutil
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -18,18 +20,22 @@ from chaos.clock import Clock, to_ns
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
 from chaos.events import DnsChanged, NamesOrdered, NodeUp, Row
 from chaos.kinds import CLIENTS, Deployment, Link, Sink, TrafficOrder
-from chaos.net.gauge import ProxyGauge
+from chaos.net.gauge import EndsHere, ProxyGauge
 from chaos.net.layers import LayeredNet
-from chaos.net.toxiproxy import ToxiproxyServer
+from chaos.net.toxiproxy import ProxyState, ToxiproxyServer
 from chaos.net.toxiproxy_errors import ToxiproxyError
 from chaos.registry import Claim
 from chaos.runtimes.common_asker import Asker
 from chaos.runtimes.common_cluster import RunningCluster
+from chaos.runtimes.common_crowds import own_crowd
 from chaos.runtimes.common_helpers import Breakage, Helper
 from chaos.runtimes.common_names import ServerNames
 from chaos.runtimes.common_process import Child, Died, Reaper, end_all
 from chaos.runtimes.common_readiness import Readiness, see
-from chaos.runtimes.common_specs import dns_spec, expected_set, prober_spec, watch_spec
+from chaos.runtimes.common_specs import dns_spec, expected_set, prober_spec, surge_spec, watch_spec
+from chaos.runtimes.common_surges import Spares, SurgeOrder, Surges
+from chaos.runtimes.common_wants import CLOCKS, skews, wants
+from chaos.runtimes.local_clock import NodeClock, refuse_unable
 from chaos.runtimes.local_crew import Crew, environment
 from chaos.runtimes.local_layout import DNS_PORT, TOXIPROXY_PORT, LocalLayout
 from chaos.runtimes.local_node import LocalNode, NodeRecipe, prepare
@@ -53,6 +59,7 @@ class Session:
         self._clock = clock
         self._layout = LocalLayout(deployment, claim.block)
         self._logs = deployment.folder / "logs"
+        self._clocks = deployment.folder / "clocks"
         self._nodes: dict[str, LocalNode] = {}
         self._others: list[tuple[Child, Died]] = []
         self._in_set: frozenset[str] = frozenset()
@@ -64,6 +71,7 @@ class Session:
         self._asker = Asker(self._layout, deployment.target.roles, clock)
         self._reaper = Reaper(clock)
         self._crew = Crew(deployment, claim, self._reaper, self._breakage, sink, clock)
+        self._spares = Spares(self._crew.make_spare)
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
@@ -78,32 +86,42 @@ class Session:
         self._warm_helpers()
         readiness = self._readiness()
         readiness.await_ready()
+        if wants(self._deployment.plan, CLOCKS):
+            refuse_unable({name: node.child.pid for name, node in self._nodes.items() if node.child is not None})
         for step in self._deployment.target.init:
             self._run_init(step)
         readiness.await_roles()
         self._begin_to_serve()
         return RunningCluster(
-            self._deployment, self._nodes, self._net, self._names, self._asker, self._start_prober, self._broken, self._clock
-        )
+            self._deployment, self._nodes, self._net, self._names, self._asker, self._start_prober, self._broken, self._clock,
+            Surges(self._deployment, self._spares, self._go, self._clock), partial(own_crowd, self._layout),
+        )  # fmt: skip
 
     def _start_prober(self, order: TrafficOrder) -> Helper:
         where, target_folder = (self._layout.dns_address, DNS_PORT), self._deployment.target.folder
         spec = prober_spec(self._deployment, self._layout, order, where, str(self._deployment.folder), target_folder)
         return self._crew.start_prober(msgspec.json.encode(spec))
 
+    def _go(self, helper: Helper, order: SurgeOrder) -> None:
+        where, target_folder = (self._layout.dns_address, DNS_PORT), self._deployment.target.folder
+        spec = surge_spec(self._deployment, self._layout, order, where, str(self._deployment.folder), target_folder)
+        self._crew.feed(helper, msgspec.json.encode(spec))
+
     def _broken(self) -> str | None:
         return self._breakage.why or self._reaper.failure or None
 
     def _prepare_nodes(self) -> None:
+        clocks = wants(self._deployment.plan, CLOCKS)
         for name, info in self._layout.nodes.items():
             part, context, data = self._layout.part(name), self._layout.context(name), self._layout.data(name)
             files = {relative: fill(template, context) for relative, template in part.files.items()}
-            env = {key: fill(value, context) for key, value in part.env.items()}
-            recipe = NodeRecipe(
-                info, self._layout.command(name), environment(self._claim, name) | env, data, self._logs / f"{name}.log", files
-            )
+            env = environment(self._claim, name) | {key: fill(value, context) for key, value in part.env.items()}
+            own_clock = NodeClock(self._clocks / name, self._clock, not skews(self._deployment.plan)) if clocks else None
+            if own_clock is not None:
+                env |= own_clock.environment
+            recipe = NodeRecipe(info, self._layout.command(name), env, data, self._logs / f"{name}.log", files)
             prepare(recipe)
-            self._nodes[name] = LocalNode(recipe, self._claim, self._reaper, self._sink, self._clock)
+            self._nodes[name] = LocalNode(recipe, self._claim, self._reaper, self._sink, self._clock, own_clock)
 
     def _placed(self, node: LocalNode) -> NodeUp:
         info = node.info
@@ -149,7 +167,7 @@ class Session:
         for proxy in self._layout.proxies:
             proxies_of.setdefault(proxy.link, []).append(proxy.name)
         server = self._start_toxiproxy() if proxies_of else None
-        gauge = None if server is None else ProxyGauge(server, self._layout.toxiproxy_address, self._clock)
+        gauge = None if server is None else ProxyGauge(server, EndsHere(self._layout.toxiproxy_address))
         self._net = LayeredNet(server, proxies_of, self._asker.measure, self._clock, gauge)
 
     def _start_toxiproxy(self) -> ToxiproxyServer:
@@ -165,8 +183,9 @@ class Session:
         try:
             server.wait_ready(TOXIPROXY_READY_S)
             server.check_version()
-            for proxy in self._layout.proxies:
-                server.create(proxy.name, f"{proxy.host}:{proxy.port}", proxy.upstream)
+            server.create_all(
+                [ProxyState(proxy.name, f"{proxy.host}:{proxy.port}", proxy.upstream, enabled=True) for proxy in self._layout.proxies]
+            )
         except ToxiproxyError as error:
             raise EnvironmentUnusable(f"Toxiproxy does not do its work: {error}", how=see(log)) from error
         return server
@@ -191,6 +210,7 @@ class Session:
             self._watch = self._crew.warm("watch", "chaos.watch")
             self._crew.feed(self._watch, msgspec.json.encode(watch))
         self._crew.warm_prober()
+        self._spares.warm(self._deployment.plan)
 
     def _begin_to_serve(self) -> None:
         self._crew.feed(self._dns, msgspec.json.encode(dns_spec(self._deployment, self._layout, DNS_PORT)))
@@ -247,6 +267,8 @@ class Session:
         self._crew.close()
         self._reaper.close()
         self._asker.close()
+        if self._clocks.exists():
+            shutil.rmtree(self._clocks)
         left = leftovers.processes_of(self._deployment.run, state)
         failures = leftovers.end_processes(left, grace_s=0.0)
         if failures:

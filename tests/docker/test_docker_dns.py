@@ -7,6 +7,7 @@ containers share with this process. The figures in docs/docker.md are those that
 from __future__ import annotations
 
 import json
+import os
 import queue
 import random
 import socket
@@ -14,13 +15,21 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import msgspec
 import pytest
 from docker.models.containers import Container
 
+from chaos.clock import MonotonicClock, to_ns
 from chaos.engine import Engine
 from chaos.engine_network import make_network
+from chaos.experiment import At, Dns, FaultSpec, Named
+from chaos.faults.power_off import PowerOff
+from chaos.kinds import CLIENTS, Cluster, Link, Removable, RoundTrip, Scene, Victims
+from chaos.runtimes.docker import DockerRuntime
+from chaos.undo import UndoLog
+from tests.contract.echo_deployment import NODES, echo_deployment, echo_plan
 
 ALIAS = "svc"
 WITHIN_S = 30.0
@@ -96,7 +105,7 @@ class Answers:
         return [self.until(lambda _: True, after_ns=now_ns) for _ in range(count)]
 
 
-class Scene(msgspec.Struct, frozen=True):
+class Pair(msgspec.Struct, frozen=True):
     """Two replicas under one alias, and a client that keeps asking."""
 
     replicas: dict[str, Container]
@@ -105,7 +114,7 @@ class Scene(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def scene(engine: Engine, image: str, *, internal: bool = False, policy: str = "no", random_seed: int) -> Iterator[Scene]:
+def scene(engine: Engine, image: str, *, internal: bool = False, policy: str = "no", random_seed: int) -> Iterator[Pair]:
     """Everything of it is removed afterwards."""
     name = f"nines-test-dns-{random_seed}-{time.monotonic_ns()}"
     network, subnet = make_network(engine, name, LABELS, random.Random(random_seed), internal=internal)
@@ -123,7 +132,7 @@ def scene(engine: Engine, image: str, *, internal: bool = False, policy: str = "
         answers.until(lambda row: len(row.addresses) == 2)
         for address in replicas:
             _until_listening(address)
-        yield Scene(replicas=replicas, answers=answers)
+        yield Pair(replicas=replicas, answers=answers)
     finally:
         for container in reversed(made):
             container.remove(force=True, v=True)
@@ -261,3 +270,57 @@ def _kill_from_inside(engine: Engine, image: str, victim: Container) -> int:
 def _pid(container: Container) -> int:
     container.reload()
     return int(container.attrs["State"]["Pid"])
+
+
+LOOK_UP = "import socket; print(*sorted({found[4][0] for found in socket.getaddrinfo('data.nines.test', 1)}))"
+
+
+def test_a_node_of_ours_keeps_its_record_whatever_is_done_to_it(
+    docker_host: str, harness_image: str, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its agent's container holds address and alias: dead, frozen, dark or the last one, it is in every answer. The connect tells."""
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
+    victims = Victims(nodes=("n2",), role="node")
+    plan = echo_plan("docker", tuple(rule.link for rule in PowerOff().rules(victims, NODES)))
+    dark = FaultSpec(name="dark", kind="power_off", params={}, target=Named(("n2",)), schedule=At((1.0,)), for_s=1.0, times=1)
+    cluster_spec = msgspec.structs.replace(plan.experiment.cluster, dns=Dns(balancer="engine"))
+    experiment = msgspec.structs.replace(plan.experiment, cluster=cluster_spec, faults=(dark,))
+    deployment = echo_deployment(tmp_path / f"engine-dns-{os.getpid()}", msgspec.structs.replace(plan, experiment=experiment))
+    clock, undo = MonotonicClock(), UndoLog(tmp_path / "undo.jsonl")
+    with DockerRuntime().up(deployment, lambda _: None, clock) as cluster:
+        everyone = sorted(node.info.address for node in cluster.nodes.values())
+
+        def resolved() -> list[str]:
+            asked = engine.client.api.exec_create(f"nines-{deployment.run}-prober", ["python3", "-c", LOOK_UP])
+            return str(engine.client.api.exec_start(asked["Id"]).decode()).split()
+
+        def connected(node: str) -> RoundTrip:
+            return cluster.net.measure(Link(CLIENTS, node), 0.3)
+
+        assert resolved() == everyone
+        node = cluster.nodes["n2"]
+        node.kill(9)
+        assert (resolved(), connected("n2").error) == (everyone, "refused")
+        node.start()
+        _until_answers(cluster, "n2")
+        node.pause()
+        assert (resolved(), connected("n2").error) == (everyone, "timed out")
+        node.resume()
+        with PowerOff().inject(Scene(cluster=cluster, clock=clock, undo=undo), victims):
+            assert (resolved(), connected("n2").error) == (everyone, "timed out")
+        assert isinstance(node, Removable)
+        node.remove(data=True)
+        assert (resolved(), connected("n2").error) == (everyone, "refused")
+        node.start()
+        for each in cluster.nodes.values():
+            each.kill(9)
+        assert (resolved(), {connected(name).error for name in cluster.nodes}) == (everyone, {"refused"})
+    undo.close()
+
+
+def _until_answers(cluster: Cluster, node: str) -> None:
+    clock = MonotonicClock()
+    limit_ns = clock.now_ns() + to_ns(WITHIN_S)
+    while cluster.ping(node, 0.3).rtt_s is None:
+        assert clock.now_ns() < limit_ns
+        clock.wait_until_ns(clock.now_ns() + to_ns(0.02))

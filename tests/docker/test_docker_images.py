@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import multiprocessing
+import os
 import sys
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import chaos
 from chaos.engine import Engine, connect
 from chaos.errors import EnvironmentUnusable
 from chaos.images import AGENT, TOXIPROXY, ensure_base, ensure_harness, ensure_target
-from chaos.images_build import Entry, Recipe, build, digest, image_id, pull
+from chaos.images_build import Entry, Recipe, build, digest, image_id, prune, pull, quiet, want
 from chaos.images_harness import Python, python_of, site_entries
 from chaos.targets_loading import load_target
 
@@ -184,3 +185,27 @@ def test_packages_for_another_python_are_fetched(tmp_path: Path, monkeypatch: py
     assert len(told) == 1
     assert {entry.name for entry in site_entries(other, told.append)} == names
     assert len(told) == 1
+
+
+def test_what_somebody_uses_or_is_about_to_use_is_not_removed(engine: Engine) -> None:
+    """Of five versions stay the newest, the one of a container that never ran, and the one that another run has asked for."""
+    name = f"nines-test-prune-{os.getpid()}"
+    tags = [f"{name}:{number}" for number in range(5)]
+    container = ""
+    try:
+        for number, tag in enumerate(tags):
+            content = (Entry("number", str(number).encode()),)
+            build(engine, Recipe(tag=tag, dockerfile="FROM scratch\nCOPY number /\n", entries=content, purpose=name), quiet)
+        container = engine.client.api.create_container(tags[0], ["/number"], labels=LABELS)["Id"]
+        want(tags[1])
+        prune(engine, name, name, 1)
+        left = [tag for tag in tags if image_id(engine, tag) is not None]
+        # Which one is the newest cannot be told of those made within one second.
+        assert left[:2] == tags[:2]
+        assert len(left) <= 3
+    finally:
+        if container:
+            engine.client.api.remove_container(container, force=True)
+        for tag in tags:
+            if image_id(engine, tag) is not None:
+                engine.client.api.remove_image(tag)

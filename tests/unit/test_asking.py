@@ -1,4 +1,4 @@
-"""Questions to nodes: the expression language, the reading of HTTP replies, and both askers against a scripted listener."""
+"""Questions to nodes: the expression language, the reading of HTTP replies, and all askers against a scripted listener."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import asking
+from chaos import agent, agent_link, asking
+from chaos.agent_link import AgentLink
 from chaos.asking import Expression, Operator, parse, why_not
 from chaos.asking_async import AsyncAsker
 from chaos.asking_http import BadReply, Reply, ReplyReader, request_bytes
@@ -192,7 +194,7 @@ def test_requests_carry_their_body() -> None:
     assert b"Connection: close" in request_bytes("h", 80, "/", None, keep_alive=False)
 
 
-# --- both askers -------------------------------------------------------------------------------------------------------
+# --- the askers --------------------------------------------------------------------------------------------------------
 
 
 class Listener:
@@ -262,7 +264,21 @@ def one_async(ask: Ask, timeout_s: float) -> asking.Answer:
     return asyncio.run(run())
 
 
-ASKERS = pytest.mark.parametrize("ask", [asking.ask, one_async], ids=["blocking", "async"])
+class Inside(AgentLink):
+    """Both sides of a question asked by an agent, without the container between them."""
+
+    def __init__(self) -> None:
+        """Nothing is attached."""
+
+    def call(self, do: str, timeout_s: float = 5.0, **fields: object) -> agent_link.Answer:
+        """As the agent answers it."""
+        assert do == "ask"
+        assert timeout_s > 0
+        answer = agent.asked(fields["host"], fields["port"], fields["request"], fields["within_s"], fields["expect"])  # type: ignore[arg-type]
+        return msgspec.convert({"id": 1, **answer}, agent_link.Answer)
+
+
+ASKERS = pytest.mark.parametrize("ask", [asking.ask, one_async, Inside().ask], ids=["blocking", "async", "agent"])
 Asker = Callable[[Ask, float], asking.Answer]
 
 
@@ -284,7 +300,7 @@ Asker = Callable[[Ask, float], asking.Answer]
     ],
 )
 def test_answers_are_judged(ask: Asker, answer: bytes | None, fields: dict[str, str | int], error: str | None) -> None:
-    """Both askers judge each kind of answer alike; only an answer has a round trip."""
+    """All askers judge each kind of answer alike; only an answer has a round trip."""
     with listening(lambda _connection, _request: answer) as listener:
         got = ask(Ask(http=f"http://127.0.0.1:{listener.port}/status", **fields), 0.3)  # type: ignore[arg-type]
     assert (got.ok, got.error) == (error is None, error)

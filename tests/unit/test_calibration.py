@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from chaos import calibrations, cli
-from chaos.agreement import OVERALL, SumDistribution
+from chaos.agreement import OVERALL
+from chaos.agreement_sums import SumDistribution
 from chaos.calibration import LEAST, calibrate
-from chaos.calibrations import Calibration, Fitted, applied, dump, load
+from chaos.calibrations import Calibration, Fitted, applied, dump, keep, load, located
 from chaos.clock import ManualClock
 from chaos.errors import BadInput
 from chaos.history import RunFolder
@@ -228,6 +229,17 @@ def test_from_a_run_to_the_prediction_of_the_next(tmp_path: Path, capsys: pytest
     assert judged.agreement_overall == "consistent"
     assert judged.predicted is not None
     assert any(each.origin == "calibration" and each.error > 0 and each.n >= LEAST for each in judged.predicted.parameters)
+
+
+def test_a_run_folder_holds_the_calibration_that_it_rests_on(tmp_path: Path) -> None:
+    """Taken elsewhere, alone, it can be planned and judged again: the copy stands beside that of the experiment."""
+    (tmp_path / "measured").mkdir()
+    (tmp_path / "measured" / "out.yaml").write_text(dump(a_calibration()), encoding="utf-8")
+    keep("measured/out.yaml", str(tmp_path / "x.yaml"), tmp_path / "elsewhere")
+    (tmp_path / "measured" / "out.yaml").unlink()
+    found = located("measured/out.yaml", str(tmp_path / "elsewhere" / "experiment.yaml"))
+    assert found == tmp_path / "elsewhere" / "out.yaml"
+    assert load(found) == a_calibration()
 
 
 # --- its uncertainty ---------------------------------------------------------------------------------------------------

@@ -26,6 +26,7 @@ from chaos import engine
 from chaos.engine import DEFAULT_HOST, Facts, answers, connect, facts_of, host, require
 from chaos.engine_errors import meaning, translated, unusable
 from chaos.engine_network import POOL, free_subnet, parse_ip_route, parse_proc_route, pools
+from chaos.engine_packets import message
 from chaos.errors import EnvironmentUnusable
 
 FACTS = Facts(
@@ -313,3 +314,16 @@ def test_an_engine_that_goes_away_is_not_taken_for_a_registry(cause: Exception, 
     """A lost connection is one to the engine, whatever its words resemble."""
     with pytest.raises(EnvironmentUnusable, match=words), translated("making a network"):
         raise cause
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ("Error: No such file or directory\nadd rule inet nowhere out drop\n              ^^^^^^^\n", ["Error: No such file or directory"]),
+        ("Unable to initialize Netlink socket: Protocol not supported\n", ["Unable to initialize Netlink socket: Protocol not supported"]),
+        ("", []),
+    ],
+)
+def test_what_nft_says_is_cut_to_its_message(said: str, left: list[str]) -> None:
+    """Not the command again, nor the carets below it."""
+    assert message(said) == left

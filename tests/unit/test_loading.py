@@ -245,7 +245,10 @@ def test_the_fields_of_a_fault_are_checked_and_kept_in_the_units_of_code():
     for: 1s
 """
     latency, partition, cut_off, bandwidth, limit_data = sample_experiment(text).faults
-    assert latency.params == {"latency_s": 0.05, "jitter_s": 0.005, "stream": "both", "toxicity": 0.5, "existing": "keep"}
+    assert latency.params == {
+        "latency_s": 0.05, "jitter_s": 0.005, "stream": "both", "toxicity": 0.5, "existing": "keep",
+        "level": "streams", "distribution": "uniform", "correlation": 0.0,
+    }  # fmt: skip
     assert partition.params["groups"] == (("n1", "n2"), ("n3",))
     assert cut_off.params["include"] == ("peers", "clients")
     assert bandwidth.params["rate_bytes_per_s"] == 100_000

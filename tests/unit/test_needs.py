@@ -5,13 +5,27 @@ from __future__ import annotations
 from pathlib import Path
 
 import msgspec
+import pytest
 
+from chaos import timeline
+from chaos.errors import CapabilityMissing
+from chaos.judge_facts import facts_of
 from chaos.kinds import CLIENTS, Deployment, Link
+from chaos.loading import parse_experiment
 from chaos.net.needs import Needs, needs
-from tests.unit.samples import sample_plan, sample_target
+from chaos.plan import Plan
+from chaos.planning import make_plan
+from tests import synthetic
+from tests.unit.samples import EXPERIMENT, TARGET, sample_plan, sample_target
 
 CUT = "  - name: cut\n    partition: {PARAMS}\n    target: leader\n    at: 6s\n    for: 2s\n"
 SLOW = '  - name: slow\n    latency: {latency: 50ms}\n    target: {link: "n1 -> n2"}\n    at: 20s\n    for: 2s\n'
+DOCKER = sample_target(TARGET.replace("    local: {command", "    docker: {image: x, command: [y]}\n    local: {command"))
+
+
+def on_docker(faults: str, more: str = "") -> Plan:
+    """The plan, where packets can be cut."""
+    return sample_plan(faults, more, target=DOCKER, runtime="docker")
 
 
 def needed(faults: str, more_links: tuple[Link, ...] = ()) -> Needs:
@@ -41,6 +55,74 @@ def test_new_connections_only_needs_their_ages():
     assert needed(CUT.replace("PARAMS", "existing: keep")) == Needs(ages=True)
 
 
+@pytest.mark.parametrize(
+    ("fault", "queues"),
+    [
+        ("loss: {percent: 5%}", set()),
+        ("loss: {percent: 5%, correlation: 25%}", {"netem"}),
+        ("duplicate: {percent: 5%}", {"netem"}),
+        ("latency: {latency: 5ms, jitter: 1ms, distribution: normal}", {"netem"}),
+        ("bandwidth: {rate: 1MB/s, level: packets}", {"tbf"}),
+    ],
+)
+def test_what_the_kernel_is_asked_for(fault: str, queues: set[str]):
+    """Before anything starts; and no proxy stands where packets are harmed."""
+    plan = on_docker(f'  - {fault}\n    target: {{link: "n1 -> n2"}}\n    at: 6s\n    for: 2s\n')
+    assert needs(Deployment(run="r", folder=Path("r"), plan=plan, target=DOCKER)) == Needs(queues=frozenset(queues))
+
+
 def test_a_link_that_no_fault_explains_is_prepared_for_everything():
     """Who names links by hand may harm them by hand."""
     assert needed(CUT.replace("PARAMS", ""), (Link(CLIENTS, "n3"),)) == Needs(frozenset({Link(CLIENTS, "n3")}))
+
+
+# --- what the prediction is told of it ---------------------------------------------------------------------------------
+
+
+def test_a_plan_says_where_proxies_stand():
+    """On docker in the links whose bytes are harmed, on local in all that are named."""
+    both = CUT.replace("PARAMS", "") + SLOW
+    assert on_docker(CUT.replace("PARAMS", "")).proxied == ()
+    assert on_docker(both).proxied == (Link("n1", "n2"),)
+    assert on_docker('  - down: {}\n    target: {link: "clients -> n2"}\n    at: 6s\n    for: 2s\n').proxied == ()
+    local = sample_plan(both)
+    assert local.proxied == local.links
+
+
+@pytest.mark.parametrize(("proxied", "told"), [((), False), ((Link("n2", "n1"),), True), ((Link("n1", "n2"),), False), (None, True)])
+def test_only_a_victim_behind_a_proxy_is_instrumented(proxied: tuple[Link, ...] | None, told: bool):
+    """That a link of it is cut by packet rules does not make it so; a plan of before this was recorded had proxies in all of them."""
+    spec, windows = synthetic.kills([5.0], kind="partition")
+    plan = synthetic.make_plan(faults=[spec], windows=windows)
+    plan = msgspec.structs.replace(plan, links=(Link("n1", "n2"), Link("n2", "n1")), proxied=proxied)
+    rows = [*synthetic.frame(plan), *synthetic.fault_rows(windows[0], kill=False)]
+    facts = facts_of(plan, timeline.build(plan, rows, synthetic.slots(plan)))
+    assert [each.through_proxy for each in facts.classes] == [told]
+
+
+# --- what there is not -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fault", ["latency: {latency: 50ms}", "down: {}"])
+def test_nobody_opens_connections_to_the_clients(fault: str):
+    """Packets to them can be cut, connections to them are none that could be harmed."""
+    entry = f'  - {fault}\n    target: {{link: "n1 <-> clients"}}\n    at: 6s\n    for: 2s\n'
+    with pytest.raises(CapabilityMissing, match="write 'clients -> n1'"):
+        on_docker(entry)
+    cut = entry.replace(fault, "partition: {}")
+    assert on_docker(cut).links == (Link(CLIENTS, "n1"), Link("n1", CLIENTS))
+
+
+@pytest.mark.parametrize(
+    "fault", ["partition: {include: [clients, dns]}\n    target: n1", 'partition: {}\n    target: {link: "dns -> n1"}']
+)
+def test_the_engines_name_server_checks_nobody(fault: str):
+    """So there is no link of it to cut; a machine that goes dark is dark for all all the same."""
+
+    def planned(faults: str) -> Plan:
+        engine = EXPERIMENT.replace("nodes: 3}", "nodes: 3, dns: {balancer: engine}}")
+        return make_plan(parse_experiment(engine.replace("FAULTS", faults), "x.yaml"), DOCKER, seed=None, runtime="docker")
+
+    with pytest.raises(CapabilityMissing, match="checks no node"):
+        planned(f"  - {fault}\n    at: 6s\n    for: 2s\n")
+    assert planned("  - power_off: {}\n    target: n1\n    at: 6s\n    for: 2s\n").windows

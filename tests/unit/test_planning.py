@@ -248,10 +248,11 @@ def test_every_selector_is_shown(target, shown):
 
 @pytest.mark.parametrize("file", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda file: file.stem)
 def test_every_shipped_experiment_can_be_planned(file, monkeypatch):
-    """On plain processes, with its own target."""
+    """On plain processes, if it does not say that it needs containers; with its own target."""
     monkeypatch.chdir(ROOT)
     experiment = load_experiment(file)
-    plan = make_plan(experiment, load_target(experiment.cluster.target, beside=file.parent), seed=None, runtime="local")
+    runtime = "docker" if experiment.cluster.runtime == "docker" else "local"
+    plan = make_plan(experiment, load_target(experiment.cluster.target, beside=file.parent), seed=None, runtime=runtime)
     assert plan.duration_s > experiment.baseline_s
 
 
@@ -327,6 +328,7 @@ def test_shapes_prepare_every_link_that_they_may_cut(shape: str, target: str, ro
         ("pause: {}\n    target: n1\n    at: 1s\n    for: 1s\n  - partition: {shape: minority}\n    target: {same: pause-1}", "by itself"),
         ("dns: {mode: missing, record: n9}", "there is no node 'n9'"),
         ("bandwidth: {rate: 1KB/s}\n    target: n1", "cannot be done to nodes"),
+        ('loss: {percent: 5%, direction: to}\n    target: {link: "n1 -> n2"}', "a link has its direction by its arrow"),
     ],
 )
 def test_shapes_and_names_that_cannot_be_meant(entry: str, message: str) -> None:

@@ -183,3 +183,23 @@ def test_a_kind_that_the_models_do_not_know_is_told() -> None:
     assert found.agreement is None
     assert found.objectives == ()
     assert any("do not know" in warning for warning in found.warnings)
+
+
+def test_every_objective_has_a_chance_or_a_reason() -> None:
+    """The success ratio is foreseen like the availability; what no model foresees is said, and warned of."""
+    wanted = [limit("success_ratio", ">=", 0.9), limit("slo_ratio", ">=", 0.9), limit("mtbf", ">=", 5.0, "claim")]
+    found = power(planned(6, *wanted))
+    ratio, slo, mtbf = found.objectives
+    assert ratio.passes is not None and ratio.passes > 0.95
+    assert slo.passes is None and "how long good answers take" in slo.reason
+    assert mtbf.passes is None and "our choice" in mtbf.reason
+    assert sum("no chance can be told" in text for text in found.warnings) == 2
+
+
+def test_bad_slots_outside_of_outages_count_in_the_success_ratio() -> None:
+    """It is never above the availability by more than the two bad slots that open an outage; the edges of each make the difference."""
+    plan = planned(6)
+    draws = next(iter(predicting.draws(plan, predicting.facts_from_plan(plan), "write").values()))
+    difference_s = draws.downtime_s - draws.lost_s
+    assert abs(float(difference_s.mean())) < 0.02
+    assert float(draws.lost_s.mean()) > 0.3

@@ -36,8 +36,9 @@ from chaos.kinds import Cluster, Deployment, Sink
 from chaos.loading import parse_experiment
 from chaos.plan import Plan
 from chaos.planning import make_plan
-from chaos.run import Conductor, run_plan
+from chaos.run import run_plan
 from chaos.runtimes.fake import FakeRuntime
+from chaos.settling import Settling
 from tests.unit.samples import EXPERIMENT, sample_plan, sample_target
 
 KILLS = """\
@@ -108,6 +109,24 @@ def test_a_fault_waits_for_the_cluster_to_settle_and_is_skipped_in_the_end(tmp_p
     assert not of(rows, FaultSkipped)
 
 
+def test_a_fault_that_never_finds_the_cluster_settled_is_skipped_and_says_so(tmp_path: Path) -> None:
+    """It waits as long as ``settle`` says from its own time on; the next one keeps its time."""
+    faults = (
+        "  - {name: long, pause: {}, target: n1, at: 5s, for: 10s}\n  - {name: soon, pause: {}, target: n2, at: 20s, for: 1s}\n"
+        "  - {name: later, pause: {}, target: n3, at: 40s, for: 1s}\n"
+    )
+    plan = sample_plan(faults, runtime="fake")
+    early = tuple(
+        msgspec.structs.replace(window, start_s=11.0, end_s=12.0) if window.fault == "soon" else window for window in plan.windows
+    )
+    short = msgspec.structs.replace(plan.experiment, settle_s=2.0)
+    rows = run(msgspec.structs.replace(plan, windows=early, experiment=short), tmp_path)
+    (skipped,) = of(rows, FaultSkipped)
+    assert (skipped.fault, skipped.reason) == ("soon", "the cluster had not settled 2 s after its time")
+    assert skipped.at_ns - of(rows, TrafficStarted)[0].start_ns == pytest.approx(to_ns(13.0), abs=to_ns(0.2))
+    assert [row.fault for row in of(rows, FaultAsked)] == ["long", "later"]
+
+
 def test_limits_hold_a_fault_back(tmp_path: Path) -> None:
     """Two nodes at once are refused by ``limits.nodes_down: 1`` while the run goes on."""
     faults = (
@@ -170,7 +189,7 @@ def test_live_is_shown_every_row(tmp_path: Path) -> None:
 
 def test_a_fault_that_sees_the_cluster_whole_first_says_that_it_had_settled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever looks first, the fault before is seen settled before the next is asked for: else they would count as overlapping."""
-    monkeypatch.setattr(Conductor, "_await_settled", lambda _self: None)
+    monkeypatch.setattr(Settling, "look", lambda _self: None)
     rows = run(sample_plan(KILLS, runtime="fake"), tmp_path)
     told = [type(row) for row in rows if isinstance(row, FaultAsked | FaultGone | Settled)]
     assert told == [FaultAsked, FaultGone, Settled, FaultAsked, FaultGone, Settled, FaultAsked, FaultGone]

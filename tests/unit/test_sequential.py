@@ -226,13 +226,12 @@ def test_what_is_never_decided_goes_on_to_the_end_and_stays_open(tmp_path: Path)
 
 
 def test_the_command_line_says_what_goes_with_what(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """--max alone, no faults, no unit, and a runtime that cannot be looked at."""
+    """--max alone, no faults, no unit, too short for a round."""
     file = tmp_path / "quick.yaml"
     file.write_text(QUICK, encoding="utf-8")
     for words, status, says in (
         (["--max", "5m"], 2, "--until-decided"), (["--until-decided", "--no-faults"], 2, "nothing is ever decided"),
         (["--until-decided", "--max", "5"], 2, "unit of time"), (["--until-decided", "--max", "5s"], 2, "one round takes"),
-        (["--until-decided", "--runtime", "docker"], 5, "collected at the end"),
     ):  # fmt: skip
         assert cli.main(["run", str(file), *words]) == status
         assert says in capsys.readouterr().err
