@@ -229,7 +229,7 @@ def test_without_the_last_replica_the_name_is_unknown(engine: Engine, harness_im
         for victim in at.replicas.values():
             victim.kill()
         killed_ns = time.monotonic_ns()
-        rows = [at.answers.until(lambda row: not row.addresses, after_ns=killed_ns) for _ in range(2 if internal else 20)]
+        rows = [at.answers.until(lambda row: not row.addresses, after_ns=killed_ns) for _ in range(2 if internal else 4)]
         again_ns = time.monotonic_ns()
         next(iter(at.replicas.values())).start()
         back = at.answers.until(lambda row: len(row.addresses) == 1, after_ns=again_ns)

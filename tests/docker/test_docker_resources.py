@@ -138,7 +138,8 @@ def test_out_of_memory_kills_the_node_and_is_called_that(stage: Stage) -> None:
         with Memory(percent=1.0).inject(scene, N1) as effect:
             assert effect.during["n1.oom_kill"] == "yes"
             assert cluster.nodes["n1"].status() is Status.DOWN
-            assert stage.api.inspect_container(f"nines-{stage.folder.name}-n1")["State"]["OOMKilled"]
+            # The engine hears of the death a moment after its own event of the shortage.
+            assert stage.until(lambda: stage.api.inspect_container(f"nines-{stage.folder.name}-n1")["State"]["OOMKilled"])
             died = stage.of_n1()[-1]
             assert (died.status, died.cause, died.detail) == (Status.DOWN, "", "OOM")
             assert effect.effective_at_ns == died.at_ns

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import http.client
 import signal
-import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +14,6 @@ import pytest
 
 from chaos import observations
 from chaos.agent_parts import connections
-from chaos.asking_http import request_bytes
 from chaos.clock import MonotonicClock, to_ns, to_s
 from chaos.errors import CapabilityMissing, FaultNotEffective
 from chaos.events import Row, TrafficSecond
@@ -211,20 +211,25 @@ def test_connections_are_held_and_let_go(stage: Stage) -> None:
     assert effect.gone().figures["n1.connections"] == 0
 
 
+def status(connection: http.client.HTTPConnection) -> int:
+    """Of one question on this very connection; its answer is read whole."""
+    connection.request("GET", "/ping")
+    reply = connection.getresponse()
+    reply.read()
+    return reply.status
+
+
 def test_a_node_without_descriptors_answers_its_old_friends_only(stage: Stage) -> None:
     """No new connection is taken up; the one that was open is answered; after the end all are."""
     info = stage.scene.cluster.nodes["n1"].info
-    with socket.create_connection((info.address, info.ports["client"]), timeout=WITHIN_S) as friend:
-        request = request_bytes(info.address, info.ports["client"], "/ping", None, keep_alive=True)
-        friend.sendall(request)
-        assert friend.recv(65536).startswith(b"HTTP/1.1 200")
+    with contextlib.closing(http.client.HTTPConnection(info.address, info.ports["client"], timeout=WITHIN_S)) as friend:
+        assert status(friend) == 200
         with stage.harmed(Files()) as effect:
             assert float(effect.during["n1.files_left"] or 0) <= 8
             crowd = connections.opened(info.address, info.ports["client"], 50, WITHIN_S)
             # They take the numbers of whatever it has closed since: after that nobody is taken up.
             stage.wait(lambda: stage.scene.cluster.ping("n1", 0.2).rtt_s is None)
-            friend.sendall(request)
-            assert friend.recv(65536).startswith(b"HTTP/1.1 200")
+            assert status(friend) == 200
             connections.close(crowd)
     assert effect.gone().figures["n1.files_limit"] == effect.before["n1.files_limit"]
 
