@@ -36,6 +36,7 @@ KNOWN: Final = {
     "misses": Known("heartbeats that must be missed before a node is suspected", "1", whole=True),
     "timeout": Known("further time before a silent node is suspected"),
     "election_timeout": Known("range of the randomised election time-out"),
+    "refused": Known("share of ballots that are lost whoever stands", "1", below=1.0, share=True),
     "round_trip": Known("round trip between two nodes"),
     "restart": Known("from the start of a process until it is ready"),
     "resync": Known("from ready until the node votes again"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaos.experiment import PLANNED, ZONE
 from chaos.facts import RunFacts
-from chaos.models.system import System
+from chaos.models.system import NOTHING, System
 from chaos.plan import Plan
 
 
@@ -17,6 +17,8 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         low, high = (f"{end * 1e3:g} ms" for end in (known.given["election_timeout_s"].low_s, known.given["election_timeout_s"].high_s))
         said.append(f"Each follower waits U({low}, {high}) since the last heartbeat before it stands for election.")
         said.append("Two that stand within one round trip split the vote.")
+        refused = known.given.get("refused", NOTHING).mean_s
+        said += [f"Of all ballots {refused:.0%} are refused; then all wait once more."] * (refused > 0)
     elif known.replicated:
         said.append("A watcher counts missed heartbeats; a leader stands two round trips after it has noticed.")
     if known.replicated:

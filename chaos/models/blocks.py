@@ -88,6 +88,8 @@ class RandomisedElection(msgspec.Struct, frozen=True):
     round_trip_s: float
     round_trips: int = 2
     """From standing to leading: the vote, and the first entry that makes the leader known."""
+    refused: float = 0.0
+    """Share of ballots lost although the votes would suffice: the others still believe in the dead leader (a lease), or know more."""
 
     def checked(self) -> RandomisedElection:
         """Itself; ``BadInput`` if no leader could ever be elected, or if healthy leaders would be deposed."""
@@ -130,6 +132,8 @@ class RandomisedElection(msgspec.Struct, frozen=True):
             rivals = stands_s <= start_s[:, None] + self.round_trip_s
             votes = self.voters - rivals.sum(axis=1) + 1
             decided = votes >= self.quorum
+            if self.refused:
+                decided &= rng.random(len(decided)) >= self.refused
             won_s[open_rows[decided]] = start_s[decided] + self.round_trips * self.round_trip_s
             open_rows, stands_s = open_rows[~decided], stands_s[~decided]
             if not len(open_rows):

@@ -106,7 +106,8 @@ class System(msgspec.Struct, frozen=True):
         """The leader's successor, by Raft's rule."""
         timeout = self.need("election_timeout_s", "a leader's failure")
         heartbeat = self.need("heartbeat_s", "a leader's failure")
-        return RandomisedElection(voters, self.quorum, timeout, heartbeat.mean_s, self.round_trip_s).checked()
+        refused = self.given.get("refused", NOTHING).mean_s if voters > 1 else 0.0  # one alone has nobody who could refuse
+        return RandomisedElection(voters, self.quorum, timeout, heartbeat.mean_s, self.round_trip_s, refused=refused).checked()
 
     def watcher(self) -> HeartbeatDetection:
         """The same where heartbeats are counted."""

@@ -60,6 +60,17 @@ def test_split_votes(voters: int, quorum: int, round_trip_s: float) -> None:
     assert (led_s - stood_s)[split].min() >= 0.5
 
 
+def test_refused_ballots_cost_another_time_out() -> None:
+    """Each ballot is refused with the same chance: so many elections take a second round, and the square of it a third."""
+    election = RandomisedElection(2, 2, Uniform(0.5, 1.0), 0.1, 0.0, refused=0.2)
+    stood_s, led_s = election.sample(np.random.default_rng(5), DRAWS)
+    again = led_s - stood_s > 0
+    assert again.mean() == pytest.approx(0.2, abs=5 * math.sqrt(0.2 * 0.8 / DRAWS))
+    assert (led_s - stood_s)[again].min() >= 0.5
+    # The first of two draws is 0.5 + 0.5 / 3 on average, each round; there are 0.2 / 0.8 of them on average.
+    assert (led_s - stood_s).mean() == pytest.approx((0.5 + 0.5 / 3) * 0.25, rel=0.03)
+
+
 def test_two_voters_split_by_twice_the_round_trip() -> None:
     """Of two uniform draws the gap is below w with probability 1 - (1 - w)^2."""
     election = RandomisedElection(2, 2, Uniform(0.5, 1.0), 0.1, 0.05)
