@@ -53,7 +53,7 @@ faults:
 settle: 10s
 """
 """Not its schedule is used, but its links: what faults may come to harm is prepared."""
-LATENCIES_MS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+LATENCIES_MS = (1, 2, 3, 4, 5, 10, 20, 50, 100, 200, 500)
 RATES_KB_S = (10, 100, 1_000, 10_000)
 LOSSES = (0.01, 0.05, 0.1, 0.25, 0.5)
 LINK, PEERS = Link(CLIENTS, "n1"), Link("n1", "n2")
