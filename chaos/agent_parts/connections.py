@@ -12,6 +12,7 @@ The harness uses these very functions where nodes are plain processes.
 from __future__ import annotations
 
 import errno
+import fcntl
 import resource
 import select
 import socket
@@ -38,29 +39,43 @@ class Agent(Protocol):
 
 
 def room() -> int:
-    """How many connections this process could hold, once its own limit is as high as it may be."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return hard - SPARE
+    """How many connections this process could hold: beside its own files, or above its limit if that may be raised."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(hard - soft, soft - SPARE)
 
 
 def opened(host: str, port: int, count: int, within_s: float) -> list[socket.socket]:
-    """That many, or as many as could be had in that time; the caller closes them. ``ValueError`` where the limit lets no so many."""
+    """That many, or as many as could be had in that time; the caller closes them. ``ValueError`` where the limit does not let so many.
+
+    Our own limit is raised for a moment only, since whatever we start inherits it: the sockets are put aside above it, where they may
+    stay when it is as before, and the numbers below it are free for our own files.
+    """
     if count > room():
         raise ValueError(f"{count} connections: the limit of open files lets {room()} (ulimit -n)")
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    aside = hard - soft >= count
+    if aside:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     until_s = time.monotonic() + within_s
     made: list[socket.socket] = []
     try:
         while len(made) < count and time.monotonic() < until_s:
             some, why = _some(host, port, min(AT_ONCE, count - len(made)), until_s)
-            made += some
+            made += [_above(soft, one) for one in some] if aside else some
             if why:
                 break
     except BaseException:
         close(made)
         raise
+    finally:
+        if aside:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
     return made
+
+
+def _above(limit: int, one: socket.socket) -> socket.socket:
+    with one:
+        return socket.socket(fileno=fcntl.fcntl(one.fileno(), fcntl.F_DUPFD_CLOEXEC, limit))
 
 
 def _some(host: str, port: int, count: int, until_s: float) -> tuple[list[socket.socket], str]:
