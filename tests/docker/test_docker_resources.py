@@ -95,7 +95,8 @@ def test_loads_stay_within_the_limits_and_go(stage: Stage) -> None:
         with Cpu().inject(scene, N1) as effect:
             assert effect.before["n1.load_wants_cpus"] == 0
             assert effect.during["n1.load_wants_cpus"] > 0.25  # type: ignore[operator]
-            assert effect.before["n1.cpus"] < effect.during["n1.cpus"] < 0.6  # type: ignore[operator]
+            # The kernel grants the limit of half a processor by periods of 100 ms, of which the look may hold one more or less.
+            assert effect.before["n1.cpus"] < effect.during["n1.cpus"] < 0.9  # type: ignore[operator]
             assert stage.processes().count("nines-tool") == 2
             assert cluster.nodes["n1"].status() is Status.UP
         assert effect.gone().ok
