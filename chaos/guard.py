@@ -14,6 +14,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import time
 from pathlib import Path
 from typing import Final
 
@@ -132,6 +133,8 @@ class Guard:
             self._collect()
         if not self._asked_ever:
             return
-        strayed = [process.identity for process in proc.labelled(self._run) if process.node == LABEL]
-        if proc.end(strayed, END_WITHIN_S):
-            raise NotHealed(f"what '{self._command.words[0]}' started did not die of SIGKILL")
+        # Again until a look finds none: what it left behind may itself start things while it is being listed.
+        until_s = time.monotonic() + END_WITHIN_S
+        while strayed := [process.identity for process in proc.labelled(self._run) if process.node == LABEL]:
+            if proc.end(strayed, END_WITHIN_S) or time.monotonic() > until_s:
+                raise NotHealed(f"what '{self._command.words[0]}' started did not die of SIGKILL")

@@ -26,6 +26,10 @@ STATE_LABEL = "NINES_STATE"
 _PROC = Path("/proc")
 _GONE_STATES = frozenset("ZXx")
 _STOPPED_STATES = frozenset("T")
+_KERNEL_THREAD = 0x00200000
+"""``PF_KTHREAD`` of the kernel's sched.h, in field 9 of ``/proc/PID/stat``."""
+EXEC_WITHIN_S = 1.0
+_EXEC_LOOK_EVERY_S = 0.001
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -57,6 +61,7 @@ class Stat(msgspec.Struct, frozen=True):
     group: int
     session: int
     start: int
+    kernel: bool = False
 
     @property
     def gone(self) -> bool:
@@ -93,7 +98,15 @@ def stat(pid: int) -> Stat | None:
         return None
     # The name is in brackets and may itself hold brackets and blanks: fields count from the last one.
     fields = text[text.rindex(")") + 2 :].split()
-    return Stat(pid=pid, state=fields[0], parent=int(fields[1]), group=int(fields[2]), session=int(fields[3]), start=int(fields[19]))
+    return Stat(
+        pid=pid,
+        state=fields[0],
+        parent=int(fields[1]),
+        group=int(fields[2]),
+        session=int(fields[3]),
+        start=int(fields[19]),
+        kernel=bool(int(fields[6]) & _KERNEL_THREAD),
+    )
 
 
 def identity(pid: int) -> Identity | None:
@@ -115,13 +128,33 @@ def alive(who: Identity) -> bool:
 
 
 def environ(pid: int) -> dict[str, str]:
-    """The environment it was started with; empty if gone or not ours to read."""
-    try:
-        data = (_PROC / str(pid) / "environ").read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return {}
+    """The environment it was started with; empty if gone or not ours to read.
+
+    While a process changes its program (execve(2)) the kernel shows neither environment nor arguments: that moment is waited out,
+    at most ``EXEC_WITHIN_S``, so that nobody goes unseen because he was looked at in it.
+    """
+    until_s = time.monotonic() + EXEC_WITHIN_S
+    data = _bytes_of(pid, "environ")
+    while not data and _in_exec(pid) and time.monotonic() < until_s:
+        time.sleep(_EXEC_LOOK_EVERY_S)
+        data = _bytes_of(pid, "environ")
+    data = data or _bytes_of(pid, "environ")  # it may have become visible between the last two looks
     pairs = (entry.partition(b"=") for entry in data.split(b"\0") if entry)
     return {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
+
+
+def _bytes_of(pid: int, name: str) -> bytes:
+    try:
+        return (_PROC / str(pid) / name).read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return b""
+
+
+def _in_exec(pid: int) -> bool:
+    if _bytes_of(pid, "cmdline"):
+        return False
+    seen = stat(pid)
+    return seen is not None and not seen.gone and not seen.kernel
 
 
 def labels(run: str, node: str, harness: Identity, state_dir: Path) -> dict[str, str]:
