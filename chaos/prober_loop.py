@@ -87,8 +87,15 @@ class Wheel:
             entries.append((slot, slot.attempts))
 
     def next_ns(self) -> int | None:
-        """When the next tick with entries ends."""
-        return self._order[0] * self.tick_ns if self._order else None
+        """When the next tick ends that holds an attempt still under way; those before it are let go, so that nobody wakes for them."""
+        order, ticks = self._order, self._ticks
+        while order:
+            # Mostly all of them have ended. The newest is the likeliest not to have.
+            for slot, attempt in reversed(ticks[order[0]]):
+                if slot.attempts == attempt:
+                    return order[0] * self.tick_ns
+            del ticks[heapq.heappop(order)]
+        return None
 
     def expire(self, now_ns: int, cut: Callable[[Slot], None]) -> None:
         """Call ``cut`` for each attempt whose time is over and that is still under way."""
