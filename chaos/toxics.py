@@ -1,4 +1,4 @@
-"""What the faults by stream toxics share: rules for the links, a look at each link before, during and after, and the proof.
+"""What the faults by stream toxics share: fields, rules for the links, a look at each link before, during and after, and the proof.
 
 A look tells two things: the figures for the report, and whether the link shows the harm. With a toxicity below 100 % each
 connection is hit by chance, so that a single look proves nothing either way; then the figures stand as they are.
@@ -8,13 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
 from chaos import proof
 from chaos.errors import FaultNotEffective, NinesError
-from chaos.kinds import Effect, Evidence, Gauge, Link, Passage, Rule, Scene, Toxic, Victims
+from chaos.kinds import Effect, Evidence, Gauge, Link, Passage, Rule, Scene, Shaping, Toxic, Victims
+from chaos.target import Target
+from chaos.units import Ratio, Seconds
 
 Stream = Literal["downstream", "upstream", "both"]
 Existing = Literal["keep", "cut"]
@@ -37,11 +39,71 @@ def streams(stream: Stream) -> tuple[str, ...]:
     return ("downstream", "upstream") if stream == "both" else (stream,)
 
 
-def rules(
-    kind: str, attributes: dict[str, float], victims: Victims, stream: Stream, toxicity: float, existing: Existing
-) -> tuple[Toxic, ...]:
-    """One toxic a link and direction."""
-    return tuple(Toxic(link, kind, attributes, each, toxicity, existing) for link in victims.links for each in streams(stream))
+class StreamFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which way, to how many of the connections, and whether to those that are open already."""
+
+    stream: Stream = "downstream"
+    toxicity: Ratio = 1.0
+    existing: Existing = "keep"
+
+    takes: ClassVar[tuple[str, ...]] = ("links",)
+    takes_down: ClassVar[bool] = False
+    toxic: ClassVar[str]
+    """Toxiproxy's word."""
+
+    @property
+    def attributes(self) -> dict[str, float]:
+        """Of the toxic, as Toxiproxy takes them."""
+        raise NotImplementedError
+
+    @property
+    def unharmed(self) -> str:
+        """What is said of links that show nothing; ``on n1 -> n2`` follows."""
+        raise NotImplementedError
+
+    def look(self, scene: Scene, link: Link) -> Seen:
+        """At one link."""
+        raise NotImplementedError
+
+    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
+        """Needs somebody who sends bytes through the link and sees what becomes of them; a round trip does not show it."""
+        if runtime == "fake":
+            return "virtual links carry no bytes; use 'latency', or the runtime 'local'"
+        return None
+
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic | Shaping, ...]:  # noqa: ARG002 - links are named already
+        """One toxic a link and direction of its stream."""
+        return tuple(
+            Toxic(link, self.toxic, self.attributes, each, self.toxicity, self.existing)
+            for link in victims.links
+            for each in streams(self.stream)
+        )
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """Put the toxics in force; a look at every link must show it."""
+        with harm(scene, victims.links, self.rules(victims, ()), self.look, self.unharmed, certain=self.toxicity >= 1) as effect:
+            yield effect
+
+
+class TimedFault(StreamFault, frozen=True, forbid_unknown_fields=True):
+    """And how long after the first data of a connection."""
+
+    timeout_s: Seconds = 0.0
+
+    virtual: ClassVar[str]
+    """What becomes of virtual connections, which know no such time."""
+
+    @property
+    def attributes(self) -> dict[str, float]:
+        """In ms."""
+        return {"timeout": self.timeout_s * 1e3}
+
+    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
+        """Works wherever links can be proxied: a round trip shows it."""
+        if runtime == "fake" and self.timeout_s > 0:
+            return f"virtual connections are {self.virtual}; leave 'timeout' out, or use the runtime 'local'"
+        return None
 
 
 @contextmanager
@@ -89,13 +151,6 @@ def passage(scene: Scene, link: Link, stream: str, size_bytes: int, timeout_s: f
         return net.passage(link, stream, size_bytes, timeout_s)
     except NinesError as error:
         raise FaultNotEffective(f"what passes {link} could not be measured: {error}") from error
-
-
-def missing_gauge(runtime: str) -> str | None:
-    """Why a fault that a round trip does not show cannot be proven there."""
-    if runtime == "fake":
-        return "virtual links carry no bytes; use 'latency', or the runtime 'local'"
-    return None
 
 
 def _figures(seen: dict[Link, Seen]) -> proof.Figures:

@@ -1,4 +1,4 @@
-"""What the faults by packets share: which links they are about, numbered datagrams of ours over each before, during and after, the proof.
+"""What the faults by packets share: fields, rules, the links they are about, numbered datagrams of ours over each, the proof.
 
 What is asked is a chance, so it is proven by counting: the share that was hit must be one that such a chance gives. The range that
 stands in the report is the 99 % one; what is held against a fault is a far wider one, since a run has many links and many faults.
@@ -9,13 +9,15 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Literal
+from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import proof, toxics
+from chaos import kinds, proof, toxics
 from chaos.errors import FaultNotEffective, NinesError
-from chaos.kinds import CLIENTS, DNS, Effect, Evidence, Line, Link, Passage, Rule, Scene, Train, Victims
+from chaos.kinds import CLIENTS, DNS, Effect, Evidence, Line, Link, Passage, Scene, Shaping, Train, Victims
+from chaos.target import Target
+from chaos.units import Ratio
 
 Direction = Literal["both", "to", "from"]
 Include = tuple[Literal["peers", "clients", "dns"], ...]
@@ -53,15 +55,85 @@ class Counted(msgspec.Struct, frozen=True):
         return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
 
 
-Count = Callable[[Train], Counted]
+class PacketFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How many, and between whom if nodes are the target: ``to`` them, ``from`` them or both."""
 
+    percent: Ratio
+    direction: Direction = "both"
+    include: Include = ("peers",)
+    correlation: Ratio = 0.0
 
-def check(share: float, include: Sequence[str]) -> None:
-    """``ValueError`` for what cannot be proven, and for harm that is done to nobody."""
-    if share < LEAST:
-        raise ValueError(f"a 'percent' below {LEAST:.1%} cannot be told from nothing by counting")
-    if not include:
-        raise ValueError("'include' names nobody")
+    takes: ClassVar[tuple[str, ...]] = ("nodes", "links")
+    takes_down: ClassVar[bool] = False
+    what: ClassVar[str]
+    """Netem's word."""
+    word: ClassVar[str]
+    """What has happened to a packet that was hit."""
+
+    def __post_init__(self) -> None:
+        """What could not be proven is refused, and harm that is done to nobody."""
+        if self.percent < LEAST:
+            raise ValueError(f"a 'percent' below {LEAST:.1%} cannot be told from nothing by counting")
+        if not self.include:
+            raise ValueError("'include' names nobody")
+
+    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - it is the same for every target
+        """Needs packets; whether the kernel has netem is asked before anything starts."""
+        return missing(runtime)
+
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Shaping | kinds.Loss, ...]:
+        """One a link and way."""
+        return tuple(self.rule(link) for link in links(victims, nodes, self.direction, self.include))
+
+    def rule(self, link: Link) -> Shaping | kinds.Loss:
+        """Netem's, where packets leave."""
+        return Shaping(link, self.what, self.percent, self.correlation)
+
+    def count(self, train: Train) -> Counted:
+        """How many of a train were hit."""
+        raise NotImplementedError
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """Put the rules in force; of a train of datagrams on each link as many must be hit as asked."""
+        orders = self.rules(victims, list(scene.cluster.nodes))
+        on = [rule.link for rule in orders]
+        datagrams = round(min(max(HITS / self.percent, FEWEST), MOST))
+
+        def look(link: Link) -> Counted:
+            return self.count(_train(scene, link, datagrams))
+
+        before = proof.at_once(on, look)
+        with scene.undo.intent("restore", ", ".join(map(str, on))):
+            with scene.cluster.net.layer(orders) as layer:
+                during = proof.at_once(on, look)
+                wrong = [
+                    f"{link}: {seen.share:.2%} {self.word} of {seen.of}"
+                    for link, seen in during.items()
+                    if not self._as_asked(seen, before[link].share)
+                ]
+                if wrong:
+                    raise FaultNotEffective(f"asked was {self.percent:.2%}; {'; '.join(wrong)}")
+                effect = Effect(
+                    layer.effective_at_ns, layer.mechanism, figures(before, self.word), figures(during, self.word),
+                    lambda: self._gone(on, look, before),
+                )  # fmt: skip
+                yield effect
+            effect.healed_at_ns = scene.clock.now_ns()
+
+    def _as_asked(self, seen: Counted, usual: float) -> bool:
+        low, high = seen.around(Z_PROOF)
+        if self.correlation:
+            return low > usual  # dice that remember give another spread, and in netem another mean
+        return low <= usual + (1 - usual) * self.percent <= high and seen.share > usual + self.percent / 2
+
+    def _gone(self, on: Sequence[Link], look: Callable[[Link], Counted], before: dict[Link, Counted]) -> Evidence:
+        try:
+            after = proof.at_once(on, look)
+        except FaultNotEffective as error:
+            return Evidence(False, {}, str(error))  # asked again: what cannot be measured now may be a moment later
+        still = [str(link) for link, seen in after.items() if seen.share > before[link].share + self.percent / 2]
+        return Evidence(not still, figures(after, self.word), f"still {self.word}: {', '.join(still)}" if still else "")
 
 
 def links(victims: Victims, nodes: Sequence[str], direction: str, include: Sequence[str]) -> tuple[Link, ...]:
@@ -87,51 +159,6 @@ def missing(runtime: str) -> str | None:
             " use the runtime 'docker', where each node has a network namespace of its own"
         )
     return None
-
-
-@contextmanager
-def harm(
-    scene: Scene, on: Sequence[Link], orders: Sequence[Rule], share: float, correlation: float, count: Count, word: str
-) -> Iterator[Effect]:
-    """Put the rules in force and prove by counting that each link's packets are hit (``word``) as often as asked."""
-    datagrams = round(min(max(HITS / share, FEWEST), MOST))
-
-    def look(link: Link) -> Counted:
-        return count(_train(scene, link, datagrams))
-
-    before = proof.at_once(on, look)
-    with scene.undo.intent("restore", ", ".join(map(str, on))):
-        with scene.cluster.net.layer(orders) as layer:
-            during = proof.at_once(on, look)
-            wrong = [
-                f"{link}: {seen.share:.2%} {word} of {seen.of}"
-                for link, seen in during.items()
-                if not _as_asked(seen, before[link].share, share, correlation)
-            ]
-            if wrong:
-                raise FaultNotEffective(f"asked was {share:.2%}; {'; '.join(wrong)}")
-            effect = Effect(
-                layer.effective_at_ns, layer.mechanism, figures(before, word), figures(during, word),
-                lambda: _gone(on, look, before, share, word),
-            )  # fmt: skip
-            yield effect
-        effect.healed_at_ns = scene.clock.now_ns()
-
-
-def _as_asked(seen: Counted, usual: float, share: float, correlation: float) -> bool:
-    low, high = seen.around(Z_PROOF)
-    if correlation:
-        return low > usual  # dice that remember give another spread, and in netem another mean
-    return low <= usual + (1 - usual) * share <= high and seen.share > usual + share / 2
-
-
-def _gone(on: Sequence[Link], look: Callable[[Link], Counted], before: dict[Link, Counted], share: float, word: str) -> Evidence:
-    try:
-        after = proof.at_once(on, look)
-    except FaultNotEffective as error:
-        return Evidence(False, {}, str(error))  # asked again: what cannot be measured now may be a moment later
-    still = [str(link) for link, seen in after.items() if seen.share > before[link].share + share / 2]
-    return Evidence(not still, figures(after, word), f"still {word}: {', '.join(still)}" if still else "")
 
 
 def figures(seen: dict[Link, Counted], word: str) -> proof.Figures:

@@ -8,16 +8,13 @@ they leave. What is more than a quarter of a second's worth in front of it is lo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-import msgspec
-
 from chaos import toxics, trains
-from chaos.kinds import Effect, Link, Scene, Shaping, Toxic, Victims
+from chaos.kinds import Link, Scene, Shaping, Toxic, Victims
 from chaos.target import Target
-from chaos.units import BytesPerSecond, Ratio
+from chaos.units import BytesPerSecond
 
 KB = 1000.0
 TRANSFER_S = 0.4
@@ -32,17 +29,13 @@ MOST = 1.25
 """A rate above the asked one by this factor is not the asked one."""
 
 
-class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Bandwidth(toxics.StreamFault, frozen=True, forbid_unknown_fields=True):
     """How much passes, which way."""
 
     rate_bytes_per_s: BytesPerSecond
-    stream: toxics.Stream = "downstream"
-    toxicity: Ratio = 1.0
-    existing: toxics.Existing = "keep"
     level: Literal["streams", "packets"] = "streams"
 
-    takes: ClassVar[tuple[str, ...]] = ("links",)
-    takes_down: ClassVar[bool] = False
+    toxic: ClassVar[str] = "bandwidth"
 
     def __post_init__(self) -> None:
         """Toxiproxy knows nothing slower, and takes 0 for a line that is dead."""
@@ -51,27 +44,29 @@ class Bandwidth(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.level == "packets" and (self.toxicity, self.existing) != (1.0, "keep"):
             raise ValueError("'toxicity' and 'existing' are about connections, and 'level: packets' is about a whole line")
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
-        """Needs somebody who can time a transfer; and packets, for the line's."""
-        return trains.missing(runtime) if self.level == "packets" else toxics.missing_gauge(runtime)
+    @property
+    def attributes(self) -> dict[str, float]:
+        """Toxiproxy's KB have 1,000 bytes."""
+        return {"rate": self.rate_bytes_per_s / KB}
 
-    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic | Shaping, ...]:  # noqa: ARG002 - links are named already
+    @property
+    def unharmed(self) -> str:
+        """More than asked is not harmed enough."""
+        return f"more than {self.rate_bytes_per_s:g} bytes/s passed"
+
+    def missing(self, runtime: str, target: Target) -> str | None:
+        """Needs packets, for the line's."""
+        return trains.missing(runtime) if self.level == "packets" else super().missing(runtime, target)
+
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic | Shaping, ...]:
         """One a link and direction of its stream."""
         if self.level == "packets":
             ways = sorted({way for link in victims.links for way in trains.directed(link, self.stream)})
             return tuple(Shaping(way, "rate", self.rate_bytes_per_s) for way in ways)
-        return toxics.rules("bandwidth", {"rate": self.rate_bytes_per_s / KB}, victims, self.stream, self.toxicity, self.existing)
+        return super().rules(victims, nodes)
 
-    @contextmanager
-    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
-        """Slow down; a transfer on every link must take as long as the rate says."""
-        orders = self.rules(victims, ())
-        with toxics.harm(
-            scene, victims.links, orders, self._look, f"more than {self.rate_bytes_per_s:g} bytes/s passed", certain=self.toxicity >= 1
-        ) as effect:
-            yield effect
-
-    def _look(self, scene: Scene, link: Link) -> toxics.Seen:
+    def look(self, scene: Scene, link: Link) -> toxics.Seen:
+        """A transfer must take as long as the rate says."""
         figures, _ = toxics.round_trip(scene, link)
         if self.level == "packets":
             return self._look_at_line(scene, link, figures)

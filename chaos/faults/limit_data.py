@@ -5,51 +5,36 @@ Models middleboxes and proxies that cut long streams: snapshots, dumps and watch
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import ClassVar
 
-import msgspec
-
 from chaos import toxics
-from chaos.kinds import Effect, Link, Scene, Toxic, Victims
-from chaos.target import Target
-from chaos.units import Bytes, Ratio
+from chaos.kinds import Link, Scene
+from chaos.units import Bytes
 
 MORE_BYTES = 16_384
 """A measured transfer is longer than the limit by so much."""
 TIMEOUT_S = 5.0
 
 
-class LimitData(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class LimitData(toxics.StreamFault, frozen=True, forbid_unknown_fields=True):
     """How much passes before the close, which way."""
 
     bytes_bytes: Bytes
-    stream: toxics.Stream = "downstream"
-    toxicity: Ratio = 1.0
-    existing: toxics.Existing = "keep"
 
-    takes: ClassVar[tuple[str, ...]] = ("links",)
-    takes_down: ClassVar[bool] = False
+    toxic: ClassVar[str] = "limit_data"
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
-        """Needs somebody who can count what passes."""
-        return toxics.missing_gauge(runtime)
+    @property
+    def attributes(self) -> dict[str, float]:
+        """As Toxiproxy takes them."""
+        return {"bytes": float(self.bytes_bytes)}
 
-    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic, ...]:  # noqa: ARG002 - links are named already
-        """One toxic a link and direction of its stream."""
-        return toxics.rules("limit_data", {"bytes": float(self.bytes_bytes)}, victims, self.stream, self.toxicity, self.existing)
+    @property
+    def unharmed(self) -> str:
+        """What was seen instead."""
+        return f"more than {self.bytes_bytes} bytes passed"
 
-    @contextmanager
-    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
-        """Limit; of a longer transfer on every link just so much may arrive, and then the close."""
-        orders = self.rules(victims, ())
-        with toxics.harm(
-            scene, victims.links, orders, self._look, f"more than {self.bytes_bytes} bytes passed", certain=self.toxicity >= 1
-        ) as effect:
-            yield effect
-
-    def _look(self, scene: Scene, link: Link) -> toxics.Seen:
+    def look(self, scene: Scene, link: Link) -> toxics.Seen:
+        """Of a longer transfer just so much may arrive, and then the close."""
         figures, _ = toxics.round_trip(scene, link)
         whole = self.bytes_bytes + MORE_BYTES
         torn = []

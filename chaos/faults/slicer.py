@@ -7,16 +7,11 @@ smaller than ``average_size``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from typing import ClassVar
 
-import msgspec
-
 from chaos import toxics
-from chaos.kinds import Effect, Link, Scene, Toxic, Victims
-from chaos.target import Target
-from chaos.units import Bytes, Ratio, Seconds
+from chaos.kinds import Link, Scene
+from chaos.units import Bytes, Seconds
 
 PIECES = 20
 """A measured transfer is so many average pieces long; the reader must see at least so many, though it may get several at once."""
@@ -24,18 +19,14 @@ LEAST_PIECES = 3
 LEAST_DELAY_S = 50e-6
 
 
-class Slicer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Slicer(toxics.StreamFault, frozen=True, forbid_unknown_fields=True):
     """How small, how slow, which way."""
 
     average_size_bytes: Bytes = 64
     size_variation_bytes: Bytes = 0
     delay_s: Seconds = 0.001
-    stream: toxics.Stream = "downstream"
-    toxicity: Ratio = 1.0
-    existing: toxics.Existing = "keep"
 
-    takes: ClassVar[tuple[str, ...]] = ("links",)
-    takes_down: ClassVar[bool] = False
+    toxic: ClassVar[str] = "slicer"
 
     def __post_init__(self) -> None:
         """Toxiproxy draws sizes evenly from this range, and never cuts off nothing."""
@@ -44,24 +35,19 @@ class Slicer(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.delay_s < LEAST_DELAY_S:
             raise ValueError("a 'delay' below 50us: pieces without a pause between them are one again when they are read")
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
-        """Needs somebody who can tell pieces apart."""
-        return toxics.missing_gauge(runtime)
-
-    def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic, ...]:  # noqa: ARG002 - links are named already
-        """One toxic a link and direction of its stream."""
+    @property
+    def attributes(self) -> dict[str, float]:
+        """As Toxiproxy takes them."""
         sizes = {"average_size": float(self.average_size_bytes), "size_variation": float(self.size_variation_bytes)}
-        attributes = sizes | {"delay": self.delay_s * 1e6}
-        return toxics.rules("slicer", attributes, victims, self.stream, self.toxicity, self.existing)
+        return sizes | {"delay": self.delay_s * 1e6}
 
-    @contextmanager
-    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
-        """Slice; a transfer on every link must come in more pieces than it was sent in, and as late as the pieces say."""
-        orders = self.rules(victims, ())
-        with toxics.harm(scene, victims.links, orders, self._look, "a transfer was not sliced", certain=self.toxicity >= 1) as effect:
-            yield effect
+    @property
+    def unharmed(self) -> str:
+        """What was seen instead."""
+        return "a transfer was not sliced"
 
-    def _look(self, scene: Scene, link: Link) -> toxics.Seen:
+    def look(self, scene: Scene, link: Link) -> toxics.Seen:
+        """A transfer must come in more pieces than it was sent in, and as late as the pieces say."""
         figures, _ = toxics.round_trip(scene, link, toxics.PING_TIMEOUT_S + PIECES * self.delay_s)
         sliced = []
         for stream in toxics.streams(self.stream):
