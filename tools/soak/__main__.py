@@ -14,7 +14,8 @@
 Two instants in three lie within the fault, one anywhere in the run. What is looked at is the kernel's word (``/proc``) and, for
 docker, all that is on an engine of the soak's own, which needs root: containers, networks, volumes, images, shims, mounts, bridges; and
 the machine's packet rules and clock. Each run has a state folder of its own. Kinds and their fields come from the table of faults and
-the examples in docs/ and experiments/. Exit 1 if anything was wrong.
+the examples in docs/ and experiments/; what this machine cannot do (a kernel without netem, say) is told at the end. Exit 1 if anything
+was wrong.
 """
 
 from __future__ import annotations
@@ -32,9 +33,10 @@ from pathlib import Path
 from tabulate import tabulate
 
 from chaos import tables
-from tools.soak.engine import OwnEngine, own_engine, unfreeze_old
+from tools.soak.course import carry_out
+from tools.soak.engine import OwnEngine, own_engine
 from tools.soak.kinds import Example, examples
-from tools.soak.trial import Trial, carry_out
+from tools.soak.trial import Trial
 
 WAYS = ("kill", "kill", "int", "kill", "term", "removed", "kill", "twice", "frozen", "kill", "restarted", "engine")
 """In this order, again and again: SIGKILL is the hardest, so it comes most often."""
@@ -70,13 +72,17 @@ class Soak:
         least = min(self.used[runtime, kind] for kind in able)
         return self.draw.choice(able[self.draw.choice([kind for kind in able if self.used[runtime, kind] == least])])
 
-    def one(self, number: int, runtime: str, way: str) -> bool:
-        """Whether it ended as it should; one that this machine cannot do at all is not counted, and its kind left out from then on."""
+    def one(self, number: int, runtime: str, way: str) -> bool | None:
+        """Whether it ended as it should, None if there was nothing to do.
+
+        What this machine cannot do (its kernel has no netem, say) is refused by the run itself before it starts anything; such an
+        example is left out from then on, with the run's own words for it, and another one takes its turn.
+        """
         while True:
             example = self.pick(runtime, way)
             if example is None:
                 print(f"{number:3} {runtime:6} {way:9} no kind that it could be done to", flush=True)
-                return True
+                return None
             self.used[runtime, example.kind] += 1
             folder = self.scratch / f"trial-{number}-{self.used[runtime, example.kind]}-{example.kind}"
             trial = Trial(way, example, runtime, folder, self.engine if runtime == "docker" else None)
@@ -131,7 +137,6 @@ def main() -> int:
     with contextlib.ExitStack() as stack:
         engine = None
         if arguments.runtime != "local":
-            unfreeze_old()
             engine = stack.enter_context(own_engine())
         soak = Soak(arguments, scratch, engine)
         good = done = 0
@@ -140,8 +145,10 @@ def main() -> int:
             way = soak.ways[(number - 1) // len(soak.runtimes) % len(soak.ways)]
             if runtime == "local" and way in DOCKER_ONLY:
                 way = "kill"
-            good += soak.one(number, runtime, way)
-            done += 1
+            ended = soak.one(number, runtime, way)
+            if ended is not None:
+                good += ended
+                done += 1
         print(soak.summary())
     if good == done and not arguments.keep:
         shutil.rmtree(scratch)

@@ -6,12 +6,12 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from chaos import private_engine, proc
 from chaos.engine import Engine, connect
-from chaos.images_build import cache_dir
+from chaos.images_build import cache_dir, one_at_a_time
 from chaos.leftovers_docker import NODE, ROLE, STATE
 from chaos.private_engine_parts import ENVIRONMENT, Layout, read_record
 from tools.soak import look
@@ -108,10 +108,12 @@ class OwnEngine:
 
 @contextmanager
 def own_engine() -> Iterator[OwnEngine]:
-    """Started in a folder that keeps its images; ended with us, however we end."""
+    """Started in a folder that keeps its images; ended with us, however we end. A second soak waits until the first one is done."""
     folder = cache_dir() / "soak-engine"
-    with private_engine.private_engine(folder, lambda text: print(text, file=sys.stderr)) as host:
-        # Of a soak that was itself ended by force: an engine that is stopped cannot even be asked.
+    with ExitStack() as stack:
+        stack.enter_context(one_at_a_time("soak-engine"))
+        _unfreeze_old(folder)
+        host = stack.enter_context(private_engine.private_engine(folder, lambda text: print(text, file=sys.stderr)))
         engine = OwnEngine(folder, host)
         try:
             engine.warm()
@@ -120,9 +122,9 @@ def own_engine() -> Iterator[OwnEngine]:
             engine.thaw()
 
 
-def unfreeze_old() -> None:
-    """Let an engine of an earlier soak go on, that was ended while it had it frozen."""
-    record = read_record(cache_dir() / "soak-engine")
+def _unfreeze_old(folder: Path) -> None:
+    """Let the engine of a soak go on that was itself ended by force while it had it frozen: as it is, it cannot even be asked."""
+    record = read_record(folder)
     if record is not None and proc.alive(record.who):
         proc.send(record.who, signal.SIGCONT)
 
