@@ -1,15 +1,17 @@
-"""The shipped experiments: each loads, plans, and asks one question."""
+"""The shipped experiments: each loads, plans, and asks one question; together they show every kind of fault."""
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 
 import pytest
 
-from chaos.perform import order
+from chaos import perform, tables
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
+order = functools.cache(perform.order)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
@@ -35,3 +37,9 @@ def test_limits_the_harm(file: Path) -> None:
     """No shipped experiment takes more than one node down at a time, and each says so."""
     experiment = order(file).experiment
     assert experiment.limits.nodes_down == 1 or not experiment.faults
+
+
+def test_every_kind_of_fault_has_an_example() -> None:
+    """In words that can be copied: one that comes into the table needs one."""
+    shown = {window.kind for file in FILES for window in order(file).plan.windows}
+    assert sorted(tables.FAULTS.keys() - shown) == []
