@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import os
-import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,73 +11,18 @@ import pytest
 
 from chaos import observations
 from chaos.agent_parts import connections
-from chaos.clock import MonotonicClock, to_ns, to_s
+from chaos.clock import to_ns
 from chaos.engine import Engine
 from chaos.errors import CapabilityMissing
-from chaos.events import Aborting, Row, TrafficSecond
+from chaos.events import Aborting, TrafficSecond
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
 from chaos.faults.files import Files
 from chaos.faults.load import Load
-from chaos.kinds import Deployment, Effect, Fault, LimitsFiles, ReadsClocks, Removable, Scene, SetsClock, TrafficOrder, Victims
+from chaos.kinds import LimitsFiles, Removable, SetsClock, TrafficOrder, Victims
 from chaos.runtimes.docker import DockerRuntime
-from chaos.undo import UndoLog, pending
-
-sys.path.insert(0, str(Path(__file__).parents[2]))
-
-from tests.contract.loaded_deployment import loaded_deployment  # noqa: E402 - found only now
-
-N1 = Victims(nodes=("n1",))
-WITHIN_S = 30.0
-
-
-class Stage:
-    """A cluster, and what is asked of it."""
-
-    def __init__(self, scene: Scene, folder: Path, rows: list[Row]) -> None:
-        self.scene = scene
-        self.folder = folder
-        self.rows = rows
-
-    def wait(self, until: Callable[[], bool]) -> None:
-        """Until it is so."""
-        clock = self.scene.clock
-        limit_ns = clock.now_ns() + to_ns(WITHIN_S)
-        while not until():
-            assert clock.now_ns() < limit_ns
-            clock.wait_until_ns(clock.now_ns() + to_ns(0.02))
-
-    def offset_s(self, node: str) -> float:
-        """What it says itself, once it answers."""
-        cluster = self.scene.cluster
-        found: list[float] = []
-
-        def told() -> bool:
-            assert isinstance(cluster, ReadsClocks)
-            reading = cluster.read_clock(node, 2.0)
-            if reading.offset_s is not None and reading.bound_s < 0.2:
-                found.append(reading.offset_s)
-            return bool(found)
-
-        self.wait(told)
-        return found[0]
-
-    @contextmanager
-    def harmed(self, fault: Fault, victims: Victims = N1) -> Iterator[Effect]:
-        """In force inside; afterwards proven gone, with nothing left to be undone."""
-        with fault.inject(self.scene, victims) as effect:
-            assert pending(self.folder / "undo.jsonl")
-            yield effect
-        self.wait(lambda: effect.gone().ok)
-        assert pending(self.folder / "undo.jsonl") == []
-
-
-@contextmanager
-def cluster(deployment: Deployment) -> Iterator[Stage]:
-    """Up; leaving proves that nothing of it is left."""
-    clock, rows = MonotonicClock(), []
-    with DockerRuntime().up(deployment, rows.append, clock) as up:
-        yield Stage(Scene(cluster=up, clock=clock, undo=UndoLog(deployment.folder / "undo.jsonl")), deployment.folder, rows)
+from tests.contract.loaded_deployment import loaded_deployment
+from tests.staging import WITHIN_S, Stage, staged
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +31,7 @@ def stage(docker_host: str, harness_image: str, tmp_path_factory: pytest.TempPat
     folder = tmp_path_factory.mktemp("clocks") / f"clocks-{os.getpid()}"
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("NINES_STATE", str(folder.parent / "state"))
-        with cluster(loaded_deployment(folder, "docker", "jump")) as up:
+        with staged(DockerRuntime(), loaded_deployment(folder, "docker", "jump")) as up:
             yield up
 
 
@@ -101,8 +43,7 @@ def test_a_clock_jumps_alone_and_comes_back(stage: Stage) -> None:
     with stage.harmed(Clock(offset_s=-3600.0)) as effect:
         assert effect.during["n1.clock_offset_s"] == pytest.approx(-3600.0, abs=0.3)
         assert stage.offset_s("n2") == pytest.approx(0.0, abs=0.2)
-        stage.scene.cluster.nodes["n1"].kill(signal.SIGKILL)
-        stage.scene.cluster.nodes["n1"].start()
+        stage.reborn("n1")
         assert stage.offset_s("n1") == pytest.approx(-3600.0, abs=0.2)
         node.remove(data=True)
         stage.scene.cluster.nodes["n1"].start()
@@ -151,17 +92,11 @@ def test_a_clock_runs_fast_and_goes_on_so_after_a_restart(
 ) -> None:
     """What it has gained is what the rate makes of the time since, whatever process shows it."""
     monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
-    with cluster(loaded_deployment(tmp_path / f"skewed-{os.getpid()}", "docker", "skew", nodes=2)) as stage:
+    with staged(DockerRuntime(), loaded_deployment(tmp_path / f"skewed-{os.getpid()}", "docker", "skew", nodes=2)) as stage:
         with stage.harmed(Clock(mode="skew", rate=3.0)) as effect:
-
-            def beside_s() -> float:
-                found_s = stage.offset_s("n1")
-                return found_s - 2.0 * to_s(stage.scene.clock.now_ns() - effect.effective_at_ns)
-
-            assert beside_s() == pytest.approx(0.0, abs=0.6)
-            stage.scene.cluster.nodes["n1"].kill(signal.SIGKILL)
-            stage.scene.cluster.nodes["n1"].start()
-            assert beside_s() == pytest.approx(0.0, abs=0.6)
+            assert stage.gained_s("n1", 3.0, effect.effective_at_ns) == pytest.approx(0.0, abs=0.6)
+            stage.reborn("n1")
+            assert stage.gained_s("n1", 3.0, effect.effective_at_ns) == pytest.approx(0.0, abs=0.6)
         _heals_alone(stage)
 
 
@@ -189,5 +124,5 @@ def test_a_program_of_go_is_refused_before_the_first_fault(
     )
     ready = msgspec.structs.replace(part.ready, http="http://{address}:{client}/version")
     target = msgspec.structs.replace(made.target, parts={name: msgspec.structs.replace(part, docker=docker, ready=ready)})
-    with pytest.raises(CapabilityMissing, match="written in Go"), cluster(msgspec.structs.replace(made, target=target)):
+    with pytest.raises(CapabilityMissing, match="written in Go"), staged(DockerRuntime(), msgspec.structs.replace(made, target=target)):
         pytest.fail("it came up")

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import cast
 
@@ -14,75 +13,24 @@ import pytest
 
 from chaos import observations
 from chaos.agent_parts import connections
-from chaos.clock import MonotonicClock, to_ns, to_s
 from chaos.errors import CapabilityMissing, FaultNotEffective
-from chaos.events import Row, TrafficSecond
+from chaos.events import TrafficSecond
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
 from chaos.faults.files import Files
 from chaos.faults.load import Load
-from chaos.kinds import Effect, Fault, LimitsFiles, ReadsClocks, Scene, SetsClock, Status, Victims
+from chaos.kinds import Fault, LimitsFiles, SetsClock, Status, Victims
 from chaos.runtimes.local import LocalRuntime
-from chaos.undo import UndoLog, pending
+from chaos.undo import pending
 from tests.contract.loaded_deployment import loaded_deployment
+from tests.staging import N1, WITHIN_S, Stage, staged
 
 pytestmark = pytest.mark.e2e
-N1 = Victims(nodes=("n1",))
-WITHIN_S = 20.0
 
 
-class Stage:
-    """A cluster, and what is asked of it."""
-
-    def __init__(self, scene: Scene, folder: Path, rows: list[Row]) -> None:
-        self.scene = scene
-        self.folder = folder
-        self.rows = rows
-
-    def wait(self, until: Callable[[], bool]) -> None:
-        """Until it is so."""
-        clock = self.scene.clock
-        limit_ns = clock.now_ns() + to_ns(WITHIN_S)
-        while not until():
-            assert clock.now_ns() < limit_ns
-            clock.wait_until_ns(clock.now_ns() + to_ns(0.02))
-
-    def offset_s(self, node: str) -> float:
-        """What it says itself, once it answers."""
-        cluster = self.scene.cluster
-        assert isinstance(cluster, ReadsClocks)
-        readings = []
-
-        def told() -> bool:
-            readings.append(cast("ReadsClocks", cluster).read_clock(node, 2.0))
-            return readings[-1].offset_s is not None and readings[-1].bound_s < 0.2
-
-        self.wait(told)
-        assert readings[-1].offset_s is not None
-        return readings[-1].offset_s
-
-    def reborn(self, node: str) -> None:
-        """Killed, and started again."""
-        self.scene.cluster.nodes[node].kill(signal.SIGKILL)
-        self.scene.cluster.nodes[node].start()
-
-    @contextmanager
-    def harmed(self, fault: Fault, victims: Victims = N1) -> Iterator[Effect]:
-        """In force inside; afterwards proven gone, with nothing left to be undone."""
-        with fault.inject(self.scene, victims) as effect:
-            assert pending(self.folder / "undo.jsonl")
-            yield effect
-        assert effect.healed_at_ns is not None
-        self.wait(lambda: effect.gone().ok)
-        assert pending(self.folder / "undo.jsonl") == []
-
-
-@contextmanager
-def cluster(folder: Path, mode: str, *, declared: bool = True) -> Iterator[Stage]:
+def cluster(folder: Path, mode: str, *, declared: bool = True) -> AbstractContextManager[Stage]:
     """Up."""
-    clock, rows = MonotonicClock(), []
-    with LocalRuntime().up(loaded_deployment(folder, "local", mode, declared=declared), rows.append, clock) as up:
-        yield Stage(Scene(cluster=up, clock=clock, undo=UndoLog(folder / "undo.jsonl")), folder, rows)
+    return staged(LocalRuntime(), loaded_deployment(folder, "local", mode, declared=declared))
 
 
 @pytest.fixture(scope="module")
@@ -130,14 +78,9 @@ def test_a_clock_runs_fast_and_goes_on_so_after_a_restart(tmp_path: Path) -> Non
     """What it has gained is what the rate makes of the time since, whatever process shows it."""
     with cluster(tmp_path / "skewed", "skew") as stage, stage.harmed(Clock(mode="skew", rate=3.0)) as effect:
         assert effect.during["n1.clock_rate"] == pytest.approx(3.0, rel=0.4)
-
-        def gained_s() -> float:
-            found_s = stage.offset_s("n1")
-            return found_s - 2.0 * to_s(stage.scene.clock.now_ns() - effect.effective_at_ns)
-
-        assert gained_s() == pytest.approx(0.0, abs=0.6)
+        assert stage.gained_s("n1", 3.0, effect.effective_at_ns) == pytest.approx(0.0, abs=0.6)
         stage.reborn("n1")
-        assert gained_s() == pytest.approx(0.0, abs=0.6)
+        assert stage.gained_s("n1", 3.0, effect.effective_at_ns) == pytest.approx(0.0, abs=0.6)
 
 
 def test_the_date_of_an_answer_will_do_for_jumps(tmp_path: Path) -> None:
