@@ -20,7 +20,7 @@ faults to be lost or added, so with m faults and none noticed it is consistent o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -29,6 +29,7 @@ from chaos import agreement_shape
 from chaos.agreement_sums import SumDistribution
 from chaos.errors import BadInput
 from chaos.results import Agreement
+from chaos.searching import least_count
 from chaos.seeds import derive
 
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _share_row(name: str, values: Sequence[float], draws: Draws, margin: float) 
     allowed = 1 - 1 / margin
     within = (max(0.0, share - allowed), min(1.0, share + allowed))
     equivalent = within[0] <= low and high <= within[1]
-    needed = None if equivalent else _first(lambda count: share_power(count, share, allowed) >= POWER, faults + 1)
+    needed = None if equivalent else least_count(lambda count: share_power(count, share, allowed) >= POWER, faults + 1, MOST_FAULTS)
     p_value = min(1.0, 2 * min(below, above))
     return _Row("share", name, faults, share, noticed / faults, p_value, low, high, equivalent, needed, within)
 
@@ -197,7 +198,9 @@ def _none_row(name: str, values: Sequence[float], margin: float) -> _Row:
     high = float(beta.ppf(1 - LEVEL, noticed + 1, faults - noticed)) if noticed < faults else 1.0
     allowed = 1 - 1 / margin
     equivalent = high <= allowed
-    needed = None if equivalent or noticed else _first(lambda count: share_power(count, 0.0, allowed) >= POWER, faults + 1)
+    needed = (
+        None if equivalent or noticed else least_count(lambda count: share_power(count, 0.0, allowed) >= POWER, faults + 1, MOST_FAULTS)
+    )
     p_value = 0.0 if noticed else 1.0
     return _Row("share", name, faults, 0.0, noticed / faults, p_value, 0.0, high, equivalent, needed, (0.0, allowed))
 
@@ -265,21 +268,7 @@ def _needed(kinds: Sequence[tuple[Floats, int]], ratio: float, margin: float, fa
         different = float(gamma.cdf(less / scale, count * shape) + gamma.sf(more / scale, count * shape))
         return same >= POWER or different >= POWER
 
-    return _first(decided, faults + 1)
-
-
-def _first(holds: Callable[[int], bool], start: int) -> int | None:
-    """The least count from ``start`` on for which it holds (it is taken to stay so); None above ``MOST_FAULTS``."""
-    high = start
-    while not holds(high):
-        high *= 2
-        if high > MOST_FAULTS:
-            return None
-    low = start - 1 if high == start else high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
+    return least_count(decided, faults + 1, MOST_FAULTS)
 
 
 def _agreement(service: str, row: _Row, p_value: float) -> Agreement:

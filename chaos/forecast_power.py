@@ -5,7 +5,8 @@ from __future__ import annotations
 from tabulate import tabulate
 
 from chaos import wording as say
-from chaos.power import AgreementPower, BudgetSaid, Power
+from chaos.power import BudgetSaid, Power
+from chaos.power_agreement import AgreementPower
 
 
 def render(power: Power) -> str:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaos import proc
+from chaos import proc, registry_blocks
 from chaos.errors import EnvironmentUnusable
 from chaos.history import write_atomically
 
@@ -148,7 +148,7 @@ def claim(
     try:
         wanted = list(blocks)
         if wanted:
-            block = _take_block(where, run, wanted, unusable)
+            block = registry_blocks.take(where / "blocks", run, wanted, unusable)
             held.record = msgspec.structs.replace(record, block=block)
             write_record(where, held.record)
         yield held
@@ -188,14 +188,7 @@ def started(run: str, state: Path | None = None) -> list[StartedProcess]:
 
 def block_owners(state: Path | None = None) -> dict[int, str]:
     """Claimed block -> run."""
-    found = {}
-    for path in ((state or state_dir()) / "blocks").glob("*"):
-        if path.name.isdigit():
-            try:
-                found[int(path.name)] = path.read_text(encoding="utf-8")
-            except FileNotFoundError:
-                continue
-    return found
+    return registry_blocks.owners((state or state_dir()) / "blocks")
 
 
 def engines(state: Path | None = None) -> set[str]:
@@ -226,10 +219,7 @@ def orphans(state: Path | None = None) -> list[proc.Labelled]:
 def forget(record: RunRecord, state: Path | None = None) -> None:
     """Give the block back and delete the record: the last step of an end or of a heal."""
     where = state or state_dir()
-    for block, owner in block_owners(where).items():
-        if owner == record.run:
-            (where / "blocks" / str(block)).unlink(missing_ok=True)
-    _draft(where / "blocks", record.run).unlink(missing_ok=True)
+    registry_blocks.give_back(where / "blocks", record.run)
     pids_file(where, record.run).unlink(missing_ok=True)
     record_file(where, record.run).unlink(missing_ok=True)
 
@@ -270,37 +260,3 @@ def _make(state: Path, folder: Path) -> None:
 
 def _abandoned(state: Path, run: str) -> bool:
     return any(record.run == run and record.abandoned for record in records(state))
-
-
-def _take_block(state: Path, run: str, blocks: list[int], unusable: Callable[[int], str]) -> int:
-    reasons: list[str] = []
-    for block in blocks:
-        path = state / "blocks" / str(block)
-        if not _own(path, run):
-            continue
-        reason = unusable(block)
-        if not reason:
-            return block
-        reasons.append(reason)
-        path.unlink()
-    raise EnvironmentUnusable(
-        f"{reasons[-1] if reasons else 'no block of loopback addresses is free'} ({len(blocks)} blocks of loopback addresses tried)",
-        how="see who listens with 'ss -ltnup', and crashed runs with 'nines leftovers'",
-    )
-
-
-def _own(path: Path, run: str) -> bool:
-    """Create the file with its owner's name in it, all at once; false if it exists. A block must never be seen without its owner."""
-    draft = _draft(path.parent, run)
-    draft.write_text(run, encoding="utf-8")
-    try:
-        path.hardlink_to(draft)
-    except FileExistsError:
-        return False
-    finally:
-        draft.unlink()
-    return True
-
-
-def _draft(blocks: Path, run: str) -> Path:
-    return blocks / f".{run}.draft"

@@ -11,12 +11,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import Final
 
 import msgspec
 
 from chaos.errors import BadInput
+from chaos.searching import least_count
 
 YEAR_S: Final = 365 * 86400.0
 CONFIDENCE: Final = 0.95
@@ -58,7 +58,7 @@ def faults_needed(cv: float, margin: float, confidence: float = CONFIDENCE, powe
         shape = faults / cv**2
         return bool(gammaincinv(shape, power) <= margin * gammaincinv(shape, 1.0 - confidence))
 
-    return _first(holds, LEAST)
+    return least_count(holds, LEAST, MOST)
 
 
 def agreement_faults(cv: float, margin: float, power: float = POWER) -> int | None:
@@ -79,7 +79,7 @@ def agreement_faults(cv: float, margin: float, power: float = POWER) -> int | No
         top, bottom = gammaincinv(shape, 1 - LEVEL), gammaincinv(shape, LEVEL)
         return bool(gammainc(shape, float(margin * bottom)) - gammainc(shape, float(top / margin)) >= power)
 
-    return _first(holds, 1)
+    return least_count(holds, 1, MOST)
 
 
 def trials_needed(share: float, confidence: float = CONFIDENCE) -> int:
@@ -137,20 +137,6 @@ class Budget(msgspec.Struct, frozen=True):
     def alerts(self) -> tuple[Alert, ...]:
         """The usual three, with the share of this budget that each has let go by when it is raised."""
         return tuple(Alert(burn, window_s, burn * window_s / self.window_s) for burn, window_s in ALERTS)
-
-
-def _first(holds: Callable[[int], bool], start: int) -> int | None:
-    """The least count from ``start`` on for which it holds (it is taken to stay so)."""
-    high = start
-    while not holds(high):
-        high *= 2
-        if high > MOST:
-            return None
-    low = start - 1 if high == start else high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (low, middle) if holds(middle) else (middle, high)
-    return high
 
 
 def _inside(value: float, what: str) -> None:

@@ -1,0 +1,163 @@
+"""What may come of each objective: runs of the plan are drawn from the prediction, and each objective is asked of them."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from chaos.experiment import Bound, ObjectiveSpec
+from chaos.models import planning
+from chaos.objectives import COMPARE, PASS, UNKNOWN, held
+from chaos.plan import Plan
+from chaos.power_agreement import AgreementPower
+from chaos.results import Estimate
+from chaos.seeds import derive
+from chaos.stats_means import mean
+from chaos.stats_ratios import scheduled_availability
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from chaos.models.figures import ClassSamples
+
+    Floats = NDArray[np.float64]
+
+RUNS: Final = 20_000
+CLAIMED_RUNS: Final = 200
+"""Runs whose intervals are worked out: each costs a bootstrap."""
+UNTOLD: Final = {
+    "slo_ratio": "the models do not predict how long good answers take",
+    "lost_writes": "the models do not predict what becomes of data",
+    "mttf": "the time between failures is the schedule's, and that was our choice: no run can claim it",
+    "mtbf": "the time between failures is the schedule's, and that was our choice: no run can claim it",
+}
+"""Measures of which no chance can be told, and why."""
+
+
+class Chance(msgspec.Struct, frozen=True):
+    """What may come of one objective; None where the models say nothing about its measure."""
+
+    name: str
+    want: str
+    basis: str
+    passes: float | None
+    fails: float | None
+    faults_needed: int | None = None
+    """For a claim: how many of these faults would decide it with a chance of 80 %."""
+    reason: str = ""
+    """Why no chance can be told."""
+
+
+class Objectives:
+    """Draws runs of the plan, and asks each objective of them."""
+
+    def __init__(self, plan: Plan, span_s: float, draws: Mapping[str, ClassSamples], slot_s: float) -> None:
+        import numpy as np
+
+        self._plan, self._span_s, self._slot_s = plan, span_s, slot_s
+        rng = np.random.default_rng(derive(0, "power"))
+        downs, outages, recoveries, kinds = [], [], [], []
+        picked = []
+        for name, samples in draws.items():
+            for index in samples.pick(rng, RUNS):
+                picked.append((samples, index))
+                downs.append(samples.downtime_s[index])
+                outages.append(samples.outages[index])
+                recoveries.append(samples.recovery_s[index])
+                kinds.append(name.partition("/")[0])
+        losses = [samples.lost_s[index] for samples, index in picked]
+        empty = np.zeros((0, RUNS))
+        self._downs_s: Floats = np.array(downs) if downs else empty
+        self._outages = np.array(outages) if outages else empty
+        self._recoveries_s: Floats = np.array(recoveries) if recoveries else empty
+        self._lost_s: Floats = np.array(losses) if losses else empty
+        self._kinds = kinds
+
+    def chances(self, agreed: AgreementPower | None) -> list[Chance]:
+        """One for each objective."""
+        specs = sorted(self._plan.experiment.objectives, key=lambda spec: spec.fault is not None)
+        return [self._chance(spec, agreed) for spec in specs]
+
+    def _chance(self, spec: ObjectiveSpec, agreed: AgreementPower | None) -> Chance:
+        name = spec.measure if spec.fault is None else f"{spec.measure} of {spec.fault}"
+        if spec.measure == "agreement" and agreed is not None:
+            return Chance(name, spec.text, spec.basis, agreed.consistent, 0.0, agreed.faults_needed)
+        if spec.bound is None or not len(self._downs_s):
+            return Chance(name, spec.text, spec.basis, None, None, reason="the plan has no fault that the models know")
+        if spec.measure in ("recovery", "outage"):
+            passes = self._worst(spec, spec.bound)
+            return Chance(name, spec.text, spec.basis, 0.0 if spec.basis == "claim" else passes, 1.0 - passes, None)
+        known = ("availability", "mttr") if spec.basis == "claim" else ("availability", "success_ratio", "mttr", "mttf", "mtbf")
+        if spec.measure not in known:
+            why = UNTOLD.get(spec.measure, "") or f"nothing is claimed of the {spec.measure} by an interval that a plan could foresee"
+            return Chance(name, spec.text, spec.basis, None, None, reason=why)
+        if spec.basis == "claim":
+            return self._claim(name, spec, spec.bound)
+        values = self._values(spec.measure)
+        right = COMPARE[spec.bound.op]
+        passes = sum(right(float(value), spec.bound.value) for value in values) / len(values) if len(values) else 0.0
+        return Chance(name, spec.text, spec.basis, passes, 1.0 - passes)
+
+    def _values(self, measure: str) -> Floats:
+        """The value of each run that shows one."""
+        down_s, outages = self._downs_s.sum(axis=0), self._outages.sum(axis=0)
+        if measure == "availability":
+            shown: Floats = 1.0 - down_s / self._span_s
+            return shown
+        if measure == "success_ratio":
+            good: Floats = 1.0 - self._lost_s.sum(axis=0) / self._span_s
+            return good
+        some = outages > 0
+        over = {"mttr": down_s, "mttf": self._span_s - down_s, "mtbf": self._span_s + 0.0 * down_s}[measure]
+        found: Floats = over[some] / outages[some]
+        return found
+
+    def _worst(self, spec: ObjectiveSpec, bound: Bound) -> float:
+        """The chance that every single one is on the right side."""
+        import numpy as np
+
+        kind = next((each.kind for each in self._plan.experiment.faults if each.name == spec.fault), None)
+        rows = [place for place, each in enumerate(self._kinds) if kind in (None, each)]
+        if not rows:
+            return 0.0
+        values = (self._recoveries_s if spec.measure == "recovery" else self._downs_s)[rows]
+        right: Callable[[float, float], bool] = COMPARE[bound.op]
+        worst = values.max(axis=0) if bound.op in ("<=", "<") else values.min(axis=0)
+        return float(np.mean([right(float(value), bound.value) for value in worst]))
+
+    def _claim(self, name: str, spec: ObjectiveSpec, bound: Bound) -> Chance:
+        """By the interval that the run itself would be given."""
+        answers = [held(bound, self._estimate(spec.measure, run), "claim") for run in range(CLAIMED_RUNS)]
+        passes = answers.count(PASS) / len(answers)
+        fails = 1.0 - passes - answers.count(UNKNOWN) / len(answers)
+        return Chance(name, spec.text, spec.basis, passes, max(fails, 0.0), self._needed(spec.measure, bound))
+
+    def _estimate(self, measure: str, run: int) -> Estimate:
+        some = self._downs_s[:, run] > 0
+        downs_s = self._downs_s[some, run]
+        if not len(downs_s):
+            return Estimate(None)
+        if measure == "availability":
+            return scheduled_availability(downs_s.tolist(), float(downs_s.sum()), self._span_s, run, self._slot_s)
+        parts = [max(1, int(count)) for count in self._outages[some, run]]
+        return mean(downs_s.tolist(), run, self._slot_s, parts=parts)
+
+    def _needed(self, measure: str, bound: Bound) -> int | None:
+        """From the distance of the predicted mean to the limit, in the law's own spread; a claim errs on one side by 2.5 %."""
+        noticed = self._downs_s[self._downs_s > 0]
+        if not len(noticed):
+            return None
+        mean_s = float(noticed.mean())
+        limit_s = bound.value
+        if measure == "availability":
+            limit_s = (1.0 - bound.value) * self._span_s / max(float((self._downs_s > 0).sum(axis=0).mean()), 1e-9)
+        elif measure != "mttr":
+            return None
+        if limit_s <= 0 or math.isclose(limit_s, mean_s):
+            return None
+        ratio = max(limit_s / mean_s, mean_s / limit_s)
+        return planning.faults_needed(float(noticed.std()) / mean_s, ratio, 0.975)
