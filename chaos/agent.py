@@ -1,4 +1,4 @@
-"""The node agent: PID 1 of a node's process namespace and owner of its network namespace. Standard library only, one file.
+"""The node agent: PID 1 of a node's process namespace and owner of its network namespace. Standard library only.
 
 The system's container joins both namespaces, so rules are in place before its first packet and survive its restart, and a
 signal sent from here is a crash *inside* the node: the engine's own restart policy still acts on it.
@@ -17,13 +17,11 @@ children are left out of every signal.
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import json
 import os
 import selectors
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -31,135 +29,22 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
-TABLE: Final = "inet nines"
+if TYPE_CHECKING:
+    from chaos.agent_processes import Processes
+    from chaos.agent_questions import asked
+    from chaos.agent_rules import TABLE, Nft, Refused
+else:
+    sys.path.append(str(Path(__file__).parent))  # they stand beside this file, and the interpreter looks nowhere by itself
+    from agent_processes import Processes
+    from agent_questions import asked
+    from agent_rules import TABLE, Nft, Refused
+
 DEATH_WITHIN_S: Final = 12.0
 LOOK_EVERY_S: Final = 0.01
 CALM_EVERY_S: Final = 0.25
-LOAD: Final = "nines-tool"
-"""The name of every process that loads a node (``agent_parts/resources.py``): it is ours, although the engine starts it."""
-MOST_BYTES: Final = 65_536
-"""A text that does not come within so many bytes of an answer is not in it."""
-# In the words of ``chaos.asking``: what was asked from here and from there is told alike.
-CLOSED: Final = "closed without an answer"
-NOT_EXPECTED: Final = "answers something else"
 Message = dict[str, Any]
-
-
-class Refused(Exception):
-    """A command that could not be carried out; the text goes back as ``error``."""
-
-
-class Nft:
-    """One ``nft -i`` kept open: a rule is in place after 0.4 ms, where starting ``nft`` takes 5 ms."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[str] | None = None
-
-    def apply(self, commands: list[str]) -> str:
-        """Carry out the commands as one transaction; returns our table as the kernel now has it, which is also the proof of order."""
-        process = self._process
-        if process is None or process.poll() is not None:
-            process = self._process = subprocess.Popen(
-                ["nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
-            )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(f"add table {TABLE}\n{'; '.join(commands) or f'add table {TABLE}'}\nlist table {TABLE}\n")
-        process.stdin.flush()
-        said: list[str] = []
-        while True:
-            line = process.stdout.readline()
-            if not line:
-                raise Refused(f"nft ended: {''.join(said)[-400:]}")
-            said.append(line)
-            if line == "}\n":
-                break
-        start = next(index for index, line in enumerate(said) if line.startswith("table "))
-        errors = [line.strip() for line in said[:start] if "Error" in line]  # what else it says repeats the command, with carets below
-        if errors:
-            raise Refused("; ".join(errors)[-800:])
-        return "".join(said[start:])
-
-    @property
-    def pid(self) -> int | None:
-        """The open ``nft``, which no signal may reach."""
-        return self._process.pid if self._process else None
-
-
-class Processes:
-    """The system's processes: everything in our namespace but ourselves and what we started."""
-
-    def __init__(self) -> None:
-        self.own: set[int] = {1}
-        self.main: int | None = None
-        self.main_fd: int | None = None
-
-    def all(self) -> list[int]:
-        """Every process of the system, its main one first."""
-        found = []
-        for entry in os.listdir("/proc"):  # noqa: PTH208 - called often, and a Path each would cost more than the listing
-            if entry.isdigit() and int(entry) not in self.own and not self._is_ours(int(entry)):
-                found.append(int(entry))
-        return sorted(found, key=lambda pid: (pid != self.main, pid))
-
-    def _is_ours(self, pid: int) -> bool:
-        """Children of our children, processes of load, dead ones that nobody has reaped yet, and the engine's starter before it becomes
-        the system.
-
-        An orphan of the system has us for its parent, but is no child of ours.
-        """
-        stat = read_stat(pid)
-        return stat is None or stat.state in "ZX" or stat.parent in self.own - {1} or stat.name.startswith("runc:[") or stat.name == LOAD
-
-    def look(self) -> int | None:
-        """The main process: its parent is outside our namespace. Newly seen: its pid, else None."""
-        if self.main is not None:
-            return None
-        for pid in self.all():
-            stat = read_stat(pid)
-            if stat is not None and stat.parent == 0:
-                try:
-                    self.main_fd = os.pidfd_open(pid)
-                except ProcessLookupError:
-                    continue
-                self.main = pid
-                return pid
-        return None
-
-    def lost(self) -> int:
-        """The main process is dead."""
-        assert self.main is not None
-        assert self.main_fd is not None
-        os.close(self.main_fd)
-        pid, self.main, self.main_fd = self.main, None, None
-        return pid
-
-    def state(self) -> str:
-        """``up``, ``down`` or ``paused``, by the word of the kernel."""
-        stats = [stat for pid in self.all() if (stat := read_stat(pid)) is not None]
-        if self.main is None or not stats:
-            return "down"  # children of a dead main process may take a moment longer to die
-        return "paused" if all(stat.state in "Tt" for stat in stats) else "up"
-
-
-class Stat(NamedTuple):
-    """What ``/proc/PID/stat`` says of a process."""
-
-    name: str
-    state: str
-    parent: int
-
-
-def read_stat(pid: int) -> Stat | None:
-    """None when it is gone."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-    fields = text[text.rindex(")") + 2 :].split()
-    return Stat(text[text.index("(") + 1 : text.rindex(")")], fields[0], int(fields[1]))
 
 
 class Agent:
@@ -292,9 +177,6 @@ class Agent:
 
     def _part(self, name: str) -> ModuleType:
         if name not in self._parts:
-            here = str(Path(__file__).parent)
-            if here not in sys.path:
-                sys.path.append(here)
             try:
                 self._parts[name] = importlib.import_module(f"agent_parts.{name}")
             except ModuleNotFoundError as error:
@@ -402,68 +284,6 @@ class Agent:
         with self._telling, contextlib.suppress(BrokenPipeError):
             while data:
                 data = data[os.write(1, data) :]
-
-
-def asked(host: str, port: int, request: str, timeout_s: float, expect: str | None = None) -> Message:
-    """What came of a question: a whole HTTP reply, or why there was none. Without a request, a mere connect.
-
-    With ``expect``, that text must come on the connection, after the request if there is one; it need not be HTTP.
-    """
-    # Loaded only now, and before any time is taken: most agents are never asked, and all of them start at once.
-    import base64
-    import http.client
-
-    deadline_s = time.monotonic() + timeout_s
-    sent_ns = time.monotonic_ns()
-
-    def left_s() -> float:
-        left = deadline_s - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        return left
-
-    try:
-        with socket.create_connection((host, port), timeout=left_s()) as connection:
-            if not request and expect is None:
-                return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns()}
-            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sent_ns = time.monotonic_ns()
-            connection.sendall(request.encode())
-            if expect is not None:
-                state = awaited(connection, expect.encode(), left_s)
-                return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": state}
-            connection.settimeout(left_s())
-            reply = http.client.HTTPResponse(connection)
-            reply.begin()
-            connection.settimeout(left_s())
-            body = reply.read()
-            at_ns = time.monotonic_ns()
-    except (http.client.RemoteDisconnected, http.client.IncompleteRead):
-        return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": CLOSED}
-    except OSError as error:
-        number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.ECONNRESET
-        return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "errno": number, "state": os.strerror(number)}
-    except http.client.BadStatusLine as error:
-        return {
-            "sent_ns": sent_ns,
-            "at_ns": time.monotonic_ns(),
-            "state": f"not an HTTP reply: {str(error.args[0]).encode('iso-8859-1')!r}",
-        }
-    except http.client.HTTPException as error:
-        return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": f"{type(error).__name__}: {error}"}
-    return {"sent_ns": sent_ns, "at_ns": at_ns, "status": reply.status, "body": base64.b64encode(body).decode()}
-
-
-def awaited(connection: socket.socket, text: bytes, left_s: Callable[[], float]) -> str:
-    """Empty once the text has come; else why it did not."""
-    came = b""
-    while text not in came:
-        connection.settimeout(left_s())
-        data = connection.recv(4096)
-        if not data or len(came) > MOST_BYTES:
-            return NOT_EXPECTED if came else CLOSED
-        came += data
-    return ""
 
 
 def end(_number: int, _frame: object) -> None:

@@ -43,6 +43,8 @@ from chaos.net.toxiproxy_server import find
 REPOSITORY: Final = "nines-harness"
 NEEDS: Final = ("msgspec", "dnslib", "dnspython")
 """What agent, prober and name server import beside the standard library."""
+AGENT: Final = tuple(f"chaos/{name}.py" for name in ("agent", "agent_guest", "agent_processes", "agent_questions", "agent_rules"))
+"""The files that stand in a folder of their own for the agent, which imports nothing of the package."""
 OLDEST_PYTHON: Final = (3, 11)
 _GLIBCS: Final = ("2014", "_2_17", "_2_24", "_2_28", "_2_34")
 _FETCH_TIMEOUT_S: Final = 180.0
@@ -75,8 +77,7 @@ def ensure_harness(engine: Engine, base: str, note: Note) -> str:
             f"the base image {base} has Python {python.version[0]}.{python.version[1]}, needed is 3.11 or newer",
             how="unset NINES_BASE_IMAGE, or name a newer one",
         )
-    agents = ("chaos/agent.py", "chaos/agent_guest.py")
-    agent = [entry for entry in code if entry.name in agents or entry.name.startswith("chaos/agent_parts/")]
+    agent = [entry for entry in code if entry.name in AGENT or entry.name.startswith("chaos/agent_parts/")]
     entries = (
         Entry("toxiproxy-server", toxiproxy, 0o755),
         *site_entries(python, note),

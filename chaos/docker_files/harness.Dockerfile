@@ -7,5 +7,5 @@ COPY site /opt/nines
 RUN toxiproxy-server -version && python3 -m compileall -q --invalidation-mode unchecked-hash /opt/nines
 COPY chaos /opt/nines/chaos
 COPY agent /opt/nines/agent
-RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/nines/chaos
+RUN python3 -m compileall -q --invalidation-mode unchecked-hash /opt/nines/chaos /opt/nines/agent
 ENV PYTHONPATH=/opt/nines PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1

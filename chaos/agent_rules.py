@@ -1,0 +1,49 @@
+"""The node agent's packet rules: one table of ours in the kernel, changed by transactions. Standard library only."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import Final
+
+TABLE: Final = "inet nines"
+
+
+class Refused(Exception):
+    """A command that could not be carried out; the text goes back as ``error``."""
+
+
+class Nft:
+    """One ``nft -i`` kept open: a rule is in place after 0.4 ms, where starting ``nft`` takes 5 ms."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+
+    def apply(self, commands: list[str]) -> str:
+        """Carry out the commands as one transaction; returns our table as the kernel now has it, which is also the proof of order."""
+        process = self._process
+        if process is None or process.poll() is not None:
+            process = self._process = subprocess.Popen(
+                ["nft", "-i"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, bufsize=1
+            )
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write(f"add table {TABLE}\n{'; '.join(commands) or f'add table {TABLE}'}\nlist table {TABLE}\n")
+        process.stdin.flush()
+        said: list[str] = []
+        while True:
+            line = process.stdout.readline()
+            if not line:
+                raise Refused(f"nft ended: {''.join(said)[-400:]}")
+            said.append(line)
+            if line == "}\n":
+                break
+        start = next(index for index, line in enumerate(said) if line.startswith("table "))
+        errors = [line.strip() for line in said[:start] if "Error" in line]  # what else it says repeats the command, with carets below
+        if errors:
+            raise Refused("; ".join(errors)[-800:])
+        return "".join(said[start:])
+
+    @property
+    def pid(self) -> int | None:
+        """The open ``nft``, which no signal may reach."""
+        return self._process.pid if self._process else None
