@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
     from chaos import agent
+    from chaos.agent_processes import Processes
 else:
     sys.path.append(str(Path(__file__).parent))  # it stands beside this file, and the interpreter looks nowhere by itself
     import agent
+    from agent_processes import Processes
 
 SURE_S: Final = 5.0
 """The engine moves a process into its control group after it has made it; one that is elsewhere for so long stays there."""
 
 
-class Hosts(agent.Processes):
+class Hosts(Processes):
     """The processes of one container, seen from the machine's own namespace."""
 
     def __init__(self, container: str) -> None:
@@ -80,6 +82,18 @@ class Hosts(agent.Processes):
             return False
 
 
+class Guest(agent.Agent):
+    """What it leaves behind when nobody speaks to it any more, others go on living with."""
+
+    outlived = True
+    """Parts note in the namespace itself what is to be undone there."""
+
+    def _heal_alone(self) -> None:
+        # While the rules stand: without them a connection that went through a proxy would not hear of its end.
+        self._part("aside").heal(self)
+        super()._heal_alone()
+
+
 def inner_pids(pid: int) -> list[int]:
     """Its number in each namespace that it is in, its own and innermost last; empty when it is gone."""
     try:
@@ -96,7 +110,7 @@ if __name__ == "__main__":
     container = os.environ["NINES_GUEST_OF"]
     if len(container) != 64:
         sys.exit(f"'{container}' is not the id of a container")
-    guest = agent.Agent(float(os.environ.get("NINES_ORPHAN_AFTER_S", "15")))
+    guest = Guest(float(os.environ.get("NINES_ORPHAN_AFTER_S", "15")))
     guest.processes = Hosts(container)
     guest._part("guest")  # so that it also heals by itself what only a guest has to
     guest.run()

@@ -24,7 +24,10 @@ class Abilities:
         self._changes: dict[str, list[tuple[float, str]]] = {}
         for moment in timeline.statuses:
             self._changes.setdefault(moment.node, []).append((moment.at_s, moment.what))
-        self._cuts = [fault for fault in timeline.faults if fault.kind == PARTITION and fault.effective_s is not None]
+        cluster = plan.experiment.cluster
+        spared = {spec.name for spec in plan.experiment.faults if cluster.spares_peers(spec.params.get("network"))}
+        severing = (fault for fault in timeline.faults if fault.kind == PARTITION and fault.name not in spared)
+        self._cuts = [fault for fault in severing if fault.effective_s is not None]
         edges = [at_s for changes in self._changes.values() for at_s, _ in changes]
         edges += [at_s for fault in self._cuts for at_s in (fault.effective_s, fault.healed_s) if at_s is not None]
         self._edges = sorted(edges)

@@ -19,20 +19,20 @@ from chaos.loading_attach import ATTACHED
 from chaos.planning_cluster import refuse
 from chaos.target import Ask, Count, DockerPart, Part, Ready, Target
 
-CAN: Final = frozenset({"kill", "stop", "restart", "pause", "power_off", "partition", "loss", "connections"})
+CAN: Final = frozenset({
+    "kill", "stop", "restart", "pause", "power_off", "partition", "down", "loss", "duplicate", "corrupt", "reorder", "connections",
+    "load", "latency", "bandwidth", "slow_close", "timeout", "reset_peer", "slicer", "limit_data",
+})  # fmt: skip
 """What can be done to containers that are not ours, and taken back to the last trace."""
 _PORT: Final = "client"
+_LIMITS: Final = "what it uses up would have to be given limits first, and those of what already runs are not changed"
 _WHERE: Final = re.compile(r"(?:[A-Z]+\s+)?(?:(?P<scheme>http)://)?(?P<host>[^/:\s]+)(?::(?P<port>\d+))?(?P<path>/\S*)?")
 _WHY: Final = {
     "remove": "it would take away what is not ours to make again",
+    "clock": "its processes read the clock that they were started with",
+    "disk_full": "its disks have no limit of ours, so this machine's own would be filled",
+    "read_only": "its disks are not ours to mount anew",
     "dns": "its names are answered by a server that takes no orders of ours",
-}
-_STREAM: Final = (
-    "connections can be turned aside only from their first packet on, and these were there before us; use 'partition' or 'loss'"
-)
-_FIELDS: Final = {
-    "existing": ("keep", "its connections were not watched from their beginning, so old ones cannot be told from new ones"),
-    "network": (None, "which of its networks is meant is said by 'attach.network'"),
 }
 
 
@@ -59,7 +59,8 @@ def attached_target(experiment: Experiment, named: Target | None) -> Target:
         right = 'traffic: {operations: {home: {http: "http://web:8080/", rate: 20/s}}}'
         raise refuse(experiment, "traffic.operations", "no operation says where the system listens", right)
     ready = attach.ready or _question(experiment, known)
-    part = Part(ports={_PORT: known[0].port}, ready=Ready(**msgspec.structs.asdict(ready)), nodes=Count(1, 1, 99), peer_port=_PORT,
+    ports = _ports({_PORT: known[0].port}, attach)
+    part = Part(ports=ports, ready=Ready(**msgspec.structs.asdict(ready)), nodes=Count(1, 1, 99), peer_port=_PORT,
                 docker=DockerPart(image=ATTACHED))  # fmt: skip
     part = msgspec.structs.replace(part, ping={_PORT: ready})
     return Target(name=ATTACHED, folder="", about="", settings={}, parts=dict.fromkeys(parts_of(attach), part), operations={})
@@ -91,20 +92,16 @@ def check_attached(experiment: Experiment, kinds: Sequence[FaultSpec], runtime: 
         why = "an attached system keeps its own names: they are answered by the engine"
         raise refuse(experiment, "cluster.dns.balancer", why, "engine, or leave 'dns' out")
     for spec in kinds:
-        why = _cannot(spec.kind, spec.params)
+        why = cannot(spec.kind, spec.params)
         if why:
             raise CapabilityMissing(f"the fault '{spec.name}' cannot be done to an attached system", how=why)
 
 
-def _cannot(kind: str, params: Mapping[str, object]) -> str:
+def cannot(kind: str, params: Mapping[str, object]) -> str:
+    """Why this fault cannot be done to containers that are not ours; empty if it can."""
     if kind not in CAN:
-        return _WHY.get(kind) or (
-            _STREAM if "stream" in params or "toxicity" in params else f"of the faults, these can: {', '.join(sorted(CAN))}"
-        )
-    for field, (value, why) in _FIELDS.items():
-        if params.get(field) and value in (None, params[field]):
-            return why
-    return ""
+        return _WHY.get(kind, _LIMITS)
+    return "which of its networks is meant is said by 'attach.network'" if params.get("network") else ""
 
 
 # --- reading it off ----------------------------------------------------------------------------------------------------
@@ -120,6 +117,11 @@ def _where(what: str) -> Where | None:
     if found is None or (found["port"] is None and found["scheme"] is None):
         return None
     return Where(found["host"], int(found["port"] or 80), (found["path"] or "/") if found["scheme"] else None)
+
+
+def _ports(known: Mapping[str, int], attach: AttachSpec) -> dict[str, int]:
+    """Those that have a name, and those that only ``attach.ports`` tells of."""
+    return {**known, **{f"port{number}": number for number in attach.ports if number not in known.values()}}
 
 
 def _question(experiment: Experiment, known: Sequence[Where]) -> Ask:
@@ -143,5 +145,5 @@ def _with(experiment: Experiment, attach: AttachSpec, named: Target) -> Target:
     if not client_name(experiment):
         raise refuse(experiment, "cluster.attach", "nothing says which name clients resolve", "attach: {..., name: web}")
     docker = DockerPart(image=ATTACHED)
-    parts = {name: msgspec.structs.replace(part, docker=docker) for name, part in named.parts.items()}
+    parts = {name: msgspec.structs.replace(part, docker=docker, ports=_ports(part.ports, attach)) for name, part in named.parts.items()}
     return msgspec.structs.replace(named, parts=parts, init=(), pid1=False)

@@ -79,8 +79,11 @@ def _formulas(parser: argparse.ArgumentParser) -> None:
 
 
 def _validate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("files", nargs="+", metavar="FILE.yaml")
+    parser.add_argument("files", nargs="*", metavar="FILE.yaml")
     _runtime(parser)
+    parser.add_argument(
+        "--schema", nargs="?", const="experiment", choices=["experiment", "target"], help="print the JSON Schema of such files instead"
+    )
 
 
 def _judge(parser: argparse.ArgumentParser) -> None:
@@ -146,6 +149,9 @@ def _inject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--compose", metavar="PROJECT", help="containers of a compose project, by its name or its file")
     parser.add_argument("--service", action="append", default=[], metavar="NAME", help="with --compose: which of its services")
     parser.add_argument("--ask", metavar="URL", help="with --attach and --compose: what shows that one answers: http://{address}:8080/")
+    parser.add_argument(
+        "--port", type=int, action="append", default=[], metavar="N", help="another port where they listen; may be repeated"
+    )
     parser.add_argument("--folder", metavar="DIR", help="with --attach and --compose: where what is done is noted")
     _json(parser)
 

@@ -75,7 +75,15 @@ def _foreseen(plan: Plan) -> tuple[Power | None, str]:
 
 
 def validate(arguments: argparse.Namespace) -> int:
-    """Load and plan each file; the first thing that is wrong in each is said, with its line."""
+    """Load and plan each file; the first thing that is wrong in each is said, with its line. Or print what files may say."""
+    if bool(arguments.files) == bool(arguments.schema):
+        what = "a schema checks no file by itself" if arguments.files else "there is no file to check"
+        raise BadInput(what, right="nines validate FILE.yaml, or nines validate --schema")
+    if arguments.schema:
+        from chaos.schema import SCHEMAS
+
+        show(as_json(SCHEMAS[arguments.schema]()))
+        return 0
     from chaos.perform import order
 
     worst = 0

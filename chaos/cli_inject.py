@@ -143,15 +143,21 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
     from chaos.clock import MonotonicClock
     from chaos.history import RunFolder
     from chaos.inject_order import attached
+    from chaos.kinds import CLIENTS
     from chaos.leftovers import refuse_leftovers
     from chaos.perform import new_folder
     from chaos.runtimes.docker import DockerRuntime
     from chaos.standing import standing
 
-    ordered = attached(hand, label=arguments.attach, compose=arguments.compose, services=arguments.service, ask=arguments.ask)
+    ordered = attached(
+        hand, label=arguments.attach, compose=arguments.compose, services=arguments.service, ask=arguments.ask, ports=arguments.port
+    )
     refuse_leftovers()
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
     note(f"attaching to {len(ordered.plan.nodes)} containers; what is done stands in {folder.path}")
+    cut = [str(link) for link in ordered.plan.proxied or () if link.source != CLIENTS]
+    if cut:
+        note(f"connections that are open on {', '.join(cut)} are cut, now and when all is given back")
     runtime = DockerRuntime(traffic=False)
     with standing(ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(), interruption) as there:
         return there.inject(ordered.plan, steps)

@@ -45,7 +45,7 @@ def _faults(arguments: argparse.Namespace) -> int:
 
     said = {(each.kind, each.runtime): str(each) for each in found}
     rows = [[kind, *(said[kind, runtime] for runtime in RUNTIMES)] for kind in dict.fromkeys(each.kind for each in found)]
-    show(tabulate(rows, headers=["fault", *RUNTIMES], tablefmt="simple", disable_numparse=True, maxcolwidths=[None, 60, 60]))
+    show(tabulate(rows, headers=["fault", *RUNTIMES], tablefmt="simple", disable_numparse=True, maxcolwidths=[None, *[50] * len(RUNTIMES)]))
     return 0
 
 

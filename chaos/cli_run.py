@@ -103,7 +103,7 @@ def _where(ordered: Ordered, asked: str) -> str:
 
 def _tell(report: Report, arguments: argparse.Namespace, several: bool) -> None:
     from chaos import tables
-    from chaos.wording import VERDICTS, headline
+    from chaos.wording_story import VERDICTS, headline
 
     if arguments.json:
         show(tables.find("reports", "json")(report))

@@ -23,7 +23,7 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 _INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9]\d*)")
 _MARKS: Final = {units.DURATION: (1, "s"), units.PERCENT: (100, "%"), units.RATE: (1, "/s"), units.SIZE: (1, "B")}
-_DECIMAL: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+DECIMAL: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
 
 
 def struct(value: Value, cls: type[S], *, later: Mapping[str, str] | None = None, empty: bool = False) -> S:
@@ -55,7 +55,7 @@ def keys(cls: type[msgspec.Struct]) -> dict[str, str]:
     """Key in YAML -> field in code, of a struct."""
     info = inspect.type_info(cls)
     assert isinstance(info, inspect.StructType)
-    return {_key(field): field.name for field in info.fields}
+    return {key_of(field): field.name for field in info.fields}
 
 
 def integer(value: Value) -> int:
@@ -67,7 +67,7 @@ def integer(value: Value) -> int:
 
 def number(value: Value) -> float:
     """A plain number without a unit."""
-    if isinstance(value, Scalar) and value.kind in (INT, FLOAT, TEXT) and _DECIMAL.fullmatch(value.text):
+    if isinstance(value, Scalar) and value.kind in (INT, FLOAT, TEXT) and DECIMAL.fullmatch(value.text):
         return float(value.text)
     raise BadInput(f"{what_is(value)} stands where a number belongs", place=value.place, right="write it like 1.5, without a unit")
 
@@ -97,7 +97,7 @@ def _items(value: Value, example: str) -> tuple[Value, ...]:
 
 def _struct(value: Value, info: inspect.StructType, later: Mapping[str, str] | None = None) -> object:
     entries = table(value)
-    fields = {_key(field): field for field in info.fields}
+    fields = {key_of(field): field for field in info.fields}
     entries.only(fields, later)
     given: dict[str, object] = {}
     for key, field in fields.items():
@@ -113,7 +113,7 @@ def _struct(value: Value, info: inspect.StructType, later: Mapping[str, str] | N
 
 
 def _convert(value: Value, info: inspect.Type) -> object:
-    unit = _unit(info)
+    unit = unit_of(info)
     bare = info.type if isinstance(info, inspect.Metadata) else info
     if isinstance(bare, inspect.UnionType):
         return _one_of(value, bare)
@@ -176,12 +176,14 @@ def _shown(bound: float, unit: str | None) -> str:
     return f"{bound * scale:g}{mark}"
 
 
-def _key(field: inspect.Field) -> str:
-    unit = _unit(field.type)
+def key_of(field: inspect.Field) -> str:
+    """How the field is written in YAML: its name less the suffix of its unit."""
+    unit = unit_of(field.type)
     return field.name.removesuffix(units.SUFFIX[unit]) if unit else field.name
 
 
-def _unit(info: inspect.Type) -> str | None:
+def unit_of(info: inspect.Type) -> str | None:
+    """The kind of quantity, of a type or of what it is an optional or a list of; None for all that carries no unit."""
     for one in _layers(info):
         if isinstance(one, inspect.Metadata) and one.extra and "unit" in one.extra:
             return str(one.extra["unit"])
@@ -200,7 +202,7 @@ def _layers(info: inspect.Type) -> Iterator[inspect.Type]:
 
 
 def _example(info: inspect.Type) -> str:
-    unit = _unit(info)
+    unit = unit_of(info)
     return units.EXAMPLE[unit] if unit else ""
 
 

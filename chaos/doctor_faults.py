@@ -1,5 +1,7 @@
 """Which fault can be done where: the word of each fault's own ``missing``, as a table for a terminal and for docs/runtimes.md.
 
+Beside the runtimes stand containers that run already (``cluster: {attach: ...}``): the runtime is docker then, and less can be done.
+
 A field with a list of choices is tried choice by choice, and a target both as an ordinary one and as one that insists on being PID 1,
 so that the table also says what only some forms of a fault cannot do. A kernel without some module is found when a plan is made.
 """
@@ -14,10 +16,11 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 
 import msgspec
 
-from chaos import tables
+from chaos import attaching, tables
 from chaos.target import Target
 
-RUNTIMES: Final = ("local", "docker")
+ATTACHED: Final = "attached"
+RUNTIMES: Final = ("local", "docker", ATTACHED)
 SAMPLE: Final = "replicated_kv"
 """A target that can do everything that a target can be asked for."""
 _SIZES: Final = (1, 1000)
@@ -71,6 +74,8 @@ def markdown() -> str:
 
 def _ability(kind: str, runtime: str, target: Target) -> Ability:
     whole = sample(tables.find("faults", kind))
+    if runtime == ATTACHED:
+        return _on_attached(kind, whole, target)
     why = whole.missing(runtime, target)
     forms = [(only, other.missing(runtime, target)) for only, other in _other_forms(whole)]
     able = [only for only, reason in forms if reason is None]
@@ -90,8 +95,19 @@ def _ability(kind: str, runtime: str, target: Target) -> Ability:
     return Ability(kind, runtime, tuple(Form(", ".join(named), reason) for reason, named in together.items()))
 
 
+def _on_attached(kind: str, whole: Any, target: Target) -> Ability:  # noqa: ANN401 - any fault's struct
+    """As on docker, but for what is refused of containers that are not ours; none of them is known to insist on being PID 1."""
+    if why := attaching.cannot(kind, {}):
+        return Ability(kind, ATTACHED, (Form("", why),))
+    missing = [Form("", why)] if (why := whole.missing("docker", target)) else []
+    for field in msgspec.structs.fields(type(whole)):
+        if why := attaching.cannot(kind, {field.name: "a value"}):
+            missing.append(Form(f"`{field.name}`", why))
+    return Ability(kind, ATTACHED, tuple(missing))
+
+
 def _other_forms(whole: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any fault's struct
-    """The same fault with another choice in one field; not built anew, since what belongs to a choice does not matter here."""
+    """The same fault with another choice in one field, or a name where none was; not built anew: what goes with it does not matter."""
     for name, hint in get_type_hints(type(whole)).items():
         if get_origin(hint) is Literal:
             for choice in get_args(hint):
@@ -99,6 +115,10 @@ def _other_forms(whole: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any
                     other = copy.copy(whole)
                     msgspec.structs.force_setattr(other, name, choice)
                     yield f"`{name.removesuffix('_s')}: {choice}`", other
+        elif hint is str and not getattr(whole, name):
+            other = copy.copy(whole)
+            msgspec.structs.force_setattr(other, name, _value(hint, 1))
+            yield f"`{name}`", other
 
 
 def sample(fault: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - any fault's struct

@@ -42,6 +42,8 @@ class NodeUp(RowBase, frozen=True, tag="node_placed"):
     ports: dict[str, int]
     client_address: str = ""
     """What clients connect to, if a proxy stands before it; else the same as ``address``."""
+    networks: dict[str, str] = {}
+    """Network -> its address there, in their order, where they have names."""
 
 
 class TrafficStarted(RowBase, frozen=True, tag="traffic_started"):

@@ -5,7 +5,7 @@ Field names in code carry their unit, in YAML the value does.
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 
@@ -93,7 +93,7 @@ class Poisson(Strict, frozen=True, tag="poisson"):
 class Renewal(Strict, frozen=True, tag="renewal"):
     """Independent gaps: ``weibull`` (shape), ``lognormal`` (cv), ``uniform`` (cv) of this mean."""
 
-    distribution: str
+    distribution: Literal["weibull", "lognormal", "uniform"]
     mean_s: Seconds
     shape: float = 1.0
     cv: float = 1.0
@@ -161,7 +161,7 @@ class DnsCheck(Strict, frozen=True):
 class Dns(Strict, frozen=True):
     """The name in front of the cluster."""
 
-    balancer: str = "health-checked"
+    balancer: Literal["health-checked", "round-robin", "engine"] = "health-checked"
     part: str | None = None
     ttl_s: Seconds = 1.0
     order: tuple[str, ...] = ()
@@ -178,6 +178,10 @@ class Resources(Strict, frozen=True):
     """Of each of its data folders, which are then kept in memory."""
 
 
+MOST_PORT = 65535
+Port = Annotated[int, msgspec.Meta(ge=1, le=MOST_PORT)]
+
+
 class AttachSpec(Strict, frozen=True):
     """Containers that already run: those with a ``label``, or those of some ``services`` of a compose ``project``."""
 
@@ -191,6 +195,8 @@ class AttachSpec(Strict, frozen=True):
     """Which of their networks is meant, where they share several."""
     ready: Ask | None = None
     """How a node is asked whether it answers, where the operations do not show it."""
+    ports: tuple[Port, ...] = ()
+    """Where they listen beside the port that is asked: a link is harmed at all of them."""
 
 
 class ClusterSpec(Strict, frozen=True):
@@ -205,6 +211,12 @@ class ClusterSpec(Strict, frozen=True):
     runtime: str = "auto"
     resources: Resources = Resources()
     attach: AttachSpec | None = None
+    networks: tuple[str, ...] = ()
+    """Of each node, by name. Clients stand on the first, nodes talk to each other on the last; none named: all share one."""
+
+    def spares_peers(self, network: object) -> bool:
+        """Whether a cut of this network alone leaves the nodes the one that they talk to each other on."""
+        return bool(network) and network != self.networks[-1]
 
 
 class ClientPolicy(Strict, frozen=True):
@@ -214,7 +226,7 @@ class ClientPolicy(Strict, frozen=True):
     attempts: int = 2
     other_address: bool = True
     deadline_s: Seconds = 0.6
-    resolve: str = "ttl"
+    resolve: Literal["per-request", "ttl", "once"] = "ttl"
 
 
 class OutageRule(Strict, frozen=True):
@@ -398,17 +410,23 @@ class Experiment(Strict, frozen=True):
 
     name: str
     question: str
+    """What is asked, in a sentence."""
     cluster: ClusterSpec
     traffic: TrafficSpec
     baseline_s: Seconds = 10.0
+    """Quiet time before the first fault; a bad slot in it makes the run unknown."""
     faults: tuple[FaultSpec, ...] = ()
     settle_s: Seconds = 20.0
+    """How long to wait, at most, until all nodes are up and voting before the next fault; after that it is skipped."""
     limits: Limits = Limits()
     seed: int = 1
+    """Fixes all times and draws."""
     duration_s: Seconds | None = None
+    """Lengthens the run beyond its schedule; too short is an error."""
     slo: Slo = Slo()
     predict: PredictSpec = PredictSpec()
     objectives: tuple[ObjectiveSpec, ...] = ()
     abort_if: AbortIf = AbortIf()
     expect_verdict: str = "pass"
+    """An experiment that shows a weakness says fail."""
     file: str = ""

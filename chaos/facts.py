@@ -9,8 +9,22 @@ from typing import Final
 
 import msgspec
 
+from chaos.experiment import ClusterSpec
+
 OVERLAP: Final = "overlap"
 """The kind of a class of faults that are done together: of those no model knows more than that they are."""
+
+
+Params = dict[str, str | float | bool | tuple[str | tuple[str, ...], ...] | None]
+
+
+def felt(params: Params, cluster: ClusterSpec) -> Params:
+    """A fault's fields as the models are told them: ``network`` stays only where it leaves nodes the one that they talk to each other on.
+
+    A cut of the last network alone is to the system what a cut of all of them is.
+    """
+    network = params.get("network")
+    return {**params, "network": ""} if network and not cluster.spares_peers(network) else dict(params)
 
 
 class ClassFacts(msgspec.Struct, frozen=True):
@@ -22,7 +36,7 @@ class ClassFacts(msgspec.Struct, frozen=True):
     role: str
     for_s: tuple[float, ...]
     """One entry an effective fault: effective to healed; ``inf`` for one that is never healed."""
-    params: dict[str, str | float | bool | tuple[str | tuple[str, ...], ...] | None]
+    params: Params
     victims: int = 1
     """Nodes touched by each."""
     through_proxy: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tabulate import tabulate
 
 from chaos import wording as say
+from chaos import wording_story as tell
 from chaos.plan import Plan
 from chaos.planning import describe
 from chaos.results import Predicted, Production
@@ -21,6 +22,9 @@ def planned(plan: Plan) -> str:
         + ", ".join(f"{name} {operation.rate_per_s:g}/s" for name, operation in experiment.traffic.operations.items())
         + f"; the first {say.seconds(experiment.baseline_s)} are a quiet baseline; '{plan.judge}' is judged",
     ]
+    networks = experiment.cluster.networks
+    if len(networks) > 1:
+        head.append(f"networks: {', '.join(networks)}; clients stand on '{networks[0]}', nodes talk to each other on '{networks[-1]}'")
     rows = [
         [
             row.id,
@@ -81,7 +85,7 @@ def _production(predicted: Predicted) -> str:
         return f"Production: {production.reason or 'no fault rates were given (predict: production:)'}"
     rates = "; ".join(production.rates)
     lines = [f"Production, at the assumed rates ({rates}): {production.nines:.2f} nines, {say.percent(production.availability)}, "
-             f"{say.monthly(production)} down a month"]  # fmt: skip
+             f"{tell.monthly(production)} down a month"]  # fmt: skip
     lines += _window(production) + _parts(production)
     rows = [[each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year)] for each in production.improve_first]
     if rows:
@@ -93,7 +97,7 @@ def _production(predicted: Predicted) -> str:
 
 def _parts(production: Production) -> list[str]:
     """Where the downtime comes from, the parts around the cluster, and what planned restarts cost beside it."""
-    lines = say.causes(production)
+    lines = tell.causes(production)
     rows = [[each.name, f"{each.unavailability:.3g}", each.origin, f"{each.birnbaum:.6g}", say.seconds(each.saves_s_per_year)]
             for each in production.around]  # fmt: skip
     if rows:

@@ -73,7 +73,9 @@ def prepared(ordered: Ordered) -> Plan:
     return msgspec.structs.replace(plan, experiment=experiment, windows=(), looks_s=(), links=every, proxied=every)
 
 
-def attached(hand: HandOrder, *, label: str | None, compose: str | None, services: Sequence[str], ask: str | None) -> Ordered:
+def attached(
+    hand: HandOrder, *, label: str | None, compose: str | None, services: Sequence[str], ask: str | None, ports: Sequence[int] = ()
+) -> Ordered:
     """A plan for containers that run already, as many as there are."""
     what: dict[str, Any] = {}
     if label is not None:
@@ -83,6 +85,8 @@ def attached(hand: HandOrder, *, label: str | None, compose: str | None, service
         what["label"] = rest
     else:
         what |= {"compose": compose, "services": list(services)}
+    if ports:
+        what["ports"] = list(ports)
     if not ask:
         right = "--ask http://{address}:8080/"
         raise BadInput("nothing says how a container is asked whether it answers, without which no fault can be shown", right=right)

@@ -6,7 +6,7 @@ import math
 
 from chaos import checks
 from chaos.anatomy_nodes import ARROW
-from chaos.facts import OVERLAP, ClassFacts, RunFacts
+from chaos.facts import OVERLAP, ClassFacts, RunFacts, felt
 from chaos.kinds import CLIENTS, DNS
 from chaos.plan import Plan
 from chaos.timeline import Timeline
@@ -36,7 +36,7 @@ def _class(plan: Plan, name: str, trials: list[Trial]) -> ClassFacts:
         kind=OVERLAP if is_overlap else first.kind,
         role="" if is_overlap else first.role,
         for_s=tuple(max(_held_s(fault) for fault in trial.faults) for trial in trials),
-        params=spec.params if spec and not is_overlap else {},
+        params=felt(spec.params, plan.experiment.cluster) if spec and not is_overlap else {},
         victims=max(len(touched), 1),
         through_proxy=any(link.destination in touched for link in (plan.links if plan.proxied is None else plan.proxied)),
     )

@@ -59,7 +59,15 @@ class NodeInfo(msgspec.Struct, frozen=True):
     part: str
     zone: str | None
     address: str
+    """Where clients and the harness reach it."""
     ports: dict[str, int]
+    networks: dict[str, str] = {}
+    """Network -> its address there, in their order, where they have names."""
+
+    @property
+    def peer_address(self) -> str:
+        """Where other nodes reach it: on the last network."""
+        return [self.address, *self.networks.values()][-1]
 
 
 class RoundTrip(msgspec.Struct, frozen=True):
@@ -97,6 +105,8 @@ class Cut(msgspec.Struct, frozen=True, tag_field="rule", tag="cut"):
     link: Link
     behavior: str = "drop"
     existing: str = "cut"
+    network: str = ""
+    """Only packets of this one of the nodes' networks; empty: of all of them."""
 
 
 class Loss(msgspec.Struct, frozen=True, tag_field="rule", tag="loss"):
@@ -199,6 +209,19 @@ class Line(Protocol):
 
     def flow(self, link: Link, size_bytes: int, timeout_s: float) -> Passage:
         """So many bytes on one connection; the first quarter only fills the line, so that ``last_s`` and ``bytes`` begin after it."""
+        ...
+
+
+@runtime_checkable
+class HasNetworks(Protocol):
+    """A net of nodes that stand on several networks, each of which can be cut alone."""
+
+    def networks_of(self, link: Link) -> tuple[str, ...]:
+        """The names of those that both its ends stand on, in their order; empty where networks have none."""
+        ...
+
+    def measure_on(self, link: Link, network: str, timeout_s: float) -> RoundTrip:
+        """How long a connection of ours takes to open over this link on one of them."""
         ...
 
 

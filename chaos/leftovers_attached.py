@@ -28,7 +28,7 @@ def give_back(record: RunRecord, state: Path | None = None) -> list[str]:
     """No rule, nothing frozen, and what it had stopped started again; what could not be taken back. Safe to repeat."""
     from chaos.engine import connect
     from chaos.images import ensure_harness
-    from chaos.runtimes import docker_attach_find, docker_attach_guests
+    from chaos.runtimes import docker_attach_back, docker_attach_find
     from chaos.runtimes.docker_containers import Containers
 
     folder = RunFolder(Path(record.folder))
@@ -37,4 +37,4 @@ def give_back(record: RunRecord, state: Path | None = None) -> list[str]:
     where = state or registry.state_dir()
     with connect(record.engine, checked=False) as engine:
         containers = Containers(engine, record.run, {STATE: str(where), HARNESS: str(record.harness)})
-        return docker_attach_guests.give_back(containers, keys, ensure_harness(engine), stopped, MonotonicClock())
+        return docker_attach_back.give_back(containers, keys, ensure_harness(engine), stopped, MonotonicClock())

@@ -14,6 +14,7 @@ from chaos.document import Table, Value, parse, read_text, suggest, table, text,
 from chaos.errors import BadInput
 from chaos.experiment import (
     AbortIf,
+    AttachSpec,
     ClientPolicy,
     ClusterSpec,
     Dns,
@@ -41,11 +42,11 @@ _KEYS: Final = (
 MOST_PER_S: Final = 100_000.0
 """Of one operation: several times what a prober on one core can send, so more is a slip of the pen."""
 _LATER: Final = {"data": "leave it out: acknowledged writes are not checked after the run"}
-_CLUSTER: Final = ("target", "nodes", "parts", "settings", "zones", "dns", "runtime", "resources", "attach")
-_LATER_CLUSTER: Final = {
-    "networks": "leave it out: all nodes share one network",
-}
-_VERDICTS: Final = ("pass", "fail", "unknown")
+_CLUSTER: Final = ("target", "nodes", "parts", "settings", "zones", "dns", "runtime", "resources", "attach", "networks")
+_MOST_NETWORKS: Final = 4
+"""Each of them takes a bridge and a subnet of the engine's, for every run."""
+VERDICTS: Final = ("pass", "fail", "unknown")
+MOST_SEED: Final = 2**53 - 1
 
 
 def experiment_text(path: Path) -> str:
@@ -79,13 +80,13 @@ def parse_experiment(content: str, file: str) -> Experiment:
         predict=predict(table(value)) if (value := root.get("predict")) else PredictSpec(),
         objectives=(*wanted, *expected),
         abort_if=abort_if(value) if (value := root.get("abort_if")) else AbortIf(),
-        expect_verdict=_word(value, _VERDICTS) if (value := root.get("expect_verdict")) else "pass",
+        expect_verdict=_word(value, VERDICTS) if (value := root.get("expect_verdict")) else "pass",
         file=file,
     )
 
 
 def _cluster(entry: Table, file: str) -> ClusterSpec:
-    entry.only(_CLUSTER, _LATER_CLUSTER)
+    entry.only(_CLUSTER)
     nodes, parts, dns, runtime = entry.get("nodes"), entry.get("parts"), entry.get("dns"), entry.get("runtime")
     if nodes is not None and parts is not None:
         raise BadInput("'nodes' and 'parts' exclude each other", place=parts.place, right="nodes: 3, or parts: {data: 3}")
@@ -98,19 +99,29 @@ def _cluster(entry: Table, file: str) -> ClusterSpec:
         parts={name: _count(value) for name, value in _entries(entry, "parts")},
         settings={name: text(value) for name, value in _entries(entry, "settings")},
         zones={name: texts(value, "[n1, n2]") for name, value in _entries(entry, "zones")},
-        dns=_dns(dns) if dns is not None else Dns(balancer="engine") if attached else Dns(),
+        dns=struct(dns, Dns) if dns is not None else Dns(balancer="engine") if attached else Dns(),
         runtime=_word(runtime, runtimes) if runtime is not None else "docker" if attached else "auto",
         resources=struct(resources, Resources) if (resources := entry.get("resources")) else Resources(),
         attach=attached,
+        networks=_networks(value, attached) if (value := entry.get("networks")) else (),
     )
 
 
-def _dns(value: Value) -> Dns:
-    entry = table(value)
-    balancer = entry.get("balancer")
-    if balancer is not None:
-        _word(balancer, ("health-checked", "round-robin", "engine"))
-    return struct(entry, Dns)
+def _networks(value: Value, attached: AttachSpec | None) -> tuple[str, ...]:
+    """Names, in the order that says who stands where."""
+    if attached is not None:
+        right = "leave it out; attach: {network: NAME} says which of them is meant"
+        raise BadInput("containers that already run have the networks that they have", place=value.place, right=right)
+    names = texts(value, "[front, back]")
+    wrong = next((name for name in names if not NAME.fullmatch(name)), None)
+    if wrong is not None:
+        raise BadInput(f"'{wrong}' is not a name", place=value.place, right="letters, digits, '-', '_' and '.'")
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise BadInput(f"two networks are named '{twice}'", place=value.place, right="each name once")
+    if not 1 <= len(names) <= _MOST_NETWORKS:
+        raise BadInput(f"{len(names)} networks", place=value.place, right=f"1 to {_MOST_NETWORKS}")
+    return names
 
 
 def _traffic(entry: Table) -> TrafficSpec:
@@ -181,7 +192,7 @@ def _count(value: Value) -> int:
 
 def _seed(value: Value) -> int:
     seed = integer(value)
-    if not 0 <= seed < 2**53:
+    if not 0 <= seed <= MOST_SEED:
         raise BadInput(f"{what_is(value)} is out of range", place=value.place, right="a whole number from 0 to 2^53 - 1")
     return seed
 

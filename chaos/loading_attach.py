@@ -16,18 +16,18 @@ import re
 from pathlib import Path
 from typing import Final
 
-from chaos.convert import struct, texts
-from chaos.document import Table, Value, parse, read_text, table, text
+from chaos.convert import integer, struct, texts
+from chaos.document import Listing, Table, Value, parse, read_text, table, text, what_is
 from chaos.errors import BadInput
-from chaos.experiment import AttachSpec
+from chaos.experiment import MOST_PORT, AttachSpec
 from chaos.target import Ask
 
-KEYS: Final = ("label", "compose", "services", "name", "network", "ready")
+KEYS: Final = ("label", "compose", "services", "name", "network", "ready", "ports")
 ATTACHED: Final = "attached"
 """Stands for the target where the experiment names none."""
-_LABEL: Final = re.compile(r"[A-Za-z0-9._/-]+(=\S*)?")
-_PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
-_FILES: Final = (".yaml", ".yml")
+LABEL: Final = re.compile(r"[A-Za-z0-9._/-]+(=\S*)?")
+PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
+FILES: Final = (".yaml", ".yml")
 
 
 def attach(value: Value, file: str) -> AttachSpec:
@@ -42,7 +42,7 @@ def attach(value: Value, file: str) -> AttachSpec:
     if compose is not None and services is None:
         raise BadInput("nothing says which services", place=compose.place, right="services: [web]")
     words = text(label, "a label") if label is not None else ""
-    if words and not _LABEL.fullmatch(words):
+    if words and not LABEL.fullmatch(words):
         raise BadInput(f"'{words}' is not a label", place=entry.entries["label"].place, right="app=web")
     names = texts(services, "[web]") if services is not None else ()
     if services is not None and (not names or len(set(names)) < len(names)):
@@ -54,7 +54,18 @@ def attach(value: Value, file: str) -> AttachSpec:
         name=_text(entry, "name"),
         network=_text(entry, "network"),
         ready=struct(ready, Ask) if (ready := entry.get("ready")) else None,
+        ports=_ports(ports) if (ports := entry.get("ports")) else (),
     )
+
+
+def _ports(value: Value) -> tuple[int, ...]:
+    right = "ports: [7001]"
+    if not isinstance(value, Listing):
+        raise BadInput(f"{what_is(value)} stands where a list belongs", place=value.place, right=right)
+    for item in value.items:
+        if not 1 <= integer(item) <= MOST_PORT:
+            raise BadInput(f"{integer(item)} is not a port", place=item.place, right=right)
+    return tuple(dict.fromkeys(map(integer, value.items)))
 
 
 def _text(entry: Table, key: str) -> str:
@@ -65,8 +76,8 @@ def _text(entry: Table, key: str) -> str:
 def _project(value: Value, file: str) -> str:
     """The project's name; for a file the one that compose gives it: its own word, the environment's, or that of its folder."""
     written = text(value, "a compose project or file")
-    if not written.endswith(_FILES):
-        if not _PROJECT.fullmatch(written):
+    if not written.endswith(FILES):
+        if not PROJECT.fullmatch(written):
             raise BadInput(f"'{written}' is not the name of a compose project", place=value.place, right="shop, or compose.yaml")
         return written
     path = Path(file).parent / written

@@ -19,7 +19,8 @@ MEASURES: Final = {
 EXPECTED: Final = ("recovery", "outage")
 """What can be expected of one fault."""
 BASES: Final = ("run", "claim")
-_BOUND: Final = re.compile(r"\s*(<=|>=|==|<|>)\s*(.+?)\s*")
+OPERATORS: Final = "<=|>=|==|<|>"
+_BOUND: Final = re.compile(rf"\s*({OPERATORS})\s*(.+?)\s*")
 _EXAMPLES: Final = {PERCENT: '">= 95%"', DURATION: '"<= 2s"', "": "0", "word": "consistent"}
 
 

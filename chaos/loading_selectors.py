@@ -25,8 +25,8 @@ ROLES: Final = (LEADER, FOLLOWERS, ANY)
 SIDES: Final = ("majority", "minority")
 WORDS: Final = (*ROLES, *SIDES)
 EXAMPLES: Final = 'leader, followers, any, n2, [n1, n2], {any: 2} or {link: "leader <-> any"}'
-_KEYS: Final = (ANY, FOLLOWERS, LEADER, "percent", "role", "part", "zone", "same", "link")
-_LINK: Final = re.compile(r"\s*(\S+)\s*(<->|->)\s*(\S+)\s*")
+KEYS: Final = (ANY, FOLLOWERS, LEADER, "percent", "role", "part", "zone", "same", "link")
+LINK: Final = re.compile(r"\s*(\S+)\s*(<->|->)\s*(\S+)\s*")
 
 
 def selector(value: Value) -> Selector:
@@ -50,13 +50,13 @@ def _from_word(value: Scalar) -> Selector:
         return Side(word)
     if word in ROLES:
         return Role(word)
-    if _LINK.fullmatch(word):
+    if LINK.fullmatch(word):
         raise BadInput("a link is written as a mapping", place=value.place, right=f'{{link: "{word}"}}')
     return Named((word,))
 
 
 def _from_keys(entry: Table) -> Selector:
-    entry.only(_KEYS)
+    entry.only(KEYS)
     keys = set(entry.entries)
     if "link" in keys:
         _alone(entry, "link")
@@ -94,7 +94,7 @@ def _some(entry: Table) -> Role:
 
 def _link(value: Value) -> LinkTo:
     written = text(value, "a link")
-    found = _LINK.fullmatch(written)
+    found = LINK.fullmatch(written)
     if found is None:
         raise BadInput(f"'{written}' is not a link", place=value.place, right='"leader -> any", "leader <-> any" or "clients -> n2"')
     source, arrow, destination = found.groups()

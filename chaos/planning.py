@@ -31,6 +31,7 @@ from chaos.planning_cluster import (
     refuse,
 )
 from chaos.planning_faults import Planned, check_capabilities, planned_faults, proxied_links
+from chaos.planning_networks import check_networks
 from chaos.planning_overlap import check_windows, planned_duration_s
 from chaos.planning_resources import check_resources
 from chaos.planning_rounds import rounds
@@ -62,6 +63,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     duration_s = looks_s[-1] if looks_s else planned_duration_s(experiment, windows)
     replication, parameters = planned_parameters(experiment, target, settings)
     parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)
+    check_networks(experiment, target, faults, runtime)
     _check_runtime(experiment, target, nodes, runtime, faults)
     check_capabilities(faults, target, runtime, nodes)
     check_resources(experiment, faults)

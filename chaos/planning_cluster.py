@@ -14,8 +14,6 @@ from chaos.target import OperationKind, Setting, Target
 from chaos.targets_checks import defaults, setting_text
 from chaos.units import WrongUnit, duration_s
 
-RESOLVE = ("per-request", "ttl", "once")
-
 
 def refuse(experiment: Experiment, path: str, message: str, right: str = "") -> BadInput:
     """The error for something wrong at a path of the experiment's file."""
@@ -204,8 +202,6 @@ def check_traffic(experiment: Experiment) -> None:
     if client.timeout_s > client.deadline_s:
         message = f"an attempt may take {client.timeout_s:g}s, and the whole slot only {client.deadline_s:g}s"
         raise refuse(experiment, f"{path}.deadline", message, f"deadline at least {client.timeout_s:g}s")
-    if client.resolve not in RESOLVE:
-        raise refuse(experiment, f"{path}.resolve", f"'{client.resolve}' is not a choice here", suggest(client.resolve, RESOLVE))
     rule = experiment.traffic.outage
     for key, count in {"open": rule.open, "close": rule.close}.items():
         if count < 1:

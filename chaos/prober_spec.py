@@ -16,9 +16,7 @@ from chaos.experiment import ClientPolicy, OperationSpec
 from chaos.target import OperationKind
 
 PER_REQUEST = "per-request"
-BY_TTL = "ttl"
 ONCE = "once"
-RESOLVES = (BY_TTL, PER_REQUEST, ONCE)
 
 
 class OperationOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

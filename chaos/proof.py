@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
@@ -39,8 +39,8 @@ def node_figures(scene: Scene, answers: dict[str, RoundTrip]) -> Figures:
     return figures
 
 
-def link_figures(answers: dict[Link, list[RoundTrip]]) -> Figures:
-    """The median round trip of each link, or why there was none."""
+def link_figures(answers: Mapping[Subject, list[RoundTrip]]) -> Figures:
+    """The median round trip of each link, or of whatever stands for one in words; or why there was none."""
     figures: Figures = {}
     for link, trips in answers.items():
         rtt_s = median_rtt_s(trips)

@@ -386,6 +386,8 @@ class NodeSeen(msgspec.Struct, frozen=True):
     part: str
     zone: str | None
     address: str
+    networks: dict[str, str] = {}
+    """Network -> its address there, where networks have names."""
 
 
 class Interval(msgspec.Struct, frozen=True):

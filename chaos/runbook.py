@@ -146,11 +146,16 @@ def _steps(plan: Plan, predicted: Predicted | None) -> list[str]:
     specs = {spec.name: spec for spec in plan.experiment.faults}
     steps = zip(plan.windows, describe(plan), strict=True)
     rows = [
-        f"| {number} | {_begins(row)} | {window.kind} ({window.fault}) | {target_text(specs[window.fault])} | {_lasts(window)} "
+        f"| {number} | {_begins(row)} | {window.kind} ({window.fault}) | {_whom(specs[window.fault])} | {_lasts(window)} "
         f"| {_expected(window, specs[window.fault], predicted)} | |"
         for number, (window, row) in enumerate(steps, start=1)
     ]
     return [*head, *rows, ""]
+
+
+def _whom(spec: FaultSpec) -> str:
+    network = spec.params.get("network")
+    return target_text(spec) + (f", on the network {network} alone" if network else "")
 
 
 def _begins(row: PlanRow) -> str:

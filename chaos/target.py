@@ -1,11 +1,14 @@
 """What a system under test declares: the typed form of a ``target.yaml`` (loaded by ``targets_loading.load_target``).
 
-Templates (``command``, ``env``, ``files``, ``ready``, ``roles``...) know ``{node}``, ``{address}``, ``{data}`` (the node's folder),
-``{NAME}`` for each port and setting, and ``{peers:...}``, which repeats its inside for every node of the part, itself
-included, joined by commas; inside, ``{node}`` and ``{address}`` are the peer's.
+Templates (``command``, ``env``, ``files``, ``ready``, ``roles``...) know ``{node}``, ``{address}``, ``{peer_address}`` (where other
+nodes reach it, if it stands on a network for that), ``{data}`` (the node's folder), ``{NAME}`` for each port and setting, and
+``{peers:...}``, which repeats its inside for every node of the part, itself included, joined by commas; inside, ``{node}`` and the
+addresses are the peer's.
 """
 
 from __future__ import annotations
+
+from typing import Literal
 
 import msgspec
 
@@ -117,7 +120,7 @@ class OperationKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class LocalTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the target can be asked for on plain processes. ``peers: per-node``: each node may be given its own address per peer."""
 
-    peers: str | None = None
+    peers: Literal["per-node"] | None = None
 
 
 class ModelKey(msgspec.Struct, frozen=True):

@@ -83,7 +83,7 @@ def _check_templates(root: Table, target: Target) -> None:
     contexts = {
         name: templates.Context(
             node="n1", address="127.0.0.1", data="data", python="python", target=target.folder,
-            ports=part.ports, settings=defaults(target.settings), peers=(("n1", "127.0.0.1"),),
+            ports=part.ports, settings=defaults(target.settings), peers=(templates.Peer("n1", "127.0.0.1"),),
         )
         for name, part in target.parts.items()
     }  # fmt: skip

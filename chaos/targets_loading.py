@@ -107,7 +107,7 @@ def parse_target(content: str, file: str, folder: Path) -> Target:
         read_node=operation(table(read_node), does="read") if read_node else None,
         model={name: _model(name, value, settings) for name, value in _entries(root, "model")},
         pid1=boolean(pid1) if (pid1 := root.get("pid1")) else False,
-        local=_local(local) if local else LocalTraits(),
+        local=struct(local, LocalTraits) if local else LocalTraits(),
     )
     check(root, target)
     return target
@@ -181,13 +181,6 @@ def _init(value: Value | None) -> tuple[dict[str, str], ...]:
     if not isinstance(value, Listing):
         raise BadInput("'init' is a list of steps", place=value.place, right="[{node: n1, command: ...}]")
     return tuple({key: option(inner) for key, inner in table(step).entries.items()} for step in value.items)
-
-
-def _local(value: Value) -> LocalTraits:
-    traits = struct(value, LocalTraits)
-    if traits.peers not in (None, "per-node"):
-        raise BadInput(f"'{traits.peers}' is not a choice here", place=table(value).entries["peers"].place, right="per-node")
-    return traits
 
 
 def _model(name: str, value: Value, settings: dict[str, Setting]) -> str:

@@ -1,7 +1,8 @@
 """Filling of the templates in a ``target.yaml``: commands, environment, files, questions.
 
-``{node}`` ``{address}`` ``{data}`` ``{python}`` ``{target}``, every port and setting by its name, and ``{peers:...}``, which repeats
-its inside for every node of the part (itself included), joined by commas; inside, ``{node}`` and ``{address}`` are the peer's.
+``{node}`` ``{address}`` ``{peer_address}`` ``{data}`` ``{python}`` ``{target}``, every port and setting by its name, and
+``{peers:...}``, which repeats its inside for every node of the part (itself included), joined by commas; inside, ``{node}``,
+``{address}`` and ``{peer_address}`` are the peer's.
 ``{{`` and ``}}`` stand for braces. An unknown name is refused, never passed on.
 """
 
@@ -15,9 +16,19 @@ import msgspec
 from chaos.document import suggest
 from chaos.errors import BadInput
 
-RESERVED: Final = ("node", "address", "data", "python", "target", "peers", "key", "value")
+PEER_ADDRESS: Final = "peer_address"
+RESERVED: Final = ("node", "address", PEER_ADDRESS, "data", "python", "target", "peers", "key", "value")
 """Names that no port and no setting may have."""
 _PEERS: Final = "peers:"
+
+
+class Peer(msgspec.Struct, frozen=True):
+    """A node of the part, at the addresses by which another one is to reach it; itself included."""
+
+    node: str
+    address: str
+    peer_address: str = ""
+    """On the network that nodes talk to each other on, if that is another one."""
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -30,14 +41,20 @@ class Context(msgspec.Struct, frozen=True):
     data: str = ""
     python: str = ""
     target: str = ""
-    peers: tuple[tuple[str, str], ...] = ()
-    """(node, address as this node is to reach it) of every node of the part, itself included."""
+    peers: tuple[Peer, ...] = ()
+    """Every node of the part."""
+    peer_address: str = ""
+    """On the network that nodes talk to each other on; empty: the same as ``address``."""
 
     def values(self) -> dict[str, str]:
         """Name -> text."""
         ports = {name: str(port) for name, port in self.ports.items()}
         own = {"node": self.node, "address": self.address, "data": self.data, "python": self.python, "target": self.target}
-        return {**self.settings, **ports, **own}
+        return {**self.settings, **ports, **own, PEER_ADDRESS: self.peer_address or self.address}
+
+    def of(self, peer: Peer) -> Context:
+        """The same for another node."""
+        return msgspec.structs.replace(self, node=peer.node, address=peer.address, peer_address=peer.peer_address, peers=())
 
 
 def fill(template: str, context: Context, keep: Collection[str] = ()) -> str:
@@ -56,8 +73,7 @@ def _filled(template: str, context: Context, keep: Collection[str]) -> Iterator[
             yield literal
         elif name.startswith(_PEERS):
             inside = name.removeprefix(_PEERS)
-            as_peers = (msgspec.structs.replace(context, node=node, address=address, peers=()) for node, address in context.peers)
-            yield ",".join(fill(inside, peer, keep) for peer in as_peers)
+            yield ",".join(fill(inside, context.of(peer), keep) for peer in context.peers)
         elif name in values:
             yield values[name]
         elif name in keep:

@@ -102,6 +102,35 @@ PARSE: Final = {DURATION: duration_s, RATE: rate_per_s, PERCENT: ratio, SIZE: si
 """The parser of each unit kind."""
 
 
+_SCALES: Final[dict[str, dict[str, float]]] = {
+    DURATION: {unit: scale for unit, scale in _SPAN_S.items() if unit != "min"},
+    RATE: {"/s": 1.0},
+    PERCENT: {"%": 0.01},
+    SIZE: dict(_SIZE_BYTES),
+    BANDWIDTH: {f"{unit}/s": scale for unit, scale in _SIZE_BYTES.items()},
+}
+"""Unit -> what one of it is in code, by unit kind."""
+_SPELT: Final = {kind: list(scales) for kind, scales in _SCALES.items()} | {DURATION: list(_SPAN_S), RATE: [f"/{unit}" for unit in _SPAN_S]}
+"""Every spelling of a unit that the parser of its kind takes."""
+SIGNS: Final = {"any": "", "at least 0": r"(?!-[\d.]*[1-9])", "more than 0": r"(?!-)(?=\+?[\d.]*[1-9])"}
+"""What a pattern asks of the sign of its number."""
+
+
+def pattern(kind: str, sign: str = "any") -> str:
+    """A regular expression, of the dialect of JSON Schema, for what the parser of that kind takes; without anchors."""
+    return rf"\s*{SIGNS[sign]}{_NUMBER}\s*(?:{'|'.join(_SPELT[kind])})\s*"
+
+
+def written(value: float, kind: str) -> str:
+    """A quantity as a file would say it, in the largest unit that it is a whole number of: ``250ms``, ``30d``, ``64B``."""
+    for unit, scale in sorted(_SCALES[kind].items(), key=lambda each: -each[1]):
+        amount = value / scale
+        if amount >= 1 and math.isclose(amount, round(amount), rel_tol=1e-12):
+            return f"{round(amount)}{unit}"
+    unit, scale = next((unit, scale) for unit, scale in _SCALES[kind].items() if kind != DURATION or unit == "s")
+    return f"{value / scale:.12g}{unit}"
+
+
 def show_bytes(size: float) -> str:
     """A size for people, in the largest decimal unit that leaves at least 1: ``49.4 KB``."""
     for unit in ("GB", "MB", "KB"):

@@ -1,7 +1,7 @@
 """What a guest in somebody else's namespaces owes them: to leave nothing behind, since they live on without us.
 
-``guest.leave`` takes back everything at once, whoever brought it about (this agent, or one that died before): no table of packet
-rules, no queue, nothing frozen. It answers what could not be taken back.
+``guest.leave`` takes back everything at once, whoever brought it about (this agent, or one that died before): no proxy and no
+connection through one, no table of packet rules, no queue, nothing frozen. It answers what could not be taken back.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any, Final
 TABLE: Final = "inet nines"
 WITHIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 0.002
-OUTLIVING: Final = ("shaping",)
+OUTLIVING: Final = ("aside", "shaping")
 """Parts whose harm lives in the network and would outlive the agent that brought it about."""
 
 

@@ -4,6 +4,8 @@ shaping.ways      which interface leads to each of these addresses
 shaping.put       lines of a batch for ``tc``, and all that it has on these interfaces afterwards
 shaping.clear     remove our queue from these interfaces, whatever stands in it
 shaping.single    hand on packets one by one, not several as one large one: else what is lost is lost by the dozen
+
+Where the namespace outlives us, what we switched off is noted in it first, for whoever comes after us.
 """
 
 from __future__ import annotations
@@ -17,12 +19,14 @@ import subprocess
 import time
 from typing import Any, Final
 
-ROOT: Final = "1:"
-"""The handle of our queue, by which it is known."""
+ROOT: Final = "4e53:"
+"""The handle of our queue, by which it is known: one that nobody else would think of, since what has it is ours to take away."""
 TC_WITHIN_S: Final = 5.0
 SIOCETHTOOL: Final = 0x8946
 GET_TSO, SET_TSO, GET_GSO, SET_GSO = 0x1E, 0x1F, 0x23, 0x24
 
+NOTES: Final = ("inet", "nines_offloads")
+"""A table without rules, with a chain for each note: ``was.1.0.eth0``."""
 _offloads: dict[str, tuple[int, int]] = {}
 """Interface -> what was on (TSO, GSO) before we switched it off."""
 
@@ -68,10 +72,14 @@ def _clear(device: str) -> None:
         _run("tc", "qdisc", "del", "dev", device, "root")
 
 
-def do_single(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+def do_single(agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     """Switch it ``on``, or back to what it was; what is so then (1: packets leave one by one)."""
     for device in command["devices"]:
+        if command["on"] and _outlived(agent) and device not in _offloads:
+            _note(device, *_offload(device))
         _single(device, on=command["on"])
+    if _outlived(agent) and not _offloads:
+        _forget()
     return {"result": {device: int(_offload(device) == (0, 0)) for device in command["devices"]}}
 
 
@@ -96,14 +104,39 @@ def _ethtool(device: str, command: int, value: int = 0) -> int:
     return order[1]
 
 
-def heal(_agent: Any) -> list[str]:  # noqa: ANN401
+def _outlived(agent: Any) -> bool:  # noqa: ANN401
+    return getattr(agent, "outlived", False)  # a guest's is
+
+
+def _note(device: str, tso: int, gso: int) -> None:
+    _run("nft", f"add table {' '.join(NOTES)}; add chain {' '.join(NOTES)} was.{tso}.{gso}.{device}")
+
+
+def _noted() -> dict[str, tuple[int, int]]:
+    """What an agent before us had switched off."""
+    if " ".join(NOTES) not in _run("nft", "list", "tables"):
+        return {}
+    words = [line.split() for line in _run("nft", "list", "table", *NOTES).splitlines()]
+    notes = [line[1].split(".", 3)[1:] for line in words if line[:1] == ["chain"]]
+    return {device: (int(tso), int(gso)) for tso, gso, device in notes}
+
+
+def _forget() -> None:
+    _run("nft", f"add table {' '.join(NOTES)}; delete table {' '.join(NOTES)}")
+
+
+def heal(agent: Any) -> list[str]:  # noqa: ANN401
     """No queue of ours on any interface, and packets leave as they did."""
     problems = []
     try:
+        if _outlived(agent):
+            _offloads.update(_noted())
         for device in {each["dev"] for each in json.loads(_run("tc", "-j", "qdisc", "show") or "[]")}:
             _clear(device)
         for device in list(_offloads):
             _single(device, on=False)
+        if _outlived(agent):
+            _forget()
     except (ValueError, OSError) as error:
         problems.append(f"queues: {error}")
     return problems

@@ -97,16 +97,19 @@ class Ways(msgspec.Struct, frozen=True):
 
 
 def ways(case: Case) -> Ways:
-    """From the selector of a link, or from the fields of a partition of nodes."""
+    """From the selector of a link, or from the fields of a partition of nodes; a ``network`` that still stands there is not the peers'."""
     link, params = case.link, case.facts.params
+    spared = bool(params.get("network"))
     if link is None:
         include = params.get("include") or ("peers",)
         listed = include if isinstance(include, tuple) else (str(include),)
-        direction, peers = case.text("direction", "both"), "peers" in listed
+        direction, peers = case.text("direction", "both"), "peers" in listed and not spared
         return Ways(peers and direction != "to", peers and direction != "from", CLIENTS in listed, DNS in listed)
     ends = (link.source, link.destination)
     if CLIENTS in ends or DNS in ends:
         return Ways(False, False, CLIENTS in ends, DNS in ends)
+    if spared:
+        return Ways(False, False)
     out = link.source != ANY
     return Ways(out or link.both, not out or link.both, all_peers=ANY in ends, with_leader=case.leads or ANY in ends or LEADER in ends)
 

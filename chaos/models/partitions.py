@@ -32,8 +32,11 @@ def understood(case: Case) -> Case | None:
 
     Random halves are two groups of known sizes, whoever is in them. With its minority a leader is cut off like one that is isolated
     with companions. On the side of a majority a victim is well and others are cut off; a bridge and a ring leave every node a
-    majority that no scenario here describes.
+    majority that no scenario here describes. Of a network that peers do not use only the clients' share is felt, and not split by groups.
     """
+    if _spares_peers(case):
+        groups = case.facts.params.get("groups")
+        return None if isinstance(groups, tuple) and any(CLIENTS in group for group in groups) else case
     shape, _, role = case.facts.role.partition(":")
     nodes = case.system.nodes
     if shape == shapes.HALVES:
@@ -49,7 +52,11 @@ def understood(case: Case) -> Case | None:
 
 def partition(case: Case) -> Scenario:
     """Groups kept apart, or some nodes cut off."""
-    return _split(case) if case.facts.role == GROUPS else _cut_off(case, ways(case))
+    return _split(case) if case.facts.role == GROUPS and not _spares_peers(case) else _cut_off(case, ways(case))
+
+
+def _spares_peers(case: Case) -> bool:
+    return bool(case.facts.params.get("network"))
 
 
 def _cut_off(case: Case, cut: Ways) -> Scenario:

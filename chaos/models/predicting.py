@@ -16,7 +16,7 @@ import numpy as np
 
 from chaos import shapes
 from chaos.experiment import FaultSpec, LinkTo, Named, Role, Zone
-from chaos.facts import OVERLAP, ClassFacts, RunFacts
+from chaos.facts import OVERLAP, ClassFacts, RunFacts, felt
 from chaos.kinds import FOLLOWER, LEADER
 from chaos.models import assumptions, client, production
 from chaos.models.cases import Case
@@ -131,7 +131,7 @@ def facts_from_plan(plan: Plan) -> RunFacts:
             spec.kind,
             "" if spec.kind == OVERLAP else name.partition("/")[2],
             tuple(found[name]),
-            dict(spec.params),
+            felt(spec.params, plan.experiment.cluster),
             victims=_planned_victims(plan, spec),
         )
         for name, spec in like.items()

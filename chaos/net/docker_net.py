@@ -23,7 +23,8 @@ from chaos.clock import Clock
 from chaos.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NinesError, NotHealed
 from chaos.images import TOXIPROXY
 from chaos.kinds import Cut, Layer, Link, Loss, Passage, RoundTrip, Rule, Shaping, Toxic, Train
-from chaos.net import packets
+from chaos.net import aside, packets
+from chaos.net.addresses import Addresses
 from chaos.net.gauge import EndsThere, ProxyGauge
 from chaos.net.layers import LayeredNet, Measure
 from chaos.net.line import Lines
@@ -36,17 +37,18 @@ AT_ONCE: Final = 32
 
 
 class DockerNet:
-    """``addresses``: of every node, and of ``clients`` and ``dns``; ``ports``: of every node, by name.
+    """``addresses``: of every node, and of ``clients`` and ``dns``, on all networks; ``ports``: of every node, by name.
 
     ``links`` are those that the plan's faults may name, ``needs`` what of them must be prepared (default: proxies in all of
-    them). ``program`` is the Toxiproxy server inside the agents' containers.
+    them). ``program`` is the Toxiproxy server inside the agents' containers. ``late``: the system runs before its agents come, and
+    what it has open is cut once where proxies are to stand.
     """
 
     def __init__(
         self,
         *,
         run: str,
-        addresses: Mapping[str, str],
+        addresses: Addresses,
         ports: Mapping[str, Mapping[str, int]],
         links: Collection[Link],
         gateway: str,
@@ -54,8 +56,9 @@ class DockerNet:
         clock: Clock,
         needs: Needs | None = None,
         program: str = TOXIPROXY,
+        late: bool = False,
     ) -> None:
-        self._addresses = dict(addresses)
+        self._addresses = addresses
         self._gateway = gateway
         self._measure = measure
         self._clock = clock
@@ -64,6 +67,7 @@ class DockerNet:
         self._control_port = control_port(ports)
         self._proxies = planned_proxies(run, self._needs.toxics, ports, addresses)
         self._program = program
+        self._late = late
         self._pool = ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="net")
         self._servers = Servers(self._pool)
         proxies_of: dict[Link, list[str]] = {}
@@ -79,16 +83,36 @@ class DockerNet:
 
     # --- before the system starts ----------------------------------------------------------------------------------------
 
+    def check(self, source: str, agent: Agent) -> None:
+        """Of a system that was there before us: refuse what could not be done to it, while nothing has been."""
+        if redirects := self.redirects_of(source):
+            aside.refuse_unable(source, agent, redirects, self._control_port)
+
     def join(self, source: str, agent: Agent) -> None:
         """Prepare a namespace before its system's first packet: proxies, what turns connections into them, ``nft`` kept open.
 
-        Safe from several threads. ``EnvironmentUnusable`` if Toxiproxy does not run there.
+        Of a system that was there before us, what it had open to them is ended, and shown to be. Safe from several threads.
+        ``EnvironmentUnusable`` if Toxiproxy does not run there, or old connections stay.
         """
         proxies = [proxy for proxy in self._proxies if proxy.link.source == source]
         if proxies:
-            server = start(source, agent, self._addresses[source], self._control_port, proxies, self._program, self._clock)
+            server = start(source, agent, self._addresses.first(source), self._control_port, proxies, self._program, self._clock)
+            gauge = ProxyGauge(server, EndsThere(agent))
             with self._lock:
-                self._servers.add(server, proxies, ProxyGauge(server, EndsThere(agent)))
+                self._agents[source] = agent
+                self._streams.moved([proxy.name for proxy in proxies], lambda: self._servers.add(server, proxies, gauge))
+        self._put_rules(source, agent)
+        if proxies and self._late:
+            aside.cut_old(source, agent, self.redirects_of(source))
+
+    def lost(self, source: str, agent: Agent) -> None:
+        """The namespace in which this agent stands is no more, and all that was in it."""
+        # Without the lock: the agent's own thread tells it, which others who hold the lock may wait for.
+        if self._agents.get(source) is agent:
+            self._queues.lost(source)
+            self._servers.lose(proxy.name for proxy in self._proxies if proxy.link.source == source)
+
+    def _put_rules(self, source: str, agent: Agent) -> None:
         with self._lock:
             self._agents[source] = agent
             self._queues.join(source, agent)
@@ -139,6 +163,14 @@ class DockerNet:
         """One question from inside the source's namespace, by the way that its traffic takes, proxies included."""
         return self._measure(link, timeout_s)
 
+    def networks_of(self, link: Link) -> tuple[str, ...]:
+        """Those that both its ends stand on, where they have names."""
+        return tuple(name for name in self._addresses.networks if self._addresses.pairs(link, name))
+
+    def measure_on(self, link: Link, network: str, timeout_s: float) -> RoundTrip:
+        """A connection of ours over this network alone, whatever the system says there: packets pass or they do not."""
+        return self._lines.opening(link, network, timeout_s)
+
     def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
         """Bytes of ours through the toxics of this link, in the namespace of its source; packet rules do not touch them."""
         return self._streams.passage(link, stream, size_bytes, timeout_s)
@@ -178,6 +210,10 @@ class DockerNet:
                 raise CapabilityMissing(
                     f"no agent stands at either end of the link {cut.link}",
                     how="only links that the plan's faults name are prepared: name it in the experiment",
+                )
+            if isinstance(cut, Cut) and not self._addresses.pairs(cut.link, cut.network):
+                raise CapabilityMissing(
+                    f"{cut.link}: its ends do not share the network '{cut.network}'", how="clients and name server stand on the first one"
                 )
             if isinstance(cut, Cut) and cut.existing == "keep" and not self._needs.ages:
                 raise CapabilityMissing(
@@ -222,8 +258,12 @@ class DockerNet:
     def _wanted(
         self, end: str, cuts: frozenset[packets.PacketCut] = frozenset(), losses: frozenset[packets.PacketLoss] = frozenset()
     ) -> Namespace:
-        redirects: tuple[Redirect, ...] = tuple(proxy.redirect for proxy in self._proxies if proxy.link.source == end)
-        return Namespace(self._gateway, cuts, redirects, self._needs.ages and end in self._ends, losses)
+        control = self._control_port if self._late else None
+        return Namespace(self._gateway, cuts, self.redirects_of(end), self._needs.ages and end in self._ends, losses, control)
+
+    def redirects_of(self, end: str) -> tuple[Redirect, ...]:
+        """What turns connections that are opened there aside."""
+        return tuple(proxy.redirect for proxy in self._proxies if proxy.link.source == end)
 
 
 def mechanism(cuts: Sequence[Cut | Loss]) -> str:
@@ -235,5 +275,6 @@ def mechanism(cuts: Sequence[Cut | Loss]) -> str:
             continue
         which = "of new connections " if cut.existing == "keep" else ""
         told = "rejected (TCP reset, ICMP for the rest)" if cut.behavior == packets.REJECT else "dropped"
-        words.append(f"nftables: packets {which}{told} in the namespaces of both ends")
+        where = f"of the network '{cut.network}' " if cut.network else ""
+        words.append(f"nftables: packets {which}{where}{told} in the namespaces of both ends")
     return "; ".join(dict.fromkeys(words))

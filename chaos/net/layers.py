@@ -14,7 +14,7 @@ are closed, not revived. Every change is read back from the server before it cou
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final, Protocol
 
@@ -113,6 +113,18 @@ class LayeredNet:
         finally:
             with self._lock:
                 self._take_back(name)
+
+    def moved(self, proxies: Collection[str], put: Callable[[], None]) -> None:
+        """These proxies stand anew (``put`` makes them known): what is in force on them is put in force there as well."""
+        with self._lock:
+            put()
+            server = self._server()
+            for proxy in sorted({name for layer in self._active.values() for name in layer.closed} & set(proxies)):
+                server.set_enabled(proxy, enabled=False)
+            for layer in self._active.values():
+                for existing, toxics in layer.toxics:
+                    if mine := [each for each in toxics if each.proxy in proxies]:
+                        server.add_toxics(mine, existing=existing)
 
     def measure(self, link: Link, timeout_s: float) -> RoundTrip:
         """One question by the way that the traffic of this link takes."""

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 from chaos.errors import FaultNotEffective
-from chaos.kinds import Link, Passage, Train
+from chaos.kinds import Link, Passage, RoundTrip, Train
+from chaos.net.addresses import Addresses
 from chaos.net.transparent import Agent
+from chaos.target import Ask
 
 ATTEMPTS = 3
 GRACE_S = 3.0
@@ -17,7 +19,7 @@ GRACE_S = 3.0
 class Lines:
     """``agents`` of the ends that take part; more may come to be in it."""
 
-    def __init__(self, agents: Mapping[str, Agent], addresses: Mapping[str, str]) -> None:
+    def __init__(self, agents: Mapping[str, Agent], addresses: Addresses) -> None:
         self._agents = agents
         self._addresses = addresses
 
@@ -57,12 +59,25 @@ class Lines:
             last_s=float(last_s) if last_s is not None else None,
         )
 
+    def opening(self, link: Link, network: str, timeout_s: float) -> RoundTrip:
+        """How long a connection takes to open, to a port of ours at the link's end on this network; the system is not asked."""
+        ((_, there),) = self._addresses.pairs(link, network)
+        missing = [end for end in (link.source, link.destination) if end not in self._agents]
+        if missing:
+            return RoundTrip(None, f"not measurable: no agent stands at {missing[0]}")
+        number, port = self._open(link, "tcp")
+        try:
+            answer = self._agents[link.source].ask(Ask(tcp=f"{there}:{port}"), timeout_s)
+        finally:
+            self._count(link, number, 0, 0.0, 0.0)
+        return RoundTrip(answer.rtt_s, answer.error if answer.rtt_s is None else None)
+
     def _open(self, link: Link, kind: str) -> tuple[int, int]:
         opened = self._agent(link, link.destination).call("line.open", kind=kind).result
         return int(opened["number"] or 0), int(opened["port"] or 0)
 
     def _send(self, link: Link, kind: str, port: int, amount: int, within_s: float) -> int:
-        fields = {"kind": kind, "address": self._addresses[link.destination], "port": port, "amount": amount, "within_s": within_s}
+        fields = {"kind": kind, "address": self._addresses.used(link), "port": port, "amount": amount, "within_s": within_s}
         return int(self._agent(link, link.source).call("line.send", within_s + GRACE_S, **fields).result["sent"] or 0)
 
     def _count(self, link: Link, number: int, amount: int, quiet_s: float, within_s: float) -> dict[str, float | str | None]:

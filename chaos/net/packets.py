@@ -4,11 +4,14 @@
     output    -300       aside     (with proxies) only connections that are turned aside are tracked, everything else costs nothing
     output    -150       output    drop or reject packets to a peer
     output    -100       nat       turn the system's connections to a peer aside into a proxy of ours; the proxy's own go on
+    output    -90        past      (come late) reset what was not turned aside, since it was open before
+    input     -170       control   (come late) nobody but us gives orders to the proxies
     input     -150       input     drop packets from a peer
 
 Filters come before the turning aside, so they see where a packet really wants to go and cut the node and its proxies alike; a
 proxied answer comes back over loopback and is recognised by its connection. Rules name addresses, never interfaces, of which an
-engine makes new ones. Loopback and the gateway, where the harness stands, are exempt from every rule.
+engine makes new ones; where nodes stand on several networks, there is a rule for each of the link's addresses. Loopback and the
+gateway, where the harness stands, are exempt from every rule.
 
 ``drop`` is silence. ``reject`` is an immediate no to whoever sends: a reset for TCP, port unreachable for the rest. A link is cut
 where it begins *and* where it ends, so that it holds whatever becomes of either end; where it ends nobody can be told, so there
@@ -25,12 +28,13 @@ answers of a connection from the other side pass.)
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from typing import Final
 
 import msgspec
 
 from chaos.kinds import Cut, Loss
+from chaos.net.addresses import Addresses
 
 TABLE: Final = "inet nines"
 PROXY_UID: Final = 60001
@@ -86,6 +90,8 @@ class Namespace(msgspec.Struct, frozen=True):
     tracked: bool = False
     """Connections are known from their first packet on: what *new connections only* needs."""
     losses: frozenset[PacketLoss] = frozenset()
+    control: int | None = None
+    """We came late, to a system that has lived without us and has a network of its own to mind: the port of our proxies' control."""
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -95,7 +101,7 @@ class Chain(msgspec.Struct, frozen=True):
     rules: tuple[str, ...]
 
 
-def packet_cuts(layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Mapping[str, str]) -> dict[str, frozenset[PacketCut]]:
+def packet_cuts(layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Addresses) -> dict[str, frozenset[PacketCut]]:
     """For each end of a cut link the rules that belong into its namespace: the union of all layers, the strongest of each pair."""
     found: dict[str, dict[tuple[str, str], set[PacketCut]]] = {}
 
@@ -106,8 +112,9 @@ def packet_cuts(layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Mapping[
         for cut in cuts:
             since = number if cut.existing == "keep" else 0
             source, destination = cut.link.source, cut.link.destination
-            add(source, PacketCut(OUTPUT, addresses[destination], cut.behavior, since))
-            add(destination, PacketCut(INPUT, addresses[source], DROP, since))
+            for here, there in addresses.pairs(cut.link, cut.network):
+                add(source, PacketCut(OUTPUT, there, cut.behavior, since))
+                add(destination, PacketCut(INPUT, here, DROP, since))
     return {end: frozenset(cut for some in pairs.values() for cut in _strongest(some)) for end, pairs in found.items()}
 
 
@@ -121,15 +128,17 @@ def _strongest(cuts: set[PacketCut]) -> set[PacketCut]:
 
 
 def packet_losses(
-    layers: Iterable[tuple[int, Iterable[Loss]]], addresses: Mapping[str, str], agents: Container[str]
+    layers: Iterable[tuple[int, Iterable[Loss]]], addresses: Addresses, agents: Container[str]
 ) -> dict[str, frozenset[PacketLoss]]:
     """For each end the losses that belong into its namespace: where packets arrive, or where they leave if only there an agent stands."""
     found: dict[str, set[PacketLoss]] = {}
     for number, losses in layers:
         for loss in losses:
             source, destination = loss.link.source, loss.link.destination
-            end, hook, peer = (destination, INPUT, source) if destination in agents else (source, OUTPUT, destination)
-            found.setdefault(end, set()).add(PacketLoss(hook, addresses[peer], round(loss.share * MILLION), number))
+            end, hook = (destination, INPUT) if destination in agents else (source, OUTPUT)
+            for here, there in addresses.pairs(loss.link):
+                peer = here if hook == INPUT else there
+                found.setdefault(end, set()).add(PacketLoss(hook, peer, round(loss.share * MILLION), number))
     return {end: frozenset(losses) for end, losses in found.items()}
 
 
@@ -156,10 +165,15 @@ def _standing(wanted: Namespace) -> dict[str, Chain]:
     if wanted.redirects:
         aside = tuple(f"ip daddr {one.address} tcp dport {one.port} redirect to :{one.to}" for one in wanted.redirects)
         found["nat"] = Chain("type nat hook output priority -100", (f"meta skuid {PROXY_UID} accept", *aside))
+    if wanted.redirects and wanted.control is not None:
+        reset = (f"ip daddr {one.address} tcp dport {one.port} reject with tcp reset" for one in wanted.redirects)
+        found["past"] = Chain("type filter hook output priority -90", tuple(f"meta skuid != {PROXY_UID} {rule}" for rule in reset))
+        closed = f"iif != lo ip saddr != {wanted.gateway} tcp dport {wanted.control} drop"
+        found["control"] = Chain("type filter hook input priority -170", (closed,))
     if wanted.tracked:
         # Any rule that looks at connections switches their tracking on; this one changes nothing.
         found["track"] = Chain("type filter hook output priority -160", ("ct state new accept",))
-    elif wanted.redirects:
+    elif wanted.redirects and wanted.control is None:  # others may rely on the tracking of what is theirs
         kept = tuple(f"meta skuid != {PROXY_UID} ip daddr {one.address} tcp dport {one.port} accept" for one in wanted.redirects)
         found["aside_out"] = Chain("type filter hook output priority -300", ("oif lo accept", *kept, "notrack"))
         found["aside_in"] = Chain("type filter hook prerouting priority -300", ("iif lo accept", "notrack"))
@@ -201,7 +215,9 @@ def _loss_rules(wanted: Namespace, hook: str) -> list[str]:
 
 def _mark(wanted: Namespace) -> list[str]:
     newest = max((cut.since for cut in wanted.cuts), default=0)
-    return [f"ct state new ct mark set 0x{newest:08x}"] if newest else []
+    # Where we came late, a stream that was idle until now is new to the kernel, but does not begin with this packet.
+    begins = ("",) if wanted.control is None else ("tcp flags syn ", "ip protocol != tcp ")
+    return [f"{packet}ct state new ct mark set 0x{newest:08x}" for packet in begins if newest]
 
 
 def _since(cut: PacketCut) -> str:
@@ -236,7 +252,7 @@ def _replace(name: str, chain: Chain) -> list[str]:
 
 _CHAIN: Final = re.compile(r"\s*chain (\S+) \{")
 _HOOK: Final = re.compile(r"\s*type \S+ hook \S+ priority ")
-_SPELLINGS: Final = (("l4proto 6", "l4proto tcp"), ("icmp type ", "icmp "))
+_SPELLINGS: Final = (("l4proto 6", "l4proto tcp"), ("protocol != 6", "protocol != tcp"), ("icmp type ", "icmp "))
 
 
 def read(table: str) -> dict[str, tuple[str, ...]]:

@@ -18,6 +18,7 @@ from chaos.clock import Clock
 from chaos.errors import CapabilityMissing, FaultNotEffective, NinesError, NotHealed
 from chaos.kinds import Layer, Loss, Shaping
 from chaos.net import shaping
+from chaos.net.addresses import Addresses
 from chaos.net.shaping import Leaf
 from chaos.net.transparent import Agent, at_once
 
@@ -32,23 +33,35 @@ class _There(msgspec.Struct):
 
 
 class Queues:
-    """``addresses``: of every end. Namespaces become known by ``join``."""
+    """``addresses``: of every end; a link that is on several networks has a queue on each. Namespaces become known by ``join``."""
 
-    def __init__(self, addresses: Mapping[str, str], pool: Executor, clock: Clock) -> None:
-        self._addresses = dict(addresses)
+    def __init__(self, addresses: Addresses, pool: Executor, clock: Clock) -> None:
+        self._addresses = addresses
         self._pool = pool
         self._clock = clock
         self._lock = threading.Lock()
         self._agents: dict[str, Agent] = {}
         self._ways: dict[str, dict[str, str]] = {}
         self._there: dict[str, _There] = {}
+        self._lost: set[str] = set()
+        """Whose network is no more, and all queues with it."""
         self._active: dict[int, tuple[Shaping | Loss, ...]] = {}
         self._count = 0
 
     def join(self, source: str, agent: Agent) -> None:
-        """This namespace can be given queues."""
+        """This namespace can be given queues. In another life of its container, what is in force is put in force there as well."""
         with self._lock:
+            again = source in self._agents
             self._agents[source] = agent
+            self._lost.discard(source)
+            if again:
+                self._ways.pop(source, None)
+                self._there.pop(source, None)
+                self._apply_one(source, self._wanted().get(source, frozenset()), source in self._losing())
+
+    def lost(self, source: str) -> None:
+        """This namespace is no more: there is nothing in it to take back."""
+        self._lost.add(source)
 
     @contextmanager
     def layer(self, rules: Sequence[Shaping | Loss]) -> Iterator[Layer]:
@@ -88,12 +101,17 @@ class Queues:
             raise NotHealed(f"queues may still stand in front of links: {error}") from error
 
     def _wanted(self) -> dict[str, frozenset[Leaf]]:
-        shaped = (rule for rules in self._active.values() for rule in rules if isinstance(rule, Shaping))
-        return shaping.leaves(shaped, self._addresses)
+        shaped = [rule for rules in self._active.values() for rule in rules if isinstance(rule, Shaping)]
+        found: dict[str, frozenset[Leaf]] = {}
+        for ends in self._addresses.each():
+            here = (rule for rule in shaped if rule.link.source in ends and rule.link.destination in ends)
+            for source, leaves in shaping.leaves(here, ends).items():
+                found[source] = found.get(source, frozenset()) | leaves
+        return found
 
     def _apply(self, changed: Sequence[Shaping | Loss]) -> int:
         wanted = self._wanted()
-        losing = {rule.link.source for rules in self._active.values() for rule in rules if isinstance(rule, Loss)}
+        losing = self._losing()
         sources = sorted({rule.link.source for rule in changed})
         results = at_once(self._pool, sources, lambda source: self._apply_one(source, wanted.get(source, frozenset()), source in losing))
         failures = [str(result) for result in results.values() if isinstance(result, NinesError)]
@@ -101,9 +119,14 @@ class Queues:
             raise FaultNotEffective("; ".join(failures))
         return max(result for result in results.values() if isinstance(result, int))
 
+    def _losing(self) -> set[str]:
+        return {rule.link.source for rules in self._active.values() for rule in rules if isinstance(rule, Loss)}
+
     def _apply_one(self, source: str, wanted: frozenset[Leaf], single: bool) -> int:
-        there = self._there.setdefault(source, _There({}))
         at_ns = self._clock.now_ns()
+        if source in self._lost:
+            return at_ns
+        there = self._there.setdefault(source, _There({}))
         if single != there.single:
             self._hand_on_singly(source, there, single)
         if wanted or any(there.leaves.values()) or not there.sure:
@@ -149,8 +172,7 @@ class Queues:
     def _ways_of(self, source: str) -> dict[str, str]:
         """Address -> interface; asked once, since a namespace keeps its interfaces for the whole run."""
         if source not in self._ways:
-            others = sorted(address for end, address in self._addresses.items() if end != source)
-            answer = self._agents[source].call("shaping.ways", addresses=others)
+            answer = self._agents[source].call("shaping.ways", addresses=self._addresses.others(source))
             self._ways[source] = {address: str(device) for address, device in answer.result.items()}
         return self._ways[source]
 

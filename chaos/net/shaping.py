@@ -1,7 +1,7 @@
 """Queues in front of links as values: what is wanted in one namespace, as lines for ``tc``, and whether what stands there is just that.
 
-    1:      htb         on the interface; what no filter names goes straight on
-    1:10    class       one a link that is shaped, without a limit of its own
+    4e53:   htb         on the interface; what no filter names goes straight on
+    4e53:10 class       one a link that is shaped, without a limit of its own
     1010:   netem       in it: late, lost, doubled, damaged, overtaken packets
     2010:   tbf         in that, or in the class: a token bucket, which cuts large packets to the size of real ones
 
@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chaos.agent_parts.shaping import ROOT
 from chaos.errors import CapabilityMissing
 from chaos.kinds import Shaping
 
@@ -143,7 +144,7 @@ def commands(device: str, now: frozenset[Leaf], wanted: frozenset[Leaf]) -> list
     """What leads from the one to the other; links that stay as they are keep what is under way on them."""
     lines = []
     if wanted and not now:
-        lines.append(f"qdisc add dev {device} root handle 1: htb default 0")
+        lines.append(f"qdisc add dev {device} root handle {ROOT} htb default 0")
     before, after = {leaf.number: leaf for leaf in now}, {leaf.number: leaf for leaf in wanted}
     changed = [number for number in sorted({*before, *after}) if before.get(number) != after.get(number)]
     made: list[str] = []
@@ -153,8 +154,8 @@ def commands(device: str, now: frozenset[Leaf], wanted: frozenset[Leaf]) -> list
             lines += _queues(device, new, "change")
             continue
         if old is not None:
-            lines += [f"filter del dev {device} parent 1: protocol ip pref {pref}" for pref, _ in old.peers]
-            lines.append(f"class del dev {device} classid 1:{number:x}")
+            lines += [f"filter del dev {device} parent {ROOT} protocol ip pref {pref}" for pref, _ in old.peers]
+            lines.append(f"class del dev {device} classid {ROOT}{number:x}")
         if new is not None:
             made += _make(device, new)  # after all removals: a peer may come from another class
     lines += made
@@ -166,17 +167,17 @@ def commands(device: str, now: frozenset[Leaf], wanted: frozenset[Leaf]) -> list
 def _make(device: str, leaf: Leaf) -> list[str]:
     number = f"{leaf.number:x}"
     return [
-        f"class add dev {device} parent 1: classid 1:{number} htb rate {UNLIMITED} quantum 60000",
+        f"class add dev {device} parent {ROOT} classid {ROOT}{number} htb rate {UNLIMITED} quantum 60000",
         *_queues(device, leaf, "add"),
         *(
-            f"filter add dev {device} parent 1: protocol ip pref {pref} u32 match ip dst {peer}/32 flowid 1:{number}"
+            f"filter add dev {device} parent {ROOT} protocol ip pref {pref} u32 match ip dst {peer}/32 flowid {ROOT}{number}"
             for pref, peer in leaf.peers
         ),
     ]
 
 
 def _queues(device: str, leaf: Leaf, verb: str) -> list[str]:
-    lines, parent = [], f"1:{leaf.number:x}"
+    lines, parent = [], f"{ROOT}{leaf.number:x}"
     if leaf.has_netem:
         handle = f"{NETEM_HANDLE + leaf.number:x}:"
         lines.append(f"qdisc {verb} dev {device} parent {parent} handle {handle} netem {' '.join(netem_words(leaf))}")
@@ -226,14 +227,14 @@ def _percent(share: float) -> str:
 
 def difference(wanted: frozenset[Leaf], seen: Mapping[str, Any]) -> str:
     """How an interface (``tc -j qdisc show``, ``tc -j filter show``) is not as wanted; empty if it is."""
-    ours = [each for each in seen["qdisc"] if each.get("root") and each["handle"] == "1:"]
+    ours = [each for each in seen["qdisc"] if each.get("root") and each["handle"] == ROOT]
     if not wanted:
         return "our queue is still there" if ours else ""
     if not ours:
         return "our queue is not there"
     queues = {each["handle"]: each for each in seen["qdisc"]}
     filters = {_address(each["options"]): each["options"]["flowid"] for each in seen["filter"] if "flowid" in each.get("options", {})}
-    there = {peer: f"1:{leaf.number:x}" for leaf in wanted for _, peer in leaf.peers}
+    there = {peer: f"{ROOT}{leaf.number:x}" for leaf in wanted for _, peer in leaf.peers}
     if filters != there:
         return f"the filters lead {filters}, ordered was {there}"
     for leaf in wanted:

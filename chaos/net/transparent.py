@@ -17,6 +17,7 @@ import msgspec
 from chaos.clock import Clock
 from chaos.errors import EnvironmentUnusable, NinesError, NotHealed
 from chaos.kinds import Link, Passage
+from chaos.net.addresses import Addresses
 from chaos.net.gauge import ProxyGauge
 from chaos.net.packets import PROXY_UID, Redirect
 from chaos.net.toxiproxy import ProxyState, Removed, ToxicOn, ToxiproxyServer
@@ -24,6 +25,8 @@ from chaos.net.toxiproxy_errors import ToxiproxyError
 
 if TYPE_CHECKING:
     from chaos.agent_link import Answer
+    from chaos.asking import Answer as Asked
+    from chaos.target import Ask
 
 CONTROL_PORT: Final = 8474
 FIRST_PORT: Final = 21001
@@ -42,6 +45,10 @@ class Agent(Protocol):
 
     def call(self, do: str, timeout_s: float = ..., **fields: object) -> Answer:
         """Have it done inside the namespace."""
+        ...
+
+    def ask(self, question: Ask, timeout_s: float) -> Asked:
+        """Put a question to somebody from inside the namespace."""
         ...
 
 
@@ -63,10 +70,8 @@ class Proxy(msgspec.Struct, frozen=True):
         return f"{self.redirect.address}:{self.redirect.port}"
 
 
-def planned_proxies(
-    run: str, links: Iterable[Link], ports: Mapping[str, Mapping[str, int]], addresses: Mapping[str, str]
-) -> tuple[Proxy, ...]:
-    """A proxy for each port of each link's destination, on ports that no part of the target uses."""
+def planned_proxies(run: str, links: Iterable[Link], ports: Mapping[str, Mapping[str, int]], addresses: Addresses) -> tuple[Proxy, ...]:
+    """A proxy for each port of each link's destination, where the link's traffic goes to, on ports that no part of the target uses."""
     taken = {port for some in ports.values() for port in some.values()} | {control_port(ports)}
     following: dict[str, int] = {}
     found = []
@@ -77,7 +82,7 @@ def planned_proxies(
                 to += 1
             following[link.source] = to + 1
             name = f"{run}.{link.source}__{link.destination}.{port_name}"
-            found.append(Proxy(name, link, Redirect(addresses[link.destination], port, to)))
+            found.append(Proxy(name, link, Redirect(addresses.used(link), port, to)))
     return tuple(found)
 
 
@@ -113,13 +118,20 @@ class Servers:
         self._pool = pool
         self._server_of: dict[str, ToxiproxyServer] = {}
         self._gauge_of: dict[str, ProxyGauge] = {}
+        self._lost: set[str] = set()
+        """Proxies that went with the network that they stood in, and all toxics with them."""
 
     def add(self, server: ToxiproxyServer, proxies: Iterable[Proxy], gauge: ProxyGauge | None = None) -> None:
         """These proxies are there, and with a gauge can be measured."""
         names = [proxy.name for proxy in proxies]
         self._server_of |= dict.fromkeys(names, server)
+        self._lost.difference_update(names)
         if gauge is not None:
             self._gauge_of |= dict.fromkeys(names, gauge)
+
+    def lose(self, names: Iterable[str]) -> None:
+        """The network of these proxies is no more, and all that was in force on them; until they are added anew."""
+        self._lost.update(names)
 
     def passage(self, proxy: str, stream: str, size_bytes: int, timeout_s: float) -> Passage:
         """Bytes of ours through what is in force on this proxy, in its own namespace."""
@@ -137,16 +149,28 @@ class Servers:
 
     def remove_toxics(self, removals: Sequence[ToxicOn]) -> list[Removed]:
         """All gone, read back; each is tried before ``NotHealed``."""
-        parts = self._by_server(removals)
+        parts = self._by_server([removal for removal in removals if removal.proxy not in self._lost])
         results = at_once(self._pool, list(parts), lambda server: server.remove_toxics(parts[server]))
-        failures = [str(result) for result in results.values() if isinstance(result, NinesError)]
+        failed = {server: str(result) for server, result in results.items() if isinstance(result, NinesError)}
+        failures = [why for server, why in failed.items() if self._there(server, parts[server])]
         if failures:
             raise NotHealed("; ".join(failures))
         return [removed for result in results.values() if not isinstance(result, NinesError) for removed in result]
 
     def set_enabled(self, name: str, *, enabled: bool) -> int:
-        """Open, or closed with all its connections."""
-        return self._server_of[name].set_enabled(name, enabled=enabled)
+        """Open, or closed with all its connections; the time when it was. One that is lost is as good as open: nobody closes the way."""
+        server = self._server_of[name]
+        try:
+            return server.set_enabled(name, enabled=enabled)
+        except NinesError:
+            if enabled and not self._there(server, [name]):
+                return 0
+            raise
+
+    def _there(self, server: ToxiproxyServer, proxies: Iterable[str | ToxicOn]) -> bool:
+        """Whether its network still is: it may have died while it was asked."""
+        names = {each if isinstance(each, str) else each.proxy for each in proxies}
+        return any(self._server_of[name] is server for name in names - self._lost)
 
     def _by_server(self, toxics: Sequence[ToxicOn]) -> dict[ToxiproxyServer, list[ToxicOn]]:
         parts: dict[ToxiproxyServer, list[ToxicOn]] = {}

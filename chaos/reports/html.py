@@ -10,6 +10,7 @@ from html import escape
 from typing import Final
 
 from chaos import wording as say
+from chaos import wording_story as tell
 from chaos.drawing.axis import time_axis
 from chaos.drawing.bars import interval_bars, phase_bars, share_bar
 from chaos.drawing.style import SHEET
@@ -102,13 +103,13 @@ def _top(report: Report) -> str:
 
 def _verdict(report: Report) -> str:
     tone = TONES.get(report.verdict, "--unknown")
-    word = say.VERDICTS.get(report.verdict, report.verdict)
-    story = "".join(f"<li>{escape(sentence)}</li>" for sentence in say.story(report))
-    notes = "".join(f"<li>Note: {escape(reason)}</li>" for reason in say.notes(report))
+    word = tell.VERDICTS.get(report.verdict, report.verdict)
+    story = "".join(f"<li>{escape(sentence)}</li>" for sentence in tell.story(report))
+    notes = "".join(f"<li>Note: {escape(reason)}</li>" for reason in tell.notes(report))
     question = f'<p class="question">{escape(report.question)}</p>' if report.question else ""
     return (
         f'<div class="verdict" style="--tone: var({tone})">{question}<h1><span class="badge">{escape(word)}</span>'
-        f'{escape(say.headline(report))}</h1><ul class="story">{story}{notes}</ul></div>'
+        f'{escape(tell.headline(report))}</h1><ul class="story">{story}{notes}</ul></div>'
     )
 
 
@@ -117,7 +118,7 @@ def _figures(report: Report) -> str:
     production = report.predicted.production if report.predicted is not None else None
     if production is not None and production.nines is not None:
         cards.append(
-            ("At production fault rates", f"{production.nines:.1f} nines", f"{say.monthly(production)} of downtime a month, by the model")
+            ("At production fault rates", f"{production.nines:.1f} nines", f"{tell.monthly(production)} of downtime a month, by the model")
         )
     seen, model = report.observed, report.predicted
     if seen is not None:
@@ -235,7 +236,7 @@ def _improve(report: Report) -> str:
         [escape(each.parameter), share_bar(each.halving_saves_s_per_year, most), say.seconds(each.halving_saves_s_per_year)]
         for each in production.improve_first[:6]
     ]
-    told = [escape(line) for line in say.causes(production)]
+    told = [escape(line) for line in tell.causes(production)]
     note = " ".join(["What halving each would save in a year of production, by the model.", *told])
     return _section("What to improve first", note, _table(["parameter", "", "a year"], rows, numbers=(2,)))
 
@@ -337,7 +338,7 @@ def _assumptions(report: Report) -> str:
 def _again(report: Report) -> str:
     versions = " · ".join(f"{escape(name)} {escape(version)}" for name, version in report.versions.items())
     inside = (
-        f"<pre>{escape(say.reproduce(report))}</pre><pre>nines judge {escape(report.folder)}</pre>"
+        f"<pre>{escape(tell.reproduce(report))}</pre><pre>nines judge {escape(report.folder)}</pre>"
         f"<footer>{versions} · run {escape(report.run)}</footer>"
     )
     return _section(

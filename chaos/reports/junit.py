@@ -12,6 +12,7 @@ from typing import Final
 from xml.etree import ElementTree as Xml
 
 from chaos import wording as say
+from chaos import wording_story as tell
 from chaos.results import Agreement, Check, Objective, Report
 
 _ILLEGAL: Final = {code: " " for code in range(32) if chr(code) not in "\t\n\r"}
@@ -48,11 +49,11 @@ def _verdict(suite: Xml.Element, report: Report) -> None:
     """The run as a whole: the only case that an experiment with ``expect_verdict: fail`` can fail by passing."""
     case = _case(suite, report, "run", "verdict")
     case.set("time", f"{report.duration_s:.3f}")
-    text = " ".join([say.headline(report), *say.story(report)])
+    text = " ".join([tell.headline(report), *tell.story(report)])
     if report.verdict == report.expect_verdict:
         Xml.SubElement(case, "system-out").text = _clean(text)
     elif report.verdict == "unknown":
-        _say(case, "error", "unknown", say.headline(report), text)
+        _say(case, "error", "unknown", tell.headline(report), text)
     else:
         _say(case, "failure", report.verdict, f"{report.verdict}, expected {report.expect_verdict}", text)
 

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos import wording as say
+from chaos import wording_story as tell
 from chaos.results import Report
 
 MARKS: Final = {"pass": "✅", "fail": "❌", "unknown": "❔", "consistent": "✅", "inconsistent": "❌", "inconclusive": "❔"}
@@ -13,16 +14,16 @@ MARKS: Final = {"pass": "✅", "fail": "❌", "unknown": "❔", "consistent": "�
 
 def render(report: Report) -> str:
     """Verdict first, then the tables a reviewer needs; the rest is in the HTML report."""
-    lines = [f"## {MARKS.get(report.verdict, '')} {say.VERDICTS.get(report.verdict, report.verdict)}: {_cell(report.experiment)}", ""]
+    lines = [f"## {MARKS.get(report.verdict, '')} {tell.VERDICTS.get(report.verdict, report.verdict)}: {_cell(report.experiment)}", ""]
     if report.question:
         lines += [f"*{_cell(report.question)}*", ""]
-    lines += [f"**{_cell(say.headline(report))}**", ""]
-    lines += [f"{_cell(sentence)}" + "  " for sentence in say.story(report)]
+    lines += [f"**{_cell(tell.headline(report))}**", ""]
+    lines += [f"{_cell(sentence)}" + "  " for sentence in tell.story(report)]
     lines.append("")
-    if say.notes(report):
-        lines += [f"- {_cell(reason)}" for reason in say.notes(report)] + [""]
+    if tell.notes(report):
+        lines += [f"- {_cell(reason)}" for reason in tell.notes(report)] + [""]
     lines += _objectives(report) + _figures(report) + _classes(report) + _agreement(report) + _checks(report)
-    lines += ["Again: `" + say.reproduce(report) + "`", ""]
+    lines += ["Again: `" + tell.reproduce(report) + "`", ""]
     return "\n".join(lines)
 
 

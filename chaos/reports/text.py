@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from tabulate import tabulate
 
 from chaos import wording as say
+from chaos import wording_story as tell
 from chaos.results import PHASES, Estimate, Observed, Predicted, Range, Report
 
 OUTAGES_SHOWN = 12
@@ -30,11 +31,11 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], right
 
 
 def _verdict(report: Report) -> str:
-    lines = [f"{say.VERDICTS.get(report.verdict, report.verdict)}  {report.experiment}: {say.headline(report)}"]
+    lines = [f"{tell.VERDICTS.get(report.verdict, report.verdict)}  {report.experiment}: {tell.headline(report)}"]
     if report.question:
         lines += [f"  {report.question}"]
-    lines += [""] + [f"  {sentence}" for sentence in say.story(report)]
-    lines += [f"  Note: {reason}" for reason in say.notes(report)]
+    lines += [""] + [f"  {sentence}" for sentence in tell.story(report)]
+    lines += [f"  Note: {reason}" for reason in tell.notes(report)]
     return "\n".join(lines)
 
 
@@ -169,7 +170,7 @@ def _agreement(report: Report) -> str:
     ]  # fmt: skip
     head = ["service", "class", "measure", "predicted", "observed", "p", "verdict", "faults to decide"]
     table = _table(f"Agreement of prediction and observation: {report.agreement_overall}", head, rows, right=(3, 4, 5, 7))
-    return "\n".join([table, *(say.undecided(row) for row in report.agreement if row.service == report.judged and say.undecided(row))])
+    return "\n".join([table, *(tell.undecided(row) for row in report.agreement if row.service == report.judged and tell.undecided(row))])
 
 
 def _improve(report: Report) -> str:
@@ -180,7 +181,7 @@ def _improve(report: Report) -> str:
         for each in report.predicted.production.improve_first[:5]
     ]
     table = _table("What to improve first, in production", ["parameter", "elasticity", "halving saves a year"], rows, right=(1,))
-    return "\n".join(line for line in (table, *say.causes(report.predicted.production)) if line)
+    return "\n".join(line for line in (table, *tell.causes(report.predicted.production)) if line)
 
 
 def _looks(report: Report) -> str:
@@ -207,4 +208,4 @@ def _extrapolated(report: Report) -> str:
 
 
 def _end(report: Report) -> str:
-    return f"Report   {report.folder}/report.html  (also report.json)\nAgain    {say.reproduce(report)}"
+    return f"Report   {report.folder}/report.html  (also report.json)\nAgain    {tell.reproduce(report)}"

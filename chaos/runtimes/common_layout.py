@@ -10,7 +10,7 @@ from chaos.errors import BadInput
 from chaos.kinds import CLIENTS, DNS, Deployment, Link, NodeInfo
 from chaos.target import Ask, Part
 from chaos.targets_checks import defaults
-from chaos.templates import Context, fill
+from chaos.templates import Context, Peer, fill
 
 DOMAIN = "nines.test"
 
@@ -31,7 +31,14 @@ class Layout(abc.ABC):
         plan, target = deployment.plan, deployment.target
         self.numbers = {node.name: number for number, node in enumerate(plan.nodes, start=1)}
         self.nodes = {
-            node.name: NodeInfo(node.name, node.part, node.zone, self.real_address(node.name), dict(target.parts[node.part].ports))
+            node.name: NodeInfo(
+                name=node.name,
+                part=node.part,
+                zone=node.zone,
+                address=self.real_address(node.name),
+                ports=dict(target.parts[node.part].ports),
+                networks=self.networks_of(node.name),
+            )
             for node in plan.nodes
         }
         for link in plan.links:
@@ -57,6 +64,14 @@ class Layout(abc.ABC):
     def address(self, link: Link) -> str:
         """Where the source of this link connects to for its destination."""
 
+    def peer_address(self, link: Link) -> str:
+        """The same where both are nodes and use the network that they have for each other."""
+        return self.address(link)
+
+    def networks_of(self, node: str) -> dict[str, str]:  # noqa: ARG002 - for a runtime that has some
+        """Network -> the node's address there, where networks have names."""
+        return {}
+
     @abc.abstractmethod
     def inside(self, node: str) -> Inside:
         """Folders and interpreter, as the node sees them."""
@@ -80,17 +95,15 @@ class Layout(abc.ABC):
         """The part that the node is a copy of."""
         return self._deployment.target.parts[self.nodes[node].part]
 
-    def context(self, node: str, address: str | None = None) -> Context:
-        """What templates mean for this node; ``address`` in place of its own, where it is asked through a proxy."""
+    def context(self, node: str, source: str | None = None) -> Context:
+        """What templates mean for this node; with ``source``, at the addresses by which that one is to reach it."""
         info, inside = self.nodes[node], self.inside(node)
-        peers = tuple(
-            (peer.name, peer.address if peer.name == node else self.address(Link(node, peer.name)))
-            for peer in self.nodes.values()
-            if peer.part == info.part
-        )
+        own = self._seen_from(node if source is None else source, node)
+        peers = tuple(self._seen_from(node, peer.name) for peer in self.nodes.values() if peer.part == info.part)
         return Context(
             node=node,
-            address=address or info.address,
+            address=own.address,
+            peer_address=own.peer_address,
             ports=info.ports,
             settings=self.settings,
             data=inside.data,
@@ -99,10 +112,15 @@ class Layout(abc.ABC):
             peers=peers,
         )
 
+    def _seen_from(self, source: str, node: str) -> Peer:
+        if source == node:
+            return Peer(node, self.nodes[node].address, self.nodes[node].peer_address)
+        link = Link(source, node)
+        return Peer(node, self.address(link), self.peer_address(link))
+
     def ask(self, question: Ask, node: str, source: str | None = None) -> Ask:
         """A question of the target, filled in for this node; by the way of ``source``, else straight to the node."""
-        address = None if source is None else self.address(Link(source, node))
-        return filled(question, self.context(node, address))
+        return filled(question, self.context(node, source))
 
     def check(self, node: str) -> Ask:
         """The question by which the name server decides about this node: it goes by the link dns -> node."""

@@ -21,22 +21,25 @@ from chaos.engine_errors import translated
 from chaos.engine_packets import require_packet_rules
 from chaos.engine_queues import require_queues
 from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError, NotHealed
-from chaos.events import DnsChanged, NodeUp
+from chaos.events import DnsChanged
 from chaos.images import ensure_harness
-from chaos.kinds import CLIENTS, DNS, Deployment, Link, RoundTrip, Sink, Status, TrafficOrder
+from chaos.kinds import Deployment, Link, RoundTrip, Sink, Status, TrafficOrder
 from chaos.net.docker_net import DockerNet
-from chaos.net.needs import Needs, needs
+from chaos.net.needs import needs
 from chaos.registry import Claim
-from chaos.runtimes.common_asker import Asker, not_measurable, round_trip
+from chaos.runtimes.common_asker import Asker
 from chaos.runtimes.common_cluster import RunningCluster
 from chaos.runtimes.common_crowds import AgentCrowds
 from chaos.runtimes.common_helpers import Breakage, Helper
 from chaos.runtimes.common_readiness import Readiness
+from chaos.runtimes.common_wants import SURGES, wants
+from chaos.runtimes.docker_attach_back import give_back
 from chaos.runtimes.docker_attach_find import address_on, choose, ground, look_up, write_keys
-from chaos.runtimes.docker_attach_guests import Guests, give_back
+from chaos.runtimes.docker_attach_guests import Guests
 from chaos.runtimes.docker_attach_layout import AttachedLayout
 from chaos.runtimes.docker_containers import Containers
 from chaos.runtimes.docker_helpers import Helpers
+from chaos.runtimes.docker_wiring import ask_over, make_net, placed
 from chaos.target import Ask
 
 HELPER_READY_S = 15.0
@@ -85,6 +88,8 @@ class AttachedSession:
         common = ground(api, self._attach, list(found.values()))
         policy = self._policy(found)
         name = client_name(deployment.plan.experiment) if self._traffic_too else ""
+        if not name and wants(deployment.plan, SURGES):
+            raise CapabilityMissing("by hand no traffic is sent, so there can be no more of it", how="an experiment that attaches to them")
         if name and not common.has_names:
             how = "put them on a network of their own (docker network create), where Docker answers names"
             raise CapabilityMissing(f"on the network '{common.name}' nobody answers the name '{name}'", how=how)
@@ -98,7 +103,7 @@ class AttachedSession:
         guests = self._guests = Guests(self._containers, self._keys, common, image, policy, self._breakage, self._sink, self._clock)
         layout.place_clients(guests.bring_clients())
         assert guests.clients is not None
-        net = self._net = self._make_net()
+        net = self._net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
         self._tell_nodes()
         guests.bring_in(layout.nodes, found, net)
         asker = self._asker = Asker(layout, deployment.target.roles, self._clock)
@@ -116,7 +121,7 @@ class AttachedSession:
         clients = guests.clients
         return RunningCluster(
             deployment, guests.nodes, net, None, asker, self._traffic, self._broken, self._clock,
-            gather=AgentCrowds(layout, lambda: clients).crowd,
+            surges=helpers.surges() if name else None, gather=AgentCrowds(layout, lambda: clients).crowd,
         )  # fmt: skip
 
     def _inspected(self) -> dict[str, dict[str, Any]]:
@@ -141,42 +146,15 @@ class AttachedSession:
                 raise CapabilityMissing(f"{each['Name'].lstrip('/')} ({node}) has no restart policy that could act", how=how)
         return True
 
-    def _make_net(self) -> DockerNet:
-        layout = self._layout
-        return DockerNet(
-            run=self._deployment.run,
-            addresses={name: layout.real_address(name) for name in (*layout.nodes, CLIENTS, DNS)},
-            ports={name: info.ports for name, info in layout.nodes.items()},
-            links=self._deployment.plan.links,
-            gateway=layout.gateway,
-            measure=self._measure,
-            clock=self._clock,
-            needs=Needs(),  # no connection is turned aside, none was watched from its beginning
-        )
-
     def _tell_nodes(self) -> None:
-        for name, info in self._layout.nodes.items():
-            self._sink(
-                NodeUp(
-                    at_ns=self._clock.now_ns(), node=name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
-                    client_address=info.address,
-                )
-            )  # fmt: skip
+        for row in placed(self._layout, self._clock):
+            self._sink(row)
         members = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
         self._sink(DnsChanged(at_ns=self._clock.now_ns(), name=self._layout.name, nodes=members, why="start"))
 
     def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
-        """Asked from where the link starts; nobody asks the clients anything, so they ask, and the answer comes that way."""
         assert self._guests is not None
-        if link.destination not in self._layout.nodes:
-            link = Link(link.destination, link.source)
-        if link.source not in self._guests.agents:
-            return RoundTrip(None, f"not measurable: nobody of ours stands at '{link.source}'")
-        port = self._layout.port_of(link)
-        question = self._layout.ping_question(link.destination, port)
-        if question is None:
-            return not_measurable(port)
-        return round_trip(self._guests.agents[link.source].ask(self._layout.ask(question, link.destination), timeout_s))
+        return ask_over(self._layout, self._guests.agents, link, timeout_s)
 
     def _await_name(self, name: str) -> None:
         """Asked as a client does, from the clients' place."""

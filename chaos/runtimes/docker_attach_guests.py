@@ -8,33 +8,42 @@ a gap; only the network is new after a restart, and needs a guest that was born 
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from chaos.agent_link import AgentLink, Event
 from chaos.clock import Clock
 from chaos.engine_errors import translated
 from chaos.errors import EnvironmentUnusable, NinesError
 from chaos.images import AGENT as AGENT_COMMAND
-from chaos.images import GUEST
 from chaos.kinds import CLIENTS, NodeInfo, Sink
 from chaos.runtimes.common_helpers import Breakage
+from chaos.runtimes.docker_attach_back import LEAVE_WITHIN_S, guest_spec
 from chaos.runtimes.docker_attach_find import Ground, Key, address_on, look_up
 from chaos.runtimes.docker_attach_node import AttachedNode
 from chaos.runtimes.docker_containers import AGENT, Containers, Endpoint, Spec
 from chaos.runtimes.docker_pairs import CLOCK_BOUND_S, ENGINE_SEES_DEATH_S, HELLO_WITHIN_S, Interposer
 
-if TYPE_CHECKING:
-    from docker.api import APIClient
-
-LEAVE_WITHIN_S = 10.0
 CLOCK_EXCHANGES = 50
 OLD_GUEST_STAYS_S = 1.0
 """Questions to it may be under way when the new one takes over."""
+
+
+class Rejoined(Interposer, Protocol):
+    """An interposer whose namespaces come and go."""
+
+    def check(self, source: str, agent: AgentLink) -> None:
+        """Refuse what cannot be done in this network, while nothing has been."""
+        ...
+
+    def lost(self, source: str, agent: AgentLink) -> None:
+        """The network that this agent stands in died with its container."""
+        ...
 
 
 class Guests:
@@ -65,7 +74,7 @@ class Guests:
         self._thread: threading.Thread | None = None
         self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="guests")
         self._addresses: dict[str, str] = {}
-        self._net: Interposer | None = None
+        self._net: Rejoined | None = None
         self.clients: AgentLink | None = None
         self.nodes: dict[str, AttachedNode] = {}
 
@@ -86,7 +95,7 @@ class Guests:
         with translated("asking where the clients are"):
             return address_on(self._containers.api.inspect_container(self.clients.container), self._ground.name)
 
-    def bring_in(self, infos: Mapping[str, NodeInfo], found: Mapping[str, dict[str, Any]], net: Interposer) -> None:
+    def bring_in(self, infos: Mapping[str, NodeInfo], found: Mapping[str, dict[str, Any]], net: Rejoined) -> None:
         """A guest into each of them, all at once, and into each of their lives to come."""
         self._net = net
         self._addresses = {name: info.address for name, info in infos.items()}
@@ -97,16 +106,27 @@ class Guests:
             self.nodes[name] = AttachedNode(info, self._containers.api, start, ended, self._policy, self._sink, self._clock)
         self._listen()
         with ThreadPoolExecutor(max_workers=16, thread_name_prefix="guests") as pool:
-            for each in [pool.submit(self._join, name, found[name]) for name in infos]:
+            entered = {name: pool.submit(self._enter, name, found[name]) for name in infos}
+            links = {name: each.result() for name, each in entered.items()}  # before anything is done to any of them
+            for each in [pool.submit(self._join, name, found[name], links[name]) for name in infos]:
                 each.result()
 
-    def _join(self, name: str, inspected: dict[str, Any]) -> None:
-        container, node = str(inspected["Id"]), self.nodes[name]
-        spec = guest_spec(self._containers.run, name, next(self._numbers), self._image, container)
-        link = self._agent(name, spec, node)
+    def _enter(self, name: str, inspected: dict[str, Any]) -> AgentLink:
+        spec = guest_spec(self._containers.run, name, next(self._numbers), self._image, str(inspected["Id"]))
+        link = self._agent(name, spec, self.nodes[name])
         link.call("status")  # by its answer we have heard of the main process, if there is one
         assert self._net is not None
-        self._net.join(name, link)
+        self._net.check(name, link)
+        return link
+
+    def _join(self, name: str, inspected: dict[str, Any], link: AgentLink) -> None:
+        container, node = str(inspected["Id"]), self.nodes[name]
+        assert self._net is not None
+        try:
+            self._net.join(name, link)
+        except NinesError:
+            self._withdraw(link)
+            raise
         comes_back = inspected["HostConfig"]["RestartPolicy"]["Name"] not in ("", "no")
         before = node.host(container, link, comes_back=comes_back)
         if before is not None:
@@ -119,7 +139,11 @@ class Guests:
         def told(link: AgentLink, event: Event) -> None:
             if event.event == "orphaned" and not link.closing:
                 self._breakage.note(f"the agent of {name} did not hear of us for long and healed its namespace by itself")
+            elif event.event == "child_died" and not (link.closing or self._closing.is_set()):
+                self._breakage.note(f"{event.child} of {link.node} ended (status {event.status})")
             elif node is not None:
+                if event.event == "down" and self._net is not None:
+                    self._net.lost(name, link)
                 node.seen(event)
 
         link = AgentLink(self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._gone)
@@ -134,6 +158,13 @@ class Guests:
                 how="use the engine of this machine; a remote one is not supported",
             )
         return link
+
+    def _withdraw(self, link: AgentLink) -> None:
+        """A guest that could not do its work: what it began is taken back, by itself or by whoever comes when this run ends."""
+        link.closing = True
+        with contextlib.suppress(NinesError):
+            link.call("guest.leave", LEAVE_WITHIN_S)
+        self._send_away(link)
 
     def _send_away(self, link: AgentLink) -> None:
         link.closing = True
@@ -191,7 +222,7 @@ class Guests:
                     "give its container an address of its own (--ip, ipv4_address)"
                 )
                 return
-            self._join(name, found)
+            self._join(name, found, self._enter(name, found))
         except NinesError as error:
             again = look_up(self._containers.api, self._keys[name])
             if again is not None and again["State"]["Running"] and not self._closing.is_set():
@@ -211,11 +242,17 @@ class Guests:
             node.retire()
 
     def leave(self, name: str) -> str:
-        """Have the guest take back everything; what could not be taken back."""
+        """Have the guest take back everything; what could not be taken back, which is left to a fresh one: this one is sent away then."""
         guest = self.nodes[name].guest
         if guest is None:
             return "nobody stands there"
-        return str(guest.call("guest.leave", LEAVE_WITHIN_S).result.get("left") or "")
+        try:
+            left = str(guest.call("guest.leave", LEAVE_WITHIN_S).result.get("left") or "")
+        except NinesError as error:
+            left = str(error)
+        if left:
+            self._send_away(guest)
+        return left
 
     def close(self) -> None:
         """Detach from all."""
@@ -223,59 +260,3 @@ class Guests:
             link.closing = True
         for link in self.agents.values():
             link.close()
-
-
-def guest_spec(run: str, node: str, number: int, image: str, container: str) -> Spec:
-    """A guest of that container."""
-    return Spec(
-        name=f"nines-{run}-{node}-guest-{number}",
-        node=node,
-        role=AGENT,
-        image=image,
-        command=GUEST,
-        joins=container,
-        shares_pids=False,
-        sees_host=True,
-        env={"NINES_GUEST_OF": container},
-        capabilities=("NET_ADMIN",),
-        talks=True,
-        protected=True,
-        measures=True,
-    )
-
-
-def give_back(containers: Containers, keys: Sequence[Key], image: str, to_start: frozenset[str], clock: Clock) -> list[str]:
-    """Each container as it was before we came, by a fresh guest: no rule, nothing frozen, started again if we stopped it.
-
-    One that is gone altogether took with it all that could be left there. Returns what could not be taken back.
-    """
-    with ThreadPoolExecutor(max_workers=8, thread_name_prefix="guests") as pool:
-        results = pool.map(lambda key: _give_back(containers, key, image, key.node in to_start, clock), keys)
-        return [problem for problem in results if problem]
-
-
-def _give_back(containers: Containers, key: Key, image: str, start: bool, clock: Clock) -> str:
-    api: APIClient = containers.api
-    found = look_up(api, key)
-    if found is None:
-        return ""
-    try:
-        if not found["State"]["Running"]:
-            if start:
-                with translated(f"starting {key}"):
-                    api.start(found["Id"])
-            return ""  # its network died with it
-        spec = guest_spec(containers.run, key.node, clock.now_ns(), image, str(found["Id"]))
-        container = containers.create(spec)
-        link = AgentLink(api, container, node=key.node, clock=clock)
-        try:
-            containers.start(container, spec.name)
-            link.hello(HELLO_WITHIN_S)
-            left = str(link.call("guest.leave", LEAVE_WITHIN_S).result.get("left") or "")
-        finally:
-            link.close()
-            with translated("removing a guest"):
-                api.remove_container(container, force=True, v=True)
-    except NinesError as error:
-        left = str(error)
-    return f"{key}: {left}" if left else ""

@@ -16,7 +16,8 @@ from chaos.clock import Clock
 from chaos.engine_errors import translated
 from chaos.errors import FaultNotEffective
 from chaos.kinds import NodeInfo, Sink, Status
-from chaos.runtimes.docker_node import DockerNode, StartSystem
+from chaos.runtimes.docker_life import StartSystem
+from chaos.runtimes.docker_node import DockerNode
 
 if TYPE_CHECKING:
     from docker.api import APIClient

@@ -1,7 +1,7 @@
-"""Making and removing the containers, volumes and the network of one run, all marked with its labels.
+"""Making and removing the containers, volumes and the networks of one run, all marked with its labels.
 
 Everything is created with all of its configuration, labels included, in one call: a crash between two calls leaves nothing that
-cannot be found again.
+cannot be found again. Further networks, of which an older engine takes no more than one in that call, are joined by calls of their own.
 """
 
 from __future__ import annotations
@@ -58,6 +58,8 @@ class Spec(msgspec.Struct, frozen=True):
     command: tuple[str, ...]
     endpoint: Endpoint | None = None
     """Its own place on the network; else ``joins`` names the container whose namespaces it lives in."""
+    further: tuple[Endpoint, ...] = ()
+    """On networks that it joins as well, before it is started."""
     joins: str = ""
     shares_pids: bool = True
     sees_host: bool = False
@@ -105,6 +107,8 @@ class Containers:
         """Its id; not started."""
         with translated(f"creating the container {spec.name}"):
             made: dict[str, str] = self.api.create_container_from_config(self._config(spec), spec.name)
+            for place in spec.further:
+                self.api.connect_container_to_network(made["Id"], place.network, ipv4_address=place.address)
         return made["Id"]
 
     def start(self, container: str, name: str) -> None:

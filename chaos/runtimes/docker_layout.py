@@ -1,10 +1,11 @@
-"""Who lives where on the run's own network, pure.
+"""Who lives where on the run's own networks, pure.
 
     .1    the gateway: this machine, where the harness stands       .2    the name server
     .3    the clients                                               .10+i node number i (1-based, in the order of the plan)
 
 Every address is fixed for the whole run, and every node keeps its own whatever is done to it, since its agent holds the network
-namespace. Peers always use each other's real addresses: what harms a link stands in the namespace, not in the address.
+namespace. Peers always use each other's real addresses: what harms a link stands in the namespace, not in the address. On further
+networks only nodes stand, each at the same place of the subnet.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from ipaddress import IPv4Network
 
 from chaos.errors import CapabilityMissing
 from chaos.kinds import CLIENTS, DNS, Deployment, Link
+from chaos.net.addresses import UNNAMED, Addresses
 from chaos.runtimes.common_layout import Inside, Layout
 from chaos.target import DockerPart
 from chaos.templates import fill
@@ -35,8 +37,9 @@ _FIRST_NODE = 10
 class DockerLayout(Layout):
     """Addresses and filled-in templates of one run on its network."""
 
-    def __init__(self, deployment: Deployment, subnet: IPv4Network) -> None:
+    def __init__(self, deployment: Deployment, subnet: IPv4Network, *further: IPv4Network) -> None:
         self.subnet = subnet
+        self._networks = dict(zip(deployment.plan.experiment.cluster.networks, (subnet, *further), strict=False))
         if len(deployment.plan.nodes) > MAX_NODES:
             raise CapabilityMissing(
                 f"{len(deployment.plan.nodes)} nodes: a run's network has addresses for {MAX_NODES}", how="ask for fewer nodes"
@@ -81,6 +84,21 @@ class DockerLayout(Layout):
     def address(self, link: Link) -> str:
         """The real one: nothing about the system under test changes."""
         return self.real_address(link.destination)
+
+    def peer_address(self, link: Link) -> str:
+        """On the last network."""
+        return self.nodes[link.destination].peer_address
+
+    def networks_of(self, node: str) -> dict[str, str]:
+        """The same place on each."""
+        return {name: str(subnet[_FIRST_NODE + self.numbers[node]]) for name, subnet in self._networks.items()}
+
+    def addresses(self) -> Addresses:
+        """Of all ends, on all networks."""
+        everybody = {end: self.real_address(end) for end in (*self.nodes, CLIENTS, DNS)}
+        names = list(self._networks) or [UNNAMED]
+        further = {name: {node: info.networks[name] for node, info in self.nodes.items()} for name in names[1:]}
+        return Addresses({names[0]: everybody, **further})
 
     def docker(self, node: str) -> DockerPart:
         """How this node runs as a container."""

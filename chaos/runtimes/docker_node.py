@@ -15,7 +15,8 @@ from chaos.agent_link import AgentGone, AgentLink, AgentRefused, Event
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import FaultNotEffective
 from chaos.events import NodeChanged
-from chaos.kinds import Disks, Loads, NodeInfo, OpenFiles, Sink, Status
+from chaos.kinds import Loads, NodeInfo, OpenFiles, Sink, Status
+from chaos.runtimes.docker_life import Anew, ContainerNode, StartSystem
 from chaos.runtimes.docker_logs import NodeLog
 
 FATAL: Final = frozenset({"KILL", "TERM", "INT", "QUIT", "ABRT", "SEGV", "BUS", "ILL", "HUP"})
@@ -31,30 +32,19 @@ BY_ITSELF: Final = "by-itself"
 LOOK_AGAIN_S: Final = 0.25
 """A process that is not seen so long after the engine has started it may be gone again: then the engine is asked."""
 
-StartSystem = Callable[[], None]
-"""Have the engine start the system's container; returns when it has, raises ``EnvironmentUnusable``."""
-Anew = Callable[[], None]
-"""Replace the dead system's container and its volumes by fresh ones."""
 HowEnded = Callable[[], str]
 """How the system's container ended, by the word of the engine; empty while it runs."""
 
 
-class DockerNode:
+class DockerNode(ContainerNode):
     """One node. Verbs are safe from any thread but the agent's own."""
 
-    disks: Disks
-    """Set where the plan limits them."""
     loads: Loads
     """Set where a fault of the plan needs them."""
 
     def __init__(self, info: NodeInfo, start_system: StartSystem, how_ended: HowEnded, anew: Anew, sink: Sink, clock: Clock) -> None:
-        self._info = info
-        self._start_system = start_system
+        super().__init__(info, start_system, anew, sink, clock)
         self._how_ended = how_ended
-        self._anew = anew
-        self._log: NodeLog | None = None
-        self._sink = sink
-        self._clock = clock
         self._link: AgentLink
         self._changed = threading.Condition()
         self._up_ns: int | None = None
@@ -62,17 +52,6 @@ class DockerNode:
         self._began_ns = 0
         self._lives = 0
         self._down_ns = 0
-        self._killing = ""
-        """The signal that we sent, whose death is no surprise."""
-        self._doomed = ""
-        """What a fault has done that it may well die of."""
-        self._starting = False
-        self._retired = False
-
-    @property
-    def info(self) -> NodeInfo:
-        """Who it is."""
-        return self._info
 
     def joined(self, link: AgentLink, container: str, log: NodeLog) -> None:  # noqa: ARG002 - the agent is nearer than the container
         """Its agent runs, its container is made."""
@@ -161,17 +140,6 @@ class DockerNode:
         self._sink(NodeChanged(at_ns=at_ns, node=self.info.name, status=Status.UP))
         return at_ns
 
-    def remove(self, *, data: bool) -> int:
-        """SIGKILL; with ``data`` its container and volumes are replaced by fresh ones, so that it begins anew."""
-        died_ns = self.kill(SIGKILL)
-        if data:
-            self._anew()
-        return died_ns
-
-    def doom(self, how: str) -> None:
-        """A death from now on is a fault's doing, in this way; empty: it is the node's own again."""
-        self._doomed = how
-
     def last_death_ns(self) -> int:
         """0: it has not died yet."""
         return self._down_ns
@@ -196,10 +164,6 @@ class DockerNode:
         found = self._link.call(do, left=left).result
         open_, limit, left, lowered = (int(found[name] or 0) for name in ("open", "limit", "left", "lowered"))
         return OpenFiles(open_, limit, left, bool(lowered))
-
-    def retire(self) -> None:
-        """From now on the end of this node is ours, and no event of the run."""
-        self._retired = True
 
     def end(self, signal: int) -> None:
         """Ask its processes to end, without waiting; what cannot be asked is removed with its container."""

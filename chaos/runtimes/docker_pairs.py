@@ -11,7 +11,7 @@ import io
 import math
 import tarfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import Protocol
@@ -21,7 +21,6 @@ from chaos.agent_parts import clock
 from chaos.clock import Clock
 from chaos.engine_errors import translated
 from chaos.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.events import NodeUp
 from chaos.experiment import Resources
 from chaos.images import AGENT
 from chaos.images_tools import FAKETIME_THREADS, FOLDER
@@ -59,7 +58,7 @@ class Pairs:
         self,
         containers: Containers,
         layout: DockerLayout,
-        network: str,
+        networks: Sequence[str],
         harness_image: str,
         images: Mapping[str, str],
         net: Interposer,
@@ -73,7 +72,7 @@ class Pairs:
     ) -> None:
         self._containers = containers
         self._layout = layout
-        self._network = network
+        self._networks = networks
         self._harness_image = harness_image
         self._images = images
         self._net = net
@@ -106,8 +105,9 @@ class Pairs:
             image=self._harness_image,
             command=AGENT,
             endpoint=Endpoint(
-                self._network, self._layout.real_address(name), aliases, (self._layout.dns_address,) if own_dns else ()
+                self._networks[0], self._layout.real_address(name), aliases, (self._layout.dns_address,) if own_dns else ()
             ),
+            further=self._further(name),
             hostname=name,
             capabilities=("NET_ADMIN", *self._supplies.capabilities),
             may_mount=self._supplies.remounts,
@@ -161,15 +161,12 @@ class Pairs:
         for link in self.agents.values():
             link.close()
 
-    def place_all(self) -> None:
-        """Tell where every node will be."""
-        for name, info in self._layout.nodes.items():
-            self._sink(
-                NodeUp(
-                    at_ns=self._clock.now_ns(), node=name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
-                    client_address=info.address,
-                )
-            )  # fmt: skip
+    def _further(self, name: str) -> tuple[Endpoint, ...]:
+        """Clients and name server stand on the first network only."""
+        if name not in self._layout.nodes:
+            return ()
+        addresses = list(self._layout.nodes[name].networks.values())
+        return tuple(Endpoint(network, address) for network, address in zip(self._networks[1:], addresses[1:], strict=True))
 
     def bring_up(self, info: NodeInfo) -> None:
         """The whole pair; when this returns its process runs."""
@@ -214,7 +211,7 @@ class Pairs:
             for volume in set(volumes) - kept:
                 api.remove_volume(volume, force=True)
         if self._disks(name):
-            self.agents[name].call("resources.empty", folders=list(disks_in(DISKS_INSIDE, self._disks(name)).values()))
+            self.agents[name].call("disks.empty", folders=list(disks_in(DISKS_INSIDE, self._disks(name)).values()))
         self._make_system(name, self.agents[name])
 
     def _create_system(self, name: str, link: AgentLink) -> str:

@@ -19,11 +19,12 @@ from chaos.clock import Clock
 from chaos.engine_errors import translated
 from chaos.errors import EnvironmentUnusable, FaultNotEffective
 from chaos.events import NodeChanged
-from chaos.kinds import Disks, NodeInfo, Sink, Status
+from chaos.kinds import NodeInfo, Sink, Status
 from chaos.leftovers_docker import NODE, ROLE, RUN, SYSTEM
 from chaos.runtimes.common_helpers import Breakage
+from chaos.runtimes.docker_life import Anew, ContainerNode, StartSystem
 from chaos.runtimes.docker_logs import NodeLog
-from chaos.runtimes.docker_node import BY_ITSELF, END_WITHIN_S, FATAL, KILL_WITHIN_S, Anew, StartSystem
+from chaos.runtimes.docker_node import BY_ITSELF, END_WITHIN_S, FATAL, KILL_WITHIN_S
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -32,35 +33,18 @@ _SECONDS = len("2026-01-01T00:00:00")
 _TURNS = frozenset({"start", "die"})
 
 
-class EngineNode:
+class EngineNode(ContainerNode):
     """One node, by calls to the engine. Verbs are safe from any thread."""
 
-    disks: Disks
-    """Set where the plan limits them."""
-
     def __init__(self, info: NodeInfo, api: APIClient, start_system: StartSystem, anew: Anew, sink: Sink, clock: Clock) -> None:
-        self._info = info
+        super().__init__(info, start_system, anew, sink, clock)
         self._api = api
-        self._start_system = start_system
-        self._anew = anew
-        self._sink = sink
-        self._clock = clock
         self._container = ""
-        self._log: NodeLog | None = None
         self._lock = threading.RLock()
         self._life = ""
         """``StartedAt`` of the last life that we told of."""
         self._up = False
         self._at_ns = 0
-        self._killing = ""
-        self._doomed = ""
-        self._starting = False
-        self._retired = False
-
-    @property
-    def info(self) -> NodeInfo:
-        """Who it is."""
-        return self._info
 
     def joined(self, link: AgentLink, container: str, log: NodeLog) -> None:  # noqa: ARG002 - the agent only holds its network
         """Its container is made."""
@@ -124,21 +108,6 @@ class EngineNode:
         with translated(f"resuming {self.info.name}"):
             self._api.unpause(self._container)
         return self._told(Status.UP)
-
-    def remove(self, *, data: bool) -> int:
-        """SIGKILL; with ``data`` its container and volumes are replaced by fresh ones, so that it begins anew."""
-        died_ns = self.kill(SIGKILL)
-        if data:
-            self._anew()
-        return died_ns
-
-    def doom(self, how: str) -> None:
-        """A death from now on is a fault's doing, in this way; empty: it is the node's own again."""
-        self._doomed = how
-
-    def retire(self) -> None:
-        """From now on the end of this node is ours, and no event of the run."""
-        self._retired = True
 
     def end(self, signal: int) -> None:
         """Ask its main process to end; what does not is removed with its container."""

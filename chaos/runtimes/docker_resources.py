@@ -175,7 +175,7 @@ class NodeDisks:
         with self._doomed("disk full"), ExitStack() as stack:
             for folder in self._folders:
                 stack.callback(self._undo, "free", folder)
-                at_ns = self._link.call("resources.fill", folder=folder, share=share, bytes=size_bytes).at_ns
+                at_ns = self._link.call("disks.fill", folder=folder, share=share, bytes=size_bytes).at_ns
             yield Held(at_ns, "ballast on the disk")
 
     @contextmanager
@@ -185,7 +185,7 @@ class NodeDisks:
         with self._doomed("disk read-only"), ExitStack() as stack:
             for folder in self._folders:
                 stack.callback(self._undo, "unlock", folder)
-                answer = self._link.call("resources.lock", folder=folder)
+                answer = self._link.call("disks.lock", folder=folder)
                 if answer.result["busy"]:
                     raise FaultNotEffective(
                         f"the disk of {self._node} cannot become read-only while its system has files open for writing: the kernel"
@@ -204,12 +204,12 @@ class NodeDisks:
 
     def _undo(self, verb: str, folder: str) -> None:
         try:
-            self._link.call(f"resources.{verb}", folder=folder)
+            self._link.call(f"disks.{verb}", folder=folder)
         except FaultNotEffective as error:
             raise NotHealed(f"the disk of {self._node} is not as it was: {error}") from error
 
 
 def _room(link: AgentLink, folder: str) -> Room:
-    found = link.call("resources.room", folder=folder).result
+    found = link.call("disks.room", folder=folder).result
     size, free, took_s = found["size_bytes"], found["free_bytes"], found["write_s"]
     return Room(float(size or 0), float(free or 0), None if took_s is None else float(took_s), str(found["write_error"]))

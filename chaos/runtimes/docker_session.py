@@ -1,6 +1,6 @@
 """All that one run has started on the engine, and its end.
 
-    network -> for each node at once: agent, rules, system -> ready -> init steps -> the name server answers -> the name resolves
+    networks -> for each node at once: agent, rules, system -> ready -> init steps -> the name server answers -> the name resolves
 
 Name server, role watch and prober are started beside the nodes and let go when it is their turn. The end removes everything that
 carries the run's label, then asks by label whether anything is left.
@@ -19,7 +19,6 @@ from chaos import leftovers_docker
 from chaos.clock import Clock, to_ns
 from chaos.engine import Engine
 from chaos.engine_errors import translated
-from chaos.engine_network import make_network
 from chaos.engine_packets import require_packet_rules
 from chaos.engine_queues import require_queues
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
@@ -29,7 +28,7 @@ from chaos.kinds import CLIENTS, DNS, Deployment, Link, RoundTrip, Sink
 from chaos.net.docker_net import DockerNet
 from chaos.net.needs import needs
 from chaos.registry import Claim
-from chaos.runtimes.common_asker import Asker, not_measurable, round_trip
+from chaos.runtimes.common_asker import Asker
 from chaos.runtimes.common_cluster import RunningCluster
 from chaos.runtimes.common_crowds import AgentCrowds
 from chaos.runtimes.common_helpers import Breakage
@@ -41,6 +40,7 @@ from chaos.runtimes.docker_helpers import Helpers
 from chaos.runtimes.docker_layout import DNS_PORT, ENGINE, DockerLayout
 from chaos.runtimes.docker_pairs import Pairs
 from chaos.runtimes.docker_tools import provide, supplies, tools_image
+from chaos.runtimes.docker_wiring import ask_over, engine_names, make_net, make_networks, placed
 from chaos.templates import fill
 
 HELPER_READY_S = 15.0
@@ -51,7 +51,7 @@ STOP_GRACE_S = 0.6
 
 
 class Session:
-    """One run's containers, network, volumes and threads."""
+    """One run's containers, networks, volumes and threads."""
 
     def __init__(self, deployment: Deployment, engine: Engine, claim: Claim, sink: Sink, clock: Clock, rng: random.Random) -> None:
         self._deployment = deployment
@@ -86,20 +86,20 @@ class Session:
         require_queues(self._engine, harness_image, needs(deployment).queues)
         needed = supplies(deployment.plan)
         tools = tools_image(self._engine) if needed.tools else ""
-        name = f"nines-{deployment.run}"
+        networks = engine_names(deployment.run, deployment.plan.experiment.cluster.networks)
         self._claim.begins()
-        _, subnet = make_network(self._engine, name, self._containers.labels("", NETWORK), self._rng)
+        subnets = make_networks(self._engine, networks, self._containers.labels("", NETWORK), self._rng)
         if tools:
             provide(self._containers, tools)
-        layout = self._layout = DockerLayout(deployment, subnet)
-        net = self._net = self._make_net()
+        layout = self._layout = DockerLayout(deployment, *subnets)
+        net = self._net = make_net(deployment, layout, self._measure, needs(deployment), self._clock)
         asker = self._asker = Asker(layout, deployment.target.roles, self._clock)
         pairs = self._pairs = Pairs(
-            self._containers, layout, name, harness_image, images, net, deployment.plan.experiment.cluster.resources,
+            self._containers, layout, networks, harness_image, images, net, deployment.plan.experiment.cluster.resources,
             _restarts(deployment), needed, self._logs, self._breakage, self._sink, self._clock,
         )  # fmt: skip
         helpers = self._helpers = Helpers(
-            deployment, layout, self._containers, name, harness_image, self._claim, self._breakage, self._sink, self._clock
+            deployment, layout, self._containers, networks[0], harness_image, self._claim, self._breakage, self._sink, self._clock
         )
         self._readiness = Readiness(
             deployment, layout, pairs.nodes, asker, lambda node: self._logs / f"{node}.log", pairs.last_words, self._clock
@@ -135,7 +135,8 @@ class Session:
         if self._layout.balancer != ENGINE:
             jobs.append(lambda: helper(DNS, lambda agent: helpers.warm_dns(agent, self._note_set)))
         jobs.append(lambda: helper(CLIENTS, helpers.warm_prober))
-        pairs.place_all()
+        for row in placed(self._layout, self._clock):
+            self._sink(row)
         pairs.watch()
         with pool() as workers:
             futures: list[Future[object]] = [workers.submit(job) for job in jobs]
@@ -143,32 +144,9 @@ class Session:
         for future in futures:
             future.result()
 
-    def _make_net(self) -> DockerNet:
-        layout = self._layout
-        return DockerNet(
-            run=self._deployment.run,
-            addresses={name: layout.real_address(name) for name in (*layout.nodes, CLIENTS, DNS)},
-            ports={name: info.ports for name, info in layout.nodes.items()},
-            links=self._deployment.plan.links,
-            gateway=layout.gateway,
-            measure=self._measure,
-            clock=self._clock,
-            needs=needs(self._deployment),
-        )
-
     def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
-        """Asked by the agent at the link's source, so that the question goes the way of its traffic.
-
-        Clients and name server are asked nothing by anyone: the packets to them are answers, so they ask, and the answer comes that way.
-        """
         assert self._pairs is not None
-        if link.destination not in self._layout.nodes:
-            link = Link(link.destination, link.source)
-        port = self._layout.port_of(link)
-        question = self._layout.ping_question(link.destination, port)
-        if question is None:
-            return not_measurable(port)
-        return round_trip(self._pairs.agents[link.source].ask(self._layout.ask(question, link.destination), timeout_s))
+        return ask_over(self._layout, self._pairs.agents, link, timeout_s)
 
     def _broken(self) -> str | None:
         failure = self._helpers.failure if self._helpers is not None else ""

@@ -39,7 +39,7 @@ from chaos.prober_spec import orders
 from chaos.runtimes.fake_dns import VirtualDns
 from chaos.runtimes.fake_faces import Meets
 from chaos.runtimes.fake_parameters import FakeParameters
-from chaos.runtimes.fake_sim import Simulation, VirtualNode, check_rules, infos
+from chaos.runtimes.fake_sim import BASE_NS, Simulation, VirtualNode, check_rules, infos
 from chaos.runtimes.fake_traffic import VirtualTraffic
 
 FATAL = frozenset({"KILL", "TERM", "INT", "QUIT", "ABRT", "SEGV", "BUS", "ILL", "HUP"})
@@ -141,6 +141,17 @@ class FakeNet:
         """What a question on that link would meet now."""
         with self._world.now() as sim:
             return _round_trip(sim, link, timeout_s)
+
+    def networks_of(self, link: Link) -> tuple[str, ...]:
+        """All of the plan's among nodes, else the first."""
+        networks = self._world.sim.networks
+        return networks if {link.source, link.destination} <= self._world.sim.nodes.keys() else networks[:1]
+
+    def measure_on(self, link: Link, network: str, timeout_s: float) -> RoundTrip:
+        """Whether a connection would pass there now, whatever its ends do."""
+        with self._world.now() as sim:
+            passes = sim.cut(link, network) is None
+        return RoundTrip(to_s(BASE_NS)) if passes and to_s(BASE_NS) <= timeout_s else RoundTrip(None, SILENT)
 
     def _refuse(self, rules: Sequence[Rule]) -> None:
         for rule in rules:
@@ -277,16 +288,19 @@ class FakeRuntime:
         ports = {name: part.ports for name, part in target.parts.items()}
         nodes = {
             name: VirtualNode(info, logs / f"{name}.log")
-            for name, info in infos({node.name: (node.part, node.zone) for node in plan.nodes}, ports).items()
+            for name, info in infos(
+                {node.name: (node.part, node.zone) for node in plan.nodes}, ports, plan.experiment.cluster.networks
+            ).items()
         }
         sim = Simulation(
-            FakeParameters.of(plan), nodes, frozenset(plan.links), frozenset(target.roles), frozenset(target.marks), plan.seed, sink, clock
-        )
+            FakeParameters.of(plan), nodes, frozenset(plan.links), frozenset(target.roles), frozenset(target.marks), plan.seed, sink, clock,
+            plan.experiment.cluster.networks,
+        )  # fmt: skip
         world = _World(sim, clock)
         for node in nodes.values():
             info = node.info
             place = NodeUp(at_ns=sim.now_ns, node=info.name, part=info.part, zone=info.zone, address=info.address, ports=info.ports)
-            sink(msgspec.structs.replace(place, client_address=info.address))
+            sink(msgspec.structs.replace(place, client_address=info.address, networks=info.networks))
             sim.start(info.name)
         served = plan.experiment.cluster.dns.part or next(iter(target.parts))
         members = tuple(node.name for node in plan.nodes if node.part == served)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import heapq
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chaos.clock import Clock, to_ns, to_s
@@ -66,7 +66,9 @@ class Simulation:
         seed: int,
         sink: Sink,
         clock: Clock,
+        networks: tuple[str, ...] = (),
     ) -> None:
+        self.networks = networks
         self.parameters = parameters
         self.nodes = nodes
         self.proxied = proxied
@@ -156,12 +158,17 @@ class Simulation:
 
     # --- links ---------------------------------------------------------------------------------------------------------
 
-    def cut(self, link: Link) -> str | None:
-        """``drop``, ``reset`` or ``reject`` if nothing passes; reject wins, as a closed door is met before a silent one."""
+    def cut(self, link: Link, network: str = "") -> str | None:
+        """``drop``, ``reset`` or ``reject`` if nothing passes; reject wins, as a closed door is met before a silent one.
+
+        On this network, else on the one that the link's traffic uses: the clients' is the first, that among nodes the last.
+        """
         found = None
+        if self.networks and not network:
+            network = self.networks[-1 if {link.source, link.destination} <= self.nodes.keys() else 0]
         for rules in self._layers.values():
             for rule in rules:
-                if rule.link != link:
+                if rule.link != link or (isinstance(rule, Cut) and rule.network not in ("", network)):
                     continue
                 if isinstance(rule, Cut) and rule.behavior == "reject":
                     return "reject"
@@ -348,10 +355,19 @@ class Simulation:
             log.write(f"{to_s(self.now_ns):.6f} {node.info.name} {text}\n")
 
 
-def infos(names: Mapping[str, tuple[str, str | None]], ports: Mapping[str, Mapping[str, int]]) -> dict[str, NodeInfo]:
+def infos(
+    names: Mapping[str, tuple[str, str | None]], ports: Mapping[str, Mapping[str, int]], networks: Sequence[str] = ()
+) -> dict[str, NodeInfo]:
     """Nodes by name on addresses of 198.18.0.0/15, which is set aside for tests (RFC 2544); nothing is bound to them."""
     return {
-        name: NodeInfo(name, part, zone, f"198.18.0.{number}", dict(ports[part]))
+        name: NodeInfo(
+            name,
+            part,
+            zone,
+            f"198.18.0.{number}",
+            dict(ports[part]),
+            {network: f"198.18.{place}.{number}" for place, network in enumerate(networks)},
+        )
         for number, (name, (part, zone)) in enumerate(names.items(), start=1)
     }
 

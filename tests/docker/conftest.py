@@ -65,3 +65,12 @@ def harness_image(engine: Engine) -> str:
     from chaos.images import ensure_harness
 
     return ensure_harness(engine)
+
+
+@pytest.fixture
+def state(harness_image: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A registry of the test's own; the image is there, so nothing waits for it."""
+    assert harness_image
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "state"

@@ -20,6 +20,7 @@ from chaos.engine import Engine
 from chaos.engine_network import make_network
 from chaos.images import AGENT
 from chaos.kinds import Link, RoundTrip
+from chaos.net.addresses import Addresses
 from chaos.net.docker_net import DockerNet
 from chaos.net.needs import Needs
 from chaos.target import Ask
@@ -79,10 +80,12 @@ class Talker:
 class Pairs:
     """All of them, and the net over them."""
 
-    def __init__(self, engine: Engine, talkers: dict[str, Talker], net: DockerNet) -> None:
+    def __init__(self, engine: Engine, talkers: dict[str, Talker], net: DockerNet, places: dict[str, str]) -> None:
         self.engine = engine
         self.talkers = talkers
         self.net = net
+        self.places = places
+        """Name -> address, with ``n1 on back`` for one on a further network."""
 
     @property
     def addresses(self) -> dict[str, str]:
@@ -97,15 +100,21 @@ class Pairs:
 
     def open(self) -> None:
         """Every ordered pair gets its old sockets, anew."""
-        self.each(lambda one: one.tell("open", addresses=[each for each in self.addresses.values() if each != one.address]))
+        self.each(lambda one: one.tell("open", addresses=self._others(one)))
 
     def speak(self, word: str) -> None:
         """Each says the word to all others by every kind of socket; returns when all attempts have ended."""
-        self.each(lambda one: one.tell("speak", word=word, addresses=[each for each in self.addresses.values() if each != one.address]))
+        self.each(lambda one: one.tell("speak", word=word, addresses=self._others(one)))
+
+    def _others(self, one: Talker) -> list[str]:
+        """Every place on its networks where it does not stand itself."""
+        own = [address for place, address in self.places.items() if place.split()[0] == one.name]
+        nets = {address.rpartition(".")[0] for address in own}
+        return [address for address in self.places.values() if address not in own and address.rpartition(".")[0] in nets]
 
     def heard(self, word: str) -> set[tuple[str, str, str]]:
-        """(kind of socket, from, to) of every time that this word has arrived."""
-        names = {address: name for name, address in self.addresses.items()}
+        """(kind of socket, from, to) of every time that this word has arrived; from is the place that it came from."""
+        names = {address: place for place, address in self.places.items()}
         found = set()
         for to, lines in self.each(lambda one: one.tell("heard")).items():
             for line in lines:
@@ -116,7 +125,7 @@ class Pairs:
 
     def arrived(self) -> set[tuple[str, str]]:
         """(from, to) of every pair of which any packet has come off the wire since the last time this was asked."""
-        names = {address: name for name, address in self.addresses.items()}
+        names = {address: place for place, address in self.places.items()}
         seen = self.each(lambda one: one.tell("arrived"))
         return {(names[sender], to) for to, counts in seen.items() for sender in counts if sender in names}
 
@@ -134,17 +143,33 @@ class Pairs:
 
 
 @contextlib.contextmanager
-def pairs(engine: Engine, image: str, nodes: Sequence[str], others: Sequence[str], links: Sequence[Link], needs: Needs) -> Iterator[Pairs]:
-    """Nodes and other ends (``clients``), each with agent and talker, the net joined before the talker starts."""
+def pairs(
+    engine: Engine,
+    image: str,
+    nodes: Sequence[str],
+    others: Sequence[str],
+    links: Sequence[Link],
+    needs: Needs,
+    networks: Sequence[str] = ("",),
+) -> Iterator[Pairs]:
+    """Nodes and other ends (``clients``), each with agent and talker, the net joined before the talker starts.
+
+    All stand on the first of the networks, and nodes on all of them.
+    """
     run = f"test-{os.getpid()}-{random.randrange(16**6):06x}"
     clock = MonotonicClock()
     agents: dict[str, AgentLink] = {}
-    network, subnet = make_network(engine, f"nines-{run}", {LABEL: run}, random.SystemRandom())
-    names = [*nodes, *others]
-    addresses = {name: str(subnet[10 + number]) for number, name in enumerate(names)}
+    made = [make_network(engine, f"nines-{run}{each}", {LABEL: run}, random.SystemRandom()) for each in networks]
+    (network, subnet), names = made[0], [*nodes, *others]
+    standing = [names, *(nodes for _ in networks[1:])]
+    on = {
+        each: {name: str(its[10 + number]) for number, name in enumerate(there)}
+        for each, (_, its), there in zip(networks, made, standing, strict=True)
+    }
+    addresses, places = on[networks[0]], Addresses(on)
     net = DockerNet(
-        run=run, addresses=addresses, ports=dict.fromkeys(nodes, PORTS), links=links, gateway=str(subnet[1]),
-        measure=lambda link, timeout_s: ask(agents[link.source], addresses[link.destination], timeout_s), clock=clock, needs=needs,
+        run=run, addresses=places, ports=dict.fromkeys(nodes, PORTS), links=links, gateway=str(subnet[1]),
+        measure=lambda link, timeout_s: ask(agents[link.source], places.used(link), timeout_s), clock=clock, needs=needs,
     )  # fmt: skip
     api = engine.client.api
 
@@ -155,6 +180,9 @@ def pairs(engine: Engine, image: str, nodes: Sequence[str], others: Sequence[str
             host_config=api.create_host_config(cap_add=["NET_ADMIN"], network_mode=network.name),
             networking_config=api.create_networking_config(endpoint),
         )["Id"]  # fmt: skip
+        for each, (further, _) in zip(networks[1:], made[1:], strict=True):
+            if name in on[each]:
+                api.connect_container_to_network(agent, further.id, ipv4_address=on[each][name])
         link = AgentLink(api, agent, node=name, clock=clock)
         agents[name] = link
         api.start(agent)
@@ -173,7 +201,8 @@ def pairs(engine: Engine, image: str, nodes: Sequence[str], others: Sequence[str
             talkers = dict(zip(names, pool.map(bring_up, names), strict=True))
         for talker in talkers.values():
             talker.tell("pid")  # it is up
-        yield Pairs(engine, talkers, net)
+        further = {f"{name} on {each}": address for each in networks[1:] for name, address in on[each].items()}
+        yield Pairs(engine, talkers, net, addresses | further)
     finally:
         net.close()
         for link in agents.values():
@@ -181,7 +210,8 @@ def pairs(engine: Engine, image: str, nodes: Sequence[str], others: Sequence[str
         left = api.containers(all=True, quiet=True, filters={"label": f"{LABEL}={run}"})
         with ThreadPoolExecutor(len(names)) as pool:
             list(pool.map(lambda container: api.remove_container(container["Id"], force=True, v=True), left))
-        network.remove()
+        for each, _ in made:
+            each.remove()
 
 
 def ask(agent: AgentLink, address: str, timeout_s: float) -> RoundTrip:

@@ -33,7 +33,7 @@ QUIET_S = 0.3
 ALONE = """
 import sys; sys.path.insert(0, "/opt/nines/agent")
 from agent_parts import shaping
-there = shaping.do_put(None, {"lines": ["qdisc add dev eth0 root handle 1: htb default 0"], "devices": ["eth0"]})
+there = shaping.do_put(None, {"lines": ["qdisc add dev eth0 root handle 4e53: htb default 0"], "devices": ["eth0"]})
 shaping.do_single(None, {"devices": ["eth0"], "on": True})
 print("htb" in there["result"]["eth0"], shaping.heal(None), "htb" in str(shaping.do_put(None, {"lines": [], "devices": ["eth0"]})))
 """

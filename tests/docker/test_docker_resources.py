@@ -100,7 +100,7 @@ def test_loads_stay_within_the_limits_and_go(stage: Stage) -> None:
             assert stage.processes().count("nines-tool") == 2
             assert cluster.nodes["n1"].status() is Status.UP
         assert effect.gone().ok
-        assert stage.processes() == quiet
+        assert stage.until(lambda: stage.processes() == quiet)
         with Memory(percent=0.5).inject(scene, N1) as effect:
             assert effect.during["n1.memory_bytes"] - effect.before["n1.memory_bytes"] > 0.4 * LIMITS.memory_bytes  # type: ignore[operator]
             assert effect.during["n1.oom_kill"] == "no"
@@ -111,7 +111,7 @@ def test_loads_stay_within_the_limits_and_go(stage: Stage) -> None:
             assert effect.during["n1.written_bytes_per_s"] > 0  # type: ignore[operator]
             assert stage.inside("ls", "-A", DATA_INSIDE) == (0, ""), "the load writes into the node's own data"
         assert effect.gone().ok
-        assert stage.processes() == quiet
+        assert stage.until(lambda: stage.processes() == quiet)
         assert pending(stage.undo) == []
     assert leftovers_docker.things(stage.api, stage.folder.name) == []
 

@@ -23,7 +23,7 @@ from chaos.asking import parse, why_not
 from chaos.target import Ask
 from chaos.targets_checks import defaults
 from chaos.targets_loading import load_target
-from chaos.templates import Context, fill
+from chaos.templates import Context, Peer, fill
 
 pytestmark = pytest.mark.e2e
 
@@ -46,7 +46,7 @@ class Etcd:
         address = {node: f"127.{self.block}.1.{node[1:]}" for node in NAMES}
         return Context(
             node=name, address=address[name], ports=self.part.ports, settings=defaults(self.target.settings), data=str(self.folder / name),
-            python=sys.executable, target=self.target.folder, peers=tuple(address.items()),
+            python=sys.executable, target=self.target.folder, peers=tuple(Peer(*each) for each in address.items()),
         )  # fmt: skip
 
     def start(self, name: str) -> None:

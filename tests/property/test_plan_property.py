@@ -13,7 +13,7 @@ from chaos.errors import BadInput
 from chaos.kinds import Link
 from chaos.planning import make_plan
 from chaos.selectors import resolve
-from chaos.templates import Context, fill
+from chaos.templates import Context, Peer, fill
 from tests.unit.samples import sample_experiment, sample_target
 
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
@@ -90,7 +90,7 @@ def test_any_text_is_read_or_refused(text):
 @given(text=st.text(alphabet=st.sampled_from("{}ab:nodepeers "), max_size=40))
 def test_any_template_is_filled_or_refused(text):
     """Never another error; and plain text with doubled braces comes back as it was."""
-    context = Context(node="n1", address="a", ports={}, settings={}, peers=(("n1", "a"), ("n2", "b")))
+    context = Context(node="n1", address="a", ports={}, settings={}, peers=(Peer("n1", "a"), Peer("n2", "b")))
     assert fill(text.replace("{", "{{").replace("}", "}}"), context) == text
     try:
         fill(text, context)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from chaos.agreement import compare, holm, share_power
 from chaos.agreement_sums import SumDistribution
 from chaos.errors import BadInput
-from chaos.wording import undecided
+from chaos.wording_story import undecided
 
 SLOT_S = 0.01
 RUNS = 4_000

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import agent, agent_link, asking
+from chaos import agent_link, agent_questions, asking
 from chaos.agent_link import AgentLink
 from chaos.asking import Expression, Operator, parse, why_not
 from chaos.asking_async import AsyncAsker
@@ -274,7 +274,7 @@ class Inside(AgentLink):
         """As the agent answers it."""
         assert do == "ask"
         assert timeout_s > 0
-        answer = agent.asked(fields["host"], fields["port"], fields["request"], fields["within_s"], fields["expect"])  # type: ignore[arg-type]
+        answer = agent_questions.asked(fields["host"], fields["port"], fields["request"], fields["within_s"], fields["expect"])  # type: ignore[arg-type]
         return msgspec.convert({"id": 1, **answer}, agent_link.Answer)
 
 

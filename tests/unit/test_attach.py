@@ -80,6 +80,8 @@ def test_a_target_lends_its_roles_and_questions(tmp_path: Path) -> None:
         ("{attach: {compose: My Shop, services: [web]}}", HOME, "not the name of a compose project"),
         ("{attach: {label: app=web, lable: x}}", HOME, "unknown key 'lable'"),
         ("{attach: {label: 'a b'}}", HOME, "not a label"),
+        ("{attach: {label: app=web, ports: 7001}}", HOME, "a list belongs"),
+        ("{attach: {label: app=web, ports: [70010]}}", HOME, "not a port"),
         ("{attach: {label: app=web}, resources: {cpus: 1}}", HOME, "limits that they have"),
         ("{attach: {label: app=web}, settings: {a: b}}", HOME, "nothing that already runs is set"),
         ("{attach: {label: app=web}, dns: {balancer: round-robin}}", HOME, "keeps its own names"),
@@ -98,17 +100,39 @@ def test_what_is_wrong_is_refused(tmp_path: Path, cluster: str, operations: str,
 @pytest.mark.parametrize(
     ("fault", "says"),
     [
-        ('{latency: {latency: 50ms}, target: {link: "clients -> n1"}, at: 1s, for: 1s}', "first packet"),
         ("{remove: {}, target: n1, at: 1s, for: 1s}", "not ours"),
         ("{dns: {mode: servfail}, at: 1s, for: 1s}", "no orders of ours"),
-        ("{cpu: {}, target: n1, at: 1s, for: 1s}", "these can"),
-        ("{partition: {existing: keep}, target: n1, at: 1s, for: 1s}", "not watched from their beginning"),
+        ("{cpu: {}, target: n1, at: 1s, for: 1s}", "given limits first"),
+        ("{disk_full: {}, target: n1, at: 1s, for: 1s}", "this machine's own would be filled"),
     ],
 )
 def test_what_could_not_be_taken_back_to_the_last_trace_is_refused(tmp_path: Path, fault: str, says: str) -> None:
     """Before anything starts, with exit status 5."""
     with pytest.raises(CapabilityMissing, match=says):
         web(tmp_path, "{attach: {label: app=web}, nodes: 3}", fault=fault)
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        '{latency: {latency: 50ms}, target: {link: "n1 -> n2"}, at: 1s, for: 1s}',
+        '{down: {}, target: {link: "clients -> n1"}, at: 1s, for: 1s}',
+        '{bandwidth: {rate: 1MB/s, level: packets}, target: {link: "n1 -> n2"}, at: 1s, for: 1s}',
+        "{partition: {existing: keep}, target: n1, at: 1s, for: 1s}",
+    ],
+)
+def test_links_can_be_harmed(tmp_path: Path, fault: str) -> None:
+    """Streams, packets, new connections only."""
+    assert web(tmp_path, "{attach: {label: app=web}, nodes: 3}", fault=fault).plan.links
+
+
+def test_a_link_is_harmed_at_every_port_that_is_named(tmp_path: Path) -> None:
+    """The one that is asked, and those beside it; of a target too."""
+    (part,) = web(tmp_path, "{attach: {label: app=web, ports: [8080, 7001, 7001]}, nodes: 3}").target.parts.values()
+    assert part.ports == {"client": 8080, "port7001": 7001}
+    cluster = "{attach: {label: app=kv, name: kv, ports: [7002]}, target: replicated_kv, nodes: 3}"
+    (part,) = web(tmp_path, cluster, "{write: 20/s}").target.parts.values()
+    assert {"port7002"} < set(part.ports)
 
 
 def test_it_needs_containers(tmp_path: Path) -> None:

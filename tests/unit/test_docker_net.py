@@ -13,13 +13,14 @@ from chaos.agent_link import AgentGone, Answer
 from chaos.clock import ManualClock
 from chaos.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NotHealed
 from chaos.kinds import CLIENTS, DNS, Cut, Link, RoundTrip, Rule, Toxic
+from chaos.net.addresses import Addresses
 from chaos.net.docker_net import DockerNet
 from chaos.net.needs import Needs
 from chaos.net.toxiproxy import HowRemoved, ProxyToxic, Removed, ToxicOn, ToxiproxyServer
 from chaos.net.toxiproxy_errors import Broken
 from chaos.net.transparent import Servers, planned_proxies
 
-ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3", DNS: "198.18.5.2"}
+ADDRESSES = Addresses.of_one({"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3", DNS: "198.18.5.2"})
 PORTS = {name: {"client": 7000, "peer": 7001} for name in ("n1", "n2", "n3")}
 THERE, BACK, OTHER = Link("n1", "n2"), Link("n2", "n1"), Link("n3", "n2")
 
@@ -271,3 +272,29 @@ def test_every_server_is_healed_before_one_is_told_to_be_stuck(two: tuple[Server
     with pytest.raises(NotHealed, match="stuck"):
         servers.remove_toxics(ON)
     assert not second.toxics
+
+
+def test_what_was_lost_with_its_network_is_not_missed(two: tuple[Servers, Server, Server]) -> None:
+    """Its server cannot be asked any more, and need not be; once it stands anew, it counts again."""
+    servers, first, second = two
+    servers.add_toxics(ON)
+    first.fails = True
+    servers.lose([PROXIES[0].name])
+    assert len(servers.remove_toxics(ON)) == 1
+    assert not second.toxics
+    servers.add(cast("ToxiproxyServer", first), PROXIES[:1])
+    with pytest.raises(NotHealed, match="stuck"):
+        servers.remove_toxics(ON)
+
+
+def test_a_network_may_die_while_its_server_is_asked(two: tuple[Servers, Server, Server]) -> None:
+    """What failed there was gone already: it is no leftover."""
+    servers, first, _ = two
+    servers.add_toxics(ON)
+
+    def dies(_removals: Sequence[ToxicOn]) -> list[Removed]:
+        servers.lose([PROXIES[0].name])
+        raise NotHealed("no answer")
+
+    first.remove_toxics = dies  # type: ignore[method-assign]
+    assert len(servers.remove_toxics(ON)) == 1

@@ -85,7 +85,7 @@ def test_the_table_in_the_docs_is_that_of_the_faults() -> None:
 
 @pytest.mark.parametrize("kind", sorted(tables.FAULTS))
 def test_every_fault_is_asked(kind: str) -> None:
-    """One of each kind can be made without knowing its fields, and answers for both runtimes."""
+    """One of each kind can be made without knowing its fields, and answers for both runtimes and for what runs already."""
     here = [each for each in abilities() if each.kind == kind]
     assert [each.runtime for each in here] == list(RUNTIMES)
     assert any(each.possible for each in here)
@@ -97,6 +97,9 @@ def test_what_cannot_be_done_says_why() -> None:
     assert not said["power_off", "local"].possible
     assert str(said["power_off", "local"]).startswith("no: ")
     assert str(said["power_off", "docker"]) == "yes"
+    assert str(said["latency", "attached"]) == "yes"
+    assert str(said["remove", "attached"]).startswith("no: it would take away")
+    assert [form.only for form in said["partition", "attached"].missing] == ["`network`"]
     assert [form.only for form in said["kill", "local"].missing] == ["`recovery: policy`"]
     assert [form.only for form in said["kill", "docker"].missing] == ["`recovery: policy` on a target with `pid1: true`"]
 

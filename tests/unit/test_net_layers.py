@@ -147,3 +147,21 @@ def test_run_without_proxies_refuses_every_rule() -> None:
     net = LayeredNet(None, {}, lambda _link, _timeout_s: RoundTrip(None), ManualClock())
     with pytest.raises(CapabilityMissing), net.layer([Cut(ONE)]):
         pytest.fail("the layer was entered")
+
+
+def test_what_is_in_force_moves_with_its_proxies(net: LayeredNet, server: Server) -> None:
+    """They stand anew on another server, which is known by then: toxics and closed doors are put there, of these proxies only."""
+    with net.layer([SLOW, Cut(TWO, "reject")]), net.layer([Toxic(ONE, "latency", {"latency": 9.0}, "upstream")]):
+        before = dict(server.toxics)
+        server.toxics.clear()
+        server.closed.clear()
+        told: list[int] = []
+        net.moved(PROXIES[ONE], lambda: told.append(server.calls))
+        assert told == [3], "first it is made known"
+        assert server.toxics == before
+        assert server.closed == set()
+        net.moved(PROXIES[TWO], lambda: None)
+        assert server.closed == {"two.peer"}
+        assert server.toxics == before
+    assert not server.toxics
+    assert not server.closed

@@ -6,11 +6,13 @@ import pytest
 
 from chaos.kinds import CLIENTS, Cut, Link
 from chaos.net import packets
+from chaos.net.addresses import Addresses
 from chaos.net.packets import DROP, INPUT, OUTPUT, REJECT, Namespace, PacketCut, Redirect
 
 ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3"}
 GATEWAY = "198.18.5.1"
 THERE, BACK = Link("n1", "n2"), Link("n2", "n1")
+ON_ONE = Addresses.of_one(ADDRESSES)
 TO, FROM = PacketCut(OUTPUT, ADDRESSES["n2"], DROP), PacketCut(INPUT, ADDRESSES["n2"], DROP)
 ASIDE = (Redirect(ADDRESSES["n2"], 7000, 21001), Redirect(ADDRESSES["n2"], 7001, 21002))
 
@@ -24,7 +26,7 @@ def rules(wanted: Namespace, chain: str) -> tuple[str, ...]:
 
 def test_a_link_is_cut_at_both_ends_one_way() -> None:
     """Packets to the destination at the source, packets from the source at the destination; nothing the other way, nothing elsewhere."""
-    assert packets.packet_cuts([(1, [Cut(THERE)])], ADDRESSES) == {
+    assert packets.packet_cuts([(1, [Cut(THERE)])], ON_ONE) == {
         "n1": frozenset({PacketCut(OUTPUT, "198.18.5.12", DROP)}),
         "n2": frozenset({PacketCut(INPUT, "198.18.5.11", DROP)}),
     }
@@ -33,12 +35,12 @@ def test_a_link_is_cut_at_both_ends_one_way() -> None:
 def test_clients_are_an_end_like_any_other() -> None:
     """A cut of clients concerns their namespace and the node's."""
     assert packets.ends_of([Cut(Link(CLIENTS, "n1"))]) == [CLIENTS, "n1"]
-    assert packets.packet_cuts([(1, [Cut(Link(CLIENTS, "n1"))])], ADDRESSES)["n1"] == {PacketCut(INPUT, "198.18.5.3", DROP)}
+    assert packets.packet_cuts([(1, [Cut(Link(CLIENTS, "n1"))])], ON_ONE)["n1"] == {PacketCut(INPUT, "198.18.5.3", DROP)}
 
 
 def test_only_the_source_can_be_told() -> None:
     """A reject is one where packets leave; where they would arrive nobody is left to tell."""
-    found = packets.packet_cuts([(1, [Cut(THERE, "reject")])], ADDRESSES)
+    found = packets.packet_cuts([(1, [Cut(THERE, "reject")])], ON_ONE)
     assert {cut.verdict for cut in found["n1"]} == {REJECT}
     assert {cut.verdict for cut in found["n2"]} == {DROP}
 
@@ -57,7 +59,7 @@ def test_only_the_source_can_be_told() -> None:
 )
 def test_union_of_layers(layers: list[Cut], left: set[tuple[str, int]]) -> None:
     """Of the rules of one pair only those stay that no other one covers: reject over drop, all over new connections, early over late."""
-    found = packets.packet_cuts([(number, [cut]) for number, cut in enumerate(layers, start=1)], ADDRESSES)
+    found = packets.packet_cuts([(number, [cut]) for number, cut in enumerate(layers, start=1)], ON_ONE)
     assert {(cut.verdict, cut.since) for cut in found["n1"]} == left
 
 
@@ -128,6 +130,20 @@ def test_connections_are_turned_aside_but_the_proxys_own() -> None:
     )
     assert rules(Namespace(GATEWAY, redirects=ASIDE), "aside_out")[-1] == "notrack"
     assert set(packets.chains(Namespace(GATEWAY, redirects=ASIDE, tracked=True))) == {"nat", "track"}
+
+
+def test_where_we_came_late_nothing_goes_past_and_nobody_else_orders() -> None:
+    """What is not turned aside is reset; the control port is ours; what others track stays tracked, and idle streams count as old."""
+    late = Namespace(GATEWAY, frozenset({PacketCut(OUTPUT, "198.18.5.12", DROP, 1)}), ASIDE, tracked=True, control=8474)
+    assert set(packets.chains(late)) == {INPUT, OUTPUT, "nat", "past", "control", "track"}
+    assert rules(late, "past")[1] == "meta skuid != 60001 ip daddr 198.18.5.12 tcp dport 7001 reject with tcp reset"
+    assert rules(late, "control") == ("iif != lo ip saddr != 198.18.5.1 tcp dport 8474 drop",)
+    assert set(packets.chains(Namespace(GATEWAY, redirects=ASIDE, control=8474))) == {"nat", "past", "control"}
+    assert packets.chains(Namespace(GATEWAY, control=8474)) == {}
+    assert rules(late, OUTPUT)[:2] == (
+        "tcp flags syn ct state new ct mark set 0x00000001",
+        "ip protocol != tcp ct state new ct mark set 0x00000001",
+    )
 
 
 # --- to nft and back ---------------------------------------------------------------------------------------------------

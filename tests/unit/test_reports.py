@@ -14,6 +14,7 @@ import pytest
 
 from chaos import tables
 from chaos import wording as say
+from chaos import wording_story as tell
 from chaos.report import exit_status, json_schema
 from chaos.results import Agreement, Check, Estimate, Maintainability, Objective, ParameterUsed, Report
 
@@ -229,7 +230,7 @@ def test_html_says_the_verdict_first(report: Report) -> None:
     """The verdict stands before any table or drawing."""
     text = render("html", report)
     assert text.index("PASS") < text.index("<svg")
-    assert text.index(say.headline(report)) < text.index("<table")
+    assert text.index(tell.headline(report)) < text.index("<table")
 
 
 def test_html_draws_every_outage(report: Report) -> None:

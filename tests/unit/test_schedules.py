@@ -94,7 +94,6 @@ def test_the_same_generator_gives_the_same_times():
         (At((5.0, 6.0)), "would begin before"),
         (At((5.0, 5.0)), "would begin before"),
         (Poisson(0.0), "no schedule"),
-        (Renewal("gamma", 5.0), "unknown distribution"),
         (Renewal("weibull", 5.0, shape=0.0), "shape must be positive"),
         (Renewal("uniform", 5.0, cv=0.6), "cannot have a cv"),
     ],

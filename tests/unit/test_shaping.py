@@ -19,10 +19,10 @@ EVERYTHING = Leaf(
     ((0x10, "198.18.5.12"),), rate_bytes_per_s=100_000, delay_s=0.1, jitter_s=0.01, delay_correlation=0.25, distribution="normal",
     shares=(("loss", 0.01, 0.05), ("duplicate", 0.02, 0.05), ("corrupt", 0.03, 0.0), ("reorder", 0.04, 0.5)),
 )  # fmt: skip
-ROOT = {"kind": "htb", "handle": "1:", "root": True, "refcnt": 2, "options": {"r2q": 10, "default": "0"}}
+ROOT = {"kind": "htb", "handle": "4e53:", "root": True, "refcnt": 2, "options": {"r2q": 10, "default": "0"}}
 TBF = {"kind": "tbf", "handle": "2010:", "parent": "1010:1", "options": {"rate": 100000, "burst": 3028, "lat": 327680}}
 NETEM: dict[str, Any] = {
-    "kind": "netem", "handle": "1010:", "parent": "1:10",
+    "kind": "netem", "handle": "1010:", "parent": "4e53:10",
     "options": {
         "limit": 100000, "delay": {"delay": 0.1, "jitter": 0.01, "correlation": 0.25}, "loss-random": {"loss": 0.01, "correlation": 0.05},
         "duplicate": {"duplicate": 0.02, "correlation": 0.05}, "reorder": {"reorder": 0.04, "correlation": 0.5},
@@ -30,11 +30,11 @@ NETEM: dict[str, Any] = {
     },
 }  # fmt: skip
 FILTERS = [
-    {"parent": "1:", "protocol": "ip", "pref": 16, "kind": "u32", "chain": 0},
-    {"parent": "1:", "protocol": "ip", "pref": 16, "kind": "u32", "chain": 0, "options": {"fh": "800:", "ht_divisor": 1}},
+    {"parent": "4e53:", "protocol": "ip", "pref": 16, "kind": "u32", "chain": 0},
+    {"parent": "4e53:", "protocol": "ip", "pref": 16, "kind": "u32", "chain": 0, "options": {"fh": "800:", "ht_divisor": 1}},
     {
-        "parent": "1:", "protocol": "ip", "pref": 16, "kind": "u32", "chain": 0,
-        "options": {"fh": "800::800", "flowid": "1:10", "match": {"value": "c612050c", "mask": "ffffffff", "offmask": "", "off": 16}},
+        "parent": "4e53:", "protocol": "ip", "pref": 16, "kind": "u32", "chain": 0,
+        "options": {"fh": "800::800", "flowid": "4e53:10", "match": {"value": "c612050c", "mask": "ffffffff", "offmask": "", "off": 16}},
     },
 ]  # fmt: skip
 SEEN = {"qdisc": [ROOT, TBF, NETEM], "filter": FILTERS}
@@ -50,27 +50,27 @@ def leaves(*rules: Shaping) -> frozenset[Leaf]:
 def test_all_of_one_link() -> None:
     """In the order that tc needs: root, class, netem, the bucket in it, and the filter last, when everything stands."""
     assert shaping.commands("eth0", NOTHING, frozenset({EVERYTHING})) == [
-        "qdisc add dev eth0 root handle 1: htb default 0",
-        "class add dev eth0 parent 1: classid 1:10 htb rate 100gbit quantum 60000",
-        "qdisc add dev eth0 parent 1:10 handle 1010: netem limit 100000 delay 100000us 10000us 25% distribution normal"
+        "qdisc add dev eth0 root handle 4e53: htb default 0",
+        "class add dev eth0 parent 4e53: classid 4e53:10 htb rate 100gbit quantum 60000",
+        "qdisc add dev eth0 parent 4e53:10 handle 1010: netem limit 100000 delay 100000us 10000us 25% distribution normal"
         " loss random 1% 5% duplicate 2% 5% corrupt 3% reorder 4% 50%",
         "qdisc add dev eth0 parent 1010:1 handle 2010: tbf rate 800000bit burst 3028 limit 35796",
-        "filter add dev eth0 parent 1: protocol ip pref 16 u32 match ip dst 198.18.5.12/32 flowid 1:10",
+        "filter add dev eth0 parent 4e53: protocol ip pref 16 u32 match ip dst 198.18.5.12/32 flowid 4e53:10",
     ]
 
 
 def test_a_rate_alone_stands_in_the_class() -> None:
     """And large rates get buckets for some milliseconds, a quarter of a second of queue."""
     lines = shaping.commands("eth1", NOTHING, leaves(Shaping(THERE, "rate", 10e6)))
-    assert "qdisc add dev eth1 parent 1:11 handle 2011: tbf rate 80000000bit burst 40000 limit 2540000" in lines
+    assert "qdisc add dev eth1 parent 4e53:11 handle 2011: tbf rate 80000000bit burst 40000 limit 2540000" in lines
     assert not any("netem" in line for line in lines)
 
 
 def test_the_last_one_takes_the_root_with_it() -> None:
     """The filter first, so that nothing is led into a queue that goes."""
     assert shaping.commands("eth0", frozenset({EVERYTHING}), NOTHING) == [
-        "filter del dev eth0 parent 1: protocol ip pref 16",
-        "class del dev eth0 classid 1:10",
+        "filter del dev eth0 parent 4e53: protocol ip pref 16",
+        "class del dev eth0 classid 4e53:10",
         "qdisc del dev eth0 root",
     ]
 
@@ -78,9 +78,9 @@ def test_the_last_one_takes_the_root_with_it() -> None:
 def test_what_stays_is_not_touched_and_a_figure_is_changed_in_place() -> None:
     """What is under way on a link is not lost because of another one."""
     one, other = Shaping(THERE, "delay", 0.1), Shaping(ASIDE, "rate", 1e5)
-    assert not any("1:11" in line for line in shaping.commands("eth0", leaves(one), leaves(one, other)))
+    assert not any("4e53:11" in line for line in shaping.commands("eth0", leaves(one), leaves(one, other)))
     assert shaping.commands("eth0", leaves(one), leaves(Shaping(THERE, "delay", 0.2))) == [
-        "qdisc change dev eth0 parent 1:11 handle 1011: netem limit 100000 delay 200000us"
+        "qdisc change dev eth0 parent 4e53:11 handle 1011: netem limit 100000 delay 200000us"
     ]
 
 
@@ -118,7 +118,7 @@ def test_duplicates_of_several_links_share_a_queue() -> None:
     (leaf,) = leaves(Shaping(THERE, "duplicate", 0.1), Shaping(ASIDE, "duplicate", 0.1))
     assert leaf.peers == ((0x11, "198.18.5.12"), (0x12, "198.18.5.13"))
     lines = shaping.commands("eth0", NOTHING, frozenset({leaf}))
-    assert [line.rpartition(" ")[2] for line in lines if line.startswith("filter")] == ["1:11", "1:11"]
+    assert [line.rpartition(" ")[2] for line in lines if line.startswith("filter")] == ["4e53:11", "4e53:11"]
     assert sum("netem" in line for line in lines) == 1
     assert sorted(shaping.leaves([Shaping(THERE, "duplicate", 0.1), Shaping(Link("n2", "n1"), "delay", 1.0)], ADDRESSES)) == ["n1", "n2"]
 

@@ -85,7 +85,7 @@ def test_marks_and_pings_are_read():
         ("[150ms, 300ms]", "[300ms, 150ms]", "model.election_timeout: the range '300ms..150ms' ends before it begins ([low, high])"),
         ("[150ms, 300ms]", "[1ms, 2ms, 3ms]", "model.election_timeout: a range has two ends ([150ms, 300ms])"),
         ('heartbeat: "{heartbeat}"', 'heartbeat: "{heartbeet}"', "model.heartbeat: unknown name '{heartbeet}'"),
-        ("peers: per-node", "peers: shared", "local.peers: 'shared' is not a choice here (per-node)"),
+        ("peers: per-node", "peers: shared", "local.peers: 'shared' is not a choice here (one of: per-node)"),
     ],
 )
 def test_a_wrong_target_is_told_with_its_place(old, new, says):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from chaos.errors import BadInput
-from chaos.templates import Context, fill
+from chaos.templates import Context, Peer, fill
 
-PEERS = (("n1", "127.9.1.1"), ("n2", "127.9.101.2"))
+PEERS = (Peer("n1", "127.9.1.1"), Peer("n2", "127.9.101.2"))
 CONTEXT = Context(
     node="n1", address="127.9.1.1", data="/data/n1", python="/usr/bin/python3", target="/kv", ports={"client": 7000, "peer": 7001},
     settings={"heartbeat": "50ms"}, peers=PEERS,

@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chaos import units
+from chaos.units import EXAMPLE, PARSE, pattern, written
 
 
 @pytest.mark.parametrize(
@@ -63,3 +68,31 @@ def test_a_span_is_shown_for_people(seconds, shown):
 def test_sizes_for_people(size: float, shown: str) -> None:
     """In the largest decimal unit that leaves at least 1."""
     assert units.show_bytes(size) == shown
+
+
+@pytest.mark.parametrize(
+    ("kind", "sign", "right", "wrong"),
+    [
+        ("duration", "any", ["3s", "-3s", " 1.5 h ", "1e3ms", "5min"], ["3", "s", "3x", "1:30", "3 s s"]),
+        ("duration", "at least 0", ["0s", "-0s", "+3s", ".5s"], ["-3s", "-.5s", "-0.01s"]),
+        ("duration", "more than 0", ["3s", "+0.1s", "0.01s"], ["0s", "-3s", "0.0s", "0e5s", "-0s"]),
+        ("rate", "more than 0", ["100/s", "30/m"], ["100", "100s", "0/s", "/s"]),
+        ("percent", "at least 0", ["99.95%", "0%", "5 %"], ["5", "-1%", "%"]),
+        ("size", "at least 0", ["512MB", "1KiB", "0B"], ["512", "512mb", "-1B"]),
+        ("bandwidth", "more than 0", ["100KB/s"], ["100KB", "100KB/m", "0B/s"]),
+    ],
+)
+def test_units_are_patterns(kind: str, sign: str, right: list[str], wrong: list[str]) -> None:
+    """Each takes what its parser takes, within the sign that is asked."""
+    assert not [text for text in right if not re.fullmatch(pattern(kind, sign), text)]
+    assert not [text for text in wrong if re.fullmatch(pattern(kind, sign), text)]
+    assert all(re.fullmatch(pattern(kind), example) for example in EXAMPLE[kind].split(", "))
+
+
+@given(st.sampled_from([("duration", 86400.0), ("percent", 1.0), ("size", 1e12), ("bandwidth", 1e9), ("rate", 1e5)]), st.floats(0, 1))
+def test_a_quantity_that_is_written_is_read_again(kind: tuple[str, float], share: float) -> None:
+    """In any unit that it is a whole number of."""
+    unit, most = kind
+    value = float(round(share * most)) if unit == "size" else round(share * most, 6)
+    assert PARSE[unit](written(value, unit)) == pytest.approx(value, rel=1e-11)
+    assert re.fullmatch(pattern(unit), written(value, unit))

@@ -16,7 +16,7 @@ from .raft import Timing
 
 DEFAULTS = {
     "heartbeat": "100ms", "election_timeout_min": "500ms", "election_timeout_max": "1000ms",
-    "fsync": "on", "reads": "quorum", "compact_after": "20000",
+    "fsync": "on", "reads": "quorum", "compact_after": "20000", "peer_address": "",
 }  # fmt: skip
 NEEDED = ("node", "address", "client", "peer", "data", "peers")
 _SPAN_NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9}
@@ -62,8 +62,8 @@ def parse(arguments: list[str]) -> Settings:
         if values[name] not in choices:
             raise Usage(f"--{name} is {' or '.join(choices)}, not '{values[name]}'")
     return Settings(
-        values["node"], values["address"], _number("client", values), _number("peer", values), Path(values["data"]), peers, timing,
-        values["fsync"] == "on", values["reads"] == "quorum", _number("compact_after", values),
+        values["node"], values["address"], values["peer_address"] or values["address"], _number("client", values), _number("peer", values),
+        Path(values["data"]), peers, timing, values["fsync"] == "on", values["reads"] == "quorum", _number("compact_after", values),
     )  # fmt: skip
 
 

@@ -35,6 +35,9 @@ class Settings(NamedTuple):
 
     name: str
     address: str
+    """Where clients reach it."""
+    peer_address: str
+    """Where peers do; of a node on one network the same."""
     client_port: int
     peer_port: int
     data: Path
@@ -78,8 +81,11 @@ class Node:
 
     async def serve(self) -> None:
         """Listen on both ports."""
-        address = self._settings.address
-        for port, limit in ((self._settings.peer_port, MAX_PEER_BODY), (self._settings.client_port, MAX_VALUE)):
+        told = self._settings
+        for address, port, limit in (
+            (told.peer_address, told.peer_port, MAX_PEER_BODY),
+            (told.address, told.client_port, MAX_VALUE),
+        ):
             await self._loop.create_server(lambda limit=limit: HttpServer(self._on_request, limit), address, port, backlog=1024)  # type: ignore[misc]
 
     # --- requests ------------------------------------------------------------------------------------------------------
