@@ -1,0 +1,25 @@
+"""Writes the JSON Schemas in docs/ anew: ``python -m tools.schemas``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chaos.cli_out import as_json
+from chaos.schema import SCHEMAS
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+
+
+def file_of(name: str) -> Path:
+    """Where that schema is kept."""
+    return DOCS / f"{name}.schema.json"
+
+
+def whole(name: str) -> str:
+    """The schema that the code of now makes, as ``nines validate --schema`` prints it."""
+    return as_json(SCHEMAS[name]()) + "\n"
+
+
+if __name__ == "__main__":
+    for each in SCHEMAS:
+        file_of(each).write_text(whole(each), encoding="utf-8")
