@@ -154,6 +154,19 @@ def remove(api: APIClient, run: str) -> list[Reason]:
     return [(thing.kind, thing.name, reasons.get(thing.id, "it is there again")) for thing in things(api, run)]
 
 
+def _phantom(api: APIClient, thing: Thing) -> str:
+    """What helps where the engine has lost count: it keeps a network for a container that it does not itself list there (seen on 20.10)."""
+    from docker.errors import APIError
+
+    if thing.kind != NETWORK:
+        return ""
+    try:
+        nobody = not api.inspect_network(thing.id).get("Containers")
+    except APIError:
+        return ""
+    return "; nobody is on it, the engine has lost count: restart it (systemctl restart docker), then 'nines heal'" if nobody else ""
+
+
 def _remove(api: APIClient, thing: Thing) -> str:
     """Empty when it is gone; else why it is not. The engine may be busy with it: then it is asked again for a while."""
     from docker.errors import APIError, NotFound
@@ -173,7 +186,7 @@ def _remove(api: APIClient, thing: Thing) -> str:
         except APIError as error:
             # 409: "removal is already in progress", or a container that is just going still holds it.
             if error.status_code not in (409, 403) or time.monotonic() > until_s:
-                return str(error.explanation or error)
+                return f"{error.explanation or error}{_phantom(api, thing)}"
         except RequestException as error:
             # On a busy machine the engine may answer too late, and have removed it by the next time it is asked.
             if time.monotonic() > until_s:
