@@ -29,7 +29,7 @@ KEEP = "keep"
 CUT = "cut"
 REJECT = "reject"
 TIMERS_LATE_MS: Final = 1.0
-SPARES_MS: Final = 3.0
+SPARES_MS: Final = 2.0
 
 
 class Proxies(Protocol):
