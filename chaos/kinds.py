@@ -13,7 +13,7 @@ import enum
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -86,6 +86,10 @@ class Evidence(msgspec.Struct, frozen=True):
 
 
 # --- net ---------------------------------------------------------------------------------------------------------------
+
+
+TIMERS_LATE_S: Final = 0.001
+"""So late, at most, end Toxiproxy's timers, which wait for whole milliseconds of ``epoll_wait(2)``; delays are ordered so much shorter."""
 
 
 class Toxic(msgspec.Struct, frozen=True, tag_field="rule", tag="toxic"):

@@ -6,6 +6,7 @@ connection is hit by chance, so that a single look proves nothing either way; th
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal
@@ -52,18 +53,18 @@ class StreamFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     """Toxiproxy's word."""
 
     @property
+    @abstractmethod
     def attributes(self) -> dict[str, float]:
         """Of the toxic, as Toxiproxy takes them."""
-        raise NotImplementedError
 
     @property
+    @abstractmethod
     def unharmed(self) -> str:
         """What is said of links that show nothing; ``on n1 -> n2`` follows."""
-        raise NotImplementedError
 
+    @abstractmethod
     def look(self, scene: Scene, link: Link) -> Seen:
         """At one link."""
-        raise NotImplementedError
 
     def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
         """Needs somebody who sends bytes through the link and sees what becomes of them; a round trip does not show it."""

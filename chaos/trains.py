@@ -7,6 +7,7 @@ stands in the report is the 99 % one; what is held against a fault is a far wide
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal
@@ -89,9 +90,9 @@ class PacketFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Netem's, where packets leave."""
         return Shaping(link, self.what, self.percent, self.correlation)
 
+    @abstractmethod
     def count(self, train: Train) -> Counted:
         """How many of a train were hit."""
-        raise NotImplementedError
 
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:

@@ -18,7 +18,7 @@ import msgspec
 
 from chaos import proof, trains
 from chaos.errors import FaultNotEffective
-from chaos.kinds import Effect, Evidence, Link, RoundTrip, Scene, Shaping, Toxic, Victims
+from chaos.kinds import TIMERS_LATE_S, Effect, Evidence, Link, RoundTrip, Scene, Shaping, Toxic, Victims
 from chaos.target import Target
 from chaos.units import Ratio, Seconds
 
@@ -27,8 +27,6 @@ FEWEST, MOST = 3, 15
 MEASURED_S = 0.5
 """They may take about so long together. A busy machine adds milliseconds by chance: the shorter the delay, the more must be measured."""
 ROUNDING = 1e-6
-TIMER_S = 0.001
-"""What a proxy is ordered may be so much shorter each way (``net/layers.py``)."""
 
 
 class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -137,7 +135,7 @@ class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if rtt_s is None or usual_s is None:
             return False
         # What the timers of Toxiproxy are late on average is taken off the order, so that the shortest trip may be short of it.
-        spare_s = self.jitter_s + self._ways * TIMER_S
+        spare_s = self.jitter_s + self._ways * TIMERS_LATE_S
         return rtt_s - usual_s >= max(self.added_s - spare_s, 0.5 * self.added_s) * 0.8
 
     def _gone(self, scene: Scene, links: list[Link], usual_s: dict[Link, float | None]) -> Evidence:

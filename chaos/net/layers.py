@@ -22,13 +22,12 @@ import msgspec
 
 from chaos.clock import Clock
 from chaos.errors import CapabilityMissing, FaultNotEffective, NinesError, NotHealed
-from chaos.kinds import Cut, Layer, Link, Loss, Passage, RoundTrip, Rule, Shaping, Toxic
+from chaos.kinds import TIMERS_LATE_S, Cut, Layer, Link, Loss, Passage, RoundTrip, Rule, Shaping, Toxic
 from chaos.net.toxiproxy import DOWNSTREAM, UPSTREAM, ProxyToxic, Removed, ToxicOn
 
 KEEP = "keep"
 CUT = "cut"
 REJECT = "reject"
-TIMERS_LATE_MS: Final = 1.0
 SPARES_MS: Final = 2.0
 
 
@@ -240,4 +239,4 @@ def ordered(rule: Toxic) -> dict[str, float]:
     can spare one is ordered a millisecond shorter: what is achieved is then the nearer to what was asked.
     """
     late_ms = rule.attributes.get("latency", 0.0) if rule.type == "latency" else 0.0
-    return rule.attributes | {"latency": late_ms - TIMERS_LATE_MS} if late_ms >= SPARES_MS else dict(rule.attributes)
+    return rule.attributes | {"latency": late_ms - TIMERS_LATE_S * 1e3} if late_ms >= SPARES_MS else dict(rule.attributes)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 import pytest
@@ -53,10 +53,11 @@ class StubNode:
 
 
 class StubNet:
-    """Round trips of 1 ms, plus what is in force, unless ``deaf``."""
+    """Round trips of 1 ms, plus what is in force (or ``adds_s`` in its place), unless ``deaf``."""
 
-    def __init__(self, *, deaf: bool = False) -> None:
+    def __init__(self, *, deaf: bool = False, adds_s: float | None = None) -> None:
         self.deaf = deaf
+        self.adds_s = adds_s
         self.rules: list[Rule] = []
 
     @contextmanager
@@ -74,6 +75,8 @@ class StubNet:
                 if not hasattr(rule, "attributes"):
                     return RoundTrip(None, "timed out")
                 rtt_s += rule.attributes["latency"] / 1e3
+        if self.rules and self.adds_s is not None:
+            rtt_s = 0.001 + self.adds_s
         return RoundTrip(rtt_s)
 
 
@@ -107,9 +110,9 @@ def log(tmp_path: Path) -> Path:
     return tmp_path / "undo.jsonl"
 
 
-def scene(log: Path, *nodes: StubNode, deaf_net: bool = False) -> Scene:
+def scene(log: Path, *nodes: StubNode, deaf_net: bool = False, net: StubNet | None = None) -> Scene:
     """A scene over stubs."""
-    return Scene(cluster=StubCluster(nodes, StubNet(deaf=deaf_net)), clock=ManualClock(), undo=UndoLog(log))
+    return Scene(cluster=StubCluster(nodes, net or StubNet(deaf=deaf_net)), clock=ManualClock(), undo=UndoLog(log))
 
 
 def links(*pairs: str) -> set[Link]:
@@ -204,6 +207,19 @@ def test_latency_reports_the_achieved_round_trips(log: Path) -> None:
         assert effect.before["n1 -> n2.rtt_s"] == pytest.approx(0.001)
         assert effect.during["n1 -> n2.rtt_s"] == pytest.approx(0.051)
     assert effect.gone().figures["n1 -> n2.rtt_s"] == pytest.approx(0.001)
+
+
+@pytest.mark.parametrize(("asked_ms", "stream", "added_ms", "proven"), [
+    (3, "downstream", 2.1, True), (3, "downstream", 1.2, False), (1, "downstream", 0.6, True), (1, "downstream", 0.3, False),
+    (50, "downstream", 39.5, True), (50, "downstream", 38.0, False), (4, "both", 5.0, True), (4, "both", 3.0, False),
+])  # fmt: skip
+def test_a_short_delay_is_proven_by_what_was_ordered(log: Path, asked_ms: float, stream: str, added_ms: float, proven: bool) -> None:
+    """A millisecond less each way, and four fifths of the rest."""
+    net = StubNet(adds_s=added_ms / 1e3)
+    stage = scene(log, *(StubNode(name) for name in NODES), net=net)
+    fault = Latency(latency_s=asked_ms / 1e3, stream=stream)  # type: ignore[arg-type]
+    with nullcontext() if proven else pytest.raises(FaultNotEffective), fault.inject(stage, Victims(links=(Link("n1", "n2"),))):
+        pass
 
 
 def test_a_bug_in_the_run_leaves_the_intent_pending_but_heals(log: Path) -> None:

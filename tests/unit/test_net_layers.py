@@ -90,6 +90,13 @@ def test_both_streams_are_two_toxics(net: LayeredNet, server: Server) -> None:
         assert {each.toxic.stream for each in server.toxics.values()} == {"upstream", "downstream"}
 
 
+@pytest.mark.parametrize(("asked_ms", "ordered_ms"), [(1.0, 1.0), (2.0, 1.0), (50.0, 49.0)])
+def test_a_delay_is_ordered_shorter_where_it_can_spare_it(net: LayeredNet, server: Server, asked_ms: float, ordered_ms: float) -> None:
+    """Never none at all."""
+    with net.layer([Toxic(TWO, "latency", {"latency": asked_ms})]):
+        assert [each.toxic.attributes["latency"] for each in server.toxics.values()] == [ordered_ms]
+
+
 def test_same_rule_twice_in_one_layer(net: LayeredNet, server: Server) -> None:
     """Both count, under names of their own."""
     with net.layer([SLOW, SLOW]):
