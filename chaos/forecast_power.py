@@ -5,6 +5,7 @@ from __future__ import annotations
 from tabulate import tabulate
 
 from chaos import wording as say
+from chaos.models.planning import Alert, AlertLeftOut
 from chaos.power import BudgetSaid, Power
 from chaos.power_agreement import AgreementPower
 
@@ -51,6 +52,10 @@ def _budget(budget: BudgetSaid | None) -> str:
     lines = [promise + (f": {faults}, as predicted." if faults else ".")]
     if budget.mttr_limit_s is not None:
         lines.append(f"At the assumed production rates a mean outage may last {say.seconds(budget.mttr_limit_s)} at most.")
-    alerts = "; ".join(f"{each.burn:g} over {say.seconds(each.window_s)} ({each.spends:.0%} of it spent)" for each in budget.alerts)
-    lines.append(f"Alert when it burns faster than it may by {alerts}.")
+    lines.append(f"Suggested burn-rate alerts: {'; '.join(map(_alert, budget.alerts)) or 'none of the usual three'}.")
+    lines += [f"Left out: {_alert(each)}: {each.reason}." for each in budget.alerts_left_out]
     return "\n".join(lines)
+
+
+def _alert(each: Alert | AlertLeftOut) -> str:
+    return f"{each.burn:.4g}× over {say.seconds(each.window_s)} ({each.spends:.0%} of the error budget)"

@@ -37,6 +37,8 @@ class BudgetSaid(msgspec.Struct, frozen=True):
     mttr_limit_s: float | None
     """The longest mean outage that keeps it, at all the production rates assumed together."""
     alerts: tuple[planning.Alert, ...]
+    alerts_left_out: tuple[planning.AlertLeftOut, ...] = ()
+    """The usual ones that make no sense for this window or objective."""
 
 
 class Power(msgspec.Struct, frozen=True):
@@ -106,4 +108,5 @@ def _budget(plan: Plan, draws: Mapping[str, ClassSamples]) -> BudgetSaid | None:
         faults={name: budget.faults(mean_s) for name, mean_s in means_s.items() if mean_s > 0},
         mttr_limit_s=planning.mttr_limit_s(slo.availability, per_s) if per_s > 0 else None,
         alerts=budget.alerts(),
+        alerts_left_out=budget.alerts_left_out(),
     )

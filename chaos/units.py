@@ -144,14 +144,16 @@ def show_s(seconds: float) -> str:
     sign, value = ("-", -seconds) if seconds < 0 else ("", seconds)
     if value == 0:
         return "0 s"
-    if value < 1e-3:
+    # Each unit ends where rounding would reach the next one: never "1e+03 ms", nor a second cut off.
+    if value < 0.9995e-3:
         return f"{sign}{value * 1e6:.3g} µs"
-    if value < 1:
+    if value < 0.9995:
         return f"{sign}{value * 1e3:.3g} ms"
     if value < 120:
         return f"{sign}{value:.3g} s"
-    if value < 7200:
-        return f"{sign}{int(value // 60)} min {int(value % 60)} s"
+    whole = round(value)
+    if whole < 7200 and whole != 3600:
+        return f"{sign}{whole // 60} min {whole % 60} s"
     if value < 172_800:
         return f"{sign}{value / 3600:.3g} h"
     return f"{sign}{value / 86400:.3g} d"

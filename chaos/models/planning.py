@@ -26,9 +26,11 @@ LEVEL: Final = 0.05
 LEAST: Final = 2
 """One fault has no spread: nothing is claimed of it."""
 MOST: Final = 1_000_000
+ROUNDING: Final = 1e-9
 
-ALERTS: Final = ((14.4, 3600.0), (6.0, 6 * 3600.0), (1.0, 3 * 86400.0))
-"""Burn rate and window of the usual three alerts (Beyer et al., *The Site Reliability Workbook*, 2018, chapter 5)."""
+ALERTS: Final = ((0.02, 3600.0), (0.05, 6 * 3600.0), (0.10, 3 * 86400.0))
+"""Share of the budget that is spent within a time, for the usual three alerts (Beyer et al., *The Site Reliability Workbook*, 2018,
+chapter 5). Their burn rates 14.4, 6 and 1 are those of a window of 30 days; of another window they follow from the shares."""
 
 
 def mttr_limit_s(availability: float, faults_per_s: float) -> float:
@@ -56,7 +58,9 @@ def faults_needed(cv: float, margin: float, confidence: float = CONFIDENCE, powe
 
     def holds(faults: int) -> bool:
         shape = faults / cv**2
-        return bool(gammaincinv(shape, power) <= margin * gammaincinv(shape, 1.0 - confidence))
+        low = gammaincinv(shape, 1.0 - confidence)
+        # Of a tiny shape the quantile underflows to 0: then it is far below the other one, whatever the margin.
+        return bool(low > 0.0 and gammaincinv(shape, power) <= margin * low)
 
     return least_count(holds, LEAST, MOST)
 
@@ -98,6 +102,15 @@ class Alert(msgspec.Struct, frozen=True):
     spends: float
 
 
+class AlertLeftOut(msgspec.Struct, frozen=True):
+    """One of the usual alerts that makes no sense for a promise, and why."""
+
+    burn: float
+    window_s: float
+    spends: float
+    reason: str
+
+
 class Budget(msgspec.Struct, frozen=True):
     """What an availability promised over a window allows."""
 
@@ -134,9 +147,29 @@ class Budget(msgspec.Struct, frozen=True):
             return None
         return (1.0 - self.availability) / bad_share * alert.window_s * alert.burn
 
+    @property
+    def fastest_burn(self) -> float:
+        """How many times as fast as allowed it burns while nothing works at all: 1 / (1 - promise). No alert above it can fire."""
+        return 1.0 / (1.0 - self.availability)
+
     def alerts(self) -> tuple[Alert, ...]:
-        """The usual three, with the share of this budget that each has let go by when it is raised."""
-        return tuple(Alert(burn, window_s, burn * window_s / self.window_s) for burn, window_s in ALERTS)
+        """Those of the usual three that make sense: burn rate = share of the budget x window / time of the alert."""
+        return tuple(alert for alert in self._usual() if not self._senseless(alert))
+
+    def alerts_left_out(self) -> tuple[AlertLeftOut, ...]:
+        """The others, each with its reason."""
+        found = ((alert, self._senseless(alert)) for alert in self._usual())
+        return tuple(AlertLeftOut(alert.burn, alert.window_s, alert.spends, reason) for alert, reason in found if reason)
+
+    def _usual(self) -> list[Alert]:
+        return [Alert(spends * self.window_s / within_s, within_s, spends) for spends, within_s in ALERTS]
+
+    def _senseless(self, alert: Alert) -> str:
+        if alert.burn < 1.0 - ROUNDING:
+            return "a burn rate below 1 never uses the budget up"
+        if alert.burn > self.fastest_burn * (1.0 + ROUNDING):
+            return f"with this objective nothing burns faster than {self.fastest_burn:.4g}×, so it could never fire"
+        return ""
 
 
 def _inside(value: float, what: str) -> None:

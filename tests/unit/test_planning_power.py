@@ -82,6 +82,36 @@ def test_a_budget_and_its_burn_rates() -> None:
     assert budget.alert_after_s(0.01, fast) is None
 
 
+@pytest.mark.parametrize(
+    ("promised", "days", "burns", "left_out"),
+    [
+        (0.999, 30, (14.4, 6.0, 1.0), ()),
+        (0.999, 7, (3.36, 1.4), (0.1 * 7 / 3,)),  # 10 % of a week's budget in three days is slower than evenly
+        (0.999, 28, (13.44, 5.6), (2.8 / 3,)),
+        (0.999, 90, (43.2, 18.0, 3.0), ()),
+        (0.999, 365, (175.2, 73.0, 365 / 30), ()),
+        (0.9, 30, (6.0, 1.0), (14.4,)),  # nothing burns faster than ten times
+        (0.8, 90, (3.0,), (43.2, 18.0)),
+        (0.99, 1, (), (0.48, 0.2, 0.1 / 3)),
+    ],
+)
+def test_burn_rates_follow_the_window_and_the_objective(
+    promised: float, days: float, burns: tuple[float, ...], left_out: tuple[float, ...]
+) -> None:
+    """Share of the budget x window / time of the alert; what can never fire, or fires while the budget lasts, is left out and said."""
+    budget = Budget(promised, days * DAY_S)
+    assert [each.burn for each in budget.alerts()] == pytest.approx(burns)
+    assert [each.burn for each in budget.alerts_left_out()] == pytest.approx(left_out)
+    assert all(each.reason for each in budget.alerts_left_out())
+    assert all(budget.alert_after_s(1.0, each) is not None for each in budget.alerts())
+
+
+def test_faults_needed_of_an_absurd_spread() -> None:
+    """The formula for many faults says 4e13: none within a million. A quantile that underflows decides nothing."""
+    assert faults_needed(1e6, 1.5) is None
+    assert faults_needed(50, 1.5) == pytest.approx(((1.645 + 0.842) * 50 / math.log(1.5)) ** 2, rel=0.1)
+
+
 @pytest.mark.parametrize("value", [0.0, 1.0, -1.0, math.nan, math.inf])
 def test_what_is_outside_a_domain_is_refused(value: float) -> None:
     """Never a number from nonsense."""

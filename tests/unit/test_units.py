@@ -55,7 +55,8 @@ def test_a_quantity_without_its_unit_is_refused_with_an_example(kind, text):
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0, "0 s"), (5e-7, "0.5 µs"), (0.25, "250 ms"), (1.84, "1.84 s"), (260, "4 min 20 s"), (11520, "3.2 h"), (12 * 86400, "12 d"),
-     (-0.5, "-500 ms"), (119.9, "120 s"), (7200, "2 h")],
+     (-0.5, "-500 ms"), (119.9, "120 s"), (7200, "2 h"), (3600, "1 h"), (7199.7, "2 h"), (3601, "60 min 1 s"), (0.9997, "1 s"),
+     ((1 - 0.999) * 30 * 86400, "43 min 12 s"), ((1 - 0.9995) * 90 * 86400, "64 min 48 s"), (299.6, "5 min 0 s")],
 )  # fmt: skip
 def test_a_span_is_shown_for_people(seconds, shown):
     """Three digits, in the unit that fits."""
