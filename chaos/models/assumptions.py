@@ -27,6 +27,8 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         said.append("A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody.")
     if known.front.health_checked:
         said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
+    if known.front.leader_only:
+        said.append("The name holds the leader alone: followers are not asked, and an old leader that comes back is a follower.")
     said.append("Clients pick evenly among the addresses of the cached answer.")
     if known.front.resolve == "once":
         said.append("Clients ask the name once and keep the answer for ever: what the health check takes out, they go on asking.")

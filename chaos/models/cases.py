@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from chaos.errors import BadInput
 from chaos.experiment import LinkTo
 from chaos.facts import ClassFacts
 from chaos.kinds import CLIENTS, DNS, LEADER
+from chaos.models import leader_name
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
 from chaos.models.system import NOTHING, System
 
@@ -185,19 +185,23 @@ def withdrawn(case: Case, silent: bool, well_s: Floats) -> Away:
     return Away(np.where(stays, np.inf, left_s), np.where(stays, np.inf, np.maximum(back_s, left_s)))
 
 
-def assembled(case: Case, victims: Group, others: Group, blocks: tuple[Block, ...], led_s: Floats | None) -> Scenario:
-    """Both groups; where the name answers with the leader alone, a new one is asked only when it has been found and told."""
-    front = case.system.front
-    if front.leader_only and led_s is not None and case.by_leader:
-        if front.resolve == "once":
-            raise BadInput(
-                "clients that resolve once never learn of a new leader behind a name that holds the leader alone", right="resolve: ttl"
-            )
-        found_s = led_s + front.admission().sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
-        away_s = np.full(case.samples, -np.inf)
-        others = Group(others.nodes, others.spells, left_s=away_s, back_s=np.where(led_s > 0, found_s, np.inf))
-        blocks = (*blocks, Block("dns", found_s))
-    elif others.nodes == 0 and victims.back_s is not None:
+def assembled(
+    case: Case,
+    victims: Group,
+    others: Group,
+    blocks: tuple[Block, ...],
+    led_s: Floats | None,
+    ceases_s: Floats | None = None,
+    silent: bool = False,
+) -> Scenario:
+    """Both groups, and how long clients are busy with the name.
+
+    ``led_s``: when a new leader is there, 0 where the old one goes on; None: nobody new. The rest matters where the name holds the leader
+    alone: when the old one fails the check for good (None: at once), and whether the check then meets silence.
+    """
+    if case.system.front.leader_only and case.by_leader:
+        return leader_name.scenario(case, victims, others, blocks, led_s, case.zeros() if ceases_s is None else ceases_s, silent)
+    if others.nodes == 0 and victims.back_s is not None:
         blocks = (*blocks, Block("dns", np.where(np.isfinite(victims.back_s), victims.back_s, 0.0)))
     elif victims.left_s is not None and victims.last_s is not None and not case.system.client_evades(victims.nodes):
         blocks = (*blocks, Block("dns", np.minimum(victims.left_s, victims.last_s)))
@@ -209,22 +213,26 @@ def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats,
     """Too few stay: nothing is written until nodes are back, and then a leader is needed if there is none."""
     system = case.system
     stay = system.nodes - case.victims
-    if case.leads or steps_down(case, ready_s).all():
-        detected_s, led_s = after_quorum_lost(case, ready_s, stay)
-    else:
-        detected_s, led_s = ready_s, serving_s
+    anew = case.leads or bool(steps_down(case, ready_s).all())
+    detected_s, led_s = after_quorum_lost(case, ready_s, stay) if anew else (ready_s, serving_s)
     held = Fate.WAIT if system.hangs else Fate.REFUSE
     others = Group(stay, (Spell(held, led_s),))
     spells = (Spell(Fate.REFUSE if loud else Fate.LOSE, freed_s), Spell(Fate.REFUSE, led_s))
     victims = Group(case.victims, spells, away.left_s, away.back_s)
     blocks = (Block("restart", freed_s), Block("detection", detected_s), Block("election", led_s))
-    return assembled(case, victims, others, blocks, None)
+    ceases_s = case.zeros() if case.leads else np.full(case.samples, patience_s(case))
+    return assembled(case, victims, others, blocks, led_s if anew else None, ceases_s, silent=case.leads and not loud)
+
+
+def patience_s(case: Case) -> float:
+    """How long a leader goes on without hearing a quorum: by Raft's rule the shortest election time-out; else for ever."""
+    timeout = case.system.given.get("election_timeout_s")
+    return np.inf if timeout is None else timeout.low_s
 
 
 def steps_down(case: Case, for_s: Floats) -> Flags:
-    """Does a leader that hears no quorum for so long give up? By Raft's rule it does after the shortest election time-out."""
-    timeout = case.system.given.get("election_timeout_s")
-    return for_s > (np.inf if timeout is None else timeout.low_s)
+    """Does a leader that hears no quorum for so long give up?"""
+    return for_s > patience_s(case)
 
 
 def either(first: Flags, one: Scenario, other: Scenario) -> Scenario:

@@ -48,7 +48,7 @@ def _crash(case: Case, silent: bool, resync: str) -> Scenario:
     lost_s = detected_s if system.hangs or silent else case.zeros()
     others = Group(stay, leaderless(case, lost_s, elected_s))
     victims = Group(case.victims, (*dark, Spell(Fate.REFUSE, np.maximum(serving_s, elected_s))), away.left_s, away.back_s)
-    return assembled(case, victims, others, led(detected_s, elected_s), elected_s)
+    return assembled(case, victims, others, led(detected_s, elected_s), elected_s, silent=silent)
 
 
 def pause(case: Case) -> Scenario:
@@ -71,4 +71,4 @@ def pause(case: Case) -> Scenario:
     # A deposed leader wakes up to answers for a term that is over: what it held is lost.
     slept = (Spell(Fate.LOSE, np.where(deposed, awake_s, 0.0)), Spell(Fate.WAIT, same_s), Spell(Fate.REFUSE, again_s))
     blocks = (Block("restart", same_s), *led(noticed_s, again_s))
-    return assembled(case, Group(case.victims, slept, away.left_s, away.back_s), others, blocks, again_s)
+    return assembled(case, Group(case.victims, slept, away.left_s, away.back_s), others, blocks, again_s, silent=True)

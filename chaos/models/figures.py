@@ -54,7 +54,7 @@ def shown(samples: ClassSamples, phases: Mapping[str, float], seed: int) -> Clas
         outage_s = down_s / np.sum([samples.noticed[index] for index in picks], axis=0)
     weights = np.array(samples.faults, dtype=float)[samples.stratum] / np.bincount(samples.stratum)[samples.stratum]
     weights /= weights.sum()
-    share = float(weights @ samples.noticed)
+    share = min(float(weights @ samples.noticed), 1.0)
     mean_s = float(weights @ samples.downtime_s)
     spread_s = math.sqrt(max(0.0, float(weights @ samples.downtime_s**2) - mean_s**2))
     return ClassPredicted(

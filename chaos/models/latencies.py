@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chaos.models.cases import Case, Ways, leaderless, led, succession, ways
+from chaos.models.cases import Case, Ways, assembled, leaderless, led, succession, ways
 from chaos.models.client import Fate, Group, Scenario, Service, Spell
 
 if TYPE_CHECKING:
@@ -25,11 +25,19 @@ def latency(case: Case) -> Scenario:
     if not case.by_leader or not (slow.opens or slow.opened):
         once = 1 if slow.clients else 0
         victims = Group(case.victims, (_spell(case, _service(case, once)),) if once else ())
-        return Scenario(case.samples, tuple(group for group in (victims, Group(nodes - case.victims, ())) if group.nodes > 0))
+        return _seen(case, (victims, Group(nodes - case.victims, ())))
     if not slow.with_leader:
         return Scenario(case.samples, (Group(nodes, ()),))
     groups = _of_leader(case, slow) if case.leads else _of_followers(case, slow)
-    return Scenario(case.samples, groups) if not (case.leads and slow.opens and slow.all_peers) else _unsettled(case, slow, groups)
+    return _seen(case, groups) if not (case.leads and slow.opens and slow.all_peers) else _unsettled(case, slow, groups)
+
+
+def _seen(case: Case, groups: tuple[Group, ...]) -> Scenario:
+    """All of them; behind a name that holds the leader alone only its own group is asked: the first if it is a victim, else the last."""
+    found = tuple(group for group in groups if group.nodes > 0)
+    if case.system.front.leader_only and case.by_leader:
+        found = (found[0] if case.leads else found[-1],)
+    return Scenario(case.samples, found)
 
 
 def by_packets(case: Case) -> bool:
@@ -108,7 +116,7 @@ def _unsettled(case: Case, slow: Ways, groups: tuple[Group, ...]) -> Scenario:
     late_s *= 2 if stream == "both" else 1
     heartbeat_s = system.need("heartbeat_s", "latency").mean_s
     if heartbeat_s + late_s <= low_s or nodes - 1 < system.quorum:
-        return Scenario(case.samples, groups)
+        return _seen(case, groups)
     detected_s, elected_s = succession(case, nodes - 1)
     if stream == "downstream":
         detected_s, elected_s = detected_s + low_s, elected_s + low_s
@@ -122,4 +130,7 @@ def _unsettled(case: Case, slow: Ways, groups: tuple[Group, ...]) -> Scenario:
     )
     after = Spell(Fate.SLOW, np.where(deposed, case.for_s, 0.0), _service(case, int(slow.opens)))
     led_now = (Group(before[0].nodes, (*before[0].spells, after)), *before[1:])
-    return Scenario(case.samples, led_now, led(np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)))
+    noticed_s, again_s = np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
+    if len(led_now) == 2:
+        return assembled(case, *led_now, led(noticed_s, again_s), again_s, noticed_s)
+    return Scenario(case.samples, led_now, led(noticed_s, again_s))

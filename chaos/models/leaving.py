@@ -89,7 +89,7 @@ def _handed_over(case: Case, gone_s: Floats, started_s: Floats) -> Scenario:
     away = _shifted(withdrawn(case, False, ready_s - dead_s), dead_s)
     between = leaderless(case, case.zeros(), elected_s)
     leaver = Group(1, (*between, Spell(Fate.PASS, dead_s), Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
-    return assembled(case, leaver, Group(case.system.nodes - 1, between), led(case.zeros(), elected_s), elected_s)
+    return assembled(case, leaver, Group(case.system.nodes - 1, between), led(case.zeros(), elected_s), elected_s, elected_s)
 
 
 def _rolling(case: Case) -> Scenario:

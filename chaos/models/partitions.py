@@ -92,7 +92,11 @@ def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], awa
     until_s = np.where(deposed, np.maximum(_rejoined(case), elected_s), healed_s)
     alone = from_clients or (Spell(Fate.DROP, np.minimum(gives_up_s, healed_s)),)
     victims = Group(case.victims, (*alone, Spell(Fate.REFUSE, until_s)), away.left_s, away.back_s)
-    return assembled(case, victims, others, (Block("restart", same_s), *led(noticed_s, again_s)), again_s)
+    # The check hears of it when the leader itself gives up, or meets silence at once where it is cut off as well.
+    unasked = away.left_s is not None
+    ceases_s = case.zeros() if unasked else gives_up_s
+    blocks = (Block("restart", same_s), *led(noticed_s, again_s))
+    return assembled(case, victims, others, blocks, again_s, ceases_s, silent=unasked and fate is Fate.LOSE)
 
 
 def _follower_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], away: Away) -> Scenario:
@@ -104,7 +108,8 @@ def _one_link(case: Case, cut: Ways, fate: Fate) -> Scenario:
     """Only two nodes cannot talk, one of them the leader: the follower at the other end is as good as cut off, or cannot hand on."""
     unheard = cut.opens if case.leads else cut.opened
     spells = _abandoned(case, fate) if unheard else (Spell(fate, case.for_s),)
-    return assembled(case, Group(1, spells), Group(case.system.nodes - 1, ()), (), None)
+    follower = replace(case, facts=msgspec.structs.replace(case.facts, role=FOLLOWER))
+    return assembled(follower, Group(1, spells), Group(case.system.nodes - 1, ()), (), None)
 
 
 def _abandoned(case: Case, fate: Fate) -> tuple[Spell, ...]:

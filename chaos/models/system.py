@@ -123,8 +123,8 @@ class System(msgspec.Struct, frozen=True):
         return told.other_address and nodes < min(told.attempts, self.nodes) and nodes * told.timeout_s < told.deadline_s
 
     def needs_leader(self, does: str) -> bool:
-        """Does this operation need a leader? Writes do, and reads unless any node answers them."""
-        return self.replicated and not (does == "read" and self.local_reads)
+        """Does this operation need a leader? Writes do, and reads unless any node answers them; all do where the name holds it alone."""
+        return self.replicated and (self.front.leader_only or not (does == "read" and self.local_reads))
 
 
 def system(plan: Plan) -> System:
