@@ -25,15 +25,7 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         held = "holds writes until there is one" if known.hangs else "refuses writes at once"
         said.append(f"A node without a leader {held}.")
         said.append("A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody.")
-    if known.front.health_checked:
-        said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
-    if known.front.leader_only:
-        said.append("The name holds the leader alone: followers are not asked, and an old leader that comes back is a follower.")
-    said.append("Clients pick evenly among the addresses of the cached answer.")
-    if known.front.resolve == "once":
-        said.append("Clients ask the name once and keep the answer for ever: what the health check takes out, they go on asking.")
-    if plan.experiment.cluster.dns.balancer == "engine":
-        said.append("The engine's own name server lists every node that has an address, dead or alive, in an even order.")
+    said += _of_the_name(plan, known)
     if "dns" in kinds:
         said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")
     if "power_off" in kinds:
@@ -48,6 +40,21 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         leaves = "hands its leadership over first" if known.hands_over else "just ends, and its followers must notice"
         said.append(f"A node that is asked to end serves until it is dead; a leader {leaves}.")
     return said + _of_production(plan, known)
+
+
+def _of_the_name(plan: Plan, known: System) -> list[str]:
+    """Whom clients ask."""
+    said = []
+    if known.front.health_checked:
+        said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
+    if known.front.leader_only:
+        said.append("The name holds the leader alone: followers are not asked, and an old leader that comes back is a follower.")
+    said.append("Clients pick evenly among the addresses of the cached answer.")
+    if known.front.resolve == "once":
+        said.append("Clients ask the name once and keep the answer for ever: what the health check takes out, they go on asking.")
+    if plan.experiment.cluster.dns.balancer == "engine":
+        said.append("The engine's own name server lists every node that has an address, dead or alive, in an even order.")
+    return said
 
 
 def _of_production(plan: Plan, known: System) -> list[str]:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chaos.errors import BadInput
-from chaos.models.client import Block, Fate, Group, Scenario, Spell
+from chaos.models.client import Block, Group, Scenario
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,14 +62,9 @@ def scenario(
     left_s = ever_s if victims.left_s is None else victims.left_s
     back_s = ever_s if victims.back_s is None else victims.back_s
     again_s = found_s if others.nodes == 0 else ever_s
-    old = Group(victims.nodes, _deposed(case, victims, lost, out_s), np.where(lost, out_s, left_s), np.where(lost, again_s, back_s))
+    old = Group(victims.nodes, victims.spells, np.where(lost, out_s, left_s), np.where(lost, again_s, back_s))
     new = Group(others.nodes, others.spells, never_s, np.where(lost, found_s, np.inf))
     return _both(case, old, new, told)
-
-
-def _deposed(case: Case, victims: Group, lost: NDArray[np.bool_], out_s: Floats) -> tuple[Spell, ...]:
-    """What the old leader does while clients still ask it: a follower hands requests on to the new one, or refuses to the end."""
-    return victims.spells
 
 
 def _both(case: Case, victims: Group, others: Group, blocks: tuple[Block, ...]) -> Scenario:
