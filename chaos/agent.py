@@ -243,11 +243,11 @@ class Agent:
 
     def do_nft(self, command: Message) -> Message:
         """Carry out commands on our table as one transaction; the answer holds the table read back."""
-        at_ns = time.monotonic_ns()
-        table = self._nft.apply(list(command["commands"]))
+        asked_ns = time.monotonic_ns()
+        table, at_ns = self._nft.apply(list(command["commands"]))
         if self._nft.pid is not None:
             self.processes.own.add(self._nft.pid)
-        return {"table": table, "asked_ns": at_ns}
+        return {"table": table, "asked_ns": asked_ns, "at_ns": at_ns}
 
     def do_spawn(self, command: Message) -> Message:
         """Start a child of ours (Toxiproxy) under a uid of its own, so that rules can tell its packets from the system's."""

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import Final
 
 TABLE: Final = "inet nines"
+_MARK: Final = "describe ct mark"
+"""A command that asks the kernel nothing and says something: what comes before it is done when it speaks."""
 
 
 class Refused(Exception):
@@ -18,8 +21,11 @@ class Nft:
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
 
-    def apply(self, commands: list[str]) -> str:
-        """Carry out the commands as one transaction; returns our table as the kernel now has it, which is also the proof of order."""
+    def apply(self, commands: list[str]) -> tuple[str, int]:
+        """Carry out the commands as one transaction.
+
+        Returns our table as the kernel now has it, which is also the proof of order, and when the transaction was done.
+        """
         process = self._process
         if process is None or process.poll() is not None:
             process = self._process = subprocess.Popen(
@@ -27,11 +33,13 @@ class Nft:
             )
         assert process.stdin is not None
         assert process.stdout is not None
-        process.stdin.write(f"add table {TABLE}\n{'; '.join(commands) or f'add table {TABLE}'}\nlist table {TABLE}\n")
+        process.stdin.write(f"add table {TABLE}\n{'; '.join(commands) or f'add table {TABLE}'}\n{_MARK}\nlist table {TABLE}\n")
         process.stdin.flush()
         said: list[str] = []
+        at_ns = 0
         while True:
             line = process.stdout.readline()
+            at_ns = at_ns or time.monotonic_ns()
             if not line:
                 raise Refused(f"nft ended: {''.join(said)[-400:]}")
             said.append(line)
@@ -41,7 +49,7 @@ class Nft:
         errors = [line.strip() for line in said[:start] if "Error" in line]  # what else it says repeats the command, with carets below
         if errors:
             raise Refused("; ".join(errors)[-800:])
-        return "".join(said[start:])
+        return "".join(said[start:]), at_ns
 
     @property
     def pid(self) -> int | None:

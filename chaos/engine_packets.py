@@ -15,7 +15,10 @@ from chaos.proc import boot_id
 
 RULES: Final = (
     "add table inet nines; add chain inet nines out { type filter hook output priority -150; };"
-    " add rule inet nines out ip daddr 198.18.0.1 drop;"
+    " add chain inet nines in { type filter hook input priority -150; };"
+    " add rule inet nines in ip saddr 198.18.0.1 drop;"
+    " add chain inet nines leaving { type filter hook postrouting priority -150; };"
+    " add rule inet nines leaving ip daddr 198.18.0.1 ip version set 0 accept;"
     " add rule inet nines out ip daddr 198.18.0.2 tcp dport 1 reject with tcp reset;"
     " add chain inet nines nat { type nat hook output priority -100; };"
     " add rule inet nines nat ip daddr 198.18.0.3 tcp dport 1 redirect to :2"

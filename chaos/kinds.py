@@ -139,11 +139,13 @@ class Shaping(msgspec.Struct, frozen=True, tag_field="rule", tag="shaping"):
 Rule = Toxic | Cut | Loss | Shaping
 
 
-class Layer(msgspec.Struct, frozen=True):
-    """A set of rules in force: since when, and by what means they were brought about."""
+class Layer(msgspec.Struct):
+    """A set of rules in force: since when, and by what means they were brought about. The net fills ``healed_at_ns`` while it is left."""
 
     effective_at_ns: int
     mechanism: str
+    healed_at_ns: int | None = None
+    """When the last of the rules was gone; None while they are in force, and where that could not be told."""
 
 
 class Net(Protocol):

@@ -124,7 +124,7 @@ def harm(scene: Scene, links: Sequence[Link], orders: Sequence[Rule], look: Look
                 layer.effective_at_ns, layer.mechanism, _figures(before), _figures(during), lambda: _gone(scene, links, look, before)
             )
             yield effect
-        effect.healed_at_ns = scene.clock.now_ns()
+        effect.healed_at_ns = layer.healed_at_ns or scene.clock.now_ns()
 
 
 def _gone(scene: Scene, links: Sequence[Link], look: Look, before: dict[Link, Seen]) -> Evidence:

@@ -120,7 +120,7 @@ class PacketFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     lambda: self._gone(on, look, before),
                 )  # fmt: skip
                 yield effect
-            effect.healed_at_ns = scene.clock.now_ns()
+            effect.healed_at_ns = layer.healed_at_ns or scene.clock.now_ns()
 
     def _as_asked(self, seen: Counted, usual: float) -> bool:
         low, high = seen.around(Z_PROOF)

@@ -101,7 +101,7 @@ class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 during = proof.link_figures(answers) | self._added(usual_s, answers)
                 effect = Effect(layer.effective_at_ns, layer.mechanism, before, during, lambda: self._gone(scene, links, usual_s))
                 yield effect
-            effect.healed_at_ns = scene.clock.now_ns()
+            effect.healed_at_ns = layer.healed_at_ns or scene.clock.now_ns()
 
     @property
     def _timeout_s(self) -> float:

@@ -118,7 +118,7 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 self._check(net, before, answers)
                 effect = Effect(layer.effective_at_ns, layer.mechanism, _figures(before), _figures(answers), lambda: _gone(net, before))
                 yield effect
-            effect.healed_at_ns = scene.clock.now_ns()
+            effect.healed_at_ns = layer.healed_at_ns or scene.clock.now_ns()
 
     def _check(self, net: Net, before: Answers, answers: Answers) -> None:
         """Raise unless just what was to be cut is silent; one that should pass is asked again, since a busy machine may be late."""

@@ -148,8 +148,8 @@ class DockerNet:
         queued = tuple(rule for rule in rules if isinstance(rule, Shaping | Loss))
         toxics = tuple(rule for rule in rules if isinstance(rule, Toxic))
         self._refuse(cuts)
+        in_force: list[Layer] = []
         with ExitStack() as stack:
-            in_force = []
             if toxics:
                 in_force.append(stack.enter_context(self._streams.layer(toxics)))
             if queued:
@@ -157,7 +157,9 @@ class DockerNet:
             if cuts:
                 in_force.append(stack.enter_context(self._packets(cuts)))
             effective_ns = max((layer.effective_at_ns for layer in in_force), default=self._clock.now_ns())
-            yield Layer(effective_ns, "; ".join(layer.mechanism for layer in in_force if layer.mechanism))
+            whole = Layer(effective_ns, "; ".join(layer.mechanism for layer in in_force if layer.mechanism))
+            yield whole
+        whole.healed_at_ns = max((layer.healed_at_ns for layer in in_force if layer.healed_at_ns is not None), default=None)
 
     def measure(self, link: Link, timeout_s: float) -> RoundTrip:
         """One question from inside the source's namespace, by the way that its traffic takes, proxies included."""
@@ -190,17 +192,18 @@ class DockerNet:
             number = self._count
             self._active[number] = cuts
             try:
-                effective_ns = self._apply(cuts)
+                effective_ns = self._in_force_ns(cuts, self._apply(cuts))
             except BaseException as error:
                 self._take_back(number)
                 if isinstance(error, NinesError):
                     raise FaultNotEffective(f"the packet rules could not be put in force: {error}") from error
                 raise
+        layer = Layer(effective_ns, mechanism(cuts))
         try:
-            yield Layer(effective_ns, mechanism(cuts))
+            yield layer
         finally:
             with self._lock:
-                self._take_back(number)
+                layer.healed_at_ns = self._take_back(number)
 
     def _refuse(self, cuts: Sequence[Cut | Loss]) -> None:
         for cut in cuts:
@@ -221,23 +224,36 @@ class DockerNet:
                     how="only what the plan's faults ask for is prepared: say 'existing: keep' in the experiment",
                 )
 
-    def _take_back(self, number: int) -> None:
+    def _in_force_ns(self, rules: Sequence[Cut | Loss], at_ns: Mapping[str, int]) -> int:
+        """Since when all links are harmed: a cut one is from the first of its ends on."""
+        links = []
+        for rule in rules:
+            ends = (rule.link.source, rule.link.destination) if isinstance(rule, Cut) else (self._dice_of(rule),)
+            links.append([at_ns[end] for end in ends if end in at_ns])
+        return max((min(ends) for ends in links if ends), default=self._clock.now_ns())
+
+    def _dice_of(self, loss: Loss) -> str:
+        """The end that throws them."""
+        return packets.thrower(loss.link, self._agents)
+
+    def _take_back(self, number: int) -> int | None:
+        """When the last of them was gone; None if the namespaces are."""
         cuts = self._active.pop(number)
         try:
-            self._apply(cuts)
+            return max(self._apply(cuts).values(), default=None)
         except NinesError as error:
             raise NotHealed(f"packet rules may still be in force: {error}") from error
 
     # --- one namespace ---------------------------------------------------------------------------------------------------
 
-    def _apply(self, changed: Sequence[Cut | Loss]) -> int:
-        """Bring the namespaces that these cuts concern to what is wanted now; the time when the last one was."""
+    def _apply(self, changed: Sequence[Cut | Loss]) -> dict[str, int]:
+        """Bring the namespaces that these cuts concern to what is wanted now; when each of them was."""
         wanted = self._wanted_now(packets.ends_of(changed))
         results = at_once(self._pool, list(wanted), lambda end: self._apply_one(end, wanted[end], packets.commands(wanted[end])))
         failures = [str(result) for result in results.values() if isinstance(result, NinesError)]
         if failures:
             raise FaultNotEffective("; ".join(failures))
-        return max((result for result in results.values() if isinstance(result, int)), default=self._clock.now_ns())
+        return {end: result for end, result in results.items() if isinstance(result, int)}
 
     def _apply_one(self, end: str, wanted: Namespace, commands: list[str]) -> int:
         answer = self._agents[end].call("nft", commands=commands)
@@ -274,7 +290,7 @@ def mechanism(cuts: Sequence[Cut | Loss]) -> str:
             words.append(f"nftables: each packet dropped with {cut.share:.4g} by chance in the namespace where it arrives")
             continue
         which = "of new connections " if cut.existing == "keep" else ""
-        told = "rejected (TCP reset, ICMP for the rest)" if cut.behavior == packets.REJECT else "dropped"
+        told = "rejected (TCP reset, ICMP for the rest)" if cut.behavior == packets.REJECT else "dropped, untold to the sender,"
         where = f"of the network '{cut.network}' " if cut.network else ""
         words.append(f"nftables: packets {which}{where}{told} in the namespaces of both ends")
     return "; ".join(dict.fromkeys(words))

@@ -107,11 +107,12 @@ class LayeredNet:
                 if isinstance(error, NinesError):
                     raise FaultNotEffective(f"the rules could not be put in force: {error}") from error
                 raise
+        in_force = Layer(effective_at_ns=effective_ns, mechanism=mechanism(doable))
         try:
-            yield Layer(effective_at_ns=effective_ns, mechanism=mechanism(doable))
+            yield in_force
         finally:
             with self._lock:
-                self._take_back(name)
+                in_force.healed_at_ns = self._take_back(name)
 
     def moved(self, proxies: Collection[str], put: Callable[[], None]) -> None:
         """These proxies stand anew (``put`` makes them known): what is in force on them is put in force there as well."""
@@ -185,23 +186,25 @@ class LayeredNet:
             effective_ns = max(effective_ns, server.add_toxics(toxics, existing=existing))
         return effective_ns
 
-    def _take_back(self, name: str) -> None:
-        """Everything of this layer, each thing tried, whatever happens to the others."""
+    def _take_back(self, name: str) -> int | None:
+        """Everything of this layer, each thing tried, whatever happens to the others; when the last of it was gone, if that is known."""
         layer = self._active.pop(name)
         server = self._server()
         left: list[str] = []
+        gone_ns: list[int] = []
         for proxy in sorted(layer.closed - self._closed_by_others(layer)):
             try:
-                server.set_enabled(proxy, enabled=True)
+                gone_ns.append(server.set_enabled(proxy, enabled=True))
             except NinesError as error:
                 left.append(f"proxy {proxy} may still be closed: {error}")
         for _, toxics in layer.toxics:
             try:
-                server.remove_toxics(toxics)
+                gone_ns += [removed.at_ns for removed in server.remove_toxics(toxics)]
             except NinesError as error:
                 left.append(str(error))
         if left:
             raise NotHealed("; ".join(left))
+        return max(gone_ns, default=None)
 
     def _closed_by_others(self, layer: _Layer) -> frozenset[str]:
         return frozenset(proxy for other in self._active.values() if other is not layer for proxy in other.closed)

@@ -1,24 +1,31 @@
 """Packet rules of one network namespace: what is wanted, as ``nft`` commands, and whether the table as read back is just that.
 
-    hook      priority   chain     what it does
-    output    -300       aside     (with proxies) only connections that are turned aside are tracked, everything else costs nothing
-    output    -150       output    drop or reject packets to a peer
-    output    -100       nat       turn the system's connections to a peer aside into a proxy of ours; the proxy's own go on
-    output    -90        past      (come late) reset what was not turned aside, since it was open before
-    input     -170       control   (come late) nobody but us gives orders to the proxies
-    input     -150       input     drop packets from a peer
+    hook         priority   chain     what it does
+    output       -300       aside     (with proxies) only connections that are turned aside are tracked, everything else costs nothing
+    output       -150       output    reject packets to a peer
+    output       -100       nat       turn the system's connections to a peer aside into a proxy of ours; the proxy's own go on
+    output       -90        past      (come late) reset what was not turned aside, since it was open before
+    postrouting  -150       leaving   spoil packets to a peer, so that whoever receives them throws them away
+    input        -170       control   (come late) nobody but us gives orders to the proxies
+    input        -150       input     drop packets from a peer
 
-Filters come before the turning aside, so they see where a packet really wants to go and cut the node and its proxies alike; a
-proxied answer comes back over loopback and is recognised by its connection. Rules name addresses, never interfaces, of which an
-engine makes new ones; where nodes stand on several networks, there is a rule for each of the link's addresses. Loopback and the
-gateway, where the harness stands, are exempt from every rule.
+Rejects come before the turning aside, so they see where a packet really wants to go and cut the node and its proxies alike; what is
+proxied passes over loopback and is recognised there by its connection. Rules name addresses, never interfaces, of which an engine
+makes new ones; where nodes stand on several networks, or have IPv6 addresses too, there is a rule for each of the link's addresses.
+Loopback and the gateway, where the harness stands, are exempt from every rule, and so is what finds IPv6 neighbours (ARP of IPv6):
+without it a sender would be told that the host cannot be reached.
 
-``drop`` is silence. ``reject`` is an immediate no to whoever sends: a reset for TCP, port unreachable for the rest. A link is cut
-where it begins *and* where it ends, so that it holds whatever becomes of either end; where it ends nobody can be told, so there
-it is dropped. Where several rules meet on a link, a reject is stronger than a drop and all packets are more than new connections.
+``drop`` is silence, for the sender as well. The kernel tells a program at once when a rule drops its packet in the output hook (EPERM for
+a datagram; TCP keeps the data unsent and asks again by other timers), and half tells it in the egress hook (ENOBUFS, congestion). No
+network does that. So a packet is dropped where it arrives; and where it leaves its IP version is set to 0, which every receiver drops
+unseen (RFC 1122, 3.2.1.1). The sender's TCP has it in flight and sends it again. A link is cut where it begins *and* where it ends, so
+that it holds whatever becomes of either end. What is turned aside into a proxy arrives over loopback, and is dropped there.
 
-A loss throws dice for each packet, where it arrives: dropped where it leaves, its sender would be told at once, as no network tells.
-Losses of several layers on a link add up, each with dice of its own.
+``reject`` is an immediate no to whoever sends: a reset for TCP, port unreachable for the rest; where a link ends nobody can be told, so
+there it is dropped. Where several rules meet on a link, a reject is stronger than a drop and all packets are more than new connections.
+
+A loss throws dice for each packet, once: where it arrives, or where it leaves if only there an agent stands. Losses of several layers on
+a link add up, each with dice of its own.
 
 *New connections only* needs the age of a connection: each one that begins while such a rule is in force is marked with the number
 of the newest layer, and a layer cuts the connections with its own number or a later one. (``ct state new`` alone would let the
@@ -33,7 +40,7 @@ from typing import Final
 
 import msgspec
 
-from chaos.kinds import Cut, Loss
+from chaos.kinds import Cut, Link, Loss
 from chaos.net.addresses import Addresses
 
 TABLE: Final = "inet nines"
@@ -41,9 +48,12 @@ PROXY_UID: Final = 60001
 """Who the proxies in a namespace run as: rules tell their packets from the system's by it."""
 INPUT: Final = "input"
 OUTPUT: Final = "output"
+LEAVING: Final = "leaving"
 MILLION: Final = 1_000_000
 DROP: Final = "drop"
 REJECT: Final = "reject"
+_HOOKS: Final = {INPUT: "input", OUTPUT: "output", LEAVING: "postrouting"}
+"""Chain that changes during a run -> its hook; all at the same priority."""
 
 
 class PacketCut(msgspec.Struct, frozen=True, order=True):
@@ -69,8 +79,10 @@ class PacketLoss(msgspec.Struct, frozen=True, order=True):
     @property
     def rule(self) -> str:
         """As ``nft`` lists it."""
-        end = "saddr" if self.hook == INPUT else "daddr"
-        return f"ip {end} {self.peer} numgen random mod {MILLION} < {self.per_million} drop"
+        dice = f"numgen random mod {MILLION} < {self.per_million}"
+        if self.hook == INPUT:
+            return f"{family(self.peer)} saddr {self.peer} {dice} drop"
+        return f"{family(self.peer)} daddr {self.peer} {dice} {_spoil(self.peer)}"
 
 
 class Redirect(msgspec.Struct, frozen=True, order=True):
@@ -99,6 +111,16 @@ class Chain(msgspec.Struct, frozen=True):
 
     hook: str
     rules: tuple[str, ...]
+
+
+def family(address: str) -> str:
+    """As ``nft`` calls it."""
+    return "ip6" if ":" in address else "ip"
+
+
+def _spoil(peer: str) -> str:
+    """Make it a packet that every receiver throws away."""
+    return f"{family(peer)} version set 0 accept"
 
 
 def packet_cuts(layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Addresses) -> dict[str, frozenset[PacketCut]]:
@@ -134,12 +156,17 @@ def packet_losses(
     found: dict[str, set[PacketLoss]] = {}
     for number, losses in layers:
         for loss in losses:
-            source, destination = loss.link.source, loss.link.destination
-            end, hook = (destination, INPUT) if destination in agents else (source, OUTPUT)
+            end = thrower(loss.link, agents)
+            hook = INPUT if end == loss.link.destination else OUTPUT
             for here, there in addresses.pairs(loss.link):
                 peer = here if hook == INPUT else there
                 found.setdefault(end, set()).add(PacketLoss(hook, peer, round(loss.share * MILLION), number))
     return {end: frozenset(losses) for end, losses in found.items()}
+
+
+def thrower(link: Link, agents: Container[str]) -> str:
+    """Which end of a link throws the dice of its losses."""
+    return link.destination if link.destination in agents else link.source
 
 
 def ends_of(rules: Iterable[Cut | Loss]) -> list[str]:
@@ -156,6 +183,7 @@ def chains(wanted: Namespace) -> dict[str, Chain]:
     if wanted.cuts or wanted.losses:
         found[INPUT] = Chain("type filter hook input priority -150", tuple(_input_rules(wanted)))
         found[OUTPUT] = Chain("type filter hook output priority -150", tuple(_output_rules(wanted)))
+        found[LEAVING] = Chain("type filter hook postrouting priority -150", tuple(_leaving_rules(wanted)))
     return found | _standing(wanted)
 
 
@@ -163,10 +191,10 @@ def _standing(wanted: Namespace) -> dict[str, Chain]:
     """What is there for the whole run, whatever is cut: connections cannot be turned aside once they are open."""
     found: dict[str, Chain] = {}
     if wanted.redirects:
-        aside = tuple(f"ip daddr {one.address} tcp dport {one.port} redirect to :{one.to}" for one in wanted.redirects)
+        aside = tuple(f"{_to(one)} redirect to :{one.to}" for one in wanted.redirects)
         found["nat"] = Chain("type nat hook output priority -100", (f"meta skuid {PROXY_UID} accept", *aside))
     if wanted.redirects and wanted.control is not None:
-        reset = (f"ip daddr {one.address} tcp dport {one.port} reject with tcp reset" for one in wanted.redirects)
+        reset = (f"{_to(one)} reject with tcp reset" for one in wanted.redirects)
         found["past"] = Chain("type filter hook output priority -90", tuple(f"meta skuid != {PROXY_UID} {rule}" for rule in reset))
         closed = f"iif != lo ip saddr != {wanted.gateway} tcp dport {wanted.control} drop"
         found["control"] = Chain("type filter hook input priority -170", (closed,))
@@ -174,39 +202,60 @@ def _standing(wanted: Namespace) -> dict[str, Chain]:
         # Any rule that looks at connections switches their tracking on; this one changes nothing.
         found["track"] = Chain("type filter hook output priority -160", ("ct state new accept",))
     elif wanted.redirects and wanted.control is None:  # others may rely on the tracking of what is theirs
-        kept = tuple(f"meta skuid != {PROXY_UID} ip daddr {one.address} tcp dport {one.port} accept" for one in wanted.redirects)
+        kept = tuple(f"meta skuid != {PROXY_UID} {_to(one)} accept" for one in wanted.redirects)
         found["aside_out"] = Chain("type filter hook output priority -300", ("oif lo accept", *kept, "notrack"))
         found["aside_in"] = Chain("type filter hook prerouting priority -300", ("iif lo accept", "notrack"))
     return found
+
+
+def _to(redirect: Redirect) -> str:
+    return f"{family(redirect.address)} daddr {redirect.address} tcp dport {redirect.port}"
 
 
 def _input_rules(wanted: Namespace) -> list[str]:
     turned_aside = {one.address for one in wanted.redirects}
     rules, drops = _mark(wanted), []
     told = {cut.peer for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == REJECT}
-    for cut in sorted(cut for cut in wanted.cuts if cut.hook == INPUT):
-        if cut.peer in turned_aside:
-            if cut.peer in told:
-                rules.append(f"iif lo ip saddr {cut.peer} tcp flags rst accept")  # our own reject of what is sent there
-            rules.append(f"iif lo ct direction reply ct status dnat ct original ip daddr {cut.peer}{_since(cut)} drop")
-        drops.append(f"ip saddr {cut.peer}{_since(cut)} drop")
-    return [*rules, "iif lo accept", f"ip saddr {wanted.gateway} accept", *drops, *_loss_rules(wanted, INPUT)]
+    for cut in sorted(wanted.cuts):
+        peer, since = cut.peer, _since(cut)
+        proxied = f"ct status dnat ct original {family(peer)} daddr {peer}{since} drop"
+        if cut.hook == INPUT:
+            if peer in turned_aside:
+                if peer in told:
+                    rules.append(f"iif lo {family(peer)} saddr {peer} tcp flags rst accept")  # our own reject of what is sent there
+                rules.append(f"iif lo ct direction reply {proxied}")
+            drops.append(f"{family(peer)} saddr {peer}{since} drop")
+        elif cut.verdict == DROP and peer in turned_aside:
+            rules.append(f"iif lo ct direction original {proxied}")
+    exempt = ["iif lo accept", f"ip saddr {wanted.gateway} accept", *_neighbours(wanted)]
+    return [*rules, *exempt, *drops, *_loss_rules(wanted, INPUT)]
 
 
 def _output_rules(wanted: Namespace) -> list[str]:
     turned_aside = {one.address for one in wanted.redirects}
-    rules = [*_mark(wanted), "oif lo accept", f"ip daddr {wanted.gateway} accept"]
+    rules = [*_mark(wanted), "oif lo accept", f"ip daddr {wanted.gateway} accept", *_neighbours(wanted)]
     # A proxy dials while it accepts: left hanging, it would take no other connection until long after the heal. So it is told.
     stuck = sorted({cut.peer for cut in wanted.cuts if cut.peer in turned_aside and not cut.since})
-    rules += [f"meta skuid {PROXY_UID} ip daddr {peer} tcp flags syn reject with tcp reset" for peer in stuck]
-    cuts = [cut for cut in wanted.cuts if cut.hook == OUTPUT]
-    for cut in sorted(cuts, key=lambda cut: (cut.verdict != REJECT, cut)):
-        match = f"ip daddr {cut.peer}{_since(cut)}"
-        if cut.verdict == REJECT:
-            rules += [f"{match} meta l4proto tcp reject with tcp reset", f"{match} reject with icmp port-unreachable"]
-        else:
-            rules.append(f"{match} drop")
-    return [*rules, *_loss_rules(wanted, OUTPUT)]
+    rules += [f"meta skuid {PROXY_UID} {family(peer)} daddr {peer} tcp flags syn reject with tcp reset" for peer in stuck]
+    for cut in sorted(cut for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == REJECT):
+        word = family(cut.peer)
+        match, icmp = f"{word} daddr {cut.peer}{_since(cut)}", "icmpv6" if word == "ip6" else "icmp"
+        rules += [f"{match} meta l4proto tcp reject with tcp reset", f"{match} reject with {icmp} port-unreachable"]
+    return rules
+
+
+def _leaving_rules(wanted: Namespace) -> list[str]:
+    silent = sorted(cut for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == DROP)
+    spoiled = [f"{family(cut.peer)} daddr {cut.peer}{_since(cut)} {_spoil(cut.peer)}" for cut in silent]
+    exempt = ["oif lo accept", f"ip daddr {wanted.gateway} accept", *_neighbours(wanted)]
+    return [*exempt, *spoiled, *_loss_rules(wanted, OUTPUT)]
+
+
+def _neighbours(wanted: Namespace) -> list[str]:
+    peers = {cut.peer for cut in wanted.cuts} | {loss.peer for loss in wanted.losses}
+    if not any(family(peer) == "ip6" for peer in peers):
+        return []
+    return [f"icmpv6 type nd-neighbor-{what} accept" for what in ("solicit", "advert")]
 
 
 def _loss_rules(wanted: Namespace, hook: str) -> list[str]:
@@ -216,7 +265,7 @@ def _loss_rules(wanted: Namespace, hook: str) -> list[str]:
 def _mark(wanted: Namespace) -> list[str]:
     newest = max((cut.since for cut in wanted.cuts), default=0)
     # Where we came late, a stream that was idle until now is new to the kernel, but does not begin with this packet.
-    begins = ("",) if wanted.control is None else ("tcp flags syn ", "ip protocol != tcp ")
+    begins = ("",) if wanted.control is None else ("tcp flags syn ", "meta l4proto != tcp ")
     return [f"{packet}ct state new ct mark set 0x{newest:08x}" for packet in begins if newest]
 
 
@@ -236,11 +285,11 @@ def commands(wanted: Namespace) -> list[str]:
     """What brings the cuts to what is wanted from whatever they were, in one transaction; the standing part is not touched."""
     there = chains(wanted)
     found: list[str] = []
-    for name in (INPUT, OUTPUT):
+    for name, hook in _HOOKS.items():
         if name in there:
             found += _replace(name, there[name])
         else:
-            empty = Chain(f"type filter hook {name} priority -150", ())
+            empty = Chain(f"type filter hook {hook} priority -150", ())
             found += [*_replace(name, empty), f"delete chain {TABLE} {name}"]
     return found
 
@@ -252,7 +301,12 @@ def _replace(name: str, chain: Chain) -> list[str]:
 
 _CHAIN: Final = re.compile(r"\s*chain (\S+) \{")
 _HOOK: Final = re.compile(r"\s*type \S+ hook \S+ priority ")
-_SPELLINGS: Final = (("l4proto 6", "l4proto tcp"), ("protocol != 6", "protocol != tcp"), ("icmp type ", "icmp "))
+_SPELLINGS: Final = (
+    ("l4proto 6", "l4proto tcp"),
+    ("l4proto != 6", "l4proto != tcp"),
+    ("icmp type ", "icmp "),
+    ("with icmpv6 type ", "with icmpv6 "),
+)
 
 
 def read(table: str) -> dict[str, tuple[str, ...]]:

@@ -87,16 +87,19 @@ class Queues:
                 if isinstance(error, NinesError):
                     raise FaultNotEffective(f"the queues could not be put in force: {error}") from error
                 raise
+        layer = Layer(effective_ns, mechanism(rules))
         try:
-            yield Layer(effective_ns, mechanism(rules))
+            yield layer
         finally:
             with self._lock:
-                self._take_back(number)
+                gone_ns = self._take_back(number)
+            if any(isinstance(rule, Shaping) for rule in rules):  # how packets are handed on harms nobody
+                layer.healed_at_ns = gone_ns
 
-    def _take_back(self, number: int) -> None:
+    def _take_back(self, number: int) -> int:
         rules = self._active.pop(number)
         try:
-            self._apply(rules)
+            return self._apply(rules)
         except NinesError as error:
             raise NotHealed(f"queues may still stand in front of links: {error}") from error
 

@@ -89,20 +89,22 @@ class ToxiproxyServer(Proxies):
             by_proxy.setdefault(addition.proxy, []).append(addition)
         done: list[ToxicOn] = []
         closed: list[str] = []
+        at_ns: list[int] = []
         try:
             if existing == "cut":
                 closed = [name for name in by_proxy if self._known(name).enabled]
                 raise_first(several(closed, lambda name: self._patch_enabled(name, False)))
-            raise_first(several(by_proxy, lambda name: self._put(by_proxy[name], done)))
-            raise_first(several(closed, lambda name: self._patch_enabled(name, True)))
-            at_ns = self._clock.now_ns()
+            raise_first(several(by_proxy, lambda name: self._put(by_proxy[name], done, at_ns)))
+            if closed:
+                raise_first(several(closed, lambda name: self._patch_enabled(name, True)))
+                at_ns.append(self._clock.now_ns())
             self._compare([self._known(name) for name in by_proxy], self.proxies())
         except ToxiproxyError:
             self.remove_toxics(done)
             for name in closed:
                 self._open_again(name)
             raise
-        return at_ns
+        return max(at_ns, default=self._clock.now_ns())
 
     def update_toxic(self, proxy: str, toxic: ProxyToxic) -> ProxyToxic:
         """Change attributes and toxicity of a toxic that is in force (its type and stream cannot change); as read back."""
@@ -172,8 +174,8 @@ class ToxiproxyServer(Proxies):
 
     # --- one call each --------------------------------------------------------------------------------------------------
 
-    def _put(self, additions: Sequence[ToxicOn], done: list[ToxicOn]) -> None:
-        """Those of one proxy, one after the other; ``done`` holds all that may be in force, and are ours to take away."""
+    def _put(self, additions: Sequence[ToxicOn], done: list[ToxicOn], at_ns: list[int]) -> None:
+        """Those of one proxy, one after the other; ``done`` holds all that may be in force, and ours to take away, ``at_ns`` since when."""
         for addition in additions:
             done.append(addition)
             try:
@@ -181,6 +183,7 @@ class ToxiproxyServer(Proxies):
             except AlreadyThere:
                 done.remove(addition)
                 raise
+            at_ns.append(self._clock.now_ns())
             self._remember(addition.proxy, add=addition.toxic)
 
     def _try_delete(self, key: tuple[str, str]) -> int:

@@ -7,6 +7,7 @@ port 9002. A packet socket counts every IP packet as it comes off the wire, befo
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -25,6 +26,7 @@ NAME = sys.argv[1]
 CONTROL, TALK, WEB, TICK = 9000, 9001, 9002, 9003
 CONNECT_S = 0.4
 DNS_S = 3.0
+IP_RECVERR = 11
 received: set[str] = set()
 arrived: dict[str, int] = {}
 questions = itertools.count(100)
@@ -39,7 +41,8 @@ def sniff(sniffer: socket.socket) -> None:
     """Counts what comes off the wire, by sender."""
     while True:
         packet, where = sniffer.recvfrom(2048)
-        if where[2] != socket.PACKET_OUTGOING and where[0] != "lo":
+        # What was spoiled where it left is no IP packet any more.
+        if where[2] != socket.PACKET_OUTGOING and where[0] != "lo" and packet[0] >> 4 == 4:
             sender = socket.inet_ntoa(packet[12:16])
             arrived[sender] = arrived.get(sender, 0) + 1
 
@@ -153,6 +156,32 @@ def state_of(address: str, what: str) -> str:
         return type(error).__name__
 
 
+def told(address: str) -> dict[str, object]:
+    """What a sender is told: errors of every call, on old sockets and new ones, and what TCP then thinks of a line that it sent."""
+    errors: set[str] = set()
+
+    def send(call: Callable[[], object], kind: str) -> None:
+        try:
+            call()
+        except OSError as error:
+            errors.add(f"{kind}: {errno.errorcode[error.errno or 0]}")
+
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fresh:
+        for each in (fresh, old_udp[address]):
+            each.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)  # what a program asks for that wants to be told more
+        for _ in range(20):
+            send(lambda: fresh.sendto(b"told", (address, TALK)), "new-udp")
+            send(lambda: old_udp[address].send(b"told"), "old-udp")
+            time.sleep(0.002)
+    connection = old_tcp[address]
+    send(lambda: connection.sendall(b"told\n"), "old-tcp")
+    time.sleep(0.6)
+    info = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 148)
+    figures = {"probes": info[3], "unacked": info[24], "retransmitted": info[100], "unsent_bytes": info[144]}  # linux/tcp.h
+    send(lambda: connection.sendall(b"told again\n"), "old-tcp")
+    return {"errors": sorted(errors), **figures}
+
+
 def lookup(name: str) -> str:
     """Asks whoever /etc/resolv.conf names, as the system's own resolver would."""
     query = (
@@ -179,6 +208,9 @@ def obey(order: dict[str, object]) -> object:
             counts = dict(arrived)
             arrived.clear()
             return counts
+        case "told":
+            with ThreadPoolExecutor(len(addresses)) as pool:
+                return dict(zip(addresses, pool.map(told, addresses), strict=True))
         case "state":
             return state_of(addresses[0], str(order["what"]))
         case "lookup":

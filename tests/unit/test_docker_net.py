@@ -12,7 +12,7 @@ import pytest
 from chaos.agent_link import AgentGone, Answer
 from chaos.clock import ManualClock
 from chaos.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NotHealed
-from chaos.kinds import CLIENTS, DNS, Cut, Link, RoundTrip, Rule, Toxic
+from chaos.kinds import CLIENTS, DNS, Cut, Link, Loss, RoundTrip, Rule, Toxic
 from chaos.net.addresses import Addresses
 from chaos.net.docker_net import DockerNet
 from chaos.net.needs import Needs
@@ -90,16 +90,36 @@ def last(agent: Agent, chain: str) -> str:
     return agent.chains[chain][-1]
 
 
-def test_in_force_since_the_last_namespace(net: DockerNet, agents: dict[str, Agent]) -> None:
-    """The stamp is that of the last of all ends, and the rules stand at both; after it the tables are as before."""
+@pytest.mark.parametrize(
+    ("rules", "since_ns", "until_ns"),
+    [
+        ([Cut(THERE)], 101, 102),
+        ([Cut(THERE), Cut(BACK)], 101, 102),
+        ([Cut(THERE), Cut(OTHER)], 102, 103),
+        ([Loss(Link(CLIENTS, "n3"), 0.5)], 103, 103),
+        ([Loss(Link("n3", CLIENTS), 0.5)], 103, 103),
+    ],
+)
+def test_a_link_is_cut_from_the_first_of_its_ends_on_until_the_last(
+    agents: dict[str, Agent], rules: list[Rule], since_ns: int, until_ns: int
+) -> None:
+    """A layer is in force once the last of its links is, and gone once the last end of all is as before."""
+    packets = make(agents, Needs())._packets
+    with packets(tuple(rule for rule in rules if isinstance(rule, Cut | Loss))) as layer:
+        assert (layer.effective_at_ns, layer.healed_at_ns) == (since_ns, None)
+    assert layer.healed_at_ns == until_ns
+
+
+def test_the_rules_stand_at_both_ends(net: DockerNet, agents: dict[str, Agent]) -> None:
+    """After it the tables are as before, and the layer says since when."""
     before = {name: agent.table for name, agent in agents.items()}
     with net.layer([Cut(THERE)]) as layer:
-        assert layer.effective_at_ns == 102
-        assert "dropped" in layer.mechanism
-        assert last(agents["n1"], "output") == "ip daddr 198.18.5.12 drop"
+        assert "dropped, untold to the sender" in layer.mechanism
+        assert last(agents["n1"], "leaving") == "ip daddr 198.18.5.12 ip version set 0 accept"
         assert last(agents["n2"], "input") == "ip saddr 198.18.5.11 drop"
         assert agents["n3"].table == before["n3"]
     assert {name: agent.table for name, agent in agents.items()} == before
+    assert layer.healed_at_ns == 102
 
 
 def test_one_transaction_a_namespace(net: DockerNet, agents: dict[str, Agent]) -> None:
@@ -125,7 +145,7 @@ def test_a_younger_layer_spares_what_the_older_one_let_through(net: DockerNet, a
     """Every layer has a number of its own, also after others have ended."""
     for number in ("00000001", "00000002"):
         with net.layer([Cut(THERE, existing="keep")]):
-            assert last(agents["n1"], "output") == f"ip daddr 198.18.5.12 ct mark >= 0x{number} drop"
+            assert last(agents["n1"], "leaving") == f"ip daddr 198.18.5.12 ct mark >= 0x{number} ip version set 0 accept"
 
 
 def test_what_cannot_be_put_in_force_is_taken_back(net: DockerNet, agents: dict[str, Agent]) -> None:
@@ -161,7 +181,7 @@ def test_all_namespaces_at_the_same_time(net: DockerNet, agents: dict[str, Agent
 
     monkeypatch.setattr(Agent, "call", call)
     with net.layer([Cut(THERE), Cut(OTHER)]):
-        assert last(agents["n3"], "output") == "ip daddr 198.18.5.12 drop"
+        assert last(agents["n3"], "leaving") == "ip daddr 198.18.5.12 ip version set 0 accept"
 
 
 def test_one_end_with_an_agent_is_enough(net: DockerNet, agents: dict[str, Agent]) -> None:

@@ -7,7 +7,7 @@ import pytest
 from chaos.kinds import CLIENTS, Cut, Link
 from chaos.net import packets
 from chaos.net.addresses import Addresses
-from chaos.net.packets import DROP, INPUT, OUTPUT, REJECT, Namespace, PacketCut, Redirect
+from chaos.net.packets import DROP, INPUT, LEAVING, OUTPUT, REJECT, Namespace, PacketCut, PacketLoss, Redirect
 
 ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3"}
 GATEWAY = "198.18.5.1"
@@ -75,17 +75,46 @@ def test_exemptions_come_first() -> None:
     """Loopback and the gateway, where the harness stands, pass whatever is cut."""
     wanted = Namespace(GATEWAY, frozenset({TO, FROM}))
     assert rules(wanted, INPUT) == ("iif lo accept", "ip saddr 198.18.5.1 accept", "ip saddr 198.18.5.12 drop")
-    assert rules(wanted, OUTPUT) == ("oif lo accept", "ip daddr 198.18.5.1 accept", "ip daddr 198.18.5.12 drop")
+    assert rules(wanted, LEAVING) == ("oif lo accept", "ip daddr 198.18.5.1 accept", "ip daddr 198.18.5.12 ip version set 0 accept")
+
+
+def test_nothing_is_dropped_where_its_sender_would_be_told() -> None:
+    """A rule that drops in the output hook answers the program's call with EPERM; silence is made behind its back."""
+    losses = frozenset({PacketLoss(OUTPUT, ADDRESSES["n3"], 100_000, 1)})
+    wanted = Namespace(GATEWAY, frozenset({TO, FROM, PacketCut(OUTPUT, "fd00::13", DROP)}), ASIDE, losses=losses)
+    assert not [rule for rule in rules(wanted, OUTPUT) if rule.endswith("drop")]
+    assert rules(wanted, LEAVING)[-1] == "ip daddr 198.18.5.13 numgen random mod 1000000 < 100000 ip version set 0 accept"
+    assert "ip6 daddr fd00::13 ip6 version set 0 accept" in rules(wanted, LEAVING)
+
+
+def test_what_is_turned_aside_is_dropped_where_loopback_brings_it() -> None:
+    """A proxied link that is cut where it begins: its packets never leave, so they are dropped on their way to the proxy."""
+    assert rules(Namespace(GATEWAY, frozenset({TO}), ASIDE), INPUT)[:2] == (
+        "iif lo ct direction original ct status dnat ct original ip daddr 198.18.5.12 drop",
+        "iif lo accept",
+    )
+
+
+def test_neighbours_are_still_found_over_ipv6() -> None:
+    """Their questions carry the peer's address, and a host that is not found is told to the sender. IPv4 asks by ARP, which is no IP."""
+    found = ("icmpv6 type nd-neighbor-solicit accept", "icmpv6 type nd-neighbor-advert accept")
+    wanted = Namespace(GATEWAY, frozenset({PacketCut(INPUT, "fd00::12", DROP), PacketCut(OUTPUT, "fd00::12", REJECT)}))
+    assert rules(wanted, INPUT)[2:] == (*found, "ip6 saddr fd00::12 drop")
+    assert rules(wanted, OUTPUT)[2:] == (
+        *found,
+        "ip6 daddr fd00::12 meta l4proto tcp reject with tcp reset",
+        "ip6 daddr fd00::12 reject with icmpv6 port-unreachable",
+    )
 
 
 def test_reject_tells_tcp_by_a_reset_and_the_rest_by_icmp() -> None:
-    """And stands before any drop."""
+    """By rules of the hook in which the sender is told."""
     wanted = Namespace(GATEWAY, frozenset({TO, PacketCut(OUTPUT, ADDRESSES["n3"], REJECT)}))
     assert rules(wanted, OUTPUT)[2:] == (
         "ip daddr 198.18.5.13 meta l4proto tcp reject with tcp reset",
         "ip daddr 198.18.5.13 reject with icmp port-unreachable",
-        "ip daddr 198.18.5.12 drop",
     )
+    assert rules(wanted, LEAVING)[2:] == ("ip daddr 198.18.5.12 ip version set 0 accept",)
 
 
 def test_new_connections_are_marked_with_the_newest_layer() -> None:
@@ -95,7 +124,7 @@ def test_new_connections_are_marked_with_the_newest_layer() -> None:
     )
     assert rules(wanted, OUTPUT)[0] == "ct state new ct mark set 0x0000000a"
     assert rules(wanted, INPUT)[0] == "ct state new ct mark set 0x0000000a"
-    assert rules(wanted, OUTPUT)[-1] == "ip daddr 198.18.5.12 ct mark >= 0x00000003 drop"
+    assert rules(wanted, LEAVING)[-1] == "ip daddr 198.18.5.12 ct mark >= 0x00000003 ip version set 0 accept"
     assert rules(wanted, INPUT)[-1] == "ip saddr 198.18.5.13 ct mark >= 0x0000000a drop"
 
 
@@ -135,14 +164,14 @@ def test_connections_are_turned_aside_but_the_proxys_own() -> None:
 def test_where_we_came_late_nothing_goes_past_and_nobody_else_orders() -> None:
     """What is not turned aside is reset; the control port is ours; what others track stays tracked, and idle streams count as old."""
     late = Namespace(GATEWAY, frozenset({PacketCut(OUTPUT, "198.18.5.12", DROP, 1)}), ASIDE, tracked=True, control=8474)
-    assert set(packets.chains(late)) == {INPUT, OUTPUT, "nat", "past", "control", "track"}
+    assert set(packets.chains(late)) == {INPUT, OUTPUT, LEAVING, "nat", "past", "control", "track"}
     assert rules(late, "past")[1] == "meta skuid != 60001 ip daddr 198.18.5.12 tcp dport 7001 reject with tcp reset"
     assert rules(late, "control") == ("iif != lo ip saddr != 198.18.5.1 tcp dport 8474 drop",)
     assert set(packets.chains(Namespace(GATEWAY, redirects=ASIDE, control=8474))) == {"nat", "past", "control"}
     assert packets.chains(Namespace(GATEWAY, control=8474)) == {}
     assert rules(late, OUTPUT)[:2] == (
         "tcp flags syn ct state new ct mark set 0x00000001",
-        "ip protocol != tcp ct state new ct mark set 0x00000001",
+        "meta l4proto != tcp ct state new ct mark set 0x00000001",
     )
 
 
@@ -164,6 +193,12 @@ table inet nines {
 \t\tip daddr 198.18.5.12 meta l4proto 6 reject with tcp reset
 \t\tip daddr 198.18.5.12 reject with icmp type port-unreachable
 \t}
+
+\tchain leaving {
+\t\ttype filter hook postrouting priority mangle; policy accept;
+\t\toif "lo" accept
+\t\tip daddr 198.18.5.1 accept
+\t}
 }
 """
 WANTED = Namespace(GATEWAY, frozenset({FROM, PacketCut(OUTPUT, "198.18.5.12", REJECT)}))
@@ -181,7 +216,7 @@ def test_read_back_as_listed() -> None:
         (("\t\tip saddr 198.18.5.12 drop\n", ""), "chain input: no 'ip saddr 198.18.5.12 drop'"),
         (("198.18.5.12 drop", "198.18.5.13 drop"), "'ip saddr 198.18.5.13 drop' that nobody ordered"),
         (
-            ('\t\toif "lo" accept\n\t\tip daddr 198.18.5.1 accept\n', '\t\tip daddr 198.18.5.1 accept\n\t\toif "lo" accept\n'),
+            ('\t\toif "lo" accept\n\t\tip daddr 198.18.5.1 accept\n\t}', '\t\tip daddr 198.18.5.1 accept\n\t\toif "lo" accept\n\t}'),
             "another order",
         ),
         (("chain output", "chain elsewhere"), "a chain elsewhere that nobody ordered"),
@@ -207,7 +242,7 @@ def test_commands_start_from_anything() -> None:
     cutting = packets.commands(Namespace(GATEWAY, frozenset({TO}), ASIDE))
     assert cutting[0] == "add chain inet nines input { type filter hook input priority -150; policy accept; }"
     assert cutting[1] == "flush chain inet nines input"
-    assert cutting[-1] == "add rule inet nines output ip daddr 198.18.5.12 drop"
+    assert cutting[-1] == "add rule inet nines leaving ip daddr 198.18.5.12 ip version set 0 accept"
     assert not any(" nat " in command or "aside" in command for command in cutting)
-    assert packets.commands(Namespace(GATEWAY, redirects=ASIDE))[-1] == "delete chain inet nines output"
+    assert packets.commands(Namespace(GATEWAY, redirects=ASIDE))[-1] == "delete chain inet nines leaving"
     assert any("redirect to :21002" in command for command in packets.standing_commands(Namespace(GATEWAY, redirects=ASIDE)))
