@@ -291,4 +291,4 @@ def _agreement(service: str, row: _Row, p_value: float) -> Agreement:
 
 
 def _unknown(service: str, name: str, values: Sequence[float]) -> Agreement:
-    return Agreement("downtime", service, name, None, sum(values), None, INCONCLUSIVE, False, None)
+    return Agreement("downtime", service, name, None, sum(values) if values else None, None, INCONCLUSIVE, False, None)

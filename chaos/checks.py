@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chaos import checks_trend, timeline_slots
+from chaos import checks_clients, checks_leaders, checks_trend, timeline_slots
 from chaos.plan import Plan
 from chaos.results import Check
 from chaos.timeline import ServiceTimeline, Timeline
@@ -42,14 +42,18 @@ def check(plan: Plan, timeline: Timeline) -> list[Check]:
     """All of them, in the order a reader would ask."""
     return [
         _ran_to_its_end(timeline),
+        _history_whole(timeline),
         _traffic_complete(plan, timeline),
         _baseline_quiet(plan, timeline),
         _slots_present(plan, timeline),
         _faults_took_effect(plan, timeline),
         _faults_apart(timeline),
+        checks_clients.well_before_faults(plan, timeline),
+        checks_leaders.check(plan, timeline),
         _all_healed(timeline),
         _nodes_lived(timeline),
         _clock(timeline),
+        checks_clients.every_node_asked(plan, timeline, _candidates(plan)),
         _addresses(plan, timeline),
         _classes_alike(plan, timeline),
         checks_trend.check(timeline),
@@ -75,6 +79,11 @@ def _ran_to_its_end(timeline: Timeline) -> Check:
     return _verdict(name, troubles, "not aborted, not interrupted")
 
 
+def _history_whole(timeline: Timeline) -> Check:
+    """A row that cannot be read may have been the one that mattered."""
+    return _verdict("history whole", [timeline.damage] if timeline.damage else [], "every row of it was read")
+
+
 def _traffic_complete(plan: Plan, timeline: Timeline) -> Check:
     name = "traffic complete"
     if timeline.traffic is None:
@@ -89,10 +98,17 @@ def _traffic_complete(plan: Plan, timeline: Timeline) -> Check:
             troubles.append(f"{service}: the prober did not say how many slots were due")
         elif written < promised:
             troubles.append(f"{service}: {promised - written} of {promised} due slots have no record")
+        elif not promised:
+            troubles.append(f"{service}: no request was due")
         if seen.slots.strays:
             troubles.append(f"{service}: {seen.slots.strays} records belong to no slot")
     total = sum(len(seen.slots.due_s) for seen in timeline.services.values())
     short_s = plan.duration_s - timeline.end_s
+    halted = (
+        timeline.ended is None or timeline.aborting or timeline.ended.aborted or timeline.ended.signal is not None or timeline.ended.bug
+    )
+    if short_s > 0.01 * plan.duration_s and not halted:
+        troubles.append(f"the requests ended {show_s(short_s)} before the end that was planned")
     fine = f"{total} slots, each with its record"
     return _verdict(name, troubles, fine + (f", ended {show_s(short_s)} early" if short_s > 0.01 * plan.duration_s else ""))
 
@@ -126,6 +142,10 @@ def _slots_present(plan: Plan, timeline: Timeline) -> Check:
         worst = max(worst, share)
         if share > MISSING_SHARE:
             troubles.setdefault(service, []).append(f"{service}: {share:.2%} of the slots are missing (at most {MISSING_SHARE:.0%})")
+        after = [fault for fault, why in seen.untold.items() if not why.outage]
+        if after:
+            told_of = f"{', '.join(after[:SHOWN])}{f' and {len(after) - SHOWN} more' if len(after) > SHOWN else ''}"
+            troubles.setdefault(service, []).append(f"{service}: of {told_of} nothing can be told: {seen.untold[after[0]].reason}")
         if seen.missing_under_edges:
             troubles.setdefault(service, []).append(f"{service}: {seen.missing_under_edges} missing slots lie under an edge of an outage")
     told = [trouble for service in troubles for trouble in troubles[service]]

@@ -50,7 +50,7 @@ def _background(name: str, service: ServiceTimeline) -> list[tuple[float, str]]:
 def _recoveries(name: str, service: ServiceTimeline, timeline: Timeline) -> list[tuple[float, str]]:
     owned = service.by_fault()
     by_class: dict[str, list[float]] = {}
-    for trial in sorted(timeline.trials, key=lambda each: each.effective_s):
+    for trial in sorted(service.told(timeline.trials), key=lambda each: each.effective_s):
         lost_s = math.fsum(service.visible_s(outage) for outage in trial.outages(owned))
         by_class.setdefault(trial.fault_class, []).append(lost_s)
     found = []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from chaos.cli_out import put, show
+from chaos.cli_out import note, put, show
 
 
 def judge(arguments: argparse.Namespace) -> int:
@@ -42,7 +42,10 @@ def history(arguments: argparse.Namespace) -> int:
 
     folder = RunFolder(Path(arguments.folder))
     folder.read_plan()  # refuses a folder that is none of ours
-    rows = sorted((row for row in folder.rows() if arguments.all or not isinstance(row, TrafficSecond)), key=lambda row: row.at_ns)
+    read = folder.read_history()
+    if read.damaged:
+        note(f"nines: {read.damage}")
+    rows = sorted((row for row in read.rows if arguments.all or not isinstance(row, TrafficSecond)), key=lambda row: row.at_ns)
     if arguments.json:
         show("".join(msgspec.json.encode(row).decode() + "\n" for row in rows))
         return 0

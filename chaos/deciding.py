@@ -86,7 +86,7 @@ def assess(plan: Plan, seen: Timeline, draws: Mapping[str, ClassSamples], times_
     service = seen.services[plan.judge]
     most = len(plan.windows)
     counts = [sum(trial.effective_s < time_s for trial in seen.trials) for time_s in times_s]
-    words, interval = _agreement(plan, service, seen.trials, draws, times_s, most, spread)
+    words, interval = _agreement(plan, service, service.told(seen.trials), draws, times_s, most, spread)
     confidences = sequential.claim_confidences(counts, most)
     claims: dict[int, Objective] = {}
     looks: list[LookTaken] = []

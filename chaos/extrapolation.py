@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from chaos import stats_evidence
 from chaos.errors import BadInput
 from chaos.experiment import PLANNED, ZONE, ProductionRate
 from chaos.kinds import FOLLOWER, LEADER
@@ -93,6 +94,10 @@ def extrapolate(plan: Plan, seen: Timeline) -> Extrapolated | None:
     service = seen.services.get(plan.judge)
     if not rates or service is None:
         return None
+    lack = stats_evidence.lacking(service) or seen.damage
+    if lack:
+        nothing = Estimate(None, reason=lack)
+        return Extrapolated(nothing, nothing, [], lack)
     measured = _measured(service, seen)
     shares: list[Share] = []
     for rate in rates:
@@ -100,7 +105,10 @@ def extrapolate(plan: Plan, seen: Timeline) -> Extrapolated | None:
             continue
         found = _shares(plan, rate, measured)
         if not found:
-            reason = f"no fault of kind '{rate.kind}' was measured in this run"
+            left_out = [
+                why.reason for fault in seen.faults if fault.kind == rate.kind and (why := service.untold.get(fault.id)) is not None
+            ]
+            reason = f"no fault of kind '{rate.kind}' was measured in this run" + (f": {left_out[0]}" if left_out else "")
             nothing = Estimate(None, reason=reason)
             return Extrapolated(nothing, nothing, [], reason)
         shares += found
@@ -111,7 +119,7 @@ def _measured(service: ServiceTimeline, seen: Timeline) -> dict[str, tuple[list[
     """Fault class -> downtime after each of its faults, and how long each fault lasted. Planned overlaps are no isolated faults."""
     owned = service.by_fault()
     found: dict[str, tuple[list[float], list[float]]] = {}
-    for trial in seen.trials:
+    for trial in service.told(seen.trials):
         if len(trial.faults) > 1:
             continue
         downs_s, for_s = found.setdefault(trial.fault_class, ([], []))
@@ -195,11 +203,12 @@ def combine(shares: Sequence[Share], seed: int) -> Extrapolated:
     point = math.fsum(points)
     faults = sum(len(share.downs_s) for share in shares if not share.stands_in)
     few = f"too few: {faults} of at least {ENOUGH} faults" if faults < ENOUGH else ""
-    down = Estimate(point * YEAR_S, low * YEAR_S, high * YEAR_S, CONFIDENCE, faults, METHOD, few)
+    # First order: at rates whose outages would not fit into a year the sum says no more than "all of it".
+    down = Estimate(min(point, 1.0) * YEAR_S, min(low, 1.0) * YEAR_S, min(high, 1.0) * YEAR_S, CONFIDENCE, faults, METHOD, few)
     if point <= 0:
         reason = "no fault was noticed: its value would be a perfect 1, only the bound says something"
         return Extrapolated(Estimate(None, 1 - min(high, 1.0), None, CONFIDENCE, faults, METHOD, reason), down, parts, reason)
-    available = Estimate(max(1 - point, 0.0), max(1 - high, 0.0), 1 - low, CONFIDENCE, faults, METHOD, few)
+    available = Estimate(max(1 - point, 0.0), max(1 - high, 0.0), max(1 - low, 0.0), CONFIDENCE, faults, METHOD, few)
     return Extrapolated(available, down, parts)
 
 

@@ -12,9 +12,8 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, Final, get_args
 
 import msgspec
 
@@ -29,6 +28,26 @@ if TYPE_CHECKING:
 
 _ROWS = msgspec.json.Decoder(Row)
 _ENCODER = msgspec.json.Encoder()
+_KINDS: Final = frozenset(kind.__struct_config__.tag for kind in get_args(Row))
+SHOWN: Final = 4
+"""So many damaged lines are named."""
+
+
+class History(msgspec.Struct, frozen=True):
+    """What could be read of a history, and the numbers of the lines that are no rows."""
+
+    rows: list[Row]
+    damaged: list[int]
+
+    @property
+    def damage(self) -> str:
+        """What is damaged, in words; empty: nothing."""
+        if not self.damaged:
+            return ""
+        shown = ", ".join(str(number) for number in self.damaged[:SHOWN])
+        more = f" and {len(self.damaged) - SHOWN} more" if len(self.damaged) > SHOWN else ""
+        lines = "line" if len(self.damaged) == 1 else "lines"
+        return f"the history is damaged: {lines} {shown}{more} of history.jsonl cannot be read"
 
 
 class RunFolder:
@@ -87,25 +106,45 @@ class RunFolder:
 
     def rows(self) -> list[Row]:
         """All whole rows, in the order written; rows of a kind this version does not know are passed over."""
-        return list(self._rows())
+        return self.read_history().rows
 
-    def _rows(self) -> Iterator[Row]:
+    def read_history(self) -> History:
+        """The same, and what is damaged of the file: torn by a crash, or by the disk."""
+        rows: list[Row] = []
+        damaged: list[int] = []
         if not self.history.exists():
-            return
+            return History(rows, damaged)
         with self.history.open("rb") as lines:
-            for line in lines:
+            for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
-                    return  # torn by a crash: the row was never promised
+                    damaged.append(number)  # torn by a crash: the row was never promised
+                    break
                 try:
-                    yield _ROWS.decode(line)
+                    rows.append(_ROWS.decode(line))
                 except msgspec.ValidationError:
-                    continue  # a newer writer's row
+                    if not _is_of_a_newer_kind(line):
+                        damaged.append(number)
                 except (msgspec.DecodeError, UnicodeDecodeError):
-                    continue  # torn inside, then written on by a later process (heal), or damaged on the disk
+                    damaged.append(number)  # torn inside, then written on by a later process (heal), or damaged on the disk
+        return History(rows, damaged)
 
     def read_observations(self) -> NDArray[np.void]:
         """Every slot, see ``observations.dtype``."""
         return observations.read(self.observations)
+
+
+def _is_of_a_newer_kind(line: bytes) -> bool:
+    """A whole row, of a kind that this version does not know."""
+    try:
+        kind = msgspec.json.decode(line, type=_Kind).row
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return False
+    return kind not in _KINDS
+
+
+class _Kind(msgspec.Struct):
+    row: str
+    at_ns: int
 
 
 class HistoryWriter:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from chaos import agreement, anatomy, checks, deciding, objectives, stats, timeline
+from chaos import agreement, anatomy, checks, deciding, objectives, stats, stats_evidence, timeline
 from chaos.errors import BadInput
 from chaos.events import HARNESS_DIED, TrafficStarted
 from chaos.extrapolation import extrapolate
@@ -55,10 +55,11 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
 
 def judge(folder: RunFolder) -> Judgement:
     """Judge a run folder. Raises ``HistoryUnreadable`` where there is no plan."""
-    planned, rows = folder.read_plan(), folder.rows()
+    planned, history = folder.read_plan(), folder.read_history()
+    rows = history.rows
     start_ns = next((row.start_ns for row in rows if isinstance(row, TrafficStarted)), 0)
     plan = deciding.as_run(planned, rows, start_ns)
-    seen = anatomy.dissect(plan, timeline.build(plan, rows, folder.read_observations()))
+    seen = anatomy.dissect(plan, timeline.build(plan, rows, folder.read_observations(), history.damage))
     observed = stats.observe(plan, seen)
     checked = checks.check(plan, seen)
     held: list[Agreement] = []
@@ -195,7 +196,8 @@ def _compare(
         service = seen.services[name]
         owned = service.by_fault()
         observed: dict[str, list[float]] = {}
-        for trial in seen.trials:
+        nothing = bool(stats_evidence.lacking(service) or seen.damage)
+        for trial in () if nothing else service.told(seen.trials):
             downs_s = [service.visible_s(outage) for outage in trial.outages(owned)]
             observed.setdefault(trial.fault_class, []).append(math.fsum(downs_s))
         found, word = agreement.compare(

@@ -34,6 +34,8 @@ TIMES: Final = {"mttr": "mttr_s", "mttf": "mttf_s", "mtbf": "mtbf_s"}
 """Measure -> its field of ``Observed``."""
 RATIOS: Final = ("availability", "success_ratio", "slo_ratio")
 DURATIONS: Final = (*TIMES, "recovery", "outage")
+SHOWN: Final = 3
+"""So many faults that are left out are named."""
 NOTHING_SEEN: Final = Estimate(value=None, reason="nothing was observed")
 
 
@@ -49,6 +51,11 @@ def _evaluate(spec: ObjectiveSpec, plan: Plan, timeline: Timeline, observed: Obs
         estimate, verdict = _agreement(spec, agreement_overall)
     elif observed is None or service is None or spec.bound is None:
         estimate, verdict = NOTHING_SEEN, UNKNOWN
+    elif spec.measure != "lost_writes" and observed.downtime_s is None:
+        # Too little was asked to tell anything: the reason stands in every figure alike.
+        estimate, verdict = Estimate(value=None, reason=observed.availability.reason), UNKNOWN
+    elif timeline.damage and spec.measure in DURATIONS:
+        estimate, verdict = Estimate(value=None, reason=timeline.damage), UNKNOWN
     elif spec.measure == "lost_writes":
         estimate, verdict = _lost_writes(observed, spec.bound)
     elif spec.measure in ("recovery", "outage"):
@@ -127,8 +134,9 @@ class _Single(msgspec.Struct, frozen=True):
 def _worst(spec: ObjectiveSpec, bound: Bound, timeline: Timeline, service: ServiceTimeline) -> tuple[Estimate, str]:
     faults = [fault for fault in timeline.faults if spec.fault in (None, fault.name)]
     effective = [fault for fault in faults if fault.took_effect]
+    untold = [fault for fault in effective if fault.id in service.untold]
     if spec.measure == "recovery":
-        singles = [_recovery(service, fault) for fault in effective]
+        singles = [_recovery(service, fault) for fault in effective if fault.id not in service.untold]
     else:
         ids = {fault.id for fault in effective}
         singles = [_length(service, outage) for outage in service.outages if spec.fault is None or not ids.isdisjoint(outage.faults)]
@@ -137,13 +145,22 @@ def _worst(spec: ObjectiveSpec, bound: Bound, timeline: Timeline, service: Servi
         in_vain = [fault for fault in faults if fault.planned and not fault.took_effect]
         passes = spec.measure == "outage" and bound.op in UPPER and spec.basis == "run" and not in_vain
         reason = "no fault took effect" if spec.measure == "recovery" else "no outage was seen"
-        return Estimate(value=None, reason=reason), PASS if passes else UNKNOWN
+        if untold:
+            reason = _untold(service, untold)
+        return Estimate(value=None, reason=reason), PASS if passes and not untold else UNKNOWN
     worst = max if bound.op in UPPER else min
     open_ends = sum(not single.over for single in singles)
     seen_s = worst(single.seen_s for single in singles)
-    reason = f"{open_ends} not over at the end of the run" if open_ends else ""
+    reasons = [f"{open_ends} not over at the end of the run"] if open_ends else []
+    reasons += [_untold(service, untold)] if untold else []
+    reason = "; ".join(reasons)
     estimate = Estimate(value=seen_s, n=len(singles), method=f"the worst of {len(singles)} {what}", reason=reason)
-    return estimate, _every(spec, bound, singles, faults)
+    verdict = _every(spec, bound, singles, faults)
+    return estimate, UNKNOWN if untold and verdict == PASS else verdict
+
+
+def _untold(service: ServiceTimeline, faults: Sequence[FaultRecord]) -> str:
+    return "; ".join(f"{fault.id} is left out: {service.untold[fault.id].reason}" for fault in faults[:SHOWN])
 
 
 def _every(spec: ObjectiveSpec, bound: Bound, singles: Sequence[_Single], faults: Sequence[FaultRecord]) -> str:

@@ -61,10 +61,15 @@ class ClassObserved(msgspec.Struct, frozen=True):
 
     injected: int
     effective: int
-    noticed: int
+    noticed: int | None
+    """None: of none of them can it be told."""
     share: Estimate
     recovery_s: Estimate
     outage_s: Estimate
+    untold: int = 0
+    """So many of the effective ones are left out of all figures: whether clients noticed them cannot be told."""
+    reason: str = ""
+    """Why they are left out."""
 
 
 class Latency(msgspec.Struct, frozen=True):
@@ -134,7 +139,8 @@ class Observed(msgspec.Struct, frozen=True):
     mtbf_s: Estimate
     mtbf_basis: str
     """``schedule``: the rate of faults was our choice; ``background``: outages came by themselves."""
-    downtime_s: float
+    downtime_s: float | None
+    """None: too little was asked to tell."""
     latency_s: Latency
     outages: list[Outage]
     by_fault: dict[str, ClassObserved]

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from chaos import stats_means, stats_ratios, stats_repairs, stats_windows, timeline_slots
+from chaos import stats_evidence, stats_means, stats_ratios, stats_repairs, stats_windows, timeline_slots
 from chaos.plan import Plan
 from chaos.results import ClassObserved, DataObserved, Estimate, Latency, Observed, Outage, ProbeCounts
 from chaos.seeds import derive
@@ -49,10 +49,10 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline, confidenc
     counted = service.slots.state[service.observed] != MISSING
     longest_s = max(downs_s, default=0.0)
     slot_s = service.rule.slot_s
-    sums_s, parts = _by_cause(service, timeline)
-    mttr_s = _mttr(service, sums_s, parts, seed, confidence)
+    sums_s, _ = _by_cause(service, timeline.trials)
+    mttr_s = _mttr(service, timeline, seed, confidence)
     mttf_s = _mttf(service, timeline, scheduled, confidence)
-    return Observed(
+    seen = Observed(
         rule=service.rule,
         availability=stats_ratios.scheduled_availability(sums_s, service.downtime_s, service.span_s, seed, slot_s, confidence)
         if scheduled
@@ -76,6 +76,12 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline, confidenc
             downs_s, [outage.censored is None for outage in service.outages], _repair_limit_s(plan)
         ),
     )
+    lack = stats_evidence.lacking(service)
+    if lack:
+        return stats_evidence.withheld(seen, lack)
+    if timeline.damage:
+        return stats_evidence.without_faults(seen, timeline.damage)
+    return msgspec.structs.replace(seen, availability=stats_evidence.with_gaps(seen.availability, service))
 
 
 def _repair_limit_s(plan: Plan) -> float | None:
@@ -91,25 +97,34 @@ def _repair_limit_s(plan: Plan) -> float | None:
 # --- time between and time to ------------------------------------------------------------------------------------------
 
 
-def _by_cause(service: ServiceTimeline, timeline: Timeline) -> tuple[list[float], list[int]]:
+def _by_cause(service: ServiceTimeline, trials: Sequence[Trial]) -> tuple[list[float], list[int]]:
     """Downtime and number of outages of each cause: those after one fault hang together, one that came by itself stands alone."""
     owned = service.by_fault()
-    groups = [trial.outages(owned) for trial in timeline.trials] + [[outage] for outage in owned.get("", [])]
+    groups = [trial.outages(owned) for trial in trials] + [[outage] for outage in owned.get("", [])]
     groups = [group for group in groups if group]
     return [math.fsum(service.visible_s(outage) for outage in group) for group in groups], [len(group) for group in groups]
 
 
-def _mttr(service: ServiceTimeline, sums_s: Sequence[float], parts: Sequence[int], seed: int, confidence: float) -> Estimate:
-    """Downtime over completed outages. A censored outage leaves no upper bound: it is longer than what was seen of it."""
+def _mttr(service: ServiceTimeline, timeline: Timeline, seed: int, confidence: float) -> Estimate:
+    """Downtime over completed outages. A censored outage leaves no upper bound: it is longer than what was seen of it.
+
+    Outages of faults of which nothing can be told are left out: requests are missing that would have been part of them.
+    """
     if not service.outages:
         return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="no outage was seen")
-    completed = sum(outage.end_s is not None for outage in service.outages)
-    cut = sum(outage.censored is not None for outage in service.outages)
+    sums_s, parts = _by_cause(service, service.told(timeline.trials))
+    outages = [outage for outage in service.outages if not outage.faults or not service.untold.keys() >= set(outage.faults)]
+    if not outages:
+        return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="of no outage can its length be told: requests are missing")
+    downtime_s = min(math.fsum(service.visible_s(outage) for outage in outages), service.span_s)
+    completed = sum(outage.end_s is not None for outage in outages)
+    cut = sum(outage.censored is not None for outage in outages)
     if not completed:
-        return Estimate(None, service.downtime_s / len(service.outages), None, confidence, 0, "", "no outage was seen to end")
+        return Estimate(None, downtime_s / len(outages), None, confidence, 0, "", "no outage was seen to end")
     estimate = stats_means.mean(sums_s, seed, service.rule.slot_s, at_least=cut, parts=parts, confidence=confidence)
-    method = estimate.method if len(parts) == len(service.outages) else f"{estimate.method}, outages of one fault together"
-    return msgspec.structs.replace(estimate, value=service.downtime_s / completed, method=method)
+    estimate = stats_evidence.possible(estimate, service.least_s)
+    method = estimate.method if len(parts) == len(outages) else f"{estimate.method}, outages of one fault together"
+    return msgspec.structs.replace(estimate, value=downtime_s / completed, method=method)
 
 
 def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool, confidence: float) -> Estimate:
@@ -119,11 +134,12 @@ def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool, confide
     if not begun:
         return Estimate(value=None, confidence=CONFIDENCE, n=0, reason="no outage was seen")
     owned = service.by_fault()
-    noticed = sum(bool(trial.outages(owned)) for trial in timeline.trials)
+    told = service.told(timeline.trials)
+    noticed = sum(bool(trial.outages(owned)) for trial in told)
     one_each = scheduled and noticed == begun and "" not in owned
     if one_each:
-        low_share, high_share = stats_means.clopper_pearson(noticed, len(timeline.trials), confidence)
-        most, fewest = high_share * len(timeline.trials), low_share * len(timeline.trials)
+        low_share, high_share = stats_means.clopper_pearson(noticed, len(told), confidence)
+        most, fewest = high_share * len(told), low_share * len(told)
         method = "Clopper-Pearson on faults noticed"
     else:
         low_rate, high_rate = stats_means.poisson_rate(begun, up_s, confidence) if up_s > 0 else (0.0, math.inf)
@@ -173,7 +189,9 @@ def _by_fault(timeline: Timeline, service: ServiceTimeline, seed: int) -> dict[s
             noticed=len(by_itself),
             share=Estimate(value=None, confidence=CONFIDENCE, reason="not injected"),
             recovery_s=Estimate(value=None, confidence=CONFIDENCE, reason="not injected"),
-            outage_s=stats_means.mean(by_itself, derive(seed, BACKGROUND), service.rule.slot_s, at_least=cut),
+            outage_s=stats_evidence.possible(
+                stats_means.mean(by_itself, derive(seed, BACKGROUND), service.rule.slot_s, at_least=cut), service.least_s
+            ),
         )
     return found
 
@@ -183,7 +201,8 @@ def _class(
 ) -> ClassObserved:
     recoveries_s, downs_s = [], []
     cut_recoveries = cut_downs = 0
-    for trial in trials:
+    told = service.told(trials)
+    for trial in told:
         mine = trial.outages(owned)
         is_cut = any(outage.end_s is None for outage in mine)
         last_s = max((service.end_s if outage.end_s is None else outage.end_s for outage in mine), default=trial.effective_s)
@@ -194,16 +213,24 @@ def _class(
             cut_downs += any(outage.censored is not None for outage in mine)
     slot_s = service.rule.slot_s
     outage_s = stats_means.mean(downs_s, derive(seed, "outage"), slot_s, at_least=cut_downs)
-    return ClassObserved(
+    recovery_s = stats_means.mean(recoveries_s, derive(seed, "recovery"), slot_s, at_least=cut_recoveries)
+    left_out = [service.untold[fault.id].reason for trial in trials for fault in trial.faults if fault.id in service.untold]
+    reason = f"{len(trials) - len(told)} left out: {left_out[0]}" if left_out else ""
+    seen = ClassObserved(
         injected=len(trials) + in_vain,
         effective=len(trials),
         noticed=len(downs_s),
-        share=stats_means.share(len(downs_s), len(trials)),
-        recovery_s=stats_means.mean(recoveries_s, derive(seed, "recovery"), slot_s, at_least=cut_recoveries)
-        if trials
+        share=stats_means.share(len(downs_s), len(told)),
+        recovery_s=stats_evidence.whole_slots(recovery_s, slot_s)
+        if told
         else Estimate(value=None, confidence=CONFIDENCE, reason="no fault took effect"),
-        outage_s=outage_s if downs_s else Estimate(value=None, confidence=CONFIDENCE, reason="clients noticed none"),
+        outage_s=stats_evidence.possible(outage_s, service.least_s)
+        if downs_s
+        else Estimate(value=None, confidence=CONFIDENCE, reason="clients noticed none"),
+        untold=len(trials) - len(told),
+        reason=reason,
     )
+    return stats_evidence.without_figures(seen, reason) if trials and not told else seen
 
 
 # --- slots -------------------------------------------------------------------------------------------------------------

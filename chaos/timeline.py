@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 import msgspec
 import numpy as np
 
-from chaos import timeline_faults, timeline_lanes, timeline_slots
+from chaos import timeline_evidence, timeline_faults, timeline_lanes, timeline_slots
 from chaos.clock import NS_PER_S
 from chaos.events import (
     Aborting,
@@ -31,6 +31,7 @@ from chaos.events import (
 )
 from chaos.plan import Plan
 from chaos.results import Lane, Outage, Rule
+from chaos.timeline_evidence import Gap, Untold
 from chaos.timeline_faults import FaultRecord, Trial
 from chaos.timeline_slots import Edges, Slots
 
@@ -67,6 +68,10 @@ class ServiceTimeline(msgspec.Struct, frozen=True, eq=False):
     outages: tuple[Outage, ...]
     missing_under_edges: int
     """Missing slots that an edge of an outage touches."""
+    gaps: tuple[Gap, ...] = ()
+    """Missing slots in a row, as many as open an outage, outside the baseline."""
+    untold: dict[str, Untold] = {}
+    """Fault id -> why this service cannot tell what it did to clients."""
 
     @property
     def span_s(self) -> float:
@@ -78,6 +83,11 @@ class ServiceTimeline(msgspec.Struct, frozen=True, eq=False):
         """Its slots outside the baseline."""
         return self.slots.since(self.begin_s)
 
+    @property
+    def least_s(self) -> float:
+        """The shortest outage that can be seen: as many slots as open one."""
+        return self.rule.open * self.rule.slot_s
+
     def visible_s(self, outage: Outage) -> float:
         """How much of an outage lies within what was observed: its duration, or at least so much of a censored one."""
         return (self.end_s if outage.end_s is None else outage.end_s) - outage.start_s
@@ -86,6 +96,10 @@ class ServiceTimeline(msgspec.Struct, frozen=True, eq=False):
     def downtime_s(self) -> float:
         """All that was down, the visible part of censored outages included."""
         return min(math.fsum(self.visible_s(outage) for outage in self.outages), self.span_s)
+
+    def told(self, trials: Sequence[Trial]) -> list[Trial]:
+        """The tries that this service can tell of: whether clients noticed, and how long."""
+        return [trial for trial in trials if not any(fault.id in self.untold for fault in trial.faults)]
 
     def by_fault(self) -> dict[str, list[Outage]]:
         """The outages of each fault that has any; those that came by themselves under ``""``."""
@@ -96,8 +110,8 @@ class ServiceTimeline(msgspec.Struct, frozen=True, eq=False):
         return found
 
     def recovery_s(self, fault: FaultRecord) -> float | None:
-        """From its taking effect to the end of the last outage that is its; 0 if it opened none, None if the end was not seen."""
-        if fault.effective_s is None:
+        """From its taking effect to the end of the last outage that is its; 0 if it opened none, None if that cannot be told."""
+        if fault.effective_s is None or fault.id in self.untold:
             return None
         mine = [outage for outage in self.outages if fault.id in outage.faults]
         last_s = max((math.inf if outage.end_s is None else outage.end_s for outage in mine), default=fault.effective_s)
@@ -124,6 +138,8 @@ class Timeline(msgspec.Struct, frozen=True, eq=False):
     traffic_ended: TrafficEnded | None
     aborting: tuple[Aborting, ...]
     ended: RunEnded | None
+    damage: str = ""
+    """What is damaged in the history; empty: nothing that can be told."""
 
     def node_at(self, address: int) -> str:
         """The node that clients reach at an IPv4 address given as a number; the dotted address if it is nobody's."""
@@ -136,8 +152,8 @@ def dotted(address: int) -> str:
     return ".".join(str(address >> shift & 255) for shift in (24, 16, 8, 0))
 
 
-def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void]) -> Timeline:
-    """Lay a history out in time. ``rows`` may be in any order and may end anywhere."""
+def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void], damage: str = "") -> Timeline:
+    """Lay a history out in time. ``rows`` may be in any order and may end anywhere; ``damage``: what of them could not be read."""
     rows = sorted(rows, key=lambda row: row.at_ns)
     traffic = next((row for row in rows if isinstance(row, TrafficStarted)), None)
     traffic_ended = next((row for row in rows if isinstance(row, TrafficEnded)), None)
@@ -146,7 +162,8 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void]) -> Ti
     grids = _grids(plan, start_ns, traffic, traffic_ended, observations)
     end_s = max((slots.end_s for slots in grids.values()), default=0.0)
     faults = timeline_faults.read_faults(plan, rows, to_s, end_s)
-    services = {name: _service(plan, name, slots, faults) for name, slots in grids.items()}
+    trials = timeline_faults.trials(faults)
+    services = {name: _service(plan, name, slots, faults, trials) for name, slots in grids.items()}
     moments = _moments(rows, to_s)
     sets = tuple(SetSeen(to_s(row.at_ns), tuple(row.nodes)) for row in rows if isinstance(row, DnsChanged))
     return Timeline(
@@ -155,7 +172,7 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void]) -> Ti
         end_s=end_s,
         services=services,
         faults=faults,
-        trials=timeline_faults.trials(faults),
+        trials=trials,
         nodes=tuple(row for row in rows if isinstance(row, NodeUp)),
         statuses=moments[0],
         roles=moments[1],
@@ -167,6 +184,7 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void]) -> Ti
         traffic_ended=traffic_ended,
         aborting=tuple(row for row in rows if isinstance(row, Aborting)),
         ended=next((row for row in reversed(rows) if isinstance(row, RunEnded)), None),
+        damage=damage,
     )
 
 
@@ -195,7 +213,7 @@ def _grids(
     return grids
 
 
-def _service(plan: Plan, name: str, slots: Slots, faults: Sequence[FaultRecord]) -> ServiceTimeline:
+def _service(plan: Plan, name: str, slots: Slots, faults: Sequence[FaultRecord], trials: Sequence[Trial]) -> ServiceTimeline:
     outage = plan.experiment.traffic.outage
     end_s = slots.end_s
     begin_s = min(plan.experiment.baseline_s, end_s)
@@ -204,7 +222,9 @@ def _service(plan: Plan, name: str, slots: Slots, faults: Sequence[FaultRecord])
     edges = every.only(observed & (begin_s < end_s))
     rule = Rule(slot_s=slots.slot_s, open=outage.open, close=outage.close, merge_s=outage.merge_s)
     outages = tuple(_outage(name, edges, number, begin_s, end_s, slots.slot_s, faults) for number in range(len(edges)))
-    return ServiceTimeline(name, rule, begin_s, end_s, slots, edges, outages, _missing_under(slots, edges))
+    gaps = timeline_evidence.find_gaps(slots, outage.open, begin_s)
+    untold = timeline_evidence.untold(trials, outages, gaps, end_s, outage.open * slots.slot_s)
+    return ServiceTimeline(name, rule, begin_s, end_s, slots, edges, outages, _missing_under(slots, edges), gaps, untold)
 
 
 def _outage(service: str, edges: Edges, number: int, begin_s: float, end_s: float, slot_s: float, faults: Sequence[FaultRecord]) -> Outage:

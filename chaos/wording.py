@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from chaos.results import (
+    ClassObserved,
     Estimate,
     Extrapolated,
     Maintainability,
@@ -23,6 +24,8 @@ from chaos.units import show_bytes, show_s
 
 DASH: Final = "–"
 RATE: Final = "_bytes_per_s"
+TOO_FEW: Final = "too few"
+"""How the reason of an estimate begins that rests on less than it needs."""
 
 ROUNDING: Final = 1e-9
 """A share so near to 1 is 1: what is missing is the arithmetic's."""
@@ -76,11 +79,23 @@ def span(low: float | None, high: float | None, show: Show) -> str:
 
 
 def estimate(value: Estimate, show: Show) -> str:
-    """``742 ms (601 ms to 912 ms)``, or a dash with the reason."""
+    """``742 ms (601 ms to 912 ms)``, or a dash with the reason; ``too few`` where the figure rests on less than it needs."""
     if value.value is None:
         return f"{DASH} ({value.reason})" if value.reason else DASH
-    around = span(value.low, value.high, show)
+    around = sure(value, show)
     return f"{show(value.value)} ({around})" if around else show(value.value)
+
+
+def sure(value: Estimate, show: Show) -> str:
+    """How sure a figure is: ``601 ms to 912 ms, too few``; empty where there is nothing to say."""
+    return ", ".join(part for part in (span(value.low, value.high, show), TOO_FEW if TOO_FEW in value.reason else "") if part)
+
+
+def noticed(row: ClassObserved) -> str:
+    """How many faults of a class clients noticed, and how many are left out: ``7``, ``6, 1 left out``, or a dash."""
+    if row.noticed is None:
+        return DASH
+    return f"{row.noticed}, {row.untold} left out" if row.untold else str(row.noticed)
 
 
 def expected(value: Range | None, show: Show) -> str:

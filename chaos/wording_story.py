@@ -43,6 +43,8 @@ def _seen(report: Report) -> str:
     if seen is None:
         return "Nothing was observed."
     service = f"{report.judged}s" if report.judged in ("write", "read") else report.judged or "the service"
+    if seen.downtime_s is None:
+        return f"What clients saw of {service} cannot be told: {seen.availability.reason}."
     outages = len(seen.outages)
     faults = sum(fault.effective_at_s is not None for fault in report.faults)
     after = f"after {count(faults, 'fault')}" if faults else "without any fault"

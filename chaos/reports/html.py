@@ -76,8 +76,7 @@ def _swatch(style: str) -> str:
 
 def _seen(value: Estimate, show: Show) -> str:
     """The value, and below it the interval or the reason why there is no value."""
-    around = say.span(value.low, value.high, show)
-    return _two_lines(show(value.value), value.reason if value.value is None else around)
+    return _two_lines(show(value.value), value.reason if value.value is None else say.sure(value, show))
 
 
 def _expected(value: Range | None, show: Show) -> str:
@@ -122,7 +121,7 @@ def _figures(report: Report) -> str:
         )
     seen, model = report.observed, report.predicted
     if seen is not None:
-        around = say.span(seen.mttr_s.low, seen.mttr_s.high, say.seconds)
+        around = say.sure(seen.mttr_s, say.seconds)
         cards.append(
             ("MTTR, as clients saw it", say.seconds(seen.mttr_s.value), f"{around}, n = {seen.mttr_s.n}" if around else seen.mttr_s.reason)
         )
@@ -131,7 +130,8 @@ def _figures(report: Report) -> str:
             cards.append(
                 ("MTTR predicted", say.seconds(model.mttr_s.value), f"{around} in a run like this" if around else model.mttr_s.reason)
             )
-        cards.append(("Availability in this run", say.percent(seen.availability.value), f"{say.seconds(seen.downtime_s)} down"))
+        down = seen.availability.reason if seen.downtime_s is None else f"{say.seconds(seen.downtime_s)} down"
+        cards.append(("Availability in this run", say.percent(seen.availability.value), down))
     if report.agreement:
         cards.append(("Seen against predicted", report.agreement_overall, ""))
     inside = "".join(
@@ -272,7 +272,7 @@ def _classes(report: Report) -> str:
     rows = []
     for name, row in (seen.by_fault if seen is not None else {}).items():
         model = report.predicted.by_fault.get(name) if report.predicted is not None else None
-        rows.append([escape(name), f"{row.effective} of {row.injected}", f"{row.noticed}", _seen(row.share, say.percent),
+        rows.append([escape(name), f"{row.effective} of {row.injected}", say.noticed(row), _seen(row.share, say.percent),
                      _expected(model.share if model else None, say.percent), _seen(row.outage_s, say.seconds),
                      _expected(model.outage_s if model else None, say.seconds)])  # fmt: skip
     head = ["fault class", "took effect", "noticed", "share noticed", "predicted", "outage of noticed ones", "predicted"]

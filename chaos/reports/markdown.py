@@ -69,7 +69,7 @@ def _classes(report: Report) -> list[str]:
     rows = []
     for name, row in (seen.by_fault if seen is not None else {}).items():
         model = report.predicted.by_fault.get(name) if report.predicted is not None else None
-        rows.append([name, f"{row.effective}/{row.injected}", str(row.noticed), say.estimate(row.recovery_s, say.seconds),
+        rows.append([name, f"{row.effective}/{row.injected}", say.noticed(row), say.estimate(row.recovery_s, say.seconds),
                      say.expected(model.recovery_s, say.seconds) if model else "", say.estimate(row.outage_s, say.seconds),
                      say.expected(model.outage_s, say.seconds) if model else ""])  # fmt: skip
     head = ["fault class", "took effect", "noticed", "recovery", "predicted", "outage", "predicted"]

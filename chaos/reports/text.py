@@ -96,9 +96,11 @@ def _classes(report: Report) -> str:
         _, share, _, share_model = _both("", row.share, model.share if model else None, say.percent)
         _, recovery, _, recovery_model = _both("", row.recovery_s, model.recovery_s if model else None, say.seconds)
         _, outage, _, outage_model = _both("", row.outage_s, model.outage_s if model else None, say.seconds)
-        rows.append([name, f"{row.effective} of {row.injected}", "noticed by clients", f"{row.noticed}: {share}", share_model])
+        rows.append([name, f"{row.effective} of {row.injected}", "noticed by clients", f"{say.noticed(row)}: {share}", share_model])
         rows.append(["", "", "recovery, all faults", recovery, recovery_model])
         rows.append(["", "", "outage, noticed ones", outage, outage_model])
+        if row.untold and row.noticed is not None:
+            rows.append(["", "", "left out", row.reason, ""])
     return _table(f"By fault class, on {report.judged}", ["class", "took effect", "figure", "observed", "predicted"], rows)
 
 
