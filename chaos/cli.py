@@ -141,7 +141,9 @@ def _up(parser: argparse.ArgumentParser) -> None:
 
 def _inject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("fault", metavar="FAULT", help="its kind, such as kill, pause, partition or latency")
-    parser.add_argument("--to", metavar="SELECTOR", help="as 'target' in an experiment: n2, leader, '[n1, n2]', 'clients -> n2'")
+    parser.add_argument(
+        "--to", metavar="SELECTOR", help="as 'target' in an experiment: n2, leader, '[n1, n2]', 'clients -> n2'; or a container's name"
+    )
     parser.add_argument("--for", dest="lasts", required=True, metavar="TIME", help="its limit, such as 10s: healed then at the latest")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="a field of the fault; may be repeated")
     parser.add_argument("--run", metavar="RUN", help="a cluster of 'nines up', by name or folder; default: the only one there is")
@@ -153,6 +155,7 @@ def _inject(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, action="append", default=[], metavar="N", help="another port where they listen; may be repeated"
     )
     parser.add_argument("--folder", metavar="DIR", help="with --attach and --compose: where what is done is noted")
+    parser.add_argument("--yes", action="store_true", help="with --attach and --compose: on a terminal, do not ask before the fault")
     _json(parser)
 
 

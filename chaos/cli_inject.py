@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from chaos.cli_out import as_json, note, show
 from chaos.errors import BadInput, Interrupted
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from chaos.inject_socket import HandOrder, Refusal
     from chaos.interruption import Interruption
 
+_NO_NODE: Final = "the name service"
+"""Whom a fault without a node hits."""
 
 # --- a cluster of ours -------------------------------------------------------------------------------------------------
 
@@ -95,6 +98,8 @@ def status(arguments: argparse.Namespace) -> int:
 
 def inject(arguments: argparse.Namespace) -> int:
     """Do one fault, heal it at its limit, say what came of it."""
+    from msgspec import to_builtins
+
     from chaos.inject_order import written
     from chaos.interruption import Interruption
 
@@ -103,12 +108,15 @@ def inject(arguments: argparse.Namespace) -> int:
         raise BadInput("--run, --attach and --compose exclude each other", right="one of them")
     hand = written(arguments.fault, arguments.to, arguments.lasts, arguments.set)
     interruption = Interruption()
-    steps = _steps(quiet=arguments.json)
-    done = _attached(arguments, hand, interruption, steps) if any(ways) else _running(arguments.run, hand, interruption, steps)
-    if arguments.json:
-        show(as_json(done))
+    containers: dict[str, str] = {}
+    if any(ways):
+        done, containers = _attached(arguments, hand, interruption)
     else:
-        show(_told(done))
+        done = _running(arguments.run, hand, interruption, _steps({}, quiet=arguments.json))
+    if arguments.json:
+        show(as_json(to_builtins(done) | {"containers": containers}))
+    else:
+        show(_told(done, containers))
     if done.exit_code == 0 and interruption.signal_number is not None:
         return 128 + interruption.signal_number
     return done.exit_code
@@ -138,8 +146,8 @@ def _running(name: str | None, hand: HandOrder, interruption: Interruption, step
     return answer
 
 
-def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Interruption, steps: Callable[[Row], None]) -> ByHand:
-    """By ourselves, on what runs already."""
+def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Interruption) -> tuple[ByHand, dict[str, str]]:
+    """By ourselves, on what runs already; and which container each node is."""
     from chaos.clock import MonotonicClock
     from chaos.history import RunFolder
     from chaos.inject_order import attached
@@ -147,7 +155,9 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
     from chaos.leftovers import refuse_leftovers
     from chaos.perform import new_folder
     from chaos.runtimes.docker import DockerRuntime
+    from chaos.runtimes.docker_attach_find import containers_of
     from chaos.standing import standing
+    from chaos.wording import victims
 
     ordered = attached(
         hand, label=arguments.attach, compose=arguments.compose, services=arguments.service, ask=arguments.ask, ports=arguments.port
@@ -160,19 +170,38 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
         note(f"connections that are open on {', '.join(cut)} are cut, now and when all is given back")
     runtime = DockerRuntime(traffic=False)
     with standing(ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(), interruption) as there:
-        return there.inject(ordered.plan, steps)
+        containers = containers_of(folder.path)
+        for node, container in containers.items():
+            note(f"{node} is the container {container}")
+        ask = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()
+
+        def confirm(targets: Sequence[str]) -> None:
+            if ask:
+                _confirm(f"{hand.kind} on {victims(targets, containers)} for {hand.lasts}")
+
+        steps = _steps(containers, quiet=arguments.json)
+        return there.inject(ordered.plan, steps, confirm=confirm), containers
 
 
-def _steps(*, quiet: bool) -> Callable[[Row], None]:
+def _confirm(what: str) -> None:
+    """``BadInput`` unless the person at the terminal agrees."""
+    sys.stderr.write(f"{what}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise BadInput("not confirmed: no fault was injected", right="answer y, or --yes")
+
+
+def _steps(containers: dict[str, str], *, quiet: bool) -> Callable[[Row], None]:
     """Progress, as it happens."""
     from chaos.events import FaultAsked, FaultEffective, FaultGone, FaultHealed
+    from chaos.wording import victims
 
     def told(row: Row) -> None:
         if quiet:
             return
         match row:
             case FaultAsked():
-                note(f"asked      {row.kind} on {', '.join(row.target) or 'nobody in particular'}")
+                note(f"asked      {row.kind} on {victims(row.target, containers) or _NO_NODE}")
             case FaultEffective():
                 note(f"effective  {row.mechanism}")
             case FaultHealed():
@@ -183,17 +212,17 @@ def _steps(*, quiet: bool) -> Callable[[Row], None]:
     return told
 
 
-def _told(done: ByHand) -> str:
+def _told(done: ByHand, containers: dict[str, str]) -> str:
     """Every figure before, during and after, and the times."""
     from tabulate import tabulate
+
+    from chaos.wording import victims
 
     names = list(dict.fromkeys([*done.before, *done.during, *done.after]))
     rows = [[name, *(_figure(figures, name) for figures in (done.before, done.during, done.after))] for name in names]
     times = [("effective", done.effective_s), ("healed", done.healed_s), ("gone", done.gone_s)]
     when = ", ".join(f"{word} after {at_s:.3f} s" for word, at_s in times if at_s is not None)
-    head = f"{done.fault} on {', '.join(done.target) or 'nobody in particular'}: {done.status}" + (
-        f", {done.reason}" if done.reason else ""
-    )
+    head = f"{done.fault} on {victims(done.target, containers) or _NO_NODE}: {done.status}" + (f", {done.reason}" if done.reason else "")
     parts = [head, f"by {done.mechanism}" if done.mechanism else "", when]
     table = tabulate(rows, headers=["measured", "before", "during", "after"], tablefmt="simple", disable_numparse=True) if rows else ""
     return "\n".join([part for part in parts if part] + (["", table] if table else []))

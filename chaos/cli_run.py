@@ -13,6 +13,10 @@ from chaos.errors import BadInput, NinesError
 from chaos.units import WrongUnit, duration_s
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chaos.events import Row
+    from chaos.live import Live
     from chaos.perform import Ordered
     from chaos.results import Report
 
@@ -72,7 +76,7 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
         note(f"{ordered.experiment.name}: {lasts} on the runtime {where}, into {folder.path}")
     live = Live(ordered.plan, sys.stderr)
     try:
-        report = perform(ordered, folder, None if arguments.quiet else live.row)
+        report = perform(ordered, folder, None if arguments.quiet else _followed(live))
     except NinesError as error:
         print(f"nines: {error}", file=sys.stderr)
         return error.exit_code
@@ -82,6 +86,18 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
         return 70
     _tell(report, arguments, several)
     return exit_status(report)
+
+
+def _followed(live: Live) -> Callable[[Row], None]:
+    """The live line, and on any standard error which container each node is, before the first fault."""
+    from chaos.events import NodeUp
+
+    def row(row: Row) -> None:
+        if isinstance(row, NodeUp) and row.container:
+            note(f"{row.node} is the container {row.container}")
+        live.row(row)
+
+    return row
 
 
 def _where(ordered: Ordered, asked: str) -> str:

@@ -44,6 +44,8 @@ class NodeUp(RowBase, frozen=True, tag="node_placed"):
     """What clients connect to, if a proxy stands before it; else the same as ``address``."""
     networks: dict[str, str] = {}
     """Network -> its address there, in their order, where they have names."""
+    container: str = ""
+    """The name of the container that it is, where that was there before the run."""
 
 
 class TrafficStarted(RowBase, frozen=True, tag="traffic_started"):

@@ -7,7 +7,7 @@ The same plug-ins, proofs and undo log as in a run; what is missing is the measu
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import msgspec
@@ -53,13 +53,18 @@ class ByHand(msgspec.Struct, frozen=True):
         return {HEALED: 0, FAILED: FaultNotEffective.exit_code, LEFTOVER: NotHealed.exit_code}[self.status]
 
 
-def by_hand(cluster: Cluster, plan: Plan, undo: Undo, clock: Clock, tell: Callable[[Row], None], end_now: Callable[[], bool]) -> ByHand:
+def by_hand(
+    cluster: Cluster, plan: Plan, undo: Undo, clock: Clock, tell: Callable[[Row], None], end_now: Callable[[], bool],
+    confirm: Callable[[Sequence[str]], None] = lambda _victims: None,
+) -> ByHand:  # fmt: skip
     """Do the one fault of this plan, now; ``end_now`` is asked all the time whether it is to be healed before its limit.
 
-    ``tell`` hears each step as a row of a history. ``BadInput`` if the selector matches nobody.
+    ``tell`` hears each step as a row of a history. ``confirm`` is shown the victims before any harm is done, and raises to prevent it.
+    ``BadInput`` if the selector matches nobody.
     """
     (spec,) = plan.experiment.faults
     victims = pick(cluster, plan, spec, derive(clock.now_ns(), "by hand"))
+    confirm(named(victims))
     fault: Fault = msgspec.convert(spec.params, tables.find("faults", spec.kind))
     return _Hand(cluster, spec, fault, victims, undo, clock, tell, end_now).do()
 

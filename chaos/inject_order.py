@@ -6,7 +6,8 @@ nines inject latency --to "clients -> n2" --for 10s --set latency=50ms
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,6 +29,9 @@ _PLAIN: Final = frozenset({
     "reset_peer", "slicer", "limit_data", "down", "dns",
 })  # fmt: skip
 """Faults for which every cluster that is up is prepared; others need what only an experiment that names them brings along."""
+
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""What may be a container's name (the engine's own rule)."""
 
 
 def written(kind: str, to: str | None, lasts: str, fields: Sequence[str]) -> HandOrder:
@@ -93,17 +97,26 @@ def attached(
     cluster = {"attach": what}
     operation = {"http": ask, "rate": "1/s"}
     document = {"experiment": NAME, "question": "A fault by hand.", "cluster": cluster, "traffic": {"operations": {"asked": operation}}}
-    counts = _counts(document)
-    several = len(counts) > 1
+    found = _running(document)
+    counts = {part: len(names) for part, names in found.items()}
+    several = len(found) > 1
     document["cluster"] = cluster | ({"parts": counts} if several else {"nodes": next(iter(counts.values()))})
-    return _order(document, hand, Path("by-hand.yaml"), None)
+    by_container = {
+        name: f"{part}-{number}" if several else f"n{number}" for part, names in found.items() for number, name in enumerate(names, 1)
+    }
+    return _order(document, msgspec.structs.replace(hand, to=by_nodes(hand.to, by_container)), Path("by-hand.yaml"), None)
 
 
-def _counts(document: dict[str, Any]) -> dict[str, int]:
-    """How many of each run, asked of the engine."""
+def by_nodes(selector: str, containers: Mapping[str, str]) -> str:
+    """The selector with each container's name as the node that it is: ``clients -> shop-web-2`` is ``clients -> n2``."""
+    return _WORD.sub(lambda word: containers.get(word[0], word[0]), selector)
+
+
+def _running(document: dict[str, Any]) -> dict[str, list[str]]:
+    """The names of the containers of each part that run, asked of the engine."""
     from chaos.engine import connect
     from chaos.loading import parse_experiment
-    from chaos.runtimes.docker_attach_find import count
+    from chaos.runtimes.docker_attach_find import names_of
 
     try:
         attach = parse_experiment(yaml.safe_dump(document, sort_keys=False), "by-hand.yaml").cluster.attach
@@ -111,8 +124,8 @@ def _counts(document: dict[str, Any]) -> dict[str, int]:
         raise BadInput(refusal.message, right=refusal.right) from None
     assert attach is not None
     with connect() as engine:
-        found = count(engine.client.api, attach)
-    missing = [name or attach.label for name, number in found.items() if number == 0]
+        found = names_of(engine.client.api, attach)
+    missing = [name or attach.label for name, names in found.items() if not names]
     if missing:
         raise BadInput(f"no container runs for {', '.join(missing)}", right="start them first: nothing is started here")
     return found

@@ -161,12 +161,19 @@ def _of_run(where: Path, run: str, record: RunRecord | None, on_engines: list[Le
     found = processes_of(run, where) + on_engines
     if record is not None:
         log = RunFolder(Path(record.folder)).undo
-        found += [Leftover(run, UNDO, str(entry), f"number {entry.id}") for entry in undo.pending(log)]
+        containers = leftovers_attached.containers(record)
+        found += [Leftover(run, UNDO, _named(entry, containers), f"number {entry.id}") for entry in undo.pending(log)]
     owners = registry.block_owners(where)
     found += [Leftover(run, BLOCK, str(block), f"127.{block}.0.0/16") for block, owner in owners.items() if owner == run]
     if record is not None:
         found.append(Leftover(run, RECORD, record.folder, record.abandoned or f"its harness, pid {record.pid}, is gone"))
     return found
+
+
+def _named(entry: undo.Entry, containers: dict[str, str]) -> str:
+    """With the container's name where the node is a container that was there before the run."""
+    container = containers.get(entry.subject)
+    return f"{entry} (the container {container})" if container else str(entry)
 
 
 def _ownerless_blocks(where: Path) -> dict[int, str]:

@@ -24,6 +24,15 @@ def attached(record: RunRecord) -> bool:
     return bool(record.engine) and (Path(record.folder) / FILE).exists()
 
 
+def containers(record: RunRecord) -> dict[str, str]:
+    """Which container each node was; empty where the run attached to nothing."""
+    if not attached(record):
+        return {}
+    from chaos.runtimes.docker_attach_find import containers_of
+
+    return containers_of(Path(record.folder))
+
+
 def give_back(record: RunRecord, state: Path | None = None) -> list[str]:
     """No rule, nothing frozen, and what it had stopped started again; what could not be taken back. Safe to repeat."""
     from chaos.engine import connect

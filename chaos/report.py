@@ -55,7 +55,10 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         runtime=plan.runtime,
         target=plan.experiment.cluster.target,
         versions=versions() | ({} if seen.run is None else seen.run.versions),
-        nodes=[NodeSeen(node.node, node.part, node.zone, node.client_address or node.address, node.networks) for node in seen.nodes],
+        nodes=[
+            NodeSeen(node.node, node.part, node.zone, node.client_address or node.address, node.networks, node.container)
+            for node in seen.nodes
+        ],
         started_at="" if seen.run is None else seen.run.started_at,
         started_monotonic_ns=seen.start_ns,
         duration_s=seen.end_s,

@@ -394,6 +394,8 @@ class NodeSeen(msgspec.Struct, frozen=True):
     address: str
     networks: dict[str, str] = {}
     """Network -> its address there, where networks have names."""
+    container: str = ""
+    """The container that it is, where that was there before the run."""
 
 
 class Interval(msgspec.Struct, frozen=True):

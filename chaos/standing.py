@@ -5,7 +5,7 @@ The same runtime, undo log and record as of a run, so ``nines leftovers``, ``nin
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
@@ -41,14 +41,17 @@ class Standing:
         """A signal came, or something of ours died: no fault goes on."""
         return self._interruption.signal_number is not None or self.cluster.broken() is not None
 
-    def inject(self, plan: Plan, on_row: Callable[[Row], None], end_now: Callable[[], bool] = lambda: False) -> ByHand:
-        """The one fault of this plan; every step is in the history before ``on_row`` hears of it."""
+    def inject(
+        self, plan: Plan, on_row: Callable[[Row], None], end_now: Callable[[], bool] = lambda: False,
+        confirm: Callable[[Sequence[str]], None] = lambda _victims: None,
+    ) -> ByHand:  # fmt: skip
+        """The one fault of this plan, if ``confirm`` does not raise; every step is in the history before ``on_row`` hears of it."""
 
         def tell(row: Row) -> None:
             self._tell(row)
             on_row(row)
 
-        return by_hand(self.cluster, plan, self._undo, self._clock, tell, lambda: self.ending or end_now())
+        return by_hand(self.cluster, plan, self._undo, self._clock, tell, lambda: self.ending or end_now(), confirm)
 
 
 @contextmanager

@@ -6,7 +6,8 @@ and a change of unit (seconds a year to minutes a month). No data is a dash, wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from chaos.results import (
@@ -14,6 +15,7 @@ from chaos.results import (
     Estimate,
     Extrapolated,
     Maintainability,
+    NodeSeen,
     Observed,
     Outage,
     ParameterUsed,
@@ -26,6 +28,8 @@ DASH: Final = "–"
 RATE: Final = "_bytes_per_s"
 TOO_FEW: Final = "too few"
 """How the reason of an estimate begins that rests on less than it needs."""
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?<!-)")
+"""A node's name in a link or a group; the dash of an arrow is none of it."""
 
 ROUNDING: Final = 1e-9
 """A share so near to 1 is 1: what is missing is the arithmetic's."""
@@ -177,6 +181,22 @@ def maintained(value: Maintainability) -> str:
     if value.objective_s is not None:
         parts.append(f"M({seconds(value.objective_s)}) = {estimate(value.within, percent)}")
     return ", ".join(parts)
+
+
+def containers(nodes: Sequence[NodeSeen]) -> dict[str, str]:
+    """Which container each node is, where the containers were there before the run."""
+    return {node.name: node.container for node in nodes if node.container}
+
+
+def victims(target: Sequence[str], named: Mapping[str, str]) -> str:
+    """Nodes, links and groups, each node with its container: ``n1 (shop-web-1)``, ``clients -> n2 (shop-web-2)``."""
+    if not named:
+        return ", ".join(target)
+    return ", ".join(_NAME.sub(lambda found: _with_container(found[0], named), each) for each in target)
+
+
+def _with_container(node: str, named: Mapping[str, str]) -> str:
+    return f"{node} ({named[node]})" if node in named else node
 
 
 def joined(words: Sequence[str]) -> str:

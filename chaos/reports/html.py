@@ -280,11 +280,12 @@ def _classes(report: Report) -> str:
 
 
 def _faults(report: Report) -> str:
+    named = say.containers(report.nodes)
     rows = [
         [
             f'<span class="fix">{escape(fault.id)}</span>',
             escape(fault.fault_class),
-            escape(", ".join(fault.target)),
+            escape(say.victims(fault.target, named)),
             say.clock(fault.effective_at_s),
             say.clock(fault.healed_at_s),
             say.seconds(fault.recovery_s),

@@ -129,6 +129,7 @@ def _phase(seen_s: float | None, predicted_s: float | None) -> str:
 
 
 def _faults(report: Report) -> str:
+    named = say.containers(report.nodes)
     rows = []
     for fault in report.faults:
         achieved = say.figures(fault.achieved.during) or fault.achieved.mechanism
@@ -137,7 +138,7 @@ def _faults(report: Report) -> str:
             [
                 fault.id,
                 fault.fault_class,
-                ", ".join(fault.target),
+                say.victims(fault.target, named),
                 say.clock(fault.effective_at_s),
                 say.clock(fault.healed_at_s),
                 say.seconds(fault.recovery_s),

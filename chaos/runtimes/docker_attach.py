@@ -147,7 +147,7 @@ class AttachedSession:
         return True
 
     def _tell_nodes(self) -> None:
-        for row in placed(self._layout, self._clock):
+        for row in placed(self._layout, self._clock, {key.node: key.container for key in self._keys}):
             self._sink(row)
         members = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
         self._sink(DnsChanged(at_ns=self._clock.now_ns(), name=self._layout.name, nodes=members, why="start"))
@@ -169,6 +169,21 @@ class AttachedSession:
                     f"clients on the network cannot reach '{name}' at port {port}: {answer.error}",
                     how="the containers need that name on their network (--network-alias, or a compose service), and listen there",
                 )
+        answer_of = self._guests.clients.call("names.resolve", RESOLVES_WITHIN_S, name=name)
+        self._refuse_partial(name, frozenset(str(answer_of.result.get("addresses") or "").split()))
+
+    def _refuse_partial(self, name: str, addresses: frozenset[str]) -> None:
+        """A name of some of the nodes only would hide the faults of the others; a name of none of them is a load balancer's."""
+        containers = {key.node: key.container for key in self._keys}
+        served = [node for node, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
+        inside = [node for node in served if self._layout.nodes[node].address in addresses]
+        outside = [node for node in served if node not in inside]
+        if inside and outside:
+            told = ", ".join(f"{node} ({containers[node]})" for node in outside)
+            raise EnvironmentUnusable(
+                f"the name '{name}' leads to {len(inside)} of {len(served)} nodes: clients would never reach {told}",
+                how="give all of them one name (--network-alias), and use that one in the operations or as attach: {name: ...}",
+            )
 
     def _traffic(self, order: TrafficOrder) -> Helper:
         assert self._helpers is not None

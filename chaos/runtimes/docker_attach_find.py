@@ -39,6 +39,8 @@ class Key(msgspec.Struct, frozen=True):
     project: str = ""
     service: str = ""
     number: str = ""
+    container: str = ""
+    """What the container was called when it was found, for people: one of a compose project may be replaced by one of another name."""
 
     def __str__(self) -> str:
         return f"{self.project}/{self.service}/{self.number}" if self.project else self.name
@@ -61,7 +63,10 @@ class Ground(msgspec.Struct, frozen=True):
 
 
 def choose(api: APIClient, attach: AttachSpec, nodes: Sequence[PlannedNode]) -> list[Key]:
-    """A running container for each node, in the order of their names or numbers; ``EnvironmentUnusable`` unless it comes out even."""
+    """A running container for each node, in order; ``EnvironmentUnusable`` unless it comes out even.
+
+    Replicas of one compose service are ordered by their number, all others by their names, in which 2 comes before 10.
+    """
     found = []
     parts = list(dict.fromkeys(node.part for node in nodes))
     for part in parts:
@@ -80,9 +85,9 @@ def choose(api: APIClient, attach: AttachSpec, nodes: Sequence[PlannedNode]) -> 
     return found
 
 
-def count(api: APIClient, attach: AttachSpec) -> dict[str, int]:
-    """How many of each service run; under an empty name of a label."""
-    return {service: len(_listed(api, attach, service)[0]) for service in attach.services or ("",)}
+def names_of(api: APIClient, attach: AttachSpec) -> dict[str, list[str]]:
+    """The names of the containers of each service that run, in their nodes' order; under an empty name of a label."""
+    return {service: [_name(each) for each in _listed(api, attach, service)[0]] for service in attach.services or ("",)}
 
 
 def _listed(api: APIClient, attach: AttachSpec, service: str) -> tuple[list[dict[str, Any]], int]:
@@ -92,13 +97,20 @@ def _listed(api: APIClient, attach: AttachSpec, service: str) -> tuple[list[dict
         listed: list[dict[str, Any]] = api.containers(all=True, filters={"label": labels})
     theirs = [each for each in listed if RUN not in each["Labels"] and each["Labels"].get(ONEOFF) != "True"]
     running = [each for each in theirs if each["State"] in ("running", "paused")]
-    return sorted(running, key=_place), len(theirs) - len(running)
+    return in_order(running), len(theirs) - len(running)
 
 
-def _place(listed: dict[str, Any]) -> list[tuple[int, str]]:
-    """By number, else by name, in which 2 comes before 10."""
-    words = listed["Labels"].get(NUMBER) or _name(listed)
-    return [(int(word), "") if word.isdigit() else (0, word) for word in re.split(r"(\d+)", words)]
+def in_order(listed: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """By number where all are replicas of one service, else by name: numbers count within one service only, and begin anew in each."""
+    services = {(each["Labels"].get(PROJECT), each["Labels"].get(SERVICE)) for each in listed}
+    numbers = {each["Labels"].get(NUMBER) for each in listed}
+    replicas = len(services) == 1 and len(numbers) == len(listed) and None not in numbers
+    return sorted(listed, key=lambda each: _place(each["Labels"][NUMBER] if replicas else _name(each)))
+
+
+def _place(words: str) -> list[tuple[int, str]]:
+    """2 comes before 10."""
+    return [(int(word), "") if word.isdecimal() else (0, word) for word in re.split(r"(\d+)", words)]
 
 
 def _name(listed: dict[str, Any]) -> str:
@@ -107,8 +119,9 @@ def _name(listed: dict[str, Any]) -> str:
 
 def _key(node: str, attach: AttachSpec, listed: dict[str, Any]) -> Key:
     if attach.project:
-        return Key(node, project=attach.project, service=listed["Labels"][SERVICE], number=listed["Labels"].get(NUMBER, "1"))
-    return Key(node, name=_name(listed))
+        number = listed["Labels"].get(NUMBER, "1")
+        return Key(node, project=attach.project, service=listed["Labels"][SERVICE], number=number, container=_name(listed))
+    return Key(node, name=_name(listed), container=_name(listed))
 
 
 # --- found again -------------------------------------------------------------------------------------------------------
@@ -117,6 +130,11 @@ def _key(node: str, attach: AttachSpec, listed: dict[str, Any]) -> Key:
 def write_keys(folder: Path, keys: Sequence[Key]) -> None:
     """Durable when it returns."""
     write_atomically(folder / FILE, msgspec.json.encode(list(keys)))
+
+
+def containers_of(folder: Path) -> dict[str, str]:
+    """Node -> the name of its container; empty where the run attached to nothing."""
+    return {key.node: key.container or str(key) for key in read_keys(folder)}
 
 
 def read_keys(folder: Path) -> list[Key]:

@@ -66,10 +66,10 @@ def ask_over(layout: Layout, agents: Mapping[str, AgentLink], link: Link, timeou
     return round_trip(agents[link.source].ask(layout.ask(question, link.destination), timeout_s))
 
 
-def placed(layout: Layout, clock: Clock) -> Iterator[NodeUp]:
-    """Where every node will be."""
+def placed(layout: Layout, clock: Clock, containers: Mapping[str, str] | None = None) -> Iterator[NodeUp]:
+    """Where every node will be; ``containers``: which container it is, by node, where these were there before the run."""
     for name, info in layout.nodes.items():
         yield NodeUp(
             at_ns=clock.now_ns(), node=name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
-            client_address=info.address, networks=info.networks,
+            client_address=info.address, networks=info.networks, container=(containers or {}).get(name, ""),
         )  # fmt: skip

@@ -161,3 +161,41 @@ def test_one_is_found_again_by_what_survives_it(engine: Engine, base_image: str)
         again = look_up(there.api, Key("n1", project=there.word, service="web", number="1"))
         assert again is not None
         assert again["Id"] == there.ids[0]
+
+
+def test_the_member_that_is_named_is_the_one_that_is_killed(
+    state: Path, engine: Engine, base_image: str, harness_image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each member is a compose service of its own, so all are number 1: n1 is the first by name, and a container's name will do too."""
+    with theirs(engine, base_image, services=True) as there:
+        dead = there.deaths()
+        assert cli.main([*words(there, "kill", "--to", "n1", "--for", "1s"), "--json"]) == 0
+        done = json.loads(capsys.readouterr().out)
+        assert done["containers"] == {f"n{number}": f"{there.word}-{number}" for number in (1, 2, 3)}
+        assert dead() == {f"{there.word}-1"}
+        Path(there.word).rename("first")
+        assert cli.main(words(there, "kill", "--to", f"{there.word}-3", "--for", "1s")) == 0
+        said = capsys.readouterr()
+        assert f"n3 is the container {there.word}-3" in said.err
+        assert f"kill on n3 ({there.word}-3): healed" in said.out
+        assert dead() == {f"{there.word}-1", f"{there.word}-3"}
+        there.assert_as_before(engine, harness_image)
+
+
+def test_a_name_of_one_of_three_is_refused(
+    state: Path, engine: Engine, base_image: str, harness_image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Clients would never reach the other two, so a kill of these would look harmless."""
+    with theirs(engine, base_image) as there:
+        text = f"""
+experiment: {there.word}
+question: Does a name of one node measure anything?
+cluster: {{attach: {{label: app={there.word}}}, nodes: 3}}
+traffic: {{operations: {{home: {{http: "http://{there.word}-2:{PORT}/", rate: 20/s}}}}}}
+faults: [{{kill: {{recovery: restart}}, target: any, at: 1s, for: 1s}}]
+"""
+        Path("web.yaml").write_text(text, encoding="utf-8")
+        assert cli.main(["run", "web.yaml", "--folder", there.word]) == 5
+        said = capsys.readouterr().err
+        assert f"leads to 1 of 3 nodes: clients would never reach n1 ({there.word}-1), n3 ({there.word}-3)" in said
+        there.assert_as_before(engine, harness_image)

@@ -39,8 +39,11 @@ def web(_word: str) -> list[str]:
 class Theirs:
     """Three containers, each of which answers over HTTP, with one label and one name, on a network that nobody of us made."""
 
-    def __init__(self, engine: Engine, image: str, policy: str, word: str, command: Callable[[str], Sequence[str]]) -> None:
+    def __init__(
+        self, engine: Engine, image: str, policy: str, word: str, command: Callable[[str], Sequence[str]], services: bool = False
+    ) -> None:
         self.api = engine.client.api
+        self._services = services
         self.word = word
         self._command = list(command(word))
         self.labels = {"nines.test": word, "app": word}
@@ -56,7 +59,8 @@ class Theirs:
     def _start(self, name: str, image: str, policy: str) -> str:
         host = self.api.create_host_config(network_mode=self.word, restart_policy={"Name": policy, "MaximumRetryCount": 0})
         place = self.api.create_networking_config({self.word: self.api.create_endpoint_config(aliases=["web"])})
-        made = self.api.create_container(image, self._command, name=name, labels=self.labels, host_config=host, networking_config=place)
+        labels = self.labels | (_service(self.word, name) if self._services else {})
+        made = self.api.create_container(image, self._command, name=name, labels=labels, host_config=host, networking_config=place)
         self.api.start(made["Id"])
         return str(made["Id"])
 
@@ -85,6 +89,18 @@ class Theirs:
             assert time.monotonic() < until_s, f"n{number} does not answer"
             time.sleep(0.05)
 
+    def deaths(self) -> Callable[[], set[str]]:
+        """Who has died since, by name, as the engine tells it."""
+        since = int(time.time())
+
+        def dead() -> set[str]:
+            told = self.api.events(
+                since=since, until=int(time.time()) + 1, decode=True, filters={"event": "die", "label": f"app={self.word}"}
+            )
+            return {each["Actor"]["Attributes"]["name"] for each in told}
+
+        return dead
+
     def reaches(self, number: int, other: int, port: int = PORT) -> bool:
         """A connection from one of them to another, over their own network."""
         where = (self.before[other - 1][2], port)
@@ -112,12 +128,23 @@ class Theirs:
         assert ours == []
 
 
+def _service(project: str, name: str) -> dict[str, str]:
+    """The labels that compose gives to the only container of a service."""
+    word = "com.docker.compose"
+    return {f"{word}.project": project, f"{word}.service": name, f"{word}.container-number": "1"}
+
+
 @contextmanager
-def theirs(engine: Engine, image: str, policy: str = "no", command: Callable[[str], Sequence[str]] = web) -> Iterator[Theirs]:
-    """Up and answering; taken away afterwards, whatever a test did to them and however far they came."""
+def theirs(
+    engine: Engine, image: str, policy: str = "no", command: Callable[[str], Sequence[str]] = web, *, services: bool = False
+) -> Iterator[Theirs]:
+    """Up and answering; taken away afterwards, whatever a test did to them and however far they came.
+
+    ``services``: each is a compose service of its own.
+    """
     word, api = f"attach-{os.getpid()}-{random.randrange(1 << 30):x}", engine.client.api
     try:
-        made = Theirs(engine, image, policy, word, command)
+        made = Theirs(engine, image, policy, word, command, services)
         for number in (1, 2, 3):
             made.await_answer(number)
         yield made

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from chaos.attaching import client_name
 from chaos.errors import BadInput, CapabilityMissing
+from chaos.inject_order import by_nodes
 from chaos.perform import Ordered, order_text
-from chaos.runtimes.docker_attach_find import Key, _place, read_keys, write_keys
+from chaos.runtimes.docker_attach_find import Key, in_order, read_keys, write_keys
+from chaos.wording import victims
 
 HOME = '{home: {http: "http://web:8080/start", rate: 20/s}}'
 FAULT = "{pause: {}, target: any, at: 1s, for: 1s}"
@@ -141,13 +145,53 @@ def test_it_needs_containers(tmp_path: Path) -> None:
         web(tmp_path, "{attach: {label: app=web}, nodes: 3, runtime: local}")
 
 
+def listed(name: str, **labels: str) -> dict[str, Any]:
+    """A container as the engine lists it, with these labels of compose."""
+    return {"Labels": {f"com.docker.compose.{word.replace('_', '-')}": value for word, value in labels.items()}, "Names": [f"/{name}"]}
+
+
+def names(found: Sequence[dict[str, Any]]) -> list[str]:
+    """In their order."""
+    return [each["Names"][0].lstrip("/") for each in found]
+
+
 def test_containers_are_put_in_order_as_people_count() -> None:
-    """2 before 10; by the number that compose gave, where it gave one."""
-    names = [{"Labels": {}, "Names": [f"/web-{number}"]} for number in (10, 2, 1)]
-    assert [each["Names"][0] for each in sorted(names, key=_place)] == ["/web-1", "/web-2", "/web-10"]
-    label = "com.docker.compose.container-number"
-    numbered = [{"Labels": {label: number}, "Names": ["/a_x"]} for number in ("10", "9")]
-    assert [each["Labels"][label] for each in sorted(numbered, key=_place)] == ["9", "10"]
+    """2 before 10; by the number that compose gave where all are replicas of one service, whatever their names are."""
+    assert names(in_order([listed(f"web-{number}") for number in (10, 2, 1)])) == ["web-1", "web-2", "web-10"]
+    replicas = [listed(name, project="p", service="web", container_number=number) for name, number in (("a", "10"), ("c", "2"), ("b", "9"))]
+    assert names(in_order(replicas)) == ["c", "b", "a"]
+
+
+def test_members_that_are_services_of_their_own_are_ordered_by_name() -> None:
+    """The number is 1 for each of them, and the engine lists the newest first: it says nothing about their order."""
+    members = [listed(f"ring-{letter}", project="ring", service=letter, container_number="1") for letter in "cba"]
+    assert names(in_order(members)) == ["ring-a", "ring-b", "ring-c"]
+    scaled = [listed(f"two-{service}-{number}", project="two", service=service, container_number=number)
+              for number in "12" for service in ("b", "a")]  # fmt: skip
+    assert names(in_order(scaled)) == ["two-a-1", "two-a-2", "two-b-1", "two-b-2"]
+    alike = [listed(f"{project}-web-1", project=project, service="web", container_number="1") for project in ("shop-b", "shop-a")]
+    assert names(in_order(alike)) == ["shop-a-web-1", "shop-b-web-1"], "services of the same name in two projects"
+    mixed = [listed("z", project="p", service="web", container_number="1"), listed("by-hand")]
+    assert names(in_order(mixed)) == ["by-hand", "z"]
+
+
+def test_a_container_s_name_stands_for_its_node() -> None:
+    """In every form of a selector, as a whole word only."""
+    known = {"shop-web-1": "n1", "shop-web-10": "n10", "db.main": "n2"}
+    assert by_nodes("shop-web-10", known) == "n10"
+    assert by_nodes("clients -> shop-web-1", known) == "clients -> n1"
+    assert by_nodes("[db.main, shop-web-1]", known) == "[n2, n1]"
+    assert by_nodes("leader", known) == "leader"
+
+
+def test_victims_are_shown_with_their_containers() -> None:
+    """Nodes, links and groups; nothing is added where containers are ours."""
+    known = {"n1": "shop-web-1", "n2": "shop-web-2"}
+    assert victims(["n1", "n3"], known) == "n1 (shop-web-1), n3"
+    assert victims(["clients -> n2"], known) == "clients -> n2 (shop-web-2)"
+    assert victims(["n1->n2"], known) == "n1 (shop-web-1)->n2 (shop-web-2)"
+    assert victims(["n1,n2"], known) == "n1 (shop-web-1),n2 (shop-web-2)"
+    assert victims(["n1"], {}) == "n1"
 
 
 def test_keys_are_kept_and_recognised(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -258,3 +258,20 @@ def test_a_socket_stands_beside_the_record() -> None:
     """So that whoever finds the run finds the way to it."""
     state = Path("state")
     assert socket_of(state, "run").parent == registry.record_file(state, "run").parent
+
+
+def test_a_fault_that_is_not_confirmed_does_no_harm(ordered: Ordered, tmp_path: Path) -> None:
+    """The victims are shown first; what then raises leaves no trace in the history or the undo log."""
+    shown: list[Sequence[str]] = []
+
+    def decline(victims: Sequence[str]) -> None:
+        shown.append(victims)
+        raise BadInput("not confirmed")
+
+    rows: list[Row] = []
+    run = RunFolder(tmp_path / "run")
+    cluster = standing(prepared(ordered), ordered.target, ordered.text, run, FakeRuntime(), ManualClock(), Interruption())
+    with cluster as up, pytest.raises(BadInput, match="not confirmed"):
+        up.inject(planned(ordered, PAUSE), rows.append, confirm=decline)
+    assert (shown, rows) == ([["n2"]], [])
+    assert not run.undo.read_text()
