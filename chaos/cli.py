@@ -159,6 +159,13 @@ def _inject(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _heal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--orphans", action="store_true", help="also containers, networks and volumes of runs without a record whose harness is dead"
+    )
+    _json(parser)
+
+
 def _nothing(_parser: argparse.ArgumentParser) -> None:
     """A verb without arguments."""
 
@@ -181,7 +188,7 @@ VERBS: Final[dict[str, Verb]] = {
     "inject": Verb("do one fault by hand, with a limit in time", "chaos.cli_inject:inject", _inject),
     "stop": Verb("ask a run that goes on to heal, save, judge and end", "chaos.cli_machine:stop", _stop),
     "leftovers": Verb("list what earlier runs left behind", "chaos.cli_machine:leftovers", _json),
-    "heal": Verb("remove what earlier runs left behind", "chaos.cli_machine:heal", _json),
+    "heal": Verb("remove what earlier runs left behind", "chaos.cli_machine:heal", _heal),
     "doctor": Verb("check this machine: what works, what is missing, how to get it", "chaos.cli_machine:doctor", _doctor),
     "targets": Verb("the systems that can be started by name", "chaos.cli_machine:targets", _json),
     "explain": Verb("what a word means here", "chaos.cli_words:explain", _explain),

@@ -61,23 +61,41 @@ def stop(arguments: argparse.Namespace) -> int:
 def leftovers(arguments: argparse.Namespace) -> int:
     """List what crashed runs left; 0 if nothing, 5 if anything."""
     from chaos.leftovers import leftovers as find
+    from chaos.leftovers import unrecorded
 
-    found = find()
+    found, others = find(), unrecorded()
+    dead = [run for run in others if not run.alive]
+    rows = [{"run": item.run, "kind": item.kind, "subject": item.subject, "detail": item.detail} for item in found]
+    rows += [
+        {"run": run.run, "kind": thing.kind, "subject": thing.name, "detail": f"on {run.host}, no record; {run}"}
+        for run in others
+        for thing in run.things
+    ]
     if arguments.json:
-        show(as_json([{"run": item.run, "kind": item.kind, "subject": item.subject, "detail": item.detail} for item in found]))
-    elif found:
+        show(as_json(rows))
+        return 5 if found or dead else 0
+    if found:
         show("\n".join(str(item) for item in found))
         note("nines heal removes them")
-    else:
+    for run in others:
+        show(f"{run.run}: no record of this run is left ({run}), on {run.host}:")
+        show("\n".join(f"  {thing.kind} {thing.name}" for thing in run.things))
+    if dead:
+        note("nines heal --orphans removes what belongs to a dead harness")
+    if not found and not others:
         note("nothing is left of earlier runs")
-    return 5 if found else 0
+    return 5 if found or dead else 0
 
 
 def heal(arguments: argparse.Namespace) -> int:
-    """Remove what crashed runs left; 6 if something could not be proven gone."""
+    """Remove what crashed runs left; 6 if something could not be proven gone. ``--orphans``: also of runs without a record."""
+    from chaos.leftovers import HealResult, heal_unrecorded
     from chaos.leftovers import heal as remove
 
     result = remove()
+    if arguments.orphans:
+        others = heal_unrecorded()
+        result = HealResult(result.removed + others.removed, result.could_not + others.could_not)
     if arguments.json:
         show(as_json({"removed": [str(item) for item in result.removed], "could_not": [str(item) for item in result.could_not]}))
     else:

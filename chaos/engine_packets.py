@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from chaos.engine import Engine
-from chaos.engine_errors import translated
+from chaos.engine_question import ask
 from chaos.errors import EnvironmentUnusable
 from chaos.images_build import cache_dir, digest
 from chaos.proc import boot_id
@@ -42,17 +42,8 @@ def require_packet_rules(engine: Engine, image: str) -> None:
 
 
 def _try(engine: Engine, image: str) -> str:
-    from docker.errors import ContainerError
-
-    with translated("trying packet rules in a container"):
-        try:
-            engine.client.containers.run(
-                image, ["nft", RULES], cap_add=["NET_ADMIN"], network_mode="none", labels={"nines.role": "question"}, remove=True
-            )
-        except ContainerError as error:
-            said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error)
-            return "; ".join(message(said))
-    return ""
+    said = ask(engine, image, ["nft", RULES], ["NET_ADMIN"], "trying packet rules in a container")
+    return "; ".join(message(said.err)) or f"nft ended with {said.status}" if said.status else ""
 
 
 def message(said: str) -> list[str]:

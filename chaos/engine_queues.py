@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Final
 
 from chaos.engine import Engine
-from chaos.engine_errors import translated
+from chaos.engine_question import ask
 from chaos.errors import CapabilityMissing
 from chaos.images_build import cache_dir, digest
 from chaos.net.shaping import KERNEL, Leaf, commands
@@ -52,14 +52,5 @@ def _lines(kind: str) -> list[str]:
 
 
 def _try(engine: Engine, image: str, script: str) -> str:
-    from docker.errors import ContainerError
-
-    with translated("trying queues in a container"):
-        try:
-            engine.client.containers.run(
-                image, ["sh", "-ec", script], cap_add=["NET_ADMIN"], network_mode="none", labels={"nines.role": "question"}, remove=True
-            )
-        except ContainerError as error:
-            said = error.stderr.decode(errors="replace") if isinstance(error.stderr, bytes) else str(error)
-            return said.split("\n")[0].strip()
-    return ""
+    said = ask(engine, image, ["sh", "-ec", script], ["NET_ADMIN"], "trying queues in a container")
+    return said.err.split("\n")[0].strip() or f"it ended with {said.status}" if said.status else ""

@@ -21,7 +21,7 @@ import msgspec
 
 from chaos import debian
 from chaos.engine import Engine
-from chaos.engine_errors import translated
+from chaos.engine_question import ask
 from chaos.errors import EnvironmentUnusable
 from chaos.images_build import (
     KEEP,
@@ -91,11 +91,12 @@ def ensure_harness(engine: Engine, base: str, note: Note) -> str:
 
 def python_of(engine: Engine, image: str) -> Python:
     """What Python an image has, by asking it."""
-    with translated(f"asking {image} for its Python"):
-        said = engine.client.containers.run(
-            image, ["python3", "-c", _ASK], remove=True, network_mode="none", labels={"nines.role": "question"}
+    said = ask(engine, image, ["python3", "-c", _ASK], why=f"asking {image} for its Python")
+    if said.status:
+        raise EnvironmentUnusable(
+            f"the base image {image} has no python3 that runs: {said.err.strip()}", how="name another: NINES_BASE_IMAGE"
         )
-    answer = json.loads(said)
+    answer = json.loads(said.out)
     return Python(version=(answer["version"][0], answer["version"][1]), machine=answer["machine"])
 
 

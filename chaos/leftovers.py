@@ -82,6 +82,32 @@ def leftovers(state: Path | None = None, *, recorded_only: bool = False) -> list
     return found
 
 
+def unrecorded(state: Path | None = None) -> list[leftovers_docker.Unrecorded]:
+    """Runs without a record, on every engine that this state folder knows and on the one that the docker command would use."""
+    from chaos.engine import host as usual_host
+
+    where = state or registry.state_dir()
+    hosts = dict.fromkeys([*sorted(registry.engines(where)), usual_host()])
+    return [found for host in hosts for found in leftovers_docker.unrecorded(host, where)]
+
+
+def heal_unrecorded(state: Path | None = None) -> HealResult:
+    """Remove what runs without a record left, each whose harness is dead."""
+    removed: list[Leftover] = []
+    could_not: list[NotRemoved] = []
+    for found in unrecorded(state):
+        if found.alive:
+            continue
+        reasons = {name: why for _, name, why in leftovers_docker.remove_unrecorded(found)}
+        for thing in found.things:
+            item = Leftover(found.run, thing.kind, thing.name, f"on {found.host}, no record; {found}", host=found.host)
+            if thing.name in reasons:
+                could_not.append(NotRemoved(item, reasons[thing.name]))
+            else:
+                removed.append(item)
+    return HealResult(removed, could_not)
+
+
 def _on_engines(where: Path, stale: dict[str, RunRecord], recorded_only: bool) -> dict[str, list[Leftover]]:
     by_run: dict[str, list[Leftover]] = {}
     needed = {record.engine for record in stale.values() if record.engine}

@@ -2,6 +2,7 @@
 
     nines.run=<run>   nines.node=<name>   nines.role=agent|system|dns|prober|network|volume
     nines.state=<state folder>            nines.harness=<pid:start:boot>
+    nines.pids=<pid namespace>            nines.by=<user>
 
 Labels are all that is needed: containers are found by them whatever became of the node meanwhile (restarted, dead, removed), and
 rules, frozen processes and toxics live in a container's namespace and go with it. A thing whose harness lives, or whose state
@@ -13,6 +14,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -33,6 +35,8 @@ NODE: Final = "nines.node"
 ROLE: Final = "nines.role"
 STATE: Final = "nines.state"
 HARNESS: Final = "nines.harness"
+PIDS: Final = "nines.pids"
+BY: Final = "nines.by"
 
 SYSTEM: Final = "system"
 CONTAINER: Final = "container"
@@ -61,18 +65,34 @@ class Thing(msgspec.Struct, frozen=True):
     role: str
     state: str
     harness: str
+    pids: str
+    by: str
+    made: str = ""
+    """When the engine made it, as the engine writes it; empty where it does not say."""
 
     @property
     def orphan(self) -> bool:
-        """The harness that made it is gone."""
+        """The harness that made it is gone. One in another pid namespace cannot be seen from here, and counts as alive."""
         who = proc.Identity.parse(self.harness)
+        if who is not None and self.pids and self.pids != proc.pid_namespace() and who.boot == proc.boot_id():
+            return False
         return who is None or not proc.alive(who)
 
 
 def labels(claim: Claim) -> dict[str, str]:
     """What everything of a run carries beside its own name."""
     ours = claim.labels("")
-    return {STATE: ours[proc.STATE_LABEL], HARNESS: ours[proc.HARNESS_LABEL]}
+    return owner_words(ours[proc.STATE_LABEL], ours[proc.HARNESS_LABEL])
+
+
+def owner(harness: proc.Identity, state: Path) -> dict[str, str]:
+    """The same for what belongs to no claim."""
+    return owner_words(str(state), str(harness))
+
+
+def owner_words(state: str, harness: str) -> dict[str, str]:
+    """Who made it, so that it can be told without a record whether its harness lives."""
+    return {STATE: state, HARNESS: harness, PIDS: proc.pid_namespace(), BY: proc.user_name()}
 
 
 def things(api: APIClient, run: str | None = None) -> list[Thing]:
@@ -87,7 +107,11 @@ def things(api: APIClient, run: str | None = None) -> list[Thing]:
 
 def _thing(kind: str, identity: str, name: str, listed: dict[str, Any]) -> Thing:
     found = listed.get("Labels") or {}
-    return Thing(kind, identity, name, *(found.get(label, "") for label in (RUN, NODE, ROLE, STATE, HARNESS)))
+    made = listed.get("Created") or listed.get("CreatedAt") or ""
+    if isinstance(made, int):
+        made = datetime.fromtimestamp(made, UTC).isoformat()
+    run, node, role, state, harness, pids, by = (found.get(label, "") for label in (RUN, NODE, ROLE, STATE, HARNESS, PIDS, BY))
+    return Thing(kind, identity, name, run, node, role, state, harness, pids, by, made=str(made)[:19].replace("T", " "))
 
 
 def left(host: str, state: Path, stale: Collection[str], *, must_answer: bool) -> list[Thing]:
@@ -102,6 +126,50 @@ def left(host: str, state: Path, stale: Collection[str], *, must_answer: bool) -
 
 def _left(engine: Engine, state: Path, stale: Collection[str]) -> list[Thing]:
     return [thing for thing in things(engine.client.api) if thing.state == str(state) and (thing.orphan or thing.run in stale)]
+
+
+class Unrecorded(msgspec.Struct, frozen=True):
+    """A run that has things on an engine, and no record in any state folder that could be read: its home is gone, or another user's."""
+
+    run: str
+    host: str
+    things: tuple[Thing, ...]
+    alive: bool
+    """Its harness lives, or cannot be seen from here: then it is left alone."""
+
+    def __str__(self) -> str:
+        first = min(thing.made for thing in self.things)
+        state = "alive" if self.alive else "dead"
+        return f"started {first}, by {self.things[0].by or 'an unknown user'}, harness {state}"
+
+
+def unrecorded(host: str, state: Path) -> list[Unrecorded]:
+    """Runs of other state folders that no record there accounts for; empty where no engine answers."""
+    from chaos.engine import answers, connect
+
+    if not answers({"DOCKER_HOST": host}):
+        return []
+    with connect(host, checked=False) as engine:
+        found = things(engine.client.api)
+    by_run: dict[str, list[Thing]] = {}
+    for thing in found:
+        if thing.state != str(state) and not _recorded(thing):
+            by_run.setdefault(thing.run, []).append(thing)
+    return [Unrecorded(run, host, tuple(mine), any(not thing.orphan for thing in mine)) for run, mine in sorted(by_run.items())]
+
+
+def _recorded(thing: Thing) -> bool:
+    """Whether the run's own state folder still knows it: then it is healed from there."""
+    return bool(thing.state) and registry.record_file(Path(thing.state), thing.run).exists()
+
+
+def remove_unrecorded(found: Unrecorded) -> list[Reason]:
+    """All that a dead harness left; nothing of one that lives. What is still there, and why."""
+    from chaos.engine import connect
+
+    assert not found.alive, "a living run is never touched"
+    with connect(found.host, checked=False) as engine:
+        return remove(engine.client.api, found.run, frozenset(thing.id for thing in found.things))
 
 
 def refuse(engine: Engine, state: Path | None = None) -> None:
@@ -142,16 +210,20 @@ def _keep_logs(api: APIClient, run: str, logs: Path) -> None:
             (logs / f"{thing.node}.log").write_bytes(said)
 
 
-def remove(api: APIClient, run: str) -> list[Reason]:
-    """Remove everything of a run and look again; what is still there, and why."""
+def remove(api: APIClient, run: str, only: frozenset[str] | None = None) -> list[Reason]:
+    """Remove everything of a run (or only those of these ids) and look again; what is still there, and why."""
     reasons: dict[str, str] = {}
+
+    def mine() -> list[Thing]:
+        return [thing for thing in things(api, run) if only is None or thing.id in only]
+
     with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="docker") as pool:
         for kind in ORDER:
-            found = [thing for thing in things(api, run) if thing.kind == kind]
+            found = [thing for thing in mine() if thing.kind == kind]
             for thing, why in zip(found, pool.map(lambda thing: _remove(api, thing), found), strict=True):
                 if why:
                     reasons[thing.id] = why
-    return [(thing.kind, thing.name, reasons.get(thing.id, "it is there again")) for thing in things(api, run)]
+    return [(thing.kind, thing.name, reasons.get(thing.id, "it is there again")) for thing in mine()]
 
 
 def _phantom(api: APIClient, thing: Thing) -> str:

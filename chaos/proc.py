@@ -122,6 +122,21 @@ def own_identity() -> Identity:
     return found
 
 
+def pid_namespace() -> str:
+    """Which pid namespace this process is in, as the kernel names it: pids mean something only within one."""
+    return str((_PROC / "self" / "ns" / "pid").readlink())
+
+
+def user_name() -> str:
+    """Who runs this process, by name where the system has one for the number."""
+    import pwd
+
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
 def alive(who: Identity) -> bool:
     """Whether that process, not merely one of its number, lives."""
     return identity(who.pid) == who

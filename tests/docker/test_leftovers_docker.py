@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos import leftovers, leftovers_docker, proc, registry, undo
+from chaos import cli, leftovers, leftovers_docker, proc, registry, undo
 from chaos.engine import Engine
+from chaos.engine_question import ask
 from chaos.errors import EnvironmentUnusable
 from chaos.events import RunEnded
 from chaos.history import RunFolder
@@ -163,3 +165,51 @@ def test_runs_of_another_state_folder_are_left_alone(state: Path, engine: Engine
     assert leftovers_docker.things(engine.client.api, folder.name) == there
     monkeypatch.setenv("NINES_STATE", str(state))
     assert leftovers.heal().could_not == []
+
+
+def test_a_run_whose_record_is_gone_is_told_and_removed_only_on_demand(
+    state: Path, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its state folder was deleted (a CI job's home): told by its labels; while its harness lives it is never touched."""
+    folder = folder_of(tmp_path)
+    with harness(folder) as process:
+        await_line(process, "holding")
+        shutil.rmtree(state)
+        monkeypatch.setenv("NINES_STATE", str(tmp_path / "another"))
+        mine = [run for run in leftovers.unrecorded() if run.run == folder.name]
+        assert [run.alive for run in mine] == [True]
+        assert cli.main(["heal", "--orphans"]) == 0
+        assert len(leftovers_docker.things(engine.client.api, folder.name)) == len(mine[0].things)
+    capsys.readouterr()
+    assert cli.main(["leftovers"]) == 5
+    said = capsys.readouterr()
+    assert f"{folder.name}: no record of this run is left (started " in said.out
+    assert f"by {proc.user_name()}, harness dead" in said.out
+    assert {"container", "network", "volume"} <= {thing.kind for thing in mine[0].things}
+    assert all(f"{thing.kind} {thing.name}" in said.out for thing in mine[0].things)
+    assert cli.main(["heal"]) == 0, "without being told so, it removes nothing of a run that it does not know"
+    assert leftovers_docker.things(engine.client.api, folder.name) != []
+    assert cli.main(["heal", "--orphans"]) == 0
+    assert leftovers_docker.things(engine.client.api, folder.name) == []
+
+
+def test_a_run_that_its_own_state_folder_knows_is_not_told(
+    state: Path, engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is healed from there."""
+    folder = folder_of(tmp_path)
+    with harness(folder) as process:
+        await_line(process, "holding")
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "another"))
+    assert folder.name not in {run.run for run in leftovers.unrecorded()}
+    monkeypatch.setenv("NINES_STATE", str(state))
+    assert leftovers.heal().could_not == []
+
+
+def test_a_question_s_container_goes_even_if_it_cannot_start(state: Path, engine: Engine, harness_image: str) -> None:
+    """What the engine made and could not start is taken away, and the reason is told."""
+    with pytest.raises(EnvironmentUnusable, match="no-such-program"):
+        ask(engine, harness_image, ["/no-such-program"])
+    said = ask(engine, harness_image, ["sh", "-c", "echo out; echo err >&2; exit 3"])
+    assert (said.status, said.out, said.err) == (3, b"out\n", "err\n")
+    assert [thing for thing in leftovers_docker.things(engine.client.api) if thing.state == str(state)] == []
