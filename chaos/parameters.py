@@ -42,7 +42,7 @@ KNOWN: Final = {
     "resync": Known("from ready until the node votes again"),
     "resync_empty": Known("the same for a node that comes back without its data"),
     "stop": Known("from asking a node to end until it is dead"),
-    "stopping": Known("what a leader does that is asked to end", "", ("crash", "handover")),
+    "stopping": Known("what a node does that is asked to end", "", ("crash", "handover", "drain")),
     "crews": Known("nodes that are repaired at the same time", "1", whole=True),
     "common_cause": Known("share of crashes that strike all nodes at once", "1", below=1.0, share=True),
     "coverage": Known("share of the leader's crashes that the cluster itself recovers from", "1", share=True),

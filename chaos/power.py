@@ -16,9 +16,11 @@ import msgspec
 from chaos.agreement import OVERALL
 from chaos.experiment import PLANNED
 from chaos.models import planning, predicting, uncertain
+from chaos.models.system import system
 from chaos.plan import Plan
 from chaos.power_agreement import AgreementPower, agreement
 from chaos.power_objectives import Chance, Objectives
+from chaos.units import show_s
 
 if TYPE_CHECKING:
     from chaos.models.figures import ClassSamples
@@ -62,7 +64,7 @@ def power(plan: Plan) -> Power:
     warnings = [f"the models do not know faults of class {', '.join(unknown)}: what they will show cannot be told"] if unknown else []
     agreed = None if unknown or not draws else agreement(draws, plan.experiment.predict.margin, slot_s, spread)
     chances = [] if unknown else Objectives(plan, facts.span_s, draws, slot_s).chances(agreed)
-    warnings += _warnings(plan, chances, agreed)
+    warnings += _warnings(plan, chances, agreed) + _short_drain(plan)
     return Power(len(plan.windows), plan.duration_s, tuple(chances), agreed, _budget(plan, draws), tuple(warnings))
 
 
@@ -85,6 +87,20 @@ def _warnings(plan: Plan, chances: Sequence[Chance], agreed: AgreementPower | No
         told = "the agreement that an objective asks for" if asked else "agreement with the prediction"
         found.append(f"{told} can be shown with a chance of {agreed.consistent:.0%} only, even if the prediction is right{needed}")
     return found
+
+
+def _short_drain(plan: Plan) -> list[str]:
+    """A node that drains must serve until no client can still know it."""
+    known = system(plan)
+    if not known.drains or not known.front.health_checked or not {window.kind for window in plan.windows} & {"stop", "restart"}:
+        return []
+    serves_s, asked_s = known.given["stop_s"].low_s if "stop_s" in known.given else 0.0, known.front.asked_s
+    if serves_s >= asked_s:
+        return []
+    return [
+        f"a node that drains serves for {show_s(serves_s)} after it is asked to end, and clients may ask it for {show_s(asked_s)} "
+        "(fall x every of the health check, then the TTL): some will meet a dead node"
+    ]
 
 
 # --- the promise -------------------------------------------------------------------------------------------------------

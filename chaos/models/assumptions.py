@@ -38,7 +38,8 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         said.append("Before a split, each node is equally likely to lead.")
     if kinds & {"stop", "restart"}:
         leaves = "hands its leadership over first" if known.hands_over else "just ends, and its followers must notice"
-        said.append(f"A node that is asked to end serves until it is dead; a leader {leaves}.")
+        drains = "fails its health check at once, and " if known.drains else ""
+        said.append(f"A node that is asked to end {drains}serves until it is dead; a leader {leaves}.")
     return said + _of_production(plan, known)
 
 

@@ -173,12 +173,15 @@ class Away(msgspec.Struct, frozen=True):
 ALWAYS_ASKED: Final = Away()
 
 
-def withdrawn(case: Case, silent: bool, well_s: Floats) -> Away:
-    """The health check takes victims out of the set, unless they are well again before, and back in some checks after that."""
+def withdrawn(case: Case, silent: bool, well_s: Floats, fails_s: Floats | float = 0.0) -> Away:
+    """The health check takes victims out of the set, unless they are well again before, and back in some checks after that.
+
+    ``fails_s``: from when on the check fails; before 0 for a node that says so while it still serves.
+    """
     front = case.system.front
     if not front.health_checked or front.resolve == "once":
         return ALWAYS_ASKED
-    out_s = front.withdrawal(silent).sample(case.rng, case.samples)
+    out_s = fails_s + front.withdrawal(silent).sample(case.rng, case.samples)
     left_s = out_s + front.stale.sample(case.rng, case.samples)
     back_s = well_s + front.admission().sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
     stays = out_s >= well_s

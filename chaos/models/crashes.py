@@ -6,19 +6,27 @@ closes. A *silent* node swallows attempts, each with its whole time-out: the sam
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from chaos.kinds import LEADER
 from chaos.models.cases import Case, assembled, leaderless, led, quorum_lost, steps_down, succession, withdrawn
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
 
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
-def kill(case: Case, resync: str = "resync_s") -> Scenario:
+    Floats = NDArray[np.float64]
+
+
+def kill(case: Case, resync: str = "resync_s", fails_s: Floats | None = None) -> Scenario:
     """Victims refuse until they are started again (``for``), ready and voting; a lost leader is followed by another.
 
-    ``resync``: the parameter that says how long a node takes to vote again.
+    ``resync``: the parameter that says how long a node takes to vote again. ``fails_s``: from when on the victims' health check fails;
+    None: from their death, which is at 0.
     """
-    return _crash(case, silent=False, resync=resync)
+    return _crash(case, silent=False, resync=resync, fails_s=fails_s)
 
 
 def power_off(case: Case) -> Scenario:
@@ -26,13 +34,14 @@ def power_off(case: Case) -> Scenario:
     return _crash(case, silent=True, resync="resync_s")
 
 
-def _crash(case: Case, silent: bool, resync: str) -> Scenario:
+def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None) -> Scenario:
     system = case.system
+    fails_s = case.zeros() if fails_s is None else fails_s
     started_s = case.for_s
     ready_s = started_s + case.draw("restart_s", "a kill")
     # A replica that hands requests on to a leader serves as soon as it hears one; another serves what it has synced.
     serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional(resync))
-    away = withdrawn(case, silent, ready_s)
+    away = withdrawn(case, silent, ready_s, fails_s)
     stay = system.nodes - case.victims
     dark = (Spell(Fate.LOSE, started_s),) if silent else ()
     down = Group(case.victims, (*dark, Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
@@ -48,7 +57,7 @@ def _crash(case: Case, silent: bool, resync: str) -> Scenario:
     lost_s = detected_s if system.hangs or silent else case.zeros()
     others = Group(stay, leaderless(case, lost_s, elected_s))
     victims = Group(case.victims, (*dark, Spell(Fate.REFUSE, np.maximum(serving_s, elected_s))), away.left_s, away.back_s)
-    return assembled(case, victims, others, led(detected_s, elected_s), elected_s, silent=silent)
+    return assembled(case, victims, others, led(detected_s, elected_s), elected_s, fails_s, silent)
 
 
 def pause(case: Case) -> Scenario:

@@ -2,8 +2,10 @@
 
 A node that is asked to end serves until it is dead (``stop`` after the request, the grace at most). A leader then either just ends, which
 is a kill (``stopping: crash``), or hands its leadership over first (``handover``): another one leads two round trips after the request,
-and nobody had to notice anything. A rolling restart is one such stop after the other, each node started again at once and the next
-one asked when the last one votes; leadership may move to a node whose turn is still to come, and moves again then.
+and nobody had to notice anything. A node that drains (``drain``) fails its health check from the request on and serves all the same: one
+that leaves the name, and the clients' caches, before it ends is not missed. A rolling restart is one such stop after the other, each node
+started again at once and the next one asked when the last one votes; leadership may move to a node whose turn is still to come, and moves
+again then.
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ def stop(case: Case) -> Scenario:
     if _hands_over(case):
         return _handed_over(case, gone_s, case.for_s)
     # With the request as its moment, a stop is a kill that comes later and is taken back sooner.
-    return delayed(crashes.kill(replace(case, for_s=np.maximum(case.for_s - gone_s, 0.0))), gone_s)
+    return delayed(crashes.kill(replace(case, for_s=np.maximum(case.for_s - gone_s, 0.0)), fails_s=_fails_s(case, gone_s)), gone_s)
 
 
 def restart(case: Case) -> Scenario | None:
@@ -45,7 +47,7 @@ def restart(case: Case) -> Scenario | None:
     gone_s = _gone_s(case)
     if _hands_over(case):
         return _handed_over(case, gone_s, gone_s)
-    return delayed(crashes.kill(replace(case, for_s=case.zeros())), gone_s)
+    return delayed(crashes.kill(replace(case, for_s=case.zeros()), fails_s=_fails_s(case, gone_s)), gone_s)
 
 
 def remove(case: Case) -> Scenario | None:
@@ -73,6 +75,11 @@ def delayed(built: Scenario, by_s: Floats) -> Scenario:
 def _gone_s(case: Case) -> Floats:
     """From the request to the death."""
     return np.minimum(case.optional("stop_s"), case.number("grace_s", GRACE_S))
+
+
+def _fails_s(case: Case, gone_s: Floats) -> Floats:
+    """From when on the health check fails, counted from the death: from the request on if the node drains."""
+    return -gone_s if case.system.drains else case.zeros()
 
 
 def _hands_over(case: Case) -> bool:
@@ -115,7 +122,7 @@ def _rolling(case: Case) -> Scenario:
         if tracked:
             for place in {*range(count + 1)} - {turn}:
                 spells[place] += between
-        aways.append(_shifted(withdrawn(case, False, ready_s - dead_s), dead_s))
+        aways.append(_shifted(withdrawn(case, False, ready_s - dead_s, _fails_s(case, dead_s - asked_s)), dead_s))
         blocks += [Block("detection", np.where(leads, detected_s, 0.0)), Block("election", elected_s)] if tracked else []
         others = case.rng.integers(0, max(1, system.nodes - 1), case.samples)
         leader = np.where(leads, others + (others >= turn), leader)

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -44,6 +45,11 @@ class Front(msgspec.Struct, frozen=True):
         return DnsWithdrawal(self.check_every_s, self.rise, 0.0)
 
     @property
+    def asked_s(self) -> float:
+        """For how long clients may ask a node whose check began to fail: the checks that take it out, then what caches keep."""
+        return math.inf if self.resolve == "once" else self.fall * self.check_every_s + self.stale.high_s
+
+    @property
     def stale(self) -> Uniform:
         """How long after a change of the set clients still use the old answer: a cache that is renewed each TTL, at a random phase."""
         return Uniform(0.0, self.ttl_s) if self.resolve == "ttl" else NOTHING
@@ -61,6 +67,8 @@ class System(msgspec.Struct, frozen=True):
     local_reads: bool = False
     hands_over: bool = False
     """A leader that is asked to end hands its leadership over first."""
+    drains: bool = False
+    """A node that is asked to end fails its health check from then on, and serves until it ends."""
     zones: tuple[int, ...] = ()
     """How many nodes each zone holds; empty: nobody said."""
     front: Front = Front()
@@ -154,6 +162,7 @@ def system(plan: Plan) -> System:
         hangs=_word(known, "leaderless") == "hang",
         local_reads=_word(known, "reads") == "local",
         hands_over=_word(known, "stopping") == "handover",
+        drains=_word(known, "stopping") == "drain",
         zones=_zones(members),
         front=front,
         client=plan.experiment.traffic.client,

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 
 import pytest
-from test_models_predicting import a_plan, facts, of_class
 
 from chaos.experiment import ClientPolicy, Dns, DnsCheck
 from chaos.models.predicting import predict
+from tests.unit.test_models_predicting import a_plan, facts, of_class
 
 ALONE = Dns(check=DnsCheck(what="role:leader"))
 ONE_TRY = ClientPolicy(attempts=1)
