@@ -84,8 +84,25 @@ class Question(msgspec.Struct, frozen=True):
 
 
 def unescaped(text: str) -> str:
-    """``"a\\\\r\\\\n"`` as written -> with its control characters."""
-    return re.sub(r"\\[rnt0\\]", lambda match: _ESCAPES[match[0]], text)
+    """``"a\\\\r\\\\n"`` as written -> with its control characters. ``BadInput`` for an escape that is none of those.
+
+    A byte from 0x80 that is written as ``\\\\xNN`` becomes the surrogate that ``as_bytes`` turns into this byte again.
+    """
+    return _ESCAPE.sub(_plain, text)
+
+
+def as_bytes(text: str) -> bytes:
+    """What goes over the wire: UTF-8, and the bytes that were written as such."""
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _plain(match: re.Match[str]) -> str:
+    written = match[0]
+    if written in _ESCAPES:
+        return _ESCAPES[written]
+    if len(written) == 4:
+        return bytes([int(written[2:], 16)]).decode("utf-8", "surrogateescape")
+    raise BadInput(f"unknown escape '{written}'", right=r"\r \n \t \0 \\ or \xNN with two hexadecimal digits; \\ is a backslash")
 
 
 def parse(expression: str) -> Expression:
@@ -110,6 +127,7 @@ def parse(expression: str) -> Expression:
 
 _NOWHERE: Final = object()
 _ESCAPES: Final = {"\\r": "\r", "\\n": "\n", "\\t": "\t", "\\0": "\0", "\\\\": "\\"}
+_ESCAPE: Final = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|.|$)", re.DOTALL)
 MOST_BYTES: Final = 65_536
 """What does not come within so many bytes of a TCP answer is not in it."""
 
@@ -169,10 +187,10 @@ def prepare(ask: Ask, keep_alive: bool = False) -> Question:
         if expression is not None or ask.body is not None or ask.status is not None:
             raise BadInput("a tcp question has no answer to look into", right="only http takes json, body and status")
         host, _, port = ask.tcp.rpartition(":")
-        if not host or not port.isdigit():
+        if not host or not (port.isascii() and port.isdigit()) or len(port) > 5 or not 0 < int(port) < 65_536:
             raise BadInput(f"'{ask.tcp}' is no address", right="host:port")
-        expect = None if ask.expect is None else unescaped(ask.expect).encode()
-        return Question(host, int(port), unescaped(ask.send or "").encode(), None, None, expect)
+        expect = None if ask.expect is None else as_bytes(unescaped(ask.expect))
+        return Question(host, int(port), as_bytes(unescaped(ask.send or "")), None, None, expect)
     try:
         url = urlsplit(ask.http or "")
         port_number = url.port or 80

@@ -53,7 +53,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     nodes = planned_nodes(experiment, target)
     settings = planned_settings(experiment, target)
     part = check_dns(experiment, target)
-    operations = planned_operations(experiment, target)
+    operations = planned_operations(experiment, target, part, settings, runtime)
     judge = judged(experiment)
     check_traffic(experiment)
     _check_limits(experiment, nodes)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection
+from functools import partial
 
 from chaos import parameters, templates
 from chaos.document import locate, suggest
@@ -11,7 +12,7 @@ from chaos.experiment import Dns, Experiment
 from chaos.kinds import LEADER
 from chaos.plan import Parameter, PlannedNode
 from chaos.target import OperationKind, Setting, Target
-from chaos.targets_checks import defaults, setting_text
+from chaos.targets_checks import check_operation, defaults, operation_words, setting_text
 from chaos.units import WrongUnit, duration_s
 
 
@@ -168,15 +169,21 @@ def planned_parameters(experiment: Experiment, target: Target, settings: dict[st
 # --- traffic -----------------------------------------------------------------------------------------------------------
 
 
-def planned_operations(experiment: Experiment, target: Target) -> dict[str, OperationKind]:
-    """What each service of the experiment asks."""
+def planned_operations(
+    experiment: Experiment, target: Target, part: str, settings: dict[str, str], runtime: str
+) -> dict[str, OperationKind]:
+    """What each service of the experiment asks, each read by its own probe; ``part`` is the one whose ports clients know."""
     found: dict[str, OperationKind] = {}
+    words = operation_words(target, target.parts[part].ports, settings)
     for name, spec in experiment.traffic.operations.items():
         if spec.probe is not None:
-            found[name] = OperationKind(probe=spec.probe, does=spec.does or "read", options=spec.options)
-            continue
-        known_or_refuse(experiment, f"traffic.operations.{name}", "operation", name, target.operations)
-        found[name] = target.operations[name]
+            kind = OperationKind(probe=spec.probe, does=spec.does or "read", options=spec.options)
+            file, path = experiment.file, f"traffic.operations.{name}"
+        else:
+            known_or_refuse(experiment, f"traffic.operations.{name}", "operation", name, target.operations)
+            kind, file, path = target.operations[name], f"{target.folder}/target.yaml", f"operations.{name}"
+        check_operation(kind, path, words, target.folder, partial(locate, file), here=runtime == "local")
+        found[name] = kind
     return found
 
 

@@ -29,7 +29,7 @@ from chaos.events import TrafficEnded, TrafficSecond
 from chaos.prober_engine import Engine
 from chaos.prober_http import raise_file_limit
 from chaos.prober_loop import fine_timers, new_loop, raise_priority
-from chaos.prober_probe import Build, Probe, Setup
+from chaos.prober_probe import Build, Probe, Setup, StartsSomething
 from chaos.prober_spec import ProberSpec
 from chaos.seeds import derive
 
@@ -120,6 +120,9 @@ def run(spec: ProberSpec) -> None:
     )  # fmt: skip
     probes = build_probes(spec, loop)
     resolver.prepare({probe.host or spec.name for probe in probes if probe.host or not spec.addresses})
+    for probe in probes:
+        if isinstance(probe, StartsSomething):
+            loop.run_until_complete(probe.started())
     voice = Voice()
     engine = Engine(spec, probes, resolver, loop, emit=voice.say)
     for number in (signal.SIGINT, signal.SIGTERM):

@@ -11,20 +11,16 @@ connection turned out closed *before* the write.
 from __future__ import annotations
 
 import asyncio
-import re
-from collections.abc import Callable, Collection, Mapping
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
-from chaos.errors import BadInput
 from chaos.observations import Outcome, Why
-from chaos.tables import suggest
+from chaos.probe_options import Template, Written, reads
 
 if TYPE_CHECKING:
     from chaos.prober_engine import Grid
 
-RUN_WORDS: Final = ("address", "key", "value", "slot")
-"""The words of a template that differ from slot to slot."""
-_WORD: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+__all__ = ["Build", "Carrier", "Probe", "Setup", "Slot", "StartsSomething", "Template", "Written", "reads"]
 
 
 class Carrier(Protocol):
@@ -87,8 +83,17 @@ class Probe(Protocol):
         ...
 
 
-class Setup:
-    """What ``build`` gets: the operation as written, the fixed words of templates, and the loop to work on."""
+@runtime_checkable
+class StartsSomething(Protocol):
+    """A probe that has started something which must live before traffic may begin."""
+
+    async def started(self) -> None:
+        """Returns once that lives; ``EnvironmentUnusable`` with its last line if it ended."""
+        ...
+
+
+class Setup(Written):
+    """What ``build`` gets: the operation as written, and the loop to work on."""
 
     def __init__(
         self,
@@ -100,77 +105,9 @@ class Setup:
         words: Mapping[str, str],
         folder: str = "",
     ) -> None:
+        super().__init__(operation=operation, does=does, options=options, words=words, folder=folder, here=True)
         self.loop = loop
-        self.operation = operation
-        self.does = does
-        self.options = options
-        self.words = words
-        self.folder = folder
-
-    def option(self, name: str, default: str | None = None) -> str:
-        """The option's text; without it and without a default the operation is refused."""
-        found = self.options.get(name, default)
-        if found is None:
-            raise BadInput(f"operation '{self.operation}' lacks '{name}'")
-        return found
-
-    def allow(self, known: Collection[str]) -> None:
-        """Refuse every option that is not known."""
-        for name in self.options:
-            if name not in known:
-                raise BadInput(f"operation '{self.operation}' has an unknown option '{name}'", right=suggest(name, sorted(known)))
-
-    def template(self, text: str) -> Template:
-        """The text with its fixed words filled in."""
-        return Template(text, self.words, self.operation)
 
 
 Build = Callable[[Setup], Probe]
 """What the table of probes points at."""
-
-
-class Template:
-    """Text with ``{words}``; fixed ones are filled in when it is made, those of the slot when it is rendered."""
-
-    def __init__(self, text: str, words: Mapping[str, str], owner: str = "") -> None:
-        known = [*RUN_WORDS, *words]
-        order: list[str] = []
-
-        def fill(match: re.Match[str]) -> str:
-            word = match[1]
-            if word in words:
-                return words[word].replace("%", "%%")
-            if word not in RUN_WORDS:
-                raise BadInput(f"operation '{owner}': unknown word '{{{word}}}' in '{text}'", right=suggest(word, known))
-            order.append(word)
-            return "%s"
-
-        self._format = _WORD.sub(fill, text.replace("%", "%%"))
-        self._order = order
-        self.uses = frozenset(order)
-        """The words of the slot that stand in it."""
-        self._only_value = self._format == "%s" and order == ["value"]
-        self._text = text
-        self._owner = owner
-
-    def render(self, slot: Slot) -> str:
-        """The text for this slot and attempt."""
-        if self._only_value:
-            return slot.value
-        if not self._order:
-            return self._format % ()
-        return self._format % tuple([self._word(slot, word) for word in self._order])
-
-    def constant(self) -> str:
-        """The text where it may not differ from slot to slot."""
-        if self._order:
-            raise BadInput(f"operation '{self._owner}': '{{{self._order[0]}}}' cannot stand in '{self._text}'")
-        return self._format % ()
-
-    @staticmethod
-    def _word(slot: Slot, word: str) -> str:
-        if word == "key":
-            return slot.key
-        if word == "value":
-            return slot.value
-        return slot.address if word == "address" else str(slot.index)

@@ -32,6 +32,8 @@ from chaos.undo import UndoLog
 
 LEAD_IN_S = 0.25
 """From the order to the prober to its first slot: it must have resolved the name and opened its connections by then."""
+DRIVER_LEAD_S = 1.0
+"""More of it where a driver has to show first that it lives."""
 
 
 def run_plan(
@@ -144,7 +146,8 @@ class Conductor:
     def conduct(self, cluster: Cluster) -> None:
         """Traffic, baseline, faults, settling; leaves no fault in force."""
         plan, clock = self.plan, self.clock
-        start_ns = clock.now_ns() + to_ns(LEAD_IN_S)
+        drives = any(kind.probe == "driver" for kind in plan.operations.values())
+        start_ns = clock.now_ns() + to_ns(LEAD_IN_S + DRIVER_LEAD_S * drives)
         self.began = True
         self._cluster = cluster
         self._agenda = Agenda(clock, self._wake, self._must_stop, start_ns + to_ns(plan.duration_s))

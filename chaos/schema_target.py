@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from chaos import tables
+from chaos import probe_options, tables
 from chaos.schema_pieces import NOTHING, TEXT, WORDS, Schema, closed, listed, named, one_of, or_nothing, ref, said
 from chaos.schema_predict import model
 from chaos.schema_structs import Shapes
@@ -39,10 +40,21 @@ def target(shapes: Shapes) -> Schema:
 
 
 def operation(shapes: Shapes, *, does_needed: bool = False, rate: Schema | None = None) -> Schema:
-    """Exactly one probe, whose options are its own business. With a ``rate``, that may stand there alone: a target's operation."""
+    """Exactly one probe, with the options that it says it has. With a ``rate``, that may stand there alone: a target's operation."""
     shapes.define("option", _OPTION)
     probes = {probe: said(ref("option"), f"Asked by the probe {probe}") for probe in tables.names("probes")}
     properties = probes | {"does": said({"enum": list(DOES)}, "What it does to the data")} | ({"rate": rate} if rate else {})
     required = [*(["does"] if does_needed else []), *(["rate"] if rate else [])]
-    choices: list[Schema] = [*({"required": [probe]} for probe in probes), *([{"maxProperties": 1}] if rate else [])]
+    besides = ["does", *(["rate"] if rate else [])]
+    choices = [*(_asked_by(probe, besides) for probe in probes), *([{"maxProperties": 1}] if rate else [])]
     return closed(properties, required) | {"oneOf": choices, "additionalProperties": ref("option")}
+
+
+def _asked_by(probe: str, besides: Sequence[str]) -> Schema:
+    """An operation of this probe, and no options but its own."""
+    options = probe_options.options_of(probe)
+    schema: Schema = {"required": [probe]}
+    if options is None:
+        return schema
+    about = {name: {"description": told} for name, told in options.items() if name != probe_options.WHAT}
+    return schema | {"properties": about, "propertyNames": {"enum": [probe, *besides, *about]}}

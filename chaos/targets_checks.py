@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
-from typing import Final
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import msgspec
 
-from chaos import templates
+from chaos import asking, probe_options, templates
 from chaos.document import Listing, Table, Value, suggest, table
 from chaos.errors import BadInput, Place
-from chaos.target import Ask, Setting, Target
-
-PER_REQUEST: Final = ("key", "value")
-"""Names in an operation's template that only each request can fill."""
+from chaos.probe_options import Written, WrongOption
+from chaos.target import Ask, OperationKind, Setting, Target
 
 
 def check(root: Table, target: Target) -> None:
@@ -21,6 +20,7 @@ def check(root: Table, target: Target) -> None:
     _check_names(root, target)
     _check_questions(root, target)
     _check_templates(root, target)
+    _check_operations(root, target)
 
 
 def defaults(settings: dict[str, Setting]) -> dict[str, str]:
@@ -31,6 +31,44 @@ def defaults(settings: dict[str, Setting]) -> dict[str, str]:
 def setting_text(value: str | float | bool) -> str:
     """``true``, ``3``, ``1.5``, or the text itself."""
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def operation_words(target: Target, ports: Mapping[str, int], settings: Mapping[str, str]) -> dict[str, str]:
+    """The words of an operation's templates that are the same for every request."""
+    numbers = {name: str(port) for name, port in ports.items()}
+    return {**settings, **numbers, "target": target.folder, "python": sys.executable}
+
+
+def check_operation(
+    kind: OperationKind, path: str, words: Mapping[str, str], folder: str, place: Callable[[str], Place], *, here: bool = False
+) -> None:
+    """Have the probe's own reader check what is written at a path; ``place`` knows where a path stands."""
+    name = path.rpartition(".")[2]
+    written = Written(operation=name, does=kind.does, options=kind.options, words=words, folder=folder, here=here)
+    try:
+        probe_options.check(kind.probe, written)
+    except WrongOption as refusal:
+        key = kind.probe if refusal.option == probe_options.WHAT else refusal.option
+        raise BadInput(refusal.plain, place=place(f"{path}.{key}"), right=refusal.right) from None
+    except BadInput as refusal:
+        raise BadInput(refusal.message, place=refusal.place or place(path), right=refusal.right) from None
+
+
+def _check_operations(root: Table, target: Target) -> None:
+    """With the ports of a part that has what the operation asks; which part clients use, an experiment says."""
+    kinds = {f"operations.{name}": kind for name, kind in target.operations.items()}
+    if target.read_node:
+        kinds["read_node"] = target.read_node
+    for path, kind in kinds.items():
+        refusals: list[BadInput] = []
+        for part in target.parts.values():
+            words = operation_words(target, part.ports, defaults(target.settings))
+            try:
+                check_operation(kind, path, words, target.folder, partial(_find, root))
+            except BadInput as refusal:
+                refusals.append(refusal)
+        if len(refusals) == len(target.parts):
+            raise refusals[0]
 
 
 def _check_names(root: Table, target: Target) -> None:
@@ -87,46 +125,51 @@ def _check_templates(root: Table, target: Target) -> None:
         )
         for name, part in target.parts.items()
     }  # fmt: skip
-    for path, template, keep, part_name in _all_templates(target):
-        refusals: list[BadInput] = []
+    for path, template, part_name in _all_templates(target):
+        _in_some_part(root, path, [contexts[part_name]], partial(templates.fill, template))
+    for path, ask, part_name in _all_questions(target):
         wanted = [contexts[part_name]] if part_name else list(contexts.values())
-        for context in wanted:
-            try:
-                templates.fill(template, context, keep)
-            except BadInput as refusal:
-                refusals.append(refusal)
-        # A question to the whole cluster may use a port that only some parts have: one part that can be asked is enough.
-        if len(refusals) == len(wanted):
-            raise BadInput(refusals[0].message, place=_find(root, path), right=refusals[0].right)
+        _in_some_part(root, path, wanted, partial(_askable, ask))
 
 
-def _all_templates(target: Target) -> Iterator[tuple[str, str, Collection[str], str]]:
-    """(path, template, names filled later, part) of everything that is a template."""
+def _askable(ask: Ask, context: templates.Context) -> object:
+    """Raises unless the question can be sent to this node."""
+    return asking.prepare(templates.filled(ask, context))
+
+
+def _in_some_part(root: Table, path: str, contexts: list[templates.Context], read: Callable[[templates.Context], object]) -> None:
+    """A question to the whole cluster may use a port that only some parts have: one part that can be asked is enough."""
+    refusals: list[BadInput] = []
+    for context in contexts:
+        try:
+            read(context)
+        except BadInput as refusal:
+            refusals.append(refusal)
+    if len(refusals) == len(contexts):
+        raise BadInput(refusals[0].message, place=_find(root, path), right=refusals[0].right)
+
+
+def _all_templates(target: Target) -> Iterator[tuple[str, str, str]]:
+    """(path, template, part) of everything that is a template, but questions."""
     for name, part in target.parts.items():
         at = f"parts.{name}"
         commands = {"local": part.local.command if part.local else (), "docker": part.docker.command if part.docker else ()}
         for runtime, command in commands.items():
-            yield from ((f"{at}.{runtime}.command[{i}]", word, (), name) for i, word in enumerate(command))
-        yield from ((f"{at}.env.{key}", value, (), name) for key, value in part.env.items())
-        yield from ((f"{at}.files.{key}", value, (), name) for key, value in part.files.items())
-        yield from ((f"{at}.ready", value, (), name) for value in _ask_texts(part.ready.ask))
-        for port, ask in part.ping.items():
-            yield from ((f"{at}.ping.{port}", value, (), name) for value in _ask_texts(ask))
-    for role, ask in target.roles.items():
-        yield from ((f"roles.{role}", value, (), "") for value in _ask_texts(ask))
+            yield from ((f"{at}.{runtime}.command[{i}]", word, name) for i, word in enumerate(command))
+        yield from ((f"{at}.env.{key}", value, name) for key, value in part.env.items())
+        yield from ((f"{at}.files.{key}", value, name) for key, value in part.files.items())
+
+
+def _all_questions(target: Target) -> Iterator[tuple[str, Ask, str]]:
+    """(path, question, part): to a node of that part, or to any node if there is none."""
+    for name, part in target.parts.items():
+        yield f"parts.{name}.ready", part.ready.ask, name
+        yield from ((f"parts.{name}.ping.{port}", ask, name) for port, ask in part.ping.items())
+    yield from ((f"roles.{role}", ask, "") for role, ask in target.roles.items())
     if target.marks_ask:
-        yield from (("marks.ask", value, (), "") for value in _ask_texts(target.marks_ask))
+        yield "marks.ask", target.marks_ask, ""
     if target.clock:
-        yield from (("clock", value, (), "") for value in _ask_texts(target.clock))
-    kinds = {f"operations.{name}": kind for name, kind in target.operations.items()}
-    if target.read_node:
-        kinds["read_node"] = target.read_node
-    for path, kind in kinds.items():
-        yield from ((path, value, PER_REQUEST, "") for value in kind.options.values())
-
-
-def _ask_texts(ask: Ask) -> list[str]:
-    return [value for value in (ask.http, ask.body, ask.tcp, ask.json, ask.send, ask.expect) if value]
+        yield "clock", target.clock, ""
 
 
 def _find(root: Table, path: str) -> Place:

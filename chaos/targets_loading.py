@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Final
 
-from chaos import parameters, tables, templates
+from chaos import parameters, probe_options, tables, templates
 from chaos.convert import boolean, integer, struct, texts
 from chaos.document import Listing, Scalar, Table, Value, parse, read_text, suggest, table, text
 from chaos.errors import BadInput, Place
@@ -128,6 +128,11 @@ def operation(entry: Table, *, does: str | None = None, besides: Collection[str]
     kind = text(entry.need("does", "does: read")) if does is None or "does" in entry.entries else does
     if kind not in DOES:
         raise BadInput(f"'{kind}' is not a choice here", place=entry.entries["does"].place, right=suggest(kind, DOES))
+    known = probe_options.options_of(probes[0])
+    if known is not None:
+        names = [name for name in known if name != probe_options.WHAT]
+        for key in set(entry.entries) - {probes[0], "does", *besides, *names}:
+            raise BadInput(f"unknown option '{key}'", place=entry.entries[key].place, right=suggest(key, names))
     rest = {key: option(value) for key, value in entry.entries.items() if key not in (*probes, "does", *besides)}
     return OperationKind(probe=probes[0], does=kind, options={"what": option(entry.entries[probes[0]]), **rest})
 

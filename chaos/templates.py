@@ -15,6 +15,7 @@ import msgspec
 
 from chaos.document import suggest
 from chaos.errors import BadInput
+from chaos.target import Ask
 
 PEER_ADDRESS: Final = "peer_address"
 RESERVED: Final = ("node", "address", PEER_ADDRESS, "data", "python", "target", "peers", "key", "value")
@@ -64,6 +65,12 @@ def fill(template: str, context: Context, keep: Collection[str] = ()) -> str:
     escaped braces, which are for the last filling to resolve. Raises ``BadInput`` on an unknown name or an unpaired brace.
     """
     return "".join(_filled(template, context, keep))
+
+
+def filled(question: Ask, context: Context) -> Ask:
+    """The question with every name in it filled in."""
+    texts = {key: fill(text, context) for key, text in msgspec.structs.asdict(question).items() if isinstance(text, str)}
+    return msgspec.structs.replace(question, **texts)
 
 
 def _filled(template: str, context: Context, keep: Collection[str]) -> Iterator[str]:

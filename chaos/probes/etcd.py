@@ -14,12 +14,11 @@ from typing import Final
 
 import msgspec
 
-from chaos.errors import BadInput
 from chaos.observations import Outcome, Why
 from chaos.prober_http import Pool
-from chaos.prober_probe import Probe, Setup, Slot
+from chaos.prober_probe import Probe, Setup, Slot, Template, Written, reads
 
-OPTIONS: Final = ("what", "key", "value", "port")
+OPTIONS: Final = {"what": "put or get", "key": "The key", "value": "What is put", "port": "Where etcd listens"}
 _DEFINITE: Final = (
     "etcdserver: no leader",
     "etcdserver: too many requests",
@@ -46,6 +45,22 @@ class GatewayError(msgspec.Struct):
 _ERROR: Final = msgspec.json.Decoder(GatewayError)
 
 
+class Call:
+    """What the options of one operation say, checked."""
+
+    def __init__(self, written: Written) -> None:
+        written.allow(OPTIONS)
+        self.what = written.option("what")
+        if self.what not in _PATHS:
+            raise written.wrong("what", f"etcd does not know '{self.what}'", "one of: put, get")
+        if self.what == "get" and "value" in written.options:
+            raise written.wrong("value", "'get' has no value", "leave it out")
+        self.key: Template = written.template(written.options.get("key", "nines/{key}"), "key")
+        self.value: Template = written.template(written.options.get("value", "{value}"), "value")
+        self.port = written.port(written.options.get("port", "{client}"), "port")
+
+
+@reads(Call, OPTIONS)
 def build(setup: Setup) -> Probe:
     """The sender of one etcd operation."""
     return EtcdProbe(setup)
@@ -57,25 +72,19 @@ class EtcdProbe:
     host: str | None = None
 
     def __init__(self, setup: Setup) -> None:
-        setup.allow(OPTIONS)
-        what = setup.option("what")
-        if what not in _PATHS:
-            raise BadInput(f"operation '{setup.operation}': etcd does not know '{what}'", right="one of: put, get")
-        self._put = what == "put"
-        self._key = setup.template(setup.options.get("key", "nines/{key}"))
-        self._value = setup.template(setup.options.get("value", "{value}"))
-        port = setup.template(setup.options.get("port", "{client}")).constant()
-        if not port.isdigit():
-            raise BadInput(f"operation '{setup.operation}': '{port}' is not a port")
+        asked = Call(setup)
+        self._put = asked.what == "put"
+        self._key = asked.key
+        self._value = asked.value
         lines = (
-            f"POST {_PATHS[what]} HTTP/1.1",
-            f"Host: %s:{port}",
+            f"POST {_PATHS[asked.what]} HTTP/1.1",
+            f"Host: %s:{asked.port}",
             "User-Agent: nines",
             "Content-Type: application/json",
             "Content-Length: %d",
         )
         self._head = "\r\n".join(lines) + "\r\n\r\n%s"
-        self._pool = Pool(setup.loop, int(port), self._request, judge)
+        self._pool = Pool(setup.loop, asked.port, self._request, judge)
         self.send = self._pool.send
         self.close = self._pool.close
 

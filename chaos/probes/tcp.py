@@ -1,8 +1,8 @@
 """``tcp``: connect anew for every attempt; if asked, send a text and expect one in the answer. Always closed by reset.
 
-    tcp: "{address}:{client}"
-    send: "PING\\r\\n"            escapes as in C: \\r \\n \\t \\0 \\\\
-    expect: "+PONG"              without ``send`` it is awaited as a greeting; without both, a connection is a success
+tcp: "{address}:{client}"
+send: "PING\\r\\n"            escapes: \\r \\n \\t \\0 \\\\ and \\xNN for any byte
+expect: "+PONG"              without ``send`` it is awaited as a greeting; without both, a connection is a success
 """
 
 from __future__ import annotations
@@ -13,17 +13,44 @@ import socket
 import struct
 from typing import Final
 
-from chaos.asking import unescaped
+from chaos.asking import as_bytes, unescaped
 from chaos.errors import BadInput
 from chaos.observations import Outcome, Why
+from chaos.probe_options import checked_host
 from chaos.prober_http import why_not_connected
-from chaos.prober_probe import Probe, Setup, Slot, Template
+from chaos.prober_probe import Probe, Setup, Slot, Template, Written, reads
 
-OPTIONS: Final = ("what", "send", "expect")
+OPTIONS: Final = {
+    "what": "host:port", "send": "A text that is sent; escapes are \\r \\n \\t \\0 \\\\ and \\xNN",
+    "expect": "A text that must come",
+}  # fmt: skip
 _LINGER_0: Final = struct.pack("ii", 1, 0)
 _LIMIT: Final = 1 << 20
 
 
+class Talk:
+    """What the options of one operation say, checked."""
+
+    def __init__(self, written: Written) -> None:
+        written.allow(OPTIONS)
+        what = written.option("what").strip()
+        host, _, port = what.rpartition(":")
+        if not host or not port or "/" in what:
+            raise written.wrong("what", f"'{what}' is not host:port", "write it like {address}:{client}")
+        self.port = written.port(port)
+        self.host: str | None = None if host == "{address}" else checked_host(written, host)
+        self.text: Template = written.template(_unescaped(written, "send"), "send")
+        self.expect = as_bytes(_unescaped(written, "expect"))
+
+
+def _unescaped(written: Written, option: str) -> str:
+    try:
+        return unescaped(written.options.get(option, ""))
+    except BadInput as refusal:
+        raise written.wrong(option, refusal.message, refusal.right) from None
+
+
+@reads(Talk, OPTIONS)
 def build(setup: Setup) -> Probe:
     """The sender of one TCP operation."""
     return TcpProbe(setup)
@@ -33,17 +60,12 @@ class TcpProbe:
     """See the module."""
 
     def __init__(self, setup: Setup) -> None:
-        setup.allow(OPTIONS)
-        what = setup.option("what")
-        host, _, port = what.rpartition(":")
-        port = setup.template(port).constant() if host else ""
-        if not port.isdigit() or not 0 < int(port) < 65_536:
-            raise BadInput(f"operation '{setup.operation}': '{what}' is not host:port", right="write it like {address}:{client}")
-        self.host: str | None = None if host == "{address}" else setup.template(host).constant()
-        self.port = int(port)
+        asked = Talk(setup)
+        self.host = asked.host
+        self.port = asked.port
         self.loop = setup.loop
-        self.text: Template = setup.template(unescaped(setup.options.get("send", "")))
-        self.expect = unescaped(setup.options.get("expect", "")).encode()
+        self.text = asked.text
+        self.expect = asked.expect
         self.open: set[Exchange] = set()
 
     def send(self, slot: Slot) -> None:
@@ -70,7 +92,7 @@ class Exchange:
         self._owner = owner
         self._socket = sock
         self._slot: Slot | None = slot
-        self._left = owner.text.render(slot).encode()
+        self._left = as_bytes(owner.text.render(slot))
         self._got = b""
         self._wrote = False
         owner.open.add(self)

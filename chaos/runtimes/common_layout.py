@@ -10,7 +10,7 @@ from chaos.errors import BadInput
 from chaos.kinds import CLIENTS, DNS, Deployment, Link, NodeInfo
 from chaos.target import Ask, Part
 from chaos.targets_checks import defaults
-from chaos.templates import Context, Peer, fill
+from chaos.templates import Context, Peer, filled
 
 DOMAIN = "nines.test"
 
@@ -155,20 +155,3 @@ class Layout(abc.ABC):
         ends = {*self.numbers, CLIENTS, DNS}
         if link.destination not in ends or link.source not in ends:
             raise BadInput(f"the link '{link}' has an end that does not exist", right=", ".join([*self.numbers, CLIENTS, DNS]))
-
-
-def filled(question: Ask, context: Context) -> Ask:
-    """The question with every name in it filled in."""
-
-    def text(template: str | None) -> str | None:
-        return None if template is None else fill(template, context)
-
-    return Ask(
-        text(question.http),
-        text(question.body),
-        question.status,
-        text(question.tcp),
-        text(question.json),
-        text(question.send),
-        text(question.expect),
-    )

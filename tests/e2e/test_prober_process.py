@@ -6,6 +6,7 @@ import base64
 import contextlib
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -297,7 +298,7 @@ import json, sys
 held = None
 for line in sys.stdin:
     ask = json.loads(line)
-    if ask["key"] == "k0" and ask["op"] == "die":
+    if ask["key"] == "k5" and ask["op"] == "die":
         sys.exit(1)
     answer = json.dumps({"id": ask["id"], "outcome": "fail" if ask["key"] == "k1" else "ok", "value": None, "more": 1})
     if held is None:
@@ -326,6 +327,28 @@ def test_a_driver_that_dies_is_our_trouble(start: Start, tmp_path: Path) -> None
     assert len(records) == 75
     assert {Outcome.UNKNOWN, Outcome.UNSENT} <= set(records["outcome"])
     assert Outcome.OK in set(records["outcome"][30:])
+
+
+NO_DRIVERS = [
+    ("import nothing_such", "No module named 'nothing_such'"),
+    ("", "and said nothing"),
+    ("input(); raise SystemExit('no licence')", "no licence"),
+]
+
+
+@pytest.mark.parametrize(("code", "says"), NO_DRIVERS)
+def test_a_driver_that_never_answers_ends_the_prober_with_its_last_line(tmp_path: Path, code: str, says: str) -> None:
+    """At its start, or at the first line it is given: it is no driver, and that no request was sent is no availability."""
+    what = f"{{python}} -c {shlex.quote(code)} put"
+    prober = Prober(tmp_path, {}, OperationOrder("write", "driver", "write", 50.0, {"what": what}), target_folder=str(tmp_path))
+    try:
+        assert prober.process.wait(10) == 5
+        assert prober.process.stderr is not None
+        said = prober.process.stderr.read().decode()
+    finally:
+        prober.kill()
+    assert "ended before it answered anything" in said
+    assert says in said
 
 
 def free_port() -> int:

@@ -95,7 +95,7 @@ about: A sample
 init: [{node: n1, command: [a, b]}]
 marks: {ask: {http: "http://{address}:{client}/status"}, values: {elected: a.b}}
 clock: {http: "http://{address}:{client}/status", json: now}
-read_node: {driver: [./read, "{address}"], env: {A: b}}
+read_node: {driver: ["{python}", "{client}"], value: [a, b], key: {A: b}}
 pid1: false
 ---
 parts:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
+import types
 from collections.abc import Iterator
 
 import pytest
 
+from chaos import tables
+from chaos.asking import as_bytes, unescaped
 from chaos.errors import BadInput
 from chaos.observations import Outcome, Why
+from chaos.probe_options import Written, WrongOption, check, reads
 from chaos.prober_http import why_not_connected
 from chaos.prober_probe import Probe, Setup, Slot, Template
 from chaos.probes import driver, etcd, http, tcp
@@ -48,7 +53,7 @@ def test_an_unknown_word_is_refused_with_the_nearest_one() -> None:
 @pytest.mark.parametrize(
     ("build", "options", "says"),
     [
-        (http.build, {}, "lacks 'what'"),
+        (http.build, {}, "there is no 'what'"),
         (http.build, {"what": "https://{address}/"}, "only http:// is spoken"),
         (http.build, {"what": "put http://{address}/"}, "is not a request"),
         (http.build, {"what": "http://{address}:{key}/"}, "cannot stand in"),
@@ -83,9 +88,116 @@ def test_statuses_are_numbers_and_classes() -> None:
     assert http.good_statuses("200, 4xx") == {200, *range(400, 500)}
 
 
-def test_escapes_are_those_of_c() -> None:
-    """A backslash before any other letter is itself."""
-    assert tcp.unescaped("PING\\r\\n\\\\n\\x\\0") == "PING\r\n\\n\\x\0"
+def test_escapes_make_any_byte_and_an_unknown_one_is_refused() -> None:
+    """All 256 of them; UTF-8 beside them stays what it is."""
+    assert as_bytes(unescaped("PING\\r\\n\\\\n\\0\\t")) == b"PING\r\n\\n\0\t"
+    assert as_bytes(unescaped("".join(f"\\x{byte:02x}" for byte in range(256)))) == bytes(range(256))
+    assert as_bytes(unescaped("zäh\\xFF")) == "zäh".encode() + b"\xff"
+    for text in ("\\q", "\\x8", "\\xgg", "end\\"):
+        with pytest.raises(BadInput, match="unknown escape"):
+            unescaped(text)
+
+
+REQUEST = "GET http://{address}:{client}/"
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "option", "says"),
+    [
+        ("http", {"what": REQUEST, "header": "A: b"}, "header", "did you mean 'headers'"),
+        ("http", {"what": REQUEST, "ok": "2000"}, "ok", "not an HTTP status"),
+        ("http", {"what": REQUEST, "ok": "20O"}, "ok", "not an HTTP status"),
+        ("http", {"what": REQUEST, "ok": "٢٠٠"}, "ok", "not an HTTP status"),
+        ("http", {"what": REQUEST, "headers": "no colon"}, "headers", "not a header"),
+        ("http", {"what": REQUEST, "headers": "A: b; a: c"}, "headers", "stands there twice"),
+        ("http", {"what": REQUEST, "headers": "A: {nope}"}, "headers", "unknown word"),
+        ("http", {"what": REQUEST, "headers": "Transfer-Encoding: chunked"}, "headers", "prober's own header"),
+        ("http", {"what": "Get http://{address}/"}, "what", "did you mean 'GET'"),
+        ("http", {"what": "FETCH http://{address}/"}, "what", "is not a method"),
+        ("http", {"what": "GET http://{address}/a b"}, "what", "write %20"),
+        ("http", {"what": "GET http://{address}/ä"}, "what", "percent-encode"),
+        ("http", {"what": "GET http://{address}/a#b"}, "what", "fragment"),
+        ("http", {"what": "GET http://me:secret@{address}/"}, "what", "Authorization"),
+        ("http", {"what": "GET http://[::1]:80/"}, "what", "IPv6 is not spoken"),
+        ("http", {"what": "GET http://1.2.3.400/"}, "what", "not an IPv4 address"),
+        ("http", {"what": "GET http://a..b/"}, "what", "not the name of a host"),
+        ("http", {"what": "GET http://" + "a" * 5000 + "/"}, "what", "not the name of a host"),
+        ("http", {"what": "GET http://{address}:" + "9" * 5000 + "/"}, "what", "is not a port"),
+        ("http", {"what": "GET http://{address}:0/"}, "what", "is not a port"),
+        ("http", {"what": "GET http://{address}/{nope}"}, "what", "unknown word"),
+        ("http", {"what": REQUEST, "body": "{nope}"}, "body", "unknown word"),
+        ("http", {"what": REQUEST, "pattern": "("}, "pattern", "not a regular expression"),
+        ("http", {"what": REQUEST, "pattern": ".*"}, "pattern", "found in every body"),
+        ("http", {"what": REQUEST, "json": "a == "}, "json", "nothing to compare"),
+        ("http", {"what": REQUEST, "not_empty": "maybe"}, "not_empty", "true or false"),
+        ("http", {"what": REQUEST, "expect_not": ""}, "expect_not", "every body"),
+        ("http", {"what": "HEAD http://{address}/", "expect": "x"}, "expect", "no body"),
+        ("tcp", {"what": "{address}:{nope}"}, "what", "unknown word"),
+        ("tcp", {"what": "{address}:{client}", "send": "\\q"}, "send", "unknown escape"),
+        ("tcp", {"what": "{address}:{client}", "send": "{nope}"}, "send", "unknown word"),
+        ("tcp", {"what": "{address}:{client}", "expect": "\\x"}, "expect", "unknown escape"),
+        ("tcp", {"what": "{address}:{client}", "timeout": "1s"}, "timeout", "unknown option"),
+        ("etcd", {"what": "get", "value": "x"}, "value", "has no value"),
+        ("etcd", {"what": "put", "port": "{nope}"}, "port", "unknown word"),
+        ("driver", {"what": "/bin/false"}, "what", "a command and an operation"),
+        ("driver", {"what": "/no/such/program x"}, "what", "there is no file"),
+        ("driver", {"what": "no-such-program-at-all x"}, "what", "not on PATH"),
+        ("driver", {"what": "/ x"}, "what", "is a folder"),
+        ("driver", {"what": "/etc/passwd x"}, "what", "may not be executed"),
+        ("driver", {"what": "'/bin/sh x"}, "what", "close every quote"),
+        ("driver", {"what": "{python} {address} x"}, "what", "differs from request to request"),
+    ],
+)
+def test_a_probe_reads_its_options_before_anything_starts(kind: str, options: dict[str, str], option: str, says: str) -> None:
+    """By the reader that the prober itself uses; the option is named, so that the loader knows its line."""
+    words = {"client": "7000", "python": sys.executable}
+    with pytest.raises(WrongOption, match=says) as refused:
+        check(kind, Written(operation="op", does="read", options=options, words=words, here=True))
+    assert refused.value.option == option
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("options", "bodies"),
+    [
+        ({}, {b"": True, b"x": True}),
+        ({"not_empty": "true"}, {b"": False, b"x": True}),
+        ({"expect": "pong"}, {b"ping pong": True, b"": False}),
+        ({"expect_not": "error"}, {b"fine": True, b"": True, b'{"error": 1}': False}),
+        ({"pattern": "token-[0-9]{3}$"}, {b"a token-123": True, b"token-12": False}),
+        ({"json": "tokens"}, {b'{"tokens": [1]}': True, b'{"tokens": []}': False, b"": False, b"[": False, b"\xff": False}),
+        ({"json": "state=up", "expect_not": "old"}, {b'{"state": "up"}': True, b'{"state": "up", "v": "old"}': False}),
+        ({"json": "n"}, {b"[" * 100_000: False, b'{"n": 1' + b"0" * 5000 + b"}": False}),
+    ],
+)
+def test_what_a_body_must_be(loop: asyncio.AbstractEventLoop, options: dict[str, str], bodies: dict[bytes, bool]) -> None:
+    """A body that is not so makes the answer wrong: it may have been done, and it is no success."""
+    probe = http.HttpProbe(setup(loop, what=REQUEST, **options))
+    for body, good in bodies.items():
+        assert probe.judge(200, body) == ((Outcome.OK, Why.NONE) if good else (Outcome.UNKNOWN, Why.WRONG)), body[:40]
+        assert probe.judge(500, body) == (Outcome.FAIL, Why.ERROR)
+
+
+def test_headers_of_the_author_replace_ours(loop: asyncio.AbstractEventLoop) -> None:
+    """A virtual host is asked by its name: one Host line, not two."""
+    probe = http.HttpProbe(setup(loop, what=REQUEST, headers="host: shop.example; User-Agent: me; X: {slot}"))
+    assert probe.request(a_slot()) == b"GET / HTTP/1.1\r\nhost: shop.example\r\nUser-Agent: me\r\nX: 17\r\n\r\n"
+
+
+def test_a_probe_of_another_package_without_a_reader_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """One with a reader is."""
+    told: list[Written] = []
+    module = types.ModuleType("plugged_in")
+    module.plain = lambda _setup: None  # type: ignore[attr-defined]
+    module.reading = reads(told.append, {})(lambda _setup: None)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "plugged_in", module)
+    monkeypatch.setitem(tables.PROBES, "plain", "plugged_in:plain")
+    monkeypatch.setitem(tables.PROBES, "reading", "plugged_in:reading")
+    written = Written(operation="op", does="read", options={"anything": "goes"}, words={})
+    check("plain", written)
+    assert told == []
+    check("reading", written)
+    assert told == [written]
 
 
 @pytest.mark.parametrize(

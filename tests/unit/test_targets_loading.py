@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent.parent
 
 def test_every_key_arrives_typed():
     """The sample, as the runtimes will see it."""
-    found = sample_target(TARGET + 'read_node: {driver: [./read, "a b", "{address}"]}\npid1: true\nabout: A sample\n')
+    found = sample_target(TARGET + 'read_node: {driver: ["{python}", "a b", "{client}"]}\npid1: true\nabout: A sample\n')
     status = "http://{address}:{client}/status"
     assert found.settings["reads"] == Setting(default="quorum", choices=("quorum", "local"))
     assert found.settings["cache"].default == 64
@@ -26,7 +26,7 @@ def test_every_key_arrives_typed():
     assert found.roles == {"leader": Ask(http=status, json="state=leader"), "voting": Ask(http=status, json="ready")}
     put = {"what": "PUT http://{address}:{client}/kv/{key}", "body": "{value}"}
     assert found.operations["write"] == OperationKind("http", "write", put)
-    assert found.read_node == OperationKind("driver", "read", {"what": "./read 'a b' '{address}'"})
+    assert found.read_node == OperationKind("driver", "read", {"what": "'{python}' 'a b' '{client}'"})
     assert found.model["election_timeout"] == "150ms..300ms"
     assert (found.local.peers, found.pid1, found.about) == ("per-node", True, "A sample")
 
@@ -61,7 +61,7 @@ def test_marks_and_pings_are_read():
             '"{nod}", "{address}"',
             "parts.data.local.command[2]: unknown name '{nod}' in '{nod}' (did you mean 'node'?)",
         ),
-        ('/kv/{key}", body', '/kv/{ky}", body', "operations.write: unknown name '{ky}'"),
+        ('/kv/{key}", body', '/kv/{ky}", body', "target.yaml:17: operations.write.http: unknown word '{ky}'"),
         ('{http: "PUT', '{htp: "PUT', "operations.write: no probe in this operation (exactly one of: driver, etcd, http, tcp)"),
         ('{http: "PUT', '{redis: "PUT', "operations.write.redis: the probe 'redis' is not supported yet"),
         ("does: write", "dos: write", "operations.write: the key 'does' is missing (write it like does: read)"),
