@@ -87,7 +87,7 @@ traffic:
   operations:
     write: 100/s
     read: {rate: 30/m}
-    home: {http: "http://web:8080/", rate: 20/s, status: 204}
+    home: {http: "http://web:8080/", rate: 20/s, ok: 204}
   client: {timeout: 100ms, attempts: 3, other_address: no, deadline: 1s, resolve: per-request}
   outage: {open: 3, close: 1, merge: 50ms}
   judge: write
@@ -129,7 +129,7 @@ def test_every_key_arrives_typed():
     assert found.cluster.dns == Dns("round-robin", "data", 2.0, ("a", "b"), {"a": 2.0, "b": 1.5}, check)
     assert found.traffic.operations == {
         "write": OperationSpec(100.0), "read": OperationSpec(0.5),
-        "home": OperationSpec(20.0, "http", "read", {"what": "http://web:8080/", "status": "204"}),
+        "home": OperationSpec(20.0, "http", "read", {"what": "http://web:8080/", "ok": "204"}),
     }  # fmt: skip
     assert found.traffic.client == ClientPolicy(0.1, 3, False, 1.0, "per-request")
     assert found.traffic.outage == OutageRule(3, 1, 0.05)
