@@ -14,6 +14,8 @@ PY := $(BIN)/python
 EXPERIMENT ?= experiments/quickstart.yaml
 SOURCES := chaos tests bench targets tools
 COUNT ?= 40
+# Tests on so many cores at once; those that start real systems run alone all the same (tests/spread.py).
+WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 
 .PHONY: setup demo test test-docker check lint bench soak picture clean
@@ -42,7 +44,7 @@ demo: setup
 test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
-	$(PY) -m pytest -m "not docker" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) -m "not docker" $(ARGS)
 
 test-docker: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
@@ -55,7 +57,7 @@ lint: .venv/.installed-dev
 	$(BIN)/lint-imports --no-logo
 
 check: lint
-	$(PY) -m pytest -q tests/unit $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) -q tests/unit $(ARGS)
 
 bench: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null

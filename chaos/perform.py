@@ -101,7 +101,7 @@ def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
 
 def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None) -> Report:
     """Run, judge, and write the reports. ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder."""
-    from chaos import tables
+    from chaos import machine, tables
     from chaos.calibrations import keep
     from chaos.clock import ManualClock, MonotonicClock
     from chaos.leftovers import refuse_leftovers
@@ -113,6 +113,7 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
     virtual = ordered.plan.runtime == "fake"
     if not virtual:
         refuse_leftovers()
+    machine.require(ordered.plan, ordered.target)
     _require_room(ordered.plan, folder.path)
     runtime = tables.find("runtimes", ordered.plan.runtime)()
     keep(ordered.experiment.predict.calibration, ordered.experiment.file, folder.path)

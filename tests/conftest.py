@@ -1,16 +1,22 @@
-"""What all tests share: an own state folder, golden files, and no silent skip where ``NINES_CI=1`` is set."""
+"""What all tests share: a limit in time, an own state folder, golden files, and no silent skip where ``NINES_CI=1`` is set."""
 
 from __future__ import annotations
 
+import contextlib
+import faulthandler
+import os
 import re
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Final
 
 import pytest
 
+from tests.needs import closing_line, strict
 from tests.needs import need as need_part
-from tests.needs import strict
 from tests.quick import QUICK
+from tests.spread import Spread, rank
 
 pytest_plugins = ["pytester"]
 
@@ -22,14 +28,63 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--update-golden", action="store_true", help="write golden files anew; look at the difference before you keep it")
 
 
+# --- an end ------------------------------------------------------------------------------------------------------------
+
+DOCKER_LIMIT_S: Final = 300.0
+"""The first test of an engine waits for its images; all others have the limit of pyproject.toml, unless they name their own."""
+LAST_RESORT_S: Final = 60.0
+"""So long after its limit a test that not even pytest-timeout could end takes its process down, with the stack of every thread."""
+
+
+STDERR = pytest.StashKey[int]()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Whoever starts the tests in the background of a script makes them ignore SIGINT, and all that they start: no test means that."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    capture = session.config.pluginmanager.getplugin("capturemanager")
+    with capture.global_and_fixture_disabled() if capture is not None else contextlib.nullcontext():
+        session.config.stash[STDERR] = os.dup(2)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Limits, and an order that suits ``spread``."""
+    for item in items:
+        if item.get_closest_marker("docker") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(DOCKER_LIMIT_S))
+    items.sort(key=lambda item: rank(item.nodeid))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
+    """A test that hangs while it is being ended must not hold the rest up for ever."""
+    marker = item.get_closest_marker("timeout")
+    limit_s = float(marker.args[0] if marker else item.config.getini("timeout"))
+    faulthandler.dump_traceback_later(limit_s + LAST_RESORT_S, exit=True, file=item.config.stash[STDERR])
+    try:
+        return (yield)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """With ``-n``: see ``spread``."""
+    return Spread(config, log)
+
+
 # --- skips -------------------------------------------------------------------------------------------------------------
 
 SKIPPED = pytest.StashKey[list[str]]()
+LACKING = pytest.StashKey[list[str]]()
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Where skips are gathered."""
     config.stash[SKIPPED] = []
+    config.stash[LACKING] = []
     config.pluginmanager.register(_Skips(config), "nines-skips")
 
 
@@ -44,6 +99,7 @@ class _Skips:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         if report.skipped and not hasattr(report, "wasxfail"):
             reason = str(report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr).removeprefix("Skipped: ")
+            self._config.stash[LACKING].append(reason)
             if not any(pattern.match(reason) for pattern in self._allowed):
                 self._config.stash[SKIPPED].append(f"{report.nodeid}: {reason}")
 
@@ -52,7 +108,11 @@ class _Skips:
         if strict() and self._config.stash[SKIPPED] and exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
+    @pytest.hookimpl(trylast=True)
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        closing = closing_line(self._config.stash[LACKING])
+        if closing:
+            terminalreporter.write_line(closing, yellow=True)
         if strict() and self._config.stash[SKIPPED]:
             terminalreporter.section("skips that nobody allowed (tests/ALLOWED_SKIPS)")
             for line in self._config.stash[SKIPPED]:

@@ -49,13 +49,18 @@ def rows(folder: Path) -> list[Row]:
 
 
 @contextmanager
-def held(folder: Path, runtime: str) -> Iterator[subprocess.Popen[bytes]]:
-    """A run in a process of its own, whose fault is in force and whose safety command has not answered yet."""
+def held(folder: Path, runtime: str, *, deaf: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """A run in a process of its own, whose fault is in force and whose safety command has not answered yet.
+
+    ``deaf``: started as a shell without job control starts what is to run in the background, with SIGINT ignored.
+    """
     file = folder.parent / "held.yaml"
     file.write_text(HELD, encoding="utf-8")
     command = [sys.executable, "-m", "chaos", "run", str(file), "--runtime", runtime, "--folder", str(folder), "--quiet"]
     clock = MonotonicClock()
     log = folder.with_suffix(".log")
+    if deaf:
+        command = ["sh", "-c", 'trap "" INT; exec "$@"', "sh", *command]
     with log.open("wb") as out:
         child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=out)
     limit_ns = clock.now_ns() + to_ns(WITHIN_S)
@@ -88,6 +93,14 @@ def stopped_from_outside(folder: Path, runtime: str) -> None:
     (ended,) = [row for row in seen if isinstance(row, RunEnded)]
     assert (ended.left, ended.signal) == ([], signal.SIGTERM)
     assert (folder / "report.json").exists()
+
+
+def interrupted_in_the_background(folder: Path, runtime: str) -> None:
+    """SIGINT ends a run that a script started in the background, though the shell made it ignore that signal."""
+    with held(folder, runtime, deaf=True) as child:
+        child.send_signal(signal.SIGINT)
+        assert child.wait(WITHIN_S) == 128 + signal.SIGINT
+        assert leftovers.leftovers() == []
 
 
 def without_faults(folder: Path, runtime: str) -> None:

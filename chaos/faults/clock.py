@@ -81,8 +81,12 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                 f"'{target.name}' declares no 'clock', and the 'Date' of its answers has whole seconds: it shows jumps of "
                 f"{DATE_OFFSET_S:g}s and more, and no rate"
             )
-        if runtime == "docker":
-            return None  # the program is in the image: it is looked at when it runs, before the first fault
+        return None
+
+    def lacks_here(self, runtime: str, target: Target) -> str | None:
+        """Plain processes need the library here, and programs that can be deceived; in an image both are asked when they run."""
+        if runtime != "local":
+            return None
         if faketime.find() is None:
             return f"there is no {faketime.NAME} on this machine: {faketime.HOW}"
         for part in target.parts.values():

@@ -15,9 +15,14 @@ CLOCK = Ask(http="http://{address}:{client}/status", json="clock_s")
 
 
 def loaded_deployment(folder: Path, runtime: str, mode: str, *, declared: bool = True, nodes: int = 3) -> Deployment:
-    """``mode``: of the clock fault; ``declared``: whether the target has a question for the time, or only the ``Date`` of its answers."""
+    """``mode``: of the clock fault, empty for none of it.
+
+    ``declared``: whether the target has a question for the time, or only the ``Date`` of its answers.
+    """
     clock = {"mode": mode, "rate": 3.0} if mode == "skew" else {"mode": mode, "offset_s": 5.0}
-    params = {"clock": clock, "load": {"rate_per_s": 1.0}, "connections": {"count": 1}, "files": {}}
+    params: dict[str, dict[str, object]] = {"clock": {**clock}, "load": {"rate_per_s": 1.0}, "connections": {"count": 1}, "files": {}}
+    if not mode:
+        del params["clock"]
     faults = tuple(
         FaultSpec(
             name=kind, kind=kind, params=fields, target=None if kind == "load" else Named(("n1",)), schedule=At((1.0,)), for_s=1.0, times=1

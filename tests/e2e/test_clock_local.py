@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from chaos import observations
+from chaos import faketime, observations
 from chaos.agent_parts import connections
 from chaos.errors import CapabilityMissing, FaultNotEffective
 from chaos.events import TrafficSecond
@@ -22,7 +22,9 @@ from chaos.faults.load import Load
 from chaos.kinds import Fault, LimitsFiles, SetsClock, Status, Victims
 from chaos.runtimes.local import LocalRuntime
 from chaos.undo import pending
+from tests.contract.echo_deployment import need_toxiproxy
 from tests.contract.loaded_deployment import loaded_deployment
+from tests.needs import need_libfaketime
 from tests.staging import N1, WITHIN_S, Stage, staged
 
 pytestmark = pytest.mark.e2e
@@ -35,8 +37,9 @@ def cluster(folder: Path, mode: str, *, declared: bool = True) -> AbstractContex
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    """For all tests whose clocks run at the true rate."""
-    with cluster(tmp_path_factory.mktemp("clocks") / "jumping", "jump") as up:
+    """For all tests whose clocks run at the true rate; a machine that cannot set clocks can do the rest."""
+    need_toxiproxy()
+    with cluster(tmp_path_factory.mktemp("clocks") / "jumping", "jump" if faketime.find() else "") as up:
         yield up
     assert not (up.folder / "clocks").exists()
 
@@ -44,12 +47,24 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
 # --- clocks ------------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def settable() -> None:
+    """A test that sets clocks."""
+    need_toxiproxy()
+    need_libfaketime()
+
+
+SETTABLE = pytest.mark.usefixtures("settable")
+
+
+@SETTABLE
 def test_clocks_are_true_until_they_are_set(stage: Stage) -> None:
     """The library is there from the start and changes nothing."""
     assert [stage.offset_s(node) for node in ("n1", "n2", "n3")] == pytest.approx([0.0] * 3, abs=0.2)
     assert not list(Path("/dev/shm").glob("*faketime*"))
 
 
+@SETTABLE
 @pytest.mark.parametrize("offset_s", [5.0, -3600.0, 0.5])
 def test_a_clock_jumps_alone_and_comes_back(stage: Stage, offset_s: float) -> None:
     """By as much as was asked, seen in its own answers; a restart keeps the false time."""
@@ -61,6 +76,7 @@ def test_a_clock_jumps_alone_and_comes_back(stage: Stage, offset_s: float) -> No
     assert stage.offset_s("n1") == pytest.approx(0.0, abs=0.2)
 
 
+@SETTABLE
 def test_a_clock_jumps_to_and_fro(stage: Stage) -> None:
     """Each step of the fault that is due turns it."""
     with stage.harmed(Clock(mode="strobe", offset_s=100.0, every_s=0.1)) as effect:
@@ -74,6 +90,7 @@ def test_a_clock_jumps_to_and_fro(stage: Stage) -> None:
     assert seen == pytest.approx([100.0, 0.0, 100.0, 0.0], abs=0.2)
 
 
+@SETTABLE
 def test_a_clock_runs_fast_and_goes_on_so_after_a_restart(tmp_path: Path) -> None:
     """What it has gained is what the rate makes of the time since, whatever process shows it."""
     with cluster(tmp_path / "skewed", "skew") as stage, stage.harmed(Clock(mode="skew", rate=3.0)) as effect:
@@ -83,6 +100,7 @@ def test_a_clock_runs_fast_and_goes_on_so_after_a_restart(tmp_path: Path) -> Non
         assert stage.gained_s("n1", 3.0, effect.effective_at_ns) == pytest.approx(0.0, abs=0.6)
 
 
+@SETTABLE
 def test_the_date_of_an_answer_will_do_for_jumps(tmp_path: Path) -> None:
     """Of a target that declares no clock; what it cannot show is refused."""
     with cluster(tmp_path / "dated", "jump", declared=False) as stage:
@@ -93,6 +111,7 @@ def test_the_date_of_an_answer_will_do_for_jumps(tmp_path: Path) -> None:
         assert "'Date'" in (Clock(mode="skew", rate=2.0).missing("local", target) or "")
 
 
+@SETTABLE
 def test_a_clock_that_does_not_move_is_no_fault(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     """Refused, taken back and not left to be undone."""
     node = stage.scene.cluster.nodes["n1"]
@@ -103,6 +122,7 @@ def test_a_clock_that_does_not_move_is_no_fault(stage: Stage, monkeypatch: pytes
     assert pending(stage.folder / "undo.jsonl") == []
 
 
+@SETTABLE
 def test_a_program_that_takes_no_library_is_refused_before_the_first_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here: nodes that begin without it."""
     monkeypatch.setattr("chaos.runtimes.local_clock.NodeClock.environment", {})
@@ -116,6 +136,8 @@ def test_a_program_that_takes_no_library_is_refused_before_the_first_fault(tmp_p
 @pytest.mark.parametrize("fault", [Clock(offset_s=-50.0), Files()], ids=lambda each: type(each).__name__)
 def test_what_does_not_add_up_is_refused_the_second_time(stage: Stage, fault: Fault) -> None:
     """And the first one stays in force."""
+    if isinstance(fault, Clock):
+        need_libfaketime()
     with stage.harmed(fault) as effect:
         with pytest.raises(FaultNotEffective, match="do not add up"), fault.inject(stage.scene, N1):
             pytest.fail("it was entered")

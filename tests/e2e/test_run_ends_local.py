@@ -23,6 +23,11 @@ def test_stopped_from_outside(tmp_path: Path) -> None:
     ending.stopped_from_outside(tmp_path / "stopped-local", "local")
 
 
+def test_interrupted_in_the_background_of_a_script(tmp_path: Path) -> None:
+    """Healed and removed all the same."""
+    ending.interrupted_in_the_background(tmp_path / "deaf-local", "local")
+
+
 def test_without_faults(tmp_path: Path) -> None:
     """Nothing is broken."""
     ending.without_faults(tmp_path / "calm-local", "local")

@@ -27,14 +27,15 @@ from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
 from chaos.faults.files import Files
 from chaos.faults.load import Load
+from chaos.history import RunFolder
 from chaos.kinds import CLIENTS, Fault, Scene, Victims
 from chaos.loading_faults import params
-from chaos.perform import order_text
+from chaos.perform import order_text, perform
 from chaos.plan import Plan
 from chaos.runtimes import local_clock
 from chaos.targets_loading import load_target
 from chaos.undo import UndoLog, pending
-from tests.needs import need
+from tests.needs import need, need_libfaketime
 from tests.quick import QUICK
 from tests.unit.samples import sample_plan
 from tests.unit.test_faults import StubCluster, StubNet, StubNode
@@ -117,19 +118,37 @@ def test_virtual_nodes_have_none_of_it(fault: str) -> None:
 
 
 def test_a_clock_needs_a_program_that_can_be_deceived(monkeypatch: pytest.MonkeyPatch) -> None:
-    """etcd is written in Go; so the plan for this machine is refused. Nor can it be without the library."""
-    need("etcd")
-    need("libfaketime", faketime.find() is not None)
-    etcd, kv = load_target("etcd"), load_target("replicated_kv")
-    assert "written in Go" in (Clock(offset_s=5.0).missing("local", etcd) or "")
-    assert Clock(offset_s=5.0).missing("local", kv) is None
-    assert Clock(offset_s=5.0).missing("docker", kv) is None
-    assert "PID 1" in (Clock(offset_s=5.0).missing("docker", msgspec.structs.replace(kv, pid1=True)) or "")
-    monkeypatch.setattr(faketime, "PLACES", ())
+    """etcd is written in Go, so this machine cannot do it; nor can it without the library. A plan may be made all the same."""
+    etcd, kv, fault = load_target("etcd"), load_target("replicated_kv"), Clock(offset_s=5.0)
+    assert "PID 1" in (fault.missing("docker", msgspec.structs.replace(kv, pid1=True)) or "")
+    monkeypatch.setattr(faketime, "find", lambda: Path("/lib/libfaketimeMT.so.1"))
+    monkeypatch.setattr(faketime, "refusal", lambda command: "it is written in Go" if "etcd" in command else "")
+    assert "written in Go" in (fault.lacks_here("local", etcd) or "")
+    assert fault.lacks_here("docker", etcd) is None
+    assert fault.lacks_here("local", kv) is None
     monkeypatch.setattr(faketime, "find", lambda: None)
-    assert "install libfaketime" in (Clock(offset_s=5.0).missing("local", kv) or "")
+    assert "install libfaketime" in (fault.lacks_here("local", kv) or "")
+    assert [fault.missing(runtime, target) for runtime in ("local", "docker") for target in (kv, etcd)] == [None] * 4
     with pytest.raises(CapabilityMissing, match="libfaketime"):
         local_clock.NodeClock(Path("nowhere"), ManualClock(), waits=True)
+
+
+def test_what_the_machine_lacks_is_found_by_the_run_and_not_by_the_plan(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same plan everywhere; the run is refused with the file and the line, before anything is written."""
+    text = QUICK[: QUICK.index("faults:")] + "faults:\n  - clock: {offset: 5s}\n    target: n1\n    at: 1s\n    for: 1s\nsettle: 5s\n"
+    monkeypatch.setattr(faketime, "find", lambda: Path("/lib/libfaketimeMT.so.1"))
+    there = order_text(text, Path("x.yaml"), runtime="local")
+    monkeypatch.setattr(faketime, "find", lambda: None)
+    assert order_text(text, Path("x.yaml"), runtime="local").plan == there.plan
+    with pytest.raises(CapabilityMissing, match=r"x\.yaml:\d+: the fault 'clock-1' cannot be done.*here\n.*apt-get install libfaketime"):
+        perform(there, RunFolder(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_this_machine_s_etcd_is_written_in_go() -> None:
+    """As its own build information says."""
+    need("etcd")
+    assert "written in Go" in faketime.refusal("etcd")
 
 
 @pytest.mark.parametrize(
@@ -174,7 +193,7 @@ def symbols(library: bytes) -> dict[str, int]:
 def test_only_readings_of_the_clock_are_offered(waits: bool) -> None:
     """Everything else of the library is local, and stays as it was."""
     path = faketime.find()
-    need("libfaketime", path is not None)
+    need_libfaketime()
     assert path is not None
     whole, copy = path.read_bytes(), faked.only_readings(path.read_bytes(), waits)
     assert len(copy) == len(whole)
@@ -228,7 +247,7 @@ def test_the_rate_acts_from_the_start_of_the_process(offset_s: float, rate: floa
 
 def test_an_agent_that_is_alone_sets_its_clock_right(tmp_path: Path) -> None:
     """Set, another process begins, healed."""
-    need("libfaketime", faketime.find() is not None)
+    need_libfaketime()
     agent = SimpleNamespace(processes=SimpleNamespace(main=os.getpid()))
     faked.do_prepare(agent, {"library": str(faketime.find()), "folder": str(tmp_path / "clock"), "waits": True})
     now = tmp_path / "clock" / "now"
@@ -246,7 +265,7 @@ def test_an_agent_that_is_alone_sets_its_clock_right(tmp_path: Path) -> None:
 
 def test_a_path_that_the_linker_would_cut_is_refused(tmp_path: Path) -> None:
     """LD_PRELOAD has no way to quote."""
-    need("libfaketime", faketime.find() is not None)
+    need_libfaketime()
     with pytest.raises(Exception, match="a blank or a colon"):
         local_clock.NodeClock(tmp_path / "a b", ManualClock(), waits=True)
 

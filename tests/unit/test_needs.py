@@ -16,6 +16,7 @@ from chaos.net.needs import Needs, needs
 from chaos.plan import Plan
 from chaos.planning import make_plan
 from tests import synthetic
+from tests.needs import closing_line
 from tests.unit.samples import EXPERIMENT, TARGET, sample_plan, sample_target
 
 CUT = "  - name: cut\n    partition: {PARAMS}\n    target: leader\n    at: 6s\n    for: 2s\n"
@@ -126,3 +127,21 @@ def test_the_engines_name_server_checks_nobody(fault: str):
     with pytest.raises(CapabilityMissing, match="checks no node"):
         planned(f"  - {fault}\n    at: 6s\n    for: 2s\n")
     assert planned("  - power_off: {}\n    target: n1\n    at: 6s\n    for: 2s\n").windows
+
+
+# --- what the tests themselves need --------------------------------------------------------------------------------------
+
+
+def test_what_a_machine_lacks_is_told_in_one_line():
+    """With the one command that brings it; other reasons to skip are not its business."""
+    reasons = [
+        "needs etcd: sudo apt-get install etcd-server",
+        "needs libfaketime: sudo apt-get install libfaketime",
+        "needs libfaketime: sudo apt-get install libfaketime",
+        "needs root, to ask in another user's name",
+        "too slow here",
+    ]
+    told = closing_line(reasons)
+    assert told.startswith("not tested, since this machine lacks etcd (1 test), libfaketime (2 tests), root, to ask in another user's")
+    assert told.endswith("; to get it: sudo apt-get install etcd-server libfaketime")
+    assert closing_line(["too slow here"]) == ""
