@@ -77,10 +77,10 @@ class Harms:
     def _apply(self, harm: NameHarm, record: DNSRecord, spec: NameSpec) -> None:
         match harm.mode:
             case "servfail":
-                record.header.rcode, record.header.aa = RCODE.SERVFAIL, 0
+                record.header.rcode, record.header.aa, record.header.tc = RCODE.SERVFAIL, 0, 0
                 record.rr, record.auth = [], []
             case "nxdomain":
-                record.header.rcode = RCODE.NXDOMAIN
+                record.header.rcode, record.header.tc = RCODE.NXDOMAIN, 0
                 record.rr, record.auth = [], [_authority(record, spec.ttl_s)]
             case "wrong":
                 addresses = [RR(each.rname, QTYPE.A, ttl=each.ttl, rdata=A(self._nowhere)) for each in record.rr if each.rtype == QTYPE.A]

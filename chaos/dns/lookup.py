@@ -1,23 +1,40 @@
-"""One question to one name server, as a client without a cache puts it: the proof of faults in the name service."""
+"""One question to one name server, as a client without a cache puts it: the proof of faults in the name service.
+
+With EDNS, so that an answer of some sixty addresses fits a datagram, and by TCP where it still does not (RFC 6891, RFC 7766).
+"""
 
 from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
 
 from chaos.clock import Clock, to_s
 from chaos.kinds import LookUp
 
+if TYPE_CHECKING:
+    import dns.message
 
-def look_up(name: str, server: str, port: int, timeout_s: float, clock: Clock) -> LookUp:
-    """The A records of the name, by UDP; what goes wrong is an answer, never an exception."""
-    import dns.exception
+EDNS_BYTES: Final = 1232
+"""What fits every path without fragments (DNS flag day 2020)."""
+
+
+def exchange(name: str, server: str, port: int, timeout_s: float) -> dns.message.Message:
+    """The answer to one question for the A records of a name; ``dns.exception.DNSException`` or ``OSError`` if there is none."""
     import dns.message
     import dns.query
+
+    query = dns.message.make_query(name, "A", use_edns=0, payload=EDNS_BYTES)
+    return dns.query.udp_with_fallback(query, server, timeout=timeout_s, port=port)[0]
+
+
+def look_up(name: str, server: str, port: int, timeout_s: float, clock: Clock) -> LookUp:
+    """The A records of the name; what goes wrong is an answer, never an exception."""
+    import dns.exception
     import dns.rcode
     import dns.rdatatype
 
-    query = dns.message.make_query(name, "A")
     sent_ns = clock.now_ns()
     try:
-        reply = dns.query.udp(query, server, timeout=timeout_s, port=port)
+        reply = exchange(name, server, port, timeout_s)
     except dns.exception.Timeout:
         return LookUp(None, error="timed out")
     except ConnectionRefusedError:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING
 
 from chaos.clock import NS_PER_S, to_ns
+from chaos.dns.lookup import EDNS_BYTES
 from chaos.errors import BadInput
 
 if TYPE_CHECKING:
@@ -30,8 +31,11 @@ ONCE = "once"
 
 AHEAD_NS = 10_000_000
 """A cached answer in use is renewed so long before it runs out, or a fiftieth of its life if that is less."""
-_KEPT_WIRES = 64
+_KEPT_WIRES = 256
 _ID = struct.Struct("!H")
+_FLAGS = 3
+_NO_EDNS = (1, 4)
+"""FORMERR and NOTIMP in the second byte of flags: an old server that does not know EDNS (RFC 6891, section 7)."""
 _FOREVER_NS = 1 << 62
 
 Told = Callable[[tuple[str, ...]], None]
@@ -89,6 +93,8 @@ class Resolver:
         self._watched: deque[Question] = deque()
         self._wires: dict[str, bytes] = {}
         self._parsed: dict[bytes, tuple[tuple[str, ...], int, bool]] = {}
+        self._edns = True
+        """The server has not said that it does not understand it."""
         self.asked = 0
         """Questions put on the wire so far."""
         self.ask_stream: Callable[[bytes], None] | None = None
@@ -135,6 +141,11 @@ class Resolver:
             return
         question = self._under_way.get(_ID.unpack_from(wire)[0])
         if question is None:
+            return
+        if self._edns and len(wire) > _FLAGS and wire[_FLAGS] & 0x0F in _NO_EDNS:
+            self._edns = False
+            self._wires.clear()
+            self._put(question)
             return
         found = self._parsed.get(wire[2:])
         if found is None:
@@ -202,7 +213,8 @@ class Resolver:
         if tail is None:
             import dns.message
 
-            tail = self._wires[question.name] = dns.message.make_query(self._full(question.name), "A").to_wire()[2:]
+            edns = {"use_edns": 0, "payload": EDNS_BYTES} if self._edns else {"use_edns": False}
+            tail = self._wires[question.name] = dns.message.make_query(self._full(question.name), "A", **edns).to_wire()[2:]
         return _ID.pack(question.number) + tail
 
     def _full(self, name: str) -> str:
@@ -217,7 +229,11 @@ class Resolver:
 
         try:
             message = dns.message.from_wire(wire, ignore_trailing=True, raise_on_truncation=False)
-            if not isinstance(message, dns.message.QueryMessage) or len(message.question) != 1:
+            if not isinstance(message, dns.message.QueryMessage) or not message.flags & dns.flags.QR:
+                return None
+            if message.flags & dns.flags.TC and not message.question:
+                return (), 0, True  # some servers leave the question out of what does not fit
+            if len(message.question) != 1:
                 return None
             if message.question[0].name != dns.name.from_text(self._full(name)):
                 return None

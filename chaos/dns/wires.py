@@ -10,6 +10,8 @@ from collections.abc import Callable
 from chaos.dns.resolver import BY_TTL, Resolver
 
 _LENGTH = struct.Struct("!H")
+STREAM_WITHIN_S = 5.0
+"""An answer by TCP that takes longer is of no use to anyone who waits."""
 
 
 class Wires:
@@ -68,17 +70,16 @@ class Wires:
     async def _by_stream(self, wire: bytes) -> None:
         """RFC 1035 4.2.2: two bytes of length before each message. A failure leaves the question open: it is asked again."""
         try:
-            reader, writer = await asyncio.open_connection(*self._server)
-        except OSError:
-            return
-        try:
-            writer.write(_LENGTH.pack(len(wire)) + wire)
-            length = _LENGTH.unpack(await reader.readexactly(2))[0]
-            answer = await reader.readexactly(length)
+            async with asyncio.timeout(STREAM_WITHIN_S):
+                reader, writer = await asyncio.open_connection(*self._server)
+                try:
+                    writer.write(_LENGTH.pack(len(wire)) + wire)
+                    length = _LENGTH.unpack(await reader.readexactly(2))[0]
+                    answer = await reader.readexactly(length)
+                finally:
+                    writer.close()
         except (OSError, asyncio.IncompleteReadError):
-            return
-        finally:
-            writer.close()
+            return  # a time-out is an OSError as well
         if self._resolver is not None:
             self._resolver.receive(answer, self._clock_ns())
 

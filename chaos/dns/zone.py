@@ -27,6 +27,8 @@ _LARGE_UDP_BYTES: Final = 1232
 _TCP_BYTES: Final = 65535
 _REMEMBERED: Final = 1024
 _FORMAT_ERROR: Final = 1
+_BAD_VERSION: Final = 1
+"""The upper bits of BADVERS, to a version of EDNS that we do not know (RFC 6891, section 6.1.3)."""
 
 
 class LiveName:
@@ -112,6 +114,8 @@ class Zone:
         packed = known.answers.get(addresses)
         if packed is None:
             packed = self._pack(known, addresses, tcp=tcp)
+            if len(known.answers) >= _REMEMBERED:
+                known.answers.clear()
             known.answers[addresses] = packed
         return query[:2] + packed
 
@@ -132,10 +136,15 @@ class Zone:
         offered = [int(extra.rclass) for extra in query.record.ar if extra.rtype == QTYPE.OPT]
         largest = _TCP_BYTES if tcp else max(_SMALL_UDP_BYTES, min(_LARGE_UDP_BYTES, offered[0] if offered else 0))
         if offered:
-            reply.add_ar(EDNS0(udp_len=_LARGE_UDP_BYTES))
+            later = any(extra.ttl >> 16 & 0xFF for extra in query.record.ar if extra.rtype == QTYPE.OPT)
+            if later:
+                reply.rr, reply.auth = [], []
+            reply.add_ar(EDNS0(udp_len=_LARGE_UDP_BYTES, ext_rcode=_BAD_VERSION if later else 0))
         packed = bytes(reply.pack())
         if len(packed) > largest:
-            packed = bytes(reply.truncate().pack())
+            reply.header.tc = 1
+            reply.rr, reply.auth = [], []  # the question stays: without it no client knows what to ask by TCP (RFC 2181, section 9)
+            packed = bytes(reply.pack())
         return packed[2:]
 
     def _reply(self, query: _Query, addresses: tuple[str, ...]) -> DNSRecord:

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from chaos import leftovers_docker
 from chaos.clock import Clock, to_ns
+from chaos.dns.lookup import exchange
 from chaos.engine import Engine
 from chaos.engine_errors import translated
 from chaos.engine_packets import require_packet_rules
@@ -204,12 +205,9 @@ class Session:
     def _resolve_once(self, log: Path) -> None:
         """As a client does it: over the wire."""
         import dns.exception
-        import dns.message
-        import dns.query
 
-        query = dns.message.make_query(self._layout.name, "A")
         try:
-            answer = dns.query.udp(query, self._layout.dns_address, timeout=RESOLVES_WITHIN_S, port=DNS_PORT)
+            answer = exchange(self._layout.name, self._layout.dns_address, DNS_PORT, RESOLVES_WITHIN_S)
         except (dns.exception.DNSException, OSError) as error:
             raise EnvironmentUnusable(f"the name server does not answer: {error}", how=see(log)) from error
         if not answer.answer:

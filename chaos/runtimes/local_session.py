@@ -17,6 +17,7 @@ import msgspec
 
 from chaos import leftovers
 from chaos.clock import Clock, to_ns
+from chaos.dns.lookup import exchange
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
 from chaos.events import DnsChanged, NamesOrdered, NodeUp, Row
 from chaos.kinds import CLIENTS, Deployment, Link, Sink, TrafficOrder
@@ -242,12 +243,9 @@ class Session:
     def _resolve_once(self) -> None:
         """As a client does it: over the wire."""
         import dns.exception
-        import dns.message
-        import dns.query
 
-        query = dns.message.make_query(self._layout.name, "A")
         try:
-            answer = dns.query.udp(query, self._layout.dns_address, timeout=RESOLVES_WITHIN_S, port=DNS_PORT)
+            answer = exchange(self._layout.name, self._layout.dns_address, DNS_PORT, RESOLVES_WITHIN_S)
         except (dns.exception.DNSException, OSError) as error:
             raise EnvironmentUnusable(f"the name server does not answer: {error}", how=see(self._logs / "dns.log")) from error
         if not answer.answer:

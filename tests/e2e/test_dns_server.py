@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +15,9 @@ import dns.rcode
 import dns.resolver
 import pytest
 
+from chaos.dns.lookup import exchange
 from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
+from chaos.dns.wires import connect
 from chaos.events import DnsChanged
 from chaos.target import Ask
 from tests.e2e.scripted_node import Helper, ScriptedNode, free_port
@@ -155,6 +158,27 @@ def test_several_questions_over_one_connection(nodes: list[ScriptedNode], start:
             answer, _ = dns.query.receive_tcp(connection, time.time() + 5)
             assert answer.id == query.id
             assert len(answer.answer[0]) == 3
+
+
+@pytest.mark.parametrize("edns", [True, False], ids=["edns", "plain"])
+@pytest.mark.parametrize("count", [30, 99])
+def test_a_name_of_many_addresses_is_answered_whole(start: Start, count: int, edns: bool) -> None:
+    """To the harness's own look, and to the clients' resolver: by EDNS where that is room enough, else by TCP."""
+    replicas = tuple(Replica(f"n{number}", f"127.61.2.{number}") for number in range(1, count + 1))
+    spec = DnsSpec(SERVER, free_port(SERVER), (NameSpec(NAME, replicas, balancer=ROUND_ROBIN),))
+    start(spec).ready()
+    wanted = {replica.address for replica in replicas}
+    assert {str(record) for record in exchange(NAME, SERVER, spec.port, 5.0).answer[0]} == wanted
+    loop = asyncio.new_event_loop()
+    resolver, wires = connect(loop, SERVER, spec.port, time.monotonic_ns)
+    resolver._edns = edns
+    told = loop.create_future()
+    resolver.ask(NAME, time.monotonic_ns(), told.set_result)
+    try:
+        assert set(loop.run_until_complete(asyncio.wait_for(told, 5))) == wanted
+    finally:
+        wires.close()
+        loop.close()
 
 
 def test_a_taken_port_ends_it_with_the_reason(nodes: list[ScriptedNode], start: Start) -> None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import dns.flags
+import dns.message
+import dns.rcode
 import pytest
 from dnslib import EDNS0, QTYPE, RCODE, DNSBuffer, DNSHeader, DNSQuestion, DNSRecord
 from hypothesis import given
@@ -163,6 +166,34 @@ def test_large_answers_are_cut_off_for_udp_and_whole_by_tcp() -> None:
     roomy = ask(zone, "data.nines.test", edns=4096)
     assert (roomy.header.tc, len(roomy.rr)) == (0, 40)
     assert [each.rtype for each in roomy.ar] == [QTYPE.OPT]
+
+
+@pytest.mark.parametrize("room", [0, 512, 1232, 4096])
+@pytest.mark.parametrize("count", [1, 29, 30, 60, 73, 74, 99])
+def test_every_answer_answers_its_question_whatever_fits(count: int, room: int) -> None:
+    """By dnspython, which is strict: an answer without the question asked is none, and then TCP is never tried."""
+    zone = zone_of(count)
+    query = dns.message.make_query("data.nines.test", "A", use_edns=0 if room else False, payload=room or 512)
+    largest = min(max(room, 512), 1232)
+    wire = zone.answer(query.to_wire())
+    assert wire is not None
+    assert len(wire) <= largest
+    answer = dns.message.from_wire(wire)
+    assert query.is_response(answer)
+    fits = 12 + 21 + 16 * count + (11 if room else 0) <= largest
+    assert bool(answer.flags & dns.flags.TC) is not fits
+    assert sum(len(each) for each in answer.answer) == (count if fits else 0)
+    assert (answer.edns == 0) is bool(room)
+    whole = dns.message.from_wire(zone.answer(query.to_wire(), tcp=True) or b"")
+    assert query.is_response(whole)
+    assert sum(len(each) for each in whole.answer) == count
+
+
+def test_a_later_version_of_edns_is_refused_and_ours_is_named() -> None:
+    """BADVERS, with an OPT record of version 0."""
+    query = dns.message.make_query("data.nines.test", "A", use_edns=3)
+    answer = dns.message.from_wire(zone_of(3).answer(query.to_wire()) or b"")
+    assert (answer.rcode(), answer.edns, answer.answer) == (dns.rcode.BADVERS, 0, [])
 
 
 def test_other_requests() -> None:

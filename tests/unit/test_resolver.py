@@ -202,6 +202,35 @@ def test_an_answer_that_does_not_fit_is_asked_for_by_stream() -> None:
     assert len(desk.told[0]) == 40
 
 
+def test_a_truncated_answer_without_its_question_is_asked_for_by_stream_too() -> None:
+    """Some servers send the bare header."""
+    desk = Desk()
+    streamed: list[bytes] = []
+    desk.resolver.ask_stream = streamed.append
+    desk.ask(0)
+    desk.resolver.receive(desk.wires[0][:2] + bytes([0x86, 0, 0, 0, 0, 0, 0, 0, 0, 0]), 0)
+    assert streamed == desk.wires
+    assert desk.told == []
+
+
+def test_room_is_offered_by_edns_and_not_to_a_server_that_does_not_know_it() -> None:
+    """It says so once (FORMERR); then it is asked plainly, and so are all later questions."""
+    desk = Desk()
+    desk.ask(0)
+    first = dns.message.from_wire(desk.wires[0])
+    assert (first.edns, first.payload) == (0, 1232)
+    reply = dns.message.make_response(first)
+    reply.set_rcode(dns.rcode.FORMERR)
+    reply.use_edns(False)
+    desk.resolver.receive(reply.to_wire(), 0)
+    assert desk.told == []
+    assert dns.message.from_wire(desk.wires[1]).edns == -1
+    desk.answer(MS, ("127.1.1.1",))
+    assert desk.told == [("127.1.1.1",)]
+    desk.ask(3 * NS_PER_S, "other")
+    assert dns.message.from_wire(desk.wires[2]).edns == -1
+
+
 def test_the_order_of_the_answer_is_kept_and_aliases_are_followed() -> None:
     """A CNAME leads to the addresses; the shortest life on the way counts."""
     desk = Desk()
