@@ -231,6 +231,23 @@ class HasNetworks(Protocol):
         ...
 
 
+@runtime_checkable
+class HasAddresses(Protocol):
+    """A net whose ends may have more addresses than the plan knows (IPv6). Each is a way of its own, harmed and proven like the rest."""
+
+    def beyond(self, link: Link) -> tuple[str, ...]:
+        """Those of the link's end that can be reached from its start and measured."""
+        ...
+
+    def measure_to(self, link: Link, there: str, timeout_s: float) -> RoundTrip:
+        """How long a connection of ours takes to open to one of them."""
+        ...
+
+    def train_to(self, link: Link, there: str, datagrams: int, timeout_s: float) -> Train:
+        """``Line.train`` to one of them."""
+        ...
+
+
 # --- names -------------------------------------------------------------------------------------------------------------
 
 

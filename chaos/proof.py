@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
-from chaos.kinds import Evidence, Link, Net, RoundTrip, Scene, Status
+from chaos.kinds import Evidence, HasAddresses, HasNetworks, Link, Net, RoundTrip, Scene, Status
 
 Subject = TypeVar("Subject")
 Answer = TypeVar("Answer")
@@ -16,6 +16,8 @@ PING_TIMEOUT_S = 0.15
 """How long a node may take to answer before it counts as silent; a healthy one answers in a few milliseconds."""
 
 Figures = dict[str, float | str | None]
+Way = tuple[Link, str]
+"""A link on one network, or to one further address of its end; on no named one, where there is just one."""
 
 
 def ask_nodes(scene: Scene, nodes: Sequence[str], timeout_s: float = PING_TIMEOUT_S) -> dict[str, RoundTrip]:
@@ -26,6 +28,40 @@ def ask_nodes(scene: Scene, nodes: Sequence[str], timeout_s: float = PING_TIMEOU
 def ask_links(net: Net, links: Sequence[Link], timeout_s: float, repeat: int = 1) -> dict[Link, list[RoundTrip]]:
     """``repeat`` questions over each link in turn, all links at once."""
     return at_once(links, lambda link: [net.measure(link, timeout_s) for _ in range(repeat)])
+
+
+def beyond(net: Net, links: Sequence[Link]) -> list[Way]:
+    """The ways to addresses that the plan does not know."""
+    return [(link, there) for link in links for there in net.beyond(link)] if isinstance(net, HasAddresses) else []
+
+
+def ways(net: Net, links: Sequence[Link]) -> list[Way]:
+    """All that a link's packets may take."""
+    found: list[Way] = []
+    for link in links:
+        networks = net.networks_of(link) if isinstance(net, HasNetworks) else ()
+        found += [(link, network) for network in networks or ("",)]
+    return [*found, *beyond(net, links)]
+
+
+def ask_ways(net: Net, on: Sequence[Way], timeout_s: float) -> dict[Way, RoundTrip]:
+    """One question over each, all at once; where a link has several ways, one of ours on each of them."""
+
+    def ask(way: Way) -> RoundTrip:
+        link, where = way
+        if where and isinstance(net, HasNetworks) and where in net.networks_of(link):
+            return net.measure_on(link, where, timeout_s)
+        if where and isinstance(net, HasAddresses):
+            return net.measure_to(link, where, timeout_s)
+        return net.measure(link, timeout_s)
+
+    return at_once(on, ask)
+
+
+def way_text(way: Way) -> str:
+    """As it stands in a report."""
+    link, network = way
+    return f"{link} on {network}" if network else str(link)
 
 
 def node_figures(scene: Scene, answers: dict[str, RoundTrip]) -> Figures:

@@ -16,7 +16,7 @@ import msgspec
 
 from chaos import kinds, proof, toxics
 from chaos.errors import FaultNotEffective, NinesError
-from chaos.kinds import CLIENTS, DNS, Effect, Evidence, Line, Link, Passage, Scene, Shaping, Train, Victims
+from chaos.kinds import CLIENTS, DNS, Effect, Evidence, HasAddresses, Line, Link, Passage, Scene, Shaping, Train, Victims
 from chaos.target import Target
 from chaos.units import Ratio
 
@@ -98,20 +98,23 @@ class PacketFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         """Put the rules in force; of a train of datagrams on each link as many must be hit as asked."""
         orders = self.rules(victims, list(scene.cluster.nodes))
-        on = [rule.link for rule in orders]
+        net = scene.cluster.net
+        on: list[proof.Way] = [(rule.link, "") for rule in orders]
+        further = proof.beyond(net, [rule.link for rule in orders])
         datagrams = round(min(max(HITS / self.percent, FEWEST), MOST))
 
-        def look(link: Link) -> Counted:
-            return self.count(_train(scene, link, datagrams))
+        def look(way: proof.Way) -> Counted:
+            return self.count(_train(scene, way, datagrams))
 
-        before = proof.at_once(on, look)
-        with scene.undo.intent("restore", ", ".join(map(str, on))):
+        before = proof.at_once([*on, *further], look)
+        on += [way for way in further if before[way].hits < before[way].of]  # where nothing arrives there is no way, and nothing to harm
+        with scene.undo.intent("restore", ", ".join(str(rule.link) for rule in orders)):
             with scene.cluster.net.layer(orders) as layer:
                 during = proof.at_once(on, look)
                 wrong = [
-                    f"{link}: {seen.share:.2%} {self.word} of {seen.of}"
-                    for link, seen in during.items()
-                    if not self._as_asked(seen, before[link].share)
+                    f"{proof.way_text(way)}: {seen.share:.2%} {self.word} of {seen.of}"
+                    for way, seen in during.items()
+                    if not self._as_asked(seen, before[way].share)
                 ]
                 if wrong:
                     raise FaultNotEffective(f"asked was {self.percent:.2%}; {'; '.join(wrong)}")
@@ -128,12 +131,12 @@ class PacketFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return low > usual  # dice that remember give another spread, and in netem another mean
         return low <= usual + (1 - usual) * self.percent <= high and seen.share > usual + self.percent / 2
 
-    def _gone(self, on: Sequence[Link], look: Callable[[Link], Counted], before: dict[Link, Counted]) -> Evidence:
+    def _gone(self, on: Sequence[proof.Way], look: Callable[[proof.Way], Counted], before: dict[proof.Way, Counted]) -> Evidence:
         try:
             after = proof.at_once(on, look)
         except FaultNotEffective as error:
             return Evidence(False, {}, str(error))  # asked again: what cannot be measured now may be a moment later
-        still = [str(link) for link, seen in after.items() if seen.share > before[link].share + self.percent / 2]
+        still = [proof.way_text(way) for way, seen in after.items() if seen.share > before[way].share + self.percent / 2]
         return Evidence(not still, figures(after, self.word), f"still {self.word}: {', '.join(still)}" if still else "")
 
 
@@ -162,22 +165,26 @@ def missing(runtime: str) -> str | None:
     return None
 
 
-def figures(seen: dict[Link, Counted], word: str) -> proof.Figures:
+def figures(seen: dict[proof.Way, Counted], word: str) -> proof.Figures:
     """The share of each link, and the chances that it is in keeping with (99 %)."""
     found: proof.Figures = {}
-    for link, counted in seen.items():
+    for way, counted in seen.items():
         low, high = counted.around(Z_99)
+        link = proof.way_text(way)
         found |= {
             f"{link}.{word}": counted.share, f"{link}.{word}_low": low, f"{link}.{word}_high": high, f"{link}.datagrams": float(counted.of),
         }  # fmt: skip
     return found
 
 
-def _train(scene: Scene, link: Link, datagrams: int) -> Train:
+def _train(scene: Scene, way: proof.Way, datagrams: int) -> Train:
     net = scene.cluster.net
+    link, there = way
     if not isinstance(net, Line):
         raise FaultNotEffective(f"nothing here can send packets over {link}, so what it does could not be seen")
     try:
+        if there and isinstance(net, HasAddresses):
+            return net.train_to(link, there, datagrams, QUIET_S)
         return net.train(link, datagrams, QUIET_S)
     except NinesError as error:
         raise FaultNotEffective(f"what passes {link} could not be counted: {error}") from error

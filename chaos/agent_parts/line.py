@@ -3,6 +3,7 @@
     line.open    at the link's end: listen; its port, and a number for ``line.count``
     line.send    at its start: send to that port, and say how much was sent
     line.count   at its end: what has come, once all has or nothing more comes
+    line.stands  all addresses of this namespace, IPv4 and IPv6
 
 No checksum protects the datagrams: what was damaged on its way is to arrive and be seen, not to be thrown away by the kernel.
 """
@@ -41,7 +42,7 @@ _open: dict[int, Receiver] = {}
 class Receiver:
     """One socket at the end of a link, and what came to it."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, *, ipv6: bool = False) -> None:
         self.kind = kind
         self.first: list[int] = []
         """Numbers in the order of their first arrival."""
@@ -53,13 +54,14 @@ class Receiver:
         self.ended = "timed out"
         self.last_ns = 0
         self.full = 0
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
+        family = socket.AF_INET6 if ipv6 else socket.AF_INET
+        self.socket = socket.socket(family, socket.SOCK_DGRAM if kind == "udp" else socket.SOCK_STREAM)
         if kind == "udp":
             try:
                 self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
             except PermissionError:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        self.socket.bind(("0.0.0.0", 0))  # noqa: S104 - of a namespace of ours
+        self.socket.bind(("::" if ipv6 else "0.0.0.0", 0))  # noqa: S104 - of a namespace of ours
         if kind == "tcp":
             self.socket.listen(1)
         self.socket.settimeout(EXPIRES_S)
@@ -151,9 +153,9 @@ def early(order: list[int]) -> int:
 
 
 def do_open(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - agent.Agent, which is not importable here
-    """Listen on a port of its own; ``kind``: udp or tcp."""
+    """Listen on a port of its own; ``kind``: udp or tcp; ``ipv6``: there, else over IPv4."""
     number = next(_numbers)
-    receiver = _open[number] = Receiver(command["kind"])
+    receiver = _open[number] = Receiver(command["kind"], ipv6=command.get("ipv6", False))
     return {"result": {"number": number, "port": receiver.port}}
 
 
@@ -165,10 +167,13 @@ def do_send(agent: Any, command: dict[str, Any]) -> None:  # noqa: ANN401
 
 def _send_datagrams(address: str, port: int, count: int, _within_s: float) -> dict[str, Any]:
     ready = [datagram(number) for number in range(count)]
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
+    refused = 0
+    with socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM) as sender:
         sender.setsockopt(socket.SOL_SOCKET, SO_NO_CHECK, 1)
-        sender.connect((address, port))
-        refused = 0
+        try:
+            sender.connect((address, port))
+        except OSError:
+            return {"sent": count, "refused": count}  # there is no way there
         for number, data in enumerate(ready):
             if number % BURST == BURST - 1:
                 time.sleep(PAUSE_S)
@@ -195,6 +200,27 @@ def _send_bytes(address: str, port: int, size: int, within_s: float) -> dict[str
     except OSError as error:
         return {"sent": sent, "error": str(error)}
     return {"sent": sent}
+
+
+def do_stands(_agent: Any, _command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """``addresses``: of every interface but loopback, separated by blanks."""
+    return {"result": {"addresses": " ".join([*_ipv4(), *_ipv6()])}}
+
+
+def _ipv4() -> list[str]:
+    """Local ones of the table of routes, in which the address stands in the line before."""
+    lines = [line.split() for line in Path("/proc/net/fib_trie").read_text(encoding="ascii").splitlines()]
+    found = {before[-1] for before, line in itertools.pairwise(lines) if line[-3:] == ["/32", "host", "LOCAL"]}
+    return sorted(each for each in found if not each.startswith("127."))
+
+
+def _ipv6() -> list[str]:
+    try:
+        text = Path("/proc/net/if_inet6").read_text(encoding="ascii")
+    except FileNotFoundError:
+        return []  # a kernel without IPv6
+    lines = [line.split() for line in text.splitlines()]
+    return sorted(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(line[0])) for line in lines if line[5] != "lo")
 
 
 def do_count(agent: Any, command: dict[str, Any]) -> None:  # noqa: ANN401

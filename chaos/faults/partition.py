@@ -27,15 +27,13 @@ import msgspec
 
 from chaos import proof
 from chaos.errors import FaultNotEffective
-from chaos.kinds import CLIENTS, DNS, Cut, Effect, Evidence, HasNetworks, Link, Net, RoundTrip, Scene, Victims
+from chaos.kinds import CLIENTS, DNS, Cut, Effect, Evidence, Link, Net, RoundTrip, Scene, Victims
 from chaos.target import Target
 
 MEASURE_TIMEOUT_S = 0.2
 ASKED_AGAIN = 5
 
-Way = tuple[Link, str]
-"""A link on one network; on no named one, where there is just one."""
-Answers = dict[Way, RoundTrip]
+Answers = dict[proof.Way, RoundTrip]
 
 
 class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -110,11 +108,11 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Cut; no question may pass any cut link on a cut network, and on the other ones all pass that did."""
         net = scene.cluster.net
         rules = self.rules(victims, list(scene.cluster.nodes))
-        ways = _ways(net, [rule.link for rule in rules])
-        before = _ask(net, ways)
+        ways = proof.ways(net, [rule.link for rule in rules])
+        before = proof.ask_ways(net, ways, MEASURE_TIMEOUT_S)
         with scene.undo.intent("restore", ", ".join(str(rule.link) for rule in rules)):
             with net.layer(rules) as layer:
-                answers = _ask(net, ways)
+                answers = proof.ask_ways(net, ways, MEASURE_TIMEOUT_S)
                 self._check(net, before, answers)
                 effect = Effect(layer.effective_at_ns, layer.mechanism, _figures(before), _figures(answers), lambda: _gone(net, before))
                 yield effect
@@ -123,55 +121,30 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _check(self, net: Net, before: Answers, answers: Answers) -> None:
         """Raise unless just what was to be cut is silent; one that should pass is asked again, since a busy machine may be late."""
         cut = {way for way in answers if not self.network or way[1] in ("", self.network)}
-        passing = [_text(way) for way in answers if way in cut and answers[way].rtt_s is not None]
+        passing = [proof.way_text(way) for way in answers if way in cut and answers[way].rtt_s is not None]
         if passing:
             raise FaultNotEffective(f"questions still pass on {', '.join(passing)}")
         for _ in range(ASKED_AGAIN):
             late = [way for way in _silent(before, answers) if way not in cut]
             if not late:
                 return
-            answers |= _ask(net, late)
-        silent = [_text(way) for way in _silent(before, answers) if way not in cut]
+            answers |= proof.ask_ways(net, late, MEASURE_TIMEOUT_S)
+        silent = [proof.way_text(way) for way in _silent(before, answers) if way not in cut]
         if silent:
             raise FaultNotEffective(f"nothing passes any more on {', '.join(silent)}, which was not to be cut")
 
 
-def _ways(net: Net, links: Sequence[Link]) -> list[Way]:
-    found: list[Way] = []
-    for link in links:
-        networks = net.networks_of(link) if isinstance(net, HasNetworks) else ()
-        found += [(link, network) for network in networks or ("",)]
-    return found
-
-
-def _ask(net: Net, ways: Sequence[Way]) -> Answers:
-    """One question over each, all at once; where a link has several networks, one of ours on each of them."""
-
-    def ask(way: Way) -> RoundTrip:
-        link, network = way
-        if not isinstance(net, HasNetworks) or not network:
-            return net.measure(link, MEASURE_TIMEOUT_S)
-        return net.measure_on(link, network, MEASURE_TIMEOUT_S)
-
-    return proof.at_once(ways, ask)
-
-
 def _gone(net: Net, before: Answers) -> Evidence:
-    answers = _ask(net, list(before))
+    answers = proof.ask_ways(net, list(before), MEASURE_TIMEOUT_S)
     # A link that did not answer before the cut (its node was down by an overlapping fault) cannot be asked to answer after it.
-    silent = ", ".join(map(_text, _silent(before, answers)))
+    silent = ", ".join(map(proof.way_text, _silent(before, answers)))
     return Evidence(ok=not silent, figures=_figures(answers), why=f"no answer on {silent}" if silent else "")
 
 
-def _silent(before: Answers, now: Answers) -> list[Way]:
+def _silent(before: Answers, now: Answers) -> list[proof.Way]:
     """Those that answered before."""
     return [way for way, trip in now.items() if trip.rtt_s is None and before[way].rtt_s is not None]
 
 
-def _text(way: Way) -> str:
-    link, network = way
-    return f"{link} on {network}" if network else str(link)
-
-
 def _figures(answers: Answers) -> proof.Figures:
-    return proof.link_figures({_text(way): [trip] for way, trip in answers.items()})
+    return proof.link_figures({proof.way_text(way): [trip] for way, trip in answers.items()})

@@ -58,7 +58,10 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         rules = self.rules(victims, list(nodes))
         ways = [Link(CLIENTS, node) for node in victims.nodes]
         ways += [Link(other, node) for node in victims.nodes for other in nodes if other not in victims.nodes]
+        further = proof.beyond(net, ways)
         before_trips = proof.ask_links(net, ways, MEASURE_TIMEOUT_S)
+        passed = proof.ask_ways(net, further, MEASURE_TIMEOUT_S)
+        further = [way for way in further if passed[way].rtt_s is not None]
         before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes)) | proof.link_figures(before_trips)
         started_ns: list[int] = []
         with ExitStack() as undo:
@@ -71,19 +74,24 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     answers = proof.ask_links(net, ways, MEASURE_TIMEOUT_S)
                     during: proof.Figures = {f"{node}.process": str(nodes[node].status()) for node in victims.nodes}
                     during |= proof.link_figures(answers)
-                    self._prove(scene, victims, answers)
+                    self._prove(scene, victims, answers, proof.ask_ways(net, further, MEASURE_TIMEOUT_S))
                     mechanism = f"{layer.mechanism}; then SIGKILL"
-                    effect = Effect(layer.effective_at_ns, mechanism, before, during, lambda: self._gone(scene, victims, ways, before))
+                    effect = Effect(
+                        layer.effective_at_ns, mechanism, before, during, lambda: self._gone(scene, victims, ways, further, before)
+                    )  # fmt: skip
                     yield effect
             finally:
                 started_ns += self._recover(scene, victims)
             effect.healed_at_ns = max(started_ns, default=None)
 
-    def _prove(self, scene: Scene, victims: Victims, answers: dict[Link, list[RoundTrip]]) -> None:
+    def _prove(
+        self, scene: Scene, victims: Victims, answers: dict[Link, list[RoundTrip]], further: dict[proof.Way, RoundTrip]
+    ) -> None:  # fmt: skip
         alive = [node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.DOWN]
         if alive:
             raise FaultNotEffective(f"{', '.join(alive)} still ran after SIGKILL")
         loud = [f"{link} ({trip.error or 'answers'})" for link, trips in answers.items() for trip in trips if trip.error != "timed out"]
+        loud += [f"{proof.way_text(way)} ({trip.error or 'answers'})" for way, trip in further.items() if trip.error != "timed out"]
         if loud:
             raise FaultNotEffective(f"not silent: {', '.join(loud)}")
 
@@ -93,7 +101,9 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         dead = [node for node in victims.nodes if scene.cluster.nodes[node].status() is Status.DOWN]
         return [scene.cluster.nodes[node].start() for node in dead]
 
-    def _gone(self, scene: Scene, victims: Victims, ways: list[Link], before: proof.Figures) -> Evidence:
+    def _gone(
+        self, scene: Scene, victims: Victims, ways: list[Link], further: list[proof.Way], before: proof.Figures
+    ) -> Evidence:  # fmt: skip
         if self.recovery == "none":
             return Evidence(ok=True, figures={f"{node}.process": str(scene.cluster.nodes[node].status()) for node in victims.nodes})
         up = proof.nodes_answer(scene, victims.nodes)
@@ -103,5 +113,6 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             for link, trips in answers.items()
             if proof.median_rtt_s(trips) is None and before.get(f"{link}.rtt_s") is not None
         ]  # fmt: skip
+        silent += [proof.way_text(way) for way, trip in proof.ask_ways(scene.cluster.net, further, MEASURE_TIMEOUT_S).items() if trip.error]
         why = "; ".join(part for part in (up.why, f"no answer on {', '.join(silent)}" if silent else "") if part)
         return Evidence(ok=up.ok and not silent, figures=up.figures | proof.link_figures(answers), why=why)

@@ -85,6 +85,7 @@ class DockerNet:
 
     def check(self, source: str, agent: Agent) -> None:
         """Of a system that was there before us: refuse what could not be done to it, while nothing has been."""
+        self._learn(source, agent)
         if redirects := self.redirects_of(source):
             aside.refuse_unable(source, agent, redirects, self._control_port)
 
@@ -95,6 +96,7 @@ class DockerNet:
         ``EnvironmentUnusable`` if Toxiproxy does not run there, or old connections stay.
         """
         proxies = [proxy for proxy in self._proxies if proxy.link.source == source]
+        moved = self._learn(source, agent)
         if proxies:
             server = start(source, agent, self._addresses.first(source), self._control_port, proxies, self._program, self._clock)
             gauge = ProxyGauge(server, EndsThere(agent))
@@ -102,8 +104,26 @@ class DockerNet:
                 self._agents[source] = agent
                 self._streams.moved([proxy.name for proxy in proxies], lambda: self._servers.add(server, proxies, gauge))
         self._put_rules(source, agent)
+        if moved:
+            self._put_rules_elsewhere()
         if proxies and self._late:
             aside.cut_old(source, agent, self.redirects_of(source))
+
+    def _learn(self, source: str, agent: Agent) -> bool:
+        """Every address that it has; whether there are others than before. ``CapabilityMissing`` for harm that would miss some of them."""
+        moved = self._addresses.learn(source, str(agent.call("line.stands").result["addresses"] or "").split())
+        places = [each for each in self._addresses.of_ipv6(source) if not each.startswith("fe80:")]
+        if places and any(source in (link.source, link.destination) for link in self._needs.toxics):
+            raise _ipv6_missed(source, places, "a proxy harms the streams of its IPv4 address alone", "'partition', 'power_off' and 'loss'")
+        if places and self._needs.queues and source in self._ends:
+            raise _ipv6_missed(source, places, "a queue harms packets to IPv4 addresses alone", "'partition', 'power_off' and 'loss'")
+        return moved
+
+    def _put_rules_elsewhere(self) -> None:
+        """What is in force, where others must know of new addresses."""
+        with self._lock:
+            if self._active:
+                self._apply([rule for rules in self._active.values() for rule in rules])
 
     def lost(self, source: str, agent: Agent) -> None:
         """The namespace in which this agent stands is no more, and all that was in it."""
@@ -180,6 +200,18 @@ class DockerNet:
     def train(self, link: Link, datagrams: int, timeout_s: float) -> Train:
         """Datagrams of ours over the link itself, counted at its end."""
         return self._lines.train(link, datagrams, timeout_s)
+
+    def beyond(self, link: Link) -> tuple[str, ...]:
+        """Addresses of its end that the plan does not know, IPv6 above all; none where an agent is missing that could measure."""
+        return self._addresses.beyond(link) if {link.source, link.destination} <= self._agents.keys() else ()
+
+    def measure_to(self, link: Link, there: str, timeout_s: float) -> RoundTrip:
+        """A connection of ours to one of them: packets pass or they do not."""
+        return self._lines.opening_to(link, there, timeout_s)
+
+    def train_to(self, link: Link, there: str, datagrams: int, timeout_s: float) -> Train:
+        """Datagrams of ours to one of them."""
+        return self._lines.train(link, datagrams, timeout_s, there)
 
     def flow(self, link: Link, size_bytes: int, timeout_s: float) -> Passage:
         """Bytes of ours over the link itself, past its proxies and through everything that is done to packets."""
@@ -280,6 +312,13 @@ class DockerNet:
     def redirects_of(self, end: str) -> tuple[Redirect, ...]:
         """What turns connections that are opened there aside."""
         return tuple(proxy.redirect for proxy in self._proxies if proxy.link.source == end)
+
+
+def _ipv6_missed(source: str, places: Sequence[str], why: str, instead: str) -> CapabilityMissing:
+    return CapabilityMissing(
+        f"{source} has IPv6 addresses too ({', '.join(places)}), and {why}: what goes there would pass unharmed",
+        how=f"a network without IPv6, or --sysctl net.ipv6.conf.all.disable_ipv6=1 for its container; {instead} hold for both",
+    )
 
 
 def mechanism(cuts: Sequence[Cut | Loss]) -> str:

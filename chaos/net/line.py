@@ -23,17 +23,17 @@ class Lines:
         self._agents = agents
         self._addresses = addresses
 
-    def train(self, link: Link, datagrams: int, timeout_s: float) -> Train:
+    def train(self, link: Link, datagrams: int, timeout_s: float, there: str = "") -> Train:
         """Send, then count until all have come or nothing more comes; again, if the machine itself lost some meanwhile."""
         for _ in range(ATTEMPTS - 1):
-            train = self._train(link, datagrams, timeout_s)
+            train = self._train(link, datagrams, timeout_s, there)
             if not train.overrun:
                 return train
-        return self._train(link, datagrams, timeout_s)
+        return self._train(link, datagrams, timeout_s, there)
 
-    def _train(self, link: Link, datagrams: int, timeout_s: float) -> Train:
-        number, port = self._open(link, "udp")
-        sent = self._send(link, "udp", port, datagrams, timeout_s)
+    def _train(self, link: Link, datagrams: int, timeout_s: float, there: str) -> Train:
+        number, port = self._open(link, "udp", there)
+        sent = self._send(link, "udp", port, datagrams, timeout_s, there)
         counted = self._count(link, number, sent, timeout_s, timeout_s)
         return Train(
             sent=sent,
@@ -62,22 +62,26 @@ class Lines:
     def opening(self, link: Link, network: str, timeout_s: float) -> RoundTrip:
         """How long a connection takes to open, to a port of ours at the link's end on this network; the system is not asked."""
         ((_, there),) = self._addresses.pairs(link, network)
+        return self.opening_to(link, there, timeout_s)
+
+    def opening_to(self, link: Link, there: str, timeout_s: float) -> RoundTrip:
+        """The same to this address of the link's end."""
         missing = [end for end in (link.source, link.destination) if end not in self._agents]
         if missing:
             return RoundTrip(None, f"not measurable: no agent stands at {missing[0]}")
-        number, port = self._open(link, "tcp")
+        number, port = self._open(link, "tcp", there)
         try:
             answer = self._agents[link.source].ask(Ask(tcp=f"{there}:{port}"), timeout_s)
         finally:
             self._count(link, number, 0, 0.0, 0.0)
         return RoundTrip(answer.rtt_s, answer.error if answer.rtt_s is None else None)
 
-    def _open(self, link: Link, kind: str) -> tuple[int, int]:
-        opened = self._agent(link, link.destination).call("line.open", kind=kind).result
+    def _open(self, link: Link, kind: str, there: str = "") -> tuple[int, int]:
+        opened = self._agent(link, link.destination).call("line.open", kind=kind, ipv6=":" in there).result
         return int(opened["number"] or 0), int(opened["port"] or 0)
 
-    def _send(self, link: Link, kind: str, port: int, amount: int, within_s: float) -> int:
-        fields = {"kind": kind, "address": self._addresses.used(link), "port": port, "amount": amount, "within_s": within_s}
+    def _send(self, link: Link, kind: str, port: int, amount: int, within_s: float, there: str = "") -> int:
+        fields = {"kind": kind, "address": there or self._addresses.used(link), "port": port, "amount": amount, "within_s": within_s}
         return int(self._agent(link, link.source).call("line.send", within_s + GRACE_S, **fields).result["sent"] or 0)
 
     def _count(self, link: Link, number: int, amount: int, quiet_s: float, within_s: float) -> dict[str, float | str | None]:

@@ -10,8 +10,12 @@ import socket
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Network
 from pathlib import Path
 from typing import Any
+
+from docker.models.networks import Network
+from docker.types import IPAMConfig, IPAMPool
 
 from chaos import asking
 from chaos.agent_link import AgentLink
@@ -92,6 +96,13 @@ class Pairs:
         """Name -> address."""
         return {name: talker.address for name, talker in self.talkers.items()}
 
+    @property
+    def ipv6(self) -> dict[str, str]:
+        """Name -> address, where the network has some."""
+        inspected = {name: self.engine.client.api.inspect_container(talker.agent.container) for name, talker in self.talkers.items()}
+        networks = {name: each["NetworkSettings"]["Networks"] for name, each in inspected.items()}
+        return {name: next(iter(each.values()))["GlobalIPv6Address"] for name, each in networks.items()}
+
     def each(self, do: Callable[[Talker], object], names: Sequence[str] = ()) -> dict[str, Any]:
         """With all of them, or these, at the same time."""
         chosen = list(names) or list(self.talkers)
@@ -151,15 +162,18 @@ def pairs(
     links: Sequence[Link],
     needs: Needs,
     networks: Sequence[str] = ("",),
+    ipv6: str = "",
 ) -> Iterator[Pairs]:
     """Nodes and other ends (``clients``), each with agent and talker, the net joined before the talker starts.
 
-    All stand on the first of the networks, and nodes on all of them.
+    All stand on the first of the networks, and nodes on all of them; ``ipv6``: the first one's range, if it has one.
     """
     run = f"test-{os.getpid()}-{random.randrange(16**6):06x}"
     clock = MonotonicClock()
     agents: dict[str, AgentLink] = {}
     made = [make_network(engine, f"nines-{run}{each}", {LABEL: run}, random.SystemRandom()) for each in networks]
+    if ipv6:
+        made[0] = _with_ipv6(engine, *made[0], ipv6)
     (network, subnet), names = made[0], [*nodes, *others]
     standing = [names, *(nodes for _ in networks[1:])]
     on = {
@@ -212,6 +226,14 @@ def pairs(
             list(pool.map(lambda container: api.remove_container(container["Id"], force=True, v=True), left))
         for each, _ in made:
             each.remove()
+
+
+def _with_ipv6(engine: Engine, network: Network, subnet: IPv4Network, ipv6: str) -> tuple[Network, IPv4Network]:
+    """In the place of a network, one that has another range as well."""
+    ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(subnet[1])), IPAMPool(subnet=ipv6)])
+    labels, name = network.attrs["Labels"], network.name
+    network.remove()
+    return engine.client.networks.create(name, driver="bridge", ipam=ipam, labels=labels, enable_ipv6=True), subnet
 
 
 def ask(agent: AgentLink, address: str, timeout_s: float) -> RoundTrip:

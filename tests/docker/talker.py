@@ -26,7 +26,7 @@ NAME = sys.argv[1]
 CONTROL, TALK, WEB, TICK = 9000, 9001, 9002, 9003
 CONNECT_S = 0.4
 DNS_S = 3.0
-IP_RECVERR = 11
+IP_RECVERR, IPV6_RECVERR = 11, 25
 received: set[str] = set()
 arrived: dict[str, int] = {}
 questions = itertools.count(100)
@@ -35,6 +35,10 @@ ticks: list[int] = []
 pings: list[tuple[int, int]] = []
 old_tcp: dict[str, socket.socket] = {}
 old_udp: dict[str, socket.socket] = {}
+
+
+def family(address: str) -> socket.AddressFamily:
+    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 def sniff(sniffer: socket.socket) -> None:
@@ -74,7 +78,7 @@ def speak(address: str, word: str) -> None:
     with contextlib.suppress(OSError):
         if address in old_udp:
             old_udp[address].send(f"old-udp {word}".encode())
-    with contextlib.suppress(OSError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fresh:
+    with contextlib.suppress(OSError), socket.socket(family(address), socket.SOCK_DGRAM) as fresh:
         fresh.sendto(f"new-udp {word}".encode(), (address, TALK))
     with contextlib.suppress(OSError):
         if address in old_tcp:
@@ -98,7 +102,7 @@ def open_to(address: str) -> None:
             kept[address].close()
     old_tcp[address] = socket.create_connection((address, TALK), timeout=5)
     old_tcp[address].settimeout(None)
-    old_udp[address] = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    old_udp[address] = socket.socket(family(address), socket.SOCK_DGRAM)
     old_udp[address].connect((address, TALK))
 
 
@@ -166,9 +170,9 @@ def told(address: str) -> dict[str, object]:
         except OSError as error:
             errors.add(f"{kind}: {errno.errorcode[error.errno or 0]}")
 
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as fresh:
-        for each in (fresh, old_udp[address]):
-            each.setsockopt(socket.IPPROTO_IP, IP_RECVERR, 1)  # what a program asks for that wants to be told more
+    with socket.socket(family(address), socket.SOCK_DGRAM) as fresh:
+        for each in (fresh, old_udp[address]):  # what a program asks for that wants to be told more
+            each.setsockopt(*((socket.IPPROTO_IPV6, IPV6_RECVERR) if ":" in address else (socket.IPPROTO_IP, IP_RECVERR)), 1)
         for _ in range(20):
             send(lambda: fresh.sendto(b"told", (address, TALK)), "new-udp")
             send(lambda: old_udp[address].send(b"told"), "old-udp")
@@ -264,6 +268,13 @@ def main() -> None:
     web = ThreadingHTTPServer(("0.0.0.0", WEB), Web)
     for work in (lambda: sniff(sniffer), lambda: serve_udp(udp), lambda: serve_ticks(ticking), lambda: serve(tcp, take), web.serve_forever):
         threading.Thread(target=work, daemon=True).start()
+    with contextlib.suppress(OSError):  # where there is no IPv6
+        udp6 = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+        udp6.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        udp6.bind(("::", TALK))
+        tcp6 = socket.create_server(("::", TALK), family=socket.AF_INET6, backlog=64)
+        for work in (lambda: serve_udp(udp6), lambda: serve(tcp6, take)):
+            threading.Thread(target=work, daemon=True).start()
     # Last, so that who reaches it reaches all.
     serve(socket.create_server(("0.0.0.0", CONTROL), backlog=16), control)
 

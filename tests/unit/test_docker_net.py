@@ -35,8 +35,12 @@ class Agent:
         self.loses = ""
         """A rule that holds this text is taken and then is not there."""
         self.transactions = 0
+        self.addresses = ""
+        """All that its namespace has, as the agent says it."""
 
     def call(self, do: str, timeout_s: float = 5.0, **fields: object) -> Answer:
+        if do == "line.stands":
+            return Answer(id=1, at_ns=self.at_ns, result={"addresses": self.addresses})
         assert do == "nft"
         commands = fields["commands"]
         assert isinstance(commands, list)
@@ -318,3 +322,32 @@ def test_a_network_may_die_while_its_server_is_asked(two: tuple[Servers, Server,
 
     first.remove_toxics = dies  # type: ignore[method-assign]
     assert len(servers.remove_toxics(ON)) == 1
+
+
+# --- addresses that the plan does not know --------------------------------------------------------------------------------
+
+
+def test_ipv6_is_cut_with_the_rest(agents: dict[str, Agent]) -> None:
+    """At both ends; and where one of them comes back with another address while a cut is in force, the other end learns it."""
+    agents["n1"].addresses, agents["n2"].addresses = "198.18.5.11 fd00:5::11", "198.18.5.12 fd00:5::12"
+    net = make(agents, Needs())
+    with net.layer([Cut(THERE)]):
+        assert "ip6 daddr fd00:5::12 ip6 version set 0 accept" in agents["n1"].chains["leaving"]
+        assert last(agents["n2"], "input") == "ip6 saddr fd00:5::11 drop"
+        again = Agent(205)
+        again.addresses = "198.18.5.11 fd00:5::99"
+        agents["n1"] = again
+        net.join("n1", again)
+        assert last(agents["n2"], "input") == "ip6 saddr fd00:5::99 drop"
+        assert net.beyond(THERE) == ("fd00:5::12",)
+    assert "input" not in agents["n2"].chains
+
+
+@pytest.mark.parametrize("needs", [Needs(toxics=frozenset({THERE})), Needs(queues=frozenset({"tbf"}))], ids=["a proxy", "a queue"])
+def test_what_would_miss_ipv6_is_refused(agents: dict[str, Agent], needs: Needs) -> None:
+    """Before anything is done there."""
+    agents["n2"].addresses = "198.18.5.12 fd00:5::12"
+    net = make({}, needs)
+    with pytest.raises(CapabilityMissing, match=r"n2 has IPv6 addresses too \(fd00:5::12\), and a (proxy|queue) harms"):
+        net.join("n2", agents["n2"])
+    assert agents["n2"].transactions == 0
