@@ -24,6 +24,7 @@ from chaos import asking
 from chaos.asking_http import Reply
 from chaos.attached import STDOUT, Attached, Lines
 from chaos.clock import Clock, to_ns, to_s
+from chaos.engine_errors import silence
 from chaos.errors import EnvironmentUnusable, FaultNotEffective
 from chaos.target import Ask
 
@@ -111,6 +112,7 @@ class AgentLink:
         on_gone: Callable[[AgentLink, str], None] | None = None,
     ) -> None:
         self.node = node
+        self._api = api
         self.container = container
         self._clock = clock
         self._on_event = on_event
@@ -147,7 +149,8 @@ class AgentLink:
         try:
             self._send({"id": number, "do": do, **fields})
             if not pending.done.wait(timeout_s):
-                raise AgentGone(f"the agent of {self.node} did not answer '{do}' within {timeout_s:g} s")
+                why = silence(self._api)
+                raise AgentGone(f"the agent of {self.node} did not answer '{do}' within {timeout_s:g} s{f': {why}' if why else ''}")
         finally:
             with self._lock:
                 self._pending.pop(number, None)

@@ -9,10 +9,13 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from chaos.errors import EnvironmentUnusable
+
+if TYPE_CHECKING:
+    from docker.api import APIClient
 
 GET_ONE: Final = "Debian or Ubuntu: sudo apt-get install docker.io; or, as root: python -m chaos.private_engine start; or: --runtime local"
 _MEANINGS: Final[tuple[tuple[str, str, str], ...]] = (
@@ -70,6 +73,23 @@ def _hung_up(doing: str, said: str) -> EnvironmentUnusable:
     if "timed out" in said:
         return EnvironmentUnusable(f"{doing}: the Docker engine did not answer in time ({said})", how="it may be overloaded: docker info")
     return EnvironmentUnusable(f"{doing}: the connection to the Docker engine broke ({said})", how="does it still run? docker info")
+
+
+ANSWERS_WITHIN_S: Final = 1.0
+SILENT: Final = "the Docker engine does not answer, and every word to a container goes through it (docker info)"
+
+
+def silence(api: APIClient) -> str:
+    """Why a container of ours says nothing, if that is the engine's doing; empty while the engine answers."""
+    import requests
+    import urllib3
+    from docker.errors import DockerException
+
+    try:
+        api._get(api._url("/_ping"), timeout=ANSWERS_WITHIN_S)
+    except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError):
+        return SILENT
+    return ""
 
 
 # --- no connection -----------------------------------------------------------------------------------------------------

@@ -16,12 +16,15 @@ import json
 import socket
 import struct
 import subprocess
+import threading
 import time
 from typing import Any, Final
 
 ROOT: Final = "4e53:"
 """The handle of our queue, by which it is known: one that nobody else would think of, since what has it is ours to take away."""
 TC_WITHIN_S: Final = 5.0
+RTMGRP_TC: Final = 8
+NOTHING_MORE_S: Final = 0.005
 SIOCETHTOOL: Final = 0x8946
 GET_TSO, SET_TSO, GET_GSO, SET_GSO = 0x1E, 0x1F, 0x23, 0x24
 
@@ -46,11 +49,48 @@ def do_ways(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: AN
     return {"result": {each: json.loads(_run("ip", "-j", "route", "get", each))[0]["dev"] for each in command["addresses"]}}
 
 
+class Changes:
+    """Since when the last change of a queue, a class or a filter here is in force, by the kernel's own word (rtnetlink(7), RTMGRP_TC).
+
+    ``tc`` itself ends milliseconds after what it did, and starts milliseconds before.
+    """
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._last_ns = 0
+        self._told = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        self._told.bind((0, RTMGRP_TC))
+        self._told.settimeout(NOTHING_MORE_S)
+        self._listener = threading.Thread(target=self._listen, daemon=True)
+        self._listener.start()
+
+    def _listen(self) -> None:
+        while True:
+            try:
+                self._told.recv(65536)
+                self._last_ns = time.monotonic_ns()
+            except TimeoutError:
+                if self._ended.is_set():
+                    return
+            except OSError:
+                continue  # more than it could hold: those that follow are heard
+
+    def end(self) -> int:
+        """No more will come; when the last one was, now if there was none."""
+        self._ended.set()
+        self._listener.join()
+        self._told.close()
+        return self._last_ns or time.monotonic_ns()
+
+
 def do_put(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     """Carry out the lines in their order; what is there then, as ``tc -j`` says it."""
-    if command["lines"]:
-        _run("tc", "-batch", "-", said="\n".join(command["lines"]) + "\n")
-    at_ns = time.monotonic_ns()
+    changes = Changes()
+    try:
+        if command["lines"]:
+            _run("tc", "-batch", "-", said="\n".join(command["lines"]) + "\n")
+    finally:
+        at_ns = changes.end()
     return {"at_ns": at_ns, "result": {device: json.dumps(_seen(device)) for device in command["devices"]}}
 
 

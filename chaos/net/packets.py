@@ -79,10 +79,10 @@ class PacketLoss(msgspec.Struct, frozen=True, order=True):
     @property
     def rule(self) -> str:
         """As ``nft`` lists it."""
-        dice = f"numgen random mod {MILLION} < {self.per_million}"
+        dice = f" numgen random mod {MILLION} < {self.per_million}" if self.per_million < MILLION else ""  # all of them need no dice
         if self.hook == INPUT:
-            return f"{family(self.peer)} saddr {self.peer} {dice} drop"
-        return f"{family(self.peer)} daddr {self.peer} {dice} {_spoil(self.peer)}"
+            return f"{family(self.peer)} saddr {self.peer}{dice} drop"
+        return f"{family(self.peer)} daddr {self.peer}{dice} {_spoil(self.peer)}"
 
 
 class Redirect(msgspec.Struct, frozen=True, order=True):

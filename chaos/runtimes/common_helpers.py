@@ -74,6 +74,10 @@ class Talker(Protocol):
         """``exit status 1`` or ``SIGKILL``."""
         ...
 
+    def unheard(self) -> str:
+        """Why it says nothing, if that is the doing of whoever stands between (the engine); else empty."""
+        ...
+
 
 class Helper:
     """One talking helper process, and the thread that reads its rows."""

@@ -46,18 +46,23 @@ class ServerNames:
         number = next(self._numbers)
         said = self._tell(NameOrder(number, True, order))
         if said is None or said.why:
+            why = said.why if said else self._silence()
             if said is None:
                 self._tell(NameOrder(number, False, order))
-            raise FaultNotEffective(f"the name server does not do '{order.mode}': {said.why if said else 'it does not answer'}")
+            raise FaultNotEffective(f"the name server could not be told to do '{order.mode}': {why}")
         try:
             yield NamesHarmed(said.at_ns, said.address)
         finally:
             if self._tell(NameOrder(number, False, order)) is None:
-                raise NotHealed(f"the name server does not say that it has stopped doing '{order.mode}'")
+                raise NotHealed(f"the name server does not say that it has stopped doing '{order.mode}': {self._silence()}")
 
     def look_up(self, timeout_s: float) -> LookUp:
         """Asked over the wire."""
         return look_up(self._name, self._host, self._port, timeout_s, self._clock)
+
+    def _silence(self) -> str:
+        """Whose doing it is."""
+        return self._server.child.unheard() or "it does not answer"
 
     def _tell(self, order: NameOrder) -> NamesOrdered | None:
         """What it says to it, or None if it says nothing."""

@@ -146,6 +146,10 @@ class Child:
             self.exit_code = self._popen.returncode
             then(self)
 
+    def unheard(self) -> str:
+        """Between us and a child of ours stands nobody."""
+        return ""
+
     def how_it_ended(self) -> str:
         """``exit status 1`` or ``SIGKILL``."""
         code = self.exit_code

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from chaos.attached import STDOUT, Attached
 from chaos.clock import Clock
+from chaos.engine_errors import silence
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -86,6 +87,10 @@ class ContainerTalker:
         except (DockerException, RequestException) as error:
             return f"its container is gone ({error})"
         return f"exit status {code}"
+
+    def unheard(self) -> str:
+        """By the word of the engine, or by the lack of one."""
+        return silence(self._api)
 
     def close(self) -> None:
         """Detach."""

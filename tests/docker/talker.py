@@ -106,17 +106,17 @@ def open_to(address: str) -> None:
     old_udp[address].connect((address, TALK))
 
 
-def tick(address: str, every_s: float) -> None:
+def tick(address: str, every_s: float, size: int) -> None:
     """Datagrams that carry the time they were sent at, until told to stop."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as ticking:
         while not stopped.wait(every_s):
             with contextlib.suppress(OSError):
-                ticking.sendto(b"%d" % time.monotonic_ns(), (address, TICK))
+                ticking.sendto((b"%d" % time.monotonic_ns()).ljust(size), (address, TICK))
 
 
 def serve_ticks(server: socket.socket) -> None:
     while True:
-        ticks.append(int(server.recv(64)))
+        ticks.append(int(server.recv(2048)))
 
 
 def ping(address: str, every_s: float) -> None:
@@ -222,7 +222,8 @@ def obey(order: dict[str, object]) -> object:
         case "tick" | "ping" as what:
             stopped.clear()
             every_s = float(str(order["every_s"]))
-            threading.Thread(target=tick if what == "tick" else ping, args=(addresses[0], every_s), daemon=True).start()
+            how = (addresses[0], every_s) if what == "ping" else (addresses[0], every_s, int(str(order.get("size", 0))))
+            threading.Thread(target=tick if what == "tick" else ping, args=how, daemon=True).start()
         case "stop":
             stopped.set()
         case "ticks":

@@ -87,6 +87,11 @@ def test_nothing_is_dropped_where_its_sender_would_be_told() -> None:
     assert "ip6 daddr fd00::13 ip6 version set 0 accept" in rules(wanted, LEAVING)
 
 
+def test_a_loss_of_everything_throws_no_dice() -> None:
+    """The kernel refuses a share of a million in a million."""
+    assert PacketLoss(INPUT, ADDRESSES["n3"], 1_000_000, 1).rule == "ip saddr 198.18.5.13 drop"
+
+
 def test_what_is_turned_aside_is_dropped_where_loopback_brings_it() -> None:
     """A proxied link that is cut where it begins: its packets never leave, so they are dropped on their way to the proxy."""
     assert rules(Namespace(GATEWAY, frozenset({TO}), ASIDE), INPUT)[:2] == (
