@@ -55,7 +55,7 @@ WORDS: Final = {
     "fault class": "The kind of a fault and the role it hit, such as kill/leader. Classes behave differently, so they are never pooled.",
     "nines": "Minus the logarithm of the unavailability: 99.9 % is three nines.",
     "baseline": "The quiet time before the first fault. A bad slot in it means that the set-up is not sound, and the run is unknown.",
-    "settle": "Waiting until all nodes are up and voting again before the next fault; at most so long, then that fault is skipped.",
+    "settle": "Waiting until nodes vote and clients are well again before the next fault; at most so long, then that fault is skipped.",
     "calibration": "Parameters of the models measured in runs, with how sure their means are. Never held against the runs it comes from.",
     "claim": "The basis of an objective whose whole interval must lie on the right side of its bound; too few faults leave it unknown.",
     "power": "The chance that an experiment decides what it asks, if the truth is as supposed. `nines plan` shows it before anything runs.",

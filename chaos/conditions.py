@@ -51,6 +51,13 @@ class Known:
             case _:
                 pass
 
+    def without_answer_s(self, service: str) -> float:
+        """For how long a service is without a good answer, by the prober's last second; 0 if that is no outage."""
+        second = self._seconds.get(service)
+        if second is None or second.bad_run_s < self._down_after_s.get(service, 0.0) - HAIR_S:
+            return 0.0
+        return second.bad_run_s
+
     def holds(self, condition: Condition, since_ns: int) -> bool:
         """Whether it holds now; a change of role counts if it came after ``since_ns``."""
         match condition:

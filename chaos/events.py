@@ -194,7 +194,7 @@ class AbortAnswered(RowBase, frozen=True, tag="abort_answered"):
 
 
 class Settled(RowBase, frozen=True, tag="settled"):
-    """All nodes are up and voting again, seen at ``at_ns``."""
+    """All nodes are up and voting again and clients are well, seen at ``at_ns``."""
 
     waited_s: float
 

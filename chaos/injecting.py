@@ -18,7 +18,7 @@ from chaos.agenda import Agenda
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import BadInput, FaultNotEffective, NinesError
 from chaos.events import Aborting, Awaited, FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, FaultSkipped
-from chaos.experiment import FaultSpec, When
+from chaos.experiment import FaultSpec, OnService, When
 from chaos.kinds import Cluster, Effect, Fault, Scene, Undo, Victims
 from chaos.plan import Plan, Window
 from chaos.plan_rows import condition_text
@@ -100,12 +100,13 @@ class Injector:
         spec = self._specs[window.fault]
         now_ns = self._clock.now_ns()
         if not spec.overlap:
-            if not self._settling.is_whole():
+            wants_outage = spec.when is not None and isinstance(spec.when.on, OnService) and spec.when.on.state == "down"
+            if not (self._settling.is_whole() if wants_outage else self._settling.is_settled()):
                 settle_s = self._plan.experiment.settle_s
                 if now_ns < min(due_ns + to_ns(settle_s), self._agenda.end_ns):
                     self._agenda.at(now_ns + to_ns(LOOK_EVERY_S), partial(self._inject, window, due_ns))
                 else:
-                    self._skip(window, f"the cluster had not settled {settle_s:g} s after its time")
+                    self._skip(window, f"{self._settling.lacks()} {settle_s:g} s after its time")
                 return
             # We may be the first to see it whole: without its row this fault would count as laid over the one before.
             self._settling.note()

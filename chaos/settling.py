@@ -1,4 +1,5 @@
-"""Whether the cluster is whole: no fault in force or unproven, every node up and voting, one leader where there is one to have.
+"""Whether the cluster has settled: no fault in force or unproven, every node up and voting, one leader where there is one to have, and
+clients of the judged service well again, as far as the prober has told.
 
 What begins after it was seen whole is no doing of the fault before, so that moment is written down once after each fault.
 """
@@ -20,7 +21,7 @@ PING_WITHIN_S = 0.2
 
 
 class Settling:
-    """Looks at the cluster between faults. ``in_force`` are the faults that are not yet proven gone; it is looked at, never kept."""
+    """Looks at cluster and clients between faults. ``in_force``: the faults not yet proven gone; it is looked at, never kept."""
 
     def __init__(self, plan: Plan, cluster: Cluster, clock: Clock, state: LiveState, agenda: Agenda, in_force: Collection[str]) -> None:
         self._plan = plan
@@ -44,7 +45,7 @@ class Settling:
         if self._in_force or self._gone_ns is None:
             return  # the next fault begins and its own end will look again, or it has been said
         now_ns = self._clock.now_ns()
-        if self.is_whole():
+        if self.is_settled():
             self.note()
         elif now_ns + to_ns(LOOK_EVERY_S) < self._agenda.end_ns:
             self._agenda.soon(LOOK_EVERY_S, self.look)
@@ -56,8 +57,19 @@ class Settling:
             self._state(Settled(at_ns=now_ns, waited_s=to_s(now_ns - self._gone_ns)))
             self._gone_ns = None
 
+    def is_settled(self) -> bool:
+        """Whether nodes and clients are well. A fault into an outage that goes on would show nothing of its own."""
+        return not self._state.without_answer_s() and self.is_whole()
+
+    def lacks(self) -> str:
+        """What is not well: said where a fault is left undone for it."""
+        waited_s = self._state.without_answer_s()
+        if waited_s and self.is_whole():
+            return f"clients of {self._plan.judge} had been without an answer for {waited_s:.3g} s"
+        return "the cluster had not settled"
+
     def is_whole(self) -> bool:
-        """Whether it is, now; nodes left dead by order are not waited for."""
+        """Whether the nodes are, now; those left dead by order are not waited for."""
         if self._in_force or self._state.down() - self.left_dead:
             return False
         if not self._plan.has_roles:

@@ -61,6 +61,11 @@ class LiveState:
         with self._lock:
             return self._known.holds(condition, since_ns)
 
+    def without_answer_s(self) -> float:
+        """For how long clients of the judged service are in an outage, as far as the prober has told; 0 if they are well."""
+        with self._lock:
+            return self._known.without_answer_s(self._judge)
+
     def down(self) -> set[str]:
         """Nodes whose process is dead or frozen."""
         with self._lock:

@@ -276,3 +276,36 @@ def test_a_bug_in_healing_one_fault_leaves_no_other_in_force(tmp_path: Path, mon
     (ended,) = of(rows, RunEnded)
     assert ended.bug == "RuntimeError: a bug"
     assert ended.left == ["start n1"]
+
+
+def cached(settle_s: float) -> Plan:
+    """All nodes die for two seconds, and clients hold the empty answer of the name for up to eight; then a second fault is due."""
+    faults = "  - {name: all, kill: {}, target: {any: 3}, at: 10s, for: 2s}\n  - {name: second, pause: {}, target: n1, at: 26s, for: 1s}\n"
+    plan = sample_plan(faults, runtime="fake")
+    dns = msgspec.structs.replace(plan.experiment.cluster.dns, ttl_s=8.0)
+    cluster = msgspec.structs.replace(plan.experiment.cluster, dns=dns)
+    windows = tuple(msgspec.structs.replace(each, start_s=20.0, end_s=21.0) if each.fault == "second" else each for each in plan.windows)
+    experiment = msgspec.structs.replace(plan.experiment, cluster=cluster, settle_s=settle_s)
+    return msgspec.structs.replace(plan, experiment=experiment, windows=windows)
+
+
+def test_a_fault_waits_until_clients_are_well_again(tmp_path: Path) -> None:
+    """The nodes have settled long before: what strikes into the outage that goes on would show nothing of its own."""
+    plan = cached(settle_s=10.0)
+    rows = run(plan, tmp_path)
+    seen = judge(RunFolder(tmp_path))
+    outage = seen.timeline.services["write"].outages[0]
+    assert outage.end_s is not None
+    second = next(fault for fault in seen.timeline.faults if fault.name == "second")
+    assert second.asked_s is not None
+    assert 20.0 < outage.end_s < second.asked_s < outage.end_s + 2.5
+    settled_s = [(row.at_ns - seen.timeline.start_ns) / 1e9 for row in of(rows, Settled)]
+    assert outage.end_s < settled_s[0] <= second.asked_s
+    assert seen.timeline.services["write"].untold == {}
+
+
+def test_a_fault_whose_clients_stay_unwell_is_skipped_with_that_reason(tmp_path: Path) -> None:
+    """It waits no longer than ``settle``."""
+    (skipped,) = of(run(cached(settle_s=1.0), tmp_path), FaultSkipped)
+    assert skipped.fault == "second"
+    assert skipped.reason.startswith("clients of write had been without an answer for ")
