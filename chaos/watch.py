@@ -23,6 +23,7 @@ from chaos import asking, child
 from chaos.asking import Question
 from chaos.asking_async import AsyncAsker, Fetched
 from chaos.asking_http import Reply
+from chaos.asking_kept import KeptQuestion
 from chaos.child import Rows
 from chaos.clock import Clock, MonotonicClock, to_ns, to_s
 from chaos.errors import BadInput
@@ -48,6 +49,7 @@ class WatchedState:
         self._holds = dict.fromkeys(self._roles, False)
         self._stamps: dict[str, int] = {}
         self._last_ns: int | None = None
+        self._known: list[Reply | None] | None = None
         asked = [*self._roles.values(), *([self._marks_question] if self._marks_question else [])]
         self.questions: tuple[Question, ...] = tuple({_line(question): question for question in asked}.values())
 
@@ -55,6 +57,11 @@ class WatchedState:
         """The rows that this poll's answers make."""
         rows: list[RoleChanged | Marked] = []
         began_ns = min(each.sent_ns for each in fetched.values())
+        replies = [each.reply for each in fetched.values()]
+        if replies == self._known and None not in replies:
+            self._last_ns = began_ns  # word for word what was answered before: nothing can have changed
+            return rows
+        self._known = replies
         for role, question in self._roles.items():
             each = fetched[_line(question)]
             holds = _is_yes(question, each)
@@ -104,16 +111,33 @@ class _Stop(Exception):
 
 
 async def _poll(state: WatchedState, asker: AsyncAsker, timeout_s: float) -> list[RoleChanged | Marked]:
-    if len(state.questions) == 1:  # the common case, without tasks
-        question = state.questions[0]
-        return state.take({_line(question): await asker.fetch(question, timeout_s)})
     fetched = await asyncio.gather(*(asker.fetch(question, timeout_s) for question in state.questions))
     return state.take({_line(question): each for question, each in zip(state.questions, fetched, strict=True)})
+
+
+def _kept(state: WatchedState, spec: WatchSpec, rows: Rows, clock: Clock) -> KeptQuestion | None:
+    """For the common case, one HTTP question that serves all roles and marks; None for any other."""
+    if len(state.questions) != 1 or not state.questions[0].request or state.questions[0].expect is not None:
+        return None
+    question, line = state.questions[0], _line(state.questions[0])
+
+    def take(fetched: Fetched) -> None:
+        for row in state.take({line: fetched}):
+            rows.put(row)
+
+    return KeptQuestion(question, spec.interval_s, spec.timeout_s, take, clock)
 
 
 async def _watch_node(state: WatchedState, spec: WatchSpec, phase_s: float, rows: Rows, clock: Clock) -> None:
     if not state.questions:
         return
+    kept = _kept(state, spec, rows, clock)
+    if kept is not None:
+        kept.begin(phase_s)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            kept.close()
     asker = AsyncAsker(keep_alive=True, clock=clock)
     interval_ns = to_ns(spec.interval_s)
     due_ns = clock.now_ns() + to_ns(phase_s)

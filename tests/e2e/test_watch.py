@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import socketserver
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -149,3 +153,27 @@ def test_it_ends_when_the_harness_is_gone(nodes: list[ScriptedNode], start: Star
     nodes[0].hang(on=True)
     assert roles(watch, 2)
     assert watch.end() == 0
+
+
+def test_a_connection_that_was_closed_while_idle_costs_no_answer(start: Start) -> None:
+    """A server that ends each connection after its answer, without a word of it beforehand, holds its roles all the same."""
+    body = json.dumps(status("leader")).encode()
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body
+    answered = threading.Semaphore(0)
+
+    class OneAnswer(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            if self.request.recv(4096):
+                self.request.sendall(answer)
+                answered.release()
+
+    with socketserver.ThreadingTCPServer(("127.62.1.3", 0), OneAnswer) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.62.1.3:{server.server_address[1]}"
+        watch = start([SimpleNamespace(url=url)])  # type: ignore[list-item]
+        assert roles(watch, 2) == {("n1", "leader", True), ("n1", "voting", True)}
+        for _ in range(30):
+            assert answered.acquire(timeout=10)
+        assert watch.end() == 0
+        server.shutdown()
+    assert watch.no_more_rows()
