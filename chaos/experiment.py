@@ -376,6 +376,8 @@ class AroundPart(Strict, frozen=True):
     name: str
     unavailability: float
     text: str = ""
+    for_s: float = 0.0
+    """How long each of its failures lasts; 0 where only the share of time is known."""
 
 
 class Needs(Strict, frozen=True):

@@ -112,9 +112,17 @@ def _window(production: Production) -> list[str]:
     if window is None:
         return []
     met = "" if window.met is None else f"; {say.percent(window.met)} of windows reach {say.percent(window.objective)}"
-    each_s = (1 - window.mean_availability) * window.window_s / window.outages
-    often = f"An outage that clients notice every {say.seconds(window.window_s / window.outages)}, {say.seconds(each_s)} long on average."
-    return [often, f"In a window of {say.seconds(window.window_s)}: no outage with probability {say.percent(window.no_outage)}, "
+    lines = []
+    if window.outages > 0:
+        each_s = (1 - window.mean_availability - window.evenly) * window.window_s / window.outages
+        often = say.seconds(window.window_s / window.outages)
+        lines.append(f"An outage that clients notice every {often}, {say.seconds(each_s)} long on average.")
+    if window.evenly > 0:
+        lines.append(
+            "Of some parts around the cluster only a share of time is known, not how long their failures last: every window loses "
+            f"{say.percent(window.evenly)} to them (more would be told by {{fails: 1 per 90d, for: 30s}})."
+        )
+    return [*lines, f"In a window of {say.seconds(window.window_s)}: no outage with probability {say.percent(window.no_outage)}, "
             f"{window.outages:.3g} on average; one window in 20 is below {say.percent(window.worst_of_20)}{met}"]  # fmt: skip
 
 

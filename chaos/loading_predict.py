@@ -122,7 +122,7 @@ def _part(name: str, value: Value) -> AroundPart:
         raise BadInput(f"'{written}' is out of range", place=fails.place, right="more than 0 per more than 0s, for more than 0s")
     # A rate of *up* time: l d / (1 + l d), whatever the distributions.
     odds = float(found[1]) / span_s * down_s
-    return AroundPart(name, odds / (1.0 + odds), f"{written}, {text(value.entries['for'])} each")
+    return AroundPart(name, odds / (1.0 + odds), f"{written}, {text(value.entries['for'])} each", down_s)
 
 
 def _needs(value: Value, names: list[str]) -> Needs:

@@ -199,7 +199,7 @@ class Improvement(msgspec.Struct, frozen=True):
 
 
 class WindowPredicted(msgspec.Struct, frozen=True):
-    """What windows of so many seconds of production show, started healthy: outages come at random while the service is up."""
+    """What windows of so many seconds of production show, cut out of a long life: outages come at random."""
 
     window_s: float
     no_outage: float
@@ -212,6 +212,10 @@ class WindowPredicted(msgspec.Struct, frozen=True):
     objective: float | None = None
     met: float | None = None
     """P(the window's availability is at least the objective)."""
+    some_outage: float | None = None
+    """1 - ``no_outage``, with all its digits where that is near 1."""
+    evenly: float = 0.0
+    """The share of every window that is lost to parts of which only a share of time is known, not how long their failures last."""
 
 
 class AroundShown(msgspec.Struct, frozen=True):

@@ -34,7 +34,7 @@ from chaos.models.explore import Explored, explore
 from chaos.models.finite import FiniteRun, mean_uptime_s
 from chaos.models.gth import birth_death, stationary
 from chaos.models.measures import ClientView, LongRun, client_view, elasticities, first_failure_s, long_run, second_order, sensitivities
-from chaos.models.transient import expected_downtime_s, interval_availability, point_availability, reliability
+from chaos.models.transient import expected_downtime_s, interval_availability, point_availability, reliability, unreliability
 from chaos.models.wide import WideChain, stages_for
 
 __all__ = [
@@ -80,4 +80,5 @@ __all__ = [
     "standby_survival",
     "standby_unavailability",
     "stationary",
+    "unreliability",
 ]

@@ -33,6 +33,8 @@ class Law(Protocol):
 
     def quantile(self, share: float) -> float: ...
 
+    def beyond(self, hidden_s: float) -> float: ...
+
 
 class Described(msgspec.Struct, frozen=True):
     """What follows from a law's mean, variance and distribution function alone; each law below has its own of these three."""

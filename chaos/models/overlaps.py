@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.models.chain import ClusterChain, solvable
+from chaos.models import outage_flow
+from chaos.models.chain import ClusterChain, Solvable, solvable
 from chaos.models.maintenance import planned_restarts
 from chaos.models.measures import TINY, long_run
 from chaos.models.system import System
@@ -61,14 +62,40 @@ def beyond_isolated(known: System, rates: Rates, does: str) -> float:
 
     For an operation that any node answers it is the time in which no node runs.
     """
-    if not (rates.crash_per_s > 0 or rates.zone_per_s > 0) or "restart_s" not in known.given:
+    pair = _with_and_without(known, rates, does)
+    if pair is None:
         return 0.0
+    whole, alone = (long_run(each).unavailability for each in pair)
+    return max(0.0, whole - alone / TINY)
+
+
+def outages(known: System, rates: Rates, does: str, lost: float) -> tuple[tuple[float, float], ...]:
+    """As outages: (rate in 1/s, mean length in s) of each octave of lengths, ``lost`` of all time together."""
+    pair = _with_and_without(known, rates, does)
+    if pair is None or lost <= 0:
+        return ()
+    whole, alone = (outage_flow.of(each) for each in pair)
+    return outage_flow.more_than(whole, alone, alone_share(known) / TINY, lost)
+
+
+def alone_share(known: System, leads: bool = True) -> float:
+    """The share of crashes (of the leader, or of others) that strike one node alone and that the cluster itself recovers from."""
+    single = 1.0 - known.given["common_cause"].mean_s if "common_cause" in known.given else 1.0
+    return single * known.given["coverage"].mean_s if leads and "coverage" in known.given else single
+
+
+def _with_and_without(known: System, rates: Rates, does: str) -> tuple[Solvable, Solvable] | None:
+    """The cluster's chain at these rates, and at rates so low that faults are isolated, without shared causes.
+
+    None where it says nothing.
+    """
+    if not (rates.crash_per_s > 0 or rates.zone_per_s > 0) or "restart_s" not in known.given:
+        return None
     reads = not known.needs_leader(does)
     plain = cluster_chain(known, rates.crash_per_s or rates.zone_per_s * TINY, does)
     if rates.zone_per_s <= 0:
         isolated = msgspec.structs.replace(plain, crash_per_s=plain.crash_per_s * TINY, common_cause=0.0, coverage=1.0)
-        whole, alone = (long_run(solvable(each, reads)).unavailability for each in (plain, isolated))
-        return max(0.0, whole - alone / TINY)
+        return solvable(plain, reads), solvable(isolated, reads)
     wide = WideChain(
         zones=known.spread(),
         quorum=plain.quorum,
@@ -83,9 +110,7 @@ def beyond_isolated(known: System, rates: Rates, does: str) -> float:
         reset_per_s=plain.reset_per_s,
     )
     lone = msgspec.structs.replace(wide, crash_per_s=wide.crash_per_s * TINY, zone_per_s=wide.zone_per_s * TINY, coverage=1.0)
-    shocked = wide.with_common_cause(plain.common_cause)
-    whole, alone = (long_run(each.solvable(reads)).unavailability for each in (shocked, lone))
-    return max(0.0, whole - alone / TINY)
+    return wide.with_common_cause(plain.common_cause).solvable(reads), lone.solvable(reads)
 
 
 def risk_s_per_restart(known: System, crash_per_s: float, every_s: float, does: str) -> float:

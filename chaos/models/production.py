@@ -2,6 +2,7 @@
 
 First order: U = sum over classes of rate x mean visible downtime of one fault. Second order: a crash inside the recovery of
 another, while a zone is dark, not covered, or with a common cause, from the cluster's chain at the production rate (``overlaps``).
+Where that is more than half of the time, faults come faster than the cluster recovers: no figure is given.
 Accelerating a run by K scales the first by K and the second by K^2, so dividing by K would overstate it; hence no injected rate is
 ever read here. Then the parts around the cluster (``around``). Planned restarts are worked out beside all that, and never added.
 """
@@ -20,11 +21,10 @@ from chaos.errors import BadInput
 from chaos.experiment import PLANNED, ZONE, ProductionRate
 from chaos.facts import ClassFacts, RunFacts
 from chaos.kinds import FOLLOWER, LEADER
-from chaos.models import around, client, overlaps
+from chaos.models import around, client, overlaps, production_window
 from chaos.models.blocks import Uniform
 from chaos.models.cases import Case
 from chaos.models.classes import NODE, scenario, slots_each
-from chaos.models.finite import FiniteRun
 from chaos.models.improving import changes
 from chaos.models.slots import Rule
 from chaos.models.system import System
@@ -43,12 +43,17 @@ STEP: Final = 0.1
 SLOTS: Final = 60_000
 LEAST_SAMPLES: Final = 100
 MOST_SAMPLES: Final = 4_000
-WINDOW_DRAWS: Final = 20_000
 CAP_S: Final = 3600.0
 """A production fault that nobody takes back is counted for so long."""
 LONG_S: Final = 30.0
 """Of a longer fault so much is played, and twenty failovers: by then a service has recovered, or does only when the fault is taken back."""
 CRASH: Final = "kill"
+CARRIED: Final = 0.5
+"""Unavailability up to which faults can be taken one by one, and two at a time by the chain."""
+
+
+class TooFast(BadInput):
+    """Faults come faster than the cluster recovers from them: beyond what the models can carry."""
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -72,7 +77,10 @@ def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
         reason = f"the plan has no fault '{missing[0]}' that would say how long one lasts"
         return Production(None, None, None, [], texts, reason=reason)
     judge = Judge(plan, [share for each in found for share in each or ()], _rates(known, rates))
-    cluster = judge.cluster(known, plan, 1.0)
+    try:
+        cluster = judge.cluster(known, plan, 1.0)
+    except TooFast as beyond:
+        return Production(None, None, None, [], texts, reason=beyond.message)
     unavailability = around.unavailability(plan.experiment.predict.around, cluster)
     return Production(
         availability=1.0 - unavailability,
@@ -81,7 +89,7 @@ def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
         improve_first=judge.improvements(known, unavailability),
         rates=texts,
         reason="" if unavailability > 0 else "clients would not notice any of these faults",
-        window=judge.window(known, plan),
+        window=judge.window(known, plan, cluster),
         parts=judge.parts(known, plan),
         around=around.shown(plan.experiment.predict.around, cluster),
         planned=judge.planned(known, plan, rates),
@@ -176,15 +184,22 @@ class Judge:
         self._rates = rates
         self._sizes: dict[str, int] = {}
         """Samples of each class: the same for all parameters, so that the draws are."""
+        self._drawn: tuple[System | None, dict[str, Floats]] = (None, {})
+        """The draws of the system that was asked for last."""
 
     def unavailability(self, known: System, plan: Plan, rate: float) -> float:
         """U with all fault rates of the cluster times ``rate``, the parts around it included."""
         return around.unavailability(plan.experiment.predict.around, self.cluster(known, plan, rate))
 
     def cluster(self, known: System, plan: Plan, rate: float) -> float:
-        """U of the cluster alone."""
+        """U of the cluster alone; ``TooFast`` where it is no small perturbation of being up."""
         total = sum(share.per_s * rate * float(self._downs_s(known, plan, share).mean()) for share in self._shares)
-        return total + overlaps.beyond_isolated(known, self._rates.times(rate), plan.operations[plan.judge].does)
+        if total > CARRIED:
+            raise _too_fast(total)
+        total += overlaps.beyond_isolated(known, self._rates.times(rate), plan.operations[plan.judge].does)
+        if total > CARRIED:
+            raise _too_fast(total)
+        return total
 
     def parts(self, known: System, plan: Plan) -> list[ProductionPart]:
         """What each cause costs a year."""
@@ -208,33 +223,27 @@ class Judge:
         each_s = math.fsum(own_s) + risk_s
         return PlannedRestarts(1.0 / per_s, each_s, each_s * per_s * YEAR_S)
 
-    def window(self, known: System, plan: Plan) -> WindowPredicted | None:
-        """What windows as long as the SLO's show. First order: overlapping faults are in the long run's figure only."""
-        downs = [(share.per_s, self._downs_s(known, plan, share)) for share in self._shares]
-        visible_per_s = [per_s * float((down_s > 0).mean()) for per_s, down_s in downs]
-        window_s, objective = plan.experiment.slo.window_s, plan.experiment.slo.availability
-        total_per_s = math.fsum(visible_per_s)
-        if total_per_s <= 0 or window_s <= 0:
-            return None
-        rng = np.random.default_rng(derive(0, "models", "window"))
-        counts = np.rint(np.array(visible_per_s) / total_per_s * WINDOW_DRAWS).astype(int)
-        drawn = [rng.choice(down_s[down_s > 0], count) for (_, down_s), count in zip(downs, counts, strict=True) if count]
-        outages_s = np.concatenate(drawn)
-        mean_down_s = math.fsum(per_s * float(down_s.mean()) for per_s, down_s in downs)
-        per_up_s = total_per_s / max(1.0 - mean_down_s, 1e-9)
-        run = FiniteRun(per_up_s, outages_s, window_s)
-        return WindowPredicted(
-            window_s=window_s,
-            no_outage=run.no_outage,
-            mean_availability=1.0 - mean_down_s,
-            worst_of_20=run.availability_quantile(0.05),
-            outages=total_per_s * window_s,
-            objective=objective,
-            met=None if objective is None else 1.0 - run.up_at_most(objective * window_s * (1 - 1e-12)),
-        )
+    def window(self, known: System, plan: Plan, cluster: float) -> WindowPredicted | None:
+        """What windows as long as the SLO's show; ``cluster`` is its unavailability."""
+        slo, does = plan.experiment.slo, plan.operations[plan.judge].does
+        isolated = []
+        for share in self._shares:
+            single = overlaps.alone_share(known, share.facts.role == LEADER) if share.facts.kind == CRASH else 1.0
+            isolated.append((share.per_s * single, self._downs_s(known, plan, share)))
+        rest = cluster - math.fsum(per_s * float(downs_s.mean()) for per_s, downs_s in isolated)
+        beyond = overlaps.outages(known, self._rates, does, rest)
+        return production_window.of(slo.window_s, slo.availability, isolated, beyond, plan.experiment.predict.around, cluster)
 
     def _downs_s(self, known: System, plan: Plan, share: Share) -> Floats:
-        """Draws of the downtime of one fault of a class."""
+        """Draws of the downtime of one fault of a class, made once for each system."""
+        if self._drawn[0] is not known:
+            self._drawn = (known, {})
+        found = self._drawn[1].get(share.facts.fault_class)
+        if found is None:
+            found = self._drawn[1][share.facts.fault_class] = self._draw_s(known, plan, share)
+        return found
+
+    def _draw_s(self, known: System, plan: Plan, share: Share) -> Floats:
         traffic, service = plan.experiment.traffic, plan.judge
         rate_per_s = traffic.operations[service].rate_per_s
         rng = np.random.default_rng(derive(0, "models", "production", share.facts.fault_class))
@@ -259,13 +268,36 @@ class Judge:
         """Each parameter that people can change, by what halving it would save; those that change nothing are left out."""
         if now <= 0:
             return []
-        found = [self._improvement(name, change, now) for name, change in changes(known).items()]
-        often, rarely = self.unavailability(known, self._plan, 2.0), self.unavailability(known, self._plan, 0.5)
-        found.append(Improvement("fault rates (half as many)", math.log(often / rarely) / math.log(4), (now - rarely) * YEAR_S))
+        found = [each for name, change in changes(known).items() if (each := self._improvement(name, change, now)) is not None]
+        often, rarely = self._tried(known, 2.0), self._tried(known, 0.5)
+        if rarely:
+            slope = math.log(often / rarely) / math.log(4) if often else math.log(now / rarely) / math.log(2)
+            found.append(Improvement("fault rates (half as many)", slope, (now - rarely) * YEAR_S))
         useful = [each for each in found if abs(each.elasticity) >= 0.005 or each.halving_saves_s_per_year > 0.005 * now * YEAR_S]
         return sorted(useful, key=lambda each: -each.halving_saves_s_per_year)
 
-    def _improvement(self, name: str, change: Callable[[float], System], now: float) -> Improvement:
-        up, down, half = (self.unavailability(change(factor), self._plan, 1.0) for factor in (1 + STEP, 1 - STEP, 0.5))
-        slope = math.log(up / down) / math.log((1 + STEP) / (1 - STEP)) if up > 0 and down > 0 else 0.0
+    def _improvement(self, name: str, change: Callable[[float], System], now: float) -> Improvement | None:
+        """None where half of it describes no working system: nobody is advised to try."""
+        half = self._tried(change(0.5))
+        if half is None:
+            return None
+        up, down = self._tried(change(1 + STEP)), self._tried(change(1 - STEP))
+        ends = [(1 + STEP, up or now), (1 - STEP, down or now)] if up and down else [(1.0, now), (0.5, half)]
+        slope = math.log(ends[0][1] / ends[1][1]) / math.log(ends[0][0] / ends[1][0]) if ends[0][1] > 0 and ends[1][1] > 0 else 0.0
         return Improvement(name, slope, (now - half) * YEAR_S)
+
+    def _tried(self, known: System, rate: float = 1.0) -> float | None:
+        """U of a system that we changed ourselves; None if no system can be like that, or the models cannot carry it."""
+        try:
+            return self.unavailability(known, self._plan, rate)
+        except BadInput:
+            return None
+
+
+def _too_fast(unavailability: float) -> TooFast:
+    times = "more than all" if unavailability >= 1 else f"{unavailability:.0%}"
+    return TooFast(
+        f"at these production rates faults would take {times} of the time, one by one: they come faster than the cluster recovers, "
+        "which is beyond what the models can carry",
+        right="rates at which a fault is over, nearly always, before the next one",
+    )

@@ -257,7 +257,10 @@ def _doubled(plan: Plan, facts: RunFacts, known: System, now: float, wanted: flo
     for part in spec.around.parts if spec.around is not None else ():
         predict = msgspec.structs.replace(spec, around=around.doubled(spec.around, part.name)) if spec.around is not None else spec
         other = msgspec.structs.replace(plan, experiment=msgspec.structs.replace(plan.experiment, predict=predict))
-        lost = judge_at(other, known, facts).unavailability(known, other, 1.0)
+        try:
+            lost = judge_at(other, known, facts).unavailability(known, other, 1.0)
+        except BadInput:
+            continue
         if lost < 0.95 * now:
             ways.append(Way(f"a second {part.name} beside the first", lost * YEAR_S / 60, lost <= wanted, cost_per_node))
     return ways

@@ -37,6 +37,13 @@ def reliability(model: Solvable, until_s: float, start: int = 0) -> float:
     return float(_distribution(stays, start, _time(until_s))[model.up].sum())
 
 
+def unreliability(model: Solvable, until_s: float, start: int = 0) -> float:
+    """P(a failure by ``until_s``), summed by itself: where it is 1e-20 it still has its digits, which 1 - reliability has not."""
+    stays = model.rates.copy()
+    stays[~model.up] = 0.0
+    return float(_distribution(stays, start, _time(until_s))[~model.up].sum())
+
+
 def expected_downtime_s(model: Solvable, until_s: float, start: int = 0) -> float:
     """The mean time spent down in (0, ``until_s``), from state ``start``: one more state counts it."""
     _time(until_s)
@@ -67,6 +74,19 @@ def over(model: Solvable, until_s: float) -> tuple[Floats, Floats]:
         step = step @ step
         step /= step.sum(axis=1, keepdims=True)
     return step, time
+
+
+def step_matrix(rates: Floats, until_s: float) -> Floats:
+    """The probability of each state at ``until_s`` from each state."""
+    jumps, fastest = _uniformised(rates)
+    expected = fastest * _time(until_s)
+    if expected <= 0:
+        return np.eye(len(rates))
+    doublings = max(0, math.ceil(math.log2(expected / STEP_JUMPS)))
+    step = _step(jumps, expected / 2**doublings)
+    for _ in range(doublings):
+        step = step @ step
+    return step
 
 
 def _uniformised(rates: Floats) -> tuple[Floats, float]:
