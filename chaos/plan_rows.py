@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from typing import get_args, get_type_hints
+
 import msgspec
 
 from chaos import tables
 from chaos.experiment import Condition, FaultSpec, LinkTo, Named, OnFault, OnNode, OnRole, OnService, Role, Same, Selector, Side, Zone
 from chaos.plan import Plan, Window
-from chaos.units import show_bytes, show_s
+from chaos.units import Ratio, digits, show, show_s
 
 
 class PlanRow(msgspec.Struct, frozen=True):
@@ -127,16 +129,22 @@ def details_text(spec: FaultSpec) -> str:
     """``latency 40 ms, jitter 5 ms``: the fields that are not at their default, times with their unit."""
     fields = msgspec.structs.fields(tables.find("faults", spec.kind))
     usual = {field.name: field.default for field in fields if not field.required}
+    shares = _shares(spec.kind)
     shown = []
     for name, value in spec.params.items():
         if value == usual.get(name, msgspec.NODEFAULT) or name == "groups":
             continue
-        if name.endswith("_bytes_per_s") and isinstance(value, float):
-            shown.append(f"{name.removesuffix('_bytes_per_s')} {show_bytes(value)}/s")
-        elif name.endswith("_bytes") and isinstance(value, int):
-            shown.append(f"{name.removesuffix('_bytes')} {show_bytes(value)}")
-        elif name.endswith("_s") and isinstance(value, float):
-            shown.append(f"{name.removesuffix('_s')} {show_s(value)}")
+        if isinstance(value, tuple):
+            label, text = name, ", ".join(map(str, value))
+        elif name in shares and isinstance(value, float):
+            label, text = name.removesuffix("percent").replace("_", " ").strip(), f"{digits(value * 100)} %"
         else:
-            shown.append(f"{name} {', '.join(map(str, value)) if isinstance(value, tuple) else value}")
+            label, text = show(name, value)
+        shown.append(f"{label} {text}".lstrip())
     return ", ".join(shown)
+
+
+def _shares(kind: str) -> frozenset[str]:
+    """The fields of a kind of fault that are written as percentages: their names carry no unit."""
+    hints = get_type_hints(tables.find("faults", kind), include_extras=True)
+    return frozenset(name for name, hint in hints.items() if any(each is Ratio for each in (hint, *get_args(hint))))

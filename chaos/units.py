@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import msgspec
@@ -131,29 +132,79 @@ def written(value: float, kind: str) -> str:
     return f"{value / scale:.12g}{unit}"
 
 
+def digits(value: float) -> str:
+    """Three significant digits, without an exponent where people write none: ``0.0123``, ``1230``, ``1.2e+09``."""
+    text = f"{value:.3g}"
+    return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e7 else text
+
+
 def show_bytes(size: float) -> str:
-    """A size for people, in the largest decimal unit that leaves at least 1: ``49.4 KB``."""
+    """A size for people, in the largest decimal unit that leaves at least 1 after rounding: ``49.4 KB``."""
     for unit in ("GB", "MB", "KB"):
-        if size >= _SIZE_BYTES[unit]:
-            return f"{size / _SIZE_BYTES[unit]:.3g} {unit}"
+        if float(f"{size:.3g}") >= _SIZE_BYTES[unit]:
+            return f"{digits(size / _SIZE_BYTES[unit])} {unit}"
     return f"{size:.3g} B"
 
 
+def show_rate(per_s: float) -> str:
+    """A rate for people: ``200/s``; of less than one in ten seconds, by the minute, hour or day: ``2/min``, ``1/d``."""
+    for unit, scale in (("s", 1.0), ("min", 60.0), ("h", 3600.0), ("d", 86400.0)):
+        if per_s == 0 or abs(per_s) * scale >= (0.1 if unit == "s" else 1.0):
+            return f"{digits(per_s * scale)}/{unit}"
+    return f"{digits(per_s * 86400)}/d"
+
+
 def show_s(seconds: float) -> str:
-    """A time span for people: ``1.84 s``, ``250 ms``, ``4 min 20 s``, ``3.2 h``, ``12 d``."""
+    """A time span for people: ``1.84 s``, ``250 ms``, ``4 min 20 s``, ``3.2 h``, ``12 d``. Rounded first, so that no unit overflows."""
     sign, value = ("-", -seconds) if seconds < 0 else ("", seconds)
+    if not math.isfinite(value):
+        return f"{sign}∞" if value > 0 else "unknown"
+    rounded = float(f"{value:.3g}")
     if value == 0:
         return "0 s"
-    # Each unit ends where rounding would reach the next one: never "1e+03 ms", nor a second cut off.
-    if value < 0.9995e-3:
-        return f"{sign}{value * 1e6:.3g} µs"
-    if value < 0.9995:
-        return f"{sign}{value * 1e3:.3g} ms"
-    if value < 120:
-        return f"{sign}{value:.3g} s"
+    if rounded < 1e-3:
+        return f"{sign}{rounded * 1e6:.3g} µs"
+    if rounded < 1:
+        return f"{sign}{rounded * 1e3:.3g} ms"
     whole = round(value)
-    if whole < 7200 and whole != 3600:
-        return f"{sign}{whole // 60} min {whole % 60} s"
-    if value < 172_800:
-        return f"{sign}{value / 3600:.3g} h"
-    return f"{sign}{value / 86400:.3g} d"
+    if whole < 120:
+        return f"{sign}{rounded:.3g} s"
+    if whole == 3600:
+        return f"{sign}1 h"
+    if whole < 7200:
+        minutes, left = divmod(whole, 60)
+        return f"{sign}{minutes} min {left} s" if left else f"{sign}{minutes} min"
+    if whole == 86400:
+        return f"{sign}1 d"
+    if rounded < 172_800:
+        return f"{sign}{digits(value / 3600)} h"
+    return f"{sign}{digits(value / 86400)} d"
+
+
+_AT_END: Final = "_at_end"
+
+
+def show(name: str, value: object) -> tuple[str, str]:
+    """A label and a text for a value whose name carries its unit: ``rate_per_s`` 200.0 -> (``rate``, ``200/s``).
+
+    The longest suffix counts, so that a rate (``_per_s``) or a throughput (``_bytes_per_s``) never reads as a time (``_s``).
+    """
+    tail = _AT_END if name.endswith(_AT_END) else ""
+    stem = name.removesuffix(tail)
+    shown = str(value)
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        kind = next((kind for kind in _BY_LENGTH if stem.endswith(SUFFIX[kind])), "")
+        if kind:
+            stem, shown = stem.removesuffix(SUFFIX[kind]), _SHOW[kind](float(value))
+        elif isinstance(value, float):
+            shown = digits(value)
+    return (stem + tail).replace("_", " "), shown
+
+
+_BY_LENGTH: Final = sorted((kind for kind in SUFFIX if SUFFIX[kind]), key=lambda kind: -len(SUFFIX[kind]))
+_SHOW: Final[dict[str, Callable[[float], str]]] = {
+    DURATION: show_s,
+    RATE: show_rate,
+    SIZE: show_bytes,
+    BANDWIDTH: lambda value: f"{show_bytes(value)}/s",
+}

@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+from chaos import units
 from chaos.results import (
     ClassObserved,
     Estimate,
@@ -22,10 +23,9 @@ from chaos.results import (
     Range,
     Rule,
 )
-from chaos.units import show_bytes, show_s
+from chaos.units import digits, show_s
 
 DASH: Final = "–"
-RATE: Final = "_bytes_per_s"
 TOO_FEW: Final = "too few"
 """How the reason of an estimate begins that rests on less than it needs."""
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?<!-)")
@@ -61,7 +61,7 @@ def percent(value: float | None) -> str:
 
 def number(value: float | None) -> str:
     """A bare figure, three significant digits."""
-    return DASH if value is None else f"{value:.3g}"
+    return DASH if value is None else digits(value)
 
 
 def count(things: int, singular: str, plural: str = "") -> str:
@@ -122,20 +122,12 @@ def measure(name: str) -> Show:
 
 def figure(value: float | str | None, name: str) -> str:
     """An achieved value; its name carries the unit (``rtt_s``)."""
-    if isinstance(value, float) and name.endswith(RATE):
-        return f"{show_bytes(value)}/s"
-    if isinstance(value, float) and name.endswith("_s"):
-        return seconds(value)
-    if isinstance(value, float):
-        return number(value)
-    return DASH if value is None else str(value)
+    return DASH if value is None else units.show(name, value)[1]
 
 
 def figures(values: dict[str, float | str | None]) -> str:
     """``rtt 41 ms, answers no`` from the measured figures of a fault."""
-    return ", ".join(
-        f"{name.removesuffix(RATE).removesuffix('_s').replace('_', ' ')} {figure(value, name)}" for name, value in values.items()
-    )
+    return ", ".join(f"{units.show(name, 0.0 if value is None else value)[0]} {figure(value, name)}" for name, value in values.items())
 
 
 def windows(seen: Observed) -> tuple[str, str]:

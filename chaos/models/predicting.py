@@ -15,18 +15,19 @@ import msgspec
 import numpy as np
 
 from chaos import shapes
-from chaos.experiment import FaultSpec, LinkTo, Named, Role, Zone
+from chaos.experiment import FaultSpec, LinkTo, Named, Role, Side, Zone
 from chaos.facts import OVERLAP, ClassFacts, RunFacts, felt
-from chaos.kinds import FOLLOWER, LEADER
+from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.models import assumptions, client, production
 from chaos.models.cases import Case
-from chaos.models.classes import NODE, PILOT, knows, scenario, slots_each
+from chaos.models.classes import MIXED, NODE, PILOT, knows, scenario, slots_each
 from chaos.models.figures import ClassSamples, aggregate, shown
 from chaos.models.slots import Rule
 from chaos.models.system import System, system
 from chaos.plan import Plan, tries
 from chaos.results import ClassPredicted, ParameterUsed, Predicted, Range, ServicePredicted
 from chaos.seeds import derive
+from chaos.selectors_nodes import ANY, FOLLOWERS, MAJORITY
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -144,19 +145,29 @@ def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float]) -> str:
     if isinstance(target, Zone):
         return f"zone:{target.zone}"
     if target is None:
-        return shape if shape in shapes.WHOLE else str(spec.params.get("mode", "groups"))
+        if shape in shapes.WHOLE:
+            return shape
+        return CLIENTS if "rate_per_s" in spec.params else str(spec.params.get("mode", "groups"))
     if shape in shapes.SIDED:
         plain = msgspec.structs.replace(spec, params={**spec.params, "shape": ""})
         return f"{shape}:{_planned_role(plan, plain, met)}"
+    word = target.role if isinstance(target, Role) else ""
+    if isinstance(target, LinkTo):
+        ends = (target.source, target.destination)
+        if not {CLIENTS, DNS}.isdisjoint(ends):
+            return CLIENTS if CLIENTS in ends else DNS
+        if set(ends) == {ANY}:
+            return MIXED
+        word = target.source if target.source != ANY else target.destination
     if not plan.has_roles:
         return NODE
-    words = {target.role} if isinstance(target, Role) else {target.source, target.destination} if isinstance(target, LinkTo) else set[str]()
-    if LEADER in words or "followers" in words:
-        return LEADER if LEADER in words else FOLLOWER
-    met[spec.name] = met.get(spec.name, 0.0) + 1.0 / max(1, len(plan.nodes))
+    if word in (LEADER, FOLLOWERS):
+        return LEADER if word == LEADER else FOLLOWER
+    count, members = _planned_victims(plan, spec), max(1, len(plan.nodes))
+    met[spec.name] = met.get(spec.name, 0.0) + min(1.0, count / members)
     if met[spec.name] >= 1.0 - 1e-9:
         met[spec.name] -= 1.0
-        return LEADER
+        return LEADER if count == 1 else MIXED
     return FOLLOWER
 
 
@@ -164,6 +175,9 @@ def _planned_victims(plan: Plan, spec: FaultSpec) -> int:
     target = spec.target
     if isinstance(target, Named):
         return len(target.nodes)
+    if isinstance(target, Side):
+        most = shapes.quorum(len(plan.nodes))
+        return most if target.side == MAJORITY else max(1, len(plan.nodes) - most)
     if isinstance(target, Zone):
         return sum(node.zone == target.zone for node in plan.nodes)
     if not isinstance(target, Role):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
 
 import msgspec
 import numpy as np
@@ -26,9 +27,12 @@ from chaos.experiment import (
 )
 from chaos.facts import ClassFacts, RunFacts
 from chaos.models.predicting import Prediction, facts_from_plan, predict
+from chaos.perform import order
 from chaos.plan import Parameter, Plan, PlannedNode, Window
+from chaos.planning_faults import planned_faults
 from chaos.results import ClassPredicted
 from chaos.target import OperationKind
+from chaos.targets_loading import load_target
 
 DAY_S = 86400.0
 PARAMETERS = (
@@ -334,3 +338,17 @@ def test_production_of_a_fault_never_seen() -> None:
     rate = ProductionRate("partition", 1e-7, "cluster")
     found = predict(a_plan(production=(rate,)), facts("kill", "leader", (3.0,))).predicted.production
     assert found.availability is None and "partition" in found.reason
+
+
+@pytest.mark.parametrize("name", ["load", "cascade", "link-toxics", "rolling-restart", "quickstart", "partition-shapes"])
+def test_plan_and_report_call_a_class_the_same(name: str) -> None:
+    """The class that planning expects is one that the faults may come to have when they are done."""
+    plan = order(Path(__file__).parents[2] / "experiments" / f"{name}.yaml", runtime="local", seed=None).plan
+    part = plan.experiment.cluster.dns.part or plan.nodes[0].part
+    target = load_target(plan.experiment.cluster.target)
+    may_be = {
+        spec.spec.name: {f"{spec.spec.kind}/{victims.role}" for victims in spec.possible}
+        for spec in planned_faults(plan.experiment, target, plan.nodes, part)
+    }
+    for each in facts_from_plan(plan).classes:
+        assert all(any(one in classes for classes in may_be.values()) for one in each.fault_class.split(" + ")), each.fault_class

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
@@ -55,16 +56,34 @@ def test_a_quantity_without_its_unit_is_refused_with_an_example(kind, text):
 @pytest.mark.parametrize(
     ("seconds", "shown"),
     [(0, "0 s"), (5e-7, "0.5 µs"), (0.25, "250 ms"), (1.84, "1.84 s"), (260, "4 min 20 s"), (11520, "3.2 h"), (12 * 86400, "12 d"),
-     (-0.5, "-500 ms"), (119.9, "120 s"), (7200, "2 h"), (3600, "1 h"), (7199.7, "2 h"), (3601, "60 min 1 s"), (0.9997, "1 s"),
-     ((1 - 0.999) * 30 * 86400, "43 min 12 s"), ((1 - 0.9995) * 90 * 86400, "64 min 48 s"), (299.6, "5 min 0 s")],
+     (-0.5, "-500 ms"), (119.9, "2 min"), (7200, "2 h"), ((1 - 0.999) * 30 * 86400, "43 min 12 s"), (3601, "60 min 1 s"), (299.6, "5 min"),
+     ((1 - 0.9995) * 30 * 86400, "21 min 36 s"), ((1 - 0.9995) * 28 * 86400, "20 min 10 s"), ((1 - 0.9995) * 90 * 86400, "64 min 48 s"),
+     (179.6, "3 min"), (119.4, "119 s"), (3599.7, "1 h"), (3600, "1 h"), (86400, "1 d"), (3 * 86400, "3 d"), (0.99996, "1 s"),
+     (0.0009996, "1 ms"), (1e9, "11600 d"), (math.inf, "∞"), (math.nan, "unknown")],
 )  # fmt: skip
 def test_a_span_is_shown_for_people(seconds, shown):
-    """Three digits, in the unit that fits."""
+    """Three digits, in the unit that fits; rounded before it is cut into minutes, so that nothing is lost and no unit overflows."""
     assert units.show_s(seconds) == shown
 
 
 @pytest.mark.parametrize(
-    ("size", "shown"), [(0, "0 B"), (999, "999 B"), (1000, "1 KB"), (49_400, "49.4 KB"), (2.5e6, "2.5 MB"), (3e9, "3 GB")]
+    ("name", "value", "label", "shown"),
+    [
+        ("rate_per_s", 200.0, "rate", "200/s"), ("load.sent_per_s", 1234.0, "load.sent", "1230/s"),
+        ("crash_per_s", 1 / 60, "crash", "1/min"),
+        ("seen_per_s", 0, "seen", "0/s"), ("rate_bytes_per_s", 1e5, "rate", "100 KB/s"), ("n1.rtt_s", 0.04, "n1.rtt", "40 ms"),
+        ("n1.memory_bytes", 2.5e8, "n1.memory", "250 MB"), ("n1.clock_offset_s_at_end", 3600.0, "n1.clock offset at end", "1 h"),
+        ("count", 200, "count", "200"), ("load.sent", 157.0, "load.sent", "157"), ("answers", "no", "answers", "no"),
+    ],
+)  # fmt: skip
+def test_a_name_says_the_unit_of_its_value(name: str, value: object, label: str, shown: str) -> None:
+    """By its longest ending: a rate is no time, though ``_per_s`` ends with ``_s``."""
+    assert units.show(name, value) == (label, shown)
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1 KB"), (49_400, "49.4 KB"), (2.5e6, "2.5 MB"), (3e9, "3 GB"), (999_900, "1 MB")],
 )
 def test_sizes_for_people(size: float, shown: str) -> None:
     """In the largest decimal unit that leaves at least 1."""
