@@ -11,9 +11,10 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final
 
+import msgspec
 import numpy as np
 
-from chaos import checks_clients, checks_leaders, checks_trend, timeline_slots
+from chaos import checks_clients, checks_leaders, checks_trend, reasons, timeline_bad, timeline_slots
 from chaos.plan import Plan
 from chaos.results import Check
 from chaos.timeline import ServiceTimeline, Timeline
@@ -117,19 +118,22 @@ def _baseline_quiet(plan: Plan, timeline: Timeline) -> Check:
     name = "baseline quiet"
     if plan.experiment.baseline_s <= 0:
         return Check(name, UNKNOWN, "the experiment has no baseline: what is broken without faults cannot be told")
-    troubles = []
+    troubles, next_steps = [], []
     total = 0
     for service, seen in timeline.services.items():
         before = seen.slots.state[: seen.observed.start]
         total += len(before)
         bad, good = int(np.count_nonzero(before == BAD)), int(np.count_nonzero(before == GOOD))
         if bad:
-            troubles.append(f"{service}: {bad} of {len(before)} slots were bad before any fault")
+            why = timeline_bad.of_service(timeline, seen, timeline_bad.BASELINE, slice(0, seen.observed.start))
+            troubles.append(f"{service}: {bad} of {len(before)} failed before any fault: {reasons.sentence(why)}")
+            next_steps.append(reasons.way_out(why))
         elif not good:
             troubles.append(f"{service}: no slot of it was seen")
     if timeline.end_s < plan.experiment.baseline_s * (1 - 1e-9):
         troubles.append(f"it was cut off after {show_s(timeline.end_s)}")
-    return _verdict(name, troubles, f"{total} slots in {show_s(plan.experiment.baseline_s)}, none bad")
+    found = _verdict(name, troubles, f"{total} slots in {show_s(plan.experiment.baseline_s)}, none bad")
+    return msgspec.structs.replace(found, next_step=next((step for step in next_steps if step), ""))
 
 
 def _slots_present(plan: Plan, timeline: Timeline) -> Check:
@@ -289,7 +293,7 @@ def _addresses(plan: Plan, timeline: Timeline) -> Check:
     chi2 = math.fsum((picks[node] - expected[node]) ** 2 / expected[node] for node in picks)
     p_value = float(chdtrc(len(picks) - 1, chi2))
     shares = ", ".join(f"{node} {count / total:.1%}" for node, count in picks.items())
-    said = f"{shares} of {total}, chi-square p = {p_value:.2g}"
+    said = f"{shares} of {total} first choices, while the name was complete and no fault in force; chi-square p = {p_value:.2g}"
     # The prediction uses the measured shares, so an uneven spread is told and does not make the run unknown.
     return Check(name, PASS if p_value >= SHARES_P else UNKNOWN, said)
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from chaos import agreement, anatomy, checks, deciding, objectives, stats, stats_evidence, timeline
+from chaos import agreement, anatomy, checks, deciding, objectives, stats, stats_evidence, timeline, timeline_bad
 from chaos.errors import BadInput
 from chaos.events import HARNESS_DIED, TrafficStarted
 from chaos.extrapolation import extrapolate
@@ -22,7 +22,7 @@ from chaos.models import uncertain
 from chaos.models.figures import ClassSamples
 from chaos.models.predicting import Prediction, predict
 from chaos.plan import Plan
-from chaos.results import PHASES, Agreement, Check, Extrapolated, LookTaken, Objective, Observed, Outage, Phase, Predicted
+from chaos.results import PHASES, Agreement, BadRequests, Check, Extrapolated, LookTaken, Objective, Observed, Outage, Phase, Predicted
 from chaos.timeline import Timeline
 from chaos.units import show_s
 
@@ -51,6 +51,7 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     looks: list[LookTaken] = []
     extrapolated: Extrapolated | None = None
     longest_s: float | None = None
+    bad_requests: list[BadRequests] = []
 
 
 def judge(folder: RunFolder) -> Judgement:
@@ -103,6 +104,7 @@ def judge(folder: RunFolder) -> Judgement:
         looks=[] if looked is None else list(looked.looks),
         extrapolated=None if observed is None else extrapolate(plan, seen),
         longest_s=planned.duration_s if planned.looks_s else None,
+        bad_requests=timeline_bad.bad_requests(seen),
     )
 
 

@@ -1,10 +1,11 @@
 """``observations.bin``: every slot of every operation is exactly one fixed-width record, written by the prober as slots end.
 
     header   16 bytes   b"NINESOBS", version u16, record size u16, reserved u32          (little-endian throughout)
-    record   36 bytes   due, sent, done in ns i64 · address u32 · operation u16 · outcome, why, attempts, spare u8 · spare u16
+    record   36 bytes   due, sent, done in ns i64 · address u32 · operation u16 · outcome, why, attempts, spare u8 · status u16
 
-``operation`` is the index in the plan's ``traffic.operations``. ``sent`` is 0 for a slot that was never sent. ``address`` is the
-IPv4 address of the last attempt as a number, 0 if none. A torn last record is dropped on reading.
+``status`` is what the last attempt was answered with (307, 503...), 0 without such an answer; files of version 1 have none, and
+hold 0 there. ``operation`` is the index in the plan's ``traffic.operations``. ``sent`` is 0 for a slot that was never sent.
+``address`` is the IPv4 address of the last attempt as a number, 0 if none. A torn last record is dropped on reading.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-VERSION: Final = 1
+VERSION: Final = 2
+READABLE: Final = (1, VERSION)
 MAGIC: Final = b"NINESOBS"
 HEADER: Final = struct.Struct("<8sHHI")
 RECORD: Final = struct.Struct("<qqqIHBBBBH")
@@ -53,6 +55,9 @@ class Why(enum.IntEnum):
     """Cut by the slot's deadline."""
     UNREACHABLE = 9
     WRONG = 10
+    """An answer that may be good and lacks the expected text."""
+    NO_DNS = 11
+    """The name server did not answer in time; ``DNS`` is an answer without an address."""
 
 
 def dtype() -> np.dtype[np.void]:
@@ -62,7 +67,7 @@ def dtype() -> np.dtype[np.void]:
     return np.dtype(
         [
             ("due", "<i8"), ("sent", "<i8"), ("done", "<i8"), ("address", "<u4"), ("operation", "<u2"),
-            ("outcome", "u1"), ("why", "u1"), ("attempts", "u1"), ("spare", "u1"), ("spare2", "<u2"),
+            ("outcome", "u1"), ("why", "u1"), ("attempts", "u1"), ("spare", "u1"), ("status", "<u2"),
         ]
     )  # fmt: skip
 
@@ -75,7 +80,7 @@ def read(path: Path) -> NDArray[np.void]:
         return np.zeros(0, dtype=dtype())
     data = path.read_bytes()
     magic, version, size, _ = HEADER.unpack_from(data)
-    if magic != MAGIC or version != VERSION or size != RECORD.size:
-        raise HistoryUnreadable(f"{path} is not an observations file of version {VERSION}")
+    if magic != MAGIC or version not in READABLE or size != RECORD.size:
+        raise HistoryUnreadable(f"{path} is not an observations file of version 1 to {VERSION}")
     count = (len(data) - HEADER.size) // RECORD.size
     return np.frombuffer(data, dtype=dtype(), count=count, offset=HEADER.size)

@@ -196,7 +196,7 @@ class Engine:
         slot.value = f"{grid.values}{index}"
         slot.due_ns = due_ns
         slot.deadline_ns = due_ns + self._deadline_ns
-        slot.attempts = 0
+        slot.attempts = slot.status = 0
         slot.address = ""
         slot.sure = True
         slot.tried = ()
@@ -213,6 +213,7 @@ class Engine:
 
     def _attempt(self, slot: Slot, now_ns: int) -> None:
         slot.attempts += 1
+        slot.status = 0
         expiry_ns = now_ns + self._timeout_ns
         slot.expiry_ns = expiry_ns if expiry_ns < slot.deadline_ns else slot.deadline_ns
         self._wheel.add(slot)
@@ -246,7 +247,7 @@ class Engine:
         """The attempt's time is over."""
         carrier = slot.carrier
         if carrier is None:
-            outcome, why = Outcome.FAIL, Why.DNS
+            outcome, why = Outcome.FAIL, Why.NO_DNS
             slot.address = ""
         else:
             slot.carrier = None

@@ -225,6 +225,7 @@ class Connection:
                 self._wrote = False
                 self._home.append(self)
                 status, at = plain
+                slot.status = status
                 slot.end(*self._pool.judge(status, data[at:]))
                 return
         self._piece(data)
@@ -256,6 +257,7 @@ class Connection:
             self._home.append(self)
         else:
             self.drop()
+        slot.status = answer.status
         slot.end(*self._pool.judge(answer.status, answer.body))
 
 

@@ -36,7 +36,7 @@ class Slot:
 
     __slots__ = (
         "address", "attempts", "carrier", "deadline_ns", "due_ns", "ended", "expiry_ns",
-        "grid", "index", "key", "sent_ns", "sure", "tried", "value",
+        "grid", "index", "key", "sent_ns", "status", "sure", "tried", "value",
     )  # fmt: skip
 
     grid: Grid
@@ -55,6 +55,8 @@ class Slot:
     deadline_ns: int
     expiry_ns: int
     """When this attempt will be cut."""
+    status: int
+    """What this attempt was answered with, up to 65535, set by the probe if its protocol has such numbers; 0 before."""
     attempts: int
     sure: bool
     tried: tuple[str, ...]

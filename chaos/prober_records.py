@@ -84,7 +84,7 @@ class Recorder:
         number = self._addresses.get(slot.address)
         if number is None:
             number = self._number(slot.address)
-        self._buffer.append(RECORD.pack(due_ns, sent_ns, done_ns, number, operation, outcome, why, min(slot.attempts, 255), 0, 0))
+        self._buffer.append(RECORD.pack(due_ns, sent_ns, done_ns, number, operation, outcome, why, min(slot.attempts, 255), 0, slot.status))
         if outcome == Outcome.UNSENT or sent_ns - due_ns > self._late_ns[operation]:
             judged = Outcome.UNSENT
         elif outcome == Outcome.OK and done_ns - due_ns <= self._deadline_ns:

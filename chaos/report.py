@@ -81,6 +81,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         extrapolated=judged.extrapolated,
         longest_s=judged.longest_s,
         looks=judged.looks,
+        bad_requests=judged.bad_requests,
     )
 
 

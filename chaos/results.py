@@ -93,6 +93,21 @@ class ProbeCounts(msgspec.Struct, frozen=True):
     sent_late: int
 
 
+class BadRequests(msgspec.Struct, frozen=True):
+    """Requests of one service that were bad for one reason: how the last attempt of each ended, and where it went."""
+
+    service: str
+    when: str
+    """``baseline``, or ``run``: after it."""
+    reason: str
+    """refused, reset, closed, timed out, late, error, wrong answer, no address, name server silent, unreachable, protocol, not recorded."""
+    status: int | None
+    """What it was answered with; None where there was no answer, or none was recorded."""
+    count: int
+    nodes: dict[str, int]
+    """Node (or address, where that is no node's) -> how many of them."""
+
+
 class DataObserved(msgspec.Struct, frozen=True):
     """The data checks; None: not asked for, or not to be told."""
 
@@ -318,6 +333,8 @@ class Check(msgspec.Struct, frozen=True):
     name: str
     verdict: str
     detail: str
+    next_step: str = ""
+    """What to do about it, where that is known."""
 
 
 class Objective(msgspec.Struct, frozen=True):
@@ -456,5 +473,7 @@ class Report(msgspec.Struct, frozen=True):
     """The measured outages at the production rates that the experiment assumes."""
     longest_s: float | None = None
     """How long a run that could stop early might have gone on; None for one that could not."""
+    bad_requests: list[BadRequests] = []
+    """Every bad request of every service, by reason, status and node."""
     looks: list[LookTaken] = []
     """Of a run that could stop early (``--until-decided``); empty for one that went on to its planned end."""

@@ -47,6 +47,8 @@ class Slots(msgspec.Struct, frozen=True, eq=False):
     """What became of it, each slot in one: an index in ``KINDS``."""
     address: NDArray[np.uint32]
     attempts: NDArray[np.uint8]
+    cause: NDArray[np.uint32]
+    """How its last attempt ended: ``cause_of`` takes it apart."""
     recorded: NDArray[np.bool_]
     """Whether the prober wrote a record of it."""
     end_s: float
@@ -65,6 +67,11 @@ OK, FAIL, UNKNOWN, OVER_DEADLINE, UNSENT, SENT_LATE = range(6)
 
 _KIND_OF: Final = np.array([OK, FAIL, UNKNOWN, UNSENT], dtype=np.int8)
 """By outcome."""
+
+
+def cause_of(cause: int) -> tuple[int, int]:
+    """(why, status) of a slot's cause."""
+    return cause >> 16, cause & 0xFFFF
 
 
 class Edges(msgspec.Struct, frozen=True, eq=False):
@@ -119,6 +126,7 @@ def lay_out(
     due_s = (due - start_ns) / NS_PER_S
     done_s = (np.maximum(done, due) - start_ns) / NS_PER_S
     address, attempts = records["address"][chosen], records["attempts"][chosen]
+    cause = (records["why"][chosen].astype(np.uint32) << np.uint32(16)) | records["status"][chosen]
     recorded = np.ones(len(index), dtype=np.bool_)
     if len(index) != count:
         grid_s = (base_ns - start_ns + np.arange(count) * slot_ns) / NS_PER_S
@@ -126,10 +134,11 @@ def lay_out(
         kind = _spread(np.full(count, UNSENT, dtype=np.int8), index, kind)
         address = _spread(np.zeros(count, dtype=np.uint32), index, address)
         attempts = _spread(np.zeros(count, dtype=np.uint8), index, attempts)
+        cause = _spread(np.zeros(count, dtype=np.uint32), index, cause)
         recorded = _spread(np.zeros(count, dtype=np.bool_), index, recorded)
     state = np.array([GOOD, BAD, BAD, BAD, MISSING, MISSING], dtype=np.int8)[kind]
     end_s = (base_ns - start_ns + count * slot_ns) / NS_PER_S if count else 0.0
-    return Slots(slot_ns / NS_PER_S, due_s, done_s, state, kind, address, attempts, recorded, end_s, strays)
+    return Slots(slot_ns / NS_PER_S, due_s, done_s, state, kind, address, attempts, cause, recorded, end_s, strays)
 
 
 def count_addresses(addresses: NDArray[np.uint32]) -> dict[int, int]:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
-from chaos import units
+from chaos import reasons, units
 from chaos.results import (
     ClassObserved,
     Estimate,
@@ -21,6 +21,7 @@ from chaos.results import (
     Outage,
     ParameterUsed,
     Range,
+    Report,
     Rule,
 )
 from chaos.units import digits, show_s
@@ -159,6 +160,29 @@ def length(outage: Outage) -> str:
         return seconds(outage.duration_s)
     at_least = f"at least {seconds(outage.low_s)}"
     return f"{at_least} ({'start and end' if outage.censored == 'both' else outage.censored} not seen)"
+
+
+BAD_SHOWN: Final = 12
+BAD_HEAD: Final = ("service", "when", "requests", "what they met", "at the nodes")
+
+
+def bad_rows(report: Report) -> list[tuple[str, ...]]:
+    """The most frequent reasons why requests were bad, the judged service first; the columns are ``BAD_HEAD``."""
+    ordered = sorted(report.bad_requests, key=lambda row: (row.service != report.judged, row.service, row.when != "baseline", -row.count))
+    rows: list[tuple[str, ...]] = [
+        (row.service, "before any fault" if row.when == "baseline" else "in the run", str(row.count), reasons.said(row), reasons.nodes(row))
+        for row in ordered[:BAD_SHOWN]
+    ]
+    rest = ordered[BAD_SHOWN:]
+    if rest:
+        rows.append(("", "", str(sum(row.count for row in rest)), f"{count(len(rest), 'further row')} in report.json", ""))
+    return rows
+
+
+def way_out(report: Report) -> str:
+    """What to do about bad requests whose reason says so; empty otherwise."""
+    told = reasons.way_out(report.bad_requests)
+    return told[:1].upper() + told[1:] + "." if told else ""
 
 
 def rule(value: Rule) -> str:

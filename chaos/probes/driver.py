@@ -3,7 +3,8 @@
     driver: "./driver.py put"         a command of the target's folder; its *last* word is the operation (``op``)
 
     to it    {"id": 7, "op": "put", "address": "127.64.1.2", "key": "k3", "value": "...", "timeout_s": 0.25}
-    from it  {"id": 7, "outcome": "ok", "value": null}         in any order; outcome is ok, fail or unknown
+    from it  {"id": 7, "outcome": "ok", "value": null}         in any order; outcome is ok, fail or unknown; "status", a number up
+                                                               to 65535, is shown in reports where it was not ok
 
 Operations whose command is the same share one process. It is killed at the end. When it dies by itself, what was under way is
 unknown and it is started again, at most twice a second; a slot that finds no driver is ``UNSENT``: that is our side's failure.
@@ -21,7 +22,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
 import msgspec
 
@@ -58,6 +59,7 @@ class Answered(msgspec.Struct):
     id: int
     outcome: str
     value: str | int | float | bool | None = None
+    status: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
 
 
 _ENCODE: Final = msgspec.json.Encoder().encode
@@ -344,4 +346,5 @@ class Driver:
         self._answers = True
         under = self._under.pop(answer.id, None)
         if under is not None:
+            under.slot.status = answer.status
             under.slot.end(*_OUTCOMES.get(answer.outcome, (Outcome.UNKNOWN, Why.PROTOCOL)))

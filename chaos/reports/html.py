@@ -26,7 +26,7 @@ SIGNS: Final = {"pass": "✓", "fail": "✕", "unknown": "?", "consistent": "✓
 def render(report: Report) -> str:
     """The page."""
     body = [
-        _top(report), _verdict(report), _figures(report), _axis(report), _compared(report), _outages(report),
+        _top(report), _verdict(report), _figures(report), _axis(report), _compared(report), _outages(report), _bad(report),
         f'<div class="two">{_objectives(report)}{_improve(report)}</div>', _extrapolated(report), _looks(report),
         _classes(report), _faults(report), _checks(report),
         _assumptions(report), _again(report),
@@ -215,6 +215,12 @@ def _outages(report: Report) -> str:
     return _section("Outages and why they lasted", note, table + _legend([(name, name) for name in used]))
 
 
+def _bad(report: Report) -> str:
+    rows = [[escape(cell) for cell in row] for row in say.bad_rows(report)]
+    note = f"How the last attempt of each ended. {escape(say.way_out(report))}".rstrip()
+    return _section("Bad requests by reason", note, _table(say.BAD_HEAD, rows, numbers=(2,)))
+
+
 def _length(outage: Outage) -> float:
     return outage.duration_s or 0.0
 
@@ -310,7 +316,7 @@ def _checks(report: Report) -> str:
         told = " · ".join(
             f"{escape(names.get(address, address))} {say.percent(share)}" for address, share in sorted(report.observed.addresses.items())
         )
-        shares = f'<p class="note" style="margin:12px 0 0">Share of requests by address, as measured: {told}</p>'
+        shares = f'<p class="note" style="margin:12px 0 0">Where requests ended (the last attempt of each, after the baseline): {told}</p>'
     return _section("What everything above rests on", "", _table(["check", "", "detail"], rows) + shares if rows else "")
 
 

@@ -49,7 +49,9 @@ def _verdict(suite: Xml.Element, report: Report) -> None:
     """The run as a whole: the only case that an experiment with ``expect_verdict: fail`` can fail by passing."""
     case = _case(suite, report, "run", "verdict")
     case.set("time", f"{report.duration_s:.3f}")
-    text = " ".join([tell.headline(report), *tell.story(report)])
+    bad = [f"Bad requests of {service}, {when}: {number} {met}{f' ({nodes})' if nodes else ''}." for service, when, number, met, nodes
+           in say.bad_rows(report)]  # fmt: skip
+    text = " ".join([tell.headline(report), *tell.story(report), *bad, say.way_out(report)]).rstrip()
     if report.verdict == report.expect_verdict:
         Xml.SubElement(case, "system-out").text = _clean(text)
     elif report.verdict == "unknown":

@@ -22,7 +22,7 @@ def render(report: Report) -> str:
     lines.append("")
     if tell.notes(report):
         lines += [f"- {_cell(reason)}" for reason in tell.notes(report)] + [""]
-    lines += _objectives(report) + _figures(report) + _classes(report) + _agreement(report) + _checks(report)
+    lines += _objectives(report) + _figures(report) + _classes(report) + _bad(report) + _agreement(report) + _checks(report)
     lines += ["Again: `" + tell.reproduce(report) + "`", ""]
     return "\n".join(lines)
 
@@ -74,6 +74,11 @@ def _classes(report: Report) -> list[str]:
                      say.expected(model.outage_s, say.seconds) if model else ""])  # fmt: skip
     head = ["fault class", "took effect", "noticed", "recovery", "predicted", "outage", "predicted"]
     return _table("By fault class", head, rows)
+
+
+def _bad(report: Report) -> list[str]:
+    told = say.way_out(report)
+    return _table("Bad requests by reason", say.BAD_HEAD, say.bad_rows(report)) + ([_cell(told), ""] if told else [])
 
 
 def _agreement(report: Report) -> list[str]:

@@ -16,7 +16,8 @@ OUTAGES_SHOWN = 12
 
 def render(report: Report) -> str:
     """All of it, ready to print."""
-    blocks = [_verdict(report), _objectives(report), _figures(report), _classes(report), _outages(report), _faults(report)]
+    blocks = [_verdict(report), _objectives(report), _figures(report), _classes(report), _outages(report)]
+    blocks += [_bad(report), _faults(report)]
     blocks += [_checks(report), _addresses(report), _agreement(report), _looks(report), _improve(report), _extrapolated(report)]
     blocks += [_end(report)]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -122,6 +123,11 @@ def _outages(report: Report) -> str:
     return _table(f"Outages and their anatomy ({shown}; seen | predicted)", head, rows, right=(1,))
 
 
+def _bad(report: Report) -> str:
+    table = _table("Bad requests by reason", say.BAD_HEAD, say.bad_rows(report), right=(2,))
+    return "\n".join(line for line in (table, say.way_out(report)) if line)
+
+
 def _phase(seen_s: float | None, predicted_s: float | None) -> str:
     if seen_s is None and predicted_s is None:
         return ""
@@ -161,7 +167,7 @@ def _addresses(report: Report) -> str:
         return ""
     names = {node.address: node.name for node in report.nodes}
     rows = [[names.get(address, ""), address, say.percent(share)] for address, share in sorted(seen.addresses.items())]
-    return _table("Share of requests by address", ["node", "address", "share"], rows, right=(2,))
+    return _table("Where requests ended (the last attempt of each, after the baseline)", ["node", "address", "share"], rows, right=(2,))
 
 
 def _agreement(report: Report) -> str:

@@ -141,7 +141,7 @@ class VirtualTraffic:
         slot.due_ns = slot.sent_ns = grid.due_ns(grid.next)
         slot.deadline_ns = slot.due_ns + self._deadline_ns
         slot.address = ""
-        slot.attempts = 0
+        slot.attempts = slot.status = 0
         grid.next += 1
         tried: tuple[str, ...] = ()
         now_ns, outcome, why = slot.due_ns, Outcome.FAIL, Why.NONE

@@ -209,6 +209,27 @@ def test_a_status_means_what_the_operation_says(bench: Bench, status: int, optio
     bench.server.answer = lambda connection: connection.sendall(ANSWER.replace(b"200 OK", f"{status} X".encode()))
     probe = put(bench, **options)
     assert bench.one(probe) == expected
+    slot = bench.begin(probe)
+    bench.until(lambda: len(bench.ended) == 2)
+    assert slot.status == status
+    probe.close()
+
+
+@pytest.mark.parametrize("pieces", [1, 2])
+def test_a_redirect_is_an_error_that_keeps_its_status(bench: Bench, pieces: int) -> None:
+    """It is not followed; an answer that comes in two pieces is read by another path, and keeps it too."""
+    answer = b"HTTP/1.1 307 Temporary Redirect\r\nLocation: http://other/\r\nContent-Length: 0\r\n\r\n"
+    cut = len(answer) // pieces
+    bench.server.answer = lambda connection: connection.sendall(answer[:cut])
+    probe = put(bench)
+    slot = bench.begin(probe)
+    if pieces > 1:
+        bench.until(lambda: bool(bench.server.requests))
+        time.sleep(0.02)
+        bench.server.connections[0].sendall(answer[cut:])
+    bench.until(lambda: len(bench.ended) == 1)
+    assert bench.ended == [(Outcome.FAIL, Why.ERROR)]
+    assert slot.status == 307
     probe.close()
 
 
