@@ -57,6 +57,8 @@ class Agent:
         self._parts: dict[str, ModuleType] = {}
         self._children: dict[int, tuple[str, subprocess.Popen[bytes]]] = {}
         self._toxiproxy_port: int | None = None
+        self._killed_ns: int | None = None
+        """When SIGKILL went to the main process that is there: nothing of it has run since, though its end is told milliseconds later."""
         self._heard_s = time.monotonic()
         self._orphaned = False
         self._buffer = b""
@@ -89,15 +91,19 @@ class Agent:
         if pid is not None:
             assert self.processes.main_fd is not None
             self._selector.register(self.processes.main_fd, selectors.EVENT_READ, "main")
+            self._killed_ns = None
             self._tell({"event": "up", "at_ns": time.monotonic_ns(), "pid": pid})
             for part in self._parts.values():
                 if hasattr(part, "up"):
                     part.up(self)
 
-    def _main_died(self, at_ns: int) -> None:
+    def _main_died(self, seen_ns: int) -> int:
+        """The time of its death."""
         assert self.processes.main_fd is not None
         self._selector.unregister(self.processes.main_fd)
+        at_ns, self._killed_ns = self._killed_ns or seen_ns, None
         self._tell({"event": "down", "at_ns": at_ns, "pid": self.processes.lost()})
+        return at_ns
 
     def _reap(self) -> None:
         """PID 1 inherits every orphan; nobody else will collect them."""
@@ -218,15 +224,15 @@ class Agent:
         if main_fd is None:
             raise Refused("no process of the system runs")
         self._signal_all(number)
+        if number is signal.SIGKILL:
+            self._killed_ns = time.monotonic_ns()
         if not command.get("wait", True):
             return {}
         with selectors.DefaultSelector() as dying:
             dying.register(main_fd, selectors.EVENT_READ)
             if not dying.select(command.get("within_s", DEATH_WITHIN_S)):
                 raise Refused(f"still alive {command.get('within_s', DEATH_WITHIN_S)} s after {number.name}")
-        died_ns = time.monotonic_ns()
-        self._main_died(died_ns)
-        return {"at_ns": died_ns}
+        return {"at_ns": self._main_died(time.monotonic_ns())}
 
     def do_pause(self, _: Message) -> Message:
         """Freeze every process; answers when the kernel shows all of them stopped."""

@@ -66,7 +66,7 @@ class HowRemoved(enum.StrEnum):
 
 
 class Removed(msgspec.Struct, frozen=True):
-    """A toxic is gone, read back. ``at_ns``: when the call returned that removed it."""
+    """A toxic is gone, read back. ``at_ns``: the middle of the call that removed it."""
 
     at_ns: int
     how: HowRemoved
@@ -178,18 +178,20 @@ class ToxiproxyServer(Proxies):
         """Those of one proxy, one after the other; ``done`` holds all that may be in force, and ours to take away, ``at_ns`` since when."""
         for addition in additions:
             done.append(addition)
+            asked_ns = self._clock.now_ns()
             try:
                 self._add(addition.proxy, addition.toxic)
             except AlreadyThere:
                 done.remove(addition)
                 raise
-            at_ns.append(self._clock.now_ns())
+            at_ns.append(self._middle_ns(asked_ns))
             self._remember(addition.proxy, add=addition.toxic)
 
     def _try_delete(self, key: tuple[str, str]) -> int:
         """The time when it was gone."""
+        asked_ns = self._clock.now_ns()
         self._delete_toxic(*key)
-        return self._clock.now_ns()
+        return self._middle_ns(asked_ns)
 
     def _delete_toxic(self, proxy: str, name: str) -> None:
         try:

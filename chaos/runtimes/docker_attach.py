@@ -39,7 +39,7 @@ from chaos.runtimes.docker_attach_guests import Guests
 from chaos.runtimes.docker_attach_layout import AttachedLayout
 from chaos.runtimes.docker_containers import Containers
 from chaos.runtimes.docker_helpers import Helpers
-from chaos.runtimes.docker_wiring import ask_over, make_net, placed
+from chaos.runtimes.docker_wiring import ask_over, make_net, placed, refuse_crowds
 from chaos.target import Ask
 
 HELPER_READY_S = 15.0
@@ -112,6 +112,7 @@ class AttachedSession:
         )
         readiness = Readiness(deployment, layout, guests.nodes, asker, self._log_of, lambda _node: "", self._clock)
         readiness.await_ready()
+        refuse_crowds(deployment, layout, guests.agents)
         helpers.start_watch()
         readiness.await_roles()
         if name:

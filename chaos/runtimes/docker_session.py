@@ -41,7 +41,7 @@ from chaos.runtimes.docker_helpers import Helpers
 from chaos.runtimes.docker_layout import DNS_PORT, ENGINE, DockerLayout
 from chaos.runtimes.docker_pairs import Pairs
 from chaos.runtimes.docker_tools import provide, supplies, tools_image
-from chaos.runtimes.docker_wiring import ask_over, engine_names, make_net, make_networks, placed
+from chaos.runtimes.docker_wiring import ask_over, engine_names, make_net, make_networks, placed, refuse_crowds
 from chaos.templates import fill
 
 HELPER_READY_S = 15.0
@@ -107,6 +107,7 @@ class Session:
         )
         self._bring_all_up()
         self._readiness.await_ready()
+        refuse_crowds(deployment, layout, pairs.agents)
         if needed.clocks:
             pairs.refuse_unable_clocks()
         for step in deployment.target.init:

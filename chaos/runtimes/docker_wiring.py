@@ -10,11 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import IPv4Network
 
 from chaos.agent_link import AgentLink
+from chaos.agent_parts import listening
 from chaos.clock import Clock
 from chaos.engine import Engine
 from chaos.engine_network import make_network
 from chaos.events import NodeUp
 from chaos.kinds import Deployment, Link, RoundTrip
+from chaos.net.crowding import crowds, refuse_short_queues
 from chaos.net.docker_net import DockerNet
 from chaos.net.layers import Measure
 from chaos.net.needs import Needs
@@ -64,6 +66,19 @@ def ask_over(layout: Layout, agents: Mapping[str, AgentLink], link: Link, timeou
     if question is None:
         return not_measurable(port)
     return round_trip(agents[link.source].ask(layout.ask(question, link.destination), timeout_s))
+
+
+def refuse_crowds(deployment: Deployment, layout: Layout, agents: Mapping[str, AgentLink]) -> None:
+    """A proxy that would change what its node does while it hangs: see ``net.crowding``."""
+
+    def queue_of(node: str) -> int | None:
+        if node not in agents:
+            return None
+        info = layout.nodes[node]
+        seen = listening.read(agents[node].call("listening.queues").result)
+        return listening.queue_of(seen, info.address, info.ports[deployment.target.parts[info.part].client_port])
+
+    refuse_short_queues(crowds(deployment), queue_of)
 
 
 def placed(layout: Layout, clock: Clock, containers: Mapping[str, str] | None = None) -> Iterator[NodeUp]:

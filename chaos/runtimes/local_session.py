@@ -16,11 +16,13 @@ from pathlib import Path
 import msgspec
 
 from chaos import leftovers
+from chaos.agent_parts import listening
 from chaos.clock import Clock, to_ns
 from chaos.dns.lookup import exchange
 from chaos.errors import BadInput, EnvironmentUnusable, NotHealed
 from chaos.events import DnsChanged, NamesOrdered, NodeUp, Row
 from chaos.kinds import CLIENTS, Deployment, Link, Sink, TrafficOrder
+from chaos.net.crowding import crowds, refuse_short_queues
 from chaos.net.gauge import EndsHere, ProxyGauge
 from chaos.net.layers import LayeredNet
 from chaos.net.toxiproxy import ProxyState, ToxiproxyServer
@@ -87,6 +89,7 @@ class Session:
         self._warm_helpers()
         readiness = self._readiness()
         readiness.await_ready()
+        self._refuse_crowds()
         if wants(self._deployment.plan, CLOCKS):
             refuse_unable({name: node.child.pid for name, node in self._nodes.items() if node.child is not None})
         for step in self._deployment.target.init:
@@ -135,6 +138,15 @@ class Session:
             ports=info.ports,
             client_address=self._layout.address(Link(CLIENTS, info.name)),
         )
+
+    def _refuse_crowds(self) -> None:
+        seen = listening.queues()
+
+        def queue_of(node: str) -> int | None:
+            info = self._layout.nodes[node]
+            return listening.queue_of(seen, info.address, info.ports[self._deployment.target.parts[info.part].client_port])
+
+        refuse_short_queues(crowds(self._deployment), queue_of)
 
     def _readiness(self) -> Readiness:
         return Readiness(
