@@ -78,6 +78,29 @@ class Readiness:
                 )
             self._clock.wait_until_ns(self._clock.now_ns() + to_ns(READY_EVERY_S))
 
+    def await_pings(self) -> None:
+        """Until every node answers the question that proves faults; ``EnvironmentUnusable`` if one that is ready does not.
+
+        Asked only where faults are planned. A node that never answers would be found harmed for ever, by whichever fault came first.
+        """
+        asked = [name for name in self._nodes if self._layout.ping_question(name, self._layout.part(name).client_port) is not None]
+        began_ns = self._clock.now_ns()
+        waiting = asked if self._deployment.plan.experiment.faults else []
+        while waiting:
+            answers = {name: self._asker.ping(name, READY_TIMEOUT_S) for name in waiting}
+            waited_s = to_s(self._clock.now_ns() - began_ns)
+            waiting = [name for name, trip in answers.items() if trip.rtt_s is None]
+            for name in waiting:
+                part = self._layout.part(name)
+                if waited_s > part.ready.within_s:
+                    raise EnvironmentUnusable(
+                        f"{name} is ready, and does not answer its 'ping' within {part.ready.within_s:g} s: {answers[name].error};"
+                        " no fault could be shown to have taken effect, nor to be gone",
+                        how=f"'ping: {{{part.client_port}: ...}}' of the target must ask what a healthy node answers",
+                    )
+            if waiting:
+                self._clock.wait_until_ns(self._clock.now_ns() + to_ns(READY_EVERY_S))
+
 
 def see(log: Path, lines: int = 5) -> str:
     """Where to look, and the end of what stands there."""

@@ -115,6 +115,7 @@ class AttachedSession:
         refuse_crowds(deployment, layout, guests.agents)
         helpers.start_watch()
         readiness.await_roles()
+        readiness.await_pings()
         if name:
             self._await_name(name)
             helpers.warm_prober(guests.clients.container)

@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from chaos.agent_link import AgentLink, Event
 from chaos.clock import Clock
 from chaos.engine_errors import translated
-from chaos.errors import EnvironmentUnusable, NinesError
+from chaos.errors import CapabilityMissing, EnvironmentUnusable, NinesError
 from chaos.images import AGENT as AGENT_COMMAND
 from chaos.kinds import CLIENTS, NodeInfo, Sink
 from chaos.runtimes.common_helpers import Breakage
@@ -116,7 +116,10 @@ class Guests:
         link = self._agent(name, spec, self.nodes[name])
         link.call("status")  # by its answer we have heard of the main process, if there is one
         assert self._net is not None
-        self._net.check(name, link)
+        try:
+            self._net.check(name, link)
+        except CapabilityMissing as error:
+            raise CapabilityMissing(f"the container {self._keys[name]}: {error.what}", how=error.how) from error
         return link
 
     def _join(self, name: str, inspected: dict[str, Any], link: AgentLink) -> None:

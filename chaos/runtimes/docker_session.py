@@ -114,6 +114,7 @@ class Session:
             self._run_init(step)
         helpers.start_watch()
         self._readiness.await_roles()
+        self._readiness.await_pings()
         self._serve_names()
         crowds = AgentCrowds(layout, lambda: pairs.agents.get(CLIENTS))
         return RunningCluster(

@@ -95,6 +95,7 @@ class Session:
         for step in self._deployment.target.init:
             self._run_init(step)
         readiness.await_roles()
+        readiness.await_pings()
         self._begin_to_serve()
         return RunningCluster(
             self._deployment, self._nodes, self._net, self._names, self._asker, self._start_prober, self._broken, self._clock,
