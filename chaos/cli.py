@@ -227,8 +227,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _failed(error: Exception) -> int:
-    from chaos.errors import NinesError
+    from pathlib import Path
 
+    from chaos import storage
+    from chaos.errors import EnvironmentUnusable, NinesError
+
+    if isinstance(error, OSError) and storage.of_storage(error):
+        error = EnvironmentUnusable(storage.why(error, Path(error.filename or ".").absolute()), how="free some space, or use another disk")
     if isinstance(error, NinesError):
         print(f"nines: {error}", file=sys.stderr)
         return error.exit_code

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from pathlib import Path
@@ -13,13 +14,25 @@ def show(text: str) -> None:
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         sys.stdout.flush()
     except BrokenPipeError:
-        # Else the interpreter's own flush at exit would complain.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _close_output()
+    except OSError as error:
+        from chaos.errors import EnvironmentUnusable
+
+        _close_output()
+        raise EnvironmentUnusable(
+            f"cannot write to standard output: {error.strerror}", how="what was asked for is not there whole"
+        ) from error
+
+
+def _close_output() -> None:
+    """Else the interpreter's own flush at exit would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def note(text: str) -> None:
-    """Progress, to standard error."""
-    print(text, file=sys.stderr, flush=True)
+    """Progress, to standard error; no run fails since nobody can read that."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
 
 
 def put(text: str, output: str | None) -> None:
@@ -32,8 +45,11 @@ def put(text: str, output: str | None) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     except OSError as error:
-        from chaos.errors import BadInput
+        from chaos import storage
+        from chaos.errors import BadInput, EnvironmentUnusable
 
+        if storage.of_storage(error):
+            raise EnvironmentUnusable(storage.why(error, path), how="free some space, or name a file on another disk") from error
         raise BadInput(f"cannot write {output}: {error.strerror}") from error
 
 

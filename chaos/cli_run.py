@@ -78,7 +78,7 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
     try:
         report = perform(ordered, folder, None if arguments.quiet else _followed(live))
     except NinesError as error:
-        print(f"nines: {error}", file=sys.stderr)
+        note(f"nines: {error}")
         return error.exit_code
     except Exception as error:
         traceback.print_exception(error)

@@ -10,14 +10,15 @@ Only the plan is indispensable; of the rest, whatever was written whole is read.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Final, get_args
+from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
-from chaos import observations
+from chaos import observations, storage
 from chaos.errors import EnvironmentUnusable, HistoryUnreadable
 from chaos.events import Row
 from chaos.plan import Plan
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 _ROWS = msgspec.json.Decoder(Row)
 _ENCODER = msgspec.json.Encoder()
+KEPT_BYTES: Final = 128 * 1024
+"""Space that the history has ahead: several hundred rows."""
+REPORTS_BYTES: Final = 1_000_000
+"""Space that a run keeps for its reports, in a file of its own."""
 _KINDS: Final = frozenset(kind.__struct_config__.tag for kind in get_args(Row))
 SHOWN: Final = 4
 """So many damaged lines are named."""
@@ -84,6 +89,23 @@ class RunFolder:
     def report(self) -> Path:
         return self.path / "report.json"
 
+    @property
+    def reserve(self) -> Path:
+        return self.path / ".reserve"
+
+    def keep_room(self) -> None:
+        """Take the space of the reports before anything is started. ``EnvironmentUnusable`` if there is none."""
+        try:
+            with self.reserve.open("wb") as file:
+                os.posix_fallocate(file.fileno(), 0, REPORTS_BYTES)
+        except OSError as error:
+            raise EnvironmentUnusable(storage.why(error, self.reserve), how="name a folder on another disk with --folder") from error
+
+    def give_room(self) -> None:
+        """The reports are about to be written: that space is theirs now."""
+        with contextlib.suppress(OSError):
+            self.reserve.unlink()
+
     def write_plan(self, plan: Plan, experiment_text: str) -> None:
         """The first phase: durable before anything is started. ``EnvironmentUnusable`` where it cannot be written."""
         try:
@@ -92,7 +114,8 @@ class RunFolder:
             write_atomically(self.plan, msgspec.json.format(_ENCODER.encode(plan), indent=1))
         except OSError as error:
             raise EnvironmentUnusable(
-                f"cannot write the run folder {self.path}: {error.strerror}", how="name one that can be written with --folder"
+                f"cannot write the run folder {self.path}: {storage.why(error, self.plan)}",
+                how="name one that can be written with --folder",
             ) from error
 
     def read_plan(self) -> Plan:
@@ -148,23 +171,33 @@ class _Kind(msgspec.Struct):
 
 
 class HistoryWriter:
-    """Appends rows, from any thread; each is in the kernel's hands before ``append`` returns (a crash of ours loses none)."""
+    """Appends rows, from any thread; each is in the kernel's hands before ``append`` returns (a crash of ours loses none).
+
+    A disk that takes no more is no exception here, since undoing goes on meanwhile: ``trouble`` says what is wrong, and ``unwritten``
+    holds the rows that are not on the disk.
+    """
 
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._file: IO[bytes] = path.open("ab", buffering=0)
+        self._file = storage.Ahead(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644), path, KEPT_BYTES)
+        self.unwritten: list[Row] = []
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the disk, in one line; empty while nothing is."""
+        return self._file.trouble
 
     def append(self, row: Row) -> None:
         """Write one row."""
         data = _ENCODER.encode(row) + b"\n"
         with self._lock:
-            self._file.write(data)
+            if not self._file.append(data):
+                self.unwritten.append(row)
 
     def close(self) -> None:
         """Flush to the disk and close."""
         with self._lock:
-            os.fsync(self._file.fileno())
             self._file.close()
 
 

@@ -14,7 +14,7 @@ import msgspec
 
 from chaos import agreement, anatomy, checks, deciding, objectives, stats, stats_evidence, timeline, timeline_bad
 from chaos.errors import BadInput
-from chaos.events import HARNESS_DIED, TrafficStarted
+from chaos.events import HARNESS_DIED, Row, TrafficStarted
 from chaos.extrapolation import extrapolate
 from chaos.history import RunFolder
 from chaos.judge_facts import facts_of
@@ -54,10 +54,10 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     bad_requests: list[BadRequests] = []
 
 
-def judge(folder: RunFolder) -> Judgement:
-    """Judge a run folder. Raises ``HistoryUnreadable`` where there is no plan."""
+def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
+    """Judge a run folder; ``more``: rows that its disk did not take. Raises ``HistoryUnreadable`` where there is no plan."""
     planned, history = folder.read_plan(), folder.read_history()
-    rows = history.rows
+    rows = [*history.rows, *more]
     start_ns = next((row.start_ns for row in rows if isinstance(row, TrafficStarted)), 0)
     plan = deciding.as_run(planned, rows, start_ns)
     seen = anatomy.dissect(plan, timeline.build(plan, rows, folder.read_observations(), history.damage))

@@ -53,10 +53,13 @@ class Live:
         with self._lock:
             self._now_ns = max(self._now_ns, row.at_ns)
             note = self._take(row)
-            if note:
-                self._stream.write(f"{_TO_START_AND_CLEAR}{self._cut(note)}\n")
-            self._stream.write(_TO_START_AND_CLEAR if isinstance(row, RunEnded) else f"{_TO_START_AND_CLEAR}{self._cut(self.line())}")
-            self._stream.flush()
+            said = f"{_TO_START_AND_CLEAR}{self._cut(note)}\n" if note else ""
+            said += _TO_START_AND_CLEAR if isinstance(row, RunEnded) else f"{_TO_START_AND_CLEAR}{self._cut(self.line())}"
+            try:
+                self._stream.write(said)
+                self._stream.flush()
+            except OSError:
+                self._on = False  # the terminal is gone: no run fails for want of somebody who looks at it
 
     def line(self) -> str:
         """The line as it stands."""

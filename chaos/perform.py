@@ -5,7 +5,9 @@ load -> plan -> refuse leftovers -> run -> judge -> report, all into one run fol
 
 from __future__ import annotations
 
+import contextlib
 import secrets
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -15,7 +17,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.errors import BadInput, EnvironmentUnusable, NinesError, Place
+from chaos import storage
+from chaos.errors import Aborted, BadInput, EnvironmentUnusable, NinesError, NotHealed, Place
 from chaos.experiment import Experiment
 from chaos.history import RunFolder
 from chaos.plan import Plan
@@ -104,8 +107,9 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
     from chaos import machine, tables
     from chaos.calibrations import keep
     from chaos.clock import ManualClock, MonotonicClock
+    from chaos.events import TrafficStarted
     from chaos.leftovers import refuse_leftovers
-    from chaos.report import from_folder, write
+    from chaos.report import from_folder
     from chaos.run import run_plan
 
     if folder.plan.exists():
@@ -117,19 +121,65 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
     _require_room(ordered.plan, folder.path)
     runtime = tables.find("runtimes", ordered.plan.runtime)()
     keep(ordered.experiment.predict.calibration, ordered.experiment.file, folder.path)
+    began = False
+
+    def note(row: Row) -> None:
+        nonlocal began
+        began = began or isinstance(row, TrafficStarted)
+        if live is not None:
+            live(row)
+
     try:
-        shown = live if virtual else _warming(live)
+        shown = note if virtual else _warming(note)
         clock = ManualClock() if virtual else MonotonicClock()
-        run_plan(ordered.plan, ordered.target, ordered.text, folder, runtime, clock, shown, _decider(ordered.plan, folder))
-        report = from_folder(folder)
-        write(report, folder)
-    except NinesError:
+        unwritten = run_plan(ordered.plan, ordered.target, ordered.text, folder, runtime, clock, shown, _decider(ordered.plan, folder))
+        report = from_folder(folder, unwritten)
+    except (NinesError, OSError) as error:
+        gone = "" if folder.path.is_dir() else storage.trouble_of(folder.path)
+        if began and gone and not isinstance(error, NotHealed):
+            raise Aborted(f"the run was stopped and its faults were rolled back, and nothing is left to judge: {gone}") from error
+        if isinstance(error, NinesError):
+            raise
+        if storage.of_storage(error):
+            raise _full(error, folder, began) from error
+        _keep_bug(folder.path)
         raise
     except Exception:
-        folder.path.mkdir(parents=True, exist_ok=True)
-        (folder.path / BUG_FILE).write_text(traceback.format_exc(), encoding="utf-8")
+        _keep_bug(folder.path)
         raise
+    _write(report, folder)
     return report
+
+
+def _write(report: Report, folder: RunFolder) -> None:
+    """The reports. Without room for them the run stays as it is, to be judged again: ``EnvironmentUnusable``, if it came to its end."""
+    from chaos.report import JUDGED_CODES, write
+
+    try:
+        write(report, folder)
+    except OSError as error:
+        where = Path(error.filename or folder.report)
+        unwritten = EnvironmentUnusable(
+            storage.why(error, where), how=f"what was measured is kept: 'nines judge {folder.path}' judges it again"
+        )
+        if report.exit_code in JUDGED_CODES.values():
+            raise unwritten from error
+        print(f"nines: {unwritten}", file=sys.stderr)
+
+
+def _full(error: OSError, folder: RunFolder, began: bool) -> NinesError:
+    """What a disk did, in one line: before the first request nothing was measured, after it the run is one that was stopped."""
+    why = storage.why(error, Path(error.filename or folder.history))
+    if not began:
+        return EnvironmentUnusable(why, how="free some space, or name a folder on another disk with --folder")
+    return Aborted(f"{why}\n  the run was stopped; what was measured until then is kept: 'nines judge {folder.path}'")
+
+
+def _keep_bug(folder: Path) -> None:
+    """The traceback, beside what was measured; the terminal has it too."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / BUG_FILE).write_text(traceback.format_exc(), encoding="utf-8")
 
 
 def _require_room(plan: Plan, folder: Path) -> None:

@@ -6,14 +6,19 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from pathlib import Path
 
+from chaos import storage
 from chaos.clock import NS_PER_S
+from chaos.errors import EnvironmentUnusable
 from chaos.events import TrafficSecond
 from chaos.observations import HEADER_BYTES, RECORD, Outcome, Why
 from chaos.prober_probe import Slot
 
 FLUSH_NS = 50_000_000
 """Records reach the kernel at most so long after they are made."""
+KEPT_BYTES = 256 * 1024
+"""Space that the file has ahead: the records of some seconds."""
 _LOOK_AGAIN_NS = 20_000_000
 _ADDRESS = struct.Struct("!I")
 
@@ -65,8 +70,9 @@ class Recorder:
     """One writer a prober. ``late_ns`` of each operation is half its slot: what was sent later is missing, not bad."""
 
     def __init__(self, path: str, start_ns: int, deadline_ns: int, tallies: list[Tally], late_ns: list[int]) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644)
-        os.write(self._fd, HEADER_BYTES)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_APPEND, 0o644)
+        self._file = storage.Ahead(self._fd, Path(path), KEPT_BYTES)
+        self._write(HEADER_BYTES)
         self._start_ns = start_ns
         self._deadline_ns = deadline_ns
         self._tallies = tallies
@@ -99,18 +105,20 @@ class Recorder:
         return number
 
     def flush(self) -> None:
-        """Hand all records to the kernel."""
-        data = memoryview(b"".join(self._buffer))
+        """Hand all records to the kernel. ``EnvironmentUnusable`` for a disk that takes no more: what was flushed before stays whole."""
+        data = b"".join(self._buffer)
         self._buffer.clear()
         self.flush_at_ns = 0
-        while data:
-            data = data[os.write(self._fd, data) :]
+        self._write(data)
 
     def close(self) -> None:
         """The last byte is on the disk when this returns."""
         self.flush()
-        os.fsync(self._fd)
-        os.close(self._fd)
+        self._file.close()
+
+    def _write(self, data: bytes) -> None:
+        if data and not self._file.append(data):
+            raise EnvironmentUnusable(self._file.trouble, how="free some space, or name a folder on another disk with --folder")
 
     def rows(self, now_ns: int) -> list[TrafficSecond]:
         """The rows of all seconds that are over and whose slots have all ended."""

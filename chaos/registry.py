@@ -12,6 +12,7 @@ is. The record is written before anything starts and removed after everything is
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -99,7 +100,8 @@ class Claim:
         if seen is None:
             return  # died and collected already: nothing to find again
         line = msgspec.json.encode(StartedProcess(node, pid, seen.start, self.record.boot)) + b"\n"
-        with pids_file(self._state, self.record.run).open("ab", buffering=0) as file:
+        # On a full disk a node must come back all the same: the label in its environment finds it again.
+        with contextlib.suppress(OSError), pids_file(self._state, self.record.run).open("ab", buffering=0) as file:
             file.write(line)
 
     def begins(self) -> None:
@@ -118,7 +120,9 @@ class Claim:
     def abandon(self, why: str) -> None:
         """Something could not be removed: the record stays, and is a leftover from now on."""
         self.record = msgspec.structs.replace(self.record, abandoned=why)
-        write_record(self._state, self.record)
+        # On a full disk the record stays as it is: of a run whose harness is gone, it says the same.
+        with contextlib.suppress(OSError):
+            write_record(self._state, self.record)
 
 
 @contextmanager

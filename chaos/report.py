@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -13,6 +14,7 @@ from chaos.results import Achieved, FaultObserved, NodeSeen, Report
 from chaos.versions import versions
 
 if TYPE_CHECKING:
+    from chaos.events import Row
     from chaos.judge import Judgement
     from chaos.timeline_faults import FaultRecord
 
@@ -24,11 +26,11 @@ JUDGED_CODES: Final = {"pass": 0, "fail": 1, "unknown": 3}
 """The exit codes of a run that came to its end; only these are ever turned round by ``expect_verdict``."""
 
 
-def from_folder(folder: RunFolder) -> Report:
-    """Judge a run folder now."""
+def from_folder(folder: RunFolder, more: Sequence[Row] = ()) -> Report:
+    """Judge a run folder now; ``more``: rows that its disk did not take."""
     from chaos.judge import judge
 
-    return build(judge(folder), folder)
+    return build(judge(folder, more), folder)
 
 
 def read_or_judge(folder: RunFolder) -> Report:

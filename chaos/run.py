@@ -13,7 +13,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import partial
 
-from chaos import __version__
+from chaos import __version__, storage
 from chaos.agenda import Agenda
 from chaos.clock import Clock, MonotonicClock, to_ns
 from chaos.conditions import Known
@@ -35,6 +35,9 @@ LEAD_IN_S = 0.25
 DRIVER_LEAD_S = 1.0
 """More of it where a driver has to show first that it lives."""
 
+DISK_EVERY_S = 0.5
+"""How often the disk of the run folder is looked at."""
+
 
 def run_plan(
     plan: Plan,
@@ -45,15 +48,16 @@ def run_plan(
     clock: Clock | None = None,
     live: Callable[[Row], None] | None = None,
     decide: Callable[[], tuple[bool, str]] | None = None,
-) -> None:
-    """Run it. Raises only what is found before any fault (``EnvironmentUnusable``...) and bugs of ours; all else is in the history,
-    things that could not be removed at the end among it.
+) -> list[Row]:
+    """Run it; returns the rows that are not in the history since its disk took no more. Raises only what is found before any fault
+    (``EnvironmentUnusable``...) and bugs of ours; all else is in the history, things that could not be removed at the end among it.
 
     ``live`` is shown every row as it is written. ``decide`` is asked after each round of a plan that may stop early: whether what it is
     to decide is decided, and what it says.
     """
     clock = clock or MonotonicClock()
     folder.write_plan(plan, experiment_text)
+    folder.keep_room()
     writer = HistoryWriter(folder.history)
     wake = threading.Event()
 
@@ -66,9 +70,11 @@ def run_plan(
     interruption = Interruption()
     try:
         with interruption.watched():
-            _run(Conductor(plan, folder, clock, state, interruption, wake, decide), target, runtime)
+            _run(Conductor(plan, folder, clock, state, interruption, wake, decide, lambda: writer.trouble), target, runtime)
     finally:
         writer.close()
+        folder.give_room()
+    return writer.unwritten
 
 
 def _known(plan: Plan) -> Known:
@@ -126,6 +132,7 @@ class Conductor:
         interruption: Interruption,
         wake: threading.Event,
         decide: Callable[[], tuple[bool, str]] | None = None,
+        unwritable: Callable[[], str] = lambda: "",
     ) -> None:
         self.plan = plan
         self.folder = folder
@@ -138,6 +145,9 @@ class Conductor:
         self._wake = wake
         self._decide = decide
         self._decided = False
+        self._unwritable = unwritable
+        self._stored_badly = ""
+        self._told_of_disk = False
         self._cluster: Cluster
         self._agenda: Agenda
         self._injector: Injector
@@ -170,6 +180,7 @@ class Conductor:
         """The agenda as far as the plan fixes it."""
         plan, at = self.plan, self._agenda.at
         at(start_ns, partial(self._phase, "baseline"))
+        at(start_ns, self._look_at_disk)
         command = plan.experiment.abort_if.command
         if command is not None:
             where = self.folder.path.absolute()
@@ -189,6 +200,12 @@ class Conductor:
 
     def _must_stop(self) -> bool:
         broken = self._cluster.broken()
+        if broken and not self._stored_badly:
+            self._stored_badly = storage.trouble_of(self.folder.path)  # it may be what the part died of
+        trouble = self._stored_badly or self._unwritable() or self.undo.trouble
+        if trouble and not self._told_of_disk:
+            self._told_of_disk = True
+            self.state(Aborting(at_ns=self.clock.now_ns(), condition=f"{trouble}; the run was stopped, and what was measured is kept"))
         if broken and not self.state.abort:
             self.state(Aborting(at_ns=self.clock.now_ns(), condition=f"part of the {HARNESS_DIED}: {broken}"))
         return bool(self.state.abort) or self.interruption.signal_number is not None
@@ -211,6 +228,11 @@ class Conductor:
         self.state(Looked(at_ns=at_ns, number=number, decided=self._decided, said=said))
         if self._decided:
             self._agenda.end_ns = at_ns
+
+    def _look_at_disk(self) -> None:
+        """A full disk ends the run before anything that it should have held is lost: the nodes' logs are on it, too."""
+        self._stored_badly = self._stored_badly or storage.trouble_of(self.folder.path)
+        self._agenda.soon(DISK_EVERY_S, self._look_at_disk)
 
     def _phase(self, name: str) -> None:
         self.state(PhaseBegun(at_ns=self.clock.now_ns(), phase=name))

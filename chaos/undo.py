@@ -20,9 +20,12 @@ from types import FrameType
 
 import msgspec
 
+from chaos import storage
 from chaos.clock import Clock, MonotonicClock
 from chaos.errors import FaultNotEffective
 
+KEPT_BYTES = 32 * 1024
+"""Space that the log has ahead: some hundred entries."""
 _INTENT = "intent"
 _DONE = "done"
 
@@ -49,8 +52,10 @@ class UndoLog:
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._next = 1 + max((entry.id for entry in entries(path)), default=0)
-        self._fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
-        _end_torn_line(self._fd)
+        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        _end_torn_line(fd)
+        self._file = storage.Ahead(fd, path, KEPT_BYTES)
+        self._done_unwritten: set[int] = set()
 
     @contextmanager
     def intent(self, action: str, subject: str) -> Iterator[None]:
@@ -61,7 +66,8 @@ class UndoLog:
         with self._lock:
             number = self._next
             self._next += 1
-        self._append(Entry(id=number, state=_INTENT, at_ns=self._clock.now_ns(), action=action, subject=subject))
+        if not self._append(Entry(id=number, state=_INTENT, at_ns=self._clock.now_ns(), action=action, subject=subject)):
+            raise FaultNotEffective(f"nothing was harmed, since what must be undone could not be noted: {self.trouble}")
         try:
             yield
         except FaultNotEffective:
@@ -70,23 +76,30 @@ class UndoLog:
         self.done(number)
 
     def done(self, number: int) -> None:
-        """This intent has been taken back."""
-        self._append(Entry(id=number, state=_DONE, at_ns=self._clock.now_ns()))
+        """This intent has been taken back. On a disk that takes no more it stays pending there, where undoing it again does no harm."""
+        if not self._append(Entry(id=number, state=_DONE, at_ns=self._clock.now_ns())):
+            self._done_unwritten.add(number)
+
+    @property
+    def trouble(self) -> str:
+        """What is wrong with the disk, in one line; empty while nothing is."""
+        return self._file.trouble
 
     def pending(self) -> list[Entry]:
-        """Every intent of this log that was not marked done."""
-        return pending(self._path)
+        """Every intent of this log that was not done."""
+        return [entry for entry in pending(self._path) if entry.id not in self._done_unwritten]
 
     def close(self) -> None:
         """Nothing more is written."""
-        os.close(self._fd)
+        self._file.close()
 
-    def _append(self, entry: Entry) -> None:
+    def _append(self, entry: Entry) -> bool:
         data = msgspec.json.encode(entry) + b"\n"
         with self._lock:
-            written = os.write(self._fd, data)
-            assert written == len(data), "a short write to a local file"
-            os.fdatasync(self._fd)
+            if not self._file.append(data):
+                return False
+            os.fdatasync(self._file.fd)
+            return True
 
 
 def entries(path: Path) -> list[Entry]:

@@ -117,11 +117,18 @@ def line(offset_s: float, rate: float, age_s: float) -> str:
 
 
 def write(folder: Path, text: str) -> None:
-    """Whole or not at all: it is read at every reading of the clock."""
-    draft = folder / f".{FILE}"
-    draft.write_text(text, encoding="ascii")
-    draft.chmod(0o644)
-    draft.replace(folder / FILE)
+    """Whole or not at all: it is read at every reading of the clock. On a full disk it is written over, so that it can be set right."""
+    draft, there = folder / f".{FILE}", folder / FILE
+    try:
+        draft.write_text(text, encoding="ascii")
+        draft.chmod(0o644)
+        draft.replace(there)
+    except OSError:
+        if not there.exists():
+            raise
+        with there.open("r+", encoding="ascii") as file:
+            file.write(text)
+            file.truncate()
 
 
 def why_not(program: Path) -> str:

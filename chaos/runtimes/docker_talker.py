@@ -6,6 +6,7 @@ of input before it does its work. Its standard input ends with our attachment, s
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -67,7 +68,8 @@ class ContainerTalker:
             while (frames := self._attached.read(LOOK_EVERY_S)) is not None:
                 for stream, data in frames:
                     if stream != STDOUT:
-                        log.write(data)
+                        with contextlib.suppress(OSError):  # a full disk must not cost us the rows that follow
+                            log.write(data)
                         continue
                     *whole, rest = (rest + data).split(b"\n")
                     yield from (line + b"\n" for line in whole)
