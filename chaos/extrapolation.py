@@ -5,9 +5,10 @@ The outages are measured here, per effective fault and with zeros for those that
 (``3 in 365d per node``, or ``0 in 365d``). Two sources of uncertainty, simulated together:
 
     counted rate        Gamma(r + 1/2) / exposure: valid at r = 0
-    mean outage         bootstrap of the mean from 8 faults on, else B / Gamma(m) (outages taken as exponential)
-    none noticed in m   share ~ Beta(1/2, m + 1/2), and an outage as long as the fault lasted: without one, no length is known
+    mean outage         the confidence distribution whose ends are the interval of a mean (``stats_means``); of one fault B / Gamma(1)
+    none noticed in m   share ~ Beta(1, m), exact at its upper end, and an outage as long as the fault lasted: no other length is known
 
+A class is down at most all the time, so no draw exceeds that. Where the upper end reaches it there is no bound, and that is said.
 First order: faults that strike while another is being recovered from are not in it (the model's figure has them). For one kind with
 counted faults and exponential outages there is an exact bound, ``odds_bound`` (F distribution).
 """
@@ -27,6 +28,7 @@ from chaos.kinds import FOLLOWER, LEADER
 from chaos.plan import Plan
 from chaos.results import Contribution, Estimate, Extrapolated
 from chaos.seeds import derive
+from chaos.stats_means import CONFIDENCE, few, possible_means
 from chaos.timeline import ServiceTimeline, Timeline
 
 if TYPE_CHECKING:
@@ -37,10 +39,10 @@ if TYPE_CHECKING:
 
 YEAR_S: Final = 365 * 86400.0
 DRAWS: Final = 20_000
-ENOUGH: Final = 8
-"""From so many faults on the mean is bootstrapped."""
-CONFIDENCE: Final = 0.95
-METHOD: Final = "simulated: measured outages resampled, at rates that are not of this run"
+METHOD: Final = (
+    "simulated: what the means may be (log-scale bootstrap-t, allowing for outages of a kind not seen), at rates that are not of this run"
+)
+UNBOUND: Final = "no bound: it may be down all the time"
 
 
 class Share(msgspec.Struct, frozen=True):
@@ -184,32 +186,46 @@ def combine(shares: Sequence[Share], seed: int) -> Extrapolated:
     rng = np.random.default_rng(seed)
     factors = {(share.kind, share.rate): _rate_factor(share, rng) for share in shares}
     # Two classes that rest on the same measured faults are right or wrong together.
-    means_s = {share.measured: _means_s(share, rng) for share in shares}
-    columns = [share.per_s * factors[share.kind, share.rate] * means_s[share.measured] for share in shares]
+    means_s = {share.measured: _means_s(share, rng, derive(seed, share.measured)) for share in shares}
+    columns = [np.minimum(share.per_s * factors[share.kind, share.rate] * means_s[share.measured], 1.0) for share in shares]
     points = [share.per_s * math.fsum(share.downs_s) / len(share.downs_s) for share in shares]
     total = np.sum(columns, axis=0)
     low, high = (float(each) for each in np.quantile(total, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
-    variances = [float(np.cov(column, total)[0, 1]) for column in columns]
+    variances = _variances(columns)
     whole = math.fsum(variances)
     parts = [
         Contribution(
             fault_class=share.fault_class, rate=share.rate, rate_basis="chosen" if share.counted is None else "counted",
             faults=0 if share.stands_in else len(share.downs_s), downtime_s_per_year=point * YEAR_S,
-            variance_share=max(variance, 0.0) / whole if whole > 0 else None,
+            variance_share=variance / whole if whole > 0 else None,
             note=_note(share),
         )
         for share, point, variance in zip(shares, points, variances, strict=True)
     ]  # fmt: skip
     point = math.fsum(points)
     faults = sum(len(share.downs_s) for share in shares if not share.stands_in)
-    few = f"too few: {faults} of at least {ENOUGH} faults" if faults < ENOUGH else ""
+    is_bound = high < 1.0
+    # An interval is as good as the class that was tried least.
+    least = min(len(share.downs_s) for share in shares)
+    reason = "; ".join(each for each in (few(least), "" if is_bound else UNBOUND) if each)
     # First order: at rates whose outages would not fit into a year the sum says no more than "all of it".
-    down = Estimate(min(point, 1.0) * YEAR_S, min(low, 1.0) * YEAR_S, min(high, 1.0) * YEAR_S, CONFIDENCE, faults, METHOD, few)
+    down = Estimate(
+        min(point, 1.0) * YEAR_S, min(low, 1.0) * YEAR_S, high * YEAR_S if is_bound else None, CONFIDENCE, faults, METHOD, reason
+    )
     if point <= 0:
         reason = "no fault was noticed: its value would be a perfect 1, only the bound says something"
-        return Extrapolated(Estimate(None, 1 - min(high, 1.0), None, CONFIDENCE, faults, METHOD, reason), down, parts, reason)
-    available = Estimate(max(1 - point, 0.0), max(1 - high, 0.0), max(1 - low, 0.0), CONFIDENCE, faults, METHOD, few)
+        return Extrapolated(Estimate(None, 1 - high if is_bound else None, None, CONFIDENCE, faults, METHOD, reason), down, parts, reason)
+    available = Estimate(max(1 - point, 0.0), 1 - high if is_bound else None, max(1 - low, 0.0), CONFIDENCE, faults, METHOD, reason)
     return Extrapolated(available, down, parts)
+
+
+def _variances(columns: Sequence[Floats]) -> list[float]:
+    """Each class's part of the variance of the sum; a few draws without any bound are held to the last percent that has one."""
+    import numpy as np
+
+    held = [np.minimum(column, np.quantile(column, 0.99)) for column in columns]
+    total = np.sum(held, axis=0)
+    return [max(float(np.cov(column, total)[0, 1]), 0.0) for column in held]
 
 
 def _rate_factor(share: Share, rng: np.random.Generator) -> Floats:
@@ -222,23 +238,17 @@ def _rate_factor(share: Share, rng: np.random.Generator) -> Floats:
     return drawn
 
 
-def _means_s(share: Share, rng: np.random.Generator) -> Floats:
+def _means_s(share: Share, rng: np.random.Generator, seed: int) -> Floats:
     """What the true mean downtime of such a fault may be."""
     import numpy as np
 
     downs_s = np.array(share.downs_s)
-    count = len(downs_s)
+    ranks = (rng.permutation(DRAWS) + 0.5) / DRAWS
     if not downs_s.any():
-        unnoticed: Floats = rng.beta(0.5, count + 0.5, DRAWS) * share.for_s
+        # 1 - (1 - v)^m of all samples of m would have shown one: so the bound at 97.5 % is 1 - 0.025^(1/m).
+        unnoticed: Floats = -np.expm1(np.log1p(-ranks) / len(downs_s)) * share.for_s
         return unnoticed
-    if count < ENOUGH:
-        exponential: Floats = downs_s.sum() / rng.gamma(count, 1.0, DRAWS)
-        return exponential
-    picks = rng.integers(0, count, (DRAWS, count))
-    resampled: Floats = downs_s[picks].mean(axis=1)
-    # Of m values the spread of resampled means is too small by sqrt((m-1)/m).
-    middle = float(downs_s.mean())
-    return np.maximum(middle + (resampled - middle) * math.sqrt(count / (count - 1)), 0.0)
+    return possible_means(downs_s, seed, ranks)
 
 
 def _note(share: Share) -> str:

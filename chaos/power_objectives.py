@@ -14,8 +14,9 @@ from chaos.objectives import COMPARE, PASS, UNKNOWN, held
 from chaos.plan import Plan
 from chaos.power_agreement import AgreementPower
 from chaos.results import Estimate
+from chaos.searching import least_count
 from chaos.seeds import derive
-from chaos.stats_means import mean
+from chaos.stats_means import MANY, mean
 from chaos.stats_ratios import scheduled_availability
 
 if TYPE_CHECKING:
@@ -29,6 +30,12 @@ if TYPE_CHECKING:
 RUNS: Final = 20_000
 CLAIMED_RUNS: Final = 200
 """Runs whose intervals are worked out: each costs a bootstrap."""
+TRIED_RUNS: Final = 100
+"""The same for each number of faults that is tried."""
+DECIDES: Final = 0.8
+"""The chance of a decision that is asked of a number of faults."""
+SEED: Final = 0
+"""Of the resamples, the same for all runs: what differs is what is drawn from the prediction."""
 UNTOLD: Final = {
     "slo_ratio": "the models do not predict how long good answers take",
     "lost_writes": "the models do not predict what becomes of data",
@@ -91,7 +98,11 @@ class Objectives:
         if spec.measure in ("recovery", "outage"):
             passes = self._worst(spec, spec.bound)
             return Chance(name, spec.text, spec.basis, 0.0 if spec.basis == "claim" else passes, 1.0 - passes, None)
-        known = ("availability", "mttr") if spec.basis == "claim" else ("availability", "success_ratio", "mttr", "mttf", "mtbf")
+        known = (
+            ("availability", "success_ratio", "mttr")
+            if spec.basis == "claim"
+            else ("availability", "success_ratio", "mttr", "mttf", "mtbf")
+        )
         if spec.measure not in known:
             why = UNTOLD.get(spec.measure, "") or f"nothing is claimed of the {spec.measure} by an interval that a plan could foresee"
             return Chance(name, spec.text, spec.basis, None, None, reason=why)
@@ -137,27 +148,56 @@ class Objectives:
         return Chance(name, spec.text, spec.basis, passes, max(fails, 0.0), self._needed(spec.measure, bound))
 
     def _estimate(self, measure: str, run: int) -> Estimate:
-        some = self._downs_s[:, run] > 0
-        downs_s = self._downs_s[some, run]
-        if not len(downs_s):
-            return Estimate(None)
-        if measure == "availability":
-            return scheduled_availability(downs_s.tolist(), float(downs_s.sum()), self._span_s, run, self._slot_s)
-        parts = [max(1, int(count)) for count in self._outages[some, run]]
-        return mean(downs_s.tolist(), run, self._slot_s, parts=parts)
+        if measure == "mttr":
+            some = self._downs_s[:, run] > 0
+            return _mttr(self._downs_s[some, run], self._outages[some, run], self._slot_s)
+        every_s = (self._lost_s if measure == "success_ratio" else self._downs_s)[:, run]
+        return scheduled_availability(every_s.tolist(), float(every_s.sum()), self._span_s, SEED, self._slot_s)
 
     def _needed(self, measure: str, bound: Bound) -> int | None:
-        """From the distance of the predicted mean to the limit, in the law's own spread; a claim errs on one side by 2.5 %."""
-        noticed = self._downs_s[self._downs_s > 0]
-        if not len(noticed):
+        """The least number of such faults of which four runs in five decide the claim, by the interval that would judge them.
+
+        Where thousands are needed the law's spread and its distance to the limit tell: a claim errs by 1 % above and 2.5 % below.
+        """
+        import numpy as np
+
+        downs_s = (self._lost_s if measure == "success_ratio" else self._downs_s).ravel()
+        outages: Floats = self._outages.ravel().astype(np.float64)
+        if measure == "mttr":
+            downs_s, outages = downs_s[self._downs_s.ravel() > 0], outages[self._downs_s.ravel() > 0]
+        if not downs_s.any():
             return None
-        mean_s = float(noticed.mean())
-        limit_s = bound.value
-        if measure == "availability":
-            limit_s = (1.0 - bound.value) * self._span_s / max(float((self._downs_s > 0).sum(axis=0).mean()), 1e-9)
-        elif measure != "mttr":
-            return None
+        span_s = self._span_s / len(self._downs_s)
+        mean_s = float(downs_s.sum() / np.maximum(outages, 1).sum()) if measure == "mttr" else float(downs_s.mean())
+        limit_s = bound.value if measure == "mttr" else (1.0 - bound.value) * span_s
         if limit_s <= 0 or math.isclose(limit_s, mean_s):
             return None
         ratio = max(limit_s / mean_s, mean_s / limit_s)
-        return planning.faults_needed(float(noticed.std()) / mean_s, ratio, 0.975)
+        roughly = planning.faults_needed(float(downs_s.std() / downs_s.mean()), ratio, 0.99 if limit_s > mean_s else 0.975)
+        if roughly is None or roughly > MANY:
+            return roughly
+        rng = np.random.default_rng(derive(0, "needed", measure))
+
+        def decides(faults: int) -> bool:
+            said = []
+            for _ in range(TRIED_RUNS):
+                picks = rng.integers(0, len(downs_s), faults)
+                if measure == "mttr":
+                    found = _mttr(downs_s[picks], outages[picks], self._slot_s)
+                else:
+                    found = scheduled_availability(
+                        downs_s[picks].tolist(), float(downs_s[picks].sum()), span_s * faults, SEED, self._slot_s
+                    )
+                said.append(held(bound, found, "claim"))
+            return said.count(UNKNOWN) <= (1.0 - DECIDES) * TRIED_RUNS
+
+        needed = least_count(decides, planning.LEAST, 4 * MANY)
+        if needed is None or measure != "mttr":
+            return needed
+        # Only noticed faults count towards it.
+        return math.ceil(needed * self._downs_s.size / max(len(downs_s), 1))
+
+
+def _mttr(downs_s: Floats, outages: Floats, slot_s: float) -> Estimate:
+    parts = [max(1, int(count)) for count in outages]
+    return mean(downs_s.tolist(), SEED, slot_s, parts=parts) if parts else Estimate(None)

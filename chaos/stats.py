@@ -49,16 +49,19 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline, confidenc
     counted = service.slots.state[service.observed] != MISSING
     longest_s = max(downs_s, default=0.0)
     slot_s = service.rule.slot_s
-    sums_s, _ = _by_cause(service, timeline.trials)
+    begins_s = [_began_s(trial) for trial in _in_time(timeline.trials)]
+    begins = np.searchsorted(service.slots.due_s[service.observed], begins_s).tolist() if scheduled else None
     mttr_s = _mttr(service, timeline, seed, confidence)
     mttf_s = _mttf(service, timeline, scheduled, confidence)
     seen = Observed(
         rule=service.rule,
-        availability=stats_ratios.scheduled_availability(sums_s, service.downtime_s, service.span_s, seed, slot_s, confidence)
+        availability=stats_ratios.scheduled_availability(
+            _by_cycle(service, timeline), service.downtime_s, service.span_s, seed, slot_s, confidence, len(timeline.trials)
+        )
         if scheduled
-        else stats_ratios.natural_availability(_ups_s(service), downs_s, service.downtime_s, service.span_s, confidence),
-        success_ratio=stats_ratios.slot_ratio(good, counted, slot_s, longest_s, confidence),
-        slo_ratio=_slo_ratio(plan, service, good, counted, longest_s, confidence),
+        else stats_ratios.natural_availability(_ups_s(service), downs_s, service.downtime_s, service.span_s, confidence, seed, slot_s),
+        success_ratio=stats_ratios.slot_ratio(good, counted, slot_s, longest_s, confidence, begins, seed),
+        slo_ratio=_slo_ratio(plan, service, good, counted, longest_s, confidence, begins, seed),
         mttr_s=mttr_s,
         mttf_s=mttf_s,
         mtbf_s=_mtbf(mttr_s, mttf_s),
@@ -105,6 +108,28 @@ def _by_cause(service: ServiceTimeline, trials: Sequence[Trial]) -> tuple[list[f
     return [math.fsum(service.visible_s(outage) for outage in group) for group in groups], [len(group) for group in groups]
 
 
+def _in_time(trials: Sequence[Trial]) -> list[Trial]:
+    return sorted(trials, key=_began_s)
+
+
+def _began_s(trial: Trial) -> float:
+    """From when on its harm may be felt."""
+    return min((fault.began_s for fault in trial.faults if fault.began_s is not None), default=trial.effective_s)
+
+
+def _by_cycle(service: ServiceTimeline, timeline: Timeline) -> list[float]:
+    """Downtime of each effective fault that can be told of, 0 included, and with it of what came by itself before the next one.
+
+    What came before the first fault counts to the last cycle: both are cut off by the run."""
+    owned = service.by_fault()
+    trials = _in_time(service.told(timeline.trials))
+    sums_s = [math.fsum(service.visible_s(outage) for outage in trial.outages(owned)) for trial in trials]
+    for outage in owned.get("", []) if trials else []:
+        place = sum(_began_s(trial) <= outage.start_s for trial in trials) - 1
+        sums_s[place] += service.visible_s(outage)
+    return sums_s
+
+
 def _mttr(service: ServiceTimeline, timeline: Timeline, seed: int, confidence: float) -> Estimate:
     """Downtime over completed outages. A censored outage leaves no upper bound: it is longer than what was seen of it.
 
@@ -146,8 +171,7 @@ def _mttf(service: ServiceTimeline, timeline: Timeline, scheduled: bool, confide
         most, fewest = high_rate * up_s if up_s > 0 else math.inf, low_rate * up_s
         method = "chi-square, outages as a Poisson process in up time"
     low = up_s / most if 0 < most < math.inf else None
-    reason = f"too few: {begun} of at least {stats_means.FEW}" if begun < stats_means.FEW else ""
-    return Estimate(up_s / begun, low, up_s / fewest if fewest > 0 else None, confidence, begun, method, reason)
+    return Estimate(up_s / begun, low, up_s / fewest if fewest > 0 else None, confidence, begun, method, stats_means.few(begun))
 
 
 def _mtbf(mttr: Estimate, mttf: Estimate) -> Estimate:
@@ -213,7 +237,7 @@ def _class(
             cut_downs += any(outage.censored is not None for outage in mine)
     slot_s = service.rule.slot_s
     outage_s = stats_means.mean(downs_s, derive(seed, "outage"), slot_s, at_least=cut_downs)
-    recovery_s = stats_means.mean(recoveries_s, derive(seed, "recovery"), slot_s, at_least=cut_recoveries)
+    recovery_s = stats_means.mean(recoveries_s, derive(seed, "recovery"), slot_s, at_least=cut_recoveries, zeros=True)
     left_out = [service.untold[fault.id].reason for trial in trials for fault in trial.faults if fault.id in service.untold]
     reason = f"{len(trials) - len(told)} left out: {left_out[0]}" if left_out else ""
     seen = ClassObserved(
@@ -237,13 +261,20 @@ def _class(
 
 
 def _slo_ratio(
-    plan: Plan, service: ServiceTimeline, good: NDArray[np.bool_], counted: NDArray[np.bool_], longest_s: float, confidence: float
+    plan: Plan,
+    service: ServiceTimeline,
+    good: NDArray[np.bool_],
+    counted: NDArray[np.bool_],
+    longest_s: float,
+    confidence: float,
+    begins: Sequence[int] | None,
+    seed: int,
 ) -> Estimate:
     limit_s = plan.experiment.slo.latency_s
     if limit_s is None:
         return Estimate(value=None, confidence=CONFIDENCE, reason="the experiment states no slo.latency")
     in_time = good & (_latencies_s(service) <= limit_s)
-    return stats_ratios.slot_ratio(in_time, counted, service.rule.slot_s, longest_s, confidence)
+    return stats_ratios.slot_ratio(in_time, counted, service.rule.slot_s, longest_s, confidence, begins, seed)
 
 
 def _latencies_s(service: ServiceTimeline) -> NDArray[np.float64]:

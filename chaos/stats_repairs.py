@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaos.results import Estimate, Maintainability
-from chaos.stats_means import CONFIDENCE, FEW, clopper_pearson
+from chaos.stats_means import CONFIDENCE, clopper_pearson, few
 
 
 def maintainability(lengths_s: Sequence[float], over: Sequence[bool], objective_s: float | None) -> Maintainability | None:
@@ -18,7 +18,7 @@ def maintainability(lengths_s: Sequence[float], over: Sequence[bool], objective_
         return None
     steps = _product_limit(lengths_s, over)
     completed = sum(over)
-    reasons = [f"too few: {completed} of at least {FEW}"] if completed < FEW else []
+    reasons = [few(completed)] if few(completed) else []
     if completed < len(lengths_s):
         reasons.append(f"{len(lengths_s) - completed} not seen from begin to end, counted as long as seen")
     return Maintainability(
@@ -56,5 +56,4 @@ def _within(lengths_s: Sequence[float], over: Sequence[bool], objective_s: float
     if not known:
         return Estimate(value=None, confidence=CONFIDENCE, reason="no outage was seen long enough to tell")
     low, high = clopper_pearson(sum(known), len(known))
-    reason = f"too few: {len(known)} of at least {FEW}" if len(known) < FEW else ""
-    return Estimate(sum(known) / len(known), low, high, CONFIDENCE, len(known), "Clopper-Pearson", reason)
+    return Estimate(sum(known) / len(known), low, high, CONFIDENCE, len(known), "Clopper-Pearson", few(len(known)))

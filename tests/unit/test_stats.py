@@ -125,7 +125,7 @@ def test_without_faults_the_basis_is_the_background() -> None:
     up_s = 27.0
     assert seen.mttf_s.low == pytest.approx(up_s * 2 / oracle.chi2.ppf(0.975, 6))
     assert seen.mttf_s.high == pytest.approx(up_s * 2 / oracle.chi2.ppf(0.025, 4))
-    assert seen.availability.method.startswith("log-odds")
+    assert seen.availability.method.startswith("odds of outages")
 
 
 def test_scheduled_time_to_failure_has_the_interval_of_the_noticed_share() -> None:
@@ -144,38 +144,58 @@ def test_clopper_pearson_agrees_with_scipy(hits: int, trials: int) -> None:
 
 
 def test_one_value_has_no_interval_and_few_are_called_few() -> None:
-    """n = 1: none; n = 7: an interval and the words; n = 8: the default method."""
+    """n = 1: none; n = 7: an interval and the words; n = 8: the default method; from 44 on a kind not seen is not allowed for."""
     assert stats_means.mean([2.0], 1).low is None
     seven = stats_means.mean([1.0, 2.0, 1.5, 1.2, 1.8, 1.1, 1.6], 1)
     assert seven.low is not None
     assert "too few" in seven.reason
     eight = stats_means.mean([1.0, 2.0, 1.5, 1.2, 1.8, 1.1, 1.6, 1.3], 1)
-    assert (eight.method, eight.reason) == (stats_means.BOOTSTRAP, "")
+    assert (eight.method, eight.reason) == (f"{stats_means.BOOTSTRAP}, {stats_means.UNSEEN}", "")
+    many = stats_means.mean([1.0, 1.2, 1.1, 1.3] * 11, 1)
+    assert (many.n, many.method) == (44, stats_means.BOOTSTRAP)
+    assert many.high is not None and many.high < 1.25
 
 
 def test_t_on_the_log_scale_is_its_formula() -> None:
-    """mean x exp(+-t cv / sqrt n), by hand for four values."""
+    """mean x exp(+-t cv / sqrt n), by hand for four values, and for their high end what four outages cannot exclude."""
     values = [1.0, 2.0, 3.0, 4.0]
     error = oracle.t.ppf(0.975, 3) * (math.sqrt(5 / 3) / 2.5) / math.sqrt(4)
     estimate = stats_means.mean(values, 1)
     assert estimate.low == pytest.approx(2.5 * math.exp(-error))
-    assert estimate.high == pytest.approx(2.5 * math.exp(error))
+    share = 1 - 0.01 ** (1 / 4)
+    assert estimate.high == pytest.approx(max(2.5 * math.exp(error), 2.5 * (1 - share) + share * 12 * 2.5))
 
 
 def test_spread_below_the_slot_is_not_believed() -> None:
-    """Ten equal durations measured with a slot of 0.1 s are known no better than their edges."""
-    estimate = stats_means.mean([0.5] * 10, 1, resolution_s=0.1)
-    error = oracle.t.ppf(0.975, 9) * (0.1 / math.sqrt(6) / 0.5) / math.sqrt(10)
-    assert estimate.high == pytest.approx(0.5 * math.exp(error))
+    """Fifty equal durations measured with a slot of 0.1 s are known no better than their edges."""
+    estimate = stats_means.mean([0.5] * 50, 1, resolution_s=0.1)
+    reach = (0.1 / math.sqrt(6) / 0.5) / math.sqrt(50)
+    assert estimate.high == pytest.approx(0.5 * math.exp(oracle.t.ppf(0.99, 49) * reach))
+    assert estimate.low == pytest.approx(0.5 * math.exp(-oracle.t.ppf(0.975, 49) * reach))
 
 
-def test_zeros_leave_the_upper_bound_open_when_nothing_can_be_said() -> None:
-    """One recovery of 3 s among nine zeros: a resample often has none, so there is no upper bound, and no invented one."""
-    estimate = stats_means.mean([0.0] * 9 + [3.0], 1)
+@pytest.mark.parametrize(("faults", "share"), [(8, 0.438), (20, 0.206), (43, 0.102), (44, 0.0), (1000, 0.0)])
+def test_a_kind_not_seen_has_at_most_this_share(faults: int, share: float) -> None:
+    """1 - 0.01^(1/n) as long as that is above a tenth."""
+    assert stats_means.unseen_share(faults) == pytest.approx(share, abs=1e-3)
+
+
+def test_one_noticed_among_many_zeros_says_little() -> None:
+    """One recovery of 3 s among nine zeros: the mean may be ten times what it was, or a tenth of it; four zeros among twelve say more."""
+    estimate = stats_means.mean([0.0] * 9 + [3.0], 1, zeros=True)
     assert estimate.value == pytest.approx(0.3)
-    assert estimate.high is None
-    assert estimate.reason
-    assert stats_means.mean([0.0] * 4 + [1.0, 1.2, 0.9, 1.1, 1.3, 1.0, 0.8, 1.4], 1).high is not None
+    assert estimate.high is not None and 3.0 < estimate.high < 10.0
+    assert estimate.low is not None and estimate.low < 0.06
+    more = stats_means.mean([0.0] * 4 + [1.0, 1.2, 0.9, 1.1, 1.3, 1.0, 0.8, 1.4], 1, zeros=True)
+    assert more.high is not None and more.value is not None and more.high / more.value < estimate.high / 0.3
+
+
+def test_that_all_were_noticed_does_not_show_that_all_will_be() -> None:
+    """Of faults of which one in three comes to nothing, eight in a row are noticed in one run of 25."""
+    values = [1.0, 1.1, 0.9, 1.0, 1.05, 0.95, 1.0, 1.0]
+    noticed, every = stats_means.mean(values, 1), stats_means.mean(values, 1, zeros=True)
+    assert noticed.low is not None and noticed.low > 0.9
+    assert every.low == pytest.approx(0.01 ** (1 / 8))
 
 
 def test_the_same_seed_gives_the_same_interval() -> None:
@@ -249,5 +269,22 @@ def test_outages_that_flap_after_one_fault_are_one_piece_of_evidence() -> None:
     assert seen.mttr_s.n == 2
     one = stats_means.mean([0.75, 0.6], 1, parts=[2, 2])
     error = oracle.t.ppf(0.975, 1) * (0.075 * math.sqrt(2)) / 0.675 / math.sqrt(2)
-    assert one.high == pytest.approx(0.3375 * math.exp(error))
+    assert one.low == pytest.approx(0.3375 * math.exp(-error))
     assert seen.availability.n == 2
+
+
+def test_unnoticed_faults_count_in_the_interval_of_availability_and_ratios() -> None:
+    """Two of ten kills come to nothing: ten cycles, and an interval wider than that of eight outages alone."""
+    times_s = [5.0 + 2.0 * number for number in range(10)]
+    seen = kill_run(times_s, [(at_s + 0.005, at_s + 0.505) for at_s in times_s[:8]])
+    assert (seen.availability.n, seen.success_ratio.n, seen.mttr_s.n) == (10, 10, 8)
+    for found in (seen.availability, seen.success_ratio):
+        assert found.value is not None and found.high is not None
+        # The mean over ten is 0.4 s; eight outages alone would leave no doubt of it.
+        assert (1 - found.high) / (1 - found.value) < 0.8
+
+
+def test_what_comes_by_itself_counts_to_the_fault_before_it() -> None:
+    """Four kills, one outage long after the second: four cycles, not five pieces of evidence."""
+    seen = kill_run([5.0, 10.0, 15.0, 20.0], [(5.005, 5.505), (10.005, 10.505), (14.005, 14.305), (20.005, 20.505)])
+    assert seen.availability.n == seen.success_ratio.n == 4
