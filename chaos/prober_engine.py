@@ -163,6 +163,9 @@ class Engine:
         expiry_ns = self._wheel.next_ns()
         if expiry_ns is not None and expiry_ns < at_ns:
             at_ns = expiry_ns
+        again_ns = self._resolver.next_ns()
+        if again_ns is not None and again_ns < at_ns:
+            at_ns = again_ns
         flush_ns = self.recorder.flush_at_ns
         return flush_ns if 0 < flush_ns < at_ns else at_ns
 
@@ -220,7 +223,7 @@ class Engine:
         grid = slot.grid
         addresses = self._fixed.get(grid.host) or self._resolver.cached(grid.host, now_ns)
         if addresses is None:
-            self._resolver.ask(grid.host, now_ns, functools.partial(self._resolved, slot, slot.attempts))
+            self._resolver.ask(grid.host, now_ns, functools.partial(self._resolved, slot, slot.attempts), slot.expiry_ns)
         elif addresses:
             self._send(slot, addresses)
         else:

@@ -1,10 +1,11 @@
 """What the name server is ordered to do wrong: which orders are in force, and what they make of a right answer.
 
-    down       no socket is open                          servfail   SERVFAIL and nothing else
-    slow       every answer is late by ``delay``          nxdomain   NXDOMAIN, as if nobody had ever had the name
-    stale      the set stays as it is, whatever the       wrong      every address is one where nobody listens
-               checks find                                missing    one record is left out
-    ttl        another time to live                       (the last four: of A records of the names that are served)
+    down       no question is answered                    servfail   SERVFAIL and nothing else
+    refused    no socket is open                          nxdomain   NXDOMAIN, as if nobody had ever had the name
+    slow       every answer is late by ``delay``          wrong      every address is one where nobody answers
+    stale      the set stays as it is, whatever the       missing    one record is left out
+               checks find                                ttl        another time to live
+                                                          (the last four: of A records of the names that are served)
 
 No sockets and no time here. The server itself opens and closes its doors and holds its set still.
 """
@@ -20,6 +21,7 @@ from chaos.dns.spec import NameSpec
 from chaos.kinds import NameHarm
 
 DOWN: Final = "down"
+REFUSED: Final = "refused"
 SLOW: Final = "slow"
 SERVFAIL: Final = "servfail"
 NXDOMAIN: Final = "nxdomain"
@@ -27,7 +29,7 @@ STALE: Final = "stale"
 WRONG: Final = "wrong"
 MISSING: Final = "missing"
 TTL: Final = "ttl"
-MODES: Final = (DOWN, SLOW, SERVFAIL, NXDOMAIN, STALE, WRONG, MISSING, TTL)
+MODES: Final = (DOWN, REFUSED, SLOW, SERVFAIL, NXDOMAIN, STALE, WRONG, MISSING, TTL)
 
 
 class Harms:

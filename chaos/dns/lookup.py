@@ -13,6 +13,8 @@ from chaos.kinds import LookUp
 if TYPE_CHECKING:
     import dns.message
 
+TIMED_OUT: Final = "timed out"
+REFUSED: Final = "refused"
 EDNS_BYTES: Final = 1232
 """What fits every path without fragments (DNS flag day 2020)."""
 
@@ -36,9 +38,9 @@ def look_up(name: str, server: str, port: int, timeout_s: float, clock: Clock) -
     try:
         reply = exchange(name, server, port, timeout_s)
     except dns.exception.Timeout:
-        return LookUp(None, error="timed out")
+        return LookUp(None, error=TIMED_OUT)
     except ConnectionRefusedError:
-        return LookUp(None, error="refused")
+        return LookUp(None, error=REFUSED)
     except (dns.exception.DNSException, OSError) as error:
         return LookUp(None, error=str(error) or type(error).__name__)
     rtt_s = to_s(clock.now_ns() - sent_ns)

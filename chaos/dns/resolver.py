@@ -5,8 +5,10 @@
     per-request  every attempt asks anew
     once         the first answer that has an address is used for ever
 
-A name without an address (no such name, an empty set, a server that refuses or is silent) is an empty answer. It is kept only
-for the time an SOA record in the answer grants (RFC 2308), else not at all; questions under way are shared by all who wait.
+A question under way is shared by all who wait (not with ``per-request``), and is asked again each ``again_s`` as long as anybody
+does; each of them waits no longer than its own attempt may take. A name without an address (no such name, an empty set, a server
+that refuses) is an empty answer, told at once. It is kept, and renewed like any other, only for the time an SOA record in the
+answer grants (RFC 2308), else not at all.
 """
 
 from __future__ import annotations
@@ -45,14 +47,14 @@ Told = Callable[[tuple[str, ...]], None]
 class Question:
     """One question under way."""
 
-    __slots__ = ("again_ns", "name", "number", "tries", "waiting")
+    __slots__ = ("again_ns", "name", "number", "waiting")
 
     def __init__(self, name: str, number: int, again_ns: int) -> None:
         self.name = name
         self.number = number
         self.again_ns = again_ns
-        self.tries = 1
-        self.waiting: list[Told] = []
+        self.waiting: list[tuple[int, Told]] = []
+        """Until when each of them waits, and how to tell it."""
 
 
 class Entry:
@@ -76,7 +78,6 @@ class Resolver:
         policy: str = BY_TTL,
         domain: str = "",
         again_s: float = 1.0,
-        tries: int = 2,
         seed: int = 0,
     ) -> None:
         if policy not in (BY_TTL, PER_REQUEST, ONCE):
@@ -85,7 +86,6 @@ class Resolver:
         self._policy = policy
         self._domain = domain.strip(".")
         self._again_ns = to_ns(again_s)
-        self._tries = tries
         self._random = random.Random(seed)  # noqa: S311 - message numbers that repeat with the seed, nothing secret
         self._cache: dict[str, Entry] = {}
         self._under_way: dict[int, Question] = {}
@@ -114,13 +114,12 @@ class Resolver:
         del self._cache[name]
         return None
 
-    def ask(self, name: str, now_ns: int, told: Told) -> None:
-        """Ask, and tell the answer; never tells before it returns unless the question could not even be put."""
-        shared = None if self._policy == PER_REQUEST else self._by_name.get(name)
-        if shared is not None:
-            shared.waiting.append(told)
-            return
-        self._question(name, now_ns, told)
+    def ask(self, name: str, now_ns: int, told: Told, until_ns: int) -> None:
+        """Ask, and tell the answer; never tells before it returns. Whoever asks gives up by itself at ``until_ns``."""
+        question = None if self._policy == PER_REQUEST else self._by_name.get(name)
+        if question is None:
+            question = self._question(name, now_ns)
+        question.waiting.append((until_ns, told))
 
     def prepare(self, names: Collection[str]) -> None:
         """Do now what the first question and answer would do at a slot's cost: load dnspython and its record types, make the questions."""
@@ -168,19 +167,26 @@ class Resolver:
             self._tell(question, ())
 
     def tick(self, now_ns: int) -> None:
-        """Ask again what was not answered, give up what was asked often enough. Cheap: call it at every wake-up."""
+        """Ask again what was not answered, let go what nobody waits for any more. Cheap: call it at every wake-up."""
         watched = self._watched
         while watched and watched[0].again_ns <= now_ns:
             question = watched.popleft()
             if self._under_way.get(question.number) is not question:
                 continue
-            if question.tries >= self._tries:
-                self._tell(question, ())
+            question.waiting = [waiting for waiting in question.waiting if waiting[0] > now_ns]
+            if not question.waiting:
+                self._let_go(question)
                 continue
-            question.tries += 1
             question.again_ns = now_ns + self._again_ns
             watched.append(question)
             self._put(question)
+
+    def next_ns(self) -> int | None:
+        """When ``tick`` next has something to do; None while no question is under way."""
+        watched = self._watched
+        while watched and self._under_way.get(watched[0].number) is not watched[0]:
+            watched.popleft()
+        return watched[0].again_ns if watched else None
 
     def _literal(self, name: str) -> tuple[str, ...] | None:
         try:
@@ -191,18 +197,17 @@ class Resolver:
         self._cache[name] = entry
         return entry.addresses
 
-    def _question(self, name: str, now_ns: int, told: Told | None = None) -> None:
+    def _question(self, name: str, now_ns: int) -> Question:
         number = self._random.getrandbits(16)
         while number in self._under_way:
             number = self._random.getrandbits(16)
         question = Question(name, number, now_ns + self._again_ns)
-        if told is not None:
-            question.waiting.append(told)
         self._under_way[number] = question
         if self._policy != PER_REQUEST:
             self._by_name[name] = question
         self._watched.append(question)
         self._put(question)
+        return question
 
     def _put(self, question: Question) -> None:
         self.asked += 1
@@ -254,11 +259,14 @@ class Resolver:
         if ttl_ns > 0:
             self._cache[name] = Entry(addresses, now_ns, ttl_ns)
 
-    def _tell(self, question: Question, addresses: tuple[str, ...]) -> None:
+    def _let_go(self, question: Question) -> None:
         del self._under_way[question.number]
         if self._by_name.get(question.name) is question:
             del self._by_name[question.name]
-        for told in question.waiting:
+
+    def _tell(self, question: Question, addresses: tuple[str, ...]) -> None:
+        self._let_go(question)
+        for _, told in question.waiting:
             told(addresses)
 
 

@@ -27,8 +27,9 @@ from chaos import child
 from chaos.asking_async import AsyncAsker
 from chaos.child import Orders, Rows
 from chaos.clock import Clock, MonotonicClock, to_ns, to_s
-from chaos.dns.harm import DOWN, MISSING, MODES, STALE, Harms
+from chaos.dns.harm import DOWN, MISSING, MODES, REFUSED, STALE, WRONG, Harms
 from chaos.dns.health import Change, Health
+from chaos.dns.hole import Hole
 from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, Replica, checked
 from chaos.dns.zone import LiveName, Zone
 from chaos.errors import EnvironmentUnusable
@@ -49,6 +50,8 @@ class _Udp(asyncio.DatagramProtocol):
         self._transport = cast("asyncio.DatagramTransport", transport)  # before Python 3.12 asyncio's own is no subclass of it
 
     def datagram_received(self, data: bytes, addr: tuple[str | None, int]) -> None:
+        if self._harms.has(DOWN):
+            return
         answer = self._zone.answer(data)
         if answer is None or self._transport is None:
             return
@@ -64,7 +67,7 @@ class _Udp(asyncio.DatagramProtocol):
 
 
 class _Doors:
-    """The server's sockets: open, or closed as those of a server that is down."""
+    """The server's sockets: open, or closed as those of a server whose process is gone."""
 
     def __init__(self, spec: DnsSpec, zone: Zone, harms: Harms) -> None:
         self._spec = spec
@@ -163,10 +166,11 @@ def _announce(rows: Rows, live: LiveName, harms: Harms, at_ns: int, changed: str
 class _Obedience:
     """Carries out orders, one after the other, and says so."""
 
-    def __init__(self, zone: Zone, harms: Harms, doors: _Doors, checkers: list[_Checker], rows: Rows, clock: Clock) -> None:
+    def __init__(self, zone: Zone, harms: Harms, doors: _Doors, hole: Hole, checkers: list[_Checker], rows: Rows, clock: Clock) -> None:
         self._zone = zone
         self._harms = harms
         self._doors = doors
+        self._hole = hole
         self._checkers = checkers
         self._rows = rows
         self._clock = clock
@@ -188,7 +192,11 @@ class _Obedience:
             self._harms.put(order.number, order.harm)
         elif not order.on:
             self._harms.take(order.number)
-        if self._harms.has(DOWN) == self._doors.are_open:
+        if self._harms.has(WRONG) != self._hole.is_open:
+            why = self._swallow() or why
+            if why and order.on:
+                self._harms.take(order.number)
+        if self._harms.has(REFUSED) == self._doors.are_open:
             if self._doors.are_open:
                 self._doors.close()
                 await asyncio.sleep(0)  # the loop closes sockets in its next round
@@ -203,6 +211,17 @@ class _Obedience:
                 _announce(self._rows, live, self._harms, at_ns, order.harm.record, f"{'' if order.on else 'no longer '}{order.harm.mode}")
         address = self._address(order.harm)
         self._rows.put(NamesOrdered(at_ns=at_ns, number=order.number, mode=order.harm.mode, on=order.on, address=address, why=why))
+
+    def _swallow(self) -> str:
+        """While answers are wrong, what comes to the wrong address gets no answer; why that cannot be, if it cannot."""
+        if self._hole.is_open:
+            self._hole.close()
+            return ""
+        try:
+            self._hole.open()
+        except OSError as error:
+            return f"the address that wrong answers hold would refuse: {error}"
+        return ""
 
     def _why_not(self, harm: NameHarm) -> str:
         if harm.mode == STALE and not self._checkers:
@@ -226,6 +245,8 @@ async def _serve_stream(zone: Zone, harms: Harms, reader: asyncio.StreamReader, 
             answer = zone.answer(query, tcp=True)
             if answer is None:
                 break
+            if harms.has(DOWN):
+                continue
             answer = harms.applied(answer)
             if harms.delay_s > 0:
                 await asyncio.sleep(harms.delay_s)
@@ -258,7 +279,8 @@ async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | N
             _announce(rows, live, harms, clock.now_ns())
     for checker in checkers:
         checker.announce()
-    obedience = _Obedience(zone, harms, doors, checkers, rows, clock)
+    hole = Hole(spec.nowhere, spec.silent_ports)
+    obedience = _Obedience(zone, harms, doors, hole, checkers, rows, clock)
     if orders is not None:
         orders.taken_by(obedience.take)
     try:
@@ -273,6 +295,7 @@ async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | N
         pass  # asked to end, or nobody reads our rows any more: the harness is gone
     finally:
         doors.close()
+        hole.close()
         asker.close()
 
 

@@ -62,7 +62,9 @@ class DnsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     seed: int = 1
     """Draws the zone of weighted answers."""
     nowhere: str = "127.255.255.1"
-    """Where nobody listens: what wrong answers hold."""
+    """Where nobody answers: what wrong answers hold."""
+    silent_ports: tuple[int, ...] = ()
+    """Where the address above is this machine's own, which would refuse: what comes to these ports of it gets no answer instead."""
 
 
 class NameOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

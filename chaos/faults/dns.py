@@ -1,15 +1,16 @@
 """``dns``: the name service does wrong. Clients that hold an answer notice when its time to live is over, others at once.
 
-    down       nobody listens at the name server's address
+    down       silence: the name server's machine is gone, and every question is lost
+    refused    an immediate no: its machine lives, its process is gone
     slow       every answer is late by ``delay``
     servfail   SERVFAIL: the server could not find out; resolvers ask again or elsewhere
-    nxdomain   NXDOMAIN: there is no such name; resolvers may keep that for the time to live
+    nxdomain   NXDOMAIN: there is no such name; resolvers keep that as long as an address, since the SOA's minimum is the name's TTL
     stale      the set stays as it is: dead nodes stay in it, healed ones out of it
-    wrong      one address, where nobody listens
+    wrong      one address, where nobody answers
     missing    the record of one node (``record``) is left out
     ttl        answers carry another time to live (``ttl``)
 
-It is the name server of the cluster that does so, on every question, while its health checks go on; of ``down`` only its sockets
+It is the name server of the cluster that does so, on every question, while its health checks go on; of ``refused`` only its sockets
 are gone, so that it is right at once when it is back. ``stale`` shows only when the set would have changed: the server's own word is
 its proof, all others are proven by a look-up.
 """
@@ -23,6 +24,7 @@ from typing import ClassVar, Literal
 import msgspec
 
 from chaos import proof
+from chaos.dns.lookup import REFUSED, TIMED_OUT
 from chaos.errors import FaultNotEffective
 from chaos.kinds import Effect, Evidence, HasNames, LookUp, NameHarm, Names, NamesHarmed, Scene, Victims
 from chaos.target import Target
@@ -35,7 +37,7 @@ IN_VIRTUAL_TIME = frozenset({"stale", "missing"})
 class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What it does wrong, and the figure or the name that belongs to it."""
 
-    mode: Literal["down", "slow", "servfail", "nxdomain", "stale", "wrong", "missing", "ttl"] = "down"
+    mode: Literal["down", "refused", "slow", "servfail", "nxdomain", "stale", "wrong", "missing", "ttl"] = "down"
     delay_s: Seconds | None = None
     record: str = ""
     ttl_s: Seconds | None = None
@@ -94,7 +96,9 @@ class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     def _shows(self, seen: LookUp, before: LookUp, harmed: NamesHarmed) -> bool:
         match self.mode:
             case "down":
-                return seen.answer is None
+                return seen.answer is None and seen.error == TIMED_OUT
+            case "refused":
+                return seen.answer is None and seen.error == REFUSED
             case "slow":
                 return seen.rtt_s is not None and seen.rtt_s >= 0.8 * (self.delay_s or 0.0)
             case "servfail" | "nxdomain":

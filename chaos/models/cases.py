@@ -36,6 +36,9 @@ class Case:
     for_s: Floats
     rng: np.random.Generator
     link: LinkTo | None = None
+    grid: int | None = None
+    """Which of the front's grids is the operation's own."""
+    slot_s: float = 0.0
 
     @property
     def samples(self) -> int:

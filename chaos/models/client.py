@@ -6,7 +6,7 @@ with an attempt that begins at x seconds after the effect is a sequence of spell
     REFUSE   says no at once (a reset, a refusal, an error): the attempt fails where it began
     LOSE     silence: the attempt is lost with its whole time-out, even if the spell ends meanwhile
     DROP     silence, and a no when the spell ends (what was handed on to a lost leader is given up when that is noticed)
-    WAIT     held: answered when the spell ends, if that is within the time-out; else lost
+    WAIT     held: answered when the spell ends (and the answer has been served), if that is within the time-out; else lost
     SLOW     answered after a time that is drawn for each attempt
     PASS     answered at once; what follows the last spell, and what was before the effect
 
@@ -106,6 +106,8 @@ class Scenario:
     samples: int
     groups: tuple[Group, ...]
     blocks: tuple[Block, ...] = ()
+    first_due_s: Floats | None = None
+    """When the first slot after the effect is due, where what happens goes by the slots themselves; else at a random phase."""
 
     @property
     def nodes(self) -> int:
@@ -199,7 +201,8 @@ def _chunk(
 ) -> tuple[slots.Outages, Floats]:
     """The outages of these samples, and the seconds that their bad slots are worth."""
     count = int(np.ceil(horizon_s.max(initial=0.0) / rule.slot_s)) + 1
-    first_due_s = rng.uniform(0.0, 1.0, len(rows)) * rule.slot_s
+    phase_s = scenario.first_due_s
+    first_due_s = rng.uniform(0.0, 1.0, len(rows)) * rule.slot_s if phase_s is None else phase_s[rows]
     due_s = first_due_s[:, None] + np.arange(count) * rule.slot_s
     bad = due_s < np.minimum(scenario.hopeless_s()[rows], horizon_s)[:, None]
     asked = ~bad & (due_s < horizon_s[:, None])
@@ -269,7 +272,7 @@ def _attempts(spells: tuple[Spell, ...], sample: Ints, at_s: Floats, expiry_s: F
             done_s[here] = np.inf
             failed_s[here] = np.minimum(failed_s[here], until_s[here])
         elif spell.fate is Fate.WAIT:
-            done_s[here] = until_s[here]
+            done_s[here] = until_s[here] if spell.service is None else until_s[here] + spell.service(rng, int(here.sum()))
         elif spell.fate is Fate.SLOW and spell.service is not None:
             done_s[here] += spell.service(rng, int(here.sum()))
     return done_s, failed_s

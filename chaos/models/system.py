@@ -35,6 +35,8 @@ class Front(msgspec.Struct, frozen=True):
     rise: int = 2
     leader_only: bool = False
     """The set holds only the leader (check ``role:leader``)."""
+    grids: tuple[tuple[float, float], ...] = ()
+    """(slot width, phase) in s of each operation that uses the name, in the order of the experiment."""
 
     def withdrawal(self, silent: bool) -> DnsWithdrawal:
         """When a node that is down leaves the set."""
@@ -152,6 +154,7 @@ def system(plan: Plan) -> System:
         check_timeout_s=dns.check.timeout_s,
         fall=dns.check.fall,
         rise=dns.check.rise,
+        grids=_grids(plan),
         leader_only=dns.balancer == "health-checked" and dns.check.what == "role:leader",
     )
     members = [node for node in plan.nodes if dns.part is None or node.part == dns.part] or list(plan.nodes)
@@ -167,6 +170,12 @@ def system(plan: Plan) -> System:
         front=front,
         client=plan.experiment.traffic.client,
     )
+
+
+def _grids(plan: Plan) -> tuple[tuple[float, float], ...]:
+    """Operations of one rate are staggered, each by its share of its own slot (docs/measuring.md)."""
+    rates_per_s = [each.rate_per_s for each in plan.experiment.traffic.operations.values()]
+    return tuple((1.0 / rate, place / len(rates_per_s) / rate) for place, rate in enumerate(rates_per_s))
 
 
 def _zones(members: Sequence[PlannedNode]) -> tuple[int, ...]:

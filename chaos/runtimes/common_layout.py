@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from typing import ClassVar
 
 import msgspec
 
@@ -55,6 +56,9 @@ class Layout(abc.ABC):
     @abc.abstractmethod
     def nowhere(self) -> str:
         """Where nobody of this run listens, nor ever will."""
+
+    nowhere_refuses: ClassVar[bool] = False
+    """Is that address this machine's own, so that the kernel says no where an address that nobody has is silent?"""
 
     @abc.abstractmethod
     def real_address(self, node: str) -> str:

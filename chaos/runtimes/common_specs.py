@@ -25,7 +25,9 @@ def dns_spec(deployment: Deployment, layout: Layout, port: int) -> DnsSpec:
         raise BadInput(f"a DNS time-to-live of {dns.ttl_s:g} s", right="whole seconds: the DNS knows no others")
     parts = dict.fromkeys(node.part for node in layout.nodes.values())
     names = tuple(_name(deployment, layout, part) for part in parts)
-    return DnsSpec(layout.dns_address, port, names, seed=derive(deployment.plan.seed, "dns"), nowhere=layout.nowhere)
+    ports = tuple(deployment.target.parts[layout.dns_part].ports.values()) if layout.nowhere_refuses else ()
+    seed = derive(deployment.plan.seed, "dns")
+    return DnsSpec(layout.dns_address, port, names, seed=seed, nowhere=layout.nowhere, silent_ports=ports)
 
 
 def _name(deployment: Deployment, layout: Layout, part: str) -> NameSpec:

@@ -64,6 +64,8 @@ class Spec(msgspec.Struct, frozen=True):
     shares_pids: bool = True
     sees_host: bool = False
     """It sees the processes of the whole machine: a guest that looks at a container from outside."""
+    sysctls: dict[str, str] = {}
+    """Settings of the kernel for its own network namespace."""
     env: dict[str, str] = {}
     hostname: str = ""
     capabilities: tuple[str, ...] = ()
@@ -149,6 +151,8 @@ class Containers:
             host["CgroupParent"] = "/"
         if spec.measures:
             host["CpuShares"] = OUR_SHARES
+        if spec.sysctls:
+            host["Sysctls"] = dict(spec.sysctls)
         if spec.may_mount:
             host["SecurityOpt"] = ["apparmor=unconfined"]
         if spec.endpoint is not None:

@@ -41,6 +41,8 @@ ENGINE_SEES_DEATH_S = 15.0
 CLOCK_BOUND_S = 0.02
 """Containers share our clock; one whose clock cannot be shown to be this near ours is on another machine, or a very busy one."""
 CLOCK_TRIES = 20
+REFUSES_EACH = {"net.ipv4.icmp_ratelimit": "0"}
+"""Each datagram to a closed port is refused (icmp(7)). By default the kernel says so about once a second, and the rest time out."""
 
 
 class Interposer(Protocol):
@@ -116,6 +118,7 @@ class Pairs:
             talks=True,
             protected=True,
             measures=True,
+            sysctls=REFUSES_EACH if name == DNS else {},
         )  # fmt: skip
         container = self._containers.create(spec)
 

@@ -45,6 +45,8 @@ class PlannedProxy(msgspec.Struct, frozen=True):
 class LocalLayout(Layout):
     """Addresses, proxies and filled-in templates of one run."""
 
+    nowhere_refuses = True
+
     def __init__(self, deployment: Deployment, block: int) -> None:
         self._block = block
         if len(deployment.plan.nodes) > MAX_NODES:

@@ -29,6 +29,7 @@ SPEC = DnsSpec("127.0.0.53", 8053, (NameSpec(NAME, REPLICAS, aliases=("data",), 
 WELL = LookUp("NOERROR", tuple(replica.address for replica in REPLICAS), 1, 0.001)
 FAULTS = {
     "down": Dns(mode="down"),
+    "refused": Dns(mode="refused"),
     "slow": Dns(mode="slow", delay_s=0.3),
     "servfail": Dns(mode="servfail"),
     "nxdomain": Dns(mode="nxdomain"),
@@ -38,7 +39,8 @@ FAULTS = {
     "ttl": Dns(mode="ttl", ttl_s=60.0),
 }
 SHOWN = {
-    "down": LookUp(None, error="refused"),
+    "down": LookUp(None, error="timed out"),
+    "refused": LookUp(None, error="refused"),
     "slow": LookUp("NOERROR", WELL.addresses, 1, 0.301),
     "servfail": LookUp("SERVFAIL", rtt_s=0.001),
     "nxdomain": LookUp("NXDOMAIN", rtt_s=0.001),

@@ -21,11 +21,11 @@ class Desk:
 
     def __init__(self, policy: str = "ttl", domain: str = "nines.test") -> None:
         self.wires: list[bytes] = []
-        self.resolver = Resolver(self.wires.append, policy=policy, domain=domain, again_s=0.25, tries=2, seed=3)
+        self.resolver = Resolver(self.wires.append, policy=policy, domain=domain, again_s=0.25, seed=3)
         self.told: list[tuple[str, ...]] = []
 
-    def ask(self, now_ns: int, name: str = "data") -> None:
-        self.resolver.ask(name, now_ns, self.told.append)
+    def ask(self, now_ns: int, name: str = "data", waits_ns: int = 500 * MS) -> None:
+        self.resolver.ask(name, now_ns, self.told.append, now_ns + waits_ns)
 
     def answer(self, now_ns: int, addresses: tuple[str, ...], ttl_s: int = 1, which: int = -1) -> None:
         """By dnslib, as our name server does it: it keeps the order given, where dnspython shuffles records as it writes them."""
@@ -137,18 +137,32 @@ def test_a_server_in_trouble_says_nothing_about_the_name() -> None:
     assert desk.resolver.cached("data", 2 * MS) is None
 
 
-def test_silence_is_asked_again_and_then_given_up() -> None:
-    """Two questions, 250 ms apart; 500 ms after the first all who wait are told."""
+def test_silence_is_asked_again_as_long_as_somebody_waits() -> None:
+    """Each 250 ms; nobody is told anything, since each gives up by itself; after the last one has, nothing is asked any more."""
     desk = Desk()
     desk.ask(0)
+    assert desk.resolver.next_ns() == 250 * MS
     desk.resolver.tick(249 * MS)
     assert len(desk.wires) == 1
     desk.resolver.tick(250 * MS)
     assert desk.wires[0] == desk.wires[1]
-    desk.resolver.tick(499 * MS)
+    desk.ask(400 * MS)
+    for at_ms in range(500, 2001, 50):
+        desk.resolver.tick(at_ms * MS)
+    assert len(desk.wires) == 4  # 0, 250, 500, 750 ms: at 900 ms the second one gives up
     assert desk.told == []
-    desk.resolver.tick(500 * MS)
-    assert desk.told == [()]
+    assert desk.resolver.next_ns() is None
+
+
+def test_who_has_given_up_is_not_told() -> None:
+    """The answer comes to those that still wait, and is kept for all."""
+    desk = Desk()
+    desk.ask(0, waits_ns=100 * MS)
+    desk.ask(50 * MS, waits_ns=500 * MS)
+    desk.resolver.tick(250 * MS)
+    desk.answer(260 * MS, ("127.1.1.1",))
+    assert desk.told == [("127.1.1.1",)]
+    assert desk.resolver.cached("data", 261 * MS) == ("127.1.1.1",)
 
 
 def test_a_refusing_machine_ends_the_wait_at_once() -> None:
