@@ -2,16 +2,19 @@
 
     detection   nobody has noticed yet: until the first candidacy after the fault
     election    until a leader stands (candidacies that failed are part of it)
-    restart     what is broken is needed and is not back: until a process begins again, is let go on, or its link is healed
-    resync      it is back and does not yet vote or serve
-    dns         clients are sent to the wrong node: until the set of the name changes
+    restart     a dead node is needed: until its process begins again
+    resume      a paused node is needed: until it is let go on
+    heal        a link, or what else a fault holds up, is needed: until the fault is taken back
+    resync      a node is back and does not yet vote or serve
+    dns         clients are sent to the wrong node, or have no answer: until the set of the name changes, or the name server is right again
     client      cached answers, dead connections and retries run out
     unnamed     nothing in the history explains it
 
-The cuts stand in the order of the causes and are clamped into the outage, so the phases sum to its duration exactly. An outage is
-counted by *due* times: a request that was due before the leader stood and was answered after it, within its deadline, was good, so
-an outage may end before its election did. Without candidacy marks of the target, detection and election cannot be told apart:
-``election`` then holds both, and ``detection`` is None.
+The fault decides which of the three middle ones it can have. The cuts stand in the order of the causes and are clamped into the outage,
+so the phases sum to its duration exactly. A fault that began only after all that the ones before explain is not a cause: what it
+changed stays unnamed. An outage is counted by *due* times: a request that was due before the leader stood and was answered after it,
+within its deadline, was good, so an outage may end before its election did. Without candidacy marks of the target, detection and
+election cannot be told apart: both are one phase, ``detection+election``.
 """
 
 from __future__ import annotations
@@ -28,11 +31,20 @@ from chaos.results import PHASES, Outage, Phase
 from chaos.timeline import Moment, ServiceTimeline, Timeline
 from chaos.timeline_faults import FaultRecord
 
+BOTH = "detection+election"
 ELECTION_STARTED = "election_started"
 LEADER_ELECTED = "leader_elected"
 
 CLIENT_SLACK_S = 0.5
 """What is still called the client's after its cache, its deadline and the closing slots have run out."""
+
+RESTART, RESUME, HEAL = "restart", "resume", "heal"
+WAITS_FOR = {
+    **dict.fromkeys(("kill", "stop", "restart", "remove", "power_off", "memory", "read_only"), RESTART),
+    "pause": RESUME,
+}
+"""Kind of fault -> what its victims are waited for with; of all others it is the healing."""
+NAMES = "dns"
 
 LOCAL_READS = 1
 """The parameter ``reads`` of the models, as a number: 0 quorum, 1 local."""
@@ -87,14 +99,17 @@ class _Cutter:
             upto_s = min(max(until_s, at_s), end_s)
             spent[phase] += upto_s - at_s
             at_s = upto_s
-        seen = {phase: Phase(observed_s=value) for phase, value in spent.items() if value > 0.0}
-        if "election" in seen and ELECTION_STARTED not in self._marked:
-            seen["detection"] = Phase(observed_s=None)
-        return {phase: seen[phase] for phase in PHASES if phase in seen}
+        if ELECTION_STARTED not in self._marked:
+            spent[BOTH] = spent.pop("election") + spent.pop("detection")
+        return {phase: Phase(observed_s=spent[phase]) for phase in PHASES if spent.get(phase, 0.0) > 0.0}
 
     def _cuts(self, outage: Outage, faults: Sequence[FaultRecord], end_s: float) -> list[Cut]:
         """Causes in the order in which they held the service up."""
+        faults = self._causes(faults)
         since_s = min((fault.effective_s for fault in faults if fault.effective_s is not None), default=outage.start_s - self._slack_s)
+        if faults and all(fault.kind == NAMES for fault in faults):
+            right_s = max(math.inf if fault.healed_s is None else fault.healed_s for fault in faults)
+            return [("dns", right_s), ("client", right_s + self._client_s)]
         cuts = self._by_the_cluster(faults, since_s, end_s, outage.end_s is None)
         if not cuts and not faults:
             return []
@@ -109,15 +124,37 @@ class _Cutter:
         cuts.append(("client", reached_s + self._client_s))
         return cuts
 
+    def _causes(self, faults: Sequence[FaultRecord]) -> list[FaultRecord]:
+        """Those that began while what the ones before explain still went on."""
+        found: list[FaultRecord] = []
+        over_s = math.inf
+        for fault in sorted(faults, key=lambda each: math.inf if each.effective_s is None else each.effective_s):
+            if found and fault.effective_s is not None and fault.effective_s > over_s:
+                break
+            found.append(fault)
+            ends_s = [math.inf if each.healed_s is None else each.healed_s for each in found]
+            over_s = max(ends_s) + self._client_s
+        return found
+
+    @staticmethod
+    def _awaited(faults: Sequence[FaultRecord], back_s: float) -> str:
+        """How the time until ``back_s`` is called: by the fault whose end is nearest to it."""
+
+        def off_s(fault: FaultRecord) -> float:
+            return math.inf if fault.healed_s is None or math.isinf(back_s) else abs(fault.healed_s - back_s)
+
+        nodes = [fault for fault in faults if fault.kind != NAMES]
+        return WAITS_FOR.get(min(nodes, key=off_s).kind, HEAL) if nodes else RESTART
+
     # --- the leader, and the quorum behind it ------------------------------------------------------------------------
 
     def _by_the_cluster(self, faults: Sequence[FaultRecord], since_s: float, end_s: float, is_open: bool) -> list[Cut]:
         if not self._by_leader:
-            return self._by_the_last_copy(since_s, end_s)
+            return self._by_the_last_copy(faults, since_s, end_s)
         cuts: list[Cut] = []
         back_s = self._abilities.quorum_back_s(since_s, end_s + self._slack_s)
         if back_s is not None:
-            cuts.append(("restart", back_s))
+            cuts.append((self._awaited(faults, back_s), back_s))
             since_s = back_s
             if math.isinf(back_s):
                 return cuts
@@ -135,13 +172,13 @@ class _Cutter:
             cuts += [("detection", candidacy_s), ("election", math.inf)] if candidacy_s is not None else [("detection", math.inf)]
         return cuts
 
-    def _by_the_last_copy(self, since_s: float, end_s: float) -> list[Cut]:
+    def _by_the_last_copy(self, faults: Sequence[FaultRecord], since_s: float, end_s: float) -> list[Cut]:
         """Any node will do: only when none is up must one come back, and then serve."""
         back_s = self._abilities.any_back_s(since_s, end_s + self._slack_s)
         if back_s is None:
             return []
         voting_s = self._first(self._timeline.roles, f"+{VOTING}", back_s, end_s)
-        return [("restart", back_s), *([("resync", voting_s)] if voting_s is not None else [])]
+        return [(self._awaited(faults, back_s), back_s), *([("resync", voting_s)] if voting_s is not None else [])]
 
     def _elected_s(self, since_s: float, end_s: float) -> float | None:
         """When the leader stood who ended the outage: the last one within it, else the first one just after."""
@@ -164,7 +201,7 @@ class _Cutter:
         withdrawn_s = self._set_changed(faults, since_s, end_s)
         if withdrawn_s is not None and withdrawn_s <= back_s:
             return []  # the caller cuts at the change of the set
-        return [("restart", back_s)] if back_s <= end_s + self._slack_s else []
+        return [(self._awaited(faults, back_s), back_s)] if back_s <= end_s + self._slack_s else []
 
     def _set_changed(self, faults: Sequence[FaultRecord], since_s: float, end_s: float) -> float | None:
         """The first time after ``since_s`` that the name left out a node that could not serve, or took in one that now could."""

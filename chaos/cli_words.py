@@ -37,7 +37,7 @@ WORDS: Final = {
     "timeline": "The states of services, nodes, roles and the DNS set as intervals.",
     "outage": "One down interval of a service. It opens after so many bad slots in a row and closes after so many good ones, both "
     "back-dated: it starts midway between the last good and the first bad due time.",
-    "phase": "A part of an outage that has a cause: detection, election, restart, resync, dns, client, or unnamed.",
+    "phase": "A part of an outage that has a cause: detection, election, restart, resume, heal, resync, dns, client, or unnamed.",
     "estimate": "A measured figure with its interval, the number of independent pieces behind it, and the method.",
     "prediction": "What a model says a run like this should show, from the cluster's own parameters and with its assumptions.",
     "agreement": "The prediction held against the observation: consistent (shown to be within the margin), inconsistent, or inconclusive "

@@ -233,6 +233,8 @@ def _with_phases(service: Observed, name: str, seen: Timeline, predicted: Predic
 
 def _predicted_phases(outage: Outage, means_s: dict[str, float]) -> Outage:
     phases = {}
+    if anatomy.BOTH in outage.phases:  # the marks do not tell them apart
+        means_s = {**means_s, anatomy.BOTH: means_s.get("detection", 0.0) + means_s.get("election", 0.0), "detection": 0.0, "election": 0.0}
     for phase in PHASES:
         found, mean_s = outage.phases.get(phase), means_s.get(phase)
         if found is not None or mean_s:

@@ -28,7 +28,7 @@ class Phase(msgspec.Struct, frozen=True):
     predicted_s: float | None = None
 
 
-PHASES = ("detection", "election", "restart", "resync", "dns", "client", "unnamed")
+PHASES = ("detection", "election", "detection+election", "restart", "resume", "heal", "resync", "dns", "client", "unnamed")
 
 
 class Outage(msgspec.Struct, frozen=True):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 TIMED_OUT: Final = "timed out"
 REFUSED: Final = "refused"
+
 EDNS_BYTES: Final = 1232
 """What fits every path without fragments (DNS flag day 2020)."""
 

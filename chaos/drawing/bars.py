@@ -55,6 +55,11 @@ def phase_bars(outage: Outage, longest_s: float, show: Show) -> str:
     return f'<svg viewBox="0 0 520 24" role="img" aria-label="{escape(said)}"><title>{escape(said)}</title>{body}</svg>'
 
 
+def css_class(phase: str) -> str:
+    """The colour of a phase, as a class of the page's style sheet."""
+    return phase.replace("+", "-")
+
+
 def _stack(parts: Sequence[tuple[str, float | None]], longest_s: float, y: float, height: float, show: Show, word: str) -> str:
     out, x = "", 0.0
     for name, value in parts:
@@ -62,7 +67,7 @@ def _stack(parts: Sequence[tuple[str, float | None]], longest_s: float, y: float
             continue
         width = 516 * value / longest_s
         out += (
-            f'<rect x="{x:.1f}" y="{y}" width="{max(width - 0.8, 0.6):.1f}" height="{height}" class="{name}">'
+            f'<rect x="{x:.1f}" y="{y}" width="{max(width - 0.8, 0.6):.1f}" height="{height}" class="{css_class(name)}">'
             f"<title>{word}{name} {escape(show(value))}</title></rect>"
         )
         x += width

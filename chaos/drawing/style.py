@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-PHASE_CLASSES: Final = ("detection", "election", "restart", "resync", "dns", "client", "unnamed")
 
 SHEET: Final = """
 :root {
@@ -92,6 +91,7 @@ footer { color: var(--soft); font-size: 12.5px; margin-top: 16px; }
 .in { fill: var(--dns); } .fault { fill: var(--fault); } .band { fill: var(--band); } .quiet { fill: var(--quiet); } .missing { fill: var(--unknown); }
 .grid { stroke: var(--grid); stroke-width: 1; } .rule { stroke: var(--line); stroke-width: 1; }
 .seen { stroke: var(--seen); fill: var(--seen); } .model { stroke: var(--model); fill: var(--model); } .model-band { fill: var(--model-soft); }
-.detection { fill: var(--detection); } .election { fill: var(--election); } .restart { fill: var(--restart); } .resync { fill: var(--resync); }
+.detection { fill: var(--detection); } .election, .detection-election { fill: var(--election); }
+.restart, .resume, .heal { fill: var(--restart); } .resync { fill: var(--resync); }
 .dns { fill: var(--dns-phase); } .client { fill: var(--client); } .unnamed { fill: var(--unnamed); } .bar { fill: var(--model); }
 """

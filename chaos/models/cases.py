@@ -215,8 +215,10 @@ def assembled(
     return Scenario(case.samples, groups, blocks)
 
 
-def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats, loud: bool, away: Away = ALWAYS_ASKED) -> Scenario:
-    """Too few stay: nothing is written until nodes are back, and then a leader is needed if there is none."""
+def quorum_lost(
+    case: Case, phase: str, freed_s: Floats, ready_s: Floats, serving_s: Floats, loud: bool, away: Away = ALWAYS_ASKED
+) -> Scenario:
+    """Too few stay: nothing is written until nodes are back (in the phase so called), and then a leader is needed if there is none."""
     system = case.system
     stay = system.nodes - case.victims
     anew = case.leads or bool(steps_down(case, ready_s).all())
@@ -225,7 +227,7 @@ def quorum_lost(case: Case, freed_s: Floats, ready_s: Floats, serving_s: Floats,
     others = Group(stay, (Spell(held, led_s),))
     spells = (Spell(Fate.REFUSE if loud else Fate.LOSE, freed_s), Spell(Fate.REFUSE, led_s))
     victims = Group(case.victims, spells, away.left_s, away.back_s)
-    blocks = (Block("restart", freed_s), Block("detection", detected_s), Block("election", led_s))
+    blocks = (Block(phase, freed_s), Block("detection", detected_s), Block("election", led_s))
     ceases_s = case.zeros() if case.leads else np.full(case.samples, patience_s(case))
     return assembled(case, victims, others, blocks, led_s if anew else None, ceases_s, silent=case.leads and not loud)
 

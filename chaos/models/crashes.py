@@ -49,7 +49,7 @@ def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None)
         blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
         return assembled(case, down, Group(stay, ()), blocks, None)
     if stay < system.quorum:
-        return quorum_lost(case, started_s, ready_s, ready_s + case.optional(resync), loud=not silent, away=away)
+        return quorum_lost(case, "restart", started_s, ready_s, ready_s + case.optional(resync), loud=not silent, away=away)
     if case.facts.role != LEADER:
         return assembled(case, down, Group(stay, ()), (), None)
     detected_s, elected_s = succession(case, stay)
@@ -69,9 +69,9 @@ def pause(case: Case) -> Scenario:
     if not case.by_leader or (stay >= system.quorum and case.facts.role != LEADER):
         return assembled(case, asleep, Group(stay, ()), (), None)
     if system.nodes == 1:  # it is its own quorum, and goes on where it stopped
-        return assembled(case, asleep, Group(0, ()), (Block("restart", awake_s),), None)
+        return assembled(case, asleep, Group(0, ()), (Block("resume", awake_s),), None)
     if stay < system.quorum:
-        return quorum_lost(case, awake_s, awake_s, awake_s, loud=False, away=away)
+        return quorum_lost(case, "resume", awake_s, awake_s, awake_s, loud=False, away=away)
     detected_s, elected_s = succession(case, stay)
     deposed = (detected_s < awake_s) | steps_down(case, awake_s)
     noticed_s, again_s = np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
@@ -79,5 +79,5 @@ def pause(case: Case) -> Scenario:
     others = Group(stay, (*leaderless(case, noticed_s, again_s), Spell(Fate.WAIT, same_s)))
     # A deposed leader wakes up to answers for a term that is over: what it held is lost.
     slept = (Spell(Fate.LOSE, np.where(deposed, awake_s, 0.0)), Spell(Fate.WAIT, same_s), Spell(Fate.REFUSE, again_s))
-    blocks = (Block("restart", same_s), *led(noticed_s, again_s))
+    blocks = (Block("resume", same_s), *led(noticed_s, again_s))
     return assembled(case, Group(case.victims, slept, away.left_s, away.back_s), others, blocks, again_s, silent=True)

@@ -76,7 +76,7 @@ def _cut_off(case: Case, cut: Ways) -> Scenario:
         victims = Group(case.victims, from_clients if case.leads else (unheard,), away.left_s, away.back_s)
         return assembled(case, victims, Group(stay, (unheard,) if case.leads else ()), (), None)
     if stay < system.quorum:
-        return quorum_lost(case, healed_s, healed_s, healed_s, loud=fate is Fate.REFUSE, away=away)
+        return quorum_lost(case, "heal", healed_s, healed_s, healed_s, loud=fate is Fate.REFUSE, away=away)
     return _leader_cut_off(case, fate, from_clients, away) if case.leads else _follower_cut_off(case, fate, from_clients, away)
 
 
@@ -95,7 +95,7 @@ def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], awa
     # The check hears of it when the leader itself gives up, or meets silence at once where it is cut off as well.
     unasked = away.left_s is not None
     ceases_s = case.zeros() if unasked else gives_up_s
-    blocks = (Block("restart", same_s), *led(noticed_s, again_s))
+    blocks = (Block("heal", same_s), *led(noticed_s, again_s))
     return assembled(case, victims, others, blocks, again_s, ceases_s, silent=unasked and fate is Fate.LOSE)
 
 
@@ -147,7 +147,7 @@ def _split(case: Case) -> Scenario:
         return Scenario(case.samples, (Group(system.nodes, ()),))
     if largest < system.quorum:
         lost = replace(case, facts=msgspec.structs.replace(case.facts, role=LEADER, victims=system.nodes))
-        return quorum_lost(lost, healed_s, healed_s, healed_s, loud=False)
+        return quorum_lost(lost, "heal", healed_s, healed_s, healed_s, loud=False)
     led_apart = case.rng.uniform(0.0, 1.0, case.samples) >= largest / system.nodes
     cut = Ways(True, True)
     apart = [msgspec.structs.replace(case.facts, victims=system.nodes - largest, role=role) for role in (LEADER, FOLLOWER)]

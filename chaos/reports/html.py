@@ -12,7 +12,7 @@ from typing import Final
 from chaos import wording as say
 from chaos import wording_story as tell
 from chaos.drawing.axis import time_axis
-from chaos.drawing.bars import interval_bars, phase_bars, share_bar
+from chaos.drawing.bars import css_class, interval_bars, phase_bars, share_bar
 from chaos.drawing.style import SHEET
 from chaos.results import PHASES, Estimate, Observed, Outage, Range, Report
 from chaos.wording import Show
@@ -212,7 +212,7 @@ def _outages(report: Report) -> str:
     left_out = f" The {len(shown)} longest of {len(seen.outages)}; report.json has all." if len(shown) < len(seen.outages) else ""
     note = f"The thick bar is what was seen, the thin one below what the model gives each phase. {rule}{left_out}"
     table = _table(["outage", "at (s)", "length", "anatomy", "after"], rows, numbers=(1, 2), wide=3)
-    return _section("Outages and why they lasted", note, table + _legend([(name, name) for name in used]))
+    return _section("Outages and why they lasted", note, table + _legend([(css_class(name), name) for name in used]))
 
 
 def _bad(report: Report) -> str:

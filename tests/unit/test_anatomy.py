@@ -55,12 +55,12 @@ def test_candidacies_before_the_fault_do_not_count() -> None:
     assert phases(plan, rows, [(5.005, 5.505)])[0]["detection"] == pytest.approx(0.4)
 
 
-def test_without_marks_the_election_holds_the_detection() -> None:
+def test_without_marks_detection_and_election_are_one_phase() -> None:
     """Only role changes: the two cannot be told apart, and that is said."""
     plan, window = run_of()
     rows = [*frame(plan), *fault_rows(window), role(-1, "n1", "leader"), role(5.01, "n1", "leader", False), role(5.425, "n2", "leader")]
     found, _ = phases(plan, rows, [(5.005, 5.505)])
-    assert found == {"detection": None, "election": pytest.approx(0.42), "client": pytest.approx(0.08)}
+    assert found == {"detection+election": pytest.approx(0.42), "client": pytest.approx(0.08)}
 
 
 def test_an_outage_may_end_before_its_election() -> None:
@@ -105,7 +105,7 @@ def test_a_pause_too_short_for_an_election_lasts_until_it_is_let_go() -> None:
     plan, window = run_of(kind="pause", for_s=0.2)
     rows = [*frame(plan), *fault_rows(window)]
     found, _ = phases(plan, rows, [(5.005, 5.215)])
-    assert found == {"restart": pytest.approx(0.195), "client": pytest.approx(0.015)}
+    assert found == {"resume": pytest.approx(0.195), "client": pytest.approx(0.015)}
 
 
 def test_a_single_node_must_come_back_and_serve() -> None:
@@ -149,9 +149,36 @@ def test_a_partition_without_a_majority_lasts_until_it_is_healed() -> None:
     )
     rows += [mark(5.6, "n2", "election_started"), mark(7.2, "n2", "election_started"), mark(7.21, "n2", "leader_elected")]
     found, _ = phases(plan, [*frame(plan), *rows], [(5.005, 7.255)])
-    assert found["restart"] == pytest.approx(1.995)
+    assert found["heal"] == pytest.approx(1.995)
+    assert "restart" not in found
     assert found["detection"] == pytest.approx(0.2)
     assert found["election"] == pytest.approx(0.01)
+
+
+def test_a_name_server_that_is_wrong_is_dns_until_it_is_right() -> None:
+    """Nothing died and nothing restarted: the name's time, then what clients still keep of it."""
+    plan, window = run_of("dns", for_s=2.0, dns=Dns(ttl_s=1.0))
+    rows = fault_rows(window, node="", role="nxdomain", kill=False)
+    found, _ = phases(plan, [*frame(plan), *rows], [(5.605, 7.605)])
+    assert found == {"dns": pytest.approx(1.395), "client": pytest.approx(0.605)}
+
+
+def test_a_node_that_is_paused_is_let_go_on() -> None:
+    """It is not a restart."""
+    plan, window = run_of("pause", for_s=0.4, client=ClientPolicy(attempts=1))
+    found, _ = phases(plan, [*frame(plan), *fault_rows(window, node="n3", role="follower", kill=False)], [(5.005, 5.455)])
+    assert found == {"resume": pytest.approx(0.395), "client": pytest.approx(0.055)}
+
+
+def test_a_second_fault_into_an_outage_that_goes_on_explains_nothing_of_it() -> None:
+    """After the first one's end and the clients' share the outage has no cause that the history knows."""
+    spec, windows = kills([5.0, 20.0], for_s=3.0, kind="pause")
+    plan = make_plan(faults=[spec], windows=windows, client=ClientPolicy(attempts=1))
+    rows = [row for window in windows for row in fault_rows(window, node="n3", role="follower", kill=False)]
+    found, outage = phases(plan, [*frame(plan), *rows], [(5.005, 24.005)])
+    assert found["resume"] == pytest.approx(2.995)
+    assert set(found) == {"resume", "client", "unnamed"}, outage.faults
+    assert found["client"] < 4
 
 
 def test_what_nothing_explains_is_unnamed() -> None:
@@ -182,7 +209,7 @@ def test_an_outage_cut_off_while_nobody_noticed_is_detection() -> None:
     ]
     found, outage = phases(plan, [*frame(plan), *rows], [(29.505, 99.0)])
     assert outage.censored == "end"
-    assert found == {"detection": pytest.approx(0.495)}
+    assert found == {"detection+election": pytest.approx(0.495)}  # no mark at all: nobody knows whether one stood
 
 
 def test_local_reads_do_not_wait_for_a_leader() -> None:
