@@ -40,6 +40,8 @@ class ClassFacts(msgspec.Struct, frozen=True):
     victims: int = 1
     """Nodes touched by each."""
     through_proxy: bool = False
+    turns: tuple[float, ...] = ()
+    """Where victims are taken one after the other: how likely the leader is the first, the second... of them; empty: each is as likely."""
 
     @property
     def count(self) -> int:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
-from chaos import checks
+from chaos import checks, places
 from chaos.anatomy_nodes import ARROW
 from chaos.facts import OVERLAP, ClassFacts, RunFacts, felt
-from chaos.kinds import CLIENTS, DNS
+from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
+from chaos.models import expected
+from chaos.models.system import system
 from chaos.plan import Plan
 from chaos.timeline import Timeline
 from chaos.timeline_faults import FaultRecord, Trial
@@ -19,14 +22,42 @@ def facts_of(plan: Plan, timeline: Timeline) -> RunFacts:
     total = sum(picks.values())
     service = timeline.services.get(plan.judge)
     names = dict.fromkeys(trial.fault_class for trial in timeline.trials)
+    turns = _turns(plan, timeline.trials)
     return RunFacts(
         span_s=service.span_s if service else 0.0,
-        classes=tuple(_class(plan, name, [trial for trial in timeline.trials if trial.fault_class == name]) for name in names),
+        classes=tuple(
+            _class(plan, name, [trial for trial in timeline.trials if trial.fault_class == name], turns.get(name, [])) for name in names
+        ),
         shares={node: count / total for node, count in picks.items()} if total else {},
     )
 
 
-def _class(plan: Plan, name: str, trials: list[Trial]) -> ClassFacts:
+def _turns(plan: Plan, trials: Sequence[Trial]) -> dict[str, list[tuple[float, ...]]]:
+    """Fault class -> for each of its faults, how likely the leader was the first, the second... of the nodes taken one after the other.
+
+    The leader's place is carried from fault to fault by who was struck and in what role; who came to lead is not looked at.
+    """
+    known, nodes = system(plan), expected.members(plan)
+    numbers = {node.name: number for number, node in enumerate(nodes)}
+    specs = {spec.name: spec for spec in plan.experiment.faults}
+    law = places.evenly(len(nodes))
+    found: dict[str, list[tuple[float, ...]]] = {}
+    for trial in sorted(trials, key=lambda each: each.effective_s):
+        turn: tuple[float, ...] = ()
+        for fault in trial.faults:
+            params = specs[fault.name].params if fault.name in specs else {}
+            order = str(params.get("order", places.ROLLING if fault.kind == "restart" else places.TOGETHER))
+            victims = tuple(numbers[name] for name in fault.target if name in numbers)
+            role = fault.role if fault.role in (LEADER, FOLLOWER, "mixed") else ""
+            deposes = expected.deposes(known, fault.kind, _held_s(fault), bool(params.get("network")))
+            strike = places.Strike(fault.kind, role, (victims,) if victims else (), order, deposes)
+            law = places.narrowed(law, strike)
+            turn, law = places.turns(law, strike), places.after(law, strike)
+        found.setdefault(trial.fault_class, []).append(turn)
+    return found
+
+
+def _class(plan: Plan, name: str, trials: list[Trial], turns: Sequence[tuple[float, ...]]) -> ClassFacts:
     first = trials[0].faults[0]
     spec = next((spec for spec in plan.experiment.faults if spec.name == first.name), None)
     is_overlap = len(trials[0].faults) > 1
@@ -38,6 +69,7 @@ def _class(plan: Plan, name: str, trials: list[Trial]) -> ClassFacts:
         for_s=tuple(max(_held_s(fault) for fault in trial.faults) for trial in trials),
         params=felt(spec.params, plan.experiment.cluster) if spec and not is_overlap else {},
         victims=max(len(touched), 1),
+        turns=expected.mean_turns(turns),
         through_proxy=any(link.destination in touched for link in (plan.links if plan.proxied is None else plan.proxied)),
     )
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-
 SHEET: Final = """
 :root {
   color-scheme: light dark;

@@ -2,6 +2,7 @@
 
     rolling     one after the other: the next is stopped when the last one answers, votes again (where the target has such a role),
                 and ``gap`` is over
+    leader-last the same, but whoever leads is taken when no other is left: leadership moves once, and never to a node that is yet to stop
     together    all stopped, then all started
 
 It is its own undo, and healed as soon as the last node is back. The schedule's ``for`` is the time within which that must happen:
@@ -19,7 +20,7 @@ import msgspec
 from chaos import proof, stopping
 from chaos.clock import to_ns, to_s
 from chaos.errors import FaultNotEffective
-from chaos.kinds import VOTING, Effect, Evidence, Scene, Status, Victims
+from chaos.kinds import LEADER, VOTING, Effect, Evidence, Scene, Status, Victims
 from chaos.target import Target
 from chaos.units import Seconds
 
@@ -30,7 +31,7 @@ class Restart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How gently, in what order, with what pause between two nodes."""
 
     grace_s: Seconds = 10.0
-    order: Literal["rolling", "together"] = "rolling"
+    order: Literal["rolling", "leader-last", "together"] = "rolling"
     gap_s: Seconds = 0.0
 
     takes: ClassVar[tuple[str, ...]] = ("nodes",)
@@ -42,7 +43,7 @@ class Restart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     def cuts(self, victims: Victims, nodes: Sequence[str]) -> frozenset[str]:  # noqa: ARG002 - whoever else there is
         """Those that are down at one time: of a rolling restart one, whichever."""
-        return frozenset(victims.nodes[:1] if self.order == "rolling" else victims.nodes)
+        return frozenset(victims.nodes if self.order == "together" else victims.nodes[:1])
 
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
@@ -81,8 +82,7 @@ class _Roll:
 
     def take(self) -> int:
         """Stop and start the next one, or all; when the first was asked to end."""
-        rolling = self._fault.order == "rolling"
-        self._taken = tuple(self.left[:1] if rolling else self.left)
+        self._taken = self._next()
         stopped = stopping.stop_all(self._scene, self._taken, self._fault.grace_s)
         answers = proof.ask_nodes(self._scene, self._taken)
         alive = sorted(node for node, trip in answers.items() if trip.rtt_s is not None)
@@ -96,6 +96,13 @@ class _Roll:
         self.figures |= stopping.figures(stopped)
         self.figures |= {f"{each.node}.down_s": to_s(self.started_ns - each.died_ns) for each in stopped}
         return min(each.asked_ns for each in stopped)
+
+    def _next(self) -> tuple[str, ...]:
+        """``leader-last`` goes by who leads at this moment."""
+        if self._fault.order == "together":
+            return tuple(self.left)
+        roles = self._scene.cluster.roles() if self._fault.order == "leader-last" else {}
+        return tuple(sorted(self.left, key=lambda node: LEADER in roles.get(node, ()))[:1])
 
     def step(self) -> int | None:
         """What is due now; when to look again, or None when the last node is back."""

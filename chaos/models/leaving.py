@@ -19,6 +19,7 @@ from chaos.kinds import LEADER
 from chaos.models import crashes
 from chaos.models.cases import Away, Case, assembled, leaderless, led, succession, withdrawn
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
+from chaos.places import LEADER_LAST, ROLLING, TOGETHER
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,7 +42,7 @@ def stop(case: Case) -> Scenario:
 
 def restart(case: Case) -> Scenario | None:
     """All at once, or one after the other; None where a single missing node costs the quorum, or the name holds the leader alone."""
-    if case.victims > 1 and case.text("order", "rolling") == "rolling":
+    if case.victims > 1 and case.text("order", ROLLING) != TOGETHER:
         unknown = case.by_leader and (case.system.nodes - 1 < case.system.quorum or case.system.front.leader_only)
         return None if unknown else _rolling(case)
     gone_s = _gone_s(case)
@@ -103,7 +104,7 @@ def _rolling(case: Case) -> Scenario:
     """Each node a group of its own: they are well at different times."""
     system, count = case.system, case.victims
     tracked = case.by_leader and case.facts.role == LEADER
-    leader = case.rng.integers(0, count, case.samples) if tracked else np.full(case.samples, system.nodes)
+    leader = _turn_of_leader(case, count) if tracked else np.full(case.samples, system.nodes)
     spells: list[list[Spell]] = [[] for _ in range(count + 1)]
     aways: list[Away] = []
     blocks: list[Block] = []
@@ -132,6 +133,16 @@ def _rolling(case: Case) -> Scenario:
     rest = system.nodes - count
     groups += [Group(rest, tuple(spells[-1]))] if rest else []
     return Scenario(case.samples, tuple(groups), tuple(blocks))
+
+
+def _turn_of_leader(case: Case, count: int) -> NDArray[np.int64]:
+    """Each turn as likely, unless more is known of where the leader is, or it is kept for the end."""
+    if case.text("order", ROLLING) == LEADER_LAST:
+        return np.full(case.samples, count - 1)
+    shares = case.facts.turns
+    if len(shares) != count or sum(shares) <= 0:
+        return case.rng.integers(0, count, case.samples)
+    return case.rng.choice(count, case.samples, p=np.array(shares) / sum(shares))
 
 
 def _succeeded(case: Case, leads: NDArray[np.bool_], asked_s: Floats, gone_s: Floats) -> tuple[Floats, Floats, Floats]:

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from chaos import shapes
+from chaos import places, shapes
 from chaos.experiment import FaultSpec, LinkTo, Named, Role, Side, Zone
 from chaos.facts import OVERLAP, ClassFacts, RunFacts, felt
 from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
-from chaos.models import assumptions, client, production
+from chaos.models import assumptions, client, expected, production
 from chaos.models.cases import Case
 from chaos.models.classes import MIXED, NODE, PILOT, knows, scenario, slots_each
 from chaos.models.figures import ClassSamples, aggregate, shown
@@ -115,14 +115,24 @@ def _sample_count(plan: Plan, case: Case, service: str) -> int:
 def facts_from_plan(plan: Plan) -> RunFacts:
     """The facts of the run that this plan promises: every window takes effect and lasts as planned, roles by selector.
 
-    Where a selector leaves the role open (``any``, a name), one fault in n meets the leader.
+    Where a selector leaves the role open (``any``, a name), as many faults meet the leader as is to be expected, its place being carried
+    from fault to fault.
     """
     specs = {spec.name: spec for spec in plan.experiment.faults}
     found: dict[str, list[float]] = {}
     like: dict[str, FaultSpec] = {}
     met: dict[str, float] = {}
+    known, members = system(plan), expected.members(plan)
+    law = places.evenly(len(members))
+    turns: dict[str, list[tuple[float, ...]]] = {}
     for several in tries(plan):
-        name = " + ".join(sorted(f"{specs[each.fault].kind}/{_planned_role(plan, specs[each.fault], met)}" for each in several))
+        roles = []
+        for each in several:
+            strike = expected.strike(plan, known, specs[each.fault], members, each, _planned_victims(plan, specs[each.fault]))
+            roles.append(f"{specs[each.fault].kind}/{_planned_role(plan, specs[each.fault], met, places.chance(law, strike))}")
+            turn, law = places.turns(law, strike), places.after(law, strike)
+        name = " + ".join(sorted(roles))
+        turns.setdefault(name, []).append(turn)
         held_s = max((plan.duration_s if each.end_s is None else each.end_s) - each.start_s for each in several)
         found.setdefault(name, []).append(held_s)
         spec = specs[several[0].fault]
@@ -136,13 +146,14 @@ def facts_from_plan(plan: Plan) -> RunFacts:
             tuple(found[name]),
             felt(spec.params, plan.experiment.cluster),
             victims=_planned_victims(plan, spec),
+            turns=expected.mean_turns(turns[name]),
         )
         for name, spec in like.items()
     )
     return RunFacts(plan.duration_s - plan.experiment.baseline_s, classes)
 
 
-def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float]) -> str:
+def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float], chance: float) -> str:
     target, shape = spec.target, str(spec.params.get("shape", ""))
     if isinstance(target, Zone):
         return f"zone:{target.zone}"
@@ -152,7 +163,7 @@ def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float]) -> str:
         return CLIENTS if "rate_per_s" in spec.params else str(spec.params.get("mode", "groups"))
     if shape in shapes.SIDED:
         plain = msgspec.structs.replace(spec, params={**spec.params, "shape": ""})
-        return f"{shape}:{_planned_role(plan, plain, met)}"
+        return f"{shape}:{_planned_role(plan, plain, met, chance)}"
     word = target.role if isinstance(target, Role) else ""
     if isinstance(target, LinkTo):
         ends = (target.source, target.destination)
@@ -165,11 +176,10 @@ def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float]) -> str:
         return NODE
     if word in (LEADER, FOLLOWERS):
         return LEADER if word == LEADER else FOLLOWER
-    count, members = _planned_victims(plan, spec), max(1, len(plan.nodes))
-    met[spec.name] = met.get(spec.name, 0.0) + min(1.0, count / members)
+    met[spec.name] = met.get(spec.name, 0.0) + chance
     if met[spec.name] >= 1.0 - 1e-9:
         met[spec.name] -= 1.0
-        return LEADER if count == 1 else MIXED
+        return LEADER if _planned_victims(plan, spec) == 1 else MIXED
     return FOLLOWER
 
 
