@@ -5,6 +5,7 @@ With EDNS, so that an answer of some sixty addresses fits a datagram, and by TCP
 
 from __future__ import annotations
 
+import socket
 from typing import TYPE_CHECKING, Final
 
 from chaos.clock import Clock, to_s
@@ -21,12 +22,18 @@ EDNS_BYTES: Final = 1232
 
 
 def exchange(name: str, server: str, port: int, timeout_s: float) -> dns.message.Message:
-    """The answer to one question for the A records of a name; ``dns.exception.DNSException`` or ``OSError`` if there is none."""
+    """The answer to one question for the A records of a name; ``dns.exception.DNSException`` or ``OSError`` if there is none.
+
+    Its socket is connected: the kernel tells no other one that the port is closed (udp(7)).
+    """
     import dns.message
     import dns.query
 
     query = dns.message.make_query(name, "A", use_edns=0, payload=EDNS_BYTES)
-    return dns.query.udp_with_fallback(query, server, timeout=timeout_s, port=port)[0]
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asks:
+        asks.setblocking(False)
+        asks.connect((server, port))
+        return dns.query.udp_with_fallback(query, server, timeout=timeout_s, port=port, udp_sock=asks)[0]
 
 
 def look_up(name: str, server: str, port: int, timeout_s: float, clock: Clock) -> LookUp:

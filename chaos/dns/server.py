@@ -192,9 +192,9 @@ class _Obedience:
             self._harms.put(order.number, order.harm)
         elif not order.on:
             self._harms.take(order.number)
-        if self._harms.has(WRONG) != self._hole.is_open:
+        if self._harms.has(WRONG) and not self._hole.is_open:
             why = self._swallow() or why
-            if why and order.on:
+            if why:
                 self._harms.take(order.number)
         if self._harms.has(REFUSED) == self._doors.are_open:
             if self._doors.are_open:
@@ -213,10 +213,7 @@ class _Obedience:
         self._rows.put(NamesOrdered(at_ns=at_ns, number=order.number, mode=order.harm.mode, on=order.on, address=address, why=why))
 
     def _swallow(self) -> str:
-        """While answers are wrong, what comes to the wrong address gets no answer; why that cannot be, if it cannot."""
-        if self._hole.is_open:
-            self._hole.close()
-            return ""
+        """From now to our end the wrong address is silent, since caches hold it for longer than answers do; the reason if it cannot be."""
         try:
             self._hole.open()
         except OSError as error:

@@ -128,6 +128,12 @@ class Helper:
         row: Row = msgspec.json.decode(self.line(), type=Row)
         return row
 
+    def order(self, order: msgspec.Struct) -> None:
+        """One line on its input."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(msgspec.json.encode(order) + b"\n")
+        self.process.stdin.flush()
+
     def no_more_rows(self) -> bool:
         """True if nothing is waiting to be read."""
         return self._lines.empty()

@@ -8,17 +8,20 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import dns.exception
 import dns.flags
 import dns.message
 import dns.query
 import dns.rcode
 import dns.resolver
+import msgspec
 import pytest
 
 from chaos.dns.lookup import exchange
-from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
+from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameOrder, NameSpec, Replica
 from chaos.dns.wires import connect
-from chaos.events import DnsChanged
+from chaos.events import DnsChanged, NamesOrdered
+from chaos.kinds import NameHarm
 from chaos.target import Ask
 from tests.e2e.scripted_node import Helper, ScriptedNode, free_port
 
@@ -147,6 +150,50 @@ def test_round_robin_asks_nobody(nodes: list[ScriptedNode], start: Start) -> Non
     assert sum(node.requests for node in nodes) == 0
 
 
+def order(server: Helper, number: int, mode: str, *, on: bool = True) -> None:
+    """Give an order, and wait until it is carried out."""
+    server.order(NameOrder(number, on, NameHarm(mode)))
+    while not isinstance(row := server.row(), NamesOrdered):
+        pass
+    assert (row.number, row.on, row.why) == (number, on, "")
+
+
+def test_down_is_silent_and_refused_is_not(nodes: list[ScriptedNode], start: Start) -> None:
+    """A machine that is gone says nothing; one whose server process is gone refuses at once."""
+    spec = spec_of(nodes, balancer=ROUND_ROBIN)
+    server = start(spec)
+    server.ready()
+    query = dns.message.make_query(NAME, "A")
+    order(server, 1, "down")
+    with pytest.raises(dns.exception.Timeout):
+        dns.query.udp(query, SERVER, port=spec.port, timeout=0.2)
+    order(server, 1, "down", on=False)
+    assert len(look_up(spec)) == 3
+    order(server, 2, "refused")
+    with pytest.raises(ConnectionRefusedError), socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asks:
+        asks.settimeout(5)
+        asks.connect((SERVER, spec.port))
+        asks.send(query.to_wire())
+        asks.recv(512)
+    order(server, 2, "refused", on=False)
+    assert len(look_up(spec)) == 3
+
+
+def test_the_wrong_address_stays_silent_while_caches_hold_it(nodes: list[ScriptedNode], start: Start) -> None:
+    """A connection to it is neither made nor refused, after the healing as well; to a port that nobody uses it is refused."""
+    nowhere, silent = "127.61.0.99", free_port("127.61.0.99")
+    server = start(msgspec.structs.replace(spec_of(nodes, balancer=ROUND_ROBIN), nowhere=nowhere, silent_ports=(silent,)))
+    server.ready()
+    order(server, 1, "wrong")
+    for on in (True, False):
+        if not on:
+            order(server, 1, "wrong", on=False)
+        with pytest.raises(TimeoutError):
+            socket.create_connection((nowhere, silent), timeout=0.2)
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((nowhere, free_port(nowhere)), timeout=5)
+
+
 def test_several_questions_over_one_connection(nodes: list[ScriptedNode], start: Start) -> None:
     """A TCP conversation goes on until the client ends it."""
     spec = spec_of(nodes, balancer=ROUND_ROBIN)
@@ -173,7 +220,7 @@ def test_a_name_of_many_addresses_is_answered_whole(start: Start, count: int, ed
     resolver, wires = connect(loop, SERVER, spec.port, time.monotonic_ns)
     resolver._edns = edns
     told = loop.create_future()
-    resolver.ask(NAME, time.monotonic_ns(), told.set_result)
+    resolver.ask(NAME, time.monotonic_ns(), told.set_result, 1 << 62)
     try:
         assert set(loop.run_until_complete(asyncio.wait_for(told, 5))) == wanted
     finally:

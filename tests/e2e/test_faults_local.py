@@ -131,6 +131,7 @@ def test_shapes_cut_what_they_name(stage: Stage, victims: Victims, cut: set[str]
     ("fault", "answer"),
     [
         (Dns(mode="down"), None),
+        (Dns(mode="refused"), None),
         (Dns(mode="slow", delay_s=0.2), "NOERROR"),
         (Dns(mode="servfail"), "SERVFAIL"),
         (Dns(mode="nxdomain"), "NXDOMAIN"),
