@@ -53,7 +53,7 @@ def _said_of_times(plan: Plan) -> str:
 
 def render(plan: Plan, predicted: Predicted) -> str:
     """A run like the planned one, then production."""
-    return "\n\n".join([_run(plan, predicted), _classes(predicted), _production(predicted), _inputs(predicted)]) + "\n"
+    return "\n\n".join([_run(plan, predicted), _classes(predicted), _production(predicted), *_advice(predicted), _inputs(predicted)]) + "\n"
 
 
 def _run(plan: Plan, predicted: Predicted) -> str:
@@ -77,6 +77,10 @@ def _classes(predicted: Predicted) -> str:
             rows.append([service, name, say.expected(row.share, say.percent), say.expected(row.recovery_s, say.seconds), phases])
     head = ["service", "fault class", "noticed by clients", "recovery", "of which, on average"]
     return f"By fault class:\n{tabulate(rows, headers=head, tablefmt='simple', disable_numparse=True)}"
+
+
+def _advice(predicted: Predicted) -> list[str]:
+    return [f"What to improve first: {line}." for line in predicted.advice]
 
 
 def _production(predicted: Predicted) -> str:

@@ -79,6 +79,14 @@ def turns(law: Law, strike: Strike) -> tuple[float, ...]:
     return tuple(sum(law[victims[turn]] for victims in strike.victims) / len(strike.victims) for turn in range(count))
 
 
+def leaders_lost(turns_: Sequence[float], nodes: int) -> float:
+    """How many leaders one round ends, in the mean: whoever follows may be one whose turn is yet to come."""
+    lost_from: list[float] = []
+    for _ in turns_:
+        lost_from.insert(0, 1.0 + sum(lost_from) / max(1, nodes - 1))
+    return sum(share * lost for share, lost in zip(turns_, lost_from, strict=True))
+
+
 def after(law: Law, strike: Strike) -> Law:
     """The law when the fault is over."""
     if not strike.deposes or (not strike.victims and strike.role != LEADER):

@@ -325,6 +325,8 @@ class Predicted(msgspec.Struct, frozen=True):
     own_share: float | None
     """The share of the predicted MTTR that is merely our own ``for``."""
     production: Production
+    advice: list[str] = []
+    """What operators could do differently, and what that would save, by the model."""
 
 
 class Check(msgspec.Struct, frozen=True):

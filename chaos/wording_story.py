@@ -121,11 +121,11 @@ def _meaning(report: Report) -> str:
 
 
 def _improve(report: Report) -> str:
-    production = report.predicted.production if report.predicted is not None else None
-    if production is None or not production.improve_first:
+    if report.predicted is None:
         return ""
-    first = production.improve_first[0]
-    return f"What to improve first: {first.parameter}; halving it saves {seconds(first.halving_saves_s_per_year)} a year."
+    first = report.predicted.production.improve_first[:1]
+    said = [f"{each.parameter}; halving it saves {seconds(each.halving_saves_s_per_year)} a year" for each in first]
+    return " ".join(f"What to improve first: {line}." for line in [*said, *report.predicted.advice])
 
 
 def monthly(production: Production) -> str:

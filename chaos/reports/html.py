@@ -235,8 +235,12 @@ def _objectives(report: Report) -> str:
 
 def _improve(report: Report) -> str:
     production = report.predicted.production if report.predicted is not None else None
-    if production is None or not production.improve_first:
+    advice = report.predicted.advice if report.predicted is not None else []
+    if production is None or not (production.improve_first or advice):
         return ""
+    listed = "".join(f"<p>{escape(line)}</p>" for line in advice)
+    if not production.improve_first:
+        return _section("What to improve first", "", listed)
     most = max(each.halving_saves_s_per_year for each in production.improve_first)
     rows = [
         [escape(each.parameter), share_bar(each.halving_saves_s_per_year, most), say.seconds(each.halving_saves_s_per_year)]
@@ -244,7 +248,7 @@ def _improve(report: Report) -> str:
     ]
     told = [escape(line) for line in tell.causes(production)]
     note = " ".join(["What halving each would save in a year of production, by the model.", *told])
-    return _section("What to improve first", note, _table(["parameter", "", "a year"], rows, numbers=(2,)))
+    return _section("What to improve first", note, _table(["parameter", "", "a year"], rows, numbers=(2,)) + listed)
 
 
 def _extrapolated(report: Report) -> str:

@@ -190,7 +190,8 @@ def _improve(report: Report) -> str:
         for each in report.predicted.production.improve_first[:5]
     ]
     table = _table("What to improve first, in production", ["parameter", "elasticity", "halving saves a year"], rows, right=(1,))
-    return "\n".join(line for line in (table, *tell.causes(report.predicted.production)) if line)
+    advice = [f"What to improve first: {line}." for line in report.predicted.advice]
+    return "\n".join(line for line in (table, *tell.causes(report.predicted.production), *advice) if line)
 
 
 def _looks(report: Report) -> str:
