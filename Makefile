@@ -5,6 +5,7 @@
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
+#   make bench-predictions   seconds lost as predicted and as seen, every kind that is predicted (45 minutes on local; ARGS="--runtime docker")
 #   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 10 minutes;
 #                 RUNTIME=both needs root, for a Docker engine of its own)
 #   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
@@ -18,7 +19,7 @@ COUNT ?= 40
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 
-.PHONY: setup demo test test-docker check lint bench soak picture clean
+.PHONY: setup demo test test-docker check lint bench bench-predictions soak picture clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -62,6 +63,10 @@ check: lint
 bench: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
 	@$(PY) -m bench $(ARGS)
+
+bench-predictions: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) -m bench.predictions $(ARGS)
 
 soak: .venv/.installed
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null

@@ -110,6 +110,7 @@ class _Cutter:
         if faults and all(fault.kind == NAMES for fault in faults):
             right_s = max(math.inf if fault.healed_s is None else fault.healed_s for fault in faults)
             return [("dns", right_s), ("client", right_s + self._client_s)]
+        since_s = max(since_s, self._led_before_s(outage.start_s))  # one fault may end several leaders, one after the other
         cuts = self._by_the_cluster(faults, since_s, end_s, outage.end_s is None)
         if not cuts and not faults:
             return []
@@ -192,6 +193,11 @@ class _Cutter:
         within = [at_s for at_s in moments if at_s <= end_s]
         after = [at_s for at_s in moments if end_s < at_s <= end_s + self._slack_s + late_s]
         return max(within) if within else min(after) if after else None
+
+    def _led_before_s(self, at_s: float) -> float:
+        """When the last leader stood who stood before; minus infinity where none is known."""
+        marked = [moment.at_s for moment in self._timeline.marks if moment.what == LEADER_ELECTED and moment.at_s <= at_s]
+        return max(marked, default=-math.inf)
 
     # --- clients that ask the wrong node -----------------------------------------------------------------------------
 

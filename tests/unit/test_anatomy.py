@@ -181,6 +181,20 @@ def test_a_second_fault_into_an_outage_that_goes_on_explains_nothing_of_it() -> 
     assert found["client"] < 4
 
 
+def test_a_fault_that_ends_two_leaders_is_detected_twice() -> None:
+    """A rolling restart: the second outage has a candidacy of its own, and none of the first one's."""
+    plan, window = run_of("restart", for_s=8.0)
+    rows = [mark(5.4, "n2", "election_started"), mark(5.42, "n2", "leader_elected"), mark(7.6, "n3", "election_started"),
+            mark(7.65, "n3", "leader_elected")]  # fmt: skip
+    down = [(5.005, 5.425), (7.105, 7.665)]
+    operation = list(plan.experiment.traffic.operations).index("write")
+    history = [*frame(plan), *fault_rows(window, role="mixed", kill=False), *rows]
+    timeline = anatomy.dissect(plan, build(plan, history, synthetic.slots(plan, down, operation=operation)))
+    second = timeline.services["write"].outages[1]
+    assert second.phases["detection"].observed_s == pytest.approx(0.495, abs=0.006)
+    assert second.phases["election"].observed_s == pytest.approx(0.05, abs=0.006)
+
+
 def test_what_nothing_explains_is_unnamed() -> None:
     """An outage by itself, without any change in the cluster."""
     plan = make_plan()
