@@ -11,7 +11,7 @@ import numpy as np
 
 from chaos.experiment import ClientPolicy
 from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
-from chaos.models import crashes, latencies, leaving, names, partitions
+from chaos.models import crashes, latencies, leaving, names, partitions, streams
 from chaos.models.cases import Case, either
 from chaos.models.client import Scenario
 
@@ -73,5 +73,7 @@ BUILDERS: Final[Mapping[str, Callable[[Case], Scenario | None]]] = {
     "stop": leaving.stop,
     "restart": leaving.restart,
     "remove": leaving.remove,
+    "down": streams.down,
+    "timeout": streams.timeout,
 }
 """Kind -> its scenario."""

@@ -23,6 +23,7 @@ from chaos.models.cases import Case
 from chaos.models.classes import MIXED, NODE, PILOT, knows, scenario, slots_each
 from chaos.models.figures import ClassSamples, aggregate, shown
 from chaos.models.slots import Rule
+from chaos.models.streams import WHY_NOT
 from chaos.models.system import System, system
 from chaos.plan import Plan, tries
 from chaos.results import ClassPredicted, ParameterUsed, Predicted, Range, ServicePredicted
@@ -240,7 +241,8 @@ def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service:
     if seen is None:
         what = f"the class '{each.fault_class}'" if knows(each.kind) else f"kind '{each.kind}'"
         reason = f"the models do not know {'faults that are done together' if each.kind == OVERLAP else f'faults of {what}'}"
-        nothing = Range(None, reason=reason)
+        why = WHY_NOT.get(each.kind, "")
+        nothing = Range(None, reason=f"{reason}: {why}" if why else reason)
         return None, ClassPredicted(nothing, nothing, nothing)
     samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults), seen.lost_s)
     return samples, shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
