@@ -7,6 +7,7 @@ Checks that a struct makes itself (``__post_init__`` raising ``ValueError``) are
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from operator import ge, gt, le, lt
@@ -21,9 +22,10 @@ from chaos.errors import BadInput
 
 S = TypeVar("S", bound=msgspec.Struct)
 
-_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9]\d*)")
+_MOST_DIGITS: Final = 18
+_INTEGER: Final = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 _MARKS: Final = {units.DURATION: (1, "s"), units.PERCENT: (100, "%"), units.RATE: (1, "/s"), units.SIZE: (1, "B")}
-DECIMAL: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?")
+DECIMAL: Final = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?", re.ASCII)
 
 
 def struct(value: Value, cls: type[S], *, later: Mapping[str, str] | None = None, empty: bool = False) -> S:
@@ -61,6 +63,8 @@ def keys(cls: type[msgspec.Struct]) -> dict[str, str]:
 def integer(value: Value) -> int:
     """A plain whole number; octal, hexadecimal and sexagesimal spellings of YAML are refused."""
     if isinstance(value, Scalar) and value.kind == INT and _INTEGER.fullmatch(value.text):
+        if len(value.text) > _MOST_DIGITS:
+            raise BadInput(f"{what_is(value)} is out of range", place=value.place, right=f"at most {_MOST_DIGITS} digits")
         return int(value.text)
     raise BadInput(f"{what_is(value)} stands where a whole number belongs", place=value.place, right="write it like 3, without a unit")
 
@@ -68,7 +72,10 @@ def integer(value: Value) -> int:
 def number(value: Value) -> float:
     """A plain number without a unit."""
     if isinstance(value, Scalar) and value.kind in (INT, FLOAT, TEXT) and DECIMAL.fullmatch(value.text):
-        return float(value.text)
+        found = float(value.text)
+        if math.isinf(found):
+            raise BadInput(f"{what_is(value)} is out of range", place=value.place, right="a number that a machine can hold")
+        return found
     raise BadInput(f"{what_is(value)} stands where a number belongs", place=value.place, right="write it like 1.5, without a unit")
 
 

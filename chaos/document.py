@@ -22,8 +22,13 @@ from chaos.errors import BadInput, Place
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 40
+MOST_KEY: Final = 200
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 MAX_VALUES: Final = 20_000
 """Values in one document, aliases counted each time they are used."""
+
+MOST_SHOWN: Final = 200
+"""Characters of a value that a message shows."""
 
 NULL, BOOL, INT, FLOAT, TEXT = "null", "bool", "int", "float", "text"
 
@@ -83,8 +88,13 @@ Value = Scalar | Listing | Table
 def suggest(name: str, known: Iterable[str]) -> str:
     """``did you mean 'latency'?``, or the list of what there is."""
     names = list(known)
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name[:MOST_SHOWN], names, n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(names)}"
+
+
+def short(text: str) -> str:
+    """For a message: what is far too long, cut."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
 
 
 def what_is(value: Value) -> str:
@@ -93,7 +103,7 @@ def what_is(value: Value) -> str:
         case Scalar(kind="null"):
             return "nothing"
         case Scalar():
-            return f"'{value.text}'"
+            return f"'{short(value.text)}'"
         case Listing():
             return "a list"
         case Table():
@@ -180,7 +190,7 @@ def locate(file: str, path: str) -> Place:
     places = {value.place.path: value.place.line for value in walk(root)}
     near = path
     while near and near not in places:
-        near = re.sub(r"(\.[^.\[\]]+|\[\d+\]|^[^.\[\]]+)$", "", near)
+        near = re.sub(r"(\.[^.\[\]]+|\[\d+\]|^[^.\[\]]+|.)$", "", near, flags=re.DOTALL)
     return Place(file, places.get(near), path)
 
 
@@ -199,7 +209,7 @@ class _Builder:
             raise BadInput(f"is too big: {too}", place=Place(self._file, line))
         kind = self._kind(node, place)
         if isinstance(node, yaml.ScalarNode):
-            return Scalar(place, node.value, kind)
+            return Scalar(place, self._text(node.value, place), kind)
         if isinstance(node, yaml.SequenceNode):
             items = (self.build(item, f"{path}[{i}]", item.start_mark.line + 1, depth + 1) for i, item in enumerate(node.value))
             return Listing(place, tuple(items))
@@ -208,13 +218,33 @@ class _Builder:
             key_line = key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == f"{_STANDARD}null":
                 raise BadInput("a key must be a word", place=Place(self._file, key_line, path))
-            key = key_node.value
+            key = self._text(key_node.value, Place(self._file, key_line, path))
+            if len(key) > MOST_KEY:
+                raise BadInput(
+                    f"the key '{key[:40]}...' has {len(key):,} characters",
+                    place=Place(self._file, key_line, path),
+                    right=f"at most {MOST_KEY}",
+                )
             inner = f"{path}.{key}" if path else key
             if key in entries:
                 first = f"first in line {entries[key].place.line}"
                 raise BadInput(f"the key '{key}' stands here twice", place=Place(self._file, key_line, inner), right=first)
             entries[key] = self.build(value_node, inner, key_line, depth + 1)
         return Table(place, entries)
+
+    @staticmethod
+    def _text(text: str, place: Place) -> str:
+        """Halves of pairs put together, as JSON writes them; a half by itself and NUL are no text that anything could be done with."""
+        if "\0" in text:
+            raise BadInput("holds a NUL character", place=place, right="in a text of 'tcp' write it as '\\0', in single quotes")
+        if text.isascii() or not _SURROGATE.search(text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise BadInput(
+                "holds half of a surrogate pair, which is no character", place=place, right="write the character itself"
+            ) from None
 
     def _kind(self, node: yaml.Node, place: Place) -> str:
         kind = _KINDS.get(node.tag.removeprefix(_STANDARD)) if node.tag.startswith(_STANDARD) else None

@@ -6,9 +6,11 @@ status 70. Nothing here is ever swallowed: a fault that could not be healed must
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 import msgspec
+
+MOST_CHARACTERS: Final = 800
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -29,6 +31,11 @@ class NinesError(Exception):
     exit_code: ClassVar[int] = 70
 
 
+def shortened(text: str) -> str:
+    """A message without the middle of what is far too long, such as a name of 5,000 letters."""
+    return text if len(text) <= MOST_CHARACTERS else f"{text[: MOST_CHARACTERS // 2]} ... {text[-MOST_CHARACTERS // 2 :]}"
+
+
 class BadInput(NinesError):
     """A file or an option is wrong; nothing was started.
 
@@ -38,6 +45,7 @@ class BadInput(NinesError):
     exit_code: ClassVar[int] = 2
 
     def __init__(self, message: str, *, place: Place | None = None, right: str = "") -> None:
+        message = shortened(message)
         self.message = message
         self.place = place
         self.right = right

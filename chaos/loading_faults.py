@@ -21,8 +21,8 @@ from chaos.loading_selectors import selector
 
 Param = str | float | bool | None | tuple[str | tuple[str, ...], ...]
 
-NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-"""What experiments and faults may be called: their names become parts of paths."""
+NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""What experiments and faults may be called: their names become parts of paths, of at most 255 bytes."""
 _COMMON: Final = ("name", "target", *loading_when.KEYS, "for", "overlap", "expect")
 _OF_A_STEP: Final = ("target", "for", "expect")
 _ALIASES: Final = {

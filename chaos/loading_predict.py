@@ -13,9 +13,10 @@ from chaos.experiment import CLUSTER, PLANNED, ZONE, Around, AroundPart, Needs, 
 from chaos.targets_loading import model_text
 from chaos.units import DURATION, PARSE, PERCENT, WrongUnit
 
-_COUNTED: Final = re.compile(r"\s*(\d+)\s+in\s+(\S+)\s+per\s+(node|cluster|zone)\s*")
-_RATE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s+per\s+(\S+)\s+per\s+(node|cluster|zone)\s*")
-_SINGLE: Final = re.compile(r"\s*(\d+(?:\.\d+)?)\s+per\s+(\S+)\s*")
+_COUNTED: Final = re.compile(r"\s*([0-9]{1,12})\s+in\s+(\S+)\s+per\s+(node|cluster|zone)\s*")
+_RATE: Final = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s+per\s+(\S+)\s+per\s+(node|cluster|zone)\s*")
+_SINGLE: Final = re.compile(r"\s*([0-9]{1,12}(?:\.[0-9]{1,12})?)\s+per\s+(\S+)\s*")
+MOST_PER_S: Final = 1.0
 _NEEDS: Final = ("all", "any", "of", "bridge")
 _BRIDGE: Final = 5
 _EXAMPLE: Final = "needs: [dns, {any: [lb1, lb2]}, cluster]"
@@ -58,6 +59,9 @@ def _production(kind: str, value: Value) -> ProductionRate:
         right = "1 per 365d per zone" if kind == ZONE else "per node, or per cluster"
         raise BadInput(f"'{written}' is no rate of '{kind}'", place=value.place, right=right)
     span_s = _span_s(span, value)
+    if span_s > 0 and float(how_many) / span_s > MOST_PER_S:
+        why = f"'{written}' is more than one a second: nothing comes back between two of them"
+        raise BadInput(why, place=value.place, right="1 per 45d per node; the span is between two faults of production")
     if counted is not None and kind != PLANNED and span_s > 0:
         events = int(how_many)
         return ProductionRate(kind, (events + 0.5) / span_s, per, text=written, counted=events, exposure_s=span_s)

@@ -32,6 +32,7 @@ from chaos.planning_cluster import (
 )
 from chaos.planning_faults import Planned, check_capabilities, planned_faults, proxied_links
 from chaos.planning_networks import check_networks
+from chaos.planning_objectives import check_objectives, check_production
 from chaos.planning_overlap import check_windows, planned_duration_s
 from chaos.planning_resources import check_resources
 from chaos.planning_rounds import rounds
@@ -56,6 +57,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     operations = planned_operations(experiment, target, part, settings, runtime)
     judge = judged(experiment)
     check_traffic(experiment)
+    check_objectives(experiment)
     _check_limits(experiment, nodes)
     faults = planned_faults(experiment, target, nodes, part)
     windows, looks_s = (planned_windows(experiment, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
@@ -63,6 +65,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     duration_s = looks_s[-1] if looks_s else planned_duration_s(experiment, windows)
     replication, parameters = planned_parameters(experiment, target, settings)
     parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)
+    check_production(experiment, parameters, nodes)
     check_networks(experiment, target, faults, runtime)
     _check_runtime(experiment, target, nodes, runtime, faults)
     check_capabilities(faults, target, runtime, nodes)

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Final
 
 from chaos.experiment import Experiment, OnFault, Same
 from chaos.plan import Window
 from chaos.planning_cluster import refuse
 from chaos.planning_faults import Planned
 from chaos.planning_times import entry_path, over_s
+
+MOST_S: Final = 30 * 86400.0
+"""A longer run is a slip of the pen."""
 
 
 def check_windows(experiment: Experiment, faults: list[Planned], windows: tuple[Window, ...], nodes: int) -> None:
@@ -127,6 +131,10 @@ def _check_total(experiment: Experiment, by_name: dict[str, Planned], windows: t
 
 def planned_duration_s(experiment: Experiment, windows: tuple[Window, ...]) -> float:
     """From the first slot to the last: the end of the last window and its settling, or longer if the experiment says so."""
+    longest_s = max(experiment.duration_s or 0.0, *(over_s(window) for window in windows), experiment.baseline_s) + experiment.settle_s
+    if longest_s > MOST_S:
+        key = "duration" if experiment.duration_s else "baseline" if experiment.baseline_s > MOST_S else "settle"
+        raise refuse(experiment, key, f"this run would last {longest_s / 86400.0:,.0f} days", f"at most {MOST_S / 86400.0:.0f} days")
     needed_s = max((over_s(window) for window in windows), default=experiment.baseline_s) + experiment.settle_s
     if experiment.duration_s is None:
         return round(needed_s, 4)

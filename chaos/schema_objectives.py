@@ -5,14 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from chaos import units
-from chaos.loading_objectives import BASES, MEASURES, OPERATORS
+from chaos.loading_objectives import BASES, LEAST, MEASURES, operators
 from chaos.schema_pieces import Schema, anchored, closed, one_of, said
 from chaos.schema_structs import Shapes
 
-_COUNTED: Final[Schema] = one_of(
-    {"type": "integer", "minimum": 0},
-    {"type": "string", "pattern": anchored(rf"\s*(?:{OPERATORS})\s*(?!-0*[1-9])[-+]?(?:0|[1-9]\d*)\s*")},
-)
 _WORD: Final[Schema] = {"const": "consistent"}
 
 
@@ -24,12 +20,15 @@ def objectives(shapes: Shapes) -> Schema:
 def objective(shapes: Shapes, measure: str) -> Schema:
     """A bound, or a bound and its basis."""
     unit = MEASURES[measure]
-    bound = _COUNTED if not unit else _WORD if unit == "word" else _bound(unit)
+    bound = _WORD if unit == "word" else _bound(measure, unit)
     basis = said({"enum": list(BASES)}, "The value of this run, or the whole interval for what it claims", default=BASES[0])
-    return shapes.define(f"objective-{unit or 'count'}", one_of(bound, closed({"is": bound, "basis": basis}, required=["is"])))
+    way = "least" if measure in LEAST else "most"
+    name = f"objective-{unit}" if unit == "word" else f"objective-{way}-{unit}"
+    return shapes.define(name, one_of(bound, closed({"is": bound, "basis": basis}, required=["is"])))
 
 
-def _bound(unit: str) -> Schema:
+def _bound(measure: str, unit: str) -> Schema:
     """An operator, and an amount in the measure's own unit."""
-    about = f"A bound, written like <= {units.EXAMPLE[unit].split(',')[0]}"
-    return said({"type": "string", "pattern": anchored(rf"\s*(?:{OPERATORS})\s*{units.pattern(unit, 'at least 0')}")}, about)
+    known = operators(measure)
+    about = f"A bound, written like {known[0]} {units.EXAMPLE[unit].split(',')[0]}"
+    return said({"type": "string", "pattern": anchored(rf"\s*(?:{'|'.join(known)})\s*{units.pattern(unit, 'at least 0')}")}, about)

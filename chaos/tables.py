@@ -80,7 +80,7 @@ def find(table: str, name: str) -> Any:  # noqa: ANN401 - each table has a type 
 
 def suggest(name: str, known: list[str]) -> str:
     """``did you mean 'latency'?`` or the list of what there is."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    near = difflib.get_close_matches(name[:200], known, n=1, cutoff=0.6)
     return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(known)}"
 
 

@@ -42,7 +42,9 @@ _SIZE_BYTES: Final = {
     "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
-_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*")
+_QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*", re.ASCII)
+_MOST: Final = {DURATION: 1e12, RATE: 1e12, PERCENT: 1e12, SIZE: 1e18, BANDWIDTH: 1e18}
+"""Above this nothing of ours can be meant: 30,000 years, an exabyte."""
 
 
 class WrongUnit(ValueError):
@@ -54,9 +56,13 @@ def _split(text: str, kind: str) -> tuple[float, str]:
     if match is None:
         raise WrongUnit(f"'{text}' is not a {kind}; write it like {EXAMPLE[kind]}")
     value = float(match[1])
-    if math.isinf(value):
-        raise WrongUnit(f"'{text}' is too big; write it like {EXAMPLE[kind]}")
     return value, match[2]
+
+
+def _within(text: str, kind: str, value: float) -> float:
+    if not abs(value) <= _MOST[kind]:
+        raise WrongUnit(f"'{text}' is too big; write it like {EXAMPLE[kind]}")
+    return value
 
 
 def duration_s(text: str) -> float:
@@ -64,7 +70,7 @@ def duration_s(text: str) -> float:
     value, unit = _split(text, DURATION)
     if unit not in _SPAN_S:
         raise WrongUnit(f"'{text}' has no unit of time; write it like {EXAMPLE[DURATION]}")
-    return value * _SPAN_S[unit]
+    return _within(text, DURATION, value * _SPAN_S[unit])
 
 
 def rate_per_s(text: str) -> float:
@@ -72,7 +78,7 @@ def rate_per_s(text: str) -> float:
     value, unit = _split(text, RATE)
     if not unit.startswith("/") or unit[1:] not in _SPAN_S:
         raise WrongUnit(f"'{text}' is not a rate; write it like {EXAMPLE[RATE]}")
-    return value / _SPAN_S[unit[1:]]
+    return _within(text, RATE, value / _SPAN_S[unit[1:]])
 
 
 def ratio(text: str) -> float:
@@ -80,7 +86,7 @@ def ratio(text: str) -> float:
     value, unit = _split(text, PERCENT)
     if unit != "%":
         raise WrongUnit(f"'{text}' is not a percentage; write it like {EXAMPLE[PERCENT]}")
-    return value / 100.0
+    return _within(text, PERCENT, value / 100.0)
 
 
 def size_bytes(text: str) -> int:
@@ -88,7 +94,7 @@ def size_bytes(text: str) -> int:
     value, unit = _split(text, SIZE)
     if unit not in _SIZE_BYTES:
         raise WrongUnit(f"'{text}' is not a size; write it like {EXAMPLE[SIZE]}")
-    return round(value * _SIZE_BYTES[unit])
+    return round(_within(text, SIZE, value * _SIZE_BYTES[unit]))
 
 
 def bandwidth_bytes_per_s(text: str) -> float:
@@ -96,7 +102,7 @@ def bandwidth_bytes_per_s(text: str) -> float:
     value, unit = _split(text, BANDWIDTH)
     if not unit.endswith("/s") or unit[:-2] not in _SIZE_BYTES:
         raise WrongUnit(f"'{text}' is not a throughput; write it like {EXAMPLE[BANDWIDTH]}")
-    return value * _SIZE_BYTES[unit[:-2]]
+    return _within(text, BANDWIDTH, value * _SIZE_BYTES[unit[:-2]])
 
 
 PARSE: Final = {DURATION: duration_s, RATE: rate_per_s, PERCENT: ratio, SIZE: size_bytes, BANDWIDTH: bandwidth_bytes_per_s}

@@ -35,7 +35,7 @@ def changes(known: System) -> dict[str, Callable[[float], System]]:
         lost = 1.0 - known.given["coverage"].mean_s
 
         def covered(factor: float) -> System:
-            share = 1.0 - lost * factor
+            share = max(0.0, 1.0 - lost * factor)  # a coverage of nothing cannot get worse
             return msgspec.structs.replace(known, given={**known.given, "coverage": Uniform(share, share)})
 
         found["crashes not covered"] = covered

@@ -98,6 +98,9 @@ def axis(text: str) -> Axis:
 
         raise BadInput(f"'{name}' is nothing that can be swept", right=tables.suggest(name, list(known)))
     ends = re.split(r"\.\.", values)
+    if name in parameters.KNOWN:
+        for each in ends if len(ends) == 2 else values.split(","):
+            parameters.read(name, each.strip())  # what a file may not say, no level may be
     if len(ends) == 2:
         low, high = (_value(end, unit) for end in ends)
         found = _between(low, high, name in WHOLE, text)
@@ -119,7 +122,7 @@ def _between(low: float, high: float, whole: bool, text: str) -> tuple[float, ..
 
 def _value(text: str, unit: str) -> float:
     try:
-        value = units.duration_s(text) if unit == "s" else float(text)
+        value = units.duration_s(text) if unit == "s" else units.ratio(text) if text.strip().endswith("%") else float(text)
     except units.WrongUnit as error:
         raise BadInput(str(error)) from None
     except ValueError:
@@ -142,6 +145,7 @@ def sweep(plan: Plan, facts: RunFacts, axes: Sequence[Axis], cost_per_node: floa
     """One or two axes; ``facts`` say how long faults last (``facts_from_plan``)."""
     _allowed(facts, axes, cost_per_node)
     known = system(plan)
+    _fitting(known, axes)
     places: list[tuple[float, ...]] = [()]
     for each in axes:
         places = [(*place, value) for place in places for value in each.values]
@@ -171,6 +175,23 @@ def _allowed(facts: RunFacts, axes: Sequence[Axis], cost_per_node: float | None)
         )
     if cost_per_node is not None and not (cost_per_node >= 0 and math.isfinite(cost_per_node)):
         raise BadInput(f"a cost of {cost_per_node} per node", right="0 or more, and finite")
+
+
+def _fitting(known: System, axes: Sequence[Axis]) -> None:
+    """Raises for a level that an experiment could not be, and for a parameter whose companion is not there."""
+    levels = {each.name: each.values for each in axes}
+    timeouts = levels.get("client.timeout", (known.client.timeout_s,))
+    deadlines = levels.get("client.deadline", (known.client.deadline_s,))
+    if min(timeouts) <= 0:
+        raise BadInput("client.timeout: a time-out of 0s ends before it begins", right="more than 0s")
+    if max(timeouts) > min(deadlines):
+        what = f"an attempt may take {max(timeouts):g}s, and the whole slot only {min(deadlines):g}s"
+        raise BadInput(f"client: {what}", right="time-outs that are at most as long as the deadline")
+    if any(value != int(value) for value in levels.get("dns.ttl", ())):
+        raise BadInput("dns.ttl: DNS counts whole seconds", right="a list such as dns.ttl=1s,5s,30s")
+    if min(levels.get("coverage", (1.0,))) < 1 and "reset_s" not in known.given:
+        what = "a coverage below 100% needs to know how long the cluster is down after a crash that is not covered"
+        raise BadInput(what, right="predict: {parameters: {reset: 5m}}")
 
 
 def _moved(known: System, axes: Sequence[Axis], place: Sequence[float]) -> System:

@@ -52,9 +52,9 @@ predict:
   around: {parts: {dns: 99.9%, lb1: {fails: 1 per 90d, for: 30s}, lb2: 99%, t: 99%, u: 99%},
            needs: [{bridge: [dns, lb1, lb2, t, u]}, cluster, {any: [lb1, {all: [lb2]}]}, {of: 1, among: [dns, t]}]}
 ---
-objectives: {availability: ">= 95%", mttr: {is: "<= 2s", basis: claim}, lost_writes: 0, agreement: consistent}
+objectives: {availability: ">= 95%", mttr: {is: "<= 2s", basis: claim}, mtbf: "> 1h", agreement: consistent}
 ---
-objectives: {lost_writes: {is: "== 0"}, agreement: {is: consistent}, success_ratio: {is: "> 1%"}}
+objectives: {outage: {is: "== 0s"}, mtbf: {is: "> 1h", basis: run}, availability: {is: ">= 95%", basis: claim}, agreement: {is: consistent}, success_ratio: {is: "> 1%"}}
 ---
 abort_if: {unavailable_for: 30s, error_ratio: 90%, command: ./healthy}
 ---

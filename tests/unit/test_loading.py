@@ -37,7 +37,7 @@ from chaos.experiment import (
 )
 from chaos.loading import experiment_text, load_experiment, parse_experiment
 from chaos.planning import make_plan
-from tests.unit.samples import sample_experiment, sample_target
+from tests.unit.samples import EXPERIMENT, sample_experiment, sample_plan, sample_target
 
 BAD = Path(__file__).parent / "bad"
 MESSAGES = {line.split(":", 1)[0]: line for line in (BAD / "messages.txt").read_text(encoding="utf-8").splitlines()}
@@ -104,7 +104,7 @@ predict:
 objectives:
   availability: ">= 95%"
   mttr: {is: "<= 2s", basis: claim}
-  lost_writes: 0
+  mtbf: "> 1h"
   agreement: consistent
 abort_if: {unavailable_for: 30s, error_ratio: 50%}
 expect_verdict: fail
@@ -145,7 +145,7 @@ def test_every_key_arrives_typed():
     assert found.objectives == (
         ObjectiveSpec("availability", Bound(">=", 0.95), text=">= 95%"),
         ObjectiveSpec("mttr", Bound("<=", 2.0), basis="claim", text="<= 2s"),
-        ObjectiveSpec("lost_writes", Bound("<=", 0.0), text="0"),
+        ObjectiveSpec("mtbf", Bound(">", 3600.0), text="> 1h"),
         ObjectiveSpec("agreement", word="consistent", text="consistent"),
         ObjectiveSpec("recovery", Bound("<=", 2.0), fault="kill-leader", text="<= 2s"),
         ObjectiveSpec("outage", Bound("<", 1.0), basis="claim", fault="kill-leader", text="< 1s"),
@@ -260,6 +260,103 @@ def test_the_text_is_kept_as_given(tmp_path):
     file = tmp_path / "x.yaml"
     file.write_bytes(b"\xef\xbb\xbf# why\nexperiment: x\n")
     assert experiment_text(file) == "# why\nexperiment: x\n"
+
+
+@pytest.mark.parametrize(
+    ("line", "says"),
+    [
+        ("lost_writes: 0", "objectives.lost_writes: 'lost_writes' is not supported yet"),
+        ('availability: "<= 90%"', 'wrong way round: the better the system, the sooner it fails (availability: ">= 90%"; an experiment'),
+        ('success_ratio: "< 99%"', 'success_ratio: "> 99%"'),
+        ('mttr: ">= 100ms"', 'mttr: "<= 100ms"'),
+        ('mttr: {is: "> 1s", basis: claim}', 'mttr: "< 1s"'),
+        ('outage: ">= 1s"', 'outage: "<= 1s"'),
+        ('mtbf: "<= 1h"', 'mtbf: ">= 1h"'),
+        ('availability: "> 100%"', "can never hold (>= 100%)"),
+        ('mttr: "< 0s"', "can never hold (<= 0s)"),
+        ('mttr: "== 2s"', "met by chance at most (<= 2s)"),
+        ('availability: ">= 101%"', "out of range"),
+    ],
+)
+def test_an_objective_that_nothing_could_decide_is_refused(line, says):
+    """Nothing judges it, it stands the wrong way round, or it never holds."""
+    with pytest.raises(BadInput) as refused:
+        sample_experiment("  - {kill: {}, target: any, at: 1s, for: 1s}", f"objectives: {{{line}}}\n")
+    assert says in str(refused.value)
+    assert "sample.yaml:9: objectives." in str(refused.value)
+
+
+@pytest.mark.parametrize("line", ['availability: "== 100%"', 'mttr: "== 0s"', 'outage: "<= 0s"', 'availability: ">= 100%"', 'mtbf: "> 1h"'])
+def test_a_bound_the_right_way_round_is_taken(line):
+    """The best that can be is a bound as well."""
+    sample_experiment("  - {kill: {}, target: any, at: 1s, for: 1s}", f"objectives: {{{line}}}\n")
+
+
+@pytest.mark.parametrize("measure", ["recovery: '<= 2s'", "agreement: consistent"])
+def test_what_speaks_of_faults_needs_one(measure):
+    """Nothing could decide it."""
+    with pytest.raises(BadInput, match="speaks of faults, and none is planned"):
+        sample_plan("  []", f"objectives: {{{measure}}}\n")
+
+
+@pytest.mark.parametrize(
+    ("rate", "says"),
+    [
+        ("kill: 1000 per 1s per node", "more than one a second"),
+        ("kill: 999999999999 per 1s per cluster", "more than one a second"),
+        ("kill: " + "9" * 5000 + " per 1s per node", "is not a rate of faults"),
+        ("kill: 1 per 1e300s per node", "too big"),
+        ("kill: 1 per 1s per node", "strikes a node every 1 s, and it takes 1 s to come back (fewer: at most 1 per 1 s for each)"),
+        ("kill: 4 per 1s per cluster", "more than one a second"),
+        ("kill: 2 in 1s per node", "more than one a second"),
+    ],
+)
+def test_faults_that_come_faster_than_nodes_come_back_are_no_rate_of_production(rate, says):
+    """No model has an answer to that."""
+    with pytest.raises(BadInput) as refused:
+        sample_plan("  - {kill: {}, target: any, at: 1s, for: 1s}", f"predict: {{production: {{{rate}}}}}\n")
+    assert says in str(refused.value)
+    assert "predict.production.kill" in str(refused.value)
+
+
+HOSTILE = [
+    ("seed: " + "9" * 5000, "out of range (at most 18 digits)"),
+    ("seed: 0x" + "f" * 5000, "whole number"),
+    ("experiment: " + "x" * 5000, "is not a name"),
+    ("x" * 900 + ": 1", "has 900 characters"),
+    ('question: "\\ud800"', "half of a surrogate pair"),
+    ('"\\udfff": 1', "half of a surrogate pair"),
+    ('question: "a\\0b"', "NUL character"),
+    ("baseline: 1e300s", "too big"),
+    ("baseline: 1e13s", "too big"),
+    ("settle: 1e11s", "would last"),
+    ("duration: 31d", "would last"),
+    ("baseline: " + "9" * 5000 + "s", "too big"),
+    ("baseline: ٣s", "is not a duration"),
+    ("predict: {margin: 1e999}", "out of range"),
+    ("cluster: {target: sample, resources: {memory: 1e300TB}}", "too big"),
+    ("traffic: {operations: {write: 1e300/s}}", "too big"),
+    ("seed: !!python/object/apply:os.system [id]", "the tag 'tag:yaml.org,2002:python/object/apply:os.system' is not allowed"),
+    ("seed: &a [*a]", "nested deeper"),
+    ("seed: &a {b: *a}", "nested deeper"),
+]
+
+
+@pytest.mark.parametrize(("line", "says"), HOSTILE, ids=[says for _, says in HOSTILE])
+def test_hostile_values_are_refused_with_their_line(line, says):
+    """Never an exception of Python's, never a plan."""
+    lines = {key.split(":")[0]: key for key in EXPERIMENT.replace("FAULTS", "  []").splitlines() if not key.startswith(" ")}
+    lines["faults"] = "faults: []"
+    lines[line.split(":")[0]] = line
+    with pytest.raises(BadInput) as refused:
+        make_plan(parse_experiment("\n".join(lines.values()) + "\n", "hostile.yaml"), sample_target(), seed=None, runtime="local")
+    assert says in str(refused.value)
+    assert len(str(refused.value)) < 1500
+
+
+def test_both_halves_of_a_pair_are_one_character():
+    """As JSON writes what lies beyond the first plane."""
+    assert "🐒" in parse('a: "\\ud83d\\udc12"\n', "x.yaml").entries["a"].text
 
 
 def test_an_anchor_may_be_used_again():
