@@ -54,7 +54,9 @@ predict:
 ---
 objectives: {availability: ">= 95%", mttr: {is: "<= 2s", basis: claim}, mtbf: "> 1h", agreement: consistent}
 ---
-objectives: {outage: {is: "== 0s"}, mtbf: {is: "> 1h", basis: run}, availability: {is: ">= 95%", basis: claim}, agreement: {is: consistent}, success_ratio: {is: "> 1%"}}
+objectives:
+  {outage: {is: "== 0s"}, mtbf: {is: "> 1h", basis: run}, availability: {is: ">= 95%", basis: claim}, agreement: {is: consistent},
+   success_ratio: {is: "> 1%"}}
 ---
 abort_if: {unavailable_for: 30s, error_ratio: 90%, command: ./healthy}
 ---

@@ -52,7 +52,7 @@ def test_a_range_of_times_is_spaced_evenly_in_its_logarithm() -> None:
     ("told", "word"),
     [("nodes", "no sweep"), ("nodes=", "no sweep"), ("nodes=0..3", "whole number"), ("nodes=1.5,3", "whole number"), ("nodes=5..3", "rise"),
      ("nodes=1..200", "at most"), ("nods=1..3", "nothing that can be swept"), ("restart=1,2", "unit"), ("restart=0s..3s", "above 0"),
-     ("restart=nans,1s", "is not a"), ("leaderless=refuse,hang", "choice"), ("nodes=3,3", "twice"), 
+     ("restart=nans,1s", "is not a"), ("leaderless=refuse,hang", "choice"), ("nodes=3,3", "twice"),
     ("misses=-1,2", "is no count"), ("coverage=101%", "out of range"), ("coverage=.9,x", "not a number"),
      ("crews=x", "not a number")],
 )  # fmt: skip
