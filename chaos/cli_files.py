@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from chaos.cli_out import as_json, note, put, show
-from chaos.errors import BadInput
+from chaos.errors import BadInput, EnvironmentUnusable
 
 if TYPE_CHECKING:
     from chaos.plan import Plan
@@ -90,9 +90,9 @@ def validate(arguments: argparse.Namespace) -> int:
     for file in arguments.files:
         try:
             ordered = order(Path(file), runtime=arguments.runtime, seed=arguments.seed)
-        except BadInput as error:
+        except (BadInput, EnvironmentUnusable) as error:
             note(f"nines: {error}")
-            worst = error.exit_code
+            worst = worst if worst == BadInput.exit_code else error.exit_code
         else:
             show(f"{file}: fine ({len(ordered.plan.nodes)} nodes, {len(ordered.plan.windows)} faults, {ordered.plan.duration_s:.0f} s)")
     return worst

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import difflib
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ from typing import Final
 import msgspec
 import yaml
 
-from chaos.errors import BadInput, Place
+from chaos.errors import BadInput, Place, shortened
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 40
@@ -132,6 +133,8 @@ def read_text(path: Path) -> str:
     """The text of a file, or ``BadInput`` that says why it cannot be read."""
     place = Place(str(path))
     try:
+        if stat.S_ISFIFO(path.stat().st_mode) and path.parts[:2] not in (("/", "dev"), ("/", "proc")):
+            raise BadInput("this is a pipe, not a file", place=place)  # reading would wait for a writer who may never come
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
@@ -139,7 +142,9 @@ def read_text(path: Path) -> str:
     except FileNotFoundError:
         raise BadInput("there is no such file", place=place) from None
     except OSError as error:
-        raise BadInput(f"cannot be read: {error.strerror}", place=place) from error
+        raise BadInput(f"cannot be read: {error.strerror}", place=Place(shortened(str(path)))) from error
+    except ValueError:
+        raise BadInput("is no name of a file: it holds a NUL", place=Place(repr(str(path)))) from None
     if len(data) > MAX_BYTES:
         raise BadInput(f"is larger than {MAX_BYTES:,} bytes", place=place, right="an experiment is a page of text")
     try:

@@ -6,11 +6,13 @@ status 70. Nothing here is ever swallowed: a fault that could not be healed must
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar, Final
 
 import msgspec
 
 MOST_CHARACTERS: Final = 800
+_LINE: Final = re.compile(r"line (\d+): ")
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -67,6 +69,13 @@ class EnvironmentUnusable(NinesError):
 
 class CapabilityMissing(EnvironmentUnusable):
     """This runtime cannot do this fault truthfully; raised before anything starts."""
+
+    def in_file(self, file: str) -> CapabilityMissing:
+        """The same, with the file that asks for it."""
+        line = _LINE.match(self.what)
+        if not file or file in self.what:
+            return self
+        return CapabilityMissing(f"{file}:{line[1]}: {self.what[line.end() :]}" if line else f"{file}: {self.what}", how=self.how)
 
 
 class FaultNotEffective(NinesError):

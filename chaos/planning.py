@@ -34,6 +34,7 @@ from chaos.planning_faults import Planned, check_capabilities, planned_faults, p
 from chaos.planning_networks import check_networks
 from chaos.planning_objectives import check_objectives, check_production
 from chaos.planning_overlap import check_windows, planned_duration_s
+from chaos.planning_proofs import check_proofs
 from chaos.planning_resources import check_resources
 from chaos.planning_rounds import rounds
 from chaos.planning_times import planned_windows
@@ -49,6 +50,13 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
 
     Raises ``BadInput`` (exit 2) for what the file asks wrongly, ``CapabilityMissing`` (exit 5) for what the runtime cannot do.
     """
+    try:
+        return _plan(experiment, target, seed=seed, runtime=runtime, longest_s=longest_s)
+    except CapabilityMissing as missing:
+        raise missing.in_file(experiment.file) from None
+
+
+def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: str, longest_s: float | None) -> Plan:
     seed = experiment.seed if seed is None else seed
     check_attached(experiment, experiment.faults, runtime)
     nodes = planned_nodes(experiment, target)
@@ -69,6 +77,7 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
     check_networks(experiment, target, faults, runtime)
     _check_runtime(experiment, target, nodes, runtime, faults)
     check_capabilities(faults, target, runtime, nodes)
+    check_proofs(experiment, target, faults, runtime, nodes)
     check_resources(experiment, faults)
     return Plan(
         schema=SCHEMA,

@@ -107,6 +107,17 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     client_port: str = "client"
     peer_port: str = "peer"
 
+    def port_for(self, *, peers: bool) -> str:
+        """The port that traffic of peers, or of clients, goes to. Peers of a part without a port of their own talk on that of clients."""
+        return self.peer_port if peers and self.peer_port in self.ports else self.client_port
+
+    def question(self, port: str) -> Ask | None:
+        """What shows that the way to this port works: its ``ping``, else ``ready`` if that is asked on this port."""
+        if port in self.ping:
+            return self.ping[port]
+        asked = self.ready.http or self.ready.tcp or ""
+        return self.ready.ask if f"{{{port}}}" in asked else None
+
 
 class OperationKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One question to the service. Exactly one probe kind is set: ``probe`` names it, ``options`` are its fields as text."""

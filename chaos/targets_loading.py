@@ -21,6 +21,7 @@ from chaos.targets_checks import check, defaults
 
 FILE: Final = "target.yaml"
 SCHEMA: Final = 1
+MOST_NAME: Final = 1000
 DOES: Final = ("read", "write", "append", "add", "incr")
 LATER_PROBES: Final = ("dns", "redis", "postgres", "amqp")
 _KEYS: Final = (
@@ -54,6 +55,10 @@ def load_target(name_or_path: str, *, beside: Path | None = None, place: Place |
 
     ``place`` is where the name is written, for the message if there is no such target.
     """
+    if len(name_or_path) > MOST_NAME or "\0" in name_or_path:
+        raise BadInput(
+            f"'{name_or_path}' is neither the name nor the path of a target", place=place, right="such as replicated_kv, or ./shelf"
+        )
     named = Path(name_or_path)
     if len(named.parts) == 1 and not name_or_path.startswith("."):
         for folder in search_path():
@@ -61,10 +66,13 @@ def load_target(name_or_path: str, *, beside: Path | None = None, place: Place |
                 return _load(folder / named)
     tried = [base / named for base in ([beside] if beside else []) + [Path()]]
     for path in tried:
-        if path.name == FILE and path.is_file():
-            return _load(path.parent)
-        if (path / FILE).is_file():
-            return _load(path)
+        try:
+            if path.name == FILE and path.is_file():
+                return _load(path.parent)
+            if (path / FILE).is_file():
+                return _load(path)
+        except OSError as error:
+            raise BadInput(f"'{name_or_path}' cannot be looked at: {error.strerror}", place=place) from error
     if len(named.parts) > 1 or name_or_path.startswith("."):
         raise BadInput(f"there is no {FILE} in '{name_or_path}'", place=place, right="the path of a folder that holds one")
     names = sorted({file.parent.name for folder in search_path() for file in folder.glob(f"*/{FILE}")})

@@ -143,17 +143,11 @@ class Layout(abc.ABC):
 
     def ping_question(self, node: str, port: str) -> Ask | None:
         """What shows that the way to this port works: its ``ping``, else ``ready`` if that is asked on this port."""
-        part = self.part(node)
-        if port in part.ping:
-            return part.ping[port]
-        ready = part.ready.ask
-        template = ready.http or ready.tcp or ""
-        return ready if f"{{{port}}}" in template else None
+        return self.part(node).question(port)
 
     def port_of(self, link: Link) -> str:
         """The name of the port that the traffic of this link goes to."""
-        part = self.part(link.destination)
-        return part.client_port if link.source in {CLIENTS, DNS} else part.peer_port
+        return self.part(link.destination).port_for(peers=link.source not in {CLIENTS, DNS})
 
     def _check_link(self, link: Link) -> None:
         ends = {*self.numbers, CLIENTS, DNS}
