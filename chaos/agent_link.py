@@ -163,9 +163,15 @@ class AgentLink:
     def ask(self, question: Ask, timeout_s: float) -> asking.Answer:
         """One question of a target, asked from inside this node's network namespace. A node's failure is an answer."""
         ready = asking.prepare(question)
-        expect = None if ready.expect is None else ready.expect.decode()
+        expect = None if ready.expect is None else ready.expect.decode("latin-1")
         answer = self.call(
-            "ask", timeout_s + GRACE_S, host=ready.host, port=ready.port, request=ready.request.decode(), expect=expect, within_s=timeout_s
+            "ask",
+            timeout_s + GRACE_S,
+            host=ready.host,
+            port=ready.port,
+            request=ready.request.decode("latin-1"),
+            expect=expect,
+            within_s=timeout_s,
         )
         if answer.errno is not None:
             error = asking.say(OSError(answer.errno, answer.state))

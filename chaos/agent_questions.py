@@ -11,6 +11,7 @@ from typing import Any, Final
 
 MOST_BYTES: Final = 65_536
 """A text that does not come within so many bytes of an answer is not in it."""
+LARGEST_BODY_BYTES: Final = 8 * 1024 * 1024
 # In the words of ``chaos.asking``: what was asked from here and from there is told alike.
 CLOSED: Final = "closed without an answer"
 NOT_EXPECTED: Final = "answers something else"
@@ -20,7 +21,7 @@ Message = dict[str, Any]
 def asked(host: str, port: int, request: str, timeout_s: float, expect: str | None = None) -> Message:
     """What came of a question: a whole HTTP reply, or why there was none. Without a request, a mere connect.
 
-    With ``expect``, that text must come on the connection, after the request if there is one; it need not be HTTP.
+    Each character of ``request`` and ``expect`` stands for one byte (Latin-1). With ``expect``, that text must come on the connection, after the request if there is one; it need not be HTTP.
     """
     # Loaded only now, and before any time is taken: most agents are never asked, and all of them start at once.
     import base64
@@ -41,15 +42,15 @@ def asked(host: str, port: int, request: str, timeout_s: float, expect: str | No
                 return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns()}
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sent_ns = time.monotonic_ns()
-            connection.sendall(request.encode())
+            connection.sendall(request.encode("latin-1"))
             if expect is not None:
-                state = awaited(connection, expect.encode(), left_s)
+                state = awaited(connection, expect.encode("latin-1"), left_s)
                 return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": state}
             connection.settimeout(left_s())
             reply = http.client.HTTPResponse(connection)
             reply.begin()
             connection.settimeout(left_s())
-            body = reply.read()
+            body = reply.read(LARGEST_BODY_BYTES)
             at_ns = time.monotonic_ns()
     except (http.client.RemoteDisconnected, http.client.IncompleteRead):
         return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": CLOSED}
@@ -62,7 +63,7 @@ def asked(host: str, port: int, request: str, timeout_s: float, expect: str | No
             "at_ns": time.monotonic_ns(),
             "state": f"not an HTTP reply: {str(error.args[0]).encode('iso-8859-1')!r}",
         }
-    except http.client.HTTPException as error:
+    except (http.client.HTTPException, ValueError) as error:  # a chunk size that is no number is a ValueError of http.client
         return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": f"{type(error).__name__}: {error}"}
     return {"sent_ns": sent_ns, "at_ns": at_ns, "status": reply.status, "body": base64.b64encode(body).decode()}
 

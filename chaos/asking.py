@@ -125,6 +125,7 @@ def parse(expression: str) -> Expression:
     return Expression(path, Operator.SAME, right)
 
 
+_INDEX: Final = re.compile(r"[0-9]{1,9}")
 _NOWHERE: Final = object()
 _ESCAPES: Final = {"\\r": "\r", "\\n": "\n", "\\t": "\t", "\\0": "\0", "\\\\": "\\"}
 _ESCAPE: Final = re.compile(r"\\(?:x[0-9A-Fa-f]{2}|.|$)", re.DOTALL)
@@ -164,7 +165,7 @@ def _find(document: object, path: str) -> object:
     for step in path.split("."):
         if isinstance(here, dict):
             here = here.get(step, _NOWHERE)
-        elif isinstance(here, list) and step.isdigit() and int(step) < len(here):
+        elif isinstance(here, list) and _INDEX.fullmatch(step) and int(step) < len(here):
             here = here[int(step)]
         else:
             return _NOWHERE
@@ -213,10 +214,22 @@ def refusal(question: Question, reply: Reply) -> str | None:
     if question.expression is None:
         return None
     try:
-        document = msgspec.json.decode(reply.body)
-    except msgspec.DecodeError:
+        return why_not(question.expression, read_json(reply.body))
+    except NotJson:
         return "the answer is not JSON"
-    return why_not(question.expression, document)
+
+
+class NotJson(ValueError):
+    """The bytes are no JSON, or such as nothing sensible writes."""
+
+
+def read_json(body: bytes) -> object:
+    """What a node answered; whatever it sends, ``NotJson`` is all that can come of it."""
+    try:
+        found: object = msgspec.json.decode(body)
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
+        raise NotJson(str(error)) from None
+    return found
 
 
 def say(error: OSError) -> str:

@@ -11,14 +11,15 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 from urllib.parse import urlsplit
 
-import msgspec
-
-from chaos.asking import look_up, say
+from chaos.asking import NotJson, look_up, read_json, say
+from chaos.asking_http import LARGEST_BODY_BYTES
 from chaos.clock import wall_s
 from chaos.kinds import ClockReading
 from chaos.target import Ask, Target
 
 DATE_RESOLUTION_S: Final = 1.0
+_FAR_S: Final = 1e12
+"""No clock of anyone shows the year 33,000."""
 
 
 def question_of(target: Target, part: str) -> Ask | None:
@@ -44,11 +45,11 @@ def read_clock(question: Ask, timeout_s: float) -> ClockReading:
         sent_s = wall_s()
         connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers={"Connection": "close"})
         reply = connection.getresponse()
-        body = reply.read()
+        body = reply.read(LARGEST_BODY_BYTES)
         came_s = wall_s()
     except OSError as error:
         return ClockReading(None, error=say(error))
-    except http.client.HTTPException as error:
+    except (http.client.HTTPException, ValueError) as error:
         return ClockReading(None, error=f"{type(error).__name__}: {error}")
     finally:
         connection.close()
@@ -66,14 +67,14 @@ def read_clock(question: Ask, timeout_s: float) -> ClockReading:
 
 def _in(body: bytes, path: str) -> float | None:
     try:
-        found = look_up(msgspec.json.decode(body), path)
-    except msgspec.DecodeError:
+        found = look_up(read_json(body), path)
+    except NotJson:
         return None
-    return float(found) if isinstance(found, int | float) else None
+    return float(found) if isinstance(found, int | float) and abs(found) < _FAR_S else None
 
 
 def _date_s(text: str | None) -> float | None:
     try:
         return None if text is None else parsedate_to_datetime(text).timestamp()
-    except ValueError:
-        return None
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None  # whatever stands there, it is no date

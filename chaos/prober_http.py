@@ -19,8 +19,8 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
+from chaos.http_answer import Answer, NotHttp, whole
 from chaos.observations import Outcome, Why
-from chaos.prober_answer import Answer, NotHttp, whole
 from chaos.prober_probe import Slot
 
 _LINGER_0: Final = struct.pack("ii", 1, 0)
@@ -50,11 +50,15 @@ def why_not_connected(number: int) -> tuple[Outcome, Why]:
 class Pool:
     """The connections to one port, by address; the one used last is used first, so that few stay warm instead of many cold."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, port: int, request: Request, judge: Judge, *, bodiless: bool = False) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, port: int, request: Request, judge: Judge, *, bodiless: bool = False, looks: bool = True
+    ) -> None:
+        """``looks`` false: ``judge`` does not look at the body, and is given none."""
         self.loop = loop
         self.port = port
         self.judge = judge
         self.bodiless = bodiless
+        self.looks = looks
         self._request = request
         self._idle: dict[str, list[Connection]] = {}
         self.open: set[Connection] = set()
@@ -226,14 +230,14 @@ class Connection:
                 self._home.append(self)
                 status, at = plain
                 slot.status = status
-                slot.end(*self._pool.judge(status, data[at:]))
+                slot.end(*self._pool.judge(status, data[at:] if self._pool.looks else b""))
                 return
         self._piece(data)
 
     def _piece(self, data: bytes) -> None:
         answer = self._answer
         if answer is None:
-            answer = self._answer = Answer(bodiless=self._pool.bodiless)
+            answer = self._answer = Answer(bodiless=self._pool.bodiless, keep_body=self._pool.looks)
         try:
             done = answer.feed(data)
         except NotHttp:

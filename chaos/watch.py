@@ -14,6 +14,7 @@ known then stands in ``resolution_s``. The process ends when its standard input 
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
 from collections.abc import Iterable
 
@@ -79,8 +80,8 @@ class WatchedState:
 
     def _new_marks(self, reply: Reply) -> list[Marked]:
         try:
-            document = msgspec.json.decode(reply.body)
-        except msgspec.DecodeError:
+            document = asking.read_json(reply.body)
+        except asking.NotJson:
             return []  # a node that is ending may answer with an error page; its roles are judged by the same answer
         rows = []
         for mark, path in self._marks.items():
@@ -102,8 +103,11 @@ def _stamp(value: object) -> int:
     if isinstance(value, bool):
         return 0
     if isinstance(value, int):
-        return value
-    return int(value) if isinstance(value, str) and value.isdigit() else 0
+        return value if 0 <= value < 1 << 63 else 0
+    return int(value) if isinstance(value, str) and _STAMP.fullmatch(value) else 0
+
+
+_STAMP = re.compile(r"[0-9]{1,19}")
 
 
 class _Stop(Exception):

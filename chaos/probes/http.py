@@ -23,8 +23,6 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-import msgspec
-
 from chaos import asking, tables
 from chaos.errors import BadInput
 from chaos.observations import Outcome, Why
@@ -191,14 +189,12 @@ def _json(written: Written, text: str) -> Look:
         expression = asking.parse(text)
     except BadInput as refusal:
         raise written.wrong("json", refusal.message, refusal.right) from None
-    decode = msgspec.json.Decoder().decode
 
     def holds(body: bytes) -> bool:
         try:
-            document = decode(body)
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return asking.why_not(expression, asking.read_json(body)) is None
+        except asking.NotJson:
             return False
-        return asking.why_not(expression, document) is None
 
     return holds
 
@@ -223,7 +219,8 @@ class HttpProbe:
         """Rendered heads by address and key, of which there are few."""
         self._good = asked.good
         self._looks = asked.looks
-        self._pool = Pool(setup.loop, asked.port, self.request, self.judge, bodiless=asked.method == "HEAD")
+        bodiless, looks = asked.method == "HEAD", bool(asked.looks)
+        self._pool = Pool(setup.loop, asked.port, self.request, self.judge, bodiless=bodiless, looks=looks)
         self.send = self._pool.send
         self.close = self._pool.close
 

@@ -89,7 +89,7 @@ def _holds(expression: str | None, body: bytes) -> bool:
     if expression is None:
         return True
     try:
-        document = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+        document = asking.read_json(body)
+    except asking.NotJson:
         return False
     return asking.why_not(asking.parse(expression), document) is None

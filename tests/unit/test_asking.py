@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import agent_link, agent_questions, asking
+from chaos import agent_link, agent_questions, asking, asking_clock
 from chaos.agent_link import AgentLink
 from chaos.asking import Expression, Operator, parse, why_not
 from chaos.asking_async import AsyncAsker
@@ -183,6 +184,74 @@ def test_what_is_not_http_is_an_error(data: bytes) -> None:
     """Another protocol on the port is told apart from silence."""
     with pytest.raises(BadReply):
         ReplyReader().feed(data)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+HOSTILE = {
+    "a length of 5,000 digits": HEAD + b"Content-Length: " + b"9" * 5000 + b"\r\n\r\n",
+    "a length of another script": HEAD + "Content-Length: ٣\r\n\r\n".encode(),
+    "a negative length": HEAD + b"Content-Length: -5\r\n\r\n",
+    "two lengths": HEAD + b"Content-Length: 5\r\nContent-Length: 6\r\n\r\n",
+    "endless headers": HEAD + b"X: y\r\n" * 20_000,
+    "an endless header": HEAD + b"X: " + b"y" * 100_000,
+    "an endless status line": b"HTTP/1.1 200 " + b"O" * 100_000,
+    "a flood of 1xx": b"HTTP/1.1 100 Continue\r\n\r\n" * 5_000,
+    "a status that is none": b"HTTP/1.1 000 X\r\n\r\n",
+    "a chunk size that is none": HEAD + b"Transfer-Encoding: chunked\r\n\r\n0x5\r\nhello\r\n0\r\n\r\n",
+    "a negative chunk": HEAD + b"Transfer-Encoding: chunked\r\n\r\n-5\r\n",
+    "a huge chunk size": HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"f" * 5000 + b"\r\n",
+    "an endless chunk size": HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + b"0" * 100_000,
+    "an endless chunk extension": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5;" + b"x" * 100_000,
+    "an endless trailer": HEAD + b"Transfer-Encoding: chunked\r\n\r\n0\r\n" + b"X: y\r\n" * 20_000,
+    "a chunk without its end": HEAD + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhelloXY0\r\n\r\n",
+    "a body larger than we take": HEAD + b"\r\n" + b"x" * (9 * 1024 * 1024),
+    "an unknown coding": HEAD + b"Transfer-Encoding: gzip\r\n\r\n",
+    "bytes": bytes(range(256)) * 40,
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_hostile_answer_is_an_error_with_a_reason(name: str) -> None:
+    """However it is cut: never another exception, never waited for without end."""
+    for size in (1 << 30, 1448):
+        reader, data = ReplyReader(), HOSTILE[name]
+        with pytest.raises(BadReply, match="not an HTTP reply: "):
+            for at in range(0, len(data), size):
+                reader.feed(data[at : at + size])
+
+
+BODIES = (
+    b"[" * 200_000, b'{"a":' * 100_000, b"\xff\xfe", b'"\xff"', b'{"leader": 1' + b"0" * 5000 + b"}", b'{"leader": 1e999}',
+    b'{"leader": NaN}',
+    b'{"leader": "\\ud800"}', b'{"leader": true, "leader": false}', b"\x00", b"null", b"[]", b'{"leader": {"' + b"x" * 100_000 + b'": []}}',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("body", BODIES, ids=[body[:12].hex() for body in BODIES])
+@pytest.mark.parametrize("expression", ["leader", "leader=x", "leader != x", "leader == leader.x", "leader.0.²", "leader." + "9" * 5000])
+def test_a_hostile_body_is_a_no_and_no_exception(body: bytes, expression: str) -> None:
+    """Nor is the wall clock of a node, nor the marks that it stamps."""
+    question = asking.prepare(Ask(http="http://127.0.0.1/", json=expression))
+    asking.refusal(question, Reply(200, body, keep_alive=True))
+    assert asking_clock._in(body, expression.split("=", maxsplit=1)[0].strip(" !")) is None or b"1e" in body or b"true" in body
+
+
+def test_random_harm_to_replies_is_an_error_or_a_reply() -> None:
+    """2,000 of them, by a seed."""
+    at = random.Random(9)
+    for _ in range(2_000):
+        data = bytearray(at.choice(sorted(REPLIES)))
+        for _ in range(at.randrange(1, 6)):
+            where = at.randrange(len(data))
+            data[where : where + at.randrange(3)] = bytes(at.randrange(256) for _ in range(at.randrange(3)))
+        reader = ReplyReader()
+        try:
+            for start in range(0, len(data), 7):
+                if reader.feed(bytes(data[start : start + 7])) is not None:
+                    break
+            reader.end()
+        except BadReply as error:
+            assert str(error)
 
 
 def test_requests_carry_their_body() -> None:

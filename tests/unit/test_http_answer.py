@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.prober_answer import Answer, NotHttp, whole
+from chaos.http_answer import Answer, NotHttp, whole
 
 PLAIN = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello"
 GOOD = {
@@ -92,3 +92,43 @@ def test_an_answer_to_head_has_no_body() -> None:
     """Whatever length it names."""
     answer = Answer(bodiless=True)
     assert answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")
+
+
+@pytest.mark.parametrize("keep_body", [True, False])
+def test_a_body_is_counted_whole_and_kept_only_where_something_looks_at_it(keep_body: bool) -> None:
+    """By length and in chunks of every size; what follows it spoils the connection either way."""
+    body = bytes(range(256)) * 40
+    chunked = b"".join(b"%x;ext=1\r\n%b\r\n" % (size, body[:size]) for size in (1, 2, 3, 255, 4096)) + b"0\r\nX: trailer\r\n\r\n"
+    whole_chunks = b"".join(body[:size] for size in (1, 2, 3, 255, 4096))
+    for head, wire, wanted in (
+        (b"Content-Length: %d" % len(body), body, body),
+        (b"Transfer-Encoding: chunked", chunked, whole_chunks),
+    ):
+        data = b"HTTP/1.1 200 OK\r\n" + head + b"\r\n\r\n" + wire
+        for size in (1, 2, 3, 7, 1000, len(data)):
+            answer = Answer(keep_body=keep_body)
+            done = [answer.feed(data[at : at + size]) for at in range(0, len(data), size)]
+            assert done == [False] * (len(done) - 1) + [True]
+            assert answer.body == (wanted if keep_body else b"")
+            assert answer.keep
+        spoilt = Answer(keep_body=keep_body)
+        assert spoilt.feed(data + b"H")
+        assert not spoilt.keep
+
+
+def test_reading_a_body_costs_its_length_once() -> None:
+    """The bytes that are moved for a body twice as long are twice as many, not four times: a list of pieces stands for the clock."""
+    grown: list[int] = []
+
+    class Counting(bytearray):
+        def __iadd__(self, more: object) -> Counting:  # type: ignore[override,misc]
+            grown.append(len(memoryview(more)))  # type: ignore[arg-type]
+            return super().__iadd__(more)  # type: ignore[arg-type,return-value]
+
+    answer = Answer()
+    answer._body = Counting()
+    answer.feed(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    for _ in range(100):
+        answer.feed(b"x" * 10_000)
+    assert sum(grown) == 1_000_000
+    assert len(answer._head_bytes) == 0
