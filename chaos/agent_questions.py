@@ -21,7 +21,8 @@ Message = dict[str, Any]
 def asked(host: str, port: int, request: str, timeout_s: float, expect: str | None = None) -> Message:
     """What came of a question: a whole HTTP reply, or why there was none. Without a request, a mere connect.
 
-    Each character of ``request`` and ``expect`` stands for one byte (Latin-1). With ``expect``, that text must come on the connection, after the request if there is one; it need not be HTTP.
+    Each character of ``request`` and ``expect`` stands for one byte (Latin-1).
+    With ``expect``, that text must come on the connection, after the request if there is one; it need not be HTTP.
     """
     # Loaded only now, and before any time is taken: most agents are never asked, and all of them start at once.
     import base64

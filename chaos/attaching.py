@@ -24,6 +24,9 @@ CAN: Final = frozenset({
     "load", "latency", "bandwidth", "slow_close", "timeout", "reset_peer", "slicer", "limit_data",
 })  # fmt: skip
 """What can be done to containers that are not ours, and taken back to the last trace."""
+ONE_PART: Final = (
+    "each service is a part of its own; for nodes of one part give their containers one label, and write attach: {label: role=kv}"
+)
 _PORT: Final = "client"
 _LIMITS: Final = "what it uses up would have to be given limits first, and those of what already runs are not changed"
 _WHERE: Final = re.compile(r"(?:[A-Z]+\s+)?(?:(?P<scheme>http)://)?(?P<host>[^/:\s]+)(?::(?P<port>\d+))?(?P<path>/\S*)?")
@@ -141,7 +144,9 @@ def _with(experiment: Experiment, attach: AttachSpec, named: Target) -> Target:
         right = f"services: [{', '.join(named.parts)}]"
         raise refuse(experiment, "cluster.attach", f"'{named.name}' has the parts {', '.join(named.parts)}", right)
     if len(named.parts) == 1 and len(attach.services) > 1:
-        raise refuse(experiment, "cluster.attach.services", f"'{named.name}' has one part", "one service")
+        raise refuse(
+            experiment, "cluster.attach.services", f"'{named.name}' has one part, and {len(attach.services)} services are named", ONE_PART
+        )
     if not client_name(experiment):
         raise refuse(experiment, "cluster.attach", "nothing says which name clients resolve", "attach: {..., name: web}")
     docker = DockerPart(image=ATTACHED)

@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Final
 
 from chaos.convert import integer, struct, texts
-from chaos.document import Listing, Table, Value, parse, read_text, table, text, what_is
+from chaos.document import Listing, Table, Value, table, text, what_is
 from chaos.errors import BadInput
 from chaos.experiment import MOST_PORT, AttachSpec
+from chaos.loading_compose import PROJECT, compose_project
 from chaos.target import Ask
 
 KEYS: Final = ("label", "compose", "services", "name", "network", "ready", "ports")
 ATTACHED: Final = "attached"
 """Stands for the target where the experiment names none."""
 LABEL: Final = re.compile(r"[A-Za-z0-9._/-]+(=\S*)?")
-PROJECT: Final = re.compile(r"[a-z0-9][a-z0-9_-]*")
 FILES: Final = (".yaml", ".yml")
 
 
@@ -82,9 +82,7 @@ def _project(value: Value, file: str) -> str:
         return written
     path = Path(file).parent / written
     try:
-        root = parse(read_text(path), str(path))
+        return compose_project(path, os.environ)
     except BadInput as refusal:
-        raise BadInput(refusal.message, place=value.place, right=f"the compose file of what runs; {path} was looked at") from None
-    own = root.get("name")
-    name = text(own) if own is not None else os.environ.get("COMPOSE_PROJECT_NAME") or path.resolve().parent.name
-    return re.sub(r"[^a-z0-9_-]", "", name.lower()).lstrip("_-")
+        right = refusal.right or f"the compose file of what runs; {path} was looked at"
+        raise BadInput(refusal.message, place=value.place, right=right) from None

@@ -8,6 +8,7 @@ from typing import ClassVar, Protocol, runtime_checkable
 import msgspec
 
 from chaos import shapes, tables
+from chaos.attaching import ONE_PART
 from chaos.document import suggest
 from chaos.errors import CapabilityMissing
 from chaos.experiment import Experiment, FaultSpec, LinkTo, Named, Role, Same, Selector, Zone
@@ -119,7 +120,8 @@ def planned_faults(experiment: Experiment, target: Target, nodes: tuple[PlannedN
                 )
             )  # fmt: skip
         except NothingMatched as error:
-            raise refuse(experiment, _target_path(path, spec), f"the selector matches nothing: {error.message}") from None
+            message = f"the selector matches nothing: {error.message}"
+            raise refuse(experiment, _target_path(path, spec), message, _one_part(experiment)) from None
         _check_port(experiment, target, path, spec, victims, nodes)
         links = _links(fault, victims, [node.name for node in nodes])
         if isinstance(fault, ActsOnLinks) and not links:
@@ -128,6 +130,12 @@ def planned_faults(experiment: Experiment, target: Target, nodes: tuple[PlannedN
         _check_limits(experiment, planned, len(nodes))
         found.append(planned)
     return found
+
+
+def _one_part(experiment: Experiment) -> str:
+    """The way out where the nodes of one cluster run as services of their own, as in most published compose files."""
+    attach = experiment.cluster.attach
+    return ONE_PART if attach is not None and len(attach.services) > 1 else ""
 
 
 def _target_path(path: str, spec: FaultSpec) -> str:
@@ -263,7 +271,7 @@ def _check_groups(experiment: Experiment, path: str, groups: object, nodes: tupl
         if member in experiment.limits.protect:
             raise refuse(experiment, path, f"{member} is protected", "a group without it")
     if len({parts[member] for member in members if member in parts}) > 1:
-        raise refuse(experiment, path, "the groups reach over several parts", "nodes of one part")
+        raise refuse(experiment, path, "the groups reach over several parts", _one_part(experiment) or "nodes of one part")
     for name in sorted(shapes.apart(groups, list(parts))):
         if name in experiment.limits.protect:
             raise refuse(experiment, path, f"{name} is protected, and these groups cut it off", "groups that leave it with the most")

@@ -19,7 +19,8 @@ from chaos.experiment import (
     TrafficSpec,
 )
 from chaos.loading import MOST_SEED, VERDICTS
-from chaos.loading_attach import FILES, LABEL, PROJECT
+from chaos.loading_attach import FILES, LABEL
+from chaos.loading_compose import PROJECT
 from chaos.schema_faults import NAMED, faults
 from chaos.schema_objectives import objectives
 from chaos.schema_pieces import COUNT, WORDS, Schema, anchored, given, listed, named, one_of, or_nothing, said

@@ -24,6 +24,7 @@ parts:
     ports: {client: 7000, peer: 7001}
     local: {command: ["{python}", serve.py, "{node}", "{address}", "{client}", "{peers:{node}=http://{address}:{peer}}"]}
     ready: {http: "http://{address}:{client}/status", json: ready, within: 10s}
+    ping: {peer: {http: "http://{peer_address}:{peer}/status"}}
 roles:
   leader: {http: "http://{address}:{client}/status", json: "state=leader"}
   voting: ready

@@ -33,11 +33,8 @@ def test_every_key_arrives_typed():
 
 def test_marks_and_pings_are_read():
     """Moments a node stamps itself, and how a port is asked."""
-    found = sample_target(
-        TARGET.replace("within: 10s}", 'within: 10s}\n    ping: {peer: {http: "http://{address}:{peer}/status"}}')
-        + 'marks: {ask: {http: "http://{address}:{client}/status"}, values: {leader_elected: raft.elected_ns}}\n'
-    )
-    assert found.parts["data"].ping == {"peer": Ask(http="http://{address}:{peer}/status")}
+    found = sample_target(TARGET + 'marks: {ask: {http: "http://{address}:{client}/status"}, values: {leader_elected: raft.elected_ns}}\n')
+    assert found.parts["data"].ping == {"peer": Ask(http="http://{peer_address}:{peer}/status")}
     assert found.marks == {"leader_elected": "raft.elected_ns"}
     assert found.marks_ask == Ask(http="http://{address}:{client}/status")
 
@@ -61,7 +58,7 @@ def test_marks_and_pings_are_read():
             '"{nod}", "{address}"',
             "parts.data.local.command[2]: unknown name '{nod}' in '{nod}' (did you mean 'node'?)",
         ),
-        ('/kv/{key}", body', '/kv/{ky}", body', "target.yaml:17: operations.write.http: unknown word '{ky}'"),
+        ('/kv/{key}", body', '/kv/{ky}", body', "target.yaml:18: operations.write.http: unknown word '{ky}'"),
         ('{http: "PUT', '{htp: "PUT', "operations.write: no probe in this operation (exactly one of: driver, etcd, http, tcp)"),
         ('{http: "PUT', '{redis: "PUT', "operations.write.redis: the probe 'redis' is not supported yet"),
         ("does: write", "dos: write", "operations.write: the key 'does' is missing (write it like does: read)"),
