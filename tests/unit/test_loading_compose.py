@@ -37,7 +37,7 @@ CASES = [
 def test_the_project_is_the_one_that_compose_takes(
     tmp_path: Path, content: str, dotenv: str, environ: dict[str, str], project: str
 ) -> None:
-    """The environment, then .env, then the file's own name, then the folder's."""
+    """The environment, then .env, then the name in the file, then the folder."""
     folder = tmp_path / "My-Folder"
     folder.mkdir()
     (folder / "compose.yaml").write_text(content + ("" if "services" in content else SERVICES), encoding="utf-8")

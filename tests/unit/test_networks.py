@@ -192,7 +192,7 @@ def test_who_can_have_several() -> None:
     with pytest.raises(BadInput, match="does not say that its nodes talk to each other on 'back'"):
         ordered(TWO, CUT, target=deaf)
     ordered(["only"], {"partition": {"network": "only"}, "target": "n1"}, target=deaf)
-    asked = ON_BACK.replace("    ready:", '    ping: {peer: {http: "http://{address}:{peer}/"}}\n    ready:', 1)
+    asked = ON_BACK.replace("http://{peer_address}:{peer}/status", "http://{address}:{peer}/")
     with pytest.raises(BadInput, match="its ping of 'peer' asks elsewhere"):
         ordered(TWO, CUT, target=asked)
     ordered(TWO, CUT, target=asked.replace("{address}:{peer}/", "{peer_address}:{peer}/"))
