@@ -5,12 +5,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from chaos.experiment import ClusterSpec
+from chaos.experiment import ClusterSpec, LinkTo, Named, Role, Selector, Zone
+from chaos.kinds import CLIENTS, DNS
+from chaos.plan import Plan
+from chaos.selectors_nodes import ANY
 
+PART: Final = "part:"
+"""What the role of victims begins with that stand outside the part behind the name: ``part:sentinel``."""
 OVERLAP: Final = "overlap"
 """The kind of a class of faults that are done together: of those no model knows more than that they are."""
 
@@ -25,6 +31,50 @@ def felt(params: Params, cluster: ClusterSpec) -> Params:
     """
     network = params.get("network")
     return {**params, "network": ""} if network and not cluster.spares_peers(network) else dict(params)
+
+
+def judged_part(plan: Plan) -> str:
+    """The part behind the name: the one whose service is judged."""
+    return plan.experiment.cluster.dns.part or plan.nodes[0].part
+
+
+def outside(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
+    """The parts, other than the judged one, that these nodes belong to."""
+    parts, judged = {node.name: node.part for node in plan.nodes}, judged_part(plan)
+    return tuple(sorted({parts[name] for name in names if name in parts} - {judged}))
+
+
+def aimed_outside(plan: Plan, target: Selector | None) -> tuple[str, ...]:
+    """The same of whom a selector may pick."""
+    match target:
+        case Named(nodes=named):
+            return outside(plan, named)
+        case Zone(zone=zone):
+            return outside(plan, (node.name for node in plan.nodes if node.zone == zone))
+        case Role(part=part) if part is not None:
+            return tuple({part} - {judged_part(plan)})
+        case Role(zone=zone) if zone is not None:
+            return outside(plan, (node.name for node in plan.nodes if node.zone == zone))
+        case LinkTo(source=source, destination=destination):
+            return outside(plan, (source, destination))
+    return ()
+
+
+def wholly_outside(plan: Plan, target: Selector | None) -> str:
+    """The role of victims that are all of one such part (of a link: at its beginning); empty for others."""
+    match target:
+        case Named(nodes=named):
+            found = {node.part for node in plan.nodes if node.name in named}
+        case Role(part=part) if part is not None:
+            found = {part}
+        case Role(zone=zone) if zone is not None:
+            found = {node.part for node in plan.nodes if node.zone == zone}
+        case LinkTo(source=source, destination=destination) if {CLIENTS, DNS}.isdisjoint({source, destination}):
+            found = {node.part for node in plan.nodes if node.name == (source if source != ANY else destination)}
+        case _:
+            found = set()
+    found_part = found.pop() if len(found) == 1 else judged_part(plan)
+    return "" if found_part == judged_part(plan) else f"{PART}{found_part}"
 
 
 class ClassFacts(msgspec.Struct, frozen=True):
@@ -42,6 +92,8 @@ class ClassFacts(msgspec.Struct, frozen=True):
     through_proxy: bool = False
     turns: tuple[float, ...] = ()
     """Where victims are taken one after the other: how likely the leader is the first, the second... of them; empty: each is as likely."""
+    outside: tuple[str, ...] = ()
+    """Parts of the cluster that it touches beside (or instead of) the one behind the name."""
 
     @property
     def count(self) -> int:

@@ -76,7 +76,25 @@ def _classes(predicted: Predicted) -> str:
             phases = ", ".join(f"{phase} {say.seconds(value)}" for phase, value in row.phases.items() if value)
             rows.append([service, name, say.expected(row.share, say.percent), say.expected(row.recovery_s, say.seconds), phases])
     head = ["service", "fault class", "noticed by clients", "recovery", "of which, on average"]
-    return f"By fault class:\n{tabulate(rows, headers=head, tablefmt='simple', disable_numparse=True)}"
+    table = tabulate(rows, headers=head, tablefmt="simple", disable_numparse=True)
+    return "\n".join([f"By fault class:\n{table}", *_lost(predicted)])
+
+
+def _lost(predicted: Predicted) -> list[str]:
+    """Acknowledged writes that die with an asynchronous primary."""
+    lines = []
+    for service, each in predicted.services.items():
+        for name, row in each.by_fault.items():
+            lost = row.lost_writes
+            if lost is None:
+                continue
+            around = say.span(lost.low, lost.high, say.number)
+            figure = (
+                f"about {say.number(lost.value)}" + (f" ({around})" if around else "") if lost.value is not None else around or say.DASH
+            )
+            reason = f"; {lost.reason}" if lost.reason else ""
+            lines.append(f"Acknowledged {service}s that each {name} loses: {figure}{reason}.")
+    return lines
 
 
 def _advice(predicted: Predicted) -> list[str]:
@@ -91,11 +109,20 @@ def _production(predicted: Predicted) -> str:
     lines = [f"Production, at the assumed rates ({rates}): {production.nines:.2f} nines, {say.percent(production.availability)}, "
              f"{tell.monthly(production)} down a month"]  # fmt: skip
     lines += _window(production) + _parts(production)
-    rows = [[each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year)] for each in production.improve_first]
+    rows = [
+        [each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year), each.price]
+        for each in production.improve_first
+    ]
     if rows:
         lines.append(
-            tabulate(rows, headers=["improve first", "elasticity", "halving saves a year"], tablefmt="simple", disable_numparse=True)
+            tabulate(
+                rows,
+                headers=["improve first", "elasticity", "halving saves a year", "at the price of"],
+                tablefmt="simple",
+                disable_numparse=True,
+            )
         )
+    lines += [f"Not advised: {text}." for text in production.not_advised]
     return "\n".join(lines)
 
 

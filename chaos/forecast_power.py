@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from tabulate import tabulate
 
 from chaos import wording as say
 from chaos.models.planning import Alert, AlertLeftOut
 from chaos.power import BudgetSaid, Power
 from chaos.power_agreement import AgreementPower
+
+WORTH: Final = 1e-3
+"""Of the budget: what takes less is not worth a word."""
 
 
 def render(power: Power) -> str:
@@ -48,8 +53,15 @@ def _budget(budget: BudgetSaid | None) -> str:
     if budget is None:
         return ""
     promise = f"{say.percent(budget.availability)} over {say.seconds(budget.window_s)} allow {say.seconds(budget.downtime_s)} of downtime"
+    taken = [f"{what} take {say.seconds(spent_s)}" for what, spent_s in
+             (("the parts around the cluster", budget.around_s), ("overlapping faults", budget.overlaps_s))
+             if spent_s > WORTH * budget.downtime_s]  # fmt: skip
     faults = ", ".join(f"{count:.0f} of {name}" for name, count in budget.faults.items())
-    lines = [promise + (f": {faults}, as predicted." if faults else ".")]
+    if budget.left_s <= 0:
+        lines = [f"{promise}; {say.joined(taken)}: more than all of it, whatever the cluster does."]
+    else:
+        kept = f"; {say.joined(taken)} of it" if taken else ""
+        lines = [promise + kept + (f": {faults}, as predicted." if faults else ".")]
     if budget.mttr_limit_s is not None:
         lines.append(f"At the assumed production rates a mean outage may last {say.seconds(budget.mttr_limit_s)} at most.")
     lines.append(f"Suggested burn-rate alerts: {'; '.join(map(_alert, budget.alerts)) or 'none of the usual three'}.")

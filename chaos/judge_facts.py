@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from chaos import checks, places
 from chaos.anatomy_nodes import ARROW
-from chaos.facts import OVERLAP, ClassFacts, RunFacts, felt
+from chaos.facts import OVERLAP, ClassFacts, RunFacts, felt, outside
 from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.models import expected
 from chaos.models.system import system
@@ -70,6 +70,7 @@ def _class(plan: Plan, name: str, trials: list[Trial], turns: Sequence[tuple[flo
         params=felt(spec.params, plan.experiment.cluster) if spec and not is_overlap else {},
         victims=max(len(touched), 1),
         turns=expected.mean_turns(turns),
+        outside=outside(plan, (end for trial in trials for fault in trial.faults for entry in fault.target for end in _ends(entry))),
         through_proxy=any(link.destination in touched for link in (plan.links if plan.proxied is None else plan.proxied)),
     )
 
@@ -78,6 +79,11 @@ def _held_s(fault: FaultRecord) -> float:
     if fault.healed_s is None or fault.effective_s is None:
         return math.inf
     return max(fault.healed_s - fault.effective_s, 0.0)
+
+
+def _ends(entry: str) -> list[str]:
+    """The nodes that an entry of a target names: one, the ends of a link, or a group."""
+    return entry.split(ARROW) if ARROW in entry else entry.split(",")
 
 
 def _touched(fault: FaultRecord) -> set[str]:

@@ -31,10 +31,12 @@ class Known(msgspec.Struct, frozen=True):
 
 
 KNOWN: Final = {
-    "replication": Known("who must have a write before it is acknowledged", "", ("quorum", "none")),
+    "replication": Known("who must have a write before it is acknowledged", "", ("quorum", "none", "async")),
+    "replication_lag": Known("by how much replicas of an asynchronous primary lag behind it"),
     "heartbeat": Known("time between heartbeats", positive=True),
     "misses": Known("heartbeats that must be missed before a node is suspected", "1", whole=True),
     "timeout": Known("further time before a silent node is suspected"),
+    "close_detection": Known("from a closed connection to a dead process until it is given up"),
     "election_timeout": Known("range of the randomised election time-out"),
     "refused": Known("share of ballots that are lost whoever stands", "1", below=1.0, share=True),
     "round_trip": Known("round trip between two nodes"),

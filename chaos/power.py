@@ -15,7 +15,8 @@ import msgspec
 
 from chaos.agreement import OVERALL
 from chaos.experiment import PLANNED
-from chaos.models import planning, predicting, uncertain
+from chaos.facts import RunFacts
+from chaos.models import around, planning, predicting, production, uncertain
 from chaos.models.system import system
 from chaos.plan import Plan
 from chaos.power_agreement import AgreementPower, agreement
@@ -35,12 +36,18 @@ class BudgetSaid(msgspec.Struct, frozen=True):
     window_s: float
     downtime_s: float
     faults: dict[str, float]
-    """Fault class -> how many of its outages, at their predicted length, use the budget up."""
+    """Fault class -> how many of its outages, at their predicted length, use up what is left of the budget."""
     mttr_limit_s: float | None
     """The longest mean outage that keeps it, at all the production rates assumed together."""
     alerts: tuple[planning.Alert, ...]
     alerts_left_out: tuple[planning.AlertLeftOut, ...] = ()
     """The usual ones that make no sense for this window or objective."""
+    around_s: float = 0.0
+    """What the parts around the cluster take of it in each window, on average."""
+    overlaps_s: float = 0.0
+    """What overlapping faults, common causes and crashes that are not covered take, at the assumed rates."""
+    left_s: float = 0.0
+    """What is left for faults that come one by one."""
 
 
 class Power(msgspec.Struct, frozen=True):
@@ -65,7 +72,7 @@ def power(plan: Plan) -> Power:
     agreed = None if unknown or not draws else agreement(draws, plan.experiment.predict.margin, slot_s, spread)
     chances = [] if unknown else Objectives(plan, facts.span_s, draws, slot_s).chances(agreed)
     warnings += _warnings(plan, chances, agreed) + _short_drain(plan)
-    return Power(len(plan.windows), plan.duration_s, tuple(chances), agreed, _budget(plan, draws), tuple(warnings))
+    return Power(len(plan.windows), plan.duration_s, tuple(chances), agreed, _budget(plan, facts, draws), tuple(warnings))
 
 
 def _warnings(plan: Plan, chances: Sequence[Chance], agreed: AgreementPower | None) -> list[str]:
@@ -106,23 +113,29 @@ def _short_drain(plan: Plan) -> list[str]:
 # --- the promise -------------------------------------------------------------------------------------------------------
 
 
-def _budget(plan: Plan, draws: Mapping[str, ClassSamples]) -> BudgetSaid | None:
+def _budget(plan: Plan, facts: RunFacts, draws: Mapping[str, ClassSamples]) -> BudgetSaid | None:
     """What the slo allows; None where none is promised, or where it promises everything."""
-    slo = plan.experiment.slo
+    slo, predict = plan.experiment.slo, plan.experiment.predict
     if slo.availability is None or not 0 < slo.availability < 1:
         return None
     budget = planning.Budget(slo.availability, slo.window_s).checked()
+    known = system(plan)
+    allowed = around.cluster_allowed(predict.around, 1.0 - slo.availability)
+    overlaps = production.beyond(plan, known, facts)
+    left = 0.0 if allowed is None else max(0.0, allowed - overlaps)
     means_s = {name: float(each.downtime_s.mean()) for name, each in draws.items()}
-    rates = plan.experiment.predict.production
     zones = len({node.zone for node in plan.nodes if node.zone is not None})
-    times = {"node": len(plan.nodes), "zone": zones, "cluster": 1}
-    per_s = math.fsum(rate.per_s * times[rate.per] for rate in rates if rate.kind != PLANNED)
+    times = {"node": known.nodes, "zone": zones, "cluster": 1}
+    per_s = math.fsum(rate.per_s * times[rate.per] for rate in predict.production if rate.kind != PLANNED)
     return BudgetSaid(
         availability=slo.availability,
         window_s=slo.window_s,
         downtime_s=budget.downtime_s,
-        faults={name: budget.faults(mean_s) for name, mean_s in means_s.items() if mean_s > 0},
-        mttr_limit_s=planning.mttr_limit_s(slo.availability, per_s) if per_s > 0 else None,
+        faults={name: left * slo.window_s / mean_s for name, mean_s in means_s.items() if mean_s > 0} if left > 0 else {},
+        mttr_limit_s=planning.mttr_limit_s(1.0 - left, per_s) if per_s > 0 and left > 0 else None,
         alerts=budget.alerts(),
         alerts_left_out=budget.alerts_left_out(),
+        around_s=around.unavailability(predict.around, 0.0) * slo.window_s,
+        overlaps_s=overlaps * slo.window_s,
+        left_s=left * slo.window_s,
     )

@@ -188,6 +188,8 @@ class ClassPredicted(msgspec.Struct, frozen=True):
     outage_s: Range
     phases: dict[str, float] = {}
     cv: float | None = None
+    lost_writes: Range | None = None
+    """Acknowledged writes that each fault loses, where the primary acknowledges alone; None elsewhere."""
 
 
 class ParameterUsed(msgspec.Struct, frozen=True):
@@ -211,6 +213,8 @@ class Improvement(msgspec.Struct, frozen=True):
     parameter: str
     elasticity: float
     halving_saves_s_per_year: float
+    price: str = ""
+    """What it costs."""
 
 
 class WindowPredicted(msgspec.Struct, frozen=True):
@@ -275,6 +279,8 @@ class Production(msgspec.Struct, frozen=True):
     parts: list[ProductionPart] = []
     around: list[AroundShown] = []
     planned: PlannedRestarts | None = None
+    not_advised: list[str] = []
+    """What would save time and is not advised, each with the reason."""
 
 
 class Contribution(msgspec.Struct, frozen=True):

@@ -45,14 +45,15 @@ class View(msgspec.Struct, frozen=True):
         return [node.name for node in self.nodes if (part is None or node.part == part) and (zone is None or node.zone == zone)]
 
     def role_of(self, nodes: Sequence[str]) -> str:
-        """The one role of all of them, or ``mixed``."""
+        """The one role of all of them, or ``mixed``; of nodes that stand outside the part behind the name, their part."""
         parts = {node.name: node.part for node in self.nodes}
         found = set()
         for node in nodes:
-            if self.holds(LEADER, [node]):
+            if self.holds(LEADER, [node]) and parts.get(node, self.part) == self.part:
                 found.add(LEADER)
             else:
-                found.add(FOLLOWER if self.has_roles and parts.get(node) == self.part else "node")
+                inside = parts.get(node, self.part) == self.part
+                found.add((FOLLOWER if self.has_roles else "node") if inside else f"part:{parts[node]}")
         return found.pop() if len(found) == 1 else "mixed"
 
 

@@ -124,7 +124,10 @@ def _improve(report: Report) -> str:
     if report.predicted is None:
         return ""
     first = report.predicted.production.improve_first[:1]
-    said = [f"{each.parameter}; halving it saves {seconds(each.halving_saves_s_per_year)} a year" for each in first]
+    said = [
+        f"{each.parameter}; halving it saves {seconds(each.halving_saves_s_per_year)} a year" + (f"; the price: {each.price}" if each.price else "")
+        for each in first
+    ]
     return " ".join(f"What to improve first: {line}." for line in [*said, *report.predicted.advice])
 
 

@@ -16,15 +16,22 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
     if known.replicated and known.randomised:
         low, high = (f"{end * 1e3:g} ms" for end in (known.given["election_timeout_s"].low_s, known.given["election_timeout_s"].high_s))
         said.append(f"Each follower waits U({low}, {high}) since the last heartbeat before it stands for election.")
-        said.append("Two that stand within one round trip split the vote.")
+        said.append("Two that stand within half a round trip split the vote.")
         refused = known.given.get("refused", NOTHING).mean_s
         said += [f"Of all ballots {refused:.0%} are refused; then all wait once more."] * (refused > 0)
     elif known.replicated:
         said.append("A watcher counts missed heartbeats; a leader stands two round trips after it has noticed.")
+    if known.replicated and "close_detection_s" in known.given:
+        said.append("A process that dies closes its connections, and is given up sooner than a node that is silent.")
+    if known.asynchronous:
+        said.append("The primary acknowledges alone: what its replicas have not yet when it dies is lost, and clients are not told.")
     if known.replicated:
         held = "holds writes until there is one" if known.hangs else "refuses writes at once"
         said.append(f"A node without a leader {held}.")
-        said.append("A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody.")
+        if not known.asynchronous:
+            said.append(
+                "A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody."
+            )
     said += _of_the_name(plan, known)
     if "dns" in kinds:
         said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")

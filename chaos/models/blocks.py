@@ -75,10 +75,11 @@ class HeartbeatDetection(msgspec.Struct, frozen=True):
 class RandomisedElection(msgspec.Struct, frozen=True):
     """Raft's: each follower waits U(low, high) since the last heartbeat it received; the first to lose patience stands for election.
 
-    The last heartbeat reached all followers at about the same time, U(0, h) before the fault, so the elapsed part is common.
+    The last heartbeat was sent U(0, h) before the fault and reached all followers half a round trip later, so that part is common.
     Detection is the least of the voters' timeouts, less the elapsed part. A candidate needs ``quorum`` votes, its own
-    included; a voter that stands itself within one round trip votes for itself. Where the votes do not suffice, all draw
-    again: the voters from the moment they voted, the candidates from the moment they stood (Ongaro & Ousterhout 2014, 5.2).
+    included; a voter that stands itself before the request reaches it, half a round trip later, votes for itself. Where the
+    votes do not suffice, all draw again: the voters from the moment they voted, the candidates from the moment they stood
+    (Ongaro & Ousterhout 2014, 5.2).
     """
 
     voters: int
@@ -105,10 +106,22 @@ class RandomisedElection(msgspec.Struct, frozen=True):
         return self
 
     @property
+    def one_way_s(self) -> float:
+        """From one node to another."""
+        return self.round_trip_s / 2
+
+    @property
     def detection_mean_s(self) -> float:
-        """low + (high - low) / (voters + 1) - h / 2."""
+        """low + (high - low) / (voters + 1) - h / 2 + round trip / 2."""
         span_s = self.timeout.high_s - self.timeout.low_s
-        return self.timeout.low_s + span_s / (self.voters + 1) - self.heartbeat_s / 2
+        return self.timeout.low_s + span_s / (self.voters + 1) - self.heartbeat_s / 2 + self.one_way_s
+
+    @property
+    def mean_s(self) -> float:
+        """From the fault to a leader, on average: a lost ballot (``split_share``, ``refused``) costs another least time-out."""
+        lost = 1.0 - (1.0 - self.split_share()) * (1.0 - self.refused)
+        again_s = self.timeout.low_s + (self.timeout.high_s - self.timeout.low_s) / (self.voters + 1)
+        return self.detection_mean_s + self.round_trips * self.round_trip_s + (lost / (1.0 - lost) * again_s if lost < 1.0 else 0.0)
 
     @property
     def detection_variance_s2(self) -> float:
@@ -118,7 +131,7 @@ class RandomisedElection(msgspec.Struct, frozen=True):
 
     def sample(self, rng: np.random.Generator, size: int) -> tuple[Floats, Floats]:
         """Draws of (the first stands, a leader is there), both in s after the fault."""
-        elapsed_s = rng.uniform(0.0, 1.0, size) * self.heartbeat_s
+        elapsed_s = rng.uniform(0.0, 1.0, size) * self.heartbeat_s - self.one_way_s
         draws_s = self.timeout.sample(rng, size * self.voters).reshape(size, self.voters)
         return self.ballots(rng, draws_s - elapsed_s[:, None])
 
@@ -129,7 +142,7 @@ class RandomisedElection(msgspec.Struct, frozen=True):
         open_rows = np.arange(len(stands_s))
         for _ in range(MOST_BALLOTS):
             start_s = stands_s.min(axis=1)
-            rivals = stands_s <= start_s[:, None] + self.round_trip_s
+            rivals = stands_s <= start_s[:, None] + self.one_way_s
             votes = self.voters - rivals.sum(axis=1) + 1
             decided = votes >= self.quorum
             if self.refused:
@@ -138,7 +151,7 @@ class RandomisedElection(msgspec.Struct, frozen=True):
             open_rows, stands_s = open_rows[~decided], stands_s[~decided]
             if not len(open_rows):
                 break
-            last_s = np.where(rivals[~decided], stands_s, start_s[~decided, None] + self.round_trip_s)
+            last_s = np.where(rivals[~decided], stands_s, start_s[~decided, None] + self.one_way_s)
             stands_s = last_s + self.timeout.sample(rng, stands_s.size).reshape(stands_s.shape)
         if len(open_rows):
             raise BadInput(
@@ -149,9 +162,9 @@ class RandomisedElection(msgspec.Struct, frozen=True):
         return np.maximum(first_s, 0.0), np.maximum(won_s, 0.0)
 
     def split_share(self) -> float:
-        """The chance that the first ballot is lost: that more than voters - quorum others stand within a round trip of the first.
+        """The chance that the first ballot is lost: that more than voters - quorum others stand within half a round trip of the first.
 
-        With w = round trip / (high - low), the gaps of uniform draws give P(j-th gap sum <= w) = a Beta(j, voters - j + 1) law.
+        With w = round trip / 2 / (high - low), the gaps of uniform draws give P(j-th gap sum <= w) = a Beta(j, voters - j + 1) law.
         """
         from scipy.stats import beta
 
@@ -161,7 +174,7 @@ class RandomisedElection(msgspec.Struct, frozen=True):
             return 0.0
         if span_s <= 0:
             return 1.0
-        return float(beta.cdf(min(self.round_trip_s / span_s, 1.0), rivals, self.voters - rivals + 1))
+        return float(beta.cdf(min(self.one_way_s / span_s, 1.0), rivals, self.voters - rivals + 1))
 
 
 class DnsWithdrawal(msgspec.Struct, frozen=True):

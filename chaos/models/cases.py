@@ -120,9 +120,15 @@ def ways(case: Case) -> Ways:
 # --- the leader --------------------------------------------------------------------------------------------------------
 
 
-def succession(case: Case, voters: int) -> tuple[Floats, Floats]:
-    """When the voters have noticed that their leader is gone, and when they have another one that takes writes."""
+def succession(case: Case, voters: int, loud: bool = False) -> tuple[Floats, Floats]:
+    """When the voters have noticed that their leader is gone, and when they have another one that takes writes.
+
+    ``loud``: its connections are closed or refused, which a system may notice long before a silence (``close_detection``).
+    """
     system = case.system
+    if loud and "close_detection_s" in system.given:
+        noticed_s = system.given["close_detection_s"].sample(case.rng, case.samples) + system.round_trip_s / 2
+        return noticed_s, noticed_s + 2 * system.round_trip_s
     if system.randomised:
         return system.election(voters).sample(case.rng, case.samples)
     detected_s = system.watcher().sample(case.rng, case.samples)

@@ -52,7 +52,7 @@ def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None)
         return quorum_lost(case, "restart", started_s, ready_s, ready_s + case.optional(resync), loud=not silent, away=away)
     if case.facts.role != LEADER:
         return assembled(case, down, Group(stay, ()), (), None)
-    detected_s, elected_s = succession(case, stay)
+    detected_s, elected_s = succession(case, stay, loud=not silent)
     # Hanging or not, what was handed on to a dead process fails at once: unless the node holds it for the next leader.
     lost_s = detected_s if system.hangs or silent else case.zeros()
     others = Group(stay, leaderless(case, lost_s, elected_s))

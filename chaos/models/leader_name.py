@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chaos.errors import BadInput
-from chaos.models.client import Block, Group, Scenario
+from chaos.models.client import Block, Fate, Group, Scenario, Spell
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +62,9 @@ def scenario(
     left_s = ever_s if victims.left_s is None else victims.left_s
     back_s = ever_s if victims.back_s is None else victims.back_s
     again_s = found_s if others.nodes == 0 else ever_s
-    old = Group(victims.nodes, victims.spells, np.where(lost, out_s, left_s), np.where(lost, again_s, back_s))
+    # Replicas of an asynchronous primary refuse writes; others hand them on to the new leader.
+    refuses = (Spell(Fate.REFUSE, np.where(lost, out_s, 0.0)),) if case.system.asynchronous else ()
+    old = Group(victims.nodes, (*victims.spells, *refuses), np.where(lost, out_s, left_s), np.where(lost, again_s, back_s))
     new = Group(others.nodes, others.spells, never_s, np.where(lost, found_s, np.inf))
     return _both(case, old, new, told)
 

@@ -152,7 +152,7 @@ def _succeeded(case: Case, leads: NDArray[np.bool_], asked_s: Floats, gone_s: Fl
     if case.system.hands_over:
         lost_s, detected_s, elected_s = asked_s, asked_s, asked_s + 2 * case.system.round_trip_s
     else:
-        noticed_s, chosen_s = succession(case, case.system.nodes - 1)
+        noticed_s, chosen_s = succession(case, case.system.nodes - 1, loud=True)
         lost_s, detected_s, elected_s = gone_s, gone_s + noticed_s, gone_s + chosen_s
     return np.where(leads, lost_s, 0.0), np.where(leads, detected_s, 0.0), np.where(leads, elected_s, 0.0)
 

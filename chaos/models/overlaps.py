@@ -51,10 +51,13 @@ def cluster_chain(known: System, crash_per_s: float, does: str) -> ClusterChain:
 
 def failover_s(known: System, does: str) -> float:
     """From the loss of a leader to the next one, on average; nothing where nobody leads, or nobody says how long it takes."""
-    if not known.needs_leader(does) or "heartbeat_s" not in known.given:
+    if not known.needs_leader(does) or not {"heartbeat_s", "close_detection_s"} & set(known.given):
         return 0.0
-    detection_s = known.election(known.nodes).detection_mean_s if known.randomised else known.watcher().mean_s
-    return detection_s + 2 * known.round_trip_s
+    if "close_detection_s" in known.given:  # what crashes in production is loud
+        return known.given["close_detection_s"].mean_s + 2.5 * known.round_trip_s
+    if known.randomised:
+        return known.election(max(known.nodes - 1, known.quorum)).mean_s
+    return known.watcher().mean_s + 2 * known.round_trip_s
 
 
 def beyond_isolated(known: System, rates: Rates, does: str) -> float:

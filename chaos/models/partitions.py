@@ -82,7 +82,7 @@ def _cut_off(case: Case, cut: Ways) -> Scenario:
 
 def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], away: Away) -> Scenario:
     healed_s, stay = case.for_s, case.system.nodes - case.victims
-    detected_s, elected_s = succession(case, stay)
+    detected_s, elected_s = succession(case, stay, loud=fate is Fate.REFUSE)
     gives_up_s = _gives_up(case)
     deposed = (detected_s < healed_s) | (gives_up_s < healed_s)
     noticed_s, again_s = np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
@@ -90,11 +90,12 @@ def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], awa
     lost_s = np.where(deposed, detected_s, healed_s) if fate is Fate.LOSE or case.system.hangs else case.zeros()
     others = Group(stay, leaderless(case, lost_s, np.where(deposed, elected_s, healed_s)))
     until_s = np.where(deposed, np.maximum(_rejoined(case), elected_s), healed_s)
-    alone = from_clients or (Spell(Fate.DROP, np.minimum(gives_up_s, healed_s)),)
+    # A primary that asks nobody goes on for those who reach it: two of them take writes, until one learns better.
+    alone = from_clients or (Spell(Fate.PASS if case.system.asynchronous else Fate.DROP, np.minimum(gives_up_s, healed_s)),)
     victims = Group(case.victims, (*alone, Spell(Fate.REFUSE, until_s)), away.left_s, away.back_s)
     # The check hears of it when the leader itself gives up, or meets silence at once where it is cut off as well.
     unasked = away.left_s is not None
-    ceases_s = case.zeros() if unasked else gives_up_s
+    ceases_s = case.zeros() if unasked else np.minimum(gives_up_s, healed_s)
     blocks = (Block("heal", same_s), *led(noticed_s, again_s))
     return assembled(case, victims, others, blocks, again_s, ceases_s, silent=unasked and fate is Fate.LOSE)
 
@@ -135,6 +136,8 @@ def _rejoined(case: Case) -> Floats:
 def _gives_up(case: Case) -> Floats:
     """When a leader that hears no quorum steps down: the shortest election time-out after it last did, seen at its next beat."""
     timeout = case.system.given.get("election_timeout_s")
+    if case.system.asynchronous:
+        return np.full(case.samples, np.inf)
     low_s = case.system.watcher().mean_s if timeout is None else timeout.low_s
     return low_s + case.moment(_beat_s(case))
 

@@ -16,9 +16,9 @@ import numpy as np
 
 from chaos import places, shapes
 from chaos.experiment import FaultSpec, LinkTo, Named, Role, Side, Zone
-from chaos.facts import OVERLAP, ClassFacts, RunFacts, felt
+from chaos.facts import OVERLAP, ClassFacts, RunFacts, aimed_outside, felt, judged_part, wholly_outside
 from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
-from chaos.models import assumptions, client, expected, production
+from chaos.models import assumptions, client, expected, losing, production
 from chaos.models.cases import Case
 from chaos.models.classes import MIXED, NODE, PILOT, knows, scenario, slots_each
 from chaos.models.figures import ClassSamples, aggregate, shown
@@ -176,6 +176,7 @@ def facts_from_plan(plan: Plan) -> RunFacts:
             felt(spec.params, plan.experiment.cluster),
             victims=_planned_victims(plan, spec),
             turns=expected.mean_turns(turns[name]),
+            outside=aimed_outside(plan, spec.target),
         )
         for name, spec in like.items()
     )
@@ -184,6 +185,8 @@ def facts_from_plan(plan: Plan) -> RunFacts:
 
 def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float], chance: float) -> str:
     target, shape = spec.target, str(spec.params.get("shape", ""))
+    if role := wholly_outside(plan, target):
+        return role
     if isinstance(target, Zone):
         return f"zone:{target.zone}"
     if target is None:
@@ -217,21 +220,28 @@ def _planned_victims(plan: Plan, spec: FaultSpec) -> int:
     if isinstance(target, Named):
         return len(target.nodes)
     if isinstance(target, Side):
-        most = shapes.quorum(len(plan.nodes))
-        return most if target.side == MAJORITY else max(1, len(plan.nodes) - most)
+        most = shapes.quorum(_members(plan))
+        return most if target.side == MAJORITY else max(1, _members(plan) - most)
     if isinstance(target, Zone):
         return sum(node.zone == target.zone for node in plan.nodes)
     if not isinstance(target, Role):
         return 1
     if target.percent is not None:
-        return max(1, int(np.ceil(target.percent * len(plan.nodes))))
-    return target.count or (len(plan.nodes) - 1 if target.role == "followers" else 1)
+        return max(1, int(np.ceil(target.percent * _members(plan))))
+    return target.count or (_members(plan) - 1 if target.role == "followers" else 1)
+
+
+def _members(plan: Plan) -> int:
+    """How many nodes stand behind the name."""
+    return sum(node.part == judged_part(plan) for node in plan.nodes)
 
 
 # --- one class on one service ------------------------------------------------------------------------------------------
 
 
 def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service: str) -> tuple[ClassSamples | None, ClassPredicted]:
+    if each.outside:
+        return None, _nothing(_elsewhere(plan, each))
     durations_s = np.minimum(np.array(each.for_s), facts.span_s)
     strata, faults = _strata(durations_s)
     pilot = _case(plan, known, each, service, np.resize(strata, PILOT))
@@ -242,10 +252,21 @@ def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service:
         what = f"the class '{each.fault_class}'" if knows(each.kind) else f"kind '{each.kind}'"
         reason = f"the models do not know {'faults that are done together' if each.kind == OVERLAP else f'faults of {what}'}"
         why = WHY_NOT.get(each.kind, "")
-        nothing = Range(None, reason=f"{reason}: {why}" if why else reason)
-        return None, ClassPredicted(nothing, nothing, nothing)
+        return None, _nothing(f"{reason}: {why}" if why else reason)
     samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults), seen.lost_s)
-    return samples, shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
+    figures = shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
+    return samples, msgspec.structs.replace(figures, lost_writes=losing.writes(plan, known, each, service))
+
+
+def _nothing(reason: str) -> ClassPredicted:
+    nothing = Range(None, reason=reason)
+    return ClassPredicted(nothing, nothing, nothing)
+
+
+def _elsewhere(plan: Plan, each: ClassFacts) -> str:
+    """Why there is no prediction of a fault that strikes outside the part behind the name."""
+    parts = " and ".join(f"'{part}'" for part in each.outside)
+    return f"it strikes {parts}, and the models know '{judged_part(plan)}' alone, the part behind the name"
 
 
 def _strata(durations_s: Floats) -> tuple[Floats, list[int]]:
@@ -269,6 +290,8 @@ def _own_share(plan: Plan, known: System, facts: RunFacts) -> float | None:
     for each in facts.classes:
         if not each.count:
             continue
+        if each.outside:
+            return None
         durations_s = np.minimum(np.array(each.for_s), facts.span_s)
         pilot = _case(plan, known, each, plan.judge, np.resize(durations_s, PILOT))
         for_s = np.resize(durations_s, max(500, _sample_count(plan, pilot, plan.judge) // 8))

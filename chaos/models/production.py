@@ -10,7 +10,7 @@ ever read here. Then the parts around the cluster (``around``). Planned restarts
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +25,7 @@ from chaos.models import around, client, overlaps, production_window
 from chaos.models.blocks import Uniform
 from chaos.models.cases import Case
 from chaos.models.classes import NODE, scenario, slots_each
-from chaos.models.improving import changes
+from chaos.models.improving import TOGETHER, Change, changes, price, unsafe
 from chaos.models.slots import Rule
 from chaos.models.system import System
 from chaos.plan import Plan
@@ -48,6 +48,9 @@ CAP_S: Final = 3600.0
 LONG_S: Final = 30.0
 """Of a longer fault so much is played, and twenty failovers: by then a service has recovered, or does only when the fault is taken back."""
 CRASH: Final = "kill"
+FAULT_RATES: Final = "fault rates (half as many)"
+LEAST_SAVED: Final = 0.005
+"""What saves a smaller share of the downtime is not worth a line."""
 CARRIED: Final = 0.5
 """Unavailability up to which faults can be taken one by one, and two at a time by the chain."""
 
@@ -86,7 +89,8 @@ def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
         availability=1.0 - unavailability,
         nines=-math.log10(unavailability) if unavailability > 0 else None,
         downtime_s_per_year=unavailability * YEAR_S,
-        improve_first=judge.improvements(known, unavailability),
+        improve_first=(improve := judge.improvements(known, unavailability)),
+        not_advised=judge.not_advised(known, unavailability) if improve else [],
         rates=texts,
         reason="" if unavailability > 0 else "clients would not notice any of these faults",
         window=judge.window(known, plan, cluster),
@@ -109,6 +113,12 @@ def judge_at(plan: Plan, known: System, facts: RunFacts) -> Judge:
             raise BadInput(f"the plan has no fault '{rate.kind}' that would say how long one lasts")
         shares += found
     return Judge(plan, shares, _rates(known, rates))
+
+
+def beyond(plan: Plan, known: System, facts: RunFacts) -> float:
+    """The share of time that overlaps take at production rates (``overlaps``); 0 without rates."""
+    known = with_zones(known, facts)
+    return overlaps.beyond_isolated(known, _rates(known, plan.experiment.predict.production), plan.operations[plan.judge].does)
 
 
 def _rates(known: System, rates: Sequence[ProductionRate]) -> overlaps.Rates:
@@ -268,15 +278,25 @@ class Judge:
         """Each parameter that people can change, by what halving it would save; those that change nothing are left out."""
         if now <= 0:
             return []
-        found = [each for name, change in changes(known).items() if (each := self._improvement(name, change, now)) is not None]
+        advised = {name: change for name, change in changes(known).items() if not unsafe(known, change(0.5))}
+        if TOGETHER in advised and "election_timeout_s" in advised:
+            del advised[TOGETHER]  # the one alone is safe enough
+        found = [each for name, change in advised.items() if (each := self._improvement(known, name, change, now)) is not None]
         often, rarely = self._tried(known, 2.0), self._tried(known, 0.5)
         if rarely:
             slope = math.log(often / rarely) / math.log(4) if often else math.log(now / rarely) / math.log(2)
-            found.append(Improvement("fault rates (half as many)", slope, (now - rarely) * YEAR_S))
-        useful = [each for each in found if abs(each.elasticity) >= 0.005 or each.halving_saves_s_per_year > 0.005 * now * YEAR_S]
+            found.append(Improvement(FAULT_RATES, slope, (now - rarely) * YEAR_S, "whatever makes machines and deployments fail less"))
+        useful = [each for each in found if each.halving_saves_s_per_year > LEAST_SAVED * now * YEAR_S]
         return sorted(useful, key=lambda each: -each.halving_saves_s_per_year)
 
-    def _improvement(self, name: str, change: Callable[[float], System], now: float) -> Improvement | None:
+    def not_advised(self, known: System, now: float) -> list[str]:
+        """What would save time, and people should not do, with the reason."""
+        halved = {name: change(0.5) for name, change in changes(known).items()}
+        reasons = {name: why for name, then in halved.items() if (why := unsafe(known, then))}
+        saved = {name: lost is None or now - lost > LEAST_SAVED * now for name in reasons for lost in (self._tried(halved[name]),)}
+        return [f"{name} (half of it): {why}" for name, why in reasons.items() if saved[name]]
+
+    def _improvement(self, known: System, name: str, change: Change, now: float) -> Improvement | None:
         """None where half of it describes no working system: nobody is advised to try."""
         half = self._tried(change(0.5))
         if half is None:
@@ -284,7 +304,7 @@ class Judge:
         up, down = self._tried(change(1 + STEP)), self._tried(change(1 - STEP))
         ends = [(1 + STEP, up or now), (1 - STEP, down or now)] if up and down else [(1.0, now), (0.5, half)]
         slope = math.log(ends[0][1] / ends[1][1]) / math.log(ends[0][0] / ends[1][0]) if ends[0][1] > 0 and ends[1][1] > 0 else 0.0
-        return Improvement(name, slope, (now - half) * YEAR_S)
+        return Improvement(name, slope, (now - half) * YEAR_S, price(name, known, change(0.5)))
 
     def _tried(self, known: System, rate: float = 1.0) -> float | None:
         """U of a system that we changed ourselves; None if no system can be like that, or the models cannot carry it."""

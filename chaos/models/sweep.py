@@ -24,6 +24,7 @@ from chaos.facts import RunFacts
 from chaos.models import around
 from chaos.models.blocks import Uniform
 from chaos.models.chain import MOST_NODES
+from chaos.models.improving import TOGETHER, changes, price, unsafe
 from chaos.models.production import YEAR_S, judge_at
 from chaos.models.system import System, system
 from chaos.plan import Plan
@@ -261,13 +262,13 @@ def _ways(plan: Plan, facts: RunFacts, known: System, now: Level, wanted: float,
         cost = None if cost_per_node is None else cost_per_node * (more - known.nodes)
         ways.append(Way(f"{more} nodes instead of {known.nodes}", lost * YEAR_S / 60, lost <= wanted, cost))
     ways += _doubled(plan, facts, known, now.unavailability, wanted, cost_per_node)
-    for name, value in _shrinkable(known).items():
-        found = _halved(lost_with, known, name, value, wanted)
+    for name, change in _shrinking(known).items():
+        found = _halved(lost_with, known, change, wanted)
         if found is not None and found[1] < 0.95 * now.unavailability:
             factor, lost = found
-            ways.append(
-                Way(f"{name} at 1/{factor} of what it is", lost * YEAR_S / 60, lost <= wanted, None if cost_per_node is None else 0.0)
-            )
+            paid = price(_price_of(name), known, change(1 / factor))
+            what = f"{name} at 1/{factor} of what it is" + (f" (its price: {paid})" if paid else "")
+            ways.append(Way(what, lost * YEAR_S / 60, lost <= wanted, None if cost_per_node is None else 0.0))
     return tuple(sorted(ways, key=lambda way: (not way.reaches, way.cost or 0.0, way.minutes_a_year)))
 
 
@@ -287,6 +288,22 @@ def _doubled(plan: Plan, facts: RunFacts, known: System, now: float, wanted: flo
     return ways
 
 
+def _price_of(name: str) -> str:
+    """The same thing as ``improving`` names it."""
+    return name if name == TOGETHER else f"dns.{FRONT[name]}" if name in FRONT else f"{name}_s"
+
+
+def _shrinking(known: System) -> dict[str, Callable[[float], System]]:
+    """Name -> the system with that times a factor: single parameters, and beats and time-outs together."""
+
+    def single(name: str, value: float) -> Callable[[float], System]:
+        return lambda factor: changed(known, name, value * factor)
+
+    found = {name: single(name, value) for name, value in _shrinkable(known).items()}
+    both = changes(known).get(TOGETHER)
+    return found if both is None or not unsafe(known, found["election_timeout"](1 / 2)) else {**found, TOGETHER: both}
+
+
 def _shrinkable(known: System) -> dict[str, float]:
     found = {
         name: known.given[f"{name}_s"].low_s
@@ -298,14 +315,20 @@ def _shrinkable(known: System) -> dict[str, float]:
     return {name: value for name, value in found.items() if value > 0}
 
 
-def _halved(lost_with: Callable[[System], float | None], known: System, name: str, value: float, wanted: float) -> tuple[int, float] | None:
-    """The least power of two by which it must be divided to reach what is wanted; where none does, what one halving gives."""
-    first = lost_with(changed(known, name, value / 2))
+def _halved(
+    lost_with: Callable[[System], float | None], known: System, change: Callable[[float], System], wanted: float
+) -> tuple[int, float] | None:
+    """The least power of two by which it must be divided to reach what is wanted; where none does, what one halving gives.
+
+    Nothing that is not advised (``improving``) is offered.
+    """
+    first = None if unsafe(known, change(1 / 2)) else lost_with(change(1 / 2))
     if first is None or first <= wanted:
         return None if first is None else (2, first)
     best = None
     for power in range(2, HALVINGS + 1):
-        lost = lost_with(changed(known, name, value / 2**power))
+        other = change(1 / 2**power)
+        lost = None if unsafe(known, other) else lost_with(other)
         if lost is None or (power == 2 and lost > 0.9 * first):
             break
         if lost <= wanted:

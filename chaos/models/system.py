@@ -64,6 +64,8 @@ class System(msgspec.Struct, frozen=True):
     replicated: bool
     """Writes need a leader and a quorum behind it."""
     given: Mapping[str, Uniform]
+    asynchronous: bool = False
+    """The leader acknowledges alone, and its followers refuse writes: a primary with replicas that lag behind."""
     hangs: bool = False
     """A node without a leader holds a write instead of refusing it."""
     local_reads: bool = False
@@ -78,7 +80,8 @@ class System(msgspec.Struct, frozen=True):
 
     @property
     def quorum(self) -> int:
-        return majority(self.nodes)
+        """How many nodes must be there for a write: more than half, or the primary alone."""
+        return 1 if self.asynchronous else majority(self.nodes)
 
     def need(self, name: str, what_for: str) -> Uniform:
         """A parameter; ``BadInput`` that says who must declare it."""
@@ -125,7 +128,9 @@ class System(msgspec.Struct, frozen=True):
         misses, timeout = self.given.get("misses"), self.given.get("timeout_s")
         if misses is None and timeout is None:
             self.need("election_timeout_s", "a leader's failure")
-        return HeartbeatDetection(heartbeat.mean_s, round(misses.mean_s) if misses else 1, timeout.mean_s if timeout else 0.0)
+        # The last beat was half a round trip on its way.
+        wait_s = (timeout.mean_s if timeout else 0.0) + self.round_trip_s / 2
+        return HeartbeatDetection(heartbeat.mean_s, round(misses.mean_s) if misses else 1, wait_s)
 
     def client_evades(self, nodes: int) -> bool:
         """Do attempts at other addresses make up for so many nodes that fail?"""
@@ -160,7 +165,8 @@ def system(plan: Plan) -> System:
     members = [node for node in plan.nodes if dns.part is None or node.part == dns.part] or list(plan.nodes)
     return System(
         nodes=len(members),
-        replicated=plan.replication == "quorum",
+        replicated=plan.replication in ("quorum", "async"),
+        asynchronous=plan.replication == "async",
         given=given,
         hangs=_word(known, "leaderless") == "hang",
         local_reads=_word(known, "reads") == "local",

@@ -13,7 +13,7 @@ from scipy.linalg import expm
 from chaos import models
 from chaos.models.chain import ClusterChain, majority, solvable
 from chaos.models.measures import client_view, first_failure_s, long_run
-from chaos.models.overlaps import Rates, beyond_isolated
+from chaos.models.overlaps import Rates, beyond_isolated, failover_s
 from chaos.models.system import System
 from chaos.models.transient import expected_downtime_s, reliability
 from chaos.models.wide import WideChain
@@ -183,7 +183,7 @@ def a_system(**given: float) -> System:
 def test_overlaps_are_what_the_chain_has_beyond_isolated_crashes() -> None:
     """U less its own slope at no crashes at all, that slope being the failover alone: crash x (failover) for one leader."""
     known, crash = a_system(), 1e-6
-    detection_s = known.election(3).detection_mean_s + 2 * known.round_trip_s
+    detection_s = failover_s(known, "write")
     whole = long_run(solvable(ClusterChain(3, 2, crash, 1 / 30, 1 / 20, 1 / detection_s))).unavailability
     assert beyond_isolated(known, Rates(crash), "write") == pytest.approx(whole - crash * detection_s, rel=1e-3)
 

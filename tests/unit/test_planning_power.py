@@ -10,12 +10,12 @@ import pytest
 
 from chaos.agreement import compare
 from chaos.errors import BadInput
-from chaos.experiment import Bound, ObjectiveSpec, PredictSpec, ProductionRate, Slo
+from chaos.experiment import Around, AroundPart, Bound, Needs, ObjectiveSpec, PredictSpec, ProductionRate, Slo
 from chaos.forecast_power import render
 from chaos.models import predicting
 from chaos.models.planning import Budget, agreement_faults, faults_needed, mttr_limit_s, trials_needed
 from chaos.plan import Plan
-from chaos.power import power
+from chaos.power import BudgetSaid, power
 from chaos.stats_means import mean
 from tests.synthetic import kills, make_plan
 
@@ -204,6 +204,28 @@ def test_the_promise_is_worked_out() -> None:
     assert "14.4" in text
     assert "30 d allow" in text
     assert "nan" not in text.lower()
+
+
+def test_parts_around_the_cluster_spend_the_budget_first() -> None:
+    """99.95 % of 30 days are 1,296 s. A balancer that takes 648 s leaves half as many faults, half as long; one of 99.9 % nothing."""
+    plan = planned(3, slo=Slo(0.9995, 30 * DAY_S))
+
+    def beside(share: float) -> BudgetSaid:
+        needs = Needs("all", parts=(Needs("part", "lb"), Needs("part", "cluster")))
+        predict = msgspec.structs.replace(plan.experiment.predict, around=Around((AroundPart("lb", share, "it"),), needs))
+        found = power(msgspec.structs.replace(plan, experiment=msgspec.structs.replace(plan.experiment, predict=predict))).budget
+        assert found is not None
+        return found
+
+    alone = power(plan).budget
+    assert alone is not None and alone.mttr_limit_s is not None
+    half, nothing = beside(0.00025), beside(0.001)
+    assert half.around_s == pytest.approx(648)
+    assert half.left_s == pytest.approx(648, rel=1e-3)
+    assert half.faults["kill/leader"] == pytest.approx(alone.faults["kill/leader"] / 2, rel=1e-3)
+    assert half.mttr_limit_s == pytest.approx(alone.mttr_limit_s / 2, rel=1e-3)
+    assert (nothing.left_s, nothing.faults, nothing.mttr_limit_s) == (0.0, {}, None)
+    assert "more than all of it" in render(msgspec.structs.replace(power(plan), budget=nothing))
 
 
 def test_a_kind_that_the_models_do_not_know_is_told() -> None:

@@ -69,9 +69,9 @@ def test_the_class_tells_leader_follower_mixed_and_roleless():
     assert pick(Zone("a")) == Victims(nodes=("n1", "n2"), role="zone:a")
 
 
-def test_a_node_of_another_part_has_no_role():
-    """Only the part behind the name is led."""
-    assert pick(Role("any", count=1, part="sentinel"), nodes=PARTS, leader="data-1").role == "node"
+def test_a_node_of_another_part_has_its_part_for_a_role():
+    """Only the part behind the name is led: others are a class of their own."""
+    assert pick(Role("any", count=1, part="sentinel"), nodes=PARTS, leader="data-1").role == "part:sentinel"
 
 
 @pytest.mark.parametrize(("side", "count"), [("majority", 3), ("minority", 2)])
