@@ -10,7 +10,7 @@ import numpy as np
 
 from chaos.experiment import LinkTo
 from chaos.facts import ClassFacts
-from chaos.kinds import CLIENTS, DNS, LEADER
+from chaos.kinds import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.models import leader_name
 from chaos.models.client import Block, Fate, Group, Scenario, Spell
 from chaos.models.system import NOTHING, System
@@ -211,7 +211,7 @@ def assembled(
     ``led_s``: when a new leader is there, 0 where the old one goes on; None: nobody new. The rest matters where the name holds the leader
     alone: when the old one fails the check for good (None: at once), and whether the check then meets silence.
     """
-    if case.system.front.leader_only and case.by_leader:
+    if case.system.front.leader_only and (case.by_leader or case.facts.role in (LEADER, FOLLOWER)):
         return leader_name.scenario(case, victims, others, blocks, led_s, case.zeros() if ceases_s is None else ceases_s, silent)
     if others.nodes == 0 and victims.back_s is not None:
         blocks = (*blocks, Block("dns", np.where(np.isfinite(victims.back_s), victims.back_s, 0.0)))

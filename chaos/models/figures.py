@@ -90,6 +90,8 @@ def aggregate(span_s: float, samples: Mapping[str, ClassSamples], by_fault: dict
         for stratum, count in enumerate(drawn.faults):
             mean_s += count * float(drawn.downtime_s[drawn.stratum == stratum].mean())
             mean_outages += count * float(drawn.outages[drawn.stratum == stratum].mean())
+    # Outages that are drawn one by one may be longer together than the run is: it cannot be down for more than all of it.
+    mean_s, down_s = min(mean_s, span_s), np.minimum(down_s, span_s)
     availability = _range(1.0 - mean_s / span_s, 1.0 - down_s / span_s)
     if mean_outages <= 0:
         nothing = Range(None, reason="clients are not expected to notice any fault")

@@ -242,6 +242,8 @@ def _members(plan: Plan) -> int:
 def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service: str) -> tuple[ClassSamples | None, ClassPredicted]:
     if each.outside:
         return None, _nothing(_elsewhere(plan, each))
+    if known.front.leader_only and not known.replicated and each.kind not in UNLED and each.role != FOLLOWER:
+        return None, _nothing(NO_SUCCESSOR)
     durations_s = np.minimum(np.array(each.for_s), facts.span_s)
     strata, faults = _strata(durations_s)
     pilot = _case(plan, known, each, service, np.resize(strata, PILOT))
@@ -256,6 +258,13 @@ def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service:
     samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults), seen.lost_s)
     figures = shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
     return samples, msgspec.structs.replace(figures, lost_writes=losing.writes(plan, known, each, service))
+
+
+UNLED: Final = ("dns", OVERLAP)
+"""Kinds that no role of a victim decides."""
+NO_SUCCESSOR: Final = (
+    "the name holds the leader alone, and with 'replication: none' nothing says who follows it (replication: quorum, or replication: async)"
+)
 
 
 def _nothing(reason: str) -> ClassPredicted:

@@ -34,6 +34,14 @@ def test_several_followers_are_not_asked_while_a_quorum_stays() -> None:
     assert three.recovery_s.value is not None and three.recovery_s.value > 4.15 + 0.375 + 0.5
 
 
+def test_without_replication_nothing_says_who_follows() -> None:
+    """Followers are not asked all the same; what becomes of the leader's clients is not made up."""
+    plan = a_plan(dns=ALONE, client=ONE_TRY, replication="none")
+    assert of_class(predict(plan, facts("kill", "follower", (4.0,)))).share.value == 0.0
+    lost = of_class(predict(plan, facts("kill", "leader", (4.0,))))
+    assert lost.share.value is None and "who follows it" in lost.share.reason
+
+
 def test_slow_followers_are_not_asked() -> None:
     """Behind a plain name a client that waits 250 ms loses what it asks a follower that is 400 ms late; the leader alone has a quorum."""
     slow = facts("latency", "follower", (4.0,), latency_s=0.4)
