@@ -26,6 +26,7 @@ from chaos.calibrations import ORIGIN, Calibration, Fitted, Measured
 from chaos.errors import BadInput
 from chaos.history import RunFolder
 from chaos.kinds import LEADER, VOTING, Status
+from chaos.models.blocks import Uniform
 from chaos.models.system import System, system
 from chaos.plan import Plan
 from chaos.timeline import Moment, Timeline
@@ -198,6 +199,9 @@ def _fit_succession(known: System, samples: _Samples, found: dict[str, Fitted]) 
     ballots = [value for value in samples.election if value < least_s]
     if len(ballots) >= LEAST:
         found["round_trip_s"] = _range(ballots, 0.0, "election", 0.5)
+        # Detection is fitted with the round trip that the models will be told: the last beat was half of it on its way.
+        trip_s = found["round_trip_s"].low_s
+        known = msgspec.structs.replace(known, given={**known.given, "round_trip_s": Uniform(trip_s, trip_s)})
     if len(samples.detection) >= LEAST:
         values, of, extra_s = samples.detection, "detection", 0.0
     elif len(samples.succession) >= LEAST:

@@ -67,7 +67,7 @@ def test_what_was_put_in_is_given_back(tmp_path: Path) -> None:
     assert found.measured["restart"].mean_s == pytest.approx(0.3, abs=1e-6)
     assert found.measured["resync"].mean_s == pytest.approx(0.2, abs=1e-6)
     timeout = found.parameters["election_timeout_s"]
-    assert timeout.low_s + (timeout.high_s - timeout.low_s) / 3 - 0.05 / 2 == pytest.approx(0.5, abs=1e-6)
+    assert timeout.low_s + (timeout.high_s - timeout.low_s) / 3 - 0.05 / 2 + 0.005 / 2 == pytest.approx(0.5, abs=1e-6)
     assert timeout.high_s - timeout.low_s == pytest.approx(0.3)
     assert found.parameters["round_trip_s"].low_s == pytest.approx(0.005, abs=1e-6)
     assert found.runs == ("by-hand",)
@@ -88,7 +88,7 @@ def test_without_stamps_the_succession_is_measured_as_one(tmp_path: Path) -> Non
     assert "detection" not in found.measured
     timeout = found.parameters["election_timeout_s"]
     assert timeout.of == "succession"
-    assert timeout.low_s + 0.1 - 0.025 + 2 * 0.002 == pytest.approx(0.51, abs=1e-6)
+    assert timeout.low_s + 0.1 - 0.025 + 2.5 * 0.002 == pytest.approx(0.51, abs=1e-6)
 
 
 def test_too_few_faults_fit_nothing(tmp_path: Path) -> None:
