@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.results import Agreement, Production, Report
+from chaos.results import Agreement, Improvement, Production, Report
 from chaos.units import show_s
 from chaos.wording import DASH, count, joined, number, percent, seconds
 
@@ -124,11 +124,12 @@ def _improve(report: Report) -> str:
     if report.predicted is None:
         return ""
     first = report.predicted.production.improve_first[:1]
-    said = [
-        f"{each.parameter}; halving it saves {seconds(each.halving_saves_s_per_year)} a year" + (f"; the price: {each.price}" if each.price else "")
-        for each in first
-    ]
+    said = [f"{each.parameter}; halving it saves {seconds(each.halving_saves_s_per_year)} a year{_paid(each)}" for each in first]
     return " ".join(f"What to improve first: {line}." for line in [*said, *report.predicted.advice])
+
+
+def _paid(each: Improvement) -> str:
+    return f"; the price: {each.price}" if each.price else ""
 
 
 def monthly(production: Production) -> str:

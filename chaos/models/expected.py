@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from chaos import places
 from chaos.experiment import FaultSpec, LinkTo, Named, Role, Side, Zone
+from chaos.facts import judged_part, wholly_outside
 from chaos.kinds import FOLLOWER, LEADER
 from chaos.models.system import System
 from chaos.places import Strike
@@ -14,8 +15,8 @@ from chaos.plan import Plan, PlannedNode, Window
 
 def members(plan: Plan) -> list[PlannedNode]:
     """The nodes among which one leads: those of the part behind the name."""
-    part = plan.experiment.cluster.dns.part
-    return [node for node in plan.nodes if part is None or node.part == part] or list(plan.nodes)
+    part = judged_part(plan)
+    return [node for node in plan.nodes if node.part == part]
 
 
 def strike(plan: Plan, known: System, spec: FaultSpec, nodes: Sequence[PlannedNode], window: Window, count: int) -> Strike:
@@ -24,6 +25,8 @@ def strike(plan: Plan, known: System, spec: FaultSpec, nodes: Sequence[PlannedNo
     order = str(spec.params.get("order", places.ROLLING if spec.kind == "restart" else places.TOGETHER))
     numbers = {node.name: number for number, node in enumerate(nodes)}
     target = spec.target
+    if wholly_outside(plan, target):
+        return Strike(spec.kind, FOLLOWER, (), order, deposes=False)
     role, sets = "", places.any_of(len(nodes), 1)
     match target:
         case Named(nodes=named):

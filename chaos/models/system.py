@@ -14,6 +14,7 @@ import msgspec
 from chaos import parameters
 from chaos.errors import BadInput
 from chaos.experiment import ClientPolicy
+from chaos.facts import judged_part
 from chaos.models.blocks import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform
 from chaos.models.chain import majority
 from chaos.plan import Parameter, Plan, PlannedNode
@@ -162,7 +163,7 @@ def system(plan: Plan) -> System:
         grids=_grids(plan),
         leader_only=dns.balancer == "health-checked" and dns.check.what == "role:leader",
     )
-    members = [node for node in plan.nodes if dns.part is None or node.part == dns.part] or list(plan.nodes)
+    members = [node for node in plan.nodes if node.part == judged_part(plan)]
     return System(
         nodes=len(members),
         replicated=plan.replication in ("quorum", "async"),
