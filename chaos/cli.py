@@ -163,6 +163,7 @@ def _heal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--orphans", action="store_true", help="also containers, networks and volumes of runs without a record whose harness is dead"
     )
+    parser.add_argument("--forget", metavar="RUN", help="instead: name what may be left of a run that cannot be healed, and forget it")
     _json(parser)
 
 

@@ -40,7 +40,7 @@ def up(arguments: argparse.Namespace) -> int:
         raise BadInput(f"the runtime '{ordered.plan.runtime}' holds no cluster", right="--runtime local or docker")
     refuse_leftovers()
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
-    run, interruption = folder.path.name, Interruption()
+    run, interruption = folder.run, Interruption()
     runtime, clock = tables.find("runtimes", ordered.plan.runtime)(), MonotonicClock()
 
     def said(what: ByHand | Refusal) -> None:

@@ -92,6 +92,8 @@ def heal(arguments: argparse.Namespace) -> int:
     from chaos.leftovers import HealResult, heal_unrecorded
     from chaos.leftovers import heal as remove
 
+    if arguments.forget is not None:
+        return _forget(arguments)
     result = remove()
     if arguments.orphans:
         others = heal_unrecorded()
@@ -105,6 +107,19 @@ def heal(arguments: argparse.Namespace) -> int:
             note("nothing to heal")
     if result.could_not:
         raise NotHealed("could not remove:\n  " + "\n  ".join(str(item) for item in result.could_not))
+    return 0
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    """A run that this version cannot heal is no longer known; whoever says so is told what may be left of it."""
+    from chaos.leftovers import forget
+
+    found = forget(arguments.forget)
+    if arguments.json:
+        show(as_json({"forgotten": arguments.forget, "may_be_left": [str(item) for item in found]}))
+        return 0
+    show("\n".join(f"may be left  {item}" for item in found))
+    note(f"{arguments.forget} is forgotten: nothing was removed, and what is left of it is yours to look for")
     return 0
 
 

@@ -13,12 +13,13 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
-from chaos import observations, storage
+from chaos import identity, observations, storage
 from chaos.errors import EnvironmentUnusable, HistoryUnreadable
 from chaos.events import Row
 from chaos.plan import Plan
@@ -60,6 +61,11 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+
+    @cached_property
+    def run(self) -> str:
+        """What a run that begins here is called; the history of one that was here before has its own."""
+        return identity.of_folder(self.path)
 
     @property
     def experiment(self) -> Path:

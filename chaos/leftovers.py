@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from chaos import leftovers_attached, leftovers_docker, proc, registry, undo
-from chaos.errors import EnvironmentUnusable
+from chaos.errors import BadInput, EnvironmentUnusable
 from chaos.events import HARNESS_DIED, RunEnded
 from chaos.history import HistoryWriter, RunFolder
 from chaos.registry import RunRecord
@@ -152,12 +152,39 @@ def heal(state: Path | None = None) -> HealResult:
     return HealResult(removed, could_not)
 
 
+def forget(run: str, state: Path | None = None) -> list[Leftover]:
+    """Take a run that cannot be healed out of the registry, and nothing else; what may be left of it is returned, to be named.
+
+    ``BadInput`` if no run of that name is known, or if its harness lives.
+    """
+    where = state or registry.state_dir()
+    with registry.exclusively(where):
+        damaged = registry.unreadable(where)
+        if run in damaged:
+            registry.forget(RunRecord(run, 0, 0, "", "", ""), where)
+            return [Leftover(run, RECORD, str(damaged[run]), "it could not be read: what this run left is not known")]
+        record = next((each for each in registry.records(where, skip=frozenset(damaged)) if each.run == run), None)
+        if record is None or not record.stale:
+            known = [each.run for each in registry.records(where, skip=frozenset(damaged)) if each.stale] + list(damaged)
+            what = f"no run '{run}' is known" if record is None else f"the harness of '{run}' lives: nothing of it is left over"
+            raise BadInput(what, right=f"one of: {', '.join(sorted(known))}" if known else "'nines leftovers' lists what is left")
+        found = _of_run(where, run, record, [])
+        registry.forget(record, where)
+    return [item for item in found if item.kind != BLOCK]
+
+
 def processes_of(run: str, state: Path | None = None) -> list[Leftover]:
-    """All live processes of a run: by label, and by the sessions it noted (for programs that overwrite their environment)."""
+    """All live processes of a run: by label, and by the sessions it noted (for programs that overwrite their environment).
+
+    What a living harness started that is not the run's own belongs to another run, whatever it is called, and is left out.
+    """
     where = state or registry.state_dir()
     found: dict[proc.Identity, Leftover] = {}
+    known = registry.records(where, skip=frozenset(registry.unreadable(where)))
+    mine = {record.harness for record in known if record.run == run} or {proc.own_identity()}
     for process in proc.labelled(run):
-        if process.state_dir == str(where):
+        of_another = process.harness is not None and process.harness not in mine and proc.alive(process.harness)
+        if process.state_dir == str(where) and not of_another:
             found[process.identity] = _process(run, process.node, process.identity, process.frozen)
     for noted in registry.started(run, where):
         for member in proc.session_of(noted.identity):
@@ -216,7 +243,8 @@ def _ownerless_blocks(where: Path) -> dict[int, str]:
 
 def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
     if record is not None and record.runtime not in ("local", "docker"):
-        return [NotRemoved(item, f"this version cannot heal the runtime '{record.runtime}'") for item in items]
+        why = f"this version cannot heal the runtime '{record.runtime}'; once nothing of it is left: nines heal --forget {run}"
+        return [NotRemoved(item, why) for item in items]
     failures = end_processes([item for item in items if item.process is not None])
     # A helper may have started something after we listed: look again before anything is called gone.
     failures += end_processes([item for item in processes_of(run, where) if item not in items])

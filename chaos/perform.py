@@ -6,18 +6,16 @@ load -> plan -> refuse leftovers -> run -> judge -> report, all into one run fol
 from __future__ import annotations
 
 import contextlib
-import secrets
 import sys
 import threading
 import traceback
 from collections.abc import Callable
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos import storage
+from chaos import identity, storage
 from chaos.errors import Aborted, BadInput, EnvironmentUnusable, NinesError, NotHealed, Place
 from chaos.experiment import Experiment
 from chaos.history import RunFolder
@@ -99,7 +97,7 @@ def chosen_runtime(name: str, target: Target, place: Place | None = None) -> str
 
 def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
     """``runs/<experiment>-<time>-<id>``, not there yet."""
-    return RunFolder(under / f"{name}-{datetime.now().astimezone():%Y%m%d-%H%M%S}-{secrets.token_hex(2)}")
+    return RunFolder(under / identity.stamped(name))
 
 
 def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None) -> Report:

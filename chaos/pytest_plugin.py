@@ -180,7 +180,7 @@ def cluster(nines_cluster: str, nines_runtime: str | None, nines_folder: Path, r
     folder: RunFolder = new_folder("cluster", nines_folder)
     folder.write_plan(ordered.plan, ordered.text)
     history = HistoryWriter(folder.history)
-    deployment = Deployment(run=folder.path.name, folder=folder.path, plan=ordered.plan, target=ordered.target)
+    deployment = Deployment(run=folder.run, folder=folder.path, plan=ordered.plan, target=ordered.target)
     try:
         with find("runtimes", ordered.plan.runtime)().up(deployment, history.append, ManualClock() if virtual else MonotonicClock()) as up:
             yield up

@@ -148,7 +148,7 @@ def claim(
     held = Claim(where, record)
     if engine:
         _note_engine(where, engine)
-    write_record(where, record)
+    _enter(where, record)
     try:
         wanted = list(blocks)
         if wanted:
@@ -163,16 +163,33 @@ def claim(
             forget(held.record, where)
 
 
-def records(state: Path | None = None) -> list[RunRecord]:
-    """Every record there is, live and stale; an unreadable one is refused with its path, never passed over."""
+def unreadable(state: Path | None = None) -> dict[str, Path]:
+    """Run -> record of which nothing can be read."""
+    found = {}
+    for path in sorted(((state or state_dir()) / "runs").glob("*.json")):
+        try:
+            msgspec.json.decode(path.read_bytes(), type=RunRecord)
+        except FileNotFoundError:
+            continue
+        except msgspec.DecodeError:
+            found[path.stem] = path
+    return found
+
+
+def records(state: Path | None = None, skip: frozenset[str] = frozenset()) -> list[RunRecord]:
+    """Every record there is, live and stale; an unreadable one is refused with its path, never passed over (but for those to ``skip``)."""
     found = []
     for path in sorted(((state or state_dir()) / "runs").glob("*.json")):
+        if path.stem in skip:
+            continue
         try:
             found.append(msgspec.json.decode(path.read_bytes(), type=RunRecord))
         except FileNotFoundError:
             continue  # its run ended while we listed
         except msgspec.DecodeError as error:
-            raise EnvironmentUnusable(f"the run record {path} cannot be read: {error}", how="look what it was, then delete it") from error
+            raise EnvironmentUnusable(
+                f"the run record {path} cannot be read: {error}", how=f"look what it was, then: nines heal --forget {path.stem}"
+            ) from error
     return found
 
 
@@ -251,6 +268,21 @@ def pids_file(state: Path, run: str) -> Path:
 def write_record(state: Path, record: RunRecord) -> None:
     """Durable when it returns."""
     write_atomically(record_file(state, record.run), msgspec.json.encode(record))
+
+
+def _enter(state: Path, record: RunRecord) -> None:
+    """The first record of a run: no other run of that name may be known, alive or not, since what is removed is found by the name."""
+    path = record_file(state, record.run)
+    draft = path.with_name(f".{record.run}.{record.pid}.first")
+    write_atomically(draft, msgspec.json.encode(record))
+    try:
+        path.hardlink_to(draft)
+    except FileExistsError:
+        raise EnvironmentUnusable(
+            f"a run of the name '{record.run}' is known already", how="'nines status' and 'nines leftovers' tell of it"
+        ) from None
+    finally:
+        draft.unlink(missing_ok=True)
 
 
 def _make(state: Path, folder: Path) -> None:

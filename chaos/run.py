@@ -87,14 +87,14 @@ def _run(conductor: Conductor, target: Target, runtime: Runtime) -> None:
     plan, clock, state, interruption = conductor.plan, conductor.clock, conductor.state, conductor.interruption
     state(
         RunStarted(
-            at_ns=clock.now_ns(), schema=SCHEMA, run=conductor.folder.path.name, started_at=datetime.now(UTC).astimezone().isoformat(),
+            at_ns=clock.now_ns(), schema=SCHEMA, run=conductor.folder.run, started_at=datetime.now(UTC).astimezone().isoformat(),
             runtime=runtime.name, versions={"nines": __version__},
         )
     )  # fmt: skip
     state(PhaseBegun(at_ns=clock.now_ns(), phase="starting"))
     bug = ""
     left: list[str] = []
-    deployment = Deployment(run=conductor.folder.path.name, folder=conductor.folder.path.absolute(), plan=plan, target=target)
+    deployment = Deployment(run=conductor.folder.run, folder=conductor.folder.path.absolute(), plan=plan, target=target)
     try:
         with runtime.up(deployment, state, clock) as cluster:
             interruption.at_once = False
@@ -184,7 +184,7 @@ class Conductor:
         command = plan.experiment.abort_if.command
         if command is not None:
             where = self.folder.path.absolute()
-            self._guard = Guard(command, self.folder.path.name, where, self.clock, self.state, self._agenda)
+            self._guard = Guard(command, self.folder.run, where, self.clock, self.state, self._agenda)
             at(start_ns, self._guard.ask)
         at(start_ns + to_ns(plan.experiment.baseline_s), partial(self._phase, "faults" if plan.windows else "measuring"))
         for window in plan.windows:

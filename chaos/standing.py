@@ -69,12 +69,12 @@ def standing(
     tell = writer.append
     tell(
         RunStarted(
-            at_ns=clock.now_ns(), schema=SCHEMA, run=folder.path.name, started_at=datetime.now(UTC).astimezone().isoformat(),
+            at_ns=clock.now_ns(), schema=SCHEMA, run=folder.run, started_at=datetime.now(UTC).astimezone().isoformat(),
             runtime=runtime.name, versions={"nines": __version__},
         )
     )  # fmt: skip
     tell(PhaseBegun(at_ns=clock.now_ns(), phase="starting"))
-    deployment = Deployment(run=folder.path.name, folder=folder.path.absolute(), plan=plan, target=target)
+    deployment = Deployment(run=folder.run, folder=folder.path.absolute(), plan=plan, target=target)
     left: list[str] = []
     bug = ""
     try:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from chaos import cli, halting, leftovers, proc
 from chaos.clock import MonotonicClock, to_ns
-from chaos.events import AbortAnswered, FaultAsked, FaultEffective, FaultHealed, Row, RunEnded, TrafficEnded
+from chaos.events import AbortAnswered, FaultAsked, FaultEffective, FaultHealed, Row, RunEnded, RunStarted, TrafficEnded
 from chaos.guard import LABEL
 from chaos.history import RunFolder
 
@@ -48,6 +48,11 @@ def rows(folder: Path) -> list[Row]:
     return run.rows() if run.history.exists() else []
 
 
+def run_in(folder: Path) -> str:
+    """What the run in that folder is called; empty before it has begun."""
+    return next((row.run for row in rows(folder) if isinstance(row, RunStarted)), "")
+
+
 @contextmanager
 def held(folder: Path, runtime: str, *, deaf: bool = False) -> Iterator[subprocess.Popen[bytes]]:
     """A run in a process of its own, whose fault is in force and whose safety command has not answered yet.
@@ -65,7 +70,7 @@ def held(folder: Path, runtime: str, *, deaf: bool = False) -> Iterator[subproce
         child = subprocess.Popen(command, env={**os.environ, "PYTHONPATH": str(ROOT)}, stdout=out, stderr=out)
     limit_ns = clock.now_ns() + to_ns(WITHIN_S)
     try:
-        while not any(isinstance(row, FaultEffective) for row in rows(folder)) or not guards(folder.name):
+        while not any(isinstance(row, FaultEffective) for row in rows(folder)) or not guards(run_in(folder)):
             assert child.poll() is None, log.read_text(encoding="utf-8")
             assert clock.now_ns() < limit_ns, f"no fault within {WITHIN_S} s: {log.read_text(encoding='utf-8')}"
             clock.wait_until_ns(clock.now_ns() + to_ns(0.02))
@@ -84,9 +89,9 @@ def guards(run: str) -> list[proc.Labelled]:
 def stopped_from_outside(folder: Path, runtime: str) -> None:
     """``nines stop RUN``: heals, saves and judges, as after a Ctrl-C; nothing is left."""
     with held(folder, runtime) as child:
-        halting.stop_run(folder.name, WITHIN_S)
+        halting.stop_run(str(folder), WITHIN_S)
         assert child.wait(WITHIN_S) == 128 + signal.SIGTERM
-        assert guards(folder.name) == []
+        assert guards(run_in(folder)) == []
         assert leftovers.leftovers() == []
     seen = rows(folder)
     assert [row.id for row in seen if isinstance(row, FaultHealed)] == ["hold.1"]
@@ -113,5 +118,5 @@ def without_faults(folder: Path, runtime: str) -> None:
     (traffic,) = [row for row in seen if isinstance(row, TrafficEnded)]
     assert traffic.slots["write"] > 0
     answers = [row for row in seen if isinstance(row, AbortAnswered)]
-    assert {(row.status, row.said) for row in answers} == {(0, folder.name)}
-    assert guards(folder.name) == []
+    assert {(row.status, row.said) for row in answers} == {(0, run_in(folder))}
+    assert guards(run_in(folder)) == []

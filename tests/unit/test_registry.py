@@ -12,8 +12,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import leftovers, proc, registry, undo
-from chaos.errors import EnvironmentUnusable
+from chaos import cli, leftovers, proc, registry, undo
+from chaos.errors import BadInput, EnvironmentUnusable
 from chaos.events import SCHEMA, RunEnded, RunStarted
 from chaos.history import HistoryWriter, RunFolder
 from chaos.registry import RunRecord
@@ -303,3 +303,60 @@ def test_own_process_and_its_ancestors_are_spared(state: Path, monkeypatch: pyte
         [sys.executable, "-c", code], env={**os.environ, **env, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True
     )
     assert inside.stdout.strip() == "0"
+
+
+def test_a_run_that_cannot_be_healed_can_be_forgotten(state: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What may be left of it is named first; then the next run may begin."""
+    record = crashed(state, tmp_path / "gone", runtime="swarm", block=7)
+    with pytest.raises(EnvironmentUnusable, match="an earlier run did not clean up"):
+        leftovers.refuse_leftovers()
+    assert cli.main(["heal"]) == 6
+    assert "nines heal --forget r1" in capsys.readouterr().err
+    assert cli.main(["heal", "--forget", "r2"]) == 2
+    assert "one of: r1" in capsys.readouterr().err
+    assert cli.main(["heal", "--forget", "r1"]) == 0
+    told = capsys.readouterr()
+    assert f"may be left  r1: record {record.folder}" in told.out
+    assert "nothing was removed" in told.err
+    assert leftovers.leftovers() == []
+    assert registry.block_owners() == {}
+    leftovers.refuse_leftovers()
+
+
+def test_a_record_that_cannot_be_read_can_be_forgotten(state: Path, tmp_path: Path) -> None:
+    """It would be in the way of every later run."""
+    crashed(state, tmp_path)
+    registry.record_file(state, "r1").write_text("{torn", encoding="utf-8")
+    with pytest.raises(EnvironmentUnusable, match="nines heal --forget r1"):
+        leftovers.refuse_leftovers()
+    assert [item.run for item in leftovers.forget("r1")] == ["r1"]
+    leftovers.refuse_leftovers()
+
+
+def test_a_run_that_goes_on_is_not_forgotten(state: Path, tmp_path: Path) -> None:
+    """Its harness lives: this very process."""
+    with registry.claim("r1", tmp_path, "local"), pytest.raises(BadInput, match="the harness of 'r1' lives"):
+        leftovers.forget("r1")
+
+
+def test_two_runs_of_one_name_are_never_known(state: Path, tmp_path: Path) -> None:
+    """The second one is refused before anything starts, and the record stays the first one's."""
+    with registry.claim("r1", tmp_path / "one", "local"):
+        with pytest.raises(EnvironmentUnusable, match="a run of the name 'r1' is known already"), registry.claim("r1", tmp_path, "local"):
+            pytest.fail("it began")
+        assert [record.folder for record in registry.records()] == [str(tmp_path / "one")]
+    assert registry.records() == []
+
+
+def test_what_another_living_harness_started_is_not_a_run_s_own(state: Path, sleeper: Sleeper) -> None:
+    """Though it carries the same name: it is neither a leftover nor ended with the run."""
+    other = sleeper({})
+    harness = proc.identity(other.pid)
+    assert harness is not None
+    node = sleeper(proc.labels("r1", "n1", harness, state))
+    dead = sleeper(proc.labels("r1", "n2", gone(), state))
+    assert [item.subject for item in leftovers.processes_of("r1", state)] == ["n2"]
+    assert leftovers.heal(state).could_not == []
+    assert node.poll() is None
+    dead.wait(5)
+    assert [process.node for process in proc.labelled("r1")] == ["n1"]
