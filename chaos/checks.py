@@ -198,7 +198,10 @@ def _all_healed(timeline: Timeline) -> Check:
 
 def _nodes_lived(timeline: Timeline) -> Check:
     deaths = [moment for moment in timeline.statuses if moment.what == "down" and moment.cause == "by-itself"]
-    troubles = [f"{death.node} died by itself at {death.at_s:.1f} s" for death in deaths]
+    told = [fault.not_back for fault in timeline.faults if fault.not_back]
+    troubles = told + [
+        f"{death.node} died by itself at {death.at_s:.1f} s" for death in deaths if not any(death.node in text.split() for text in told)
+    ]
     return _verdict("nodes died of our faults only", troubles, "no other death")
 
 

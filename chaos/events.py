@@ -151,10 +151,11 @@ class FaultHealed(RowBase, frozen=True, tag="fault_healed"):
 
 
 class FaultGone(RowBase, frozen=True, tag="fault_gone"):
-    """Measured from outside that nothing of it is left."""
+    """Measured from outside that nothing of it is left. ``not_back``: nodes that did not return all the same, by no doing of ours."""
 
     id: str
     after: dict[str, float | str | None]
+    not_back: str = ""
 
 
 class FaultSkipped(RowBase, frozen=True, tag="fault_skipped"):

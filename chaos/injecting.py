@@ -10,16 +10,17 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager
 from functools import partial
+from pathlib import Path
 
 import msgspec
 
-from chaos import radius, selectors, tables
+from chaos import radius, returning, selectors, tables
 from chaos.agenda import Agenda
 from chaos.clock import Clock, to_ns, to_s
 from chaos.errors import BadInput, FaultNotEffective, NinesError
 from chaos.events import Aborting, Awaited, FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, FaultSkipped
 from chaos.experiment import FaultSpec, OnService, When
-from chaos.kinds import Cluster, Effect, Fault, Scene, Undo, Victims
+from chaos.kinds import Cluster, Effect, Evidence, Fault, Scene, Undo, Victims
 from chaos.plan import Plan, Window
 from chaos.plan_rows import condition_text
 from chaos.settling import LOOK_EVERY_S, Settling
@@ -41,6 +42,8 @@ class Active(msgspec.Struct):
     victims: Victims
     manager: AbstractContextManager[Effect]
     effect: Effect
+    only_processes: bool
+    """It did nothing but to processes."""
     healed: bool = False
     prove_until_ns: int = 0
 
@@ -48,7 +51,10 @@ class Active(msgspec.Struct):
 class Injector:
     """Does the plan's faults, by way of the agenda."""
 
-    def __init__(self, plan: Plan, cluster: Cluster, clock: Clock, state: LiveState, undo: Undo, agenda: Agenda, start_ns: int) -> None:
+    def __init__(
+        self, plan: Plan, cluster: Cluster, clock: Clock, state: LiveState, undo: Undo, agenda: Agenda, start_ns: int, logs: Path
+    ) -> None:
+        self._logs = logs
         self._plan = plan
         self._cluster = cluster
         self._clock = clock
@@ -160,7 +166,7 @@ class Injector:
             return
         finally:
             self._state.cause = ""
-        self._active[window.id] = Active(window, spec, victims, manager, effect)
+        self._active[window.id] = Active(window, spec, victims, manager, effect, getattr(fault, "only_processes", False))
         if spec.params.get("recovery") == "none":
             self._settling.left_dead.update(victims.nodes)
         self._state(
@@ -221,7 +227,7 @@ class Injector:
         finally:
             self._state.cause = ""
         now_ns = self._clock.now_ns()
-        active.prove_until_ns = now_ns + to_ns(max(self._plan.experiment.settle_s, 1.0))
+        active.prove_until_ns = now_ns + self._proof_ns()
         if active.effect.healed_at_ns is not None:
             self._state(FaultHealed(at_ns=active.effect.healed_at_ns, id=window_id))
         self._agenda.at(now_ns, partial(self._prove, window_id))
@@ -233,16 +239,39 @@ class Injector:
         evidence = active.effect.gone()
         now_ns = self._clock.now_ns()
         if evidence.ok:
-            self._active.pop(window_id)
-            self._state(FaultGone(at_ns=now_ns, id=window_id, after=evidence.figures))
-            self._over(window_id, active.effect.healed_at_ns or now_ns)
-            if not self._active:
-                self._settling.begin(now_ns)
-        elif now_ns >= active.prove_until_ns:
-            self._active.pop(window_id)
-            self._fail(window_id, f"not proven gone: {evidence.why}", left_over=True)
-        else:
+            self._gone(window_id, active, evidence)
+            return
+        if returning.held_down(returning.concerned(active.victims), self._others(window_id)):
+            # It cannot be seen to be well before that other fault is over; then it has its whole time.
+            active.prove_until_ns = now_ns + self._proof_ns()
+        if now_ns < active.prove_until_ns:
             self._agenda.at(now_ns + to_ns(LOOK_EVERY_S), partial(self._prove, window_id))
+            return
+        left_dead = returning.concerned(active.victims) & self._settling.left_dead
+        why = "" if left_dead else returning.not_back(
+            self._cluster, self._state, active.victims, self._start_ns, self._logs, only_processes=active.only_processes
+        )  # fmt: skip
+        if left_dead or why:
+            # All of ours is taken back; what does not answer is a node that another fault left dead, or a system that did not recover.
+            self._gone(window_id, active, evidence, why)
+            return
+        self._active.pop(window_id)
+        self._fail(window_id, f"not proven gone: {evidence.why}", left_over=True)
+
+    def _gone(self, window_id: str, active: Active, evidence: Evidence, not_back: str = "") -> None:
+        now_ns = self._clock.now_ns()
+        self._active.pop(window_id)
+        self._state(FaultGone(at_ns=now_ns, id=window_id, after=evidence.figures, not_back=not_back))
+        self._over(window_id, active.effect.healed_at_ns or now_ns)
+        if not self._active:
+            self._settling.begin(now_ns)
+
+    def _others(self, window_id: str) -> list[Victims]:
+        """Of the other faults in force."""
+        return [other.victims for key, other in self._active.items() if key != window_id and not other.healed]
+
+    def _proof_ns(self) -> int:
+        return to_ns(max(self._plan.experiment.settle_s, 1.0))
 
     def heal_all(self) -> None:
         """Take back what is in force, wait until it is proven gone (bounded), whatever else has happened."""

@@ -159,7 +159,8 @@ def _objective(objective: Objective, wish: str) -> str:
         return f"{objective.name}: {wish} {objective.want}" + (f" ({observed.reason})" if observed.reason else "")
     value = f"{observed.value:.4%}" if objective.name in objectives.RATIOS else f"{observed.value:g}"
     value = show_s(observed.value) if objective.name.split(" ")[0] in objectives.DURATIONS else value
-    return f"{objective.name} is {value}, {wish} {objective.want}"
+    because = f": {observed.reason}" if observed.reason and objective.name.startswith("recovery") else ""
+    return f"{objective.name} is {value}, {wish} {objective.want}{because}"
 
 
 # --- the prediction beside the measurement -----------------------------------------------------------------------------

@@ -136,7 +136,7 @@ def _worst(spec: ObjectiveSpec, bound: Bound, timeline: Timeline, service: Servi
     effective = [fault for fault in faults if fault.took_effect]
     untold = [fault for fault in effective if fault.id in service.untold]
     if spec.measure == "recovery":
-        singles = [_recovery(service, fault) for fault in effective if fault.id not in service.untold]
+        singles = [_recovery(service, fault) for fault in effective if fault.not_back or fault.id not in service.untold]
     else:
         ids = {fault.id for fault in effective}
         singles = [_length(service, outage) for outage in service.outages if spec.fault is None or not ids.isdisjoint(outage.faults)]
@@ -151,7 +151,8 @@ def _worst(spec: ObjectiveSpec, bound: Bound, timeline: Timeline, service: Servi
     worst = max if bound.op in UPPER else min
     open_ends = sum(not single.over for single in singles)
     seen_s = worst(single.seen_s for single in singles)
-    reasons = [f"{open_ends} not over at the end of the run"] if open_ends else []
+    reasons = [fault.not_back for fault in effective if fault.not_back and spec.measure == "recovery"]
+    reasons += [f"{open_ends} not over at the end of the run"] if open_ends else []
     reasons += [_untold(service, untold)] if untold else []
     reason = "; ".join(reasons)
     estimate = Estimate(value=seen_s, n=len(singles), method=f"the worst of {len(singles)} {what}", reason=reason)
@@ -178,7 +179,7 @@ def _every(spec: ObjectiveSpec, bound: Bound, singles: Sequence[_Single], faults
 
 def _recovery(service: ServiceTimeline, fault: FaultRecord) -> _Single:
     known_s = service.recovery_s(fault)
-    if known_s is not None:
+    if known_s is not None and not fault.not_back:
         return _Single(known_s, True)
     return _Single(max(service.end_s - (fault.effective_s or 0.0), 0.0), False)
 

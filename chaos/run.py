@@ -161,7 +161,7 @@ class Conductor:
         self.began = True
         self._cluster = cluster
         self._agenda = Agenda(clock, self._wake, self._must_stop, start_ns + to_ns(plan.duration_s))
-        self._injector = Injector(plan, cluster, clock, self.state, self.undo, self._agenda, start_ns)
+        self._injector = Injector(plan, cluster, clock, self.state, self.undo, self._agenda, start_ns, self.folder.logs)
         with cluster.traffic(TrafficOrder(start_ns=start_ns, duration_s=plan.duration_s)) as traffic:
             self.state(TrafficStarted(at_ns=clock.now_ns(), start_ns=start_ns, duration_s=plan.duration_s))
             self._fill(start_ns)

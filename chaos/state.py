@@ -30,6 +30,7 @@ class LiveState:
         known: Known | None = None,
     ) -> None:
         self._status = dict.fromkeys(nodes, Status.UP)
+        self._lives: dict[str, tuple[NodeChanged | None, NodeChanged | None]] = {}
         self._judge = judge
         self._abort_if = abort_if
         self._onward = onward
@@ -48,6 +49,9 @@ class LiveState:
                 if not row.cause and self.cause:
                     row = msgspec.structs.replace(row, cause=self.cause)
                 self._status[row.node] = Status(row.status)
+                began, _ = self._lives.get(row.node, (None, None))
+                if row.status != Status.PAUSED:
+                    self._lives[row.node] = (row, None) if row.status == Status.UP else (began, row)
             elif isinstance(row, TrafficSecond) and row.operation == self._judge:
                 self._seconds.append(row)
                 self._note(self._condition(row))
@@ -70,6 +74,11 @@ class LiveState:
         """Nodes whose process is dead or frozen."""
         with self._lock:
             return {node for node, status in self._status.items() if status is not Status.UP}
+
+    def last_life(self, node: str) -> tuple[NodeChanged | None, NodeChanged | None]:
+        """The begin and the end of a node's last process, as far as the run saw them."""
+        with self._lock:
+            return self._lives.get(node, (None, None))
 
     def running(self) -> frozenset[str]:
         """Nodes whose process is not dead."""

@@ -60,6 +60,9 @@ class FaultRecord(msgspec.Struct, frozen=True):
     during: Figures = {}
     after: Figures = {}
 
+    not_back: str = ""
+    """Which nodes did not come back although all of the fault was taken back: the system's own failure."""
+
     @property
     def took_effect(self) -> bool:
         """Seen from outside, whatever became of it."""
@@ -162,13 +165,14 @@ def _record(plan: Plan, window: Window | None, name: str, draft: _Draft, to_s: C
         before=effective.before if effective else {},
         during=effective.during if effective else {},
         after=gone.after if gone else {},
+        not_back=gone.not_back if gone else "",
     )
 
 
 def _status(draft: _Draft) -> tuple[str, str]:
     """The last word on a fault. What was begun and never proven gone is a leftover, whatever the reason."""
     if draft.gone is not None:
-        return "healed", ""
+        return "healed", draft.gone.not_back
     if draft.failed is not None:
         return ("leftover" if draft.failed.left_over else "failed"), draft.failed.reason
     if draft.skipped is not None:

@@ -72,6 +72,7 @@ def furnished(root: Path) -> None:
             there.unlink(missing_ok=True)
             shutil.copyfile(name, there)
     server = root / "usr/local/bin/toxiproxy-server"
+    server.unlink(missing_ok=True)
     shutil.copyfile(toxiproxy_server.find(build=True, note=say).path, server)
     server.chmod(0o755)
     copy = root / HOME.lstrip("/") / "nines"
@@ -93,6 +94,7 @@ def run(root: Path, command: str) -> int:
     shell = ["sh", "-c", f"cd {HOME}/nines && {command}"]
     whole = ["unshare", "--mount", "--propagation", "private", "--pid", "--fork", "--kill-child", *inside, *shell]
     try:
+        # In a process group of ours: --kill-child ends what is inside with unshare itself, however that ends.
         return subprocess.run(whole, check=False, stdin=subprocess.DEVNULL, timeout=LIMIT_S).returncode
     except subprocess.TimeoutExpired:
         say(f"{command}: not done within {LIMIT_S:g} s")

@@ -28,6 +28,7 @@ class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     takes: ClassVar[tuple[str, ...]] = ("nodes",)
     takes_down: ClassVar[bool] = True
+    only_processes: ClassVar[bool] = True
 
     def missing(self, runtime: str, target: Target) -> str | None:
         """Plain processes have no restart policy of their own, and a kill by the engine cancels a container's (moby, daemon/kill.go)."""

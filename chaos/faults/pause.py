@@ -24,6 +24,7 @@ class Pause(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     takes: ClassVar[tuple[str, ...]] = ("nodes",)
     takes_down: ClassVar[bool] = True
     hangs: ClassVar[bool] = True
+    only_processes: ClassVar[bool] = True
 
     def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - works everywhere
         """Every runtime can freeze a process."""

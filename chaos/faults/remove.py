@@ -27,6 +27,7 @@ class Remove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     takes: ClassVar[tuple[str, ...]] = ("nodes",)
     takes_down: ClassVar[bool] = True
+    only_processes: ClassVar[bool] = True
 
     def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - the same for every target
         """Somebody must know where the data lies."""
