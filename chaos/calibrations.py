@@ -17,6 +17,7 @@ from chaos import parameters
 from chaos.convert import integer, struct, texts
 from chaos.document import parse, read_text, suggest, table, text
 from chaos.errors import BadInput
+from chaos.history import write_atomically
 from chaos.plan import Parameter
 from chaos.units import Seconds
 
@@ -133,7 +134,7 @@ def keep(written: str, file: str, folder: Path) -> None:
     """Copy the calibration that an experiment names into a run folder: whoever gets the folder has all that it rests on."""
     if written:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / Path(written).name).write_bytes(located(written, file).read_bytes())
+        write_atomically(folder / Path(written).name, located(written, file).read_bytes())
 
 
 def applied(

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -102,7 +103,8 @@ class RunFolder:
     def keep_room(self) -> None:
         """Take the space of the reports before anything is started. ``EnvironmentUnusable`` if there is none."""
         try:
-            with self.reserve.open("wb") as file:
+            self.reserve.unlink(missing_ok=True)
+            with self.reserve.open("xb") as file:
                 os.posix_fallocate(file.fileno(), 0, REPORTS_BYTES)
         except OSError as error:
             raise EnvironmentUnusable(storage.why(error, self.reserve), how="name a folder on another disk with --folder") from error
@@ -116,7 +118,7 @@ class RunFolder:
         """The first phase: durable before anything is started. ``EnvironmentUnusable`` where it cannot be written."""
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            self.experiment.write_text(experiment_text, encoding="utf-8")
+            write_atomically(self.experiment, experiment_text.encode())
             write_atomically(self.plan, msgspec.json.format(_ENCODER.encode(plan), indent=1))
         except OSError as error:
             raise EnvironmentUnusable(
@@ -127,7 +129,7 @@ class RunFolder:
     def read_plan(self) -> Plan:
         """The plan, or ``HistoryUnreadable`` where this is no run folder."""
         try:
-            return msgspec.json.decode(self.plan.read_bytes(), type=Plan)
+            return msgspec.json.decode(plain(self.plan).read_bytes(), type=Plan)
         except FileNotFoundError:
             raise HistoryUnreadable(f"{self.path} is not a run folder: it has no plan.json") from None
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -143,7 +145,7 @@ class RunFolder:
         damaged: list[int] = []
         if not self.history.exists():
             return History(rows, damaged)
-        with self.history.open("rb") as lines:
+        with plain(self.history).open("rb") as lines:
             for number, line in enumerate(lines, 1):
                 if not line.endswith(b"\n"):
                     damaged.append(number)  # torn by a crash: the row was never promised
@@ -159,7 +161,7 @@ class RunFolder:
 
     def read_observations(self) -> NDArray[np.void]:
         """Every slot, see ``observations.dtype``."""
-        return observations.read(self.observations)
+        return observations.read(plain(self.observations))
 
 
 def _is_of_a_newer_kind(line: bytes) -> bool:
@@ -186,7 +188,9 @@ class HistoryWriter:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._file = storage.Ahead(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC, 0o644), path, KEPT_BYTES)
+        self._file = storage.Ahead(
+            os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644), path, KEPT_BYTES
+        )
         self.unwritten: list[Row] = []
 
     @property
@@ -208,10 +212,26 @@ class HistoryWriter:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """All of it or nothing, durable when it returns."""
-    draft = path.with_name(f".{path.name}.draft")
-    with draft.open("wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    draft.replace(path)
+    """All of it or nothing, durable when it returns.
+
+    The draft is a new file of a name that nobody could guess, and takes the other's place in one move: a symbolic link of that name is
+    replaced, never followed. A run folder may come from a stranger.
+    """
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    try:
+        with os.fdopen(fd, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def plain(path: Path) -> Path:
+    """The same path. ``HistoryUnreadable`` for a pipe, a device or a folder in the place of a file: to read one may take for ever."""
+    if path.exists() and not path.is_file():
+        raise HistoryUnreadable(f"{path} is no plain file")
+    return path

@@ -7,6 +7,7 @@ is only ever signalled as the very process that was meant (start time checked be
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -303,10 +304,11 @@ def _close_folder(folder: RunFolder) -> None:
     if not rows or any(isinstance(row, RunEnded) for row in rows):
         return
     if not folder.history.read_bytes().endswith(b"\n"):
-        with folder.history.open("ab") as file:
+        with os.fdopen(os.open(folder.history, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "ab") as file:
             file.write(b"\n")  # the crash tore a row; ours must not become part of it
     writer = HistoryWriter(folder.history)
     # After a reboot the clock began anew: the end of a history is never before what it holds.
     at_ns = max(time.monotonic_ns(), *(row.at_ns for row in rows))
     writer.append(RunEnded(at_ns=at_ns, left=[], aborted=f"the {HARNESS_DIED}; healed afterwards"))
     writer.close()
+    folder.give_room()

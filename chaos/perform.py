@@ -18,7 +18,7 @@ import msgspec
 from chaos import identity, storage
 from chaos.errors import Aborted, BadInput, EnvironmentUnusable, NinesError, NotHealed, Place
 from chaos.experiment import Experiment
-from chaos.history import RunFolder
+from chaos.history import RunFolder, write_atomically
 from chaos.plan import Plan
 from chaos.results import Report
 from chaos.target import Target
@@ -177,7 +177,7 @@ def _keep_bug(folder: Path) -> None:
     """The traceback, beside what was measured; the terminal has it too."""
     with contextlib.suppress(OSError):
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / BUG_FILE).write_text(traceback.format_exc(), encoding="utf-8")
+        write_atomically(folder / BUG_FILE, traceback.format_exc().encode(errors="replace"))
 
 
 def _require_room(plan: Plan, folder: Path) -> None:

@@ -70,7 +70,7 @@ class Recorder:
     """One writer a prober. ``late_ns`` of each operation is half its slot: what was sent later is missing, not bad."""
 
     def __init__(self, path: str, start_ns: int, deadline_ns: int, tallies: list[Tally], late_ns: list[int]) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_APPEND, 0o644)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_APPEND | os.O_NOFOLLOW, 0o644)
         self._file = storage.Ahead(self._fd, Path(path), KEPT_BYTES)
         self._write(HEADER_BYTES)
         self._start_ns = start_ns

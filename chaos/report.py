@@ -9,7 +9,7 @@ import msgspec
 
 from chaos import tables
 from chaos.errors import HistoryUnreadable
-from chaos.history import RunFolder, write_atomically
+from chaos.history import RunFolder, plain, write_atomically
 from chaos.results import Achieved, FaultObserved, NodeSeen, Report
 from chaos.versions import versions
 
@@ -38,7 +38,7 @@ def read_or_judge(folder: RunFolder) -> Report:
     if not folder.report.exists():
         return from_folder(folder)
     try:
-        return msgspec.json.decode(folder.report.read_bytes(), type=Report)
+        return msgspec.json.decode(plain(folder.report).read_bytes(), type=Report)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise HistoryUnreadable(f"{folder.report}: {error} ('nines judge {folder.path}' makes it anew)") from error
 

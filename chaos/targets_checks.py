@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from pathlib import PurePosixPath
 
 import msgspec
 
@@ -18,6 +19,7 @@ from chaos.target import Ask, OperationKind, Setting, Target
 def check(root: Table, target: Target) -> None:
     """Raise ``BadInput`` at the first thing in the file that cannot be right."""
     _check_names(root, target)
+    _check_files(root, target)
     _check_questions(root, target)
     _check_templates(root, target)
     _check_operations(root, target)
@@ -88,6 +90,16 @@ def _check_names(root: Table, target: Target) -> None:
     for name, setting in target.settings.items():
         if setting.choices and setting_text(setting.default) not in setting.choices:
             raise BadInput("the default is not one of the choices", place=_inner(root.place, f"settings.{name}"))
+
+
+def _check_files(root: Table, target: Target) -> None:
+    """A target's files lie in the node's own folder: whoever starts somebody else's target gets nothing written elsewhere."""
+    for name, part in target.parts.items():
+        for written in part.files:
+            path = PurePosixPath(written)
+            if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in written:
+                what = f"the file '{written}' would not lie in the node's folder"
+                raise BadInput(what, place=_find(root, f"parts.{name}.files"), right="a relative path without '..'")
 
 
 def _check_questions(root: Table, target: Target) -> None:

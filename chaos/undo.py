@@ -52,7 +52,7 @@ class UndoLog:
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._next = 1 + max((entry.id for entry in entries(path)), default=0)
-        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC, 0o644)
+        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
         _end_torn_line(fd)
         self._file = storage.Ahead(fd, path, KEPT_BYTES)
         self._done_unwritten: set[int] = set()

@@ -16,8 +16,9 @@ import msgspec
 from chaos import proc
 from chaos.agent_parts import limits
 from chaos.clock import Clock, to_ns, to_s
-from chaos.errors import FaultNotEffective
+from chaos.errors import EnvironmentUnusable, FaultNotEffective
 from chaos.events import NodeChanged
+from chaos.history import write_atomically
 from chaos.kinds import NodeInfo, OpenFiles, Sink, Status
 from chaos.registry import Claim
 from chaos.runtimes.common_process import Child, Reaper
@@ -53,7 +54,11 @@ def prepare(recipe: NodeRecipe) -> None:
     for relative, content in recipe.files.items():
         path = recipe.folder / relative
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(content, encoding="utf-8")
+        if not path.parent.resolve().is_relative_to(recipe.folder.resolve()):
+            raise EnvironmentUnusable(
+                f"the file '{relative}' would lie outside of the node's folder {recipe.folder}", how="another --folder"
+            )
+        write_atomically(path, content.encode())
 
 
 class LocalNode:

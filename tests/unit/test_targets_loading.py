@@ -108,6 +108,14 @@ def shelf(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.parametrize("path", ["/etc/profile", "../n2/config", "conf/../../x", "..", "."])
+def test_a_target_s_files_stay_in_the_node_s_folder(path: str):
+    """Refused when it is loaded, with the line; a path inside is not."""
+    sample_target(TARGET.replace("    ready:", '    files: {"conf/a..b.yaml": "x"}\n    ready:'))
+    with pytest.raises(BadInput, match=r"target\.yaml:\d+: parts\.data\.files.* would not lie in the node's folder"):
+        sample_target(TARGET.replace("    ready:", f'    files: {{"{path}": "x"}}\n    ready:'))
+
+
 def test_a_target_is_found_by_name_by_path_and_beside_the_experiment(shelf, monkeypatch):
     """./targets, a path from here, a path from the experiment's folder, its file, and NINES_TARGETS."""
     assert load_target("here").name == "here"
