@@ -14,6 +14,7 @@ import contextlib
 import os
 import select
 import socket
+import struct
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -73,9 +74,13 @@ class Orders:
         self._path = path
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         path.unlink(missing_ok=True)
-        with _near(path) as near:
-            self._listening.bind(near)
-        path.chmod(0o600)  # who may write there may break the cluster
+        # Who may write there may break the cluster: nobody else may, not even for a moment.
+        before = os.umask(0o177)
+        try:
+            with _near(path) as near:
+                self._listening.bind(near)
+        finally:
+            os.umask(before)
         self._listening.listen(8)
 
     def next(self) -> Caller | None:
@@ -83,12 +88,26 @@ class Orders:
         if not select.select([self._listening], [], [], ACCEPT_EVERY_S)[0]:
             return None
         connection, _ = self._listening.accept()
+        if not may_order(_user_of(connection)):
+            connection.close()
+            return None
         return Caller(connection)
 
     def close(self) -> None:
         """Nobody is heard any more."""
         self._listening.close()
         self._path.unlink(missing_ok=True)
+
+
+def may_order(user: int) -> bool:
+    """Whoever started the cluster, and root, who could end it anyhow."""
+    return user in (os.geteuid(), 0)
+
+
+def _user_of(connection: socket.socket) -> int:
+    """Who is at the other end, by the kernel's word (``SO_PEERCRED``, unix(7))."""
+    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+    return int(user)
 
 
 class Caller:

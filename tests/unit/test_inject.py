@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Callable, Sequence
@@ -187,6 +188,22 @@ def deep(tmp_path: Path) -> Path:
     path = socket_of(tmp_path / ("d" * 100), "run")
     path.parent.mkdir(parents=True)
     return path
+
+
+def test_only_its_own_user_and_root_may_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the kernel's word; the socket's file is closed to others from its first moment."""
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert [inject_socket.may_order(user) for user in (1000, 0, 1001)] == [True, True, False]
+    orders = Orders(tmp_path / "run.sock")
+    try:
+        assert (tmp_path / "run.sock").stat().st_mode & 0o777 == 0o600
+        monkeypatch.setattr(inject_socket, "_user_of", lambda _connection: 1001)
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as caller:
+            caller.connect(str(tmp_path / "run.sock"))
+            assert orders.next() is None
+            assert caller.recv(1) == b""
+    finally:
+        orders.close()
 
 
 def test_an_order_reaches_the_harness_and_its_steps_come_back(tmp_path: Path) -> None:
