@@ -40,7 +40,7 @@ setup: .venv/.installed
 	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
 
 demo: setup
-	@$(BIN)/nines run $(EXPERIMENT) --runtime local
+	@$(PY) -m tools.demo $(EXPERIMENT)
 
 test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi

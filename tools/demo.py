@@ -1,0 +1,61 @@
+"""``make demo``: one experiment with the report on the terminal; what a busy machine does to it is told in one sentence.
+
+    python -m tools.demo [EXPERIMENT.yaml]
+
+A demonstration shows what Nines does. That this machine was too busy to tell is an honest answer and no failure of anything, so it is
+exit status 0 here; ``nines run`` gives 3 for it. Every other status is that of ``nines run``.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from chaos import cli
+from chaos.document import parse, read_text, table, text
+from chaos.history import RunFolder
+from chaos.perform import new_folder
+
+EXPERIMENT: Final = "experiments/quickstart.yaml"
+UNKNOWN: Final = 3
+BUSY_SHARE: Final = 0.001
+"""Of the requests: on a quiet machine not one in a thousand leaves later than half the time between two."""
+
+
+def late_share(folder: RunFolder) -> float:
+    """Which share of the requests left later than half the time between two of them."""
+    operations = folder.read_plan().experiment.traffic.operations.values()
+    half_ns = min(0.5e9 / operation.rate_per_s for operation in operations)
+    seen = folder.read_observations()
+    return float((seen["sent"] - seen["due"] > half_ns).mean()) if len(seen) else 0.0
+
+
+def told(status: int, late: float) -> str:
+    """The sentence for a run that a busy machine spoilt; empty for any other."""
+    if status != UNKNOWN or late < BUSY_SHARE:
+        return ""
+    load, cores = os.getloadavg()[0], os.cpu_count() or 1
+    machine = f"load {load:.1f} on {cores} core{'s' * (cores > 1)}"
+    return (
+        f"This machine was too busy to tell: {late:.1%} of the requests left too late ({machine}). "
+        "Close what keeps it busy, and run 'make demo' again."
+    )
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run it; the exit status of ``make demo``."""
+    file = arguments[0] if arguments else EXPERIMENT
+    name = text(table(parse(read_text(Path(file)), file)).need("experiment"))
+    folder = new_folder(name)
+    status = cli.main(["run", file, "--runtime", "local", "--folder", str(folder.path)])
+    sentence = told(status, late_share(folder)) if folder.plan.exists() else ""
+    if sentence:
+        print(f"\n{sentence}")
+    return 0 if sentence else status
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
