@@ -30,7 +30,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 # --- an end ------------------------------------------------------------------------------------------------------------
 
-DOCKER_LIMIT_S: Final = 300.0
+DOCKER_LIMIT_S: Final = 600.0
 """The first test of an engine waits for its images; all others have the limit of pyproject.toml, unless they name their own."""
 LAST_RESORT_S: Final = 60.0
 """So long after its limit a test that not even pytest-timeout could end takes its process down, with the stack of every thread."""
