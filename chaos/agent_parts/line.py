@@ -3,7 +3,7 @@
     line.open    at the link's end: listen; its port, and a number for ``line.count``
     line.send    at its start: send to that port, and say how much was sent
     line.count   at its end: what has come, once all has or nothing more comes
-    line.stands  all addresses of this namespace, IPv4 and IPv6
+    line.stands  the addresses of this namespace, IPv4 and IPv6
 
 No checksum protects the datagrams: what was damaged on its way is to arrive and be seen, not to be thrown away by the kernel.
 """
@@ -11,6 +11,7 @@ No checksum protects the datagrams: what was damaged on its way is to arrive and
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import itertools
 import select
 import socket
@@ -20,6 +21,7 @@ import time
 from pathlib import Path
 from typing import Any, Final
 
+SIOCGIFADDR: Final = 0x8915
 SO_NO_CHECK: Final = 11
 SO_RCVBUFFORCE: Final = 33
 DATAGRAM_BYTES: Final = 200
@@ -203,24 +205,30 @@ def _send_bytes(address: str, port: int, size: int, within_s: float) -> dict[str
 
 
 def do_stands(_agent: Any, _command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
-    """``addresses``: of every interface but loopback, separated by blanks."""
+    """``addresses``: of every interface but loopback, separated by blanks; not those that may move on to another node (virtual ones)."""
     return {"result": {"addresses": " ".join([*_ipv4(), *_ipv6()])}}
 
 
 def _ipv4() -> list[str]:
-    """Local ones of the table of routes, in which the address stands in the line before."""
-    lines = [line.split() for line in Path("/proc/net/fib_trie").read_text(encoding="ascii").splitlines()]
-    found = {before[-1] for before, line in itertools.pairwise(lines) if line[-3:] == ["/32", "host", "LOCAL"]}
+    """The first one of each interface, which the engine gave: a virtual one comes after it."""
+    found = []
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
+        for _, name in socket.if_nameindex():
+            with contextlib.suppress(OSError):  # it has none
+                answer = fcntl.ioctl(any_socket, SIOCGIFADDR, struct.pack("256s", name.encode()))
+                found.append(socket.inet_ntoa(answer[20:24]))
     return sorted(each for each in found if not each.startswith("127."))
 
 
 def _ipv6() -> list[str]:
+    """Those that stand for a network; a virtual one stands for itself alone (/128)."""
     try:
         text = Path("/proc/net/if_inet6").read_text(encoding="ascii")
     except FileNotFoundError:
         return []  # a kernel without IPv6
     lines = [line.split() for line in text.splitlines()]
-    return sorted(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(line[0])) for line in lines if line[5] != "lo")
+    there = [line[0] for line in lines if line[5] != "lo" and int(line[2], 16) < 128]
+    return sorted(socket.inet_ntop(socket.AF_INET6, bytes.fromhex(each)) for each in there)
 
 
 def do_count(agent: Any, command: dict[str, Any]) -> None:  # noqa: ANN401

@@ -70,6 +70,18 @@ def test_nobody_is_told_over_ipv6(two: Pairs) -> None:
     assert lost_on_the_way(said), said
 
 
+def test_addresses_that_may_move_on_are_left_out(two: Pairs) -> None:
+    """A virtual address is with one node now and with another one later: a rule that names it would cut the wrong one then."""
+    api, agent = two.engine.client.api, two.talkers["n1"].agent
+    own = agent.call("line.stands").result["addresses"]
+    virtual = (f"{two.addresses['n1'].rpartition('.')[0]}.200/24", f"{two.ipv6['n1'].rpartition(':')[0]}:200/128")
+    for verb in ("add", "del"):
+        script = "; ".join(f"ip addr {verb} {each} dev eth0" for each in virtual)
+        execution = api.exec_create(agent.container, ["sh", "-ec", script])["Id"]
+        assert api.exec_start(execution) == b""
+        assert agent.call("line.stands").result["addresses"] == own
+
+
 def test_a_partition_is_proven_for_both(two: Pairs, tmp_path: Path) -> None:
     """A way by IPv6 stands in the figures: it answered before, not during, and again afterwards. One that leaks is no partition."""
     way = f"{LINK} on {two.ipv6['n2']}.rtt_s"
