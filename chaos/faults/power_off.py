@@ -63,6 +63,7 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         passed = proof.ask_ways(net, further, MEASURE_TIMEOUT_S)
         further = [way for way in further if passed[way].rtt_s is not None]
         before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes)) | proof.link_figures(before_trips)
+        before |= proof.link_figures({proof.way_text(way): [passed[way]] for way in further})
         started_ns: list[int] = []
         with ExitStack() as undo:
             undo.enter_context(scene.undo.intent("restore", ", ".join(str(rule.link) for rule in rules)))
@@ -74,7 +75,9 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     answers = proof.ask_links(net, ways, MEASURE_TIMEOUT_S)
                     during: proof.Figures = {f"{node}.process": str(nodes[node].status()) for node in victims.nodes}
                     during |= proof.link_figures(answers)
-                    self._prove(scene, victims, answers, proof.ask_ways(net, further, MEASURE_TIMEOUT_S))
+                    beyond = proof.ask_ways(net, further, MEASURE_TIMEOUT_S)
+                    during |= proof.link_figures({proof.way_text(way): [trip] for way, trip in beyond.items()})
+                    self._prove(scene, victims, answers, beyond)
                     mechanism = f"{layer.mechanism}; then SIGKILL"
                     effect = Effect(
                         layer.effective_at_ns, mechanism, before, during, lambda: self._gone(scene, victims, ways, further, before)
