@@ -37,6 +37,9 @@ AGENT_OOM_SCORE = -500
 """When memory runs out the kernel must take the system under test, not the agent that keeps its namespaces."""
 AGENT_MEMORY = 32 * 1024 * 1024
 
+REFUSES_EACH = {"net.ipv4.icmp_ratelimit": "0"}
+"""For the name server: each datagram to a closed port is refused (icmp(7)). By default the kernel says so about once a second."""
+
 
 class Endpoint(msgspec.Struct, frozen=True):
     """A place on the run's network."""

@@ -18,7 +18,7 @@ from chaos.runtimes.common_names import ServerNames
 from chaos.runtimes.common_process import Child, Died, Reaper
 from chaos.runtimes.common_specs import dns_spec, prober_spec, surge_spec, watch_spec
 from chaos.runtimes.common_surges import Spares, SurgeOrder, Surges, unheard
-from chaos.runtimes.docker_containers import Containers, Endpoint, Spec
+from chaos.runtimes.docker_containers import REFUSES_EACH, Containers, Endpoint, Spec
 from chaos.runtimes.docker_layout import DNS_PORT, FOLDER_INSIDE, TARGET_INSIDE, DockerLayout
 from chaos.runtimes.docker_talker import ContainerTalker, waiting_command
 
@@ -130,6 +130,7 @@ class Helpers:
             command=waiting_command(module, f"{FOLDER_INSIDE}/specs/{name}.json"),
             endpoint=None if agent else endpoint,
             joins=agent,
+            sysctls=REFUSES_EACH if place == DNS and not agent else {},
             shares_pids=False,
             env={"PYTHONUNBUFFERED": "1"},
             capabilities=("SYS_NICE",),

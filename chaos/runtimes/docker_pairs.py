@@ -27,7 +27,7 @@ from chaos.images_tools import FAKETIME_THREADS, FOLDER
 from chaos.kinds import DNS, Allowed, NodeInfo, Sink
 from chaos.runtimes.common_helpers import Breakage
 from chaos.runtimes.docker_containers import AGENT as AGENT_ROLE
-from chaos.runtimes.docker_containers import SYSTEM, Containers, Endpoint, Spec
+from chaos.runtimes.docker_containers import REFUSES_EACH, SYSTEM, Containers, Endpoint, Spec
 from chaos.runtimes.docker_layout import DATA_INSIDE, ENGINE, DockerLayout
 from chaos.runtimes.docker_logs import NodeLog
 from chaos.runtimes.docker_node import DockerNode
@@ -41,8 +41,6 @@ ENGINE_SEES_DEATH_S = 15.0
 CLOCK_BOUND_S = 0.02
 """Containers share our clock; one whose clock cannot be shown to be this near ours is on another machine, or a very busy one."""
 CLOCK_TRIES = 20
-REFUSES_EACH = {"net.ipv4.icmp_ratelimit": "0"}
-"""Each datagram to a closed port is refused (icmp(7)). By default the kernel says so about once a second, and the rest time out."""
 
 
 class Interposer(Protocol):
