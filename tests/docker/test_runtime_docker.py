@@ -349,3 +349,13 @@ class TestNames:
                 assert cluster.names.look_up(1.0).answer == "SERVFAIL"
             answer = cluster.names.look_up(1.0)
             assert set(answer.addresses) == {node.info.address for node in cluster.nodes.values()}
+
+    def test_refused_is_loud_and_down_is_silent(self, stage: DockerStage) -> None:
+        """As on plain processes: each of many questions is refused at once, where the kernel by default does so about once a second."""
+        with stage.cluster() as cluster:
+            assert isinstance(cluster, HasNames)
+            with cluster.names.harm(NameHarm("refused")):
+                assert [cluster.names.look_up(1.0).error for _ in range(20)] == ["refused"] * 20
+            with cluster.names.harm(NameHarm("down")):
+                assert cluster.names.look_up(0.3).error == "timed out"
+            assert cluster.names.look_up(1.0).answer == "NOERROR"
