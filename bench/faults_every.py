@@ -29,7 +29,7 @@ RUNTIMES = ("local", "docker")
 FOR_S, APART_S = 2.0, 6.0
 LONGER_S = {"restart": 8.0}
 """``for`` is the time that it may take."""
-OF_THE_MACHINE = {"slots sent in time", "baseline quiet"}
+OF_THE_MACHINE = {"requests sent on time", "baseline error-free"}
 
 
 def text(example: Example, times: int) -> str:

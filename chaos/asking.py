@@ -27,6 +27,7 @@ import msgspec
 from chaos.asking_http import BadReply, Reply, ReplyReader, request_bytes
 from chaos.clock import Clock, MonotonicClock, to_s
 from chaos.errors import BadInput
+from chaos.escaping import terminal
 from chaos.target import Ask
 
 TIMED_OUT: Final = "timed out"
@@ -146,9 +147,9 @@ def why_not(expression: Expression, document: object) -> str | None:
         return f"the answer has no '{expression.path}'"
     match expression.operator:
         case Operator.THERE:
-            return None if left else f"{expression.path} is {_text(left) or 'empty'}"
+            return None if left else f"{expression.path} is {terminal(_text(left)) or 'empty'}"
         case Operator.IS:
-            return None if _text(left) == expression.right else f"{expression.path} is {_text(left)}, not {expression.right}"
+            return None if _text(left) == expression.right else f"{expression.path} is {terminal(_text(left))}, not {expression.right}"
         case Operator.IS_NOT:
             return f"{expression.path} is {expression.right}" if _text(left) == expression.right else None
         case Operator.SAME:
@@ -157,7 +158,7 @@ def why_not(expression: Expression, document: object) -> str | None:
                 hint = f"to compare with the text, write {expression.path}={expression.right}"
                 return f"the answer has no '{expression.right}' ({hint})"
             same = _text(left) == _text(right)
-            return None if same else f"{expression.path} is {_text(left)}, {expression.right} is {_text(right)}"
+            return None if same else f"{expression.path} is {terminal(_text(left))}, {expression.right} is {terminal(_text(right))}"
 
 
 def _find(document: object, path: str) -> object:

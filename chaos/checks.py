@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from chaos import checks_clients, checks_leaders, checks_trend, reasons, timeline_bad, timeline_slots
+from chaos import check_names, checks_clients, checks_leaders, checks_trend, reasons, timeline_bad, timeline_slots
 from chaos.plan import Plan
 from chaos.results import Check
 from chaos.timeline import ServiceTimeline, Timeline
@@ -33,8 +33,7 @@ SHARES_LEAST: Final = 200
 """Fewer picks than this and shares are not looked at."""
 SHOWN: Final = 4
 
-HEALED: Final = "everything was healed"
-"""The check that, failed, leads to exit 6."""
+HEALED: Final = check_names.HEALED
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 
@@ -69,7 +68,7 @@ def _verdict(name: str, troubles: Sequence[str], fine: str) -> Check:
 
 
 def _ran_to_its_end(timeline: Timeline) -> Check:
-    name = "ran to its end"
+    name = check_names.COMPLETE
     if timeline.ended is None:
         return Check(name, FAIL, "the history stops before the end of the run")
     troubles = [timeline.ended.bug] if timeline.ended.bug else []
@@ -77,16 +76,16 @@ def _ran_to_its_end(timeline: Timeline) -> Check:
     troubles += list(conditions) or ([timeline.ended.aborted] if timeline.ended.aborted else [])
     if timeline.ended.signal is not None and not troubles:
         troubles.append(f"interrupted by signal {timeline.ended.signal}")
-    return _verdict(name, troubles, "not aborted, not interrupted")
+    return _verdict(name, troubles, "neither aborted nor interrupted")
 
 
 def _history_whole(timeline: Timeline) -> Check:
     """A row that cannot be read may have been the one that mattered."""
-    return _verdict("history whole", [timeline.damage] if timeline.damage else [], "every row of it was read")
+    return _verdict(check_names.HISTORY, [timeline.damage] if timeline.damage else [], "every row of it was read")
 
 
 def _traffic_complete(plan: Plan, timeline: Timeline) -> Check:
-    name = "traffic complete"
+    name = check_names.TRAFFIC
     if timeline.traffic is None:
         return Check(name, FAIL, "the traffic never started")
     if timeline.traffic_ended is None:
@@ -115,7 +114,7 @@ def _traffic_complete(plan: Plan, timeline: Timeline) -> Check:
 
 
 def _baseline_quiet(plan: Plan, timeline: Timeline) -> Check:
-    name = "baseline quiet"
+    name = check_names.BASELINE
     if plan.experiment.baseline_s <= 0:
         return Check(name, UNKNOWN, "the experiment has no baseline: what is broken without faults cannot be told")
     troubles, next_steps = [], []
@@ -137,7 +136,7 @@ def _baseline_quiet(plan: Plan, timeline: Timeline) -> Check:
 
 
 def _slots_present(plan: Plan, timeline: Timeline) -> Check:
-    name = "slots sent in time"
+    name = check_names.ON_TIME
     troubles: dict[str, list[str]] = {}
     worst = 0.0
     for service, seen in timeline.services.items():
@@ -156,11 +155,29 @@ def _slots_present(plan: Plan, timeline: Timeline) -> Check:
     if told and plan.judge not in troubles:
         # The objectives and the agreement speak of the judged service, whose slots are sound: advice, not a failure.
         return Check(name, UNKNOWN, "; ".join(told))
-    return _verdict(name, told, f"at most {worst:.2%} of a service's slots are missing, none under an edge")
+    found = _verdict(name, told, f"at most {worst:.2%} of a service's slots are missing, none under an edge")
+    return msgspec.structs.replace(found, next_step=_on_an_idle_machine(timeline, list(troubles))) if told else found
+
+
+def _on_an_idle_machine(timeline: Timeline, services: Sequence[str]) -> str:
+    """What would have kept requests on time: an idle machine, or a rate whose half slot is wider than all but 1 % of the lateness."""
+    rates_per_s = []
+    for service in services:
+        late_s = timeline.services[service].slots.late_s
+        least_s = float(np.quantile(late_s, 1 - MISSING_SHARE, method="higher")) if len(late_s) else math.inf
+        if 0 < least_s < math.inf:
+            step = 10.0 ** (math.floor(math.log10(0.5 / least_s)) - 1)
+            rates_per_s.append(f"at most {math.floor(0.5 / least_s / step) * step:g}/s of {service}")
+    ended = timeline.traffic_ended
+    busy = ""
+    if ended is not None and ended.load_1m is not None and ended.load_1m > ended.cpus:
+        busy = f" (its load was {ended.load_1m:.1f} on {ended.cpus} processor{'s' * (ended.cpus != 1)})"
+    slower = f", or with {', '.join(rates_per_s)}" if rates_per_s else ""
+    return f"run it again on an idle machine{busy}{slower}"
 
 
 def _faults_took_effect(plan: Plan, timeline: Timeline) -> Check:
-    name = "every planned fault took effect"
+    name = check_names.EFFECTIVE
     planned = [fault for fault in timeline.faults if fault.planned]
     if not planned:
         return Check(name, PASS, "none was planned")
@@ -180,7 +197,7 @@ def _what_became(fault: FaultRecord) -> str:
 
 
 def _faults_apart(timeline: Timeline) -> Check:
-    name = "no unplanned overlap"
+    name = check_names.APART
     ordered = sorted((fault for fault in timeline.faults if fault.took_effect), key=lambda fault: fault.effective_s or 0.0)
     troubles = [
         f"{later.id} took effect before the cluster was seen settled after {fault.id}"
@@ -193,7 +210,7 @@ def _faults_apart(timeline: Timeline) -> Check:
 def _all_healed(timeline: Timeline) -> Check:
     troubles = [f"{fault.id} ({fault.kind}): {fault.reason}" for fault in timeline.faults if fault.status == "leftover"]
     troubles += [f"left: {what}" for what in timeline.ended.left] if timeline.ended else []
-    return _verdict(HEALED, troubles, "and proven gone" if timeline.trials else "nothing had to be")
+    return _verdict(HEALED, troubles, "verified" if timeline.trials else "there was none")
 
 
 def _nodes_lived(timeline: Timeline) -> Check:
@@ -202,7 +219,7 @@ def _nodes_lived(timeline: Timeline) -> Check:
     troubles = told + [
         f"{death.node} died by itself at {death.at_s:.1f} s" for death in deaths if not any(death.node in text.split() for text in told)
     ]
-    return _verdict("nodes died of our faults only", troubles, "no other death")
+    return _verdict(check_names.LIVED, troubles, "no node died without a fault of ours")
 
 
 def _clock(timeline: Timeline) -> Check:
@@ -213,12 +230,12 @@ def _clock(timeline: Timeline) -> Check:
         for name, slot_s in slots_s.items()
         if bound_s > slot_s / 2
     ]
-    return _verdict("one clock", troubles, f"within {show_s(bound_s)}" if bound_s else "nodes and prober share one")
+    return _verdict(check_names.CLOCK, troubles, f"within {show_s(bound_s)}" if bound_s else "nodes and prober share one")
 
 
 def _classes_alike(plan: Plan, timeline: Timeline) -> Check:
     """Faults of one class are pooled and predicted as one: their fields should be the same."""
-    name = "faults of a class are alike"
+    name = check_names.ALIKE
     fields = {spec.name: spec.params for spec in plan.experiment.faults}
     kinds: dict[str, list[object]] = {}
     for trial in timeline.trials:
@@ -279,7 +296,7 @@ def _within(seen: ServiceTimeline, spans: Sequence[tuple[float, float]]) -> NDAr
 
 
 def _addresses(plan: Plan, timeline: Timeline) -> Check:
-    name = "addresses picked evenly"
+    name = check_names.EVEN
     dns = plan.experiment.cluster.dns
     picks = measured_picks(plan, timeline)
     total = sum(picks.values())

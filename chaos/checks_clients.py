@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from chaos import timeline_slots
+from chaos import check_names, timeline_slots
 from chaos.experiment import OnService
 from chaos.plan import Plan
 from chaos.results import Check
@@ -22,7 +22,7 @@ CHANCE: Final = 1e-6
 
 def well_before_faults(plan: Plan, timeline: Timeline) -> Check:
     """A fault that strikes while the service is down already shows neither whether clients notice it, nor how long."""
-    name = "no outage before a fault"
+    name = check_names.WELL_BEFORE
     if not timeline.trials:
         return Check(name, PASS, "no fault took effect")
     asked_for = {spec.name for spec in plan.experiment.faults if spec.when is not None and _waits_for_an_outage(spec.when.on)}
@@ -46,7 +46,7 @@ def _waits_for_an_outage(condition: object) -> bool:
 
 def every_node_asked(plan: Plan, timeline: Timeline, candidates: Sequence[str]) -> Check:
     """Where the balancer spreads clients over all nodes, each must have been asked: else what befalls the others is not seen."""
-    name = "clients reach every node"
+    name = check_names.REACHED
     dns = plan.experiment.cluster.dns
     if len(candidates) < 2:
         return Check(name, PASS, "the name stands for one node")

@@ -16,13 +16,14 @@ from typing import Final
 
 import msgspec
 
+from chaos import check_names
 from chaos.kinds import LEADER
 from chaos.plan import Plan
 from chaos.results import Check
 from chaos.timeline import Timeline
 from chaos.units import show_s
 
-NAME: Final = "one leader at a time"
+NAME: Final = check_names.ONE_LEADER
 SHOWN: Final = 4
 _WORDS: Final = re.compile(r"[\w.-]+")
 

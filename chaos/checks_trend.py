@@ -14,10 +14,11 @@ from collections.abc import Sequence
 from itertools import combinations
 from typing import Final
 
+from chaos import check_names
 from chaos.results import Check
 from chaos.timeline import ServiceTimeline, Timeline
 
-NAME: Final = "no trend"
+NAME: Final = check_names.TREND
 FAILS: Final = 0.001
 TELLS: Final = 0.01
 LEAST_TIMES: Final = 4
@@ -33,10 +34,10 @@ def check(timeline: Timeline) -> Check:
         return Check(NAME, "pass", "too few outages of a kind to show one")
     p_value, told = min(looks)
     corrected = min(1.0, p_value * len(looks))
-    over = f"over {len(looks)} look{'' if len(looks) == 1 else 's'}"
+    count = f"{len(looks)} test{'' if len(looks) == 1 else 's'}"
     if corrected >= TELLS:
-        return Check(NAME, "pass", f"none to be seen: p = {corrected:.2g} {over}")
-    return Check(NAME, "fail" if corrected < FAILS else "unknown", f"{told}, p = {corrected:.2g} {over}")
+        return Check(NAME, "pass", f"none detected (p = {corrected:.2g}, {count})")
+    return Check(NAME, "fail" if corrected < FAILS else "unknown", f"{told} (p = {corrected:.2g}, {count})")
 
 
 def _background(name: str, service: ServiceTimeline) -> list[tuple[float, str]]:

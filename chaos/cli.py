@@ -236,7 +236,9 @@ def _failed(error: Exception) -> int:
     if isinstance(error, OSError) and storage.of_storage(error):
         error = EnvironmentUnusable(storage.why(error, Path(error.filename or ".").absolute()), how="free some space, or use another disk")
     if isinstance(error, NinesError):
-        print(f"nines: {error}", file=sys.stderr)
+        from chaos.cli_out import note
+
+        note(f"nines: {error}")
         return error.exit_code
     import traceback
 

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from chaos.cli_out import note, put, show
+from chaos.escaping import terminal
 
 
 def judge(arguments: argparse.Namespace) -> int:
@@ -54,7 +55,9 @@ def history(arguments: argparse.Namespace) -> int:
     for row in rows:
         fields = msgspec.to_builtins(row)
         told = "  ".join(
-            f"{name}={_short(value)}" for name, value in fields.items() if name not in ("row", "at_ns") and value not in ("", None, [], {})
+            terminal(f"{name}={_short(value)}")
+            for name, value in fields.items()
+            if name not in ("row", "at_ns") and value not in ("", None, [], {})
         )
         lines.append(f"{to_s(row.at_ns - start_ns):10.3f}  {fields['row']:<15} {told}")
     show("\n".join(lines))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from chaos import units
 from chaos.cli_out import as_json, note, show
 from chaos.errors import BadInput, Interrupted
 
@@ -84,12 +85,12 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show(as_json(rows))
     elif rows:
-        from tabulate import tabulate
+        from chaos.wording import table
 
-        table = [[row["run"], row["runtime"], "yes" if row["takes_orders"] else "no (it is measured)", row["folder"]] for row in rows]
-        show(tabulate(table, headers=["run", "runtime", "nines inject", "folder"], tablefmt="simple"))
+        rows_shown = [[row["run"], row["runtime"], "yes" if row["takes_orders"] else "no (it is measured)", row["folder"]] for row in rows]
+        show(table(rows_shown, ["run", "runtime", "nines inject", "folder"]))
     else:
-        note("nothing goes on")
+        note("No runs in progress.")
     return 0
 
 
@@ -214,22 +215,22 @@ def _steps(containers: dict[str, str], *, quiet: bool) -> Callable[[Row], None]:
 
 def _told(done: ByHand, containers: dict[str, str]) -> str:
     """Every figure before, during and after, and the times."""
-    from tabulate import tabulate
-
-    from chaos.wording import victims
+    from chaos.escaping import terminal
+    from chaos.wording import table, victims
 
     names = list(dict.fromkeys([*done.before, *done.during, *done.after]))
-    rows = [[name, *(_figure(figures, name) for figures in (done.before, done.during, done.after))] for name in names]
+    rows = [[units.show(name, 0.0)[0], *(_figure(figures, name) for figures in (done.before, done.during, done.after))] for name in names]
     times = [("effective", done.effective_s), ("healed", done.healed_s), ("gone", done.gone_s)]
     when = ", ".join(f"{word} after {at_s:.3f} s" for word, at_s in times if at_s is not None)
     head = f"{done.fault} on {victims(done.target, containers) or _NO_NODE}: {done.status}" + (f", {done.reason}" if done.reason else "")
     parts = [head, f"by {done.mechanism}" if done.mechanism else "", when]
-    table = tabulate(rows, headers=["measured", "before", "during", "after"], tablefmt="simple", disable_numparse=True) if rows else ""
-    return "\n".join([part for part in parts if part] + (["", table] if table else []))
+    shown = table(rows, ["measured", "before", "during", "after"]) if rows else ""
+    return "\n".join([terminal(part) for part in parts if part] + (["", shown] if shown else []))
 
 
 def _figure(figures: dict[str, float | str | None], name: str) -> str:
+    from chaos.wording import figure
+
     if name not in figures:
         return ""
-    value = figures[name]
-    return "–" if value is None else f"{value:.4g}" if isinstance(value, float) else str(value)
+    return figure(figures[name], name)

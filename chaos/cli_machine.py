@@ -6,6 +6,7 @@ import argparse
 
 from chaos.cli_out import as_json, note, show
 from chaos.errors import NotHealed
+from chaos.escaping import terminal
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -75,11 +76,11 @@ def leftovers(arguments: argparse.Namespace) -> int:
         show(as_json(rows))
         return 5 if found or dead else 0
     if found:
-        show("\n".join(str(item) for item in found))
+        show("\n".join(terminal(str(item)) for item in found))
         note("nines heal removes them")
     for run in others:
-        show(f"{run.run}: no record of this run is left ({run}), on {run.host}:")
-        show("\n".join(f"  {thing.kind} {thing.name}" for thing in run.things))
+        show(terminal(f"{run.run}: no record of this run is left ({run}), on {run.host}:"))
+        show("\n".join(terminal(f"  {thing.kind} {thing.name}") for thing in run.things))
     if dead:
         note("nines heal --orphans removes what belongs to a dead harness")
     if not found and not others:
@@ -102,7 +103,7 @@ def heal(arguments: argparse.Namespace) -> int:
         show(as_json({"removed": [str(item) for item in result.removed], "could_not": [str(item) for item in result.could_not]}))
     else:
         for item in result.removed:
-            show(f"removed  {item}")
+            show(terminal(f"removed  {item}"))
         if not result.removed and not result.could_not:
             note("nothing to heal")
     if result.could_not:

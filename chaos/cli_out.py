@@ -7,10 +7,13 @@ import os
 import sys
 from pathlib import Path
 
+from chaos.escaping import page
+
 
 def show(text: str) -> None:
     """Data, to standard output. A reader who has left (``| head``) is no error, and is told nothing."""
     try:
+        text = page(text)
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         sys.stdout.flush()
     except BrokenPipeError:
@@ -32,7 +35,7 @@ def _close_output() -> None:
 def note(text: str) -> None:
     """Progress, to standard error; no run fails since nobody can read that."""
     with contextlib.suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
+        print(page(text), file=sys.stderr, flush=True)
 
 
 def put(text: str, output: str | None) -> None:

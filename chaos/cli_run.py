@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -32,17 +33,43 @@ def run(arguments: argparse.Namespace) -> int:
     """Load all files before anything starts, then run them in order."""
     from chaos.perform import order
 
-    longest_s = _longest_s(arguments)
-    ready = [
-        order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults, longest_s=longest_s)
-        for file in arguments.files
-    ]
+    ready = []
+    for file in arguments.files:
+        try:
+            longest_s = _longest_s(arguments)
+            ready.append(
+                order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults, longest_s=longest_s)
+            )
+        except NinesError as error:
+            _refused(arguments, Path(file).name, error, "")
+            raise
     statuses: list[int] = []
-    for ordered in ready:
-        statuses.append(_one(ordered, arguments, several=len(ready) > 1))
+    labels = _labels([ordered.experiment.name for ordered in ready])
+    for ordered, label in zip(ready, labels, strict=True):
+        statuses.append(_one(ordered, arguments, label if len(ready) > 1 else ""))
         if statuses[-1] in STOPS:
             break
     return next((status for status in SEVERITY if status in statuses), max(statuses))
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """What tells the files of several experiments apart: their names, and a number where one stands there already."""
+    found: list[str] = []
+    for name in names:
+        label, number = name, 2
+        while label in found:
+            label, number = f"{name}-{number}", number + 1
+        found.append(label)
+    return found
+
+
+def _refused(arguments: argparse.Namespace, name: str, error: BaseException, label: str) -> None:
+    """What could not be run stands in the files that a CI system reads as well, as an error."""
+    from chaos.reports import junit, markdown
+
+    for render, output in ((junit.refused, arguments.junit), (markdown.refused, arguments.markdown)):
+        if output is not None:
+            put(render(name, str(error), getattr(error, "exit_code", 70)), _apart(output, label) if label else output)
 
 
 def _longest_s(arguments: argparse.Namespace) -> float | None:
@@ -59,7 +86,8 @@ def _longest_s(arguments: argparse.Namespace) -> float | None:
         raise BadInput(str(error)) from None
 
 
-def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
+def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
+    """``label``: what tells its files from those of other experiments; empty for one alone."""
     from chaos.history import RunFolder
     from chaos.live import Live
     from chaos.perform import BUG_FILE, new_folder, perform
@@ -68,7 +96,7 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
     if arguments.folder is None:
         folder = new_folder(ordered.experiment.name)
     else:
-        folder = RunFolder(Path(arguments.folder) / ordered.experiment.name if several else Path(arguments.folder))
+        folder = RunFolder(Path(arguments.folder) / label if label else Path(arguments.folder))
     if not arguments.quiet:
         at_most = f"at most {ordered.plan.duration_s:.0f} s, a look after each of {len(ordered.plan.looks_s)} rounds"
         lasts = at_most if ordered.plan.looks_s else f"{ordered.plan.duration_s:.0f} s"
@@ -79,12 +107,14 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, several: bool) -> int:
         report = perform(ordered, folder, None if arguments.quiet else _followed(live))
     except NinesError as error:
         note(f"nines: {error}")
+        _refused(arguments, ordered.experiment.name, error, label)
         return error.exit_code
     except Exception as error:
         traceback.print_exception(error)
+        _refused(arguments, ordered.experiment.name, error, label)
         note(f"nines: this is a bug in Nines, not in what you wrote; the traceback is in {folder.path / BUG_FILE}")
         return 70
-    _tell(report, arguments, several)
+    _tell(report, arguments, label)
     return exit_status(report)
 
 
@@ -117,23 +147,23 @@ def _where(ordered: Ordered, asked: str) -> str:
     return chosen
 
 
-def _tell(report: Report, arguments: argparse.Namespace, several: bool) -> None:
+def _tell(report: Report, arguments: argparse.Namespace, label: str) -> None:
     from chaos import tables
-    from chaos.wording_story import VERDICTS, headline
+    from chaos.wording_story import line
 
     if arguments.json:
         show(tables.find("reports", "json")(report))
     elif arguments.quiet:
-        show(f"{VERDICTS[report.verdict]}  {report.experiment}: {headline(report)}")
+        show(line(report))
     else:
         show(tables.find("reports", "text")(report))
     for name in ("junit", "markdown", "html"):
         output = getattr(arguments, name)
         if output is not None:
-            put(tables.find("reports", name)(report), _apart(output, report.experiment) if several else output)
+            put(tables.find("reports", name)(report), _apart(output, label) if label else output)
 
 
-def _apart(output: str, experiment: str) -> str:
+def _apart(output: str, label: str) -> str:
     """With several experiments each gets a file of its own: ``out.xml`` -> ``out-leader-kill.xml``."""
     path = Path(output)
-    return str(path.with_name(f"{path.stem}-{experiment}{path.suffix}"))
+    return str(path.with_name(f"{path.stem}-{label}{path.suffix}"))

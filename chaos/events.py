@@ -72,6 +72,9 @@ class TrafficEnded(RowBase, frozen=True, tag="traffic_ended"):
 
     end_ns: int
     slots: dict[str, int]
+    load_1m: float | None = None
+    """The machine's load average of the last minute, and how many processors share it; None where no real machine sent it."""
+    cpus: int = 0
 
 
 class PhaseBegun(RowBase, frozen=True, tag="phase"):

@@ -167,6 +167,8 @@ class Dns(Strict, frozen=True):
     order: tuple[str, ...] = ()
     weights: dict[str, float] = {}
     check: DnsCheck = DnsCheck()
+    fail_open: bool = False
+    """With every health check failing, the name answers with all its nodes, as managed name services and proxies do; else with none."""
 
 
 class Resources(Strict, frozen=True):

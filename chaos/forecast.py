@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from tabulate import tabulate
-
 from chaos import wording as say
 from chaos import wording_story as tell
+from chaos.escaping import terminal
 from chaos.plan import Plan
 from chaos.planning import describe
 from chaos.results import Predicted, Production
@@ -36,9 +35,11 @@ def planned(plan: Plan) -> str:
         ]
         for row in describe(plan)
     ]
-    table = tabulate(rows, headers=["fault", "from (s)", "to (s)", "kind", "target", "details"], tablefmt="simple", disable_numparse=True,
-                     colalign=["left", "right", "right", "left", "left", "left"]) if rows else "No faults."  # fmt: skip
-    return "\n".join(head) + f"\n\n{table}\n\n{_said_of_times(plan)}Roles are resolved at the moment of injection. Nothing was started.\n"
+    table = say.table(rows, ["fault", "from (s)", "to (s)", "kind", "target", "details"], right=(1, 2)) if rows else "No faults."
+    return (
+        "\n".join(map(terminal, head))
+        + f"\n\n{table}\n\n{_said_of_times(plan)}Roles are resolved at the moment of injection. Nothing was started.\n"
+    )
 
 
 def _said_of_times(plan: Plan) -> str:
@@ -66,7 +67,7 @@ def _run(plan: Plan, predicted: Predicted) -> str:
     title = (
         f"A run of {plan.experiment.name} like the planned one ({say.count(len(plan.windows), 'fault')}) should show, in 95 of 100 cases:"
     )
-    return f"{title}\n{tabulate(rows, headers=head, tablefmt='simple', disable_numparse=True)}"
+    return f"{title}\n{say.table(rows, head)}"
 
 
 def _classes(predicted: Predicted) -> str:
@@ -76,7 +77,7 @@ def _classes(predicted: Predicted) -> str:
             phases = ", ".join(f"{phase} {say.seconds(value)}" for phase, value in row.phases.items() if value)
             rows.append([service, name, say.expected(row.share, say.percent), say.expected(row.recovery_s, say.seconds), phases])
     head = ["service", "fault class", "noticed by clients", "recovery", "of which, on average"]
-    table = tabulate(rows, headers=head, tablefmt="simple", disable_numparse=True)
+    table = say.table(rows, head)
     return "\n".join([f"By fault class:\n{table}", *_lost(predicted)])
 
 
@@ -114,14 +115,7 @@ def _production(predicted: Predicted) -> str:
         for each in production.improve_first
     ]
     if rows:
-        lines.append(
-            tabulate(
-                rows,
-                headers=["improve first", "elasticity", "halving saves a year", "at the price of"],
-                tablefmt="simple",
-                disable_numparse=True,
-            )
-        )
+        lines.append(say.table(rows, ["improve first", "elasticity", "halving saves a year", "at the price of"]))
     lines += [f"Not advised: {text}." for text in production.not_advised]
     return "\n".join(lines)
 
@@ -132,8 +126,8 @@ def _parts(production: Production) -> list[str]:
     rows = [[each.name, f"{each.unavailability:.3g}", each.origin, f"{each.birnbaum:.6g}", say.seconds(each.saves_s_per_year)]
             for each in production.around]  # fmt: skip
     if rows:
-        heads = ["around the cluster", "unavailability", "who claims it", "importance (Birnbaum)", "without failures, saved a year"]
-        lines.append(tabulate(rows, headers=heads, tablefmt="simple", disable_numparse=True))
+        heads = ["around the cluster", "unavailability", "source", "importance (Birnbaum)", "without failures, saved a year"]
+        lines.append(say.table(rows, heads))
     return lines
 
 
@@ -167,7 +161,7 @@ def _inputs(predicted: Predicted) -> str:
         ]
         for each in predicted.parameters
     ]
-    table = tabulate(rows, headers=["parameter", "value", "unit", "who claims it"], tablefmt="simple", disable_numparse=True)
+    table = say.table(rows, ["parameter", "value", "unit", "source"])
     assumed = "\n".join(f"  - {text}" for text in predicted.assumptions)
-    own = "" if predicted.own_share is None else f"\n{say.percent(predicted.own_share)} of the predicted downtime is merely our own 'for'."
+    own = "" if predicted.own_share is None else f"\n{say.percent(predicted.own_share)} of the predicted downtime stems from our own 'for'."
     return f"It rests on:\n{table}\n{assumed}{own}"

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Final
 
-from tabulate import tabulate
-
 from chaos import wording as say
 from chaos.models.planning import Alert, AlertLeftOut
 from chaos.power import BudgetSaid, Power
@@ -36,8 +34,7 @@ def _objectives(power: Power) -> str:
     if not rows:
         return ""
     head = ["objective", "want", "basis", "met", "missed", "undecided", "faults that decide"]
-    align = ("left", "left", "left", "right", "right", "right", "right")
-    return tabulate(rows, headers=head, tablefmt="simple", disable_numparse=True, colalign=align)
+    return say.table(rows, head, right=(3, 4, 5, 6))
 
 
 def _agreement(agreed: AgreementPower | None) -> str:
@@ -46,7 +43,7 @@ def _agreement(agreed: AgreementPower | None) -> str:
     detects = ", ".join(f"{chance:.0%} if they last {scale} times as long" for scale, chance in agreed.detects.items())
     needed = f" ({say.count(agreed.faults_needed, 'fault')} for 80%)" if agreed.faults_needed is not None else ""
     shown = f"Agreement within a factor {agreed.margin:g}: shown with a chance of {agreed.consistent:.0%}{needed}"
-    return f"{shown}; a wrong prediction is found out with {detects}." if detects else f"{shown}."
+    return f"{shown}; power: a model that is off is detected with {detects}." if detects else f"{shown}."
 
 
 def _budget(budget: BudgetSaid | None) -> str:

@@ -118,8 +118,8 @@ class RunFolder:
         """The first phase: durable before anything is started. ``EnvironmentUnusable`` where it cannot be written."""
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
-            write_atomically(self.experiment, experiment_text.encode())
-            write_atomically(self.plan, msgspec.json.format(_ENCODER.encode(plan), indent=1))
+            write_private(self.experiment, experiment_text.encode())
+            write_private(self.plan, msgspec.json.format(_ENCODER.encode(plan), indent=1))
         except OSError as error:
             raise EnvironmentUnusable(
                 f"cannot write the run folder {self.path}: {storage.why(error, self.plan)}",
@@ -211,14 +211,19 @@ class HistoryWriter:
             self._file.close()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_private(path: Path, data: bytes) -> None:
+    """For what may hold a secret (headers, settings): readable by its owner alone, from its first byte on; all of it or nothing."""
+    write_atomically(path, data, mode=0o600)
+
+
+def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     """All of it or nothing, durable when it returns.
 
     The draft is a new file of a name that nobody could guess, and takes the other's place in one move: a symbolic link of that name is
     replaced, never followed. A run folder may come from a stranger.
     """
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o644)
+    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:
             file.write(data)

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from chaos import agreement, anatomy, checks, deciding, objectives, stats, stats_evidence, timeline, timeline_bad
+from chaos import agreement, anatomy, check_names, checks, deciding, objectives, stats, stats_evidence, timeline, timeline_bad, verdicts
 from chaos.errors import BadInput
 from chaos.events import HARNESS_DIED, Row, TrafficStarted
 from chaos.extrapolation import extrapolate
@@ -22,7 +22,20 @@ from chaos.models import uncertain
 from chaos.models.figures import ClassSamples
 from chaos.models.predicting import Prediction, predict
 from chaos.plan import Plan
-from chaos.results import PHASES, Agreement, BadRequests, Check, Extrapolated, LookTaken, Objective, Observed, Outage, Phase, Predicted
+from chaos.results import (
+    PHASES,
+    Agreement,
+    BadRequests,
+    Check,
+    Extrapolated,
+    LookTaken,
+    NameEmpty,
+    Objective,
+    Observed,
+    Outage,
+    Phase,
+    Predicted,
+)
 from chaos.timeline import Timeline
 from chaos.units import show_s
 
@@ -52,6 +65,10 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     extrapolated: Extrapolated | None = None
     longest_s: float | None = None
     bad_requests: list[BadRequests] = []
+    name_empty: list[NameEmpty] = []
+    state: str = ""
+    """See ``verdicts``."""
+    next_steps: list[str] = []
 
 
 def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
@@ -105,6 +122,9 @@ def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
         extrapolated=None if observed is None else extrapolate(plan, seen),
         longest_s=planned.duration_s if planned.looks_s else None,
         bad_requests=timeline_bad.bad_requests(seen),
+        name_empty=timeline_bad.name_empty(plan, seen),
+        state=verdicts.state(exit_code, seen, checked, _harness_died(seen)),
+        next_steps=verdicts.next_steps(seen, checked, held_objectives, held),
     )
 
 
@@ -121,10 +141,10 @@ def _by_looks(row: Agreement, looked: deciding.Assessment, judge: str) -> Agreem
 
 def decide(seen: Timeline, checked: Sequence[Check], held: Sequence[Objective]) -> tuple[int, list[str]]:
     """The exit code, and in plain words what led to it; with a verdict of pass or fail, what else a reader should know."""
-    failed = [f"{check.name}: {check.detail}" for check in checked if check.verdict == "fail"]
+    failed = [f"{check.heading}: {check.detail}" for check in checked if check.verdict == "fail"]
     missed = [_objective(objective, "wanted") for objective in held if objective.verdict == "fail"]
     untold = [_objective(objective, "cannot tell whether it is") for objective in held if objective.verdict == "unknown"]
-    advice = [f"{check.name}: {check.detail}" for check in checked if check.verdict == "unknown"]
+    advice = [f"{check.heading}: {check.detail}" for check in checked if check.verdict == "unknown"]
     code = _halted(seen, checked)
     if code is not None:
         return code, [*failed, *missed, *untold]
@@ -153,6 +173,11 @@ def _halted(seen: Timeline, checked: Sequence[Check]) -> int | None:
     return ABORTED if any(condition and HARNESS_DIED not in condition for condition in conditions) else None
 
 
+def _harness_died(seen: Timeline) -> bool:
+    conditions = [row.condition for row in seen.aborting] + ([seen.ended.aborted] if seen.ended else [])
+    return any(HARNESS_DIED in condition for condition in conditions)
+
+
 def _objective(objective: Objective, wish: str) -> str:
     observed = objective.observed
     if observed.value is None:
@@ -168,7 +193,7 @@ def _objective(objective: Objective, wish: str) -> str:
 
 def _predict(plan: Plan, seen: Timeline) -> tuple[Prediction | None, Check]:
     """What a run with these faults should have shown. A target that declares too little for that is no error of the run's."""
-    name = "prediction possible"
+    name = check_names.PREDICTION
     try:
         prediction = predict(plan, facts_of(plan, seen))
     except BadInput as error:
@@ -180,7 +205,7 @@ def _calibrated_elsewhere(plan: Plan, seen: Timeline) -> list[Check]:
     """A prediction that was fitted on this very run would agree with it whatever the model: it fails the run's assumptions."""
     if not plan.calibration:
         return []
-    name = "calibrated on other runs"
+    name = check_names.ELSEWHERE
     run = seen.run.run if seen.run is not None else ""
     if run in plan.calibration:
         return [

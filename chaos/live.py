@@ -12,6 +12,7 @@ import threading
 from typing import Final, TextIO
 
 from chaos.clock import to_s
+from chaos.escaping import terminal
 from chaos.events import (
     Aborting,
     Awaited,
@@ -53,8 +54,8 @@ class Live:
         with self._lock:
             self._now_ns = max(self._now_ns, row.at_ns)
             note = self._take(row)
-            said = f"{_TO_START_AND_CLEAR}{self._cut(note)}\n" if note else ""
-            said += _TO_START_AND_CLEAR if isinstance(row, RunEnded) else f"{_TO_START_AND_CLEAR}{self._cut(self.line())}"
+            said = f"{_TO_START_AND_CLEAR}{self._cut(terminal(note))}\n" if note else ""
+            said += _TO_START_AND_CLEAR if isinstance(row, RunEnded) else f"{_TO_START_AND_CLEAR}{self._cut(terminal(self.line()))}"
             try:
                 self._stream.write(said)
                 self._stream.flush()

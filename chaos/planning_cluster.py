@@ -83,6 +83,9 @@ def check_dns(experiment: Experiment, target: Target) -> str:
         known_or_refuse(experiment, f"cluster.dns.weights.{zone}", "zone", zone, zones)
         if weight <= 0:
             raise refuse(experiment, f"cluster.dns.weights.{zone}", f"a weight of {weight:g} sends nobody there", "more than 0")
+    if dns.fail_open and dns.balancer != "health-checked":
+        message = f"a name that is balanced by '{dns.balancer}' has no checks that could all fail"
+        raise refuse(experiment, "cluster.dns.fail_open", message, "leave it out, or balancer: health-checked")
     if dns.order and dns.weights:
         raise refuse(experiment, "cluster.dns.weights", "'order' and 'weights' exclude each other", "one of them")
     _check_health(experiment, target, dns)

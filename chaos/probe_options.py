@@ -9,8 +9,9 @@ A probe says what reads its options with ``@reads``. A probe of another package 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Protocol, TypeVar
 
 from chaos import tables
@@ -21,6 +22,8 @@ WHAT: Final = "what"
 RUN_WORDS: Final = ("address", "key", "value", "slot")
 """The words of a template that differ from slot to slot."""
 _LONGEST_NAME: Final = 253
+ENVIRONMENT: Final = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+"""What stands for a secret: its value comes from the environment of ``nines``, and is written to no file."""
 _WORD: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 
 
@@ -116,6 +119,36 @@ def checked_host(written: Written, host: str) -> str:
     if len(name) > _LONGEST_NAME or not all(re.fullmatch(r"[A-Za-z0-9_-]{1,63}", label) for label in labels):
         raise written.wrong(WHAT, f"'{name[:60]}' is not the name of a host", "an IPv4 address, or letters, digits, '-' and '.'")
     return name
+
+
+def secret_words(written: Written, option: str) -> dict[str, str]:
+    """Word of a template -> value, for each ``${env:NAME}`` of an option; refused if the environment lacks one. See ``worded``."""
+    found = {}
+    for name in ENVIRONMENT.findall(written.options.get(option, "")):
+        value = os.environ.get(name)
+        if value is None:
+            raise written.wrong(option, f"the environment has no variable '{name}'", f"export {name}=... before nines is started")
+        if not value.isprintable():
+            raise written.wrong(
+                option, f"the value of the variable '{name}' holds a line end or another sign that cannot be sent", "one line"
+            )
+        found[_secret(name)] = value
+    return found
+
+
+def worded(text: str) -> str:
+    """The text with ``{words}`` of a template in place of ``${env:NAME}``, so that braces in a secret mean nothing."""
+    return ENVIRONMENT.sub(lambda match: f"{{{_secret(match[1])}}}", text)
+
+
+def secrets(options: Iterable[Mapping[str, str]]) -> dict[str, str]:
+    """The variables that these operations name, for a prober that does not share our environment."""
+    names = {name for each in options for text in each.values() for name in ENVIRONMENT.findall(text)}
+    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+
+
+def _secret(name: str) -> str:
+    return f"env-variable-{name}"
 
 
 Reader = Callable[[Written], object]

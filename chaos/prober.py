@@ -148,7 +148,8 @@ def run(spec: ProberSpec) -> None:
         engine.recorder.close()
     end_ns = max(grid.end_ns for grid in engine.grids)
     slots = {grid.order.name: grid.limit for grid in engine.grids}
-    voice.say(TrafficEnded(at_ns=time.monotonic_ns(), end_ns=end_ns, slots=slots), must=True)
+    load_1m, cpus = os.getloadavg()[0], os.cpu_count() or 1
+    voice.say(TrafficEnded(at_ns=time.monotonic_ns(), end_ns=end_ns, slots=slots, load_1m=load_1m, cpus=cpus), must=True)
     loop.close()
 
 

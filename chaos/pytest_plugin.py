@@ -205,7 +205,9 @@ def _require(report: Report, config: pytest.Config) -> None:
     if report.verdict == report.expect_verdict:
         return
     if report.verdict == "unknown" and config.getoption("--nines-allow-unknown"):
-        pytest.skip(f"unknown: {'; '.join(report.reasons)}")
+        from chaos.escaping import terminal
+
+        pytest.skip(terminal(f"unknown: {'; '.join(report.reasons)}"))
     raise WrongVerdict(f"verdict {report.verdict}, expected {report.expect_verdict}\n\n{_text(report)}")
 
 

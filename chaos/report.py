@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos import tables
+from chaos import tables, verdicts
 from chaos.errors import HistoryUnreadable
 from chaos.history import RunFolder, plain, write_atomically
 from chaos.results import Achieved, FaultObserved, NodeSeen, Report
@@ -16,6 +17,7 @@ from chaos.versions import versions
 if TYPE_CHECKING:
     from chaos.events import Row
     from chaos.judge import Judgement
+    from chaos.plan import Plan
     from chaos.timeline_faults import FaultRecord
 
 SCHEMA: Final = 1
@@ -84,7 +86,30 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         longest_s=judged.longest_s,
         looks=judged.looks,
         bad_requests=judged.bad_requests,
+        name_empty=judged.name_empty,
+        state=judged.state,
+        qualifiers=verdicts.qualifiers(plan),
+        next_steps=judged.next_steps,
+        planned_s=plan.duration_s,
+        planned_faults=len(plan.windows),
+        halted_at_s=verdicts.halted_at_s(seen),
+        given=_given(judged),
+        source=_source(plan),
     )
+
+
+def _given(judged: Judgement) -> list[str]:
+    """The options that made this plan of the experiment, by what the plan lacks or has beside the file."""
+    plan = judged.plan
+    given = ["--no-faults"] if plan.experiment.faults and not plan.windows else []
+    return given + (["--until-decided", "--max", f"{judged.longest_s:g}s"] if judged.longest_s is not None else [])
+
+
+def _source(plan: Plan) -> str:
+    """The experiment's own file where it names files beside itself: the copy in the run folder does not find them. Else empty."""
+    experiment = plan.experiment
+    beside = "/" in experiment.cluster.target and not experiment.cluster.target.startswith("/")
+    return str(Path(experiment.file).absolute()) if beside and experiment.file else ""
 
 
 def _fault(record: FaultRecord, judged: Judgement) -> FaultObserved:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from chaos.check_names import heading
+
 
 class Estimate(msgspec.Struct, frozen=True):
     """A figure with how sure we are: interval at ``confidence``, from ``n`` independent pieces, by ``method``."""
@@ -106,6 +108,14 @@ class BadRequests(msgspec.Struct, frozen=True):
     count: int
     nodes: dict[str, int]
     """Node (or address, where that is no node's) -> how many of them."""
+
+
+class NameEmpty(msgspec.Struct, frozen=True):
+    """A stretch in which the name had no address at all, and the nodes whose processes ran through all of it, so may have answered."""
+
+    start_s: float
+    end_s: float
+    running: list[str]
 
 
 class DataObserved(msgspec.Struct, frozen=True):
@@ -344,6 +354,11 @@ class Check(msgspec.Struct, frozen=True):
     next_step: str = ""
     """What to do about it, where that is known."""
 
+    @property
+    def heading(self) -> str:
+        """What stands before the detail: the name, or what is wrong where it fails."""
+        return heading(self.name, self.verdict)
+
 
 class Objective(msgspec.Struct, frozen=True):
     """One thing that was to hold."""
@@ -481,6 +496,23 @@ class Report(msgspec.Struct, frozen=True):
     """The measured outages at the production rates that the experiment assumes."""
     longest_s: float | None = None
     """How long a run that could stop early might have gone on; None for one that could not."""
+    state: str = ""
+    """pass, fail, inconclusive, invalid, aborted, interrupted, left-over, crashed, not-started: what the run came to, more finely."""
+    qualifiers: list[str] = []
+    """baseline (no faults), simulated (virtual time): what a reader must know beside the verdict."""
+    next_steps: list[str] = []
+    """What would bring an answer, where there is none."""
+    planned_s: float | None = None
+    planned_faults: int | None = None
+    """How long the run was to last, and how many faults it was to inject."""
+    halted_at_s: float | None = None
+    """When it was told to end, or last heard of; None for a run that came to its end."""
+    given: list[str] = []
+    """Options that the run was started with, beside runtime and seed."""
+    source: str = ""
+    """The experiment's own file."""
+    name_empty: list[NameEmpty] = []
+    """When the name had no address; health checks may all have failed while nodes would have answered."""
     bad_requests: list[BadRequests] = []
     """Every bad request of every service, by reason, status and node."""
     looks: list[LookTaken] = []

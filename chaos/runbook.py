@@ -5,10 +5,12 @@ Computes nothing: times come from the plan, expected effects from the prediction
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Final
 
 from chaos import wording as say
+from chaos.escaping import markdown, markdown_code
 from chaos.experiment import Experiment, FaultSpec, LinkTo, Role
 from chaos.plan import Plan, Window
 from chaos.plan_rows import PlanRow, describe, target_text
@@ -72,16 +74,16 @@ ROLES: Final = (
 def render(plan: Plan, predicted: Predicted | None = None) -> str:
     """The page, in Markdown."""
     experiment = plan.experiment
-    lines = [f"# Game day: {experiment.name}", ""]
+    lines = [f"# Game day: {markdown(experiment.name)}", ""]
     lines += _question(experiment, plan) + _roles() + _steady(experiment, plan) + _abort(experiment, plan)
     lines += _before(experiment) + _steps(plan, predicted) + _by_hand(plan) + _after(plan)
     return "\n".join(lines).rstrip() + "\n"
 
 
 def _question(experiment: Experiment, plan: Plan) -> list[str]:
-    told = f"{say.count(len(plan.nodes), 'node')} of `{experiment.cluster.target}`, {say.count(len(plan.windows), 'fault')}, "
+    told = f"{say.count(len(plan.nodes), 'node')} of {markdown_code(experiment.cluster.target)}, {say.count(len(plan.windows), 'fault')}, "
     told += f"{say.seconds(plan.duration_s)} of traffic, seed {plan.seed}"
-    return ["## The question", "", experiment.question or "(none was written down)", "", f"{told}.", ""]
+    return ["## The question", "", markdown(experiment.question) or "(none was written down)", "", f"{told}.", ""]
 
 
 def _roles() -> list[str]:
@@ -94,15 +96,15 @@ def _steady(experiment: Experiment, plan: Plan) -> list[str]:
     deadline = say.seconds(experiment.traffic.client.deadline_s)
     for name, operation in experiment.traffic.operations.items():
         judged = " (the judged service)" if name == plan.judge else ""
-        lines.append(f"- [ ] `{name}`{judged}: {operation.rate_per_s:g} a second, each answered within {deadline}")
-    lines.append(f"- [ ] {say.count(len(plan.nodes), 'node')} up and ready: {', '.join(node.name for node in plan.nodes)}")
+        lines.append(f"- [ ] {markdown_code(name)}{judged}: {operation.rate_per_s:g} a second, each answered within {deadline}")
+    lines.append(f"- [ ] {say.count(len(plan.nodes), 'node')} up and ready: {markdown(', '.join(node.name for node in plan.nodes))}")
     if plan.has_roles:
         lines.append("- [ ] exactly one leader, all nodes voting")
     lines.append(f"- [ ] a quiet baseline of {say.seconds(experiment.baseline_s)} without a single bad answer")
     if experiment.objectives:
         lines += ["", "The day is a success if:", ""]
         lines += [
-            f"- {objective.measure}{f' of {objective.fault}' if objective.fault else ''} {objective.text}"
+            f"- {markdown(objective.measure + (f' of {objective.fault}' if objective.fault else '') + ' ' + objective.text)}"
             for objective in experiment.objectives
         ]
     return [*lines, ""]
@@ -112,18 +114,18 @@ def _abort(experiment: Experiment, plan: Plan) -> list[str]:
     lines = ["## When to abort", ""]
     conditions = experiment.abort_if
     if conditions.unavailable_for_s is not None:
-        lines.append(f"- by itself: `{plan.judge}` unavailable for {say.seconds(conditions.unavailable_for_s)}")
+        lines.append(f"- by itself: {markdown_code(plan.judge)} unavailable for {say.seconds(conditions.unavailable_for_s)}")
     if conditions.error_ratio is not None:
-        lines.append(f"- by itself: more than {say.percent(conditions.error_ratio)} of `{plan.judge}` failing")
+        lines.append(f"- by itself: more than {say.percent(conditions.error_ratio)} of {markdown_code(plan.judge)} failing")
     if conditions.command is not None:
-        told = f"`{' '.join(conditions.command.words)}`, asked every {say.seconds(conditions.command.every_s)}"
+        told = f"{markdown_code(' '.join(conditions.command.words))}, asked every {say.seconds(conditions.command.every_s)}"
         lines.append(f"- by itself: {told}, does not answer with status 0 within {say.seconds(conditions.command.timeout_s)}")
     if experiment.limits.nodes_down is not None:
         lines.append(
             f"- never more than {say.count(experiment.limits.nodes_down, 'node')} down at once: a step that would do so is skipped"
         )
     if experiment.limits.protect:
-        lines.append(f"- never touched: {', '.join(experiment.limits.protect)}")
+        lines.append(f"- never touched: {markdown(', '.join(experiment.limits.protect))}")
     lines.append(
         "- by word of the conductor, or of anybody who sees real users hurt: press Ctrl-C once; everything in force is healed first"
     )
@@ -131,11 +133,12 @@ def _abort(experiment: Experiment, plan: Plan) -> list[str]:
 
 
 def _before(experiment: Experiment) -> list[str]:
+    file = experiment.file or "EXPERIMENT.yaml"
     return [
         "## Before", "",
         "- [ ] `nines doctor` shows nothing missing",
         "- [ ] `nines leftovers` is empty",
-        f"- [ ] everybody has read this page; the plan is in view: `nines plan {experiment.file or 'EXPERIMENT.yaml'}`",
+        f"- [ ] everybody has read this page; the plan is in view: {markdown_code(f'nines plan {shlex.quote(file)}')}",
         "- [ ] those who are on call know that this is happening", "",
     ]  # fmt: skip
 
@@ -146,8 +149,9 @@ def _steps(plan: Plan, predicted: Predicted | None) -> list[str]:
     specs = {spec.name: spec for spec in plan.experiment.faults}
     steps = zip(plan.windows, describe(plan), strict=True)
     rows = [
-        f"| {number} | {_begins(row)} | {window.kind} ({window.fault}) | {_whom(specs[window.fault])} | {_lasts(window)} "
-        f"| {_expected(window, specs[window.fault], predicted)} | |"
+        f"| {number} | {markdown(_begins(row))} | {markdown(f'{window.kind} ({window.fault})')} | {markdown(_whom(specs[window.fault]))} "
+        f"| {_lasts(window)} "
+        f"| {markdown(_expected(window, specs[window.fault], predicted))} | |"
         for number, (window, row) in enumerate(steps, start=1)
     ]
     return [*head, *rows, ""]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import textwrap
 from collections.abc import Sequence
-from html import escape
 from typing import TYPE_CHECKING, Final
 
 from tabulate import tabulate
@@ -13,6 +12,7 @@ from tabulate import tabulate
 from chaos import wording as say
 from chaos.drawing.levels import heat_map, steps
 from chaos.drawing.style import SHEET
+from chaos.escaping import html as escape
 
 if TYPE_CHECKING:
     from chaos.models.sweep import Axis, Level, Sweep, Way

@@ -141,7 +141,11 @@ def operation(entry: Table, *, does: str | None = None, besides: Collection[str]
         names = [name for name in known if name != probe_options.WHAT]
         for key in set(entry.entries) - {probes[0], "does", *besides, *names}:
             raise BadInput(f"unknown option '{key}'", place=entry.entries[key].place, right=suggest(key, names))
-    rest = {key: option(value) for key, value in entry.entries.items() if key not in (*probes, "does", *besides)}
+    rest = {
+        key: headers(value) if key == "headers" else option(value)
+        for key, value in entry.entries.items()
+        if key not in (*probes, "does", *besides)
+    }
     return OperationKind(probe=probes[0], does=kind, options={"what": option(entry.entries[probes[0]]), **rest})
 
 
@@ -154,6 +158,24 @@ def option(value: Value) -> str:
             return shlex.join(text(item) for item in value.items)
         case Table():
             return "; ".join(f"{key}: {text(item)}" for key, item in value.entries.items())
+
+
+def headers(value: Value) -> str:
+    """Headers as text, one a line: a list of them, a table of names and values, or a text as it stands.
+
+    What was a list or a table ends in a line end, so that a value with a semicolon in it is never taken for two headers.
+    """
+    match value:
+        case Scalar():
+            return value.text
+        case Listing():
+            lines = [(text(item), item) for item in value.items]
+        case Table():
+            lines = [(f"{name}: {text(item)}", item) for name, item in value.entries.items()]
+    for line, item in lines:
+        if "\n" in line.strip() or "\r" in line:
+            raise BadInput("a header holds a line end", place=item.place, right="one item for each header")
+    return "".join(f"{line.strip()}\n" for line, _ in lines)
 
 
 def _one_probe() -> str:

@@ -8,10 +8,11 @@ import numpy as np
 
 from chaos import reasons
 from chaos.observations import Why
-from chaos.results import BadRequests
+from chaos.results import BadRequests, NameEmpty
 from chaos.timeline_slots import BAD, OVER_DEADLINE, cause_of
 
 if TYPE_CHECKING:
+    from chaos.plan import Plan
     from chaos.timeline import ServiceTimeline, Timeline
 
 BASELINE: Final = "baseline"
@@ -54,3 +55,29 @@ def _reason(why: int, status: int, kind: int) -> tuple[str, int | None]:
         return reasons.LATE, None
     known = why in Why.__members__.values()
     return reasons.OF[Why(why)] if known else reasons.OTHER, status or None
+
+
+def name_empty(plan: Plan, timeline: Timeline) -> list[NameEmpty]:
+    """The stretches, after the first slot, in which no node passed its health check, so that the name answered with nobody.
+
+    Not those that a fault of the name service made, nor those of a name that holds only who has a role: nobody has it in an election.
+    """
+    if plan.experiment.cluster.dns.check.what.startswith("role:"):
+        return []
+    of_the_name = [fault for fault in timeline.faults if fault.kind == "dns" and fault.effective_s is not None]
+    harmed = [(fault.effective_s or 0.0, fault.explains_until_s) for fault in of_the_name]
+    found = []
+    for place, seen in enumerate(timeline.sets):
+        until_s = timeline.sets[place + 1].at_s if place + 1 < len(timeline.sets) else timeline.end_s
+        start_s = max(seen.at_s, 0.0)
+        by_fault = any(from_s < until_s and to_s > start_s for from_s, to_s in harmed)
+        if not seen.nodes and until_s > start_s and place and not by_fault:
+            found.append(NameEmpty(start_s, until_s, [node.node for node in timeline.nodes if _ran(timeline, node.node, start_s, until_s)]))
+    return found
+
+
+def _ran(timeline: Timeline, node: str, start_s: float, until_s: float) -> bool:
+    """Neither dead nor frozen at any time of it."""
+    before = [moment.what for moment in timeline.statuses if moment.node == node and moment.at_s <= start_s]
+    within = [moment.what for moment in timeline.statuses if moment.node == node and start_s < moment.at_s < until_s]
+    return (before[-1:] or ["up"]) == ["up"] and all(what == "up" for what in within)

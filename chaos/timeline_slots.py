@@ -47,6 +47,8 @@ class Slots(msgspec.Struct, frozen=True, eq=False):
     """What became of it, each slot in one: an index in ``KINDS``."""
     address: NDArray[np.uint32]
     attempts: NDArray[np.uint8]
+    late_s: NDArray[np.float64]
+    """How long after its due time it was sent; infinite for one that never was."""
     cause: NDArray[np.uint32]
     """How its last attempt ended: ``cause_of`` takes it apart."""
     recorded: NDArray[np.bool_]
@@ -127,6 +129,8 @@ def lay_out(
     done_s = (np.maximum(done, due) - start_ns) / NS_PER_S
     address, attempts = records["address"][chosen], records["attempts"][chosen]
     cause = (records["why"][chosen].astype(np.uint32) << np.uint32(16)) | records["status"][chosen]
+    sent = records["sent"][chosen]
+    late_s = np.where(sent > 0, (sent - due) / NS_PER_S, np.inf)
     recorded = np.ones(len(index), dtype=np.bool_)
     if len(index) != count:
         grid_s = (base_ns - start_ns + np.arange(count) * slot_ns) / NS_PER_S
@@ -134,11 +138,12 @@ def lay_out(
         kind = _spread(np.full(count, UNSENT, dtype=np.int8), index, kind)
         address = _spread(np.zeros(count, dtype=np.uint32), index, address)
         attempts = _spread(np.zeros(count, dtype=np.uint8), index, attempts)
+        late_s = _spread(np.full(count, np.inf), index, late_s)
         cause = _spread(np.zeros(count, dtype=np.uint32), index, cause)
         recorded = _spread(np.zeros(count, dtype=np.bool_), index, recorded)
     state = np.array([GOOD, BAD, BAD, BAD, MISSING, MISSING], dtype=np.int8)[kind]
     end_s = (base_ns - start_ns + count * slot_ns) / NS_PER_S if count else 0.0
-    return Slots(slot_ns / NS_PER_S, due_s, done_s, state, kind, address, attempts, cause, recorded, end_s, strays)
+    return Slots(slot_ns / NS_PER_S, due_s, done_s, state, kind, address, attempts, late_s, cause, recorded, end_s, strays)
 
 
 def count_addresses(addresses: NDArray[np.uint32]) -> dict[int, int]:

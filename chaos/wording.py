@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from chaos import reasons, units
+from chaos.escaping import terminal
 from chaos.results import (
     ClassObserved,
     Estimate,
@@ -213,6 +214,15 @@ def victims(target: Sequence[str], named: Mapping[str, str]) -> str:
 
 def _with_container(node: str, named: Mapping[str, str]) -> str:
     return f"{node} ({named[node]})" if node in named else node
+
+
+def table(rows: Sequence[Sequence[object]], heads: Sequence[str], right: Sequence[int] = ()) -> str:
+    """A table for a terminal; each cell is escaped for it."""
+    from tabulate import tabulate
+
+    cells = [[terminal(str(cell)) for cell in row] for row in rows]
+    align = ["right" if column in right else "left" for column in range(len(heads))] if cells else None
+    return tabulate(cells, headers=list(heads), tablefmt="simple", colalign=align, disable_numparse=True)
 
 
 def joined(words: Sequence[str]) -> str:

@@ -48,6 +48,12 @@ class Health:
         """The set now."""
         return frozenset(node for node, replica in self._replicas.items() if replica.healthy)
 
+    def answered(self, *, fail_open: bool) -> frozenset[str]:
+        """Whom the name stands for now: the set, or all of them where it is empty, each has been checked, and the name fails open."""
+        if fail_open and self.all_known and not self.healthy:
+            return frozenset(self._replicas)
+        return self.healthy
+
     @property
     def all_known(self) -> bool:
         """Has every replica been checked at least once?"""

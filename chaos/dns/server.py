@@ -127,7 +127,7 @@ class _Checker:
 
     def catch_up(self) -> None:
         """The set is held still no longer."""
-        if self.live.set_live(self._health.healthy):
+        if self.live.set_live(self._health.answered(fail_open=self.live.spec.fail_open)):
             _announce(self._rows, self.live, self._harms, self._clock.now_ns(), why="no longer held still")
 
     async def keep_checking(self, index: int, group: asyncio.TaskGroup) -> None:
@@ -155,7 +155,7 @@ class _Checker:
     def _apply(self, change: Change) -> None:
         if self._harms.has(STALE):
             return
-        if self.live.set_live(self._health.healthy) and self._announced:
+        if self.live.set_live(self._health.answered(fail_open=self.live.spec.fail_open)) and self._announced:
             _announce(self._rows, self.live, self._harms, self._clock.now_ns(), change.node, change.why)
 
 

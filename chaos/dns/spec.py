@@ -50,6 +50,8 @@ class NameSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     order: tuple[str, ...] = ()
     weights: dict[str, float] = {}
     check: CheckSpec = CheckSpec()
+    fail_open: bool = False
+    """With none healthy, once each has been checked: answer with all of them."""
 
 
 class DnsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

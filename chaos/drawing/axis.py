@@ -8,9 +8,9 @@ n1        |▆▆▆▆▆▆▆    ▂▂▂▂▂▂▂▂▂▂▂▂▂▂�
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Final, NamedTuple
 
+from chaos.escaping import html as escape
 from chaos.results import Interval, Lane, Report
 
 WIDTH: Final = 1060

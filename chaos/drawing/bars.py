@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 
+from chaos.escaping import html as escape
 from chaos.results import PHASES, Estimate, Outage, Range
 from chaos.wording import Show
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from html import escape
 from typing import Final
+
+from chaos.escaping import html as escape
 
 WIDTH: Final = 1000
 HEIGHT: Final = 340

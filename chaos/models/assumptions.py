@@ -57,6 +57,8 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
         said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
     if known.front.leader_only:
         said.append("The name holds the leader alone: followers are not asked, and an old leader that comes back is a follower.")
+    if plan.experiment.cluster.dns.fail_open:
+        said.append("A name that fails open is as any other: in the model all checks fail only where no node would answer.")
     said.append("Clients pick evenly among the addresses of the cached answer.")
     if known.front.resolve == "once":
         said.append("Clients ask the name once and keep the answer for ever: what the health check takes out, they go on asking.")

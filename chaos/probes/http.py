@@ -2,7 +2,8 @@
 
     http: "PUT http://{address}:{client}/kv/{key}"     method (GET if left out) and URL; a host other than {address} is resolved
     body: "{value}"                                    the default for PUT, POST and PATCH; else none
-    headers: "Accept: text/plain; X-Who: {slot}"       further headers, parted by semicolons
+    headers: ["Cookie: a=1; b=2", "X-Who: {slot}"]     further headers, one an item (or a line of a text, or a table of them); a Host
+                                                       takes the place of ours; ${env:TOKEN} is filled in from the environment
     ok: "200,404"                                      statuses that are a success; 2xx is the default, and a word like 4xx is a class
 
 What the body of a success must be, else it is ``wrong``; nothing is looked at unless it is asked for:
@@ -26,9 +27,9 @@ from typing import Final
 from chaos import asking, tables
 from chaos.errors import BadInput
 from chaos.observations import Outcome, Why
-from chaos.probe_options import SAMPLE, checked_host
+from chaos.probe_options import SAMPLE, Template, checked_host, secret_words, worded
 from chaos.prober_http import Pool
-from chaos.prober_probe import Probe, Setup, Slot, Template, Written, reads
+from chaos.prober_probe import Probe, Setup, Slot, Written, reads
 
 LOOKS: Final = {
     "expect": "A text that the body of a success holds", "expect_not": "A text that it does not hold",
@@ -49,6 +50,8 @@ _METHODS: Final = (
 _WITH_BODY: Final = ("PUT", "POST", "PATCH")
 _LIKE: Final = "write it like PUT http://{address}:{client}/kv/{key}"
 _HEADER: Final = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*(.*)", re.DOTALL)
+_SECOND: Final = re.compile(r";\s*[!#$%&'*+.^_`|~0-9A-Za-z-]+:[ \t]")
+"""After a semicolon something that begins like a header: a semicolon used to part headers, and in a value it hardly ever stands so."""
 _OURS: Final = {
     "content-length": "leave it out: the prober counts the body", "transfer-encoding": "leave it out: the body is sent with its length",
     "connection": "leave it out: the prober keeps connections open", "upgrade": "leave it out: only HTTP/1.1 is spoken",
@@ -100,7 +103,8 @@ class Request:
         given = _headers(written)
         own = {"host": f"Host: {shown}", "user-agent": "User-Agent: nines"}
         lines = [f"{self.method} {path} HTTP/1.1", *(line for name, line in own.items() if name not in given), *given.values()]
-        self.head: Template = written.template("\r\n".join(lines))
+        words = {**written.words, **secret_words(written, "headers")}
+        self.head = Template("\r\n".join(lines), words, written.operation)
         sent = self.head.render(SAMPLE)
         if not re.fullmatch(r"[!-~]+ [!-~]+ HTTP/1\.1", sent.partition("\r\n")[0]) or sent.count("\r\n") != len(lines) - 1:
             raise written.wrong("what", f"'{path}' with its words filled in is not a path", "no blanks in what is filled in")
@@ -137,9 +141,14 @@ def _line(written: Written, what: str) -> tuple[str, str, str]:
 
 
 def _headers(written: Written) -> dict[str, str]:
-    """Name in small letters -> the line, in the order given."""
+    """Name in small letters -> the line, in the order given; one header a line, whatever its value holds."""
     found: dict[str, str] = {}
-    for line in (piece.strip() for piece in written.options.get("headers", "").split(";")):
+    secrets = secret_words(written, "headers")
+    given = written.options.get("headers", "")
+    if "\n" not in given and (second := _SECOND.search(given)) is not None:
+        right = f'one header an item: headers: ["{given[: second.start()].strip()}", "{given[second.start() + 1 :].strip()}"]'
+        raise written.wrong("headers", f"'{given[:60]}' looks like two headers in one", right)
+    for line in (piece.strip() for piece in given.split("\n")):
         if not line:
             continue
         match = _HEADER.fullmatch(line)
@@ -150,8 +159,8 @@ def _headers(written: Written) -> dict[str, str]:
             raise written.wrong("headers", f"'{match[1]}' is the prober's own header", _OURS[name])
         if name in found:
             raise written.wrong("headers", f"the header '{match[1]}' stands there twice", "once, its values parted by commas")
-        written.template(line, "headers")
-        found[name] = line
+        found[name] = worded(line)
+        Template(found[name], {**written.words, **secrets}, written.operation, "headers")
     return found
 
 

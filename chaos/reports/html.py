@@ -6,7 +6,6 @@ No script and nothing fetched. Every figure in a drawing stands in a table or a 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from html import escape
 from typing import Final
 
 from chaos import wording as say
@@ -14,6 +13,8 @@ from chaos import wording_story as tell
 from chaos.drawing.axis import time_axis
 from chaos.drawing.bars import css_class, interval_bars, phase_bars, share_bar
 from chaos.drawing.style import SHEET
+from chaos.escaping import every, terminal
+from chaos.escaping import html as escape
 from chaos.results import PHASES, Estimate, Observed, Outage, Range, Report
 from chaos.wording import Show
 
@@ -25,6 +26,7 @@ SIGNS: Final = {"pass": "✓", "fail": "✕", "unknown": "?", "consistent": "✓
 
 def render(report: Report) -> str:
     """The page."""
+    report = every(report, terminal)
     body = [
         _top(report), _verdict(report), _figures(report), _axis(report), _compared(report), _outages(report), _bad(report),
         f'<div class="two">{_objectives(report)}{_improve(report)}</div>', _extrapolated(report), _looks(report),
@@ -33,7 +35,7 @@ def render(report: Report) -> str:
     ]  # fmt: skip
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(report.verdict.upper())}: {escape(report.experiment)} – Nines</title><style>{SHEET}</style></head>"
+        f"<title>{escape(tell.verdict(report))}: {escape(report.experiment)} – Nines</title><style>{SHEET}</style></head>"
         f"<body><main>{''.join(body)}</main></body></html>\n"
     )
 
@@ -102,9 +104,10 @@ def _top(report: Report) -> str:
 
 def _verdict(report: Report) -> str:
     tone = TONES.get(report.verdict, "--unknown")
-    word = tell.VERDICTS.get(report.verdict, report.verdict)
+    word = tell.verdict(report)
     story = "".join(f"<li>{escape(sentence)}</li>" for sentence in tell.story(report))
     notes = "".join(f"<li>Note: {escape(reason)}</li>" for reason in tell.notes(report))
+    notes += "".join(f"<li>Next: {escape(step)}</li>" for step in tell.next_steps(report))
     question = f'<p class="question">{escape(report.question)}</p>' if report.question else ""
     return (
         f'<div class="verdict" style="--tone: var({tone})">{question}<h1><span class="badge">{escape(word)}</span>'
@@ -133,7 +136,7 @@ def _figures(report: Report) -> str:
         down = seen.availability.reason if seen.downtime_s is None else f"{say.seconds(seen.downtime_s)} down"
         cards.append(("Availability in this run", say.percent(seen.availability.value), down))
     if report.agreement:
-        cards.append(("Seen against predicted", report.agreement_overall, ""))
+        cards.append(("Prediction check", report.agreement_overall, ""))
     inside = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(value)}<small>{escape(more)}</small></dd></div>" for name, value, more in cards
     )
@@ -145,7 +148,7 @@ def _axis(report: Report) -> str:
     if not drawing:
         return ""
     legend = [("down", "outage of a service"), ("fault", "fault in force"), ("leader", "leader"), ("up", "up"), ("dead", "dead"),
-              ("paused", "frozen"), ("in", "in the name's answers"), ("quiet", "baseline")]  # fmt: skip
+              ("paused", "frozen"), ("in", "in DNS"), ("quiet", "baseline")]  # fmt: skip
     states = {interval.state for lane in report.timeline for interval in lane.intervals}
     legend = [item for item in legend if item[0] != "paused" or "paused" in states]
     return _section(
@@ -174,8 +177,8 @@ def _compared(report: Report) -> str:
         add(f"{name}: recovery", row.recovery_s, expected.recovery_s if expected else None, say.seconds, _agreed(report, name))
     basis = "MTBF is left out: the fault rate was our own choice. " if seen.mtbf_basis == "schedule" else ""
     note = (
-        f"Service {escape(report.judged)}. {_worst(seen)}Dot: seen, with its 95 % interval. Diamond: predicted, with the range that "
-        f"a run like this one shows. {basis}Each line has a scale of its own."
+        f"Service {escape(report.judged)}. {_worst(seen)}Dot: seen, with its 95 % interval. Diamond and band: prediction, "
+        f"95 % range for a run of this size. {basis}Each line has a scale of its own."
     )
     return _section("Predicted against observed", note, _table(["figure", "observed", "predicted", "", "agreement"], rows, wide=3))
 
@@ -212,7 +215,7 @@ def _outages(report: Report) -> str:
     left_out = f" The {len(shown)} longest of {len(seen.outages)}; report.json has all." if len(shown) < len(seen.outages) else ""
     note = f"The thick bar is what was seen, the thin one below what the model gives each phase. {rule}{left_out}"
     table = _table(["outage", "at (s)", "length", "anatomy", "after"], rows, numbers=(1, 2), wide=3)
-    return _section("Outages and why they lasted", note, table + _legend([(css_class(name), name) for name in used]))
+    return _section("Outage breakdown by phase", note, table + _legend([(css_class(name), name) for name in used]))
 
 
 def _bad(report: Report) -> str:
@@ -248,7 +251,7 @@ def _improve(report: Report) -> str:
     ]
     told = [escape(line) for line in tell.causes(production)]
     note = " ".join(["What halving each would save in a year of production, by the model.", *told])
-    return _section("What to improve first", note, _table(["parameter", "", "a year"], rows, numbers=(2,)) + listed)
+    return _section("Biggest levers", note, _table(["parameter", "", "a year"], rows, numbers=(2,)) + listed)
 
 
 def _extrapolated(report: Report) -> str:
@@ -260,7 +263,7 @@ def _extrapolated(report: Report) -> str:
          say.DASH if part.variance_share is None else f"{part.variance_share:.0%}", escape(part.note)]
         for part in found.parts
     ]  # fmt: skip
-    head = ["fault class", "rate in production", "measured here", "down a year", "of the variance", ""]
+    head = ["fault class", "rate in production", "measured here", "downtime a year", "share of variance", ""]
     inside = _table(head, rows, numbers=(2, 3, 4)) or f'<p class="note">{escape(found.reason)}</p>'
     return _section("What the measured outages mean in production", f"{escape(say.extrapolated(found))}.", inside)
 
@@ -271,7 +274,7 @@ def _looks(report: Report) -> str:
          _mark(row.agreement), "yes" if row.decided else "no"]
         for row in report.looks
     ]  # fmt: skip
-    note = "This run could stop early. The errors are spent over its looks, so looking often makes no decision wrong more often."
+    note = "This run could stop early. Interim analyses: the overall error rate is controlled by alpha spending."
     return _section(
         "Looks", note, _table(["look", "at (s)", "faults", "confidence of claims", "agreement", "decided"], rows, numbers=(0, 1, 2, 3))
     )
@@ -285,7 +288,7 @@ def _classes(report: Report) -> str:
         rows.append([escape(name), f"{row.effective} of {row.injected}", say.noticed(row), _seen(row.share, say.percent),
                      _expected(model.share if model else None, say.percent), _seen(row.outage_s, say.seconds),
                      _expected(model.outage_s if model else None, say.seconds)])  # fmt: skip
-    head = ["fault class", "took effect", "noticed", "share noticed", "predicted", "outage of noticed ones", "predicted"]
+    head = ["fault class", "took effect", "noticed", "share noticed", "predicted", "outage duration (faults clients noticed)", "predicted"]
     return _section("By fault class", "Classes behave differently, so they are never pooled.", _table(head, rows, numbers=(2,)))
 
 
@@ -304,7 +307,7 @@ def _faults(report: Report) -> str:
         ]
         for fault in report.faults
     ]
-    head = ["fault", "class", "target", "at (s)", "healed (s)", "recovery", "status", "how, and what was measured"]
+    head = ["fault", "class", "target", "at (s)", "healed (s)", "recovery", "status", "mechanism and measured effect"]
     return _section("Faults", "Each is proven from outside to have taken effect, and to be gone.", _table(head, rows, numbers=(3, 4, 5)))
 
 
@@ -313,7 +316,7 @@ def _achieved(mechanism: str, during: dict[str, float | str | None]) -> str:
 
 
 def _checks(report: Report) -> str:
-    rows = [[escape(row.name), _mark(row.verdict), escape(row.detail)] for row in report.checks]
+    rows = [[escape(row.heading), _mark(row.verdict), escape(row.detail)] for row in report.checks]
     shares = ""
     if report.observed is not None and report.observed.addresses:
         names = {node.address: node.name for node in report.nodes}
@@ -321,7 +324,7 @@ def _checks(report: Report) -> str:
             f"{escape(names.get(address, address))} {say.percent(share)}" for address, share in sorted(report.observed.addresses.items())
         )
         shares = f'<p class="note" style="margin:12px 0 0">Where requests ended (the last attempt of each, after the baseline): {told}</p>'
-    return _section("What everything above rests on", "", _table(["check", "", "detail"], rows) + shares if rows else "")
+    return _section("Validity checks", "", _table(["check", "", "detail"], rows) + shares if rows else "")
 
 
 def _assumptions(report: Report) -> str:
@@ -338,7 +341,7 @@ def _assumptions(report: Report) -> str:
         ]
         for each in model.parameters
     ]
-    table = _table(["parameter", "value", "unit", "who claims it"], rows, numbers=(1,))
+    table = _table(["parameter", "value", "unit", "source"], rows, numbers=(1,))
     return _section(
         "What the prediction assumes",
         "",

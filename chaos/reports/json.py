@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import msgspec
 
+from chaos.escaping import every, terminal
 from chaos.results import Report
 
 
 def render(report: Report) -> str:
     """The whole report as indented JSON; infinities and NaN cannot occur in JSON and become ``null``."""
-    return msgspec.json.format(msgspec.json.encode(report), indent=2).decode()
+    try:
+        text = msgspec.json.encode(report)
+    except UnicodeEncodeError:  # half a surrogate pair, as from a path that is no UTF-8: JSON cannot say it
+        text = msgspec.json.encode(every(report, terminal))
+    return msgspec.json.format(text, indent=2).decode()

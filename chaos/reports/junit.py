@@ -8,25 +8,27 @@ agreement -> passes when consistent, else <skipped> with its message: it counts 
 
 from __future__ import annotations
 
-from typing import Final
 from xml.etree import ElementTree as Xml
 
 from chaos import wording as say
 from chaos import wording_story as tell
+from chaos.escaping import every, xml
 from chaos.results import Agreement, Check, Objective, Report
 
-_ILLEGAL: Final = {code: " " for code in range(32) if chr(code) not in "\t\n\r"}
-"""Characters that XML 1.0 has no way to write."""
+STATUS = {2: "BAD INPUT", 6: "FAULTS LEFT OVER", 70: "CRASHED"}
+"""Exit status of what did not come to a report -> its word; any other: not started."""
 
 
 def render(report: Report) -> str:
     """One test suite for the run."""
+    report = every(report, xml)
     suite = Xml.Element("testsuite", name=report.experiment, timestamp=report.started_at[:19], time=f"{report.duration_s:.3f}")
     properties = Xml.SubElement(suite, "properties")
     told = {"run": report.run, "seed": str(report.seed), "runtime": report.runtime, "target": report.target, "verdict": report.verdict,
+            "state": tell.verdict(report),
             "agreement": report.agreement_overall, "folder": report.folder, "configuration": report.configuration}  # fmt: skip
     for name, value in told.items():
-        Xml.SubElement(properties, "property", name=name, value=_clean(value))
+        Xml.SubElement(properties, "property", name=name, value=value)
     _verdict(suite, report)
     for objective in report.objectives:
         _objective(suite, report, objective)
@@ -41,8 +43,17 @@ def render(report: Report) -> str:
     return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(suite, encoding="unicode") + "\n"
 
 
+def refused(name: str, message: str, status: int) -> str:
+    """What could not be run at all (bad input, an unusable environment, a bug of ours): one case, in error."""
+    suite = Xml.Element("testsuite", name=xml(name), time="0", tests="1", failures="0", errors="1", skipped="0")
+    case = Xml.SubElement(suite, "testcase", classname=f"nines.{xml(name)}.run", name="verdict", time="0")
+    _say(case, "error", f"exit status {status}", xml(f"{STATUS.get(status, 'NOT STARTED')}: {message}"), "")
+    Xml.indent(suite)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + Xml.tostring(suite, encoding="unicode") + "\n"
+
+
 def _case(suite: Xml.Element, report: Report, group: str, name: str) -> Xml.Element:
-    return Xml.SubElement(suite, "testcase", classname=f"nines.{report.experiment}.{group}", name=_clean(name), time="0")
+    return Xml.SubElement(suite, "testcase", classname=f"nines.{report.experiment}.{group}", name=name, time="0")
 
 
 def _verdict(suite: Xml.Element, report: Report) -> None:
@@ -51,13 +62,14 @@ def _verdict(suite: Xml.Element, report: Report) -> None:
     case.set("time", f"{report.duration_s:.3f}")
     bad = [f"Bad requests of {service}, {when}: {number} {met}{f' ({nodes})' if nodes else ''}." for service, when, number, met, nodes
            in say.bad_rows(report)]  # fmt: skip
-    text = " ".join([tell.headline(report), *tell.story(report), *bad, say.way_out(report)]).rstrip()
+    first = f"{tell.verdict(report)}: {tell.headline(report)}"
+    text = " ".join([first, *tell.story(report), *tell.next_steps(report), *bad]).rstrip()
     if report.verdict == report.expect_verdict:
-        Xml.SubElement(case, "system-out").text = _clean(text)
+        Xml.SubElement(case, "system-out").text = text
     elif report.verdict == "unknown":
-        _say(case, "error", "unknown", tell.headline(report), text)
+        _say(case, "error", tell.state(report), first, text)
     else:
-        _say(case, "failure", report.verdict, f"{report.verdict}, expected {report.expect_verdict}", text)
+        _say(case, "failure", report.verdict, f"{first} Expected: {report.expect_verdict}.", text)
 
 
 def _objective(suite: Xml.Element, report: Report, objective: Objective) -> None:
@@ -74,7 +86,7 @@ def _objective(suite: Xml.Element, report: Report, objective: Objective) -> None
 def _check(suite: Xml.Element, report: Report, check: Check) -> None:
     case = _case(suite, report, "checks", check.name)
     if check.verdict == "fail":
-        _say(case, "failure", "check", check.detail, "")
+        _say(case, "failure", "check", f"{check.heading}: {check.detail}", check.next_step)
     elif check.verdict == "unknown":
         _say(case, "error", "unknown", check.detail, "")
 
@@ -89,12 +101,8 @@ def _agreement(suite: Xml.Element, report: Report, row: Agreement) -> None:
 
 
 def _say(case: Xml.Element, tag: str, kind: str, message: str, text: str) -> None:
-    element = Xml.SubElement(case, tag, message=_clean(message))
+    element = Xml.SubElement(case, tag, message=message)
     if kind:
         element.set("type", kind)
     if text:
-        element.text = _clean(text)
-
-
-def _clean(text: str) -> str:
-    return text.translate(_ILLEGAL)
+        element.text = text

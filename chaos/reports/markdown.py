@@ -7,6 +7,7 @@ from typing import Final
 
 from chaos import wording as say
 from chaos import wording_story as tell
+from chaos.escaping import markdown, markdown_code
 from chaos.results import Report
 
 MARKS: Final = {"pass": "✅", "fail": "❌", "unknown": "❔", "consistent": "✅", "inconsistent": "❌", "inconclusive": "❔"}
@@ -14,28 +15,31 @@ MARKS: Final = {"pass": "✅", "fail": "❌", "unknown": "❔", "consistent": "�
 
 def render(report: Report) -> str:
     """Verdict first, then the tables a reviewer needs; the rest is in the HTML report."""
-    lines = [f"## {MARKS.get(report.verdict, '')} {tell.VERDICTS.get(report.verdict, report.verdict)}: {_cell(report.experiment)}", ""]
+    lines = [f"## {MARKS.get(report.verdict, '')} {tell.verdict(report)}: {markdown(report.experiment)}", ""]
     if report.question:
-        lines += [f"*{_cell(report.question)}*", ""]
-    lines += [f"**{_cell(tell.headline(report))}**", ""]
-    lines += [f"{_cell(sentence)}" + "  " for sentence in tell.story(report)]
+        lines += [f"*{markdown(report.question)}*", ""]
+    lines += [f"**{markdown(tell.headline(report))}**", ""]
+    lines += [f"{markdown(sentence)}" + "  " for sentence in tell.story(report)]
     lines.append("")
     if tell.notes(report):
-        lines += [f"- {_cell(reason)}" for reason in tell.notes(report)] + [""]
+        lines += [f"- {markdown(reason)}" for reason in tell.notes(report)] + [""]
+    if tell.next_steps(report):
+        lines += [f"- Next: {markdown(step)}" for step in tell.next_steps(report)] + [""]
     lines += _objectives(report) + _figures(report) + _classes(report) + _bad(report) + _agreement(report) + _checks(report)
-    lines += ["Again: `" + tell.reproduce(report) + "`", ""]
+    lines += ["Again: " + markdown_code(tell.reproduce(report)), ""]
     return "\n".join(lines)
+
+
+def refused(name: str, message: str, status: int) -> str:
+    """What could not be run at all."""
+    return f"## ❌ Not run: {markdown(name)}\n\n{markdown(message)}\n\nExit status {status}.\n"
 
 
 def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     if not rows:
         return []
-    out = [f"### {title}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
-    return out + [f"| {' | '.join(_cell(cell) for cell in row)} |" for row in rows] + [""]
-
-
-def _cell(text: str) -> str:
-    return text.replace("\\", "\\\\").replace("|", "\\|").replace("<", "&lt;").replace("\n", " ")
+    out = [f"### {markdown(title)}", "", f"| {' | '.join(head)} |", f"|{'---|' * len(head)}"]
+    return out + [f"| {' | '.join(markdown(cell) for cell in row)} |" for row in rows] + [""]
 
 
 def _objectives(report: Report) -> list[str]:
@@ -78,7 +82,7 @@ def _classes(report: Report) -> list[str]:
 
 def _bad(report: Report) -> list[str]:
     told = say.way_out(report)
-    return _table("Bad requests by reason", say.BAD_HEAD, say.bad_rows(report)) + ([_cell(told), ""] if told else [])
+    return _table("Bad requests by reason", say.BAD_HEAD, say.bad_rows(report)) + ([markdown(told), ""] if told else [])
 
 
 def _agreement(report: Report) -> list[str]:
@@ -88,13 +92,13 @@ def _agreement(report: Report) -> list[str]:
         for row in report.agreement
     ]  # fmt: skip
     head = ["service", "class", "measure", "predicted", "observed", "p", "verdict"]
-    return _table(f"Agreement: {report.agreement_overall}", head, rows)
+    return _table(f"Prediction check: {report.agreement_overall}", head, rows)
 
 
 def _checks(report: Report) -> list[str]:
     bad = [row for row in report.checks if row.verdict != "pass"]
     if not bad:
         held = len(report.checks)
-        return [f"All {say.count(held, 'assumption check')} held.", ""] if held else []
-    rows = [[f"{MARKS.get(row.verdict, '')} {row.name}", row.verdict, row.detail] for row in bad]
-    return _table("Assumption checks that did not hold", ["check", "verdict", "detail"], rows)
+        return [f"All {say.count(held, 'validity check')} passed.", ""] if held else []
+    rows = [[f"{MARKS.get(row.verdict, '')} {row.heading}", row.verdict, row.detail] for row in bad]
+    return _table("Validity checks that failed or could not be made", ["check", "verdict", "detail"], rows)

@@ -8,6 +8,7 @@ from tabulate import tabulate
 
 from chaos import wording as say
 from chaos import wording_story as tell
+from chaos.escaping import every, terminal
 from chaos.results import PHASES, Estimate, Observed, Predicted, Range, Report
 
 OUTAGES_SHOWN = 12
@@ -16,6 +17,7 @@ OUTAGES_SHOWN = 12
 
 def render(report: Report) -> str:
     """All of it, ready to print."""
+    report = every(report, terminal)
     blocks = [_verdict(report), _objectives(report), _figures(report), _classes(report), _outages(report)]
     blocks += [_bad(report), _faults(report)]
     blocks += [_checks(report), _addresses(report), _agreement(report), _looks(report), _improve(report), _extrapolated(report)]
@@ -32,11 +34,12 @@ def _table(title: str, head: Sequence[str], rows: Sequence[Sequence[str]], right
 
 
 def _verdict(report: Report) -> str:
-    lines = [f"{tell.VERDICTS.get(report.verdict, report.verdict)}  {report.experiment}: {tell.headline(report)}"]
+    lines = [tell.line(report)]
     if report.question:
         lines += [f"  {report.question}"]
     lines += [""] + [f"  {sentence}" for sentence in tell.story(report)]
     lines += [f"  Note: {reason}" for reason in tell.notes(report)]
+    lines += [f"  Next: {step}" for step in tell.next_steps(report)]
     return "\n".join(lines)
 
 
@@ -120,7 +123,7 @@ def _outages(report: Report) -> str:
         rows.append([*row, ", ".join(outage.faults) or "none"])
     shown = f"the {len(rows)} longest of {len(seen.outages)}" if len(seen.outages) > len(rows) else f"all {len(rows)}"
     head = ["outage", "at (s)", "length", *used, "fault"]
-    return _table(f"Outages and their anatomy ({shown}; seen | predicted)", head, rows, right=(1,))
+    return _table(f"Outage breakdown by phase ({shown}; seen | predicted)", head, rows, right=(1,))
 
 
 def _bad(report: Report) -> str:
@@ -157,8 +160,8 @@ def _faults(report: Report) -> str:
 
 
 def _checks(report: Report) -> str:
-    rows = [[row.name, row.verdict, row.detail] for row in report.checks]
-    return _table("Assumption checks", ["check", "verdict", "detail"], rows)
+    rows = [[row.heading, row.verdict, row.detail] for row in report.checks]
+    return _table("Validity checks", ["check", "verdict", "detail"], rows)
 
 
 def _addresses(report: Report) -> str:
@@ -178,7 +181,7 @@ def _agreement(report: Report) -> str:
         for row in report.agreement
     ]  # fmt: skip
     head = ["service", "class", "measure", "predicted", "observed", "p", "verdict", "faults to decide"]
-    table = _table(f"Agreement of prediction and observation: {report.agreement_overall}", head, rows, right=(3, 4, 5, 7))
+    table = _table(f"Prediction check: {report.agreement_overall}", head, rows, right=(3, 4, 5, 7))
     return "\n".join([table, *(tell.undecided(row) for row in report.agreement if row.service == report.judged and tell.undecided(row))])
 
 
@@ -189,7 +192,7 @@ def _improve(report: Report) -> str:
         [each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year)]
         for each in report.predicted.production.improve_first[:5]
     ]
-    table = _table("What to improve first, in production", ["parameter", "elasticity", "halving saves a year"], rows, right=(1,))
+    table = _table("Biggest levers in production", ["parameter", "elasticity", "halving saves a year"], rows, right=(1,))
     advice = [f"What to improve first: {line}." for line in report.predicted.advice]
     return "\n".join(line for line in (table, *tell.causes(report.predicted.production), *advice) if line)
 
@@ -201,7 +204,7 @@ def _looks(report: Report) -> str:
         for row in report.looks
     ]  # fmt: skip
     head = ["look", "at (s)", "faults", "confidence of claims", "agreement", "decided"]
-    return _table("Looks at a run that could stop early (the errors are spent over them)", head, rows, right=(0, 1, 2, 3))
+    return _table("Interim analyses (the overall error rate is controlled by alpha spending)", head, rows, right=(0, 1, 2, 3))
 
 
 def _extrapolated(report: Report) -> str:
@@ -213,7 +216,7 @@ def _extrapolated(report: Report) -> str:
          say.DASH if part.variance_share is None else f"{part.variance_share:.0%}", part.note]
         for part in found.parts
     ]  # fmt: skip
-    head = ["class", "rate in production", "measured here", "down a year", "of the variance", "note"]
+    head = ["class", "rate in production", "measured here", "downtime a year", "share of variance", "note"]
     return _table(say.extrapolated(found), head, rows, right=(2, 3, 4)) or f"Measured outages at production rates: {found.reason}"
 
 

@@ -53,6 +53,7 @@ def _name(deployment: Deployment, layout: Layout, part: str) -> NameSpec:
         order=dns.order if served else (),
         weights=dns.weights if served else {},
         check=CheckSpec(dns.check.every_s, dns.check.timeout_s, dns.check.fall, dns.check.rise),
+        fail_open=checks and dns.fail_open,
     )
 
 

@@ -9,8 +9,10 @@ from pathlib import Path
 
 import msgspec
 
+from chaos import probe_options
 from chaos.clock import Clock
 from chaos.events import Row, TrafficEnded
+from chaos.history import write_private
 from chaos.kinds import CLIENTS, DNS, Deployment, Sink, TrafficOrder
 from chaos.registry import Claim
 from chaos.runtimes.common_helpers import Breakage, Helper
@@ -132,7 +134,7 @@ class Helpers:
             joins=agent,
             sysctls=REFUSES_EACH if place == DNS and not agent else {},
             shares_pids=False,
-            env={"PYTHONUNBUFFERED": "1"},
+            env={"PYTHONUNBUFFERED": "1", **(self._secrets() if module == PROBER_MODULE else {})},
             capabilities=("SYS_NICE",),
             binds={str(self._folder): FOLDER_INSIDE, self._deployment.target.folder: f"{TARGET_INSIDE}:ro"},
             talks=True,
@@ -150,8 +152,13 @@ class Helpers:
         self._containers.start(container, spec.name)
         return helper
 
+    def _secrets(self) -> dict[str, str]:
+        """What headers name of our environment, which the prober's container does not share."""
+        plan = self._deployment.plan
+        return probe_options.secrets(kind.options for kind in plan.operations.values())
+
     def _let_go(self, helper: Helper, spec: bytes) -> None:
-        (self._folder / "specs" / f"{helper.child.name}.json").write_bytes(spec)
+        write_private((self._folder / "specs" / f"{helper.child.name}.json"), spec)
         self._talkers[helper.child.name].go()
 
     # --- the watch -----------------------------------------------------------------------------------------------------

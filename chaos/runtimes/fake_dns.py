@@ -123,7 +123,8 @@ class VirtualDns:
     def _announce(self, changed: str, why: str) -> None:
         if any(harm.mode == STALE for harm in self._harms.values()):
             return
-        live = set(self._nodes) if self._spec.balancer != HEALTH_CHECKED else self._health.healthy
+        checked = self._spec.balancer == HEALTH_CHECKED
+        live = self._health.answered(fail_open=self._spec.fail_open) if checked else frozenset(self._nodes)
         members = tuple(node for node in self._nodes if node in live)
         for zone in self._spec.order:
             first = tuple(node for node in members if self._sim.nodes[node].info.zone == zone)

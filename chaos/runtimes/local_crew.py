@@ -9,6 +9,7 @@ from pathlib import Path
 
 from chaos.clock import Clock
 from chaos.events import Row, TrafficEnded
+from chaos.history import write_private
 from chaos.kinds import Deployment, Sink
 from chaos.registry import Claim
 from chaos.runtimes.common_helpers import Breakage, Helper
@@ -65,7 +66,7 @@ class Crew:
     def feed(self, helper: Helper, spec: bytes) -> None:
         """Let it begin; the spec is kept beside the run."""
         self._specs.mkdir(parents=True, exist_ok=True)
-        (self._specs / f"{helper.child.name}.json").write_bytes(spec)
+        write_private((self._specs / f"{helper.child.name}.json"), spec)
         helper.feed(spec)
 
     def warm_prober(self) -> None:

@@ -9,6 +9,8 @@ import numpy as np
 import pytest
 
 from chaos import checks, observations, reasons, tables, timeline_bad
+from chaos import wording_story as tell
+from chaos.events import NodeChanged, TrafficEnded
 from chaos.observations import Outcome, Why
 from chaos.report import from_folder
 from chaos.results import BadRequests
@@ -46,7 +48,7 @@ def test_the_failed_baseline_says_why_and_the_way_out() -> None:
     """How many, of how many, by status and node; a redirect also says what to do instead."""
     plan = make_plan()
     seen, _ = redirected()
-    check = {check.name: check for check in checks.check(plan, seen)}["baseline quiet"]
+    check = {check.name: check for check in checks.check(plan, seen)}["baseline error-free"]
     quiet = int(plan.experiment.baseline_s * 100)
     bad = sum(row.count for row in timeline_bad.bad_requests(seen) if row.when == "baseline")
     assert f"{bad} of {quiet} failed before any fault: {bad} answered 307 (n2 " in check.detail
@@ -107,3 +109,26 @@ def test_files_without_a_status_stay_readable(tmp_path: Path) -> None:
     old.write_bytes(observations.HEADER.pack(observations.MAGIC, 9, observations.RECORD.size, 0) + records.tobytes())
     with pytest.raises(observations.HistoryUnreadable, match="version 1 to 2"):
         observations.read(old)
+
+
+@pytest.mark.parametrize(("dead", "told"), [(False, True), (True, False)])
+def test_a_name_that_is_empty_while_nodes_run_is_told_as_that(dead: bool, told: bool, tmp_path: Path) -> None:
+    """Every health check failed for three seconds; of dead nodes that is no news."""
+    plan = make_plan()
+    rows = [*frame(plan), synthetic.name_set(10.0, []), synthetic.name_set(13.0, [node.name for node in plan.nodes])]
+    if dead:
+        rows += [NodeChanged(at_ns=synthetic.at_ns(9.9), node=node.name, status="down", cause="k") for node in plan.nodes]
+    report = from_folder(synthetic.write_run(tmp_path / "run", plan, rows, synthetic.slots(plan)))
+    said = " ".join(tell.story(report))
+    assert ("The name was empty for 3 s: every health check failed while n1, n2 and n3 ran." in said) == told
+
+
+def test_requests_that_were_late_say_what_would_have_been_in_time() -> None:
+    """The machine's load, and a rate whose half slot is wider than all but a hundredth of the lateness."""
+    plan = make_plan()
+    records = synthetic.slots(plan)
+    records["sent"][::20] = records["due"][::20] + 12_000_000
+    rows = [msgspec.structs.replace(row, load_1m=9.7, cpus=2) if isinstance(row, TrafficEnded) else row for row in frame(plan)]
+    check = {check.name: check for check in checks.check(plan, build(plan, rows, records))}["requests sent on time"]
+    assert check.verdict == "fail"
+    assert check.next_step == "run it again on an idle machine (its load was 9.7 on 2 processors), or with at most 41/s of write"

@@ -200,7 +200,7 @@ def test_a_prediction_is_never_held_against_the_run_it_was_fitted_on(tmp_path: P
         folder = RunFolder(tmp_path / name)
         run_plan(plan, sample_target(), "experiment: sample\n", folder, FakeRuntime(), ManualClock())
         judged = judge(folder)
-        check = next(each for each in judged.checks if each.name == "calibrated on other runs")
+        check = next(each for each in judged.checks if each.name == "calibration from other runs")
         if name == "fitted":
             assert check.verdict == "fail"
             assert judged.predicted is None

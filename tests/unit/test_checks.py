@@ -44,19 +44,19 @@ def test_a_healthy_run_passes_every_check() -> None:
 def test_a_bad_slot_in_the_baseline_fails() -> None:
     """What is broken without faults cannot be told from what faults break."""
     plan, _, rows, _ = healthy()
-    assert failing(plan, rows, synthetic.slots(plan, [(1.0, 1.01)])) == {"baseline quiet"}
+    assert failing(plan, rows, synthetic.slots(plan, [(1.0, 1.01)])) == {"baseline error-free"}
 
 
 def test_a_baseline_without_slots_fails() -> None:
     """All missing is not quiet."""
     plan, _, rows, _ = healthy()
-    assert "baseline quiet" in failing(plan, rows, synthetic.slots(plan, missing=lambda due_s: due_s < 2.0))
+    assert "baseline error-free" in failing(plan, rows, synthetic.slots(plan, missing=lambda due_s: due_s < 2.0))
 
 
 def test_no_baseline_is_unknown() -> None:
     """Nobody looked, nobody knows."""
     plan = make_plan(baseline_s=0.0)
-    assert verdicts(plan, frame(plan), synthetic.slots(plan))["baseline quiet"].verdict == "unknown"
+    assert verdicts(plan, frame(plan), synthetic.slots(plan))["baseline error-free"].verdict == "unknown"
 
 
 @pytest.mark.parametrize(("share", "fails"), [(0.009, False), (0.011, True)])
@@ -64,14 +64,14 @@ def test_more_than_one_percent_missing_fails(share: float, fails: bool) -> None:
     """3000 slots: 27 may be missing, 33 may not."""
     plan, _, rows, _ = healthy()
     records = synthetic.slots(plan, missing=lambda due_s: (due_s >= 20) & (due_s < 20 + 30 * share - 0.001))
-    assert ("slots sent in time" in failing(plan, rows, records)) == fails
+    assert ("requests sent on time" in failing(plan, rows, records)) == fails
 
 
 def test_a_missing_slot_under_an_edge_fails() -> None:
     """One is enough."""
     plan, _, rows, _ = healthy()
     records = synthetic.slots(plan, [(5.015, 5.515)], missing=lambda due_s: (due_s > 5.005) & (due_s < 5.015))
-    assert failing(plan, rows, records) == {"slots sent in time"}
+    assert failing(plan, rows, records) == {"requests sent on time"}
 
 
 def test_a_missing_slot_of_a_service_that_is_not_judged_is_a_note() -> None:
@@ -80,12 +80,12 @@ def test_a_missing_slot_of_a_service_that_is_not_judged_is_a_note() -> None:
     whole = synthetic.slots(make_plan())
     records = np.concatenate([whole, synthetic.slots(make_plan(), missing=lambda due_s: due_s > 20)])
     records["operation"][len(whole) :] = 1
-    found = verdicts(plan, frame(plan), records)["slots sent in time"]
+    found = verdicts(plan, frame(plan), records)["requests sent on time"]
     assert found.verdict == "unknown"
     assert "read" in found.detail
     swapped = records.copy()
     swapped["operation"] = 1 - swapped["operation"]
-    assert verdicts(plan, frame(plan), swapped)["slots sent in time"].verdict == "fail"
+    assert verdicts(plan, frame(plan), swapped)["requests sent on time"].verdict == "fail"
 
 
 @pytest.mark.parametrize("fate", ["skipped", "failed", "nothing"])
@@ -97,7 +97,7 @@ def test_a_fault_that_did_not_take_effect_fails(fate: str) -> None:
         rows.append(FaultSkipped(at_ns=at_ns(15), id="kill-2", fault="kill-leader", kind="kill", reason="had not settled"))
     if fate == "failed":
         rows.append(FaultFailed(at_ns=at_ns(15), id="kill-2", reason="still ran"))
-    check = verdicts(plan, rows, records)["every planned fault took effect"]
+    check = verdicts(plan, rows, records)["all planned faults effective"]
     assert check.verdict == "fail"
     assert {"skipped": "had not settled", "failed": "still ran", "nothing": "before its time"}[fate] in check.detail
 
@@ -131,7 +131,7 @@ def test_a_node_that_died_by_itself_fails() -> None:
     """A death that no fault of ours caused."""
     plan, _, rows, records = healthy()
     rows.append(NodeChanged(at_ns=at_ns(20), node="n3", status="down", cause="by-itself"))
-    assert failing(plan, rows, records) == {"nodes died of our faults only"}
+    assert failing(plan, rows, records) == {"no unexpected node failures"}
 
 
 def test_clocks_further_apart_than_half_a_slot_fail() -> None:
@@ -158,19 +158,19 @@ def test_an_abort_and_a_crash_fail() -> None:
     """The run did not come to its end."""
     plan, _, rows, records = healthy()
     aborted = [*rows, Aborting(at_ns=at_ns(20), condition="write unavailable for 30 s")]
-    assert "unavailable for 30 s" in verdicts(plan, aborted, records)["ran to its end"].detail
+    assert "unavailable for 30 s" in verdicts(plan, aborted, records)["run complete"].detail
     crashed = [row for row in rows if not isinstance(row, RunEnded)]
-    assert verdicts(plan, crashed, records)["ran to its end"].verdict == "fail"
+    assert verdicts(plan, crashed, records)["run complete"].verdict == "fail"
 
 
 def test_an_uneven_spread_over_addresses_is_told_and_not_failed() -> None:
     """Twice as often to one of three nodes, 100 times less likely than the threshold: unknown, with the shares."""
     plan = make_plan(baseline_s=10.0)
     records = synthetic.slots(plan)
-    even = verdicts(plan, frame(plan), records)["addresses picked evenly"]
+    even = verdicts(plan, frame(plan), records)["even spread over addresses"]
     base = (127 << 24) + (64 << 16) + (2 << 8) + 1
     records["address"] = base + np.random.default_rng(1).choice(3, len(records), p=[0.5, 0.25, 0.25])
-    uneven = verdicts(plan, frame(plan), records)["addresses picked evenly"]
+    uneven = verdicts(plan, frame(plan), records)["even spread over addresses"]
     assert (even.verdict, uneven.verdict) == ("pass", "unknown")
     assert "n1 5" in uneven.detail
 
@@ -183,7 +183,7 @@ def test_shares_count_only_while_the_set_was_complete() -> None:
     late = np.arange(len(records)) >= 1000
     records["address"] = np.where(late, base + np.arange(len(records)) % 2, records["address"])
     rows = [*frame(plan), synthetic.name_set(9.9, ["n1", "n2"])]
-    assert verdicts(plan, rows, records)["addresses picked evenly"].verdict == "pass"
+    assert verdicts(plan, rows, records)["even spread over addresses"].verdict == "pass"
 
 
 def test_entries_of_one_class_with_different_fields_are_told() -> None:
@@ -192,9 +192,7 @@ def test_entries_of_one_class_with_different_fields_are_told() -> None:
     other = FaultSpec("kill-softly", "kill", {"signal": "TERM"}, spec.schedule, 1.0, None, spec.target)
     second = type(windows[1])("kill-2", "kill-softly", "kill", 15.0, 16.0, 2)
     plan = make_plan(faults=[spec, other], windows=[windows[0], second])
-    check = verdicts(plan, [*frame(plan), *fault_rows(windows[0]), *fault_rows(second)], synthetic.slots(plan))[
-        "faults of a class are alike"
-    ]
+    check = verdicts(plan, [*frame(plan), *fault_rows(windows[0]), *fault_rows(second)], synthetic.slots(plan))["uniform fault classes"]
     assert check.verdict == "unknown"
 
 

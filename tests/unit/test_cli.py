@@ -379,3 +379,28 @@ def test_reader_who_leaves(quick_run: Path) -> None:
         process.stdout.close()
         assert process.stderr.read() == b""
         assert process.wait() == 0
+
+
+def test_experiments_of_one_name_keep_their_files_apart(nines: Nines, quick: Path, tmp_path: Path) -> None:
+    """Two files, one name: two run folders, two JUnit files."""
+    other = tmp_path / "other.yaml"
+    other.write_text(QUICK, encoding="utf-8")
+    status, out, err = nines("run", quick, other, "-q", "--junit", "out.xml", "--folder", "both")
+    assert status == 0, err
+    assert len(out.splitlines()) == 2
+    assert {path.name for path in Path().glob("out*.xml")} == {"out-quick.xml", "out-quick-2.xml"}
+    assert {path.name for path in Path("both").iterdir()} == {"quick", "quick-2"}
+
+
+def test_what_could_not_be_run_stands_in_junit_too(nines: Nines, quick: Path, tmp_path: Path) -> None:
+    """Bad input and an unusable environment are errors there, not files that are missing."""
+    wrong = tmp_path / "wrong.yaml"
+    wrong.write_text(QUICK.replace("faults:", "fautls:"), encoding="utf-8")
+    assert nines("run", quick, wrong, "--junit", "wrong.xml", "--markdown", "wrong.md")[0] == 2
+    case = Xml.parse("wrong.xml").getroot().find("testcase/error")
+    assert case is not None and case.get("message", "").startswith("BAD INPUT: ") and "fautls" in case.get("message", "")
+    assert "Not run" in Path("wrong.md").read_text(encoding="utf-8")
+    assert nines("run", quick, "-q", "--folder", "here")[0] == 0
+    assert nines("run", quick, "--folder", "here", "--junit", "used.xml")[0] == 5
+    suite = Xml.parse("used.xml").getroot()
+    assert (suite.get("tests"), suite.get("errors")) == ("1", "1")

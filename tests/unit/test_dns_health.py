@@ -83,3 +83,17 @@ def test_withdrawal_takes_what_the_model_says(dies_s: float, every_s: float, tim
     assert shortest_s <= left_s or math.isclose(shortest_s, left_s, abs_tol=1e-9)
     first_at_all_s = max(dies_s, every_s) - dies_s  # the grid begins with check 1
     assert left_s <= shortest_s + every_s + first_at_all_s + 1e-9
+
+
+def test_a_name_that_fails_open_answers_with_all_when_none_is_healthy() -> None:
+    """Not before each has been checked, and no longer than until one is healthy again; one that fails closed answers with none."""
+    health = Health(["a", "b"], fall=1, rise=1)
+    assert health.answered(fail_open=True) == frozenset()
+    health.result("a", 0, ok=True)
+    health.result("b", 0, ok=False)
+    assert health.answered(fail_open=True) == {"a"}
+    health.result("a", 1, ok=False)
+    assert health.answered(fail_open=True) == {"a", "b"}
+    assert health.answered(fail_open=False) == frozenset()
+    health.result("b", 2, ok=True)
+    assert health.answered(fail_open=True) == {"b"}

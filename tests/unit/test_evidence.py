@@ -82,7 +82,7 @@ def test_a_fault_is_left_out_whose_outage_may_hide_in_missing_requests(tmp_path:
     assert found.recovery_s.value == pytest.approx(LONG_S, abs=0.011)
     if left_out:
         assert (judged.exit_code, judged.verdict) == (3, "unknown")
-        assert "kill-3" in check_of(judged, "slots sent in time").detail
+        assert "kill-3" in check_of(judged, "requests sent on time").detail
         assert "not sent in time" in found.reason
     else:
         assert judged.exit_code == 0
@@ -202,7 +202,7 @@ def test_damaged_rows_take_the_figures_of_faults_away(tmp_path: Path) -> None:
     folder.history.write_bytes(b"".join(lines))
     judged = judge(folder)
     assert (judged.exit_code, judged.verdict) == (3, "unknown")
-    assert f"line {place + 1}" in check_of(judged, "history whole").detail
+    assert f"line {place + 1}" in check_of(judged, "history complete").detail
     assert judged.observed is not None
     assert judged.observed.mttr_s.value is judged.observed.mtbf_s.value is kill_class(judged).recovery_s.value is None
     assert "damaged" in judged.observed.mttr_s.reason
@@ -216,7 +216,7 @@ def test_a_row_of_a_newer_kind_is_no_damage(tmp_path: Path) -> None:
     assert judge(folder).exit_code == 0
     with folder.history.open("ab") as file:
         file.write(b'{"row":"node","at_ns":5}\n')
-    assert check_of(judge(folder), "history whole").verdict == "fail"
+    assert check_of(judge(folder), "history complete").verdict == "fail"
 
 
 # --- leaders -------------------------------------------------------------------------------------------------------------
@@ -264,11 +264,11 @@ def test_nodes_that_no_client_reaches_fail_the_run(tmp_path: Path) -> None:
     records["address"] = (127 << 24) + (64 << 16) + (2 << 8) + 3
     judged = judge(write_run(tmp_path, plan, rows, records))
     assert judged.verdict == "unknown"
-    assert "never reached n1 and n2" in check_of(judged, "clients reach every node").detail
+    assert "never reached n1 and n2" in check_of(judged, "all nodes reached by clients").detail
     led = make_plan(dns=Dns(check=DnsCheck(what="role:leader")))
     only = synthetic.slots(led)
     only["address"] = records["address"][0]
-    assert check_of(judge(write_run(tmp_path / "led", led, frame(led), only)), "clients reach every node").verdict == "pass"
+    assert check_of(judge(write_run(tmp_path / "led", led, frame(led), only)), "all nodes reached by clients").verdict == "pass"
 
 
 def test_a_run_that_ended_early_without_a_reason_fails(tmp_path: Path) -> None:

@@ -208,7 +208,7 @@ def test_a_run_until_the_agreement_is_decided_is_judged_by_its_looks(tmp_path: P
     assert judged.agreement_overall in ("consistent", "inconsistent")
     assert [look.decided for look in judged.looks] == [False] * (len(looks) - 1) + [True]
     assert len(judged.plan.windows) == judged.looks[-1].faults < len(plan.windows)
-    assert {check.name: check.verdict for check in judged.checks}["every planned fault took effect"] == "pass"
+    assert {check.name: check.verdict for check in judged.checks}["all planned faults effective"] == "pass"
     overall = next(row for row in judged.agreement if row.fault_class == "" and row.service == plan.judge)
     assert overall.p_value is None
     assert overall.verdict == judged.agreement_overall
