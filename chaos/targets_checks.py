@@ -130,10 +130,11 @@ def _check_questions(root: Table, target: Target) -> None:
 
 
 def _check_templates(root: Table, target: Target) -> None:
+    others = {name: templates.Others(part.ports, (templates.Peer("n1", "127.0.0.1"),)) for name, part in target.parts.items()}
     contexts = {
         name: templates.Context(
             node="n1", address="127.0.0.1", data="data", python="python", target=target.folder,
-            ports=part.ports, settings=defaults(target.settings), peers=(templates.Peer("n1", "127.0.0.1"),),
+            ports=part.ports, settings=defaults(target.settings), peers=(templates.Peer("n1", "127.0.0.1"),), parts=others,
         )
         for name, part in target.parts.items()
     }  # fmt: skip

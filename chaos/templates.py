@@ -2,12 +2,14 @@
 
 ``{node}`` ``{address}`` ``{peer_address}`` ``{data}`` ``{python}`` ``{target}``, every port and setting by its name, and
 ``{peers:...}``, which repeats its inside for every node of the part (itself included), joined by commas; inside, ``{node}``,
-``{address}`` and ``{peer_address}`` are the peer's.
+``{address}`` and ``{peer_address}`` are the peer's. ``{peers of data:...}`` does the same for the nodes of the part ``data``,
+with the ports of that part inside, and ``{first of data:...}`` for the first of them alone.
 ``{{`` and ``}}`` stand for braces. An unknown name is refused, never passed on.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterator
 from typing import Final
 
@@ -21,6 +23,7 @@ PEER_ADDRESS: Final = "peer_address"
 RESERVED: Final = ("node", "address", PEER_ADDRESS, "data", "python", "target", "peers", "key", "value")
 """Names that no port and no setting may have."""
 _PEERS: Final = "peers:"
+_OF: Final = re.compile(r"(peers|first) of ([^:{}]+):(.*)", re.DOTALL)
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -30,6 +33,13 @@ class Peer(msgspec.Struct, frozen=True):
     address: str
     peer_address: str = ""
     """On the network that nodes talk to each other on, if that is another one."""
+
+
+class Others(msgspec.Struct, frozen=True):
+    """The nodes of a part, as one node reaches them, and the ports they have."""
+
+    ports: dict[str, int]
+    peers: tuple[Peer, ...]
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -46,6 +56,8 @@ class Context(msgspec.Struct, frozen=True):
     """Every node of the part."""
     peer_address: str = ""
     """On the network that nodes talk to each other on; empty: the same as ``address``."""
+    parts: dict[str, Others] = {}
+    """Every part of the system by its name."""
 
     def values(self) -> dict[str, str]:
         """Name -> text."""
@@ -55,7 +67,11 @@ class Context(msgspec.Struct, frozen=True):
 
     def of(self, peer: Peer) -> Context:
         """The same for another node."""
-        return msgspec.structs.replace(self, node=peer.node, address=peer.address, peer_address=peer.peer_address, peers=())
+        return msgspec.structs.replace(self, node=peer.node, address=peer.address, peer_address=peer.peer_address, peers=(), parts={})
+
+    def within(self, part: str) -> Context:
+        """The same with the ports of another part."""
+        return msgspec.structs.replace(self, ports=self.parts[part].ports)
 
 
 def fill(template: str, context: Context, keep: Collection[str] = ()) -> str:
@@ -81,12 +97,27 @@ def _filled(template: str, context: Context, keep: Collection[str]) -> Iterator[
         elif name.startswith(_PEERS):
             inside = name.removeprefix(_PEERS)
             yield ",".join(fill(inside, context.of(peer), keep) for peer in context.peers)
+        elif of := _OF.fullmatch(name):
+            yield ",".join(_of_part(of[1], of[2].strip(), of[3], template, context, keep))
         elif name in values:
             yield values[name]
         elif name in keep:
             yield f"{{{name}}}"
         else:
-            raise BadInput(f"unknown name '{{{name}}}' in '{template}'", right=suggest(name, [*sorted(values), "peers:...", *keep]))
+            part = next((part for part in context.parts if name.startswith(part) and not name[len(part) :].isalnum()), None)
+            near = suggest(name, [*sorted(values), "peers:...", *keep])
+            right = near if part is None else f"of another part: {{first of {part}:{{address}}}} or {{peers of {part}:{{address}}}}"
+            raise BadInput(f"unknown name '{{{name}}}' in '{template}'", right=right)
+
+
+def _of_part(word: str, part: str, inside: str, template: str, context: Context, keep: Collection[str]) -> Iterator[str]:
+    """``{peers of data:...}`` or ``{first of data:...}``: the inside for those nodes."""
+    others = context.parts.get(part)
+    if others is None:
+        right = suggest(part, list(context.parts)) if context.parts else "{peers:...}: there is no other part"
+        raise BadInput(f"there is no part '{part}' in '{template}'", right=right)
+    for peer in others.peers if word == "peers" else others.peers[:1]:
+        yield fill(inside, context.within(part).of(peer), keep)
 
 
 def _pieces(template: str, *, unescape: bool) -> Iterator[tuple[str, str | None]]:

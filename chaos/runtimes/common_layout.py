@@ -11,7 +11,7 @@ from chaos.errors import BadInput
 from chaos.kinds import CLIENTS, DNS, Deployment, Link, NodeInfo
 from chaos.target import Ask, Part
 from chaos.targets_checks import defaults
-from chaos.templates import Context, Peer, filled
+from chaos.templates import Context, Others, Peer, filled
 
 DOMAIN = "nines.test"
 
@@ -103,7 +103,10 @@ class Layout(abc.ABC):
         """What templates mean for this node; with ``source``, at the addresses by which that one is to reach it."""
         info, inside = self.nodes[node], self.inside(node)
         own = self._seen_from(node if source is None else source, node)
-        peers = tuple(self._seen_from(node, peer.name) for peer in self.nodes.values() if peer.part == info.part)
+        by_part: dict[str, list[Peer]] = {}
+        for peer in self.nodes.values():
+            by_part.setdefault(peer.part, []).append(self._seen_from(node, peer.name))
+        parts = {part: Others(self._deployment.target.parts[part].ports, tuple(peers)) for part, peers in by_part.items()}
         return Context(
             node=node,
             address=own.address,
@@ -113,7 +116,8 @@ class Layout(abc.ABC):
             data=inside.data,
             python=inside.python,
             target=inside.target,
-            peers=peers,
+            peers=parts[info.part].peers,
+            parts=parts,
         )
 
     def _seen_from(self, source: str, node: str) -> Peer:

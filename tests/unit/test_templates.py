@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.errors import BadInput
-from chaos.templates import Context, Peer, fill
+from chaos.templates import Context, Others, Peer, fill
 
 PEERS = (Peer("n1", "127.9.1.1"), Peer("n2", "127.9.101.2"))
 CONTEXT = Context(
@@ -64,3 +64,35 @@ def test_a_first_filling_leaves_what_the_second_one_knows():
 def test_peers_inside_peers_are_nobody():
     """Repetition does not nest without end."""
     assert fill("{peers:<{peers:{node}}>}", CONTEXT) == "<>,<>"
+
+
+ACROSS = Context(
+    node="sentinel-1", address="10.0.0.9", ports={"watch": 26379}, settings={}, peers=(Peer("sentinel-1", "10.0.0.9"),),
+    parts={
+        "data": Others({"client": 6379}, (Peer("data-1", "10.0.0.1"), Peer("data-2", "10.0.0.2"))),
+        "sentinel": Others({"watch": 26379}, (Peer("sentinel-1", "10.0.0.9"),)),
+    },
+)  # fmt: skip
+
+
+def test_nodes_of_another_part_are_named_with_its_own_ports() -> None:
+    """All of them, or the first; beside it the node's own names mean what they always do."""
+    text = "{node}:{watch} monitors {first of data:{address} {client}}; all: {peers of data:{node}={address}:{client}}"
+    assert fill(text, ACROSS) == "sentinel-1:26379 monitors 10.0.0.1 6379; all: data-1=10.0.0.1:6379,data-2=10.0.0.2:6379"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("{data:n1:address}", "unknown name '{data:n1:address}'"),
+        ("{peers of dta:{address}}", "there is no part 'dta' in '{peers of dta:{address}}' (did you mean 'data'?)"),
+        ("{first of data:{watch}}", "unknown name '{watch}'"),
+        ("{peers of data:{peers of sentinel:{node}}}", "there is no part 'sentinel'"),
+    ],
+)
+def test_what_no_part_has_is_refused_with_what_there_is(text: str, says: str) -> None:
+    """A port belongs to its part."""
+    with pytest.raises(BadInput) as refused:
+        fill(text, ACROSS)
+    assert says in str(refused.value)
+    assert "data:n1" not in text or "{first of data:{address}}" in str(refused.value)
