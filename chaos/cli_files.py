@@ -85,6 +85,7 @@ def validate(arguments: argparse.Namespace) -> int:
         show(as_json(SCHEMAS[arguments.schema]()))
         return 0
     from chaos.perform import order
+    from chaos.planning_objectives import cautions
 
     worst = 0
     for file in arguments.files:
@@ -94,6 +95,8 @@ def validate(arguments: argparse.Namespace) -> int:
             note(f"nines: {error}")
             worst = worst if worst == BadInput.exit_code else error.exit_code
         else:
+            for caution in cautions(ordered.experiment):
+                note(f"nines: {file}: {caution}")
             show(f"{file}: fine ({len(ordered.plan.nodes)} nodes, {len(ordered.plan.windows)} faults, {ordered.plan.duration_s:.0f} s)")
     return worst
 

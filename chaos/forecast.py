@@ -7,6 +7,7 @@ from chaos import wording_story as tell
 from chaos.escaping import terminal
 from chaos.plan import Plan
 from chaos.planning import describe
+from chaos.planning_objectives import cautions
 from chaos.results import Predicted, Production
 
 
@@ -21,6 +22,7 @@ def planned(plan: Plan) -> str:
         + ", ".join(f"{name} {operation.rate_per_s:g}/s" for name, operation in experiment.traffic.operations.items())
         + f"; the first {say.seconds(experiment.baseline_s)} are a quiet baseline; '{plan.judge}' is judged",
     ]
+    head += cautions(experiment)
     networks = experiment.cluster.networks
     if len(networks) > 1:
         head.append(f"networks: {', '.join(networks)}; clients stand on '{networks[0]}', nodes talk to each other on '{networks[-1]}'")

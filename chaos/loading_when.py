@@ -10,6 +10,7 @@ from chaos.errors import BadInput
 from chaos.experiment import At, Condition, Every, OnFault, OnNode, OnRole, OnService, Poisson, Renewal, Schedule, When
 from chaos.units import DURATION
 
+SHORTEST_S: Final = 0.001
 KEYS: Final = ("at", "every", "exact", "times", "when", "within", "otherwise")
 """The keys of an entry that say when."""
 OTHERWISE: Final = ("skip", "inject", "abort")
@@ -107,4 +108,6 @@ def positive(value: Value) -> float:
     found = quantity(value, DURATION)
     if found <= 0:
         raise BadInput(f"{what_is(value)} is out of range", place=value.place, right="more than 0s")
+    if found < SHORTEST_S:
+        raise BadInput(f"{what_is(value)} is shorter than anything here can be timed", place=value.place, right="at least 1ms")
     return found

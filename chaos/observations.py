@@ -29,6 +29,15 @@ RECORD: Final = struct.Struct("<qqqIHBBBBH")
 HEADER_BYTES: Final = HEADER.pack(MAGIC, VERSION, RECORD.size, 0)
 
 
+LATE_FLOOR_NS: Final = 2_000_000
+"""A slot that is sent at most so late counts as sent, however short slots are: what a busy machine may cost (docs/measuring.md)."""
+
+
+def late_ns(slot_ns: float) -> float:
+    """What is sent later than this after its due time is missing: half a slot, and never less than the floor."""
+    return max(slot_ns / 2, LATE_FLOOR_NS)
+
+
 class Outcome(enum.IntEnum):
     """As Jepsen has them, and ``UNSENT`` for a slot the prober itself failed to send."""
 

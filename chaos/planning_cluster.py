@@ -10,6 +10,7 @@ from chaos.document import locate, suggest
 from chaos.errors import BadInput, Place
 from chaos.experiment import Dns, Experiment
 from chaos.kinds import LEADER
+from chaos.loading_when import SHORTEST_S
 from chaos.plan import Parameter, PlannedNode
 from chaos.target import OperationKind, Setting, Target
 from chaos.targets_checks import check_operation, defaults, operation_words, setting_text
@@ -99,8 +100,8 @@ def _check_health(experiment: Experiment, target: Target, dns: Dns) -> None:
     elif check.what != "ready" and not check.what.startswith("/"):
         raise refuse(experiment, f"{path}.what", f"'{check.what}' is not a check", "ready, role:leader, or a path such as /health")
     for key, value in {"every": check.every_s, "timeout": check.timeout_s}.items():
-        if value <= 0:
-            raise refuse(experiment, f"{path}.{key}", f"{value:g}s is out of range", "more than 0s")
+        if value < SHORTEST_S:
+            raise refuse(experiment, f"{path}.{key}", f"{value:g}s is out of range", "at least 1ms")
     for key, count in {"fall": check.fall, "rise": check.rise}.items():
         if count < 1:
             raise refuse(experiment, f"{path}.{key}", f"{count} is out of range", "at least 1")
@@ -207,8 +208,8 @@ def check_traffic(experiment: Experiment) -> None:
     client, path = experiment.traffic.client, "traffic.client"
     if client.attempts < 1:
         raise refuse(experiment, f"{path}.attempts", f"{client.attempts} attempts ask nothing", "at least 1")
-    if client.timeout_s <= 0:
-        raise refuse(experiment, f"{path}.timeout", "a time-out of 0s ends before it begins", "more than 0s")
+    if client.timeout_s < SHORTEST_S:
+        raise refuse(experiment, f"{path}.timeout", f"a time-out of {client.timeout_s:g}s ends before it begins", "at least 1ms")
     if client.timeout_s > client.deadline_s:
         message = f"an attempt may take {client.timeout_s:g}s, and the whole slot only {client.deadline_s:g}s"
         raise refuse(experiment, f"{path}.deadline", message, f"deadline at least {client.timeout_s:g}s")

@@ -12,6 +12,9 @@ from chaos.units import show_s
 
 OF_FAULTS: Final = ("recovery", "agreement")
 """Measures that speak of faults: without any there is nothing to judge."""
+FAST_PER_S: Final = 3_000.0
+"""Of one operation; see docs/measuring.md."""
+MOST_TOGETHER_PER_S: Final = 10_000.0
 _BACK: Final = {ZONE: ("zone_outage_s",), PLANNED: ("stop_s", "restart_s", "resync_s")}
 """What passes before a node is back, by the kind of fault; for all others its restart."""
 
@@ -24,6 +27,20 @@ def check_objectives(experiment: Experiment) -> None:
         if spec.measure in OF_FAULTS:
             message = f"'{spec.measure}' speaks of faults, and none is planned: nothing could decide it"
             raise refuse(experiment, f"objectives.{spec.measure}", message, "leave it out, or plan a fault")
+
+
+def cautions(experiment: Experiment) -> tuple[str, ...]:
+    """What can be asked and may well not be shown: rates at which a slot is shorter than what a busy machine makes the prober late."""
+    found = []
+    for name, spec in experiment.traffic.operations.items():
+        if spec.rate_per_s > FAST_PER_S:
+            slot = f"{name} at {spec.rate_per_s:,.0f}/s: a slot is {show_s(1 / spec.rate_per_s)}"
+            late = "shorter than the prober is late on a busy machine; with more than 1 % of slots sent late the verdict is unknown"
+            found.append(f"{slot}, {late} (at most {FAST_PER_S:,.0f}/s)")
+    total_per_s = sum(spec.rate_per_s for spec in experiment.traffic.operations.values())
+    if not found and total_per_s > MOST_TOGETHER_PER_S:
+        found.append(f"all operations together send {total_per_s:,.0f}/s, which one core may not (at most {MOST_TOGETHER_PER_S:,.0f}/s)")
+    return tuple(found)
 
 
 def check_production(experiment: Experiment, parameters: Sequence[Parameter], nodes: Sequence[PlannedNode]) -> None:

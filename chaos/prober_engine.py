@@ -19,7 +19,7 @@ from collections.abc import Callable
 from chaos.clock import NS_PER_S, to_ns
 from chaos.dns.resolver import Resolver
 from chaos.events import TrafficSecond
-from chaos.observations import Outcome, Why
+from chaos.observations import Outcome, Why, late_ns
 from chaos.prober_loop import Wheel
 from chaos.prober_probe import Probe, Slot
 from chaos.prober_records import Recorder, Tally
@@ -113,8 +113,8 @@ class Engine:
         self.grids = [Grid(index, order, spec, probe) for index, (order, probe) in enumerate(zip(spec.operations, probes, strict=True))]
         self._wheel = Wheel(max(1_000_000, min(5_000_000, min(self._timeout_ns, self._deadline_ns) // 50)))
         tallies = [Tally(grid.order.name, spec.start_ns, grid.due_between) for grid in self.grids]
-        late_ns = [int(grid.period_ns / 2) for grid in self.grids]
-        self.recorder = Recorder(spec.observations, spec.start_ns, self._deadline_ns, tallies, late_ns)
+        lates_ns = [int(late_ns(grid.period_ns)) for grid in self.grids]
+        self.recorder = Recorder(spec.observations, spec.start_ns, self._deadline_ns, tallies, lates_ns)
         self._flying = 0
         self._rows_at_ns = spec.start_ns + NS_PER_S
         self._timer: asyncio.Handle | None = None

@@ -67,7 +67,7 @@ class Tally:
 
 
 class Recorder:
-    """One writer a prober. ``late_ns`` of each operation is half its slot: what was sent later is missing, not bad."""
+    """One writer a prober. ``late_ns`` of each operation is half its slot, or the floor: what was sent later is missing, not bad."""
 
     def __init__(self, path: str, start_ns: int, deadline_ns: int, tallies: list[Tally], late_ns: list[int]) -> None:
         self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_APPEND | os.O_NOFOLLOW, 0o644)

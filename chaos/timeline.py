@@ -29,6 +29,7 @@ from chaos.events import (
     TrafficEnded,
     TrafficStarted,
 )
+from chaos.observations import late_ns
 from chaos.plan import Plan
 from chaos.results import Lane, Outage, Rule
 from chaos.timeline_evidence import Gap, Untold
@@ -237,8 +238,10 @@ def _outage(service: str, edges: Edges, number: int, begin_s: float, end_s: floa
     stop_s = None if first_good_s is None or last_bad_s is None else (last_bad_s + first_good_s) / 2
     censored = {(False, False): None, (True, False): "start", (False, True): "end", (True, True): "both"}[at_start, at_end]
     certain_from_s = max(first_bad_s, begin_s)
-    low_s = (end_s if last_bad_s is None else last_bad_s) - certain_from_s
-    high_s = None if censored or first_good_s is None or last_good_s is None else first_good_s - last_good_s
+    # Where slots are short, one may be sent later than half of it after its due time: each edge is known so much less.
+    late_s = 2 * max(0.0, late_ns(slot_s * NS_PER_S) / NS_PER_S - slot_s / 2)
+    low_s = (end_s if last_bad_s is None else last_bad_s) - certain_from_s - late_s
+    high_s = None if censored or first_good_s is None or last_good_s is None else first_good_s - last_good_s + late_s
     return Outage(
         id=f"{service}-{number + 1}",
         service=service,

@@ -4,7 +4,7 @@ Slot i of an operation is due at its first due time + i / rate and is exactly on
 
     good      answered well within the deadline, counted from its *due* time
     bad       failed, unknown, or over the deadline
-    missing   never sent, sent more than half a slot late, or without a record: says nothing about the service
+    missing   never sent, sent more than half a slot and 2 ms late, or without a record: says nothing about the service
 
 **Edge rule.** Missing slots are left out; of the slots that are left, an outage opens with ``open`` bad ones in a row and closes
 with ``close`` good ones in a row, both dated back to the first of them. ``start_s`` is midway between the due times of the last
@@ -22,7 +22,7 @@ import msgspec
 import numpy as np
 
 from chaos.clock import NS_PER_S
-from chaos.observations import Outcome, Why
+from chaos.observations import Outcome, Why, late_ns
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -196,7 +196,7 @@ def _kinds(
     kind = _KIND_OF[np.minimum(outcome, Outcome.UNSENT)]
     kind[(done - due > round(deadline_s * NS_PER_S)) & (kind == OK)] = OVER_DEADLINE
     kind[(why == Why.DEADLINE) & ((kind == FAIL) | (kind == UNKNOWN))] = OVER_DEADLINE
-    kind[(sent - due > slot_ns / 2) & (kind != UNSENT)] = SENT_LATE
+    kind[(sent - due > late_ns(slot_ns)) & (kind != UNSENT)] = SENT_LATE
     kind[sent == 0] = UNSENT
     return kind
 

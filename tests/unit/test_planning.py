@@ -11,12 +11,13 @@ from chaos.errors import BadInput, CapabilityMissing
 from chaos.experiment import Named
 from chaos.faults.partition import Partition
 from chaos.kinds import Link
-from chaos.loading import load_experiment
+from chaos.loading import load_experiment, parse_experiment
 from chaos.plan import Parameter, Plan, PlannedNode
 from chaos.planning import configuration_hash, describe, make_plan
+from chaos.planning_objectives import cautions
 from chaos.selectors import resolve
 from chaos.targets_loading import load_target
-from tests.unit.samples import TARGET, sample_experiment, sample_plan, sample_target
+from tests.unit.samples import EXPERIMENT, TARGET, sample_experiment, sample_plan, sample_target
 
 ROOT = Path(__file__).parent.parent.parent
 KILLS = "  - name: kill-leader\n    kill:\n    target: leader\n    every: 6s\n    for: 2s\n    times: 8"
@@ -354,3 +355,21 @@ def test_no_protected_node_stands_on_the_side_that_is_cut_off() -> None:
         assert "n4" not in picked["minority"].groups[0]
         assert sorted(sum(picked["halves"].groups, ())) == ["n1", "n2", "n3", "n5"]
         assert not any("n4" in (link.source, link.destination) for link in picked["ring"].links)
+
+
+@pytest.mark.parametrize(("rate", "warns"), [("3000/s", False), ("3001/s", True), ("20000/s", True)])
+def test_a_rate_that_the_prober_may_not_prove_is_said_before_the_run(rate, warns):
+    """In so many words; more than 20,000 a second are refused."""
+    text = EXPERIMENT.replace("FAULTS", "  []").replace("write: 100/s", f"write: {rate}")
+    found = cautions(parse_experiment(text, "sample.yaml"))
+    assert bool(found) is warns
+    assert not warns or "more than 1 % of slots sent late the verdict is unknown (at most 3,000/s)" in found[0]
+    with pytest.raises(BadInput, match="at most 20,000/s"):
+        parse_experiment(text.replace(rate, "20001/s"), "sample.yaml")
+
+
+@pytest.mark.parametrize("lasts", ["1e-300s", "999us", "0.0001ms"])
+def test_what_is_shorter_than_a_timer_is_refused(lasts):
+    """A fault is done and undone by timers of a millisecond."""
+    with pytest.raises(BadInput, match="at least 1ms"):
+        sample_experiment(f"  - {{kill: {{}}, target: any, at: 1s, for: {lasts}}}")

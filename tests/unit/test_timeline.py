@@ -121,6 +121,23 @@ def test_over_the_deadline_is_bad_and_late_sending_is_missing() -> None:
     assert states[1000:1005].tolist() == [BAD, BAD, MISSING, MISSING, GOOD]
 
 
+@pytest.mark.parametrize(("rate_per_s", "late_ns"), [(100.0, 5_000_000), (250.0, 2_000_000), (1000.0, 2_000_000), (5000.0, 2_000_000)])
+def test_no_slot_is_missing_for_less_than_what_a_busy_machine_costs(rate_per_s: float, late_ns: int) -> None:
+    """Half a slot, and never less than 2 ms; the length of an outage is known so much less well where slots are short."""
+    plan = make_plan(rate_per_s=rate_per_s)
+    records = synthetic.slots(plan, [(9.9999, 10.4999)])
+    records["sent"][300] = records["due"][300] + late_ns
+    records["sent"][301] = records["due"][301] + late_ns + 1
+    records["done"] = np.maximum(records["done"], records["sent"])
+    service = build(plan, frame(plan), records).services["write"]
+    assert service.slots.state[300:302].tolist() == [GOOD, MISSING]
+    (outage,) = service.outages
+    slot_s = 1 / rate_per_s
+    wider_s = 2 * max(0.0, 0.002 - slot_s / 2)
+    assert outage.low_s is not None and outage.high_s is not None
+    assert outage.high_s - outage.low_s == pytest.approx(2 * slot_s + 2 * wider_s, abs=1e-6)
+
+
 def test_records_in_any_order_and_with_holes_make_the_same_grid() -> None:
     """Slots are written as they end; those without a record are missing, and doubles and strays are counted."""
     plan = make_plan()
