@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from pathlib import PurePosixPath
+from typing import Final
 
 import msgspec
 
@@ -14,6 +16,8 @@ from chaos.document import Listing, Table, Value, suggest, table
 from chaos.errors import BadInput, Place
 from chaos.probe_options import Written, WrongOption
 from chaos.target import Ask, OperationKind, Setting, Target
+
+_PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 def check(root: Table, target: Target) -> None:
@@ -76,6 +80,12 @@ def _check_operations(root: Table, target: Target) -> None:
 def _check_names(root: Table, target: Target) -> None:
     for name, part in target.parts.items():
         place = table(root.entries["parts"]).entries[name].place
+        if not _PART.fullmatch(name):
+            raise BadInput(
+                f"'{name}' is not the name of a part",
+                place=place,
+                right="letters, digits, '-' and '_', at most 40: nodes are named after it",
+            )
         count = part.nodes
         if not 1 <= count.min <= count.default <= count.max:
             raise BadInput("nodes must be min <= default <= max, and min at least 1", place=_inner(place, "nodes"))

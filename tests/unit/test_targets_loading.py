@@ -52,6 +52,8 @@ def test_marks_and_pings_are_read():
         ("min: 1, max: 9", "min: 5, max: 9", "parts.data.nodes: nodes must be min <= default <= max"),
         ("cache:", "address:", "the name 'address' is taken already (another name)"),
         ("cache:", "peer:", "the name 'peer' is taken already (another name)"),
+        ("  data:", "  data a:", "parts.data a: 'data a' is not the name of a part"),
+        ("  data:", "  " + "d" * 64 + ":", "is not the name of a part (letters, digits, '-' and '_', at most 40"),
         ("choices: [quorum, local]", "choices: [local]", "settings.reads: the default is not one of the choices"),
         (
             '"{node}", "{address}"',
