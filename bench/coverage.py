@@ -1,6 +1,6 @@
 """How often each 95 % interval holds the truth: data of an independent generator, laws by sizes, one table for each figure.
 
-    python -m bench.coverage [--runs 1000] [--only mean,yearly] [--quick] [--markdown] [--json]
+    python -m bench.coverage [--runs 400] [--only mean,yearly] [--quick] [--markdown] [--json]
 
 To reach: at least 92 % in each cell. Where a sample gives no end on one side that side cannot be wrong; how often both ends were given
 stands in brackets if it was not always. ``--markdown`` prints the tables of docs/measuring.md.
@@ -150,7 +150,7 @@ def cell(sample: Sample, law: Law, size: int, runs: int) -> tuple[float, float]:
 def main() -> int:
     """Print the tables; 1 if a cell falls short."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=400)
     parser.add_argument("--only", default="", help="figures whose name begins so, comma-separated")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--markdown", action="store_true")
