@@ -90,13 +90,13 @@ def odds_bound(events: int, exposure_s: float, downtime_s: float, repairs: int, 
     return downtime_s / repairs * (events + 1) / exposure_s * float(fdtri(2 * events + 2, 2 * repairs, confidence))
 
 
-def extrapolate(plan: Plan, seen: Timeline) -> Extrapolated | None:
-    """The judged service at the experiment's production rates; None without rates."""
+def extrapolate(plan: Plan, seen: Timeline, coarse: str = "") -> Extrapolated | None:
+    """The judged service at the experiment's production rates; None without rates. ``coarse``: why its outages could not be seen."""
     rates = plan.experiment.predict.production
     service = seen.services.get(plan.judge)
     if not rates or service is None:
         return None
-    lack = stats_evidence.lacking(service) or seen.damage
+    lack = stats_evidence.lacking(service) or seen.damage or coarse
     if lack:
         nothing = Estimate(None, reason=lack)
         return Extrapolated(nothing, nothing, [], lack)

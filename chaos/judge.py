@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from chaos import agreement, anatomy, check_names, checks, deciding, objectives, stats, stats_evidence, timeline, timeline_bad, verdicts
+from chaos import agreement, anatomy, check_names, checks, checks_probe, deciding, objectives, stats, stats_evidence, timeline, timeline_bad, verdicts
 from chaos.errors import BadInput
 from chaos.events import HARNESS_DIED, Row, TrafficStarted
 from chaos.extrapolation import extrapolate
@@ -21,6 +21,7 @@ from chaos.judge_facts import facts_of
 from chaos.models import uncertain
 from chaos.models.figures import ClassSamples
 from chaos.models.predicting import Prediction, predict
+from chaos.models.unseen import Unseen, unseen
 from chaos.plan import Plan
 from chaos.results import (
     PHASES,
@@ -96,6 +97,7 @@ def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
             predicted = uncertain.widened(prediction.predicted, plan.judge, spreads)
             held, overall = _compare(plan, seen, prediction.downtime, spreads)
             observed = beside(plan, observed, seen, predicted)
+    missed: list[Unseen] = []
     looked = None
     if planned.looks_s and observed is not None:
         draws = prediction.downtime.get(plan.judge, {}) if prediction is not None else {}
@@ -105,6 +107,10 @@ def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
     held_objectives = objectives.evaluate(plan, seen, observed, overall)
     if looked is not None:
         held_objectives = [looked.claims.get(place, held_objective) for place, held_objective in enumerate(held_objectives)]
+    if observed is not None:
+        missed = _missed(plan, seen, predicted)
+        checked.append(checks_probe.resolution(plan, missed, held_objectives))
+        checked.append(checks_probe.contradiction(plan, observed))
     exit_code, reasons = decide(seen, checked, held_objectives)
     return Judgement(
         plan=plan,
@@ -119,7 +125,7 @@ def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
         exit_code=exit_code,
         reasons=reasons,
         looks=[] if looked is None else list(looked.looks),
-        extrapolated=None if observed is None else extrapolate(plan, seen),
+        extrapolated=None if observed is None else extrapolate(plan, seen, _too_coarse(missed)),
         longest_s=planned.duration_s if planned.looks_s else None,
         bad_requests=timeline_bad.bad_requests(seen),
         name_empty=timeline_bad.name_empty(plan, seen),
@@ -199,6 +205,21 @@ def _predict(plan: Plan, seen: Timeline) -> tuple[Prediction | None, Check]:
     except BadInput as error:
         return None, Check(name, "unknown", error.message)
     return prediction, Check(name, "pass", "the target declares what the models need")
+
+
+def _missed(plan: Plan, seen: Timeline, predicted: Predicted | None) -> list[Unseen]:
+    """The classes of faults whose outages, by the model, are too short for the probe."""
+    if predicted is None:
+        return []
+    shares = {name: each.share.value for name, each in predicted.by_fault.items() if each.share.value is not None}
+    return unseen(plan, facts_of(plan, seen), plan.judge, shares)
+
+
+def _too_coarse(missed: Sequence[Unseen]) -> str:
+    if not missed:
+        return ""
+    first = missed[0]
+    return f"the probe is too coarse for outages after {first.fault_class}: they last {show_s(first.outage_s)} by the model"
 
 
 def _calibrated_elsewhere(plan: Plan, seen: Timeline) -> list[Check]:

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from chaos import checks_probe
 from chaos.agreement import OVERALL
 from chaos.experiment import PLANNED
 from chaos.facts import RunFacts
 from chaos.models import around, planning, predicting, production, uncertain
 from chaos.models.system import system
+from chaos.models.unseen import unseen
 from chaos.plan import Plan
 from chaos.power_agreement import AgreementPower, agreement
 from chaos.power_objectives import Chance, Objectives
@@ -71,8 +73,17 @@ def power(plan: Plan) -> Power:
     warnings = [f"the models do not know faults of class {', '.join(unknown)}: what they will show cannot be told"] if unknown else []
     agreed = None if unknown or not draws else agreement(draws, plan.experiment.predict.margin, slot_s, spread)
     chances = [] if unknown else Objectives(plan, facts.span_s, draws, slot_s).chances(agreed)
-    warnings += _warnings(plan, chances, agreed) + _short_drain(plan)
+    warnings += _too_coarse(plan, facts, draws) + _warnings(plan, chances, agreed) + _short_drain(plan)
     return Power(len(plan.windows), plan.duration_s, tuple(chances), agreed, _budget(plan, facts, draws), tuple(warnings))
+
+
+def _too_coarse(plan: Plan, facts: RunFacts, draws: Mapping[str, ClassSamples]) -> list[str]:
+    """The outages that the probe would not see: such a run cannot pass, whatever comes."""
+    shares = {name: float(each.noticed.mean()) for name, each in draws.items()}
+    found = checks_probe.coarse(plan, unseen(plan, facts, plan.judge, shares))
+    found += [why for spec in plan.experiment.objectives if (why := checks_probe.too_fine(plan, spec))]
+    shortest = f"an outage of {plan.judge} is sure to be seen from {show_s(checks_probe.least_s(plan))} on"
+    return [f"the probe is too coarse, so the run cannot pass: {shortest}; {why}" for why in found]
 
 
 def _warnings(plan: Plan, chances: Sequence[Chance], agreed: AgreementPower | None) -> list[str]:

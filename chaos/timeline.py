@@ -224,7 +224,7 @@ def _service(plan: Plan, name: str, slots: Slots, faults: Sequence[FaultRecord],
     rule = Rule(slot_s=slots.slot_s, open=outage.open, close=outage.close, merge_s=outage.merge_s)
     outages = tuple(_outage(name, edges, number, begin_s, end_s, slots.slot_s, faults) for number in range(len(edges)))
     gaps = timeline_evidence.find_gaps(slots, outage.open, begin_s)
-    untold = timeline_evidence.untold(trials, outages, gaps, end_s, outage.open * slots.slot_s)
+    untold = timeline_evidence.untold(trials, outages, gaps, end_s, slots.slot_s)
     return ServiceTimeline(name, rule, begin_s, end_s, slots, edges, outages, _missing_under(slots, edges), gaps, untold)
 
 

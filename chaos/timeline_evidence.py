@@ -59,21 +59,21 @@ def find_gaps(slots: Slots, opens: int, begin_s: float) -> tuple[Gap, ...]:
     return tuple(found)
 
 
-def untold(trials: Sequence[Trial], outages: Sequence[Outage], gaps: Sequence[Gap], end_s: float, least_s: float) -> dict[str, Untold]:
-    """Fault id -> why. ``end_s``: of the service's slots; ``least_s``: the shortest outage that can be seen.
+def untold(trials: Sequence[Trial], outages: Sequence[Outage], gaps: Sequence[Gap], end_s: float, slot_s: float) -> dict[str, Untold]:
+    """Fault id -> why. ``end_s``: of the service's slots; ``slot_s``: their width.
 
     A planned overlap is one try: what is so of one of its faults is so of all of them."""
     found: dict[str, Untold] = {}
     for trial in trials:
         why = next(
-            (each for each in (_why(fault, trial, outages, gaps, end_s, least_s) for fault in trial.faults) if each is not None), None
+            (each for each in (_why(fault, trial, outages, gaps, end_s, slot_s) for fault in trial.faults) if each is not None), None
         )
         if why is not None:
             found.update({fault.id: why for fault in trial.faults})
     return found
 
 
-def _why(fault: FaultRecord, trial: Trial, outages: Sequence[Outage], gaps: Sequence[Gap], end_s: float, least_s: float) -> Untold | None:
+def _why(fault: FaultRecord, trial: Trial, outages: Sequence[Outage], gaps: Sequence[Gap], end_s: float, slot_s: float) -> Untold | None:
     began_s = fault.began_s
     if began_s is None:
         return None
@@ -88,6 +88,6 @@ def _why(fault: FaultRecord, trial: Trial, outages: Sequence[Outage], gaps: Sequ
             return Untold(
                 f"{gap.slots} requests in a row ({show_s(gap.length_s)}) were not sent in time after it: an outage fits into them"
             )
-    if end_s < began_s + least_s:
+    if end_s < began_s + 2 * slot_s:
         return Untold("the requests had ended: whether clients noticed it was not seen")
     return None

@@ -176,7 +176,8 @@ def _seen(report: Report) -> str:
         return f"{begin}: {what}; availability {percent(seen.availability.value)}."
     after = f"after {count(faults, 'fault')}"
     if not outages:
-        return f"Clients saw no outage of {service} {after}; availability {percent(seen.availability.value)}."
+        seen_from = f"of {seconds(seen.rule.open * seen.rule.slot_s)} or more "
+        return f"Clients saw no outage of {service} {seen_from}{after}; availability {percent(seen.availability.value)}."
     mean = f", {seconds(seen.mttr_s.value)} on average" if seen.mttr_s.value is not None else ""
     return (
         f"Clients saw {count(outages, 'outage')} of {service} {after}: {seconds(seen.downtime_s)} in all{mean}; "

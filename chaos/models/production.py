@@ -26,7 +26,7 @@ from chaos.models.blocks import Uniform
 from chaos.models.cases import Case
 from chaos.models.classes import NODE, scenario, slots_each
 from chaos.models.improving import TOGETHER, Change, changes, price, unsafe
-from chaos.models.slots import Rule
+from chaos.models.slots import TRUE
 from chaos.models.system import System
 from chaos.plan import Plan
 from chaos.results import Improvement, PlannedRestarts, Production, ProductionPart, WindowPredicted
@@ -254,8 +254,7 @@ class Judge:
         return found
 
     def _draw_s(self, known: System, plan: Plan, share: Share) -> Floats:
-        traffic, service = plan.experiment.traffic, plan.judge
-        rate_per_s = traffic.operations[service].rate_per_s
+        service = plan.judge
         rng = np.random.default_rng(derive(0, "models", "production", share.facts.fault_class))
         for_s = known.need("zone_outage_s", "zones that fail").mean_s if share.facts.role == ZONE else share.for_s
         whole_s = for_s if math.isfinite(for_s) else CAP_S
@@ -263,13 +262,12 @@ class Judge:
         lasts_s = np.full(MOST_SAMPLES, played_s)
         case = Case(known, share.facts, plan.operations[service].does, lasts_s, rng)
         if share.facts.fault_class not in self._sizes:
-            slots = slots_each(case, known.client, 1.0 / rate_per_s)
+            slots = slots_each(case, known.client, TRUE.slot_s)
             self._sizes[share.facts.fault_class] = int(np.clip(SLOTS / slots, LEAST_SAMPLES, MOST_SAMPLES))
         built = scenario(replace(case, for_s=lasts_s[: self._sizes[share.facts.fault_class]]))
         if built is None:
             return np.zeros(1)
-        rule = Rule(1.0 / rate_per_s, traffic.outage.open, traffic.outage.close, traffic.outage.merge_s)
-        seen = client.see(built, known.client, rule, rng)
+        seen = client.see(built, known.client, TRUE, rng)
         # An outage that has lasted until the fault was taken back would have lasted on, as much of the time as before.
         lasted = np.where(seen.recovery_s >= played_s, seen.downtime_s / np.maximum(seen.recovery_s, played_s), 0.0) if played_s else 0.0
         return np.asarray(seen.downtime_s + lasted * (whole_s - played_s))

@@ -11,7 +11,7 @@ This is the model's own reading of that rule: the measured side has another, and
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -30,6 +30,11 @@ class Rule:
     open: int
     close: int
     merge_s: float = 0.0
+
+
+TRUE: Final = Rule(0.01, 1, 1)
+"""What production suffers, whatever the probe of a run can see: every bad slot counts, so the expected downtime of an outage is its
+length for any slot width (the number of slots in it, times their width, has that mean at a random phase)."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
