@@ -173,15 +173,16 @@ def _downtime_row(
 
 def _share_row(name: str, values: Sequence[float], draws: Draws, margin: float) -> _Row:
     """The noticed share, exact: binomial, or the sum of binomials where durations differ."""
-    from scipy.stats import beta, binom
+    from scipy.special import bdtr, bdtrc, betaincinv
 
     faults, noticed = len(values), sum(1 for value in values if value > 0)
     share = _share(draws)
     if share <= 0.0:
         return _none_row(name, values, margin)
-    below, above = float(binom.cdf(noticed, faults, share)), float(binom.sf(noticed - 1, faults, share))
-    low = float(beta.ppf(LEVEL, noticed, faults - noticed + 1)) if noticed else 0.0
-    high = float(beta.ppf(1 - LEVEL, noticed + 1, faults - noticed)) if noticed < faults else 1.0
+    below = float(bdtr(noticed, faults, share))
+    above = float(bdtrc(noticed - 1, faults, share)) if noticed else 1.0
+    low = float(betaincinv(noticed, faults - noticed + 1, LEVEL)) if noticed else 0.0
+    high = float(betaincinv(noticed + 1, faults - noticed, 1 - LEVEL)) if noticed < faults else 1.0
     allowed = 1 - 1 / margin
     within = (max(0.0, share - allowed), min(1.0, share + allowed))
     equivalent = within[0] <= low and high <= within[1]
@@ -192,10 +193,10 @@ def _share_row(name: str, values: Sequence[float], draws: Draws, margin: float) 
 
 def _none_row(name: str, values: Sequence[float], margin: float) -> _Row:
     """No fault is predicted to be noticed. One that is noticed refutes that."""
-    from scipy.stats import beta
+    from scipy.special import betaincinv
 
     faults, noticed = len(values), sum(1 for value in values if value > 0)
-    high = float(beta.ppf(1 - LEVEL, noticed + 1, faults - noticed)) if noticed < faults else 1.0
+    high = float(betaincinv(noticed + 1, faults - noticed, 1 - LEVEL)) if noticed < faults else 1.0
     allowed = 1 - 1 / margin
     equivalent = high <= allowed
     needed = (
@@ -231,14 +232,15 @@ def share_power(faults: int, share: float, allowed: float) -> float:
     All of them or none, as predicted, leave 1 - 0.05^(1/m): so eight faults show a share of 1 (or 0) to a margin of 1.5, six do not.
     """
     import numpy as np
-    from scipy.special import betaincinv
-    from scipy.stats import binom
+    from scipy.special import betaincinv, gammaln, xlog1py, xlogy
 
     noticed = np.arange(faults + 1)
     low = np.where(noticed > 0, betaincinv(np.maximum(noticed, 1), faults - noticed + 1, LEVEL), 0.0)
     high = np.where(noticed < faults, betaincinv(noticed + 1, np.maximum(faults - noticed, 1), 1 - LEVEL), 1.0)
     shown = (low >= share - allowed) & (high <= share + allowed)
-    return float(binom.pmf(noticed, faults, min(max(share, 0.0), 1.0))[shown].sum())
+    chance = min(max(share, 0.0), 1.0)
+    ways = gammaln(faults + 1) - gammaln(noticed + 1) - gammaln(faults - noticed + 1)
+    return float(np.exp(ways + xlogy(noticed, chance) + xlog1py(faults - noticed, -chance))[shown].sum())
 
 
 def _needed(kinds: Sequence[tuple[Floats, int]], ratio: float, margin: float, faults: int) -> int | None:
@@ -248,7 +250,7 @@ def _needed(kinds: Sequence[tuple[Floats, int]], ratio: float, margin: float, fa
     1.25 / 1.5 / 2, if the prediction is exactly right.
     """
     import numpy as np
-    from scipy.stats import gamma
+    from scipy.special import gammainc, gammaincc, gammaincinv
 
     mean_s = sum(float(draws.mean()) * count for draws, count in kinds) / faults
     variance = sum(float(np.var(draws)) * count for draws, count in kinds) / faults
@@ -261,11 +263,11 @@ def _needed(kinds: Sequence[tuple[Floats, int]], ratio: float, margin: float, fa
     true = 1.0 if abs(math.log(ratio)) < 1.645 / math.sqrt(faults * shape) else ratio
 
     def decided(count: int) -> bool:
-        top, bottom = (float(gamma.ppf(share, count * shape)) / (count * shape) for share in (1 - LEVEL, LEVEL))
+        top, bottom = (float(gammaincinv(count * shape, share)) / (count * shape) for share in (1 - LEVEL, LEVEL))
         scale = true / (count * shape)
-        same = float(gamma.cdf(margin * bottom / scale, count * shape) - gamma.cdf(top / margin / scale, count * shape))
-        less, more = (float(gamma.ppf(share, count * shape)) / (count * shape) for share in (LEVEL / 2, 1 - LEVEL / 2))
-        different = float(gamma.cdf(less / scale, count * shape) + gamma.sf(more / scale, count * shape))
+        same = float(gammainc(count * shape, margin * bottom / scale) - gammainc(count * shape, top / margin / scale))
+        less, more = (float(gammaincinv(count * shape, share)) / (count * shape) for share in (LEVEL / 2, 1 - LEVEL / 2))
+        different = float(gammainc(count * shape, less / scale) + gammaincc(count * shape, more / scale))
         return same >= POWER or different >= POWER
 
     return least_count(decided, faults + 1, MOST_FAULTS)

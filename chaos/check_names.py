@@ -26,6 +26,8 @@ ALIKE: Final = "uniform fault classes"
 TREND: Final = "no trend"
 PREDICTION: Final = "prediction possible"
 ELSEWHERE: Final = "calibration from other runs"
+RESOLUTION: Final = "probe resolution"
+CONTRADICTION: Final = "availability beside success ratio"
 
 FAILED: Final = {
     COMPLETE: "run cut short",
@@ -46,6 +48,8 @@ FAILED: Final = {
     TREND: "a trend",
     PREDICTION: "no prediction",
     ELSEWHERE: "calibration from this very run",
+    RESOLUTION: "a probe too coarse",
+    CONTRADICTION: "availability and success ratio contradict each other",
 }
 """What a failed check is called."""
 

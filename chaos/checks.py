@@ -118,21 +118,29 @@ def _baseline_quiet(plan: Plan, timeline: Timeline) -> Check:
     if plan.experiment.baseline_s <= 0:
         return Check(name, UNKNOWN, "the experiment has no baseline: what is broken without faults cannot be told")
     troubles, next_steps = [], []
-    total = 0
+    total = natural = 0
     for service, seen in timeline.services.items():
         before = seen.slots.state[: seen.observed.start]
         total += len(before)
         bad, good = int(np.count_nonzero(before == BAD)), int(np.count_nonzero(before == GOOD))
-        if bad:
+        allowed = math.floor(plan.experiment.baseline_errors * len(before) + 1e-9)
+        natural += bad
+        if bad > allowed:
             why = timeline_bad.of_service(timeline, seen, timeline_bad.BASELINE, slice(0, seen.observed.start))
-            troubles.append(f"{service}: {bad} of {len(before)} failed before any fault: {reasons.sentence(why)}")
+            troubles.append(f"{service}: {bad} of {len(before)} failed before any fault{_but(plan, allowed)}: {reasons.sentence(why)}")
             next_steps.append(reasons.way_out(why))
         elif not good:
             troubles.append(f"{service}: no slot of it was seen")
     if timeline.end_s < plan.experiment.baseline_s * (1 - 1e-9):
         troubles.append(f"it was cut off after {show_s(timeline.end_s)}")
-    found = _verdict(name, troubles, f"{total} slots in {show_s(plan.experiment.baseline_s)}, none bad")
+    found = _verdict(
+        name, troubles, f"{total} slots in {show_s(plan.experiment.baseline_s)}, {f'{natural} bad, as allowed' if natural else 'none bad'}"
+    )
     return msgspec.structs.replace(found, next_step=next((step for step in next_steps if step), ""))
+
+
+def _but(plan: Plan, allowed: int) -> str:
+    return f" ('errors: {plan.experiment.baseline_errors:.3g}' allows {allowed})" if plan.experiment.baseline_errors else ""
 
 
 def _slots_present(plan: Plan, timeline: Timeline) -> Check:

@@ -11,6 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
+from chaos.check_names import CONTRADICTION, RESOLUTION
 from chaos.experiment import ObjectiveSpec
 from chaos.models.unseen import Unseen
 from chaos.plan import Plan
@@ -18,8 +19,6 @@ from chaos.results import Check, Objective, Observed
 from chaos.units import show_s
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
-RESOLUTION: Final = "probe resolution"
-CONTRADICTION: Final = "availability beside success ratio"
 APART: Final = 0.01
 """So many failed requests outside outages are no single ones any more."""
 UPPER, LOWER = ("<=", "<"), (">=", ">")
@@ -88,7 +87,7 @@ def contradiction(plan: Plan, seen: Observed) -> Check:
     said = f"availability {up:.4%}, success ratio {good:.4%}"
     specs = plan.experiment.objectives
     asked = any(spec.measure in ("success_ratio", "slo_ratio") for spec in specs)
-    if asked or up - good <= APART:
+    if asked or up - good <= APART + plan.experiment.baseline_errors:
         return Check(CONTRADICTION, PASS, said)
     bounds = [spec.bound.value for spec in specs if spec.measure == "availability" and spec.bound is not None and spec.bound.op in LOWER]
     hidden = [bound for bound in bounds if good < bound <= up]

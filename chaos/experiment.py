@@ -418,7 +418,9 @@ class Experiment(Strict, frozen=True):
     cluster: ClusterSpec
     traffic: TrafficSpec
     baseline_s: Seconds = 10.0
-    """Quiet time before the first fault; a bad slot in it makes the run unknown."""
+    """Quiet time before the first fault; a bad slot in it makes the run unknown, unless ``baseline_errors`` allows for it."""
+    baseline_errors: Annotated[float, msgspec.Meta(ge=0, lt=1)] = 0.0
+    """The share of requests that may fail without any fault: the system's own errors."""
     faults: tuple[FaultSpec, ...] = ()
     settle_s: Seconds = 20.0
     """How long to wait, at most, until all nodes are up and voting before the next fault; after that it is skipped."""

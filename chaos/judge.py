@@ -12,7 +12,20 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from chaos import agreement, anatomy, check_names, checks, checks_probe, deciding, objectives, stats, stats_evidence, timeline, timeline_bad, verdicts
+from chaos import (
+    agreement,
+    anatomy,
+    check_names,
+    checks,
+    checks_probe,
+    deciding,
+    objectives,
+    stats,
+    stats_evidence,
+    timeline,
+    timeline_bad,
+    verdicts,
+)
 from chaos.errors import BadInput
 from chaos.events import HARNESS_DIED, Row, TrafficStarted
 from chaos.extrapolation import extrapolate

@@ -33,8 +33,10 @@ from chaos.loading_faults import NAME, faults
 from chaos.loading_objectives import objective
 from chaos.loading_predict import predict
 from chaos.targets_loading import operation
-from chaos.units import DURATION, EXAMPLE, RATE
+from chaos.units import DURATION, EXAMPLE, PERCENT, RATE
 
+MOST_ERRORS: Final = 0.5
+"""A system of which every second request fails has no quiet time to compare with."""
 _KEYS: Final = (
     "experiment", "question", "cluster", "traffic", "baseline", "faults", "settle", "limits", "seed", "duration", "slo", "predict",
     "objectives", "abort_if", "expect_verdict",
@@ -64,13 +66,15 @@ def parse_experiment(content: str, file: str) -> Experiment:
     root = parse(content, file)
     root.only(_KEYS, _LATER)
     specs, expected = faults(value) if (value := root.get("faults")) else ((), ())
+    baseline_s, errors = _baseline(root)
     wanted = tuple(objective(measure, bound) for measure, bound in _entries(root, "objectives"))
     return Experiment(
         name=_name(root.need("experiment", "experiment: leader-kill")),
         question=text(root.need("question", "question: How long do writes fail?"), "a question").strip(),
         cluster=_cluster(table(root.need("cluster", "cluster: {target: replicated_kv}")), file),
         traffic=_traffic(table(root.need("traffic", "traffic: {operations: {write: 100/s}}"))),
-        baseline_s=_span(root, "baseline", 10.0),
+        baseline_s=baseline_s,
+        baseline_errors=errors,
         faults=specs,
         settle_s=_span(root, "settle", 20.0),
         limits=struct(value, Limits) if (value := root.get("limits")) else Limits(),
@@ -162,6 +166,18 @@ def _name(value: Value) -> str:
     if not NAME.fullmatch(name):
         raise BadInput(f"'{name}' is not a name", place=value.place, right="letters, digits, '-', '_' and '.'")
     return name
+
+
+def _baseline(root: Table) -> tuple[float, float]:
+    """``5s``, or ``{for: 5s, errors: 0.5%}``: how long, and the share of requests that fail by themselves."""
+    value = root.entries.get("baseline")
+    if value is None or not isinstance(value, Table):
+        return _span(root, "baseline", 10.0), 0.0
+    value.only(("for", "errors"))
+    errors = quantity(found, PERCENT) if (found := value.get("errors")) else 0.0
+    if found is not None and not 0 <= errors < MOST_ERRORS:
+        raise BadInput(f"{what_is(found)} is out of range", place=found.place, right=f"less than {MOST_ERRORS:.0%}, such as 0.5%")
+    return _span(value, "for", 10.0), errors
 
 
 def _span(root: Table, key: str, default_s: float) -> float:

@@ -202,7 +202,7 @@ def _warming(live: Callable[[Row], None] | None) -> Callable[[Row], None]:
     def load() -> None:
         import importlib
 
-        for module in ("scipy.stats", "chaos.judge", "chaos.reports.html"):
+        for module in ("scipy.special", "chaos.judge", "chaos.reports.html"):
             importlib.import_module(module)
 
     def row_written(row: Row) -> None:

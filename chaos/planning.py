@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -39,6 +40,9 @@ from chaos.planning_resources import check_resources
 from chaos.planning_rounds import rounds
 from chaos.planning_times import planned_windows
 from chaos.target import Target
+
+BY_CHANCE: Final = 0.05
+"""Outages in a run that the system's own errors alone would make, at most."""
 
 __all__ = ["PlanRow", "configuration_hash", "describe", "make_plan"]
 
@@ -71,6 +75,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     windows, looks_s = (planned_windows(experiment, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
     check_windows(experiment, faults, windows, len(nodes))
     duration_s = looks_s[-1] if looks_s else planned_duration_s(experiment, windows)
+    experiment = told_apart(experiment, duration_s)
     replication, parameters = planned_parameters(experiment, target, settings)
     parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)
     check_production(experiment, parameters, nodes)
@@ -99,6 +104,20 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
         proxied=proxied_links(faults, runtime, nodes),
         calibration=measured_in,
     )
+
+
+def told_apart(experiment: Experiment, duration_s: float) -> Experiment:
+    """The same with an outage rule that the system's own errors do not meet: with a share e of requests that fail by themselves, k of
+    them in a row begin e^k (1 - e) times a request by chance, and not once in twenty runs is little enough."""
+    errors, traffic = experiment.baseline_errors, experiment.traffic
+    if not errors:
+        return experiment
+    requests = max(spec.rate_per_s for spec in traffic.operations.values()) * duration_s
+    opens = traffic.outage.open
+    while requests * (1 - errors) * errors**opens > BY_CHANCE:
+        opens += 1
+    outage = msgspec.structs.replace(traffic.outage, open=opens)
+    return msgspec.structs.replace(experiment, traffic=msgspec.structs.replace(traffic, outage=outage))
 
 
 def _calibrated(

@@ -5,7 +5,7 @@
     cluster                       a target's cluster, up for the length of a test
     nines_runtime, nines_seed, nines_folder, nines_cluster    what these are made of: override them as you like
 
-``pytest --nines experiments/`` collects experiments as test items. An unknown verdict is a failure unless ``--nines-allow-unknown``.
+``pytest --nines experiments/`` collects experiments as test items. An unknown verdict is a failure (``--nines-unknown``).
 Run folders have unique names (under ``runs``, or in a test's temporary folder), so xdist is safe.
 """
 
@@ -26,13 +26,21 @@ if TYPE_CHECKING:
     Source = str | Path
 
 
+UNKNOWN = ("fail", "skip", "pass")
+"""What may become of a test whose run came to no verdict."""
+
+
 def pytest_addoption(parser: pytest.Parser) -> None:
     """``--nines`` and what goes with it."""
     group = parser.getgroup("nines", "chaos experiments")
     group.addoption("--nines", action="store_true", help="collect experiments/*.yaml as test items")
     group.addoption("--nines-runtime", metavar="NAME", default=None, help="auto, local, docker or fake; default: what the experiment says")
     group.addoption("--nines-seed", metavar="N", type=int, default=None, help="instead of the experiment's own")
-    group.addoption("--nines-allow-unknown", action="store_true", help="an experiment whose verdict is unknown is skipped, not failed")
+    group.addoption(
+        "--nines-unknown", choices=UNKNOWN, default=None, help="a test or experiment whose verdict is unknown: fail (default), skip or pass"
+    )
+    group.addoption("--nines-allow-unknown", action="store_true", help="the same as --nines-unknown=skip")
+    parser.addini("nines_unknown", "what a test or experiment with an unknown verdict is: fail (default), skip or pass", default="fail")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -113,22 +121,32 @@ def nines_folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run_experiment(nines_runtime: str | None, nines_seed: int | None, nines_folder: Path) -> Callable[[Source], Report]:
-    """A function: an experiment's path, or its text -> its report. Raises ``NinesError`` if it could not be run."""
+def run_experiment(
+    nines_runtime: str | None, nines_seed: int | None, nines_folder: Path, request: pytest.FixtureRequest
+) -> Callable[..., Report]:
+    """A function: an experiment's path, or its text -> its report. Raises ``NinesError`` if it could not be run.
+
+    A run whose verdict is unknown fails the test there and then, whatever it would have asked of the report: figures of such a run
+    prove nothing. ``run_experiment(source, unknown="pass")`` (or ``"skip"``, ``--nines-unknown``, the ini option ``nines_unknown``) asks
+    for the report all the same.
+    """
     numbers = itertools.count(1)
 
-    def run(source: Source) -> Report:
-        return _run(source, nines_folder / str(next(numbers)), nines_runtime, nines_seed)
+    def run(source: Source, unknown: str | None = None) -> Report:
+        report = _run(source, nines_folder / str(next(numbers)), nines_runtime, nines_seed)
+        if report.verdict == "unknown" and report.expect_verdict != "unknown":
+            _answer_unknown(report, unknown or _unknown(request.config))
+        return report
 
     return run
 
 
 @pytest.fixture
-def verdict(run_experiment: Callable[[Source], Report], request: pytest.FixtureRequest) -> Callable[[Source | Report], Report]:
+def verdict(run_experiment: Callable[..., Report], request: pytest.FixtureRequest) -> Callable[[Source | Report], Report]:
     """A function: runs the experiment (or takes its report) and fails the test unless the verdict is the expected one."""
 
     def require(source: Source | Report) -> Report:
-        report = run_experiment(source) if isinstance(source, str | Path) else source
+        report = run_experiment(source, unknown="pass") if isinstance(source, str | Path) else source
         try:
             _require(report, request.config)
         except WrongVerdict as wrong:
@@ -204,11 +222,30 @@ def _run(source: Source, folder: Path, runtime: str | None, seed: int | None) ->
 def _require(report: Report, config: pytest.Config) -> None:
     if report.verdict == report.expect_verdict:
         return
-    if report.verdict == "unknown" and config.getoption("--nines-allow-unknown"):
-        from chaos.escaping import terminal
-
-        pytest.skip(terminal(f"unknown: {'; '.join(report.reasons)}"))
+    if report.verdict == "unknown" and _unknown(config) != "fail":
+        _answer_unknown(report, _unknown(config))
+        return
     raise WrongVerdict(f"verdict {report.verdict}, expected {report.expect_verdict}\n\n{_text(report)}")
+
+
+def _unknown(config: pytest.Config) -> str:
+    """What becomes of an unknown verdict, by the command line, else by the configuration."""
+    if config.getoption("--nines-allow-unknown"):
+        return "skip"
+    chosen = config.getoption("--nines-unknown") or config.getini("nines_unknown")
+    if chosen not in UNKNOWN:
+        raise pytest.UsageError(f"nines_unknown = {chosen}: one of {', '.join(UNKNOWN)}")
+    return str(chosen)
+
+
+def _answer_unknown(report: Report, answer: str) -> None:
+    from chaos.escaping import terminal
+
+    reasons = "; ".join(report.reasons)
+    if answer == "skip":
+        pytest.skip(terminal(f"unknown: {reasons}"))
+    if answer != "pass":
+        pytest.fail(f"{terminal(f'the verdict of {report.experiment} is unknown: {reasons}')}\n\n{_text(report)}", pytrace=False)
 
 
 def _text(report: Report) -> str:

@@ -11,8 +11,15 @@ import msgspec
 from chaos.check_names import heading
 
 
+class NoValue(AssertionError):
+    """A figure that could not be told was compared with a number: neither more nor less, so a test that asks fails."""
+
+
 class Estimate(msgspec.Struct, frozen=True):
-    """A figure with how sure we are: interval at ``confidence``, from ``n`` independent pieces, by ``method``."""
+    """A figure with how sure we are: interval at ``confidence``, from ``n`` independent pieces, by ``method``.
+
+    Compares with numbers by its value; without a value every comparison fails with the reason (``NoValue``, an ``AssertionError``).
+    """
 
     value: float | None
     low: float | None = None
@@ -21,6 +28,24 @@ class Estimate(msgspec.Struct, frozen=True):
     n: int = 0
     method: str = ""
     reason: str = ""
+
+    def told(self) -> float:
+        """The value; ``NoValue`` with the reason where there is none."""
+        if self.value is None:
+            raise NoValue(f"this figure has no value: {self.reason or 'nothing was seen'}")
+        return self.value
+
+    def __lt__(self, other: float) -> bool:
+        return self.told() < other
+
+    def __le__(self, other: float) -> bool:
+        return self.told() <= other
+
+    def __gt__(self, other: float) -> bool:
+        return self.told() > other
+
+    def __ge__(self, other: float) -> bool:
+        return self.told() >= other
 
 
 class Phase(msgspec.Struct, frozen=True):

@@ -23,11 +23,11 @@ from chaos.loading_attach import FILES, LABEL
 from chaos.loading_compose import PROJECT
 from chaos.schema_faults import NAMED, faults
 from chaos.schema_objectives import objectives
-from chaos.schema_pieces import COUNT, WORDS, Schema, anchored, given, listed, named, one_of, or_nothing, said
+from chaos.schema_pieces import COUNT, WORDS, Schema, anchored, closed, given, listed, named, one_of, or_nothing, said
 from chaos.schema_predict import predict
 from chaos.schema_structs import Shapes
 from chaos.schema_target import operation, target
-from chaos.units import DURATION, RATE
+from chaos.units import DURATION, PERCENT, RATE
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -37,6 +37,7 @@ def experiment_schema() -> Schema:
     shapes = Shapes()
     instead = {
         "question": WORDS,
+        "baseline": _baseline(shapes),
         "cluster": _cluster(shapes),
         "traffic": _traffic(shapes),
         "faults": faults(shapes),
@@ -46,7 +47,7 @@ def experiment_schema() -> Schema:
         "abort_if": _abort_if(shapes),
         "expect_verdict": {"enum": list(VERDICTS)},
     }
-    root = shapes.table(Experiment, instead, without=("name", "file"), filled=("baseline", "settle"))
+    root = shapes.table(Experiment, instead, without=("name", "file", "baseline_errors"), filled=("baseline", "settle"))
     root["properties"] = {"experiment": said(NAMED, "Its name; run folders are called after it")} | root["properties"]
     root["required"] = ["experiment", *root["required"]]
     return _document("An experiment of Nines", root, shapes)
@@ -64,6 +65,12 @@ SCHEMAS: Final = {"experiment": experiment_schema, "target": target_schema}
 
 def _document(title: str, root: Schema, shapes: Shapes) -> Schema:
     return {"$schema": DIALECT, "title": title} | root | {"$defs": dict(sorted(shapes.definitions.items()))}
+
+
+def _baseline(shapes: Shapes) -> Schema:
+    span = shapes.quantity(DURATION, "at least 0")
+    allowed = said(shapes.quantity(PERCENT, "at least 0"), "The share of requests that may fail without any fault")
+    return one_of(span, closed({"for": span, "errors": or_nothing(allowed)}, []))
 
 
 def _cluster(shapes: Shapes) -> Schema:

@@ -62,6 +62,8 @@ abort_if: {unavailable_for: 30s, error_ratio: 90%, command: ./healthy}
 ---
 abort_if: {command: {run: ./healthy, every: 2s, timeout: 1s}}
 ---
+baseline: {for: 4s, errors: 0.5%}
+---
 faults:
   - {kill: {signal: TERM, recovery: none}, target: {any: 2, part: data}, at: [1s, 20s], overlap: true, expect: {recovery: "<= 1s"}}
   - {pause: , target: [n1, n2], every: 15s, exact: true, times: 2, for: 3s, expect: {outage: {is: "< 2s", basis: run}}}

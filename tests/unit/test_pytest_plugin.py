@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,8 @@ import pytest
 
 from chaos.history import RunFolder
 from chaos.perform import Ordered
-from chaos.results import Report
+from chaos.report import read_or_judge
+from chaos.results import Estimate, Report
 from tests.quick import QUICK
 
 MISSED = QUICK.replace('">= 50%"', '">= 99.99%"')
@@ -77,6 +79,52 @@ def test_unknown_fails_unless_allowed(project: pytest.Pytester, monkeypatch: pyt
     monkeypatch.setattr(perform, "perform", unknown)
     project.runpytest_inprocess("--nines").assert_outcomes(failed=1)
     project.runpytest_inprocess("--nines", "--nines-allow-unknown").assert_outcomes(skipped=1)
+
+
+def test_the_fixtures_are_never_green_on_an_unknown_verdict(
+    project: pytest.Pytester, quick_run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever a test asks of the report; unless the test, the command line or the configuration asks for that."""
+    from chaos import perform
+
+    seen = read_or_judge(RunFolder(quick_run))
+
+    def unknown(_ordered: Ordered, _folder: RunFolder) -> Report:
+        return msgspec.structs.replace(seen, verdict="unknown", exit_code=3, reasons=["baseline not quiet"])
+
+    monkeypatch.setattr(perform, "perform", unknown)
+    project.makepyfile(
+        f"""
+        QUICK = {QUICK!r}
+
+        def test_figure(run_experiment):
+            assert run_experiment(QUICK).observed.mttr_s < 5
+
+        def test_asked_for(run_experiment):
+            assert run_experiment(QUICK, unknown="pass").verdict == "unknown"
+
+        def test_verdict(verdict):
+            verdict(QUICK)
+        """
+    )
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(passed=1, failed=2)
+    result.stdout.fnmatch_lines(["*verdict of quick is unknown: baseline not quiet*"])
+    project.runpytest_inprocess("--nines-unknown=skip").assert_outcomes(passed=1, skipped=2)
+    project.makeini("[pytest]\nnines_unknown = pass\n")
+    project.runpytest_inprocess().assert_outcomes(passed=3)
+
+
+def test_a_figure_without_a_value_fails_every_comparison() -> None:
+    """With its reason, as a failed assertion: never a TypeError, and neither more nor less."""
+    known, nothing = Estimate(0.95), Estimate(None, reason="no request was sent")
+    assert known >= 0.9
+    assert known > 0.9
+    assert known <= 0.95
+    assert not known < 0.95
+    for compare in (operator.lt, operator.le, operator.gt, operator.ge):
+        with pytest.raises(AssertionError, match="no request was sent"):
+            compare(nothing, 0.9)
 
 
 def test_runtime_and_seed_can_be_chosen(project: pytest.Pytester) -> None:
