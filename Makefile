@@ -37,18 +37,18 @@ RUNTIME ?= local
 	@touch $@ .venv/.installed
 
 setup: .venv/.installed
-	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 
 demo: setup
 	@$(PY) -m tools.demo $(EXPERIMENT)
 
 test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
-	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -n $(WORKERS) -m "not docker" $(ARGS)
 
 test-docker: .venv/.installed-dev
-	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m docker $(ARGS)
 
 lint: .venv/.installed-dev
@@ -61,15 +61,15 @@ check: lint
 	$(PY) -m pytest -n $(WORKERS) -q tests/unit $(ARGS)
 
 bench: .venv/.installed-dev
-	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m bench $(ARGS)
 
 bench-predictions: .venv/.installed-dev
-	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m bench.predictions $(ARGS)
 
 soak: .venv/.installed
-	@$(PY) -m chaos.net.toxiproxy_server >/dev/null
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m tools.soak --runtime $(RUNTIME) --count $(COUNT) $(ARGS)
 
 picture: .venv/.installed

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from bench import faults_achieved
 from bench.faults_achieved import Tried
-from chaos.engine import connect
+from chaos.engine.connection import connect
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "achieved.md"
 HEAD = """\

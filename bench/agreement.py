@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from scipy.stats import kstest
 
 from bench.models import SLOT_S, Row, outages_s, row
-from chaos.agreement import compare
-from chaos.agreement_shape import shape
-from chaos.agreement_sums import SumDistribution
+from chaos.judge.agreement import compare
+from chaos.judge.downtime_sums import SumDistribution
+from chaos.judge.shape_test import shape
 
 DRAWS = 20_000
 

@@ -14,9 +14,9 @@ import json
 import numpy as np
 from tabulate import tabulate
 
-from chaos.models.planning import faults_needed
-from chaos.searching import least_count
-from chaos.stats_means import MANY, interval_of_mean
+from chaos.core.search import least_count
+from chaos.measure.means import MANY, interval_of_mean
+from chaos.predict.sample_size import faults_needed
 
 SPREADS = (0.2, 0.5, 1.0, 1.5)
 FACTORS = (1.1, 1.25, 1.5, 2.0, 3.0)

@@ -20,8 +20,10 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.laws import SHAPES, Law
-from chaos import extrapolation, stats_means, stats_ratios
-from chaos.results import Estimate
+from chaos.judge import extrapolation
+from chaos.measure import means as stats_means
+from chaos.measure import ratios as stats_ratios
+from chaos.results.report import Estimate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.experiment import ClientPolicy, Dns, OperationSpec, TrafficSpec
-from chaos.kinds import Deployment
-from chaos.plan import PlannedNode
+from chaos.experiment.spec import ClientPolicy, Dns, OperationSpec, TrafficSpec
+from chaos.plan.plan import PlannedNode
+from chaos.plugin import Deployment
 from tests.contract.echo_deployment import echo_deployment, echo_plan
 
 

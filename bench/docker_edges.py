@@ -19,12 +19,14 @@ from numpy.typing import NDArray
 
 from bench import edges
 from bench.servers import runs
-from chaos import observations, timeline_slots
-from chaos.clock import MonotonicClock, to_ns
-from chaos.engine import Engine, connect
-from chaos.kinds import Deployment, TrafficOrder
-from chaos.perform import order_text
-from chaos.runtimes.docker import DockerRuntime
+from chaos.api import order_text
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.values import TrafficOrder
+from chaos.engine.connection import Engine, connect
+from chaos.history import observations
+from chaos.measure import slots as timeline_slots
+from chaos.plugin import Deployment
+from chaos.runtimes.docker.runtime import DockerRuntime
 
 TRUTH = "/var/lib/metronome/truth.jsonl"
 LEAD_IN_S = 0.5

@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 
 from bench.docker_deployment import percentile
 from bench.servers import runs
-from chaos import observations
-from chaos.clock import MonotonicClock, to_ns
-from chaos.engine import Engine, connect
+from chaos.api import order_text
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.values import Status, TrafficOrder, Victims
+from chaos.engine.connection import Engine, connect
 from chaos.faults.power_off import PowerOff
-from chaos.kinds import Cluster, Deployment, Status, TrafficOrder, Victims
-from chaos.perform import order_text
-from chaos.runtimes.docker import DockerRuntime
+from chaos.history import observations
+from chaos.plugin import Cluster, Deployment
+from chaos.runtimes.docker.runtime import DockerRuntime
 
 RATE_PER_S = 1000.0
 MEDIAN_MS, P99_MS = 4.0, 15.0

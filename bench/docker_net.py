@@ -17,10 +17,10 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from bench.servers import runs
-from chaos.engine import connect
+from chaos.core.values import Link, Toxic, Victims
+from chaos.engine.connection import connect
+from chaos.engine.images.ensure import ensure_harness
 from chaos.faults.partition import Partition
-from chaos.images import ensure_harness
-from chaos.kinds import Link, Toxic, Victims
 from chaos.net.needs import Needs
 from tests.docker.net_pairs import Pairs, pairs
 

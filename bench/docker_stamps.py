@@ -15,11 +15,11 @@ from collections.abc import Callable, Sequence
 
 from bench.docker_net import LATENCY, LATENCY_MS, NODES, SLOW, row
 from bench.servers import runs
-from chaos.engine import connect
+from chaos.core.values import CLIENTS, DNS, Link, Loss, Rule, Shaping, Victims
+from chaos.engine.connection import connect
+from chaos.engine.images.ensure import ensure_harness
 from chaos.faults.partition import Partition
 from chaos.faults.power_off import PowerOff
-from chaos.images import ensure_harness
-from chaos.kinds import CLIENTS, DNS, Link, Loss, Rule, Shaping, Victims
 from chaos.net.needs import Needs
 from tests.docker.net_pairs import Pairs, pairs
 

@@ -22,13 +22,13 @@ from pathlib import Path
 
 from bench.docker_deployment import echoes
 from bench.servers import runs
-from chaos.clock import MonotonicClock
-from chaos.engine import Engine, connect
-from chaos.engine_network import make_network
-from chaos.images import ensure_harness
-from chaos.kinds import Deployment
-from chaos.leftovers_docker import RUN, remove
-from chaos.runtimes.docker import DockerRuntime
+from chaos.core.clock import MonotonicClock
+from chaos.engine.connection import Engine, connect
+from chaos.engine.images.ensure import ensure_harness
+from chaos.engine.leftovers import RUN, remove
+from chaos.engine.networks import make_network
+from chaos.plugin import Deployment
+from chaos.runtimes.docker.runtime import DockerRuntime
 
 NODES = 10
 TIMES = 1.3
@@ -85,7 +85,7 @@ def over_s(folder: Path) -> tuple[float, float]:
     """What a run took beyond its plan, and its plan."""
     file = folder / "over.yaml"
     file.write_text(EXPERIMENT, encoding="utf-8")
-    from chaos.perform import order
+    from chaos.api import order
 
     planned_s = order(file).plan.duration_s
     into = folder / f"over-{os.getpid()}-{time.monotonic_ns()}"

@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.servers import runs
-from chaos import timeline_slots
-from chaos.experiment import ClientPolicy
+from chaos.experiment.spec import ClientPolicy
+from chaos.measure import slots as timeline_slots
 
 TARGET = Path(__file__).resolve().parents[1] / "targets" / "metronome"
 MANNERS = ("refuse", "reset", "error", "hang")

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.servers import runs
-from chaos import tables
-from chaos.clock import MonotonicClock, to_ns
-from chaos.errors import FaultNotEffective
-from chaos.events import Row
+from chaos.api import order_text
+from chaos.core import plugins as tables
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import CLIENTS, LEADER, VOTING, Link, Victims
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.dns import Dns
 from chaos.faults.down import Down
@@ -34,10 +35,10 @@ from chaos.faults.slicer import Slicer
 from chaos.faults.slow_close import SlowClose
 from chaos.faults.stop import Stop
 from chaos.faults.timeout import Timeout
-from chaos.kinds import CLIENTS, LEADER, VOTING, Deployment, Effect, Fault, Link, Scene, Victims
-from chaos.perform import order_text
-from chaos.shapes import bridge, halves, ring
-from chaos.undo import UndoLog
+from chaos.history.events import Row
+from chaos.history.undo import UndoLog
+from chaos.plan.shapes import bridge, halves, ring
+from chaos.plugin import Deployment, Effect, Fault, Scene
 
 NODES = ["n1", "n2", "n3"]
 EXPERIMENT = """\

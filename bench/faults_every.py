@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.servers import runs
-from chaos import tables
-from chaos.engine import answers
+from chaos.core import plugins as tables
+from chaos.engine.connection import answers
 from tools.soak.kinds import ROOT, Example, examples
 
 BY_NAME_ONLY = True

@@ -49,8 +49,8 @@ def measure(slots: int, rounds: int = 5) -> dict[str, float]:
     began_s = time.perf_counter()
     import scipy.stats  # noqa: F401 - the agreement test loads it when first used
 
-    from chaos.history import RunFolder
-    from chaos.judge import judge
+    from chaos.history.folder import RunFolder
+    from chaos.judge.judge import judge
 
     imported_s = time.perf_counter() - began_s
     with tempfile.TemporaryDirectory() as name:

@@ -21,9 +21,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.servers import runs
-from chaos.clock import MonotonicClock, to_ns
-from chaos.kinds import Cluster
-from chaos.runtimes.local import LocalRuntime
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.plugin import Cluster
+from chaos.runtimes.local.runtime import LocalRuntime
 from tests.contract import echo_deployment
 
 MORE_MS = 2.0

@@ -16,11 +16,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.servers import runs
-from chaos import asking
-from chaos.net.toxiproxy import BOTH, DOWNSTREAM, ToxicOn, ToxiproxyServer, toxics_for
-from chaos.net.toxiproxy_server import argv as command_of
-from chaos.net.toxiproxy_server import find
-from chaos.target import Ask
+from chaos.experiment.target.spec import Ask
+from chaos.net.toxiproxy.program import argv as command_of
+from chaos.net.toxiproxy.program import find
+from chaos.net.toxiproxy.toxics import BOTH, DOWNSTREAM, ToxicOn, ToxiproxyServer, toxics_for
+from chaos.query import question as asking
 
 API, NODE, PROXY, PORT = "127.9.0.84", "127.9.1.9", "127.9.2.9", 7000
 ASKED_MS, MARGIN_MS = 50.0, 2.0

@@ -20,11 +20,12 @@ import msgspec
 
 from bench.docker_deployment import echoes
 from bench.servers import runs
-from chaos.clock import MonotonicClock
-from chaos.engine import answers
-from chaos.kinds import Deployment, Link, Runtime, Toxic
-from chaos.runtimes.docker import DockerRuntime
-from chaos.runtimes.local import LocalRuntime
+from chaos.core.clock import MonotonicClock
+from chaos.core.values import Link, Toxic
+from chaos.engine.connection import answers
+from chaos.plugin import Deployment, Runtime
+from chaos.runtimes.docker.runtime import DockerRuntime
+from chaos.runtimes.local.runtime import LocalRuntime
 
 NODES = 20
 WITHIN_S = 10.0

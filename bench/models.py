@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_matrix, diags
 from scipy.sparse.linalg import spsolve
 
-from chaos.agreement_sums import SumDistribution
-from chaos.models import gth, sparse
-from chaos.models.chain import ClusterChain, majority, solvable
+from chaos.judge.downtime_sums import SumDistribution
+from chaos.predict.markov import solve as gth
+from chaos.predict.markov import sparse
+from chaos.predict.markov.chain import ClusterChain, majority, solvable
 
 Row = dict[str, str | bool]
 SLOT_S = 0.01

@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import Any
 
 from bench.servers import runs
-from chaos import deciding, timeline
-from chaos.events import TrafficStarted
-from chaos.history import RunFolder
-from chaos.judge_facts import facts_of
-from chaos.models.predicting import draws
+from chaos.history.events import TrafficStarted
+from chaos.history.folder import RunFolder
+from chaos.judge import early_stop as deciding
+from chaos.judge.model_inputs import facts_of
+from chaos.measure import timeline
+from chaos.predict.run import draws
 
 BY_NAME_ONLY = True
 ERRORS = 2.5

@@ -19,8 +19,8 @@ from pathlib import Path
 from bench.kv_nodes import CLIENT, nodes
 from bench.kv_rate import Client, kv_put
 from bench.models import Row, row
-from chaos.errors import BadInput
-from chaos.models.scalability import BUSY, Point, fit
+from chaos.core.errors import BadInput
+from chaos.predict.scalability import BUSY, Point, fit
 
 OBJECTIVE_S = 0.25
 SIZES = (1, 3, 5)

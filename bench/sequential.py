@@ -20,8 +20,8 @@ import numpy as np
 from tabulate import tabulate
 
 from bench.laws import SHAPES
-from chaos import sequential
-from chaos.stats_means import interval_of_mean
+from chaos.judge import sequential
+from chaos.measure.means import interval_of_mean
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

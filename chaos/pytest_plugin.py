@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from chaos.kinds import Cluster
-    from chaos.perform import Ordered
-    from chaos.results import Report
+    from chaos.api import Ordered
+    from chaos.plugin import Cluster
+    from chaos.results.report import Report
 
     Source = str | Path
 
@@ -86,7 +86,7 @@ class ExperimentItem(pytest.Item):
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: str | None = None) -> str:  # noqa: ARG002
         """A wrong verdict and bad input need no traceback."""
-        from chaos.errors import NinesError
+        from chaos.core.errors import NinesError
 
         if isinstance(excinfo.value, WrongVerdict | NinesError):
             return str(excinfo.value)
@@ -184,12 +184,12 @@ def nines_cluster(request: pytest.FixtureRequest) -> str:
 @pytest.fixture
 def cluster(nines_cluster: str, nines_runtime: str | None, nines_folder: Path, request: pytest.FixtureRequest) -> Iterator[Cluster]:
     """A cluster that is up and ready, without traffic or faults; taken down after the test."""
-    from chaos.clock import ManualClock, MonotonicClock
-    from chaos.history import HistoryWriter, RunFolder
-    from chaos.kinds import Deployment
-    from chaos.leftovers import refuse_leftovers
-    from chaos.perform import new_folder, order_text
-    from chaos.tables import find
+    from chaos.api import new_folder, order_text
+    from chaos.core.clock import ManualClock, MonotonicClock
+    from chaos.core.plugins import find
+    from chaos.history.folder import HistoryWriter, RunFolder
+    from chaos.plugin import Deployment
+    from chaos.run.leftovers import refuse_leftovers
 
     ordered: Ordered = order_text(nines_cluster, request.path, runtime=nines_runtime)
     virtual = ordered.plan.runtime == "fake"
@@ -210,7 +210,7 @@ def cluster(nines_cluster: str, nines_runtime: str | None, nines_folder: Path, r
 
 
 def _run(source: Source, folder: Path, runtime: str | None, seed: int | None) -> Report:
-    from chaos.perform import new_folder, order, order_text, perform
+    from chaos.api import new_folder, order, order_text, perform
 
     if isinstance(source, str) and "\n" in source:
         ordered = order_text(source, Path("experiment.yaml"), runtime=runtime, seed=seed)
@@ -239,7 +239,7 @@ def _unknown(config: pytest.Config) -> str:
 
 
 def _answer_unknown(report: Report, answer: str) -> None:
-    from chaos.escaping import terminal
+    from chaos.core.escaping import terminal
 
     reasons = "; ".join(report.reasons)
     if answer == "skip":
@@ -249,12 +249,12 @@ def _answer_unknown(report: Report, answer: str) -> None:
 
 
 def _text(report: Report) -> str:
-    from chaos.reports.text import render
+    from chaos.report.formats.text import render
 
     return render(report)
 
 
 def _first_operation(target: str, beside: Path) -> str:
-    from chaos.targets_loading import load_target
+    from chaos.experiment.target.load import load_target
 
     return next(iter(load_target(target, beside=beside.parent).operations))

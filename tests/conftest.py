@@ -134,8 +134,8 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def quick_run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of one short run on the fake runtime, judged, with all its reports. Tests only read it."""
-    from chaos.history import RunFolder
-    from chaos.perform import order_text, perform
+    from chaos.api import order_text, perform
+    from chaos.history.folder import RunFolder
 
     folder = RunFolder(tmp_path_factory.mktemp("quick") / "quick-run")
     perform(order_text(QUICK, Path("quick.yaml")), folder)

@@ -10,11 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chaos import cli, halting, leftovers, proc
-from chaos.clock import MonotonicClock, to_ns
-from chaos.events import AbortAnswered, FaultAsked, FaultEffective, FaultHealed, Row, RunEnded, RunStarted, TrafficEnded
-from chaos.guard import LABEL
-from chaos.history import RunFolder
+from chaos.cli import main as cli
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.history.events import AbortAnswered, FaultAsked, FaultEffective, FaultHealed, Row, RunEnded, RunStarted, TrafficEnded
+from chaos.history.folder import RunFolder
+from chaos.registry import processes as proc
+from chaos.run import leftovers
+from chaos.run import stop as halting
+from chaos.run.stop_command import LABEL
 
 ROOT = Path(__file__).parent.parent
 WITHIN_S = 120.0

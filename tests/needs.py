@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from chaos import faketime
+from chaos.runtimes.local import faketime
 
 
 def strict() -> bool:

@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chaos.clock import MonotonicClock, to_ns, to_s
-from chaos.events import NodeChanged, Row
-from chaos.kinds import Deployment, Effect, Fault, ReadsClocks, Runtime, Scene, Victims
-from chaos.undo import UndoLog, pending
+from chaos.core.clock import MonotonicClock, to_ns, to_s
+from chaos.core.values import Victims
+from chaos.history.events import NodeChanged, Row
+from chaos.history.undo import UndoLog, pending
+from chaos.plugin import Deployment, Effect, Fault, ReadsClocks, Runtime, Scene
 
 N1 = Victims(nodes=("n1",))
 WITHIN_S = 30.0

@@ -8,9 +8,24 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from chaos import observations
-from chaos.clock import to_ns
-from chaos.events import (
+from chaos.core.clock import to_ns
+from chaos.experiment.spec import (
+    At,
+    ClientPolicy,
+    ClusterSpec,
+    Dns,
+    Experiment,
+    FaultSpec,
+    ObjectiveSpec,
+    OperationSpec,
+    OutageRule,
+    Role,
+    Slo,
+    TrafficSpec,
+)
+from chaos.experiment.target.spec import OperationKind
+from chaos.history import observations
+from chaos.history.events import (
     SCHEMA,
     DnsChanged,
     FaultAsked,
@@ -28,24 +43,9 @@ from chaos.events import (
     TrafficEnded,
     TrafficStarted,
 )
-from chaos.experiment import (
-    At,
-    ClientPolicy,
-    ClusterSpec,
-    Dns,
-    Experiment,
-    FaultSpec,
-    ObjectiveSpec,
-    OperationSpec,
-    OutageRule,
-    Role,
-    Slo,
-    TrafficSpec,
-)
-from chaos.history import HistoryWriter, RunFolder
-from chaos.observations import Outcome, Why
-from chaos.plan import Parameter, Plan, PlannedNode, Window
-from chaos.target import OperationKind
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.history.observations import Outcome, Why
+from chaos.plan.plan import Parameter, Plan, PlannedNode, Window
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -14,10 +14,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from chaos import cli
-from chaos.document import parse, read_text, table, text
-from chaos.history import RunFolder
-from chaos.perform import new_folder
+from chaos.api import new_folder
+from chaos.cli import main as cli
+from chaos.experiment.source import parse, read_text, table, text
+from chaos.history.folder import RunFolder
 
 EXPERIMENT: Final = "experiments/quickstart.yaml"
 UNKNOWN: Final = 3

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.doctor_faults import markdown
+from chaos.cli.fault_support import markdown
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "runtimes.md"
 BEGIN, END = "<!-- table: made by tools/fault_table.py, do not edit -->\n", "<!-- end of table -->\n"

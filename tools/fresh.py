@@ -17,9 +17,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from chaos import debian
-from chaos.errors import EnvironmentUnusable
-from chaos.net import toxiproxy_server
+from chaos.core.errors import EnvironmentUnusable
+from chaos.engine.images import debian
+from chaos.net.toxiproxy import program as toxiproxy_server
 
 HERE: Final = Path(__file__).resolve().parents[1]
 PACKAGES: Final = ("python3", "python3-venv", "git", "make", "ca-certificates")

@@ -7,16 +7,16 @@ import sys
 import tempfile
 from pathlib import Path
 
-from chaos.drawing.axis import time_axis
-from chaos.drawing.bars import interval_bars, phase_bars
-from chaos.drawing.style import SHEET
-from chaos.history import RunFolder
-from chaos.models.predicting import facts_from_plan
-from chaos.models.sweep import axis, sweep
-from chaos.perform import order_text, perform
-from chaos.results import Report
-from chaos.sweep_page import picture
-from chaos.units import show_s
+from chaos.api import order_text, perform
+from chaos.core.units import show_s
+from chaos.history.folder import RunFolder
+from chaos.predict.run import facts_from_plan
+from chaos.predict.sweep import axis, sweep
+from chaos.report.pages.sweep import picture
+from chaos.report.svg.axis import time_axis
+from chaos.report.svg.bars import interval_bars, phase_bars
+from chaos.report.svg.style import SHEET
+from chaos.results.report import Report
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "from-mtbf-to-verdict.md"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.cli_out import as_json
-from chaos.schema import SCHEMAS
+from chaos.cli.output import as_json
+from chaos.experiment.schema.document import SCHEMAS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

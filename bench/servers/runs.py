@@ -18,9 +18,9 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from chaos import observations
-from chaos.experiment import ClientPolicy
-from chaos.prober_spec import OperationOrder, ProberSpec
+from chaos.experiment.spec import ClientPolicy
+from chaos.history import observations
+from chaos.traffic.spec import OperationOrder, ProberSpec
 
 PYTHON = sys.executable
 HERE = Path(__file__).parent
@@ -77,7 +77,7 @@ def probe(folder: Path, wanted: ProberSpec) -> Result:
     """Run the prober to its end, on the first core. CPU time is counted from its being ready (its start-up is not part of the rate)."""
     path = folder / "spec.json"
     path.write_bytes(msgspec.json.encode(wanted))
-    command = on_core(0, [sys.executable, "-m", "chaos.prober", str(path)])
+    command = on_core(0, [sys.executable, "-m", "chaos.traffic.prober", str(path)])
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     assert process.stdout is not None
     assert json.loads(process.stdout.readline()) == {"ready": True}

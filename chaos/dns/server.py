@@ -23,18 +23,18 @@ from typing import Final, cast
 
 import msgspec
 
-from chaos import child
-from chaos.asking_async import AsyncAsker
-from chaos.child import Orders, Rows
-from chaos.clock import Clock, MonotonicClock, to_ns, to_s
-from chaos.dns.harm import DOWN, MISSING, MODES, REFUSED, STALE, WRONG, Harms
+from chaos.core import worker as child
+from chaos.core.clock import Clock, MonotonicClock, to_ns, to_s
+from chaos.core.errors import EnvironmentUnusable
+from chaos.core.values import NameHarm
+from chaos.core.worker import Orders, Rows
 from chaos.dns.health import Change, Health
 from chaos.dns.hole import Hole
+from chaos.dns.orders import DOWN, MISSING, MODES, REFUSED, STALE, WRONG, Harms
 from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, Replica, checked
 from chaos.dns.zone import LiveName, Zone
-from chaos.errors import EnvironmentUnusable
-from chaos.events import DnsChanged, NamesOrdered
-from chaos.kinds import NameHarm
+from chaos.history.events import DnsChanged, NamesOrdered
+from chaos.query.aio import AsyncAsker
 
 _TCP_IDLE_S: Final = 10.0
 _LENGTH: Final = struct.Struct("!H")

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.errors import BadInput
-from chaos.kinds import NameHarm
-from chaos.target import Ask
+from chaos.core.errors import BadInput
+from chaos.core.values import NameHarm
+from chaos.experiment.target.spec import Ask
 
 ROUND_ROBIN = "round-robin"
 HEALTH_CHECKED = "health-checked"

@@ -17,7 +17,7 @@ from typing import Final
 
 from dnslib import CLASS, EDNS0, QTYPE, RCODE, RR, SOA, A, DNSError, DNSHeader, DNSQuestion, DNSRecord
 
-from chaos import seeds
+from chaos.core import rng as seeds
 from chaos.dns.spec import DnsSpec, NameSpec, Replica
 
 _HEADER_BYTES: Final = 12

@@ -11,10 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
-from chaos import toxics, trains
-from chaos.kinds import Link, Scene, Shaping, Toxic, Victims
-from chaos.target import Target
-from chaos.units import BytesPerSecond
+from chaos.core.units import BytesPerSecond
+from chaos.core.values import Link, Shaping, Toxic, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import packets as trains
+from chaos.faults.base import streams as toxics
+from chaos.plugin import Scene
 
 KB = 1000.0
 TRANSFER_S = 0.4

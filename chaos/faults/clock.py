@@ -18,13 +18,15 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
-from chaos import faketime, proof
-from chaos.asking_clock import question_of, resolution_s
-from chaos.clock import to_ns, to_s
-from chaos.errors import FaultNotEffective
-from chaos.kinds import ClockReading, Effect, Evidence, ReadsClocks, Scene, SetsClock, Status, Victims
-from chaos.target import Target
-from chaos.units import PERCENT, Seconds, SignedSeconds
+from chaos.core.clock import to_ns, to_s
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import PERCENT, Seconds, SignedSeconds
+from chaos.core.values import ClockReading, Evidence, Status, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, ReadsClocks, Scene, SetsClock
+from chaos.query.clock import question_of, resolution_s
+from chaos.runtimes.local import faketime
 
 TIMEOUT_S = 0.5
 BEST_OF = 3

@@ -13,11 +13,12 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from chaos import proof
-from chaos.agent_parts.connections import room
-from chaos.errors import FaultNotEffective
-from chaos.kinds import Effect, Evidence, GathersCrowds, LimitsFiles, Scene, Status, Victims
-from chaos.target import Target
+from chaos.agent.agent_parts.connections import room
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Evidence, Status, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, GathersCrowds, LimitsFiles, Scene
 
 MOST = 20_000
 """One address has some 28,000 ports for connections to another one (ip_local_port_range)."""

@@ -14,12 +14,14 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from chaos import proof, stressing
-from chaos.errors import FaultNotEffective
-from chaos.experiment import Resources
-from chaos.kinds import Effect, Load, Scene, Victims
-from chaos.target import Target
-from chaos.units import Ratio
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Ratio
+from chaos.core.values import Load, Victims
+from chaos.experiment.spec import Resources
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.faults.base import load as stressing
+from chaos.plugin import Effect, Scene
 
 ENOUGH = 0.5
 """So much of the load that was asked for must be seen to run or to wait for a processor: a busy machine may not let it run."""

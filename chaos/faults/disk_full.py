@@ -13,12 +13,13 @@ from typing import ClassVar
 
 import msgspec
 
-from chaos import filling
-from chaos.errors import FaultNotEffective
-from chaos.experiment import Resources
-from chaos.kinds import Effect, Room, Scene, Victims
-from chaos.target import Target
-from chaos.units import Bytes, Ratio, show_bytes
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Bytes, Ratio, show_bytes
+from chaos.core.values import Room, Victims
+from chaos.experiment.spec import Resources
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import disks as filling
+from chaos.plugin import Effect, Scene
 
 PAGES = 16 * 4096
 """So much more may be free than was asked: the disk counts in pages, and a system may have deleted something meanwhile."""

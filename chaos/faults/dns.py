@@ -23,12 +23,13 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import proof
-from chaos.dns.lookup import REFUSED, TIMED_OUT
-from chaos.errors import FaultNotEffective
-from chaos.kinds import Effect, Evidence, HasNames, LookUp, NameHarm, Names, NamesHarmed, Scene, Victims
-from chaos.target import Target
-from chaos.units import Seconds
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Seconds
+from chaos.core.values import Evidence, LookUp, NameHarm, NamesHarmed, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, HasNames, Names, Scene
+from chaos.traffic.lookup import REFUSED, TIMED_OUT
 
 TIMEOUT_S = 0.5
 IN_VIRTUAL_TIME = frozenset({"stale", "missing"})

@@ -11,9 +11,10 @@ from typing import ClassVar
 
 import msgspec
 
-from chaos import toxics
-from chaos.kinds import Cut, Effect, Link, Scene, Victims
-from chaos.target import Target
+from chaos.core.values import Cut, Link, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import streams as toxics
+from chaos.plugin import Effect, Scene
 
 
 class Down(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos import trains
-from chaos.kinds import Train
+from chaos.core.values import Train
+from chaos.faults.base import packets as trains
 
 
 class Duplicate(trains.PacketFault, frozen=True, forbid_unknown_fields=True):

@@ -13,10 +13,11 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from chaos import proof
-from chaos.errors import FaultNotEffective
-from chaos.kinds import Effect, Evidence, LimitsFiles, OpenFiles, Scene, Status, Victims
-from chaos.target import Target
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Evidence, OpenFiles, Status, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, LimitsFiles, Scene
 
 MOST: int = 1_000_000
 

@@ -13,13 +13,15 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
-from chaos import proof, stressing
-from chaos.clock import to_s
-from chaos.errors import FaultNotEffective
-from chaos.experiment import Resources
-from chaos.kinds import Effect, Load, Scene, Victims
-from chaos.target import Target
-from chaos.units import Bytes, show_bytes
+from chaos.core.clock import to_s
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Bytes, show_bytes
+from chaos.core.values import Load, Victims
+from chaos.experiment.spec import Resources
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.faults.base import load as stressing
+from chaos.plugin import Effect, Scene
 
 LEAST_BYTES = 1_048_576
 """stress-ng's smallest file."""

@@ -13,10 +13,11 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import proof
-from chaos.errors import FaultNotEffective
-from chaos.kinds import Effect, Evidence, Scene, Status, Victims
-from chaos.target import Target
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Evidence, Status, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, Scene
 
 
 class Kill(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -16,11 +16,13 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import proof, trains
-from chaos.errors import FaultNotEffective
-from chaos.kinds import TIMERS_LATE_S, Effect, Evidence, Link, RoundTrip, Scene, Shaping, Toxic, Victims
-from chaos.target import Target
-from chaos.units import Ratio, Seconds
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Ratio, Seconds
+from chaos.core.values import TIMERS_LATE_S, Evidence, Link, RoundTrip, Shaping, Toxic, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.faults.base import packets as trains
+from chaos.plugin import Effect, Scene
 
 FEWEST, MOST = 3, 15
 """Round trips measured on each link; the median is the figure."""

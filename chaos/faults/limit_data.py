@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos import toxics
-from chaos.kinds import Link, Scene
-from chaos.units import Bytes
+from chaos.core.units import Bytes
+from chaos.core.values import Link
+from chaos.faults.base import streams as toxics
+from chaos.plugin import Scene
 
 MORE_BYTES = 16_384
 """A measured transfer is longer than the limit by so much."""

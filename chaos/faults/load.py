@@ -13,12 +13,13 @@ from typing import ClassVar
 
 import msgspec
 
-from chaos import proof
-from chaos.clock import to_ns
-from chaos.errors import FaultNotEffective
-from chaos.kinds import Effect, Evidence, Scene, SendsSurges, Sent, Surge, Victims
-from chaos.target import Target
-from chaos.units import PerSecond
+from chaos.core.clock import to_ns
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import PerSecond
+from chaos.core.values import Evidence, Sent, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, Scene, SendsSurges, Surge
 
 SHOWS_AFTER_S = 0.3
 """So much of it must have been sent, and ended, before it counts as begun."""

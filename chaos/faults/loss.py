@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos import kinds, trains
-from chaos.kinds import Link, Shaping, Train
+from chaos.core import values as kinds
+from chaos.core.values import Link, Shaping, Train
+from chaos.faults.base import packets as trains
 
 
 class Loss(trains.PacketFault, frozen=True, forbid_unknown_fields=True):

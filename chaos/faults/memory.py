@@ -15,13 +15,15 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import proof, stressing
-from chaos.clock import to_ns
-from chaos.errors import FaultNotEffective
-from chaos.experiment import Resources
-from chaos.kinds import Effect, Evidence, Load, Loaded, Scene, Status, Usage, Victims
-from chaos.target import Target
-from chaos.units import Bytes, Ratio, show_bytes
+from chaos.core.clock import to_ns
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Bytes, Ratio, show_bytes
+from chaos.core.values import Evidence, Load, Loaded, Status, Usage, Victims
+from chaos.experiment.spec import Resources
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.faults.base import load as stressing
+from chaos.plugin import Effect, Scene
 
 TAKEN_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.05

@@ -25,10 +25,11 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import proof
-from chaos.errors import FaultNotEffective
-from chaos.kinds import CLIENTS, DNS, Cut, Effect, Evidence, Link, Net, RoundTrip, Scene, Victims
-from chaos.target import Target
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, Net, Scene
 
 MEASURE_TIMEOUT_S = 0.2
 ASKED_AGAIN = 5

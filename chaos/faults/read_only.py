@@ -18,11 +18,12 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import filling
-from chaos.errors import FaultNotEffective
-from chaos.experiment import Resources
-from chaos.kinds import Effect, Scene, Victims
-from chaos.target import Target
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Victims
+from chaos.experiment.spec import Resources
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import disks as filling
+from chaos.plugin import Effect, Scene
 
 
 class ReadOnly(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,10 +14,11 @@ from typing import ClassVar
 
 import msgspec
 
-from chaos import proof
-from chaos.errors import FaultNotEffective
-from chaos.kinds import Effect, Removable, Scene, Status, Victims
-from chaos.target import Target
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Status, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, Removable, Scene
 
 
 class Remove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos import trains
-from chaos.kinds import Link, Shaping, Train
-from chaos.units import Seconds
+from chaos.core.units import Seconds
+from chaos.core.values import Link, Shaping, Train
+from chaos.faults.base import packets as trains
 
 LEAST_DELAY_S = 0.005
 """A train must have its packets nearer to each other than this, or there is nothing to overtake."""

@@ -17,12 +17,14 @@ from typing import ClassVar, Literal
 
 import msgspec
 
-from chaos import proof, stopping
-from chaos.clock import to_ns, to_s
-from chaos.errors import FaultNotEffective
-from chaos.kinds import LEADER, VOTING, Effect, Evidence, Scene, Status, Victims
-from chaos.target import Target
-from chaos.units import Seconds
+from chaos.core.clock import to_ns, to_s
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Seconds
+from chaos.core.values import LEADER, VOTING, Evidence, Status, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.faults.base import nodes as stopping
+from chaos.plugin import Effect, Scene
 
 LOOK_EVERY_S = 0.05
 

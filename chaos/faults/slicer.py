@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos import toxics
-from chaos.kinds import Link, Scene
-from chaos.units import Bytes, Seconds
+from chaos.core.units import Bytes, Seconds
+from chaos.core.values import Link
+from chaos.faults.base import streams as toxics
+from chaos.plugin import Scene
 
 PIECES = 20
 """A measured transfer is so many average pieces long; the reader must see at least so many, though it may get several at once."""

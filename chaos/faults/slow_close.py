@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos import toxics
-from chaos.kinds import Link, Scene
-from chaos.units import Seconds
+from chaos.core.units import Seconds
+from chaos.core.values import Link
+from chaos.faults.base import streams as toxics
+from chaos.plugin import Scene
 
 
 class SlowClose(toxics.StreamFault, frozen=True, forbid_unknown_fields=True):

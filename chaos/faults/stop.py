@@ -13,11 +13,13 @@ from typing import ClassVar
 
 import msgspec
 
-from chaos import proof, stopping
-from chaos.errors import FaultNotEffective
-from chaos.kinds import Effect, Scene, Status, Victims
-from chaos.target import Target
-from chaos.units import Seconds
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Seconds
+from chaos.core.values import Status, Victims
+from chaos.experiment.target.spec import Target
+from chaos.faults.base import evidence as proof
+from chaos.faults.base import nodes as stopping
+from chaos.plugin import Effect, Scene
 
 
 class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos import toxics
-from chaos.kinds import Link, Scene
+from chaos.core.values import Link
+from chaos.faults.base import streams as toxics
+from chaos.plugin import Scene
 
 
 class Timeout(toxics.TimedFault, frozen=True, forbid_unknown_fields=True):

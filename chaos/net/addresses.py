@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from chaos.kinds import Link
+from chaos.core.values import Link
 
 UNNAMED = ""
 """The network of a run that names none."""

@@ -14,11 +14,12 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from chaos import tables
-from chaos.errors import CapabilityMissing
-from chaos.experiment import Dns, FaultSpec
-from chaos.kinds import CLIENTS, Deployment
-from chaos.planning_faults import planned_faults
+from chaos.core import plugins as tables
+from chaos.core.errors import CapabilityMissing
+from chaos.core.values import CLIENTS
+from chaos.experiment.spec import Dns, FaultSpec
+from chaos.plan.faults import planned_faults
+from chaos.plugin import Deployment
 
 HANGS = "hangs"
 """The flag in the class of a fault that leaves its victims' sockets open while nobody takes in what comes."""

@@ -20,10 +20,11 @@ from typing import Final, Protocol
 
 import msgspec
 
-from chaos.clock import Clock
-from chaos.errors import CapabilityMissing, FaultNotEffective, NinesError, NotHealed
-from chaos.kinds import TIMERS_LATE_S, Cut, Layer, Link, Loss, Passage, RoundTrip, Rule, Shaping, Toxic
-from chaos.net.toxiproxy import DOWNSTREAM, UPSTREAM, ProxyToxic, Removed, ToxicOn
+from chaos.core.clock import Clock
+from chaos.core.errors import CapabilityMissing, FaultNotEffective, NinesError, NotHealed
+from chaos.core.values import TIMERS_LATE_S, Cut, Link, Loss, Passage, RoundTrip, Rule, Shaping, Toxic
+from chaos.net.toxiproxy.toxics import DOWNSTREAM, UPSTREAM, ProxyToxic, Removed, ToxicOn
+from chaos.plugin import Layer
 
 KEEP = "keep"
 CUT = "cut"

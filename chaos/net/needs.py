@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.kinds import Cut, Deployment, Link, Shaping, Toxic
-from chaos.net.shaping import kernel_needs
-from chaos.planning_faults import ActsOnLinks, planned_faults
+from chaos.core.values import Cut, Link, Shaping, Toxic
+from chaos.net.tc import kernel_needs
+from chaos.plan.faults import ActsOnLinks, planned_faults
+from chaos.plugin import Deployment
 
 
 class Needs(msgspec.Struct, frozen=True):

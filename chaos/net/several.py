@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
-from chaos.net.toxiproxy_errors import ToxiproxyError
+from chaos.net.toxiproxy.errors import ToxiproxyError
 
 Key = TypeVar("Key")
 Result = TypeVar("Result")

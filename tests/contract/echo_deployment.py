@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.errors import EnvironmentUnusable
-from chaos.experiment import ClientPolicy, ClusterSpec, Dns, DnsCheck, Experiment, OperationSpec, TrafficSpec
-from chaos.kinds import CLIENTS, DNS, Deployment, Link
-from chaos.net import toxiproxy_server
-from chaos.plan import SCHEMA, Parameter, Plan, PlannedNode
-from chaos.targets_loading import load_target
+from chaos.core.errors import EnvironmentUnusable
+from chaos.core.values import CLIENTS, DNS, Link
+from chaos.experiment.spec import ClientPolicy, ClusterSpec, Dns, DnsCheck, Experiment, OperationSpec, TrafficSpec
+from chaos.experiment.target.load import load_target
+from chaos.net.toxiproxy import program as toxiproxy_server
+from chaos.plan.plan import SCHEMA, Parameter, Plan, PlannedNode
+from chaos.plugin import Deployment
 from tests.needs import need
 
 ECHO = Path(__file__).parent / "targets" / "echo"

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.experiment import At, FaultSpec, Named
-from chaos.kinds import Deployment
-from chaos.target import Ask
+from chaos.experiment.spec import At, FaultSpec, Named
+from chaos.experiment.target.spec import Ask
+from chaos.plugin import Deployment
 from tests.contract.echo_deployment import echo_deployment, echo_plan
 
 CLOCK = Ask(http="http://{address}:{client}/status", json="clock_s")

@@ -13,13 +13,17 @@ from typing import TypeVar
 
 import pytest
 
-from chaos import leftovers, observations, proc, registry
-from chaos.clock import Clock, ManualClock, MonotonicClock, to_ns
-from chaos.errors import CapabilityMissing, FaultNotEffective
-from chaos.events import DnsChanged, NodeChanged, NodeUp, RoleChanged, Row, TrafficEnded, TrafficSecond
-from chaos.kinds import LEADER, VOTING, Cluster, Cut, HasNames, Link, NameHarm, Runtime, Status, Toxic, TrafficOrder
-from chaos.runtimes.fake import FakeRuntime
-from chaos.runtimes.local import LocalRuntime
+from chaos.core.clock import Clock, ManualClock, MonotonicClock, to_ns
+from chaos.core.errors import CapabilityMissing, FaultNotEffective
+from chaos.core.values import LEADER, VOTING, Cut, Link, NameHarm, Status, Toxic, TrafficOrder
+from chaos.history import observations
+from chaos.history.events import DnsChanged, NodeChanged, NodeUp, RoleChanged, Row, TrafficEnded, TrafficSecond
+from chaos.plugin import Cluster, HasNames, Runtime
+from chaos.registry import processes as proc
+from chaos.registry import runs as registry
+from chaos.run import leftovers
+from chaos.runtimes.fake.runtime import FakeRuntime
+from chaos.runtimes.local.runtime import LocalRuntime
 from tests.contract.echo_deployment import ALL_LINKS, NODES, PEERS, echo_deployment, echo_plan, need_toxiproxy
 
 RowKind = TypeVar("RowKind", bound=Row)

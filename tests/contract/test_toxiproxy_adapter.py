@@ -12,13 +12,13 @@ from contextlib import contextmanager
 import msgspec
 import pytest
 
-from chaos import asking
-from chaos.errors import EnvironmentUnusable, NotHealed
-from chaos.net.toxiproxy import HowRemoved, ToxicOn, ToxiproxyServer
-from chaos.net.toxiproxy_errors import AlreadyThere, Broken, NoAnswer, NotAsAsked, NotThere, Refused, ToxiproxyError
-from chaos.net.toxiproxy_server import argv, find
-from chaos.net.toxiproxy_state import BOTH, DOWNSTREAM, ProxyState, ProxyToxic, toxics_for
-from chaos.target import Ask
+from chaos.core.errors import EnvironmentUnusable, NotHealed
+from chaos.experiment.target.spec import Ask
+from chaos.net.toxiproxy.errors import AlreadyThere, Broken, NoAnswer, NotAsAsked, NotThere, Refused, ToxiproxyError
+from chaos.net.toxiproxy.program import argv, find
+from chaos.net.toxiproxy.state import BOTH, DOWNSTREAM, ProxyState, ProxyToxic, toxics_for
+from chaos.net.toxiproxy.toxics import HowRemoved, ToxicOn, ToxiproxyServer
+from chaos.query import question as asking
 from tests.contract.fake_toxiproxy import HANG, HTML_503, JSON_AS_TEXT, FakeToxiproxy
 from tests.needs import need
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos import private_engine
-from chaos.engine import Engine, connect
-from chaos.errors import EnvironmentUnusable
+from chaos.core.errors import EnvironmentUnusable
+from chaos.engine import private as private_engine
+from chaos.engine.connection import Engine, connect
 from tests.needs import need
 
 HERE = Path(__file__).parent
@@ -54,7 +54,7 @@ def engine(docker_host: str) -> Iterator[Engine]:
 @pytest.fixture(scope="session")
 def base_image(engine: Engine) -> str:
     """The base image, made if need be (about 20 s, once)."""
-    from chaos.images import ensure_base
+    from chaos.engine.images.ensure import ensure_base
 
     return ensure_base(engine)
 
@@ -62,7 +62,7 @@ def base_image(engine: Engine) -> str:
 @pytest.fixture(scope="session")
 def harness_image(engine: Engine) -> str:
     """The harness's own image, of the code that is tested."""
-    from chaos.images import ensure_harness
+    from chaos.engine.images.ensure import ensure_harness
 
     return ensure_harness(engine)
 

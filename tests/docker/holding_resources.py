@@ -10,17 +10,18 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
-from chaos.clock import MonotonicClock
-from chaos.events import Row
-from chaos.experiment import At, FaultSpec, Named, Resources
+from chaos.core.clock import MonotonicClock
+from chaos.core.values import Victims
+from chaos.experiment.spec import At, FaultSpec, Named, Resources
 from chaos.faults.cpu import Cpu
 from chaos.faults.disk_full import DiskFull
 from chaos.faults.memory import Memory
 from chaos.faults.read_only import ReadOnly
-from chaos.history import HistoryWriter, RunFolder
-from chaos.kinds import Deployment, Scene, Victims
-from chaos.runtimes.docker import DockerRuntime
-from chaos.undo import UndoLog
+from chaos.history.events import Row
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.history.undo import UndoLog
+from chaos.plugin import Deployment, Scene
+from chaos.runtimes.docker.runtime import DockerRuntime
 from tests.contract.echo_deployment import echo_deployment, echo_plan
 
 LIMITS = Resources(cpus=0.5, memory_bytes=96_000_000, disk_bytes=8_000_000)

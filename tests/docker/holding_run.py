@@ -10,12 +10,12 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "contract"))
 
 from echo_deployment import PEERS, echo_deployment, echo_plan
 
-from chaos.clock import MonotonicClock
-from chaos.events import Row
-from chaos.history import HistoryWriter, RunFolder
-from chaos.kinds import Cut, Link
-from chaos.runtimes.docker import DockerRuntime
-from chaos.undo import UndoLog
+from chaos.core.clock import MonotonicClock
+from chaos.core.values import Cut, Link
+from chaos.history.events import Row
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.history.undo import UndoLog
+from chaos.runtimes.docker.runtime import DockerRuntime
 
 
 def main(folder: Path) -> None:

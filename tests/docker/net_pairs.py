@@ -17,17 +17,17 @@ from typing import Any
 from docker.models.networks import Network
 from docker.types import IPAMConfig, IPAMPool
 
-from chaos import asking
-from chaos.agent_link import AgentLink
-from chaos.clock import MonotonicClock
-from chaos.engine import Engine
-from chaos.engine_network import make_network
-from chaos.images import AGENT
-from chaos.kinds import Link, RoundTrip
+from chaos.core.clock import MonotonicClock
+from chaos.core.values import Link, RoundTrip
+from chaos.engine.connection import Engine
+from chaos.engine.images.ensure import AGENT
+from chaos.engine.networks import make_network
+from chaos.experiment.target.spec import Ask
 from chaos.net.addresses import Addresses
-from chaos.net.docker_net import DockerNet
 from chaos.net.needs import Needs
-from chaos.target import Ask
+from chaos.query import question as asking
+from chaos.runtimes.docker.agent_link import AgentLink
+from chaos.runtimes.docker.net.net import DockerNet
 
 TALKER = Path(__file__).with_name("talker.py")
 CONTROL, WEB = 9000, 9002

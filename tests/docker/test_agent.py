@@ -10,12 +10,12 @@ from contextlib import contextmanager
 
 import pytest
 
-from chaos.agent_link import AgentGone, AgentLink, AgentRefused, Event
-from chaos.clock import MonotonicClock, to_ns
-from chaos.engine import Engine
-from chaos.errors import EnvironmentUnusable
-from chaos.images import AGENT
-from chaos.target import Ask
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.errors import EnvironmentUnusable
+from chaos.engine.connection import Engine
+from chaos.engine.images.ensure import AGENT
+from chaos.experiment.target.spec import Ask
+from chaos.runtimes.docker.agent_link import AgentGone, AgentLink, AgentRefused, Event
 
 WITHIN_S = 15.0
 LABELS = {"nines.test": "agent"}

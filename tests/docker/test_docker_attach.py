@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos import cli, leftovers
-from chaos.engine import Engine
-from chaos.runtimes.docker_attach_find import Key, look_up
+from chaos.cli import main as cli
+from chaos.engine.connection import Engine
+from chaos.run import leftovers
+from chaos.runtimes.docker.attach.find import Key, look_up
 from tests.docker.theirs import PORT, WITHIN_S, guest_of, injecting, leave_alone, theirs, words
 
 

@@ -12,17 +12,18 @@ from typing import Any
 
 import pytest
 
-from chaos import cli, leftovers
-from chaos.clock import MonotonicClock
-from chaos.engine import Engine
-from chaos.errors import EnvironmentUnusable
-from chaos.kinds import Cut, Link, RoundTrip
-from chaos.net import packets
+from chaos.cli import main as cli
+from chaos.core.clock import MonotonicClock
+from chaos.core.errors import EnvironmentUnusable
+from chaos.core.values import Cut, Link, RoundTrip
+from chaos.engine.connection import Engine
+from chaos.net import nft as packets
 from chaos.net.addresses import Addresses
-from chaos.net.aside import cut_old
-from chaos.net.docker_net import DockerNet
 from chaos.net.needs import Needs
-from chaos.net.transparent import CONTROL_PORT
+from chaos.run import leftovers
+from chaos.runtimes.docker.net.intercept import cut_old
+from chaos.runtimes.docker.net.net import DockerNet
+from chaos.runtimes.docker.net.proxies import CONTROL_PORT
 from tests.docker.theirs import PORT, WITHIN_S, Theirs, guest_of, injecting, leave_alone, theirs, words
 
 DELAY_S = 0.3

@@ -9,18 +9,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import observations
-from chaos.agent_parts import connections
-from chaos.clock import to_ns
-from chaos.engine import Engine
-from chaos.errors import CapabilityMissing
-from chaos.events import Aborting, TrafficSecond
+from chaos.agent.agent_parts import connections
+from chaos.core.clock import to_ns
+from chaos.core.errors import CapabilityMissing
+from chaos.core.values import TrafficOrder, Victims
+from chaos.engine.connection import Engine
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
 from chaos.faults.files import Files
 from chaos.faults.load import Load
-from chaos.kinds import LimitsFiles, Removable, SetsClock, TrafficOrder, Victims
-from chaos.runtimes.docker import DockerRuntime
+from chaos.history import observations
+from chaos.history.events import Aborting, TrafficSecond
+from chaos.plugin import LimitsFiles, Removable, SetsClock
+from chaos.runtimes.docker.runtime import DockerRuntime
 from tests.contract.loaded_deployment import loaded_deployment
 from tests.staging import WITHIN_S, Stage, staged
 

@@ -21,14 +21,15 @@ import msgspec
 import pytest
 from docker.models.containers import Container
 
-from chaos.clock import MonotonicClock, to_ns
-from chaos.engine import Engine
-from chaos.engine_network import make_network
-from chaos.experiment import At, Dns, FaultSpec, Named
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.values import CLIENTS, Link, RoundTrip, Victims
+from chaos.engine.connection import Engine
+from chaos.engine.networks import make_network
+from chaos.experiment.spec import At, Dns, FaultSpec, Named
 from chaos.faults.power_off import PowerOff
-from chaos.kinds import CLIENTS, Cluster, Link, Removable, RoundTrip, Scene, Victims
-from chaos.runtimes.docker import DockerRuntime
-from chaos.undo import UndoLog
+from chaos.history.undo import UndoLog
+from chaos.plugin import Cluster, Removable, Scene
+from chaos.runtimes.docker.runtime import DockerRuntime
 from tests.contract.echo_deployment import NODES, echo_deployment, echo_plan
 
 ALIAS = "svc"

@@ -10,12 +10,12 @@ from ipaddress import IPv4Network
 
 import pytest
 
-from chaos import engine_packets
-from chaos.engine import Engine, answers, connect, host
-from chaos.engine_errors import translated
-from chaos.engine_network import POOL, make_network, routes, subnets
-from chaos.engine_packets import require_packet_rules
-from chaos.errors import EnvironmentUnusable
+from chaos.core.errors import EnvironmentUnusable
+from chaos.engine import packet_rules as engine_packets
+from chaos.engine.connection import Engine, answers, connect, host
+from chaos.engine.errors import translated
+from chaos.engine.networks import POOL, make_network, routes, subnets
+from chaos.engine.packet_rules import require_packet_rules
 
 LABELS = {"nines.test": "engine"}
 
@@ -33,7 +33,7 @@ def test_the_engine_is_found_by_its_variable(engine: Engine, docker_host: str) -
 
 def test_asking_whether_one_answers_imports_no_sdk(docker_host: str) -> None:
     """``auto`` asks at every start of the command: the SDK alone would cost more than the answer."""
-    code = "import sys; from chaos.engine import answers; assert answers(); assert 'docker' not in sys.modules, 'the SDK was imported'"
+    code = "import sys; from chaos.engine.connection import answers; assert answers(); assert 'docker' not in sys.modules, 'the SDK was imported'"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 

@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 
 import chaos
-from chaos.engine import Engine, connect
-from chaos.errors import EnvironmentUnusable
-from chaos.images import AGENT, TOXIPROXY, ensure_base, ensure_harness, ensure_target
-from chaos.images_build import Entry, Recipe, build, digest, image_id, prune, pull, quiet, want
-from chaos.images_harness import Python, python_of, site_entries
-from chaos.targets_loading import load_target
+from chaos.core.errors import EnvironmentUnusable
+from chaos.engine.connection import Engine, connect
+from chaos.engine.images.build import Entry, Recipe, build, digest, image_id, prune, pull, quiet, want
+from chaos.engine.images.ensure import AGENT, TOXIPROXY, ensure_base, ensure_harness, ensure_target
+from chaos.engine.images.harness import Python, python_of, site_entries
+from chaos.experiment.target.load import load_target
 
 LABELS = {"nines.test": "images"}
 
@@ -52,7 +52,7 @@ def test_the_harness_image_holds_this_very_package(engine: Engine) -> None:
     """Each of its files, byte by byte; prober and name server can be imported; the Toxiproxy server runs."""
     harness_image = ensure_harness(engine)
     code = (
-        "import chaos.prober, chaos.dns.server, chaos.dns.resolver, dns.resolver, hashlib, json, pathlib, chaos;"
+        "import chaos.traffic.prober, chaos.dns.server, chaos.traffic.resolver, dns.resolver, hashlib, json, pathlib, chaos;"
         "root = pathlib.Path(chaos.__file__).parent;"
         "print(json.dumps({str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob('*.py')}))"
     )

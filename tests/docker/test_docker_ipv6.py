@@ -10,14 +10,15 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from chaos.clock import MonotonicClock
-from chaos.engine import Engine
-from chaos.errors import CapabilityMissing
+from chaos.core.clock import MonotonicClock
+from chaos.core.errors import CapabilityMissing
+from chaos.core.values import CLIENTS, Cut, Link, Victims
+from chaos.engine.connection import Engine
 from chaos.faults.loss import Loss
 from chaos.faults.partition import Partition
-from chaos.kinds import CLIENTS, Cut, Link, Scene, Victims
+from chaos.history.undo import UndoLog
 from chaos.net.needs import Needs
-from chaos.undo import UndoLog
+from chaos.plugin import Scene
 from tests.docker.net_pairs import Pairs, pairs
 from tests.docker.test_docker_silence import lost_on_the_way
 

@@ -9,17 +9,18 @@ from pathlib import Path
 
 import pytest
 
-from chaos import leftovers_docker
-from chaos.clock import MonotonicClock
-from chaos.engine import Engine
-from chaos.events import NodeUp, Row
+from chaos.api import order
+from chaos.core.clock import MonotonicClock
+from chaos.core.values import CLIENTS, LEADER, Cut, Link, Loss, Shaping, Toxic, Victims
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine.connection import Engine
 from chaos.faults.partition import Partition
-from chaos.history import RunFolder
-from chaos.kinds import CLIENTS, LEADER, Cut, Deployment, HasNetworks, Link, Loss, Scene, Shaping, Toxic, Victims
+from chaos.history.events import NodeUp, Row
+from chaos.history.folder import RunFolder
+from chaos.history.undo import UndoLog, pending
 from chaos.net.needs import Needs
-from chaos.perform import order
-from chaos.runtimes.docker import DockerRuntime
-from chaos.undo import UndoLog, pending
+from chaos.plugin import Deployment, HasNetworks, Scene
+from chaos.runtimes.docker.runtime import DockerRuntime
 from tests.docker.net_pairs import WITHIN_S, Pairs, pairs
 
 ROOT = Path(__file__).parents[2]

@@ -9,18 +9,19 @@ from typing import Any, cast
 import msgspec
 import pytest
 
-from chaos.agent_link import AgentRefused
-from chaos.clock import MonotonicClock
-from chaos.engine import Engine
-from chaos.engine_queues import require_queues
-from chaos.errors import CapabilityMissing, FaultNotEffective
+from chaos.core.clock import MonotonicClock
+from chaos.core.errors import CapabilityMissing, FaultNotEffective
+from chaos.core.values import CLIENTS, Link, Loss, Shaping, Victims
+from chaos.engine.connection import Engine
+from chaos.engine.queues import require_queues
 from chaos.faults.bandwidth import Bandwidth
+from chaos.faults.base.packets import Z_99, Counted
 from chaos.faults.loss import Loss as LossFault
-from chaos.kinds import CLIENTS, Link, Loss, Scene, Shaping, Victims
+from chaos.history.undo import UndoLog, pending
 from chaos.net.needs import Needs
-from chaos.net.packets import TABLE
-from chaos.trains import Z_99, Counted
-from chaos.undo import UndoLog, pending
+from chaos.net.nft import TABLE
+from chaos.plugin import Scene
+from chaos.runtimes.docker.agent_link import AgentRefused
 from tests.docker.net_pairs import Pairs, pairs
 
 NODES = ("n1", "n2", "n3")

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from chaos import private_engine, proc
-from chaos.engine import answers, connect
-from chaos.images_build import Entry, Recipe, build
-from chaos.private_engine_parts import ENVIRONMENT, Layout, Record
+from chaos.engine import private as private_engine
+from chaos.engine.connection import answers, connect
+from chaos.engine.images.build import Entry, Recipe, build
+from chaos.engine.private_parts import ENVIRONMENT, Layout, Record
+from chaos.registry import processes as proc
 from tests.needs import need
 
 WITHIN_S = 60.0
@@ -62,7 +63,7 @@ def _busy(record: Record) -> tuple[proc.Identity, str]:
 
 def _static_sleeper() -> bytes:
     """Any static program that stays: no base image is needed for one."""
-    from chaos.net.toxiproxy_server import find
+    from chaos.net.toxiproxy.program import find
 
     return Path(find(build=True).path).read_bytes()
 
@@ -120,7 +121,7 @@ def test_it_starts_anew_on_top_of_a_crashed_one(folder: Path) -> None:
 def test_it_ends_with_its_user_however_that_ends(folder: Path, number: signal.Signals) -> None:
     """A guard waits for the user's process, so that not even SIGKILL leaves an engine behind."""
     code = (
-        "import sys, pathlib, signal; from chaos.private_engine import private_engine\n"
+        "import sys, pathlib, signal; from chaos.engine.private import private_engine\n"
         f"with private_engine(pathlib.Path({str(folder)!r}), lambda text: None) as host:\n"
         "    print(host, flush=True); signal.pause()"
     )
@@ -152,7 +153,7 @@ def test_the_command_says_where_it_is(folder: Path) -> None:
 
     def command(what: str) -> tuple[int, str]:
         done = subprocess.run(
-            [sys.executable, "-m", "chaos.private_engine", what, "--folder", str(folder)],
+            [sys.executable, "-m", "chaos.engine.private", what, "--folder", str(folder)],
             capture_output=True,
             text=True,
             timeout=120,

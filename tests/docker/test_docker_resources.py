@@ -14,21 +14,24 @@ from typing import Any
 import pytest
 from docker.api import APIClient
 
-from chaos import leftovers, leftovers_docker, proc
-from chaos.clock import MonotonicClock, to_ns
-from chaos.engine import Engine
-from chaos.errors import FaultNotEffective
-from chaos.events import NodeChanged, Row
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Status, Victims
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine.connection import Engine
 from chaos.faults.cpu import Cpu
 from chaos.faults.disk_full import DiskFull
 from chaos.faults.io import Io
 from chaos.faults.memory import Memory
 from chaos.faults.read_only import ReadOnly
-from chaos.history import RunFolder
-from chaos.kinds import Cluster, Removable, Scene, Status, Victims
-from chaos.runtimes.docker import DockerRuntime
-from chaos.runtimes.docker_layout import DATA_INSIDE
-from chaos.undo import UndoLog, pending
+from chaos.history.events import NodeChanged, Row
+from chaos.history.folder import RunFolder
+from chaos.history.undo import UndoLog, pending
+from chaos.plugin import Cluster, Removable, Scene
+from chaos.registry import processes as proc
+from chaos.run import leftovers
+from chaos.runtimes.docker.layout import DATA_INSIDE
+from chaos.runtimes.docker.runtime import DockerRuntime
 from tests.docker.holding_resources import LIMITS, deployment
 
 N1 = Victims(nodes=("n1",))

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from chaos.engine import Engine
+from chaos.core.values import CLIENTS, DNS, Cut, Link, Loss, Rule, Victims
+from chaos.engine.connection import Engine
 from chaos.faults.partition import Partition
 from chaos.faults.power_off import PowerOff
-from chaos.kinds import CLIENTS, DNS, Cut, Link, Loss, Rule, Victims
 from chaos.net.needs import Needs
 from tests.docker.net_pairs import Pairs, pairs
 

@@ -9,11 +9,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import engine_packets, leftovers_docker
-from chaos.clock import MonotonicClock, to_ns
-from chaos.engine import Engine
-from chaos.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.events import Looked, PhaseBegun
+from chaos.api import order_text, perform
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
+from chaos.core.values import CLIENTS, DNS, Link, Victims
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine import packet_rules as engine_packets
+from chaos.engine.connection import Engine
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.down import Down
 from chaos.faults.latency import Latency
@@ -23,11 +25,11 @@ from chaos.faults.reset_peer import ResetPeer
 from chaos.faults.slicer import Slicer
 from chaos.faults.slow_close import SlowClose
 from chaos.faults.timeout import Timeout
-from chaos.history import RunFolder
-from chaos.kinds import CLIENTS, DNS, Deployment, Effect, Fault, Gauge, Link, Scene, Victims
-from chaos.perform import order_text, perform
-from chaos.runtimes.docker import DockerRuntime
-from chaos.undo import UndoLog, pending
+from chaos.history.events import Looked, PhaseBegun
+from chaos.history.folder import RunFolder
+from chaos.history.undo import UndoLog, pending
+from chaos.plugin import Deployment, Effect, Fault, Gauge, Scene
+from chaos.runtimes.docker.runtime import DockerRuntime
 
 FILE = Path("experiment.yaml")
 CLIENT, PEER = Link(CLIENTS, "n2"), Link("n1", "n2")

@@ -14,13 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from chaos import cli, leftovers, leftovers_docker, proc, registry, undo
-from chaos.engine import Engine
-from chaos.engine_question import ask
-from chaos.errors import EnvironmentUnusable
-from chaos.events import RunEnded
-from chaos.history import RunFolder
-from chaos.runtimes.docker import DockerRuntime
+from chaos.cli import main as cli
+from chaos.core.errors import EnvironmentUnusable
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine.connection import Engine
+from chaos.engine.question import ask
+from chaos.history import undo
+from chaos.history.events import RunEnded
+from chaos.history.folder import RunFolder
+from chaos.registry import processes as proc
+from chaos.registry import runs as registry
+from chaos.run import leftovers
+from chaos.runtimes.docker.runtime import DockerRuntime
 
 HARNESS = Path(__file__).parent / "holding_run.py"
 WITHIN_S = 60.0

@@ -10,15 +10,15 @@ from collections.abc import Collection, Iterator
 import msgspec
 import pytest
 
-from chaos import shapes
-from chaos.engine import Engine
-from chaos.errors import CapabilityMissing
+from chaos.core.errors import CapabilityMissing
+from chaos.core.values import CLIENTS, Cut, Link, Toxic, Victims
+from chaos.engine.connection import Engine
+from chaos.experiment.target.spec import Ask
 from chaos.faults.partition import Partition
-from chaos.kinds import CLIENTS, Cut, Link, Toxic, Victims
 from chaos.net.needs import Needs
-from chaos.net.packets import TABLE
-from chaos.net.transparent import FIRST_PORT
-from chaos.target import Ask
+from chaos.net.nft import TABLE
+from chaos.plan import shapes
+from chaos.runtimes.docker.net.proxies import FIRST_PORT
 from tests.docker.net_pairs import PORTS, WEB, WITHIN_S, Pairs, pairs
 
 NODES = ("n1", "n2", "n3", "n4", "n5")

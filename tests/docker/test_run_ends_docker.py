@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos import leftovers_docker
-from chaos.engine import Engine
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine.connection import Engine
 from tests import ending
 
 

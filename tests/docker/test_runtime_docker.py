@@ -12,32 +12,20 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import leftovers_docker, observations
-from chaos.clock import to_ns
-from chaos.engine import Engine
-from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable
-from chaos.events import Aborting, DnsChanged, NodeChanged, TrafficEnded
-from chaos.experiment import At, Dns, FaultSpec, Named, Resources
+from chaos.api import chosen_runtime
+from chaos.core.clock import to_ns
+from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
+from chaos.core.values import CLIENTS, Cut, Link, NameHarm, Status, Toxic, TrafficOrder, Victims
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine.connection import Engine
+from chaos.experiment.spec import At, Dns, FaultSpec, Named, Resources
 from chaos.faults.power_off import PowerOff
-from chaos.kinds import (
-    CLIENTS,
-    Cluster,
-    Cut,
-    Deployment,
-    HasNames,
-    Link,
-    NameHarm,
-    Removable,
-    Scene,
-    Status,
-    Toxic,
-    TrafficOrder,
-    Victims,
-)
-from chaos.perform import chosen_runtime
-from chaos.plan import Plan
-from chaos.runtimes.docker import DockerRuntime
-from chaos.undo import UndoLog
+from chaos.history import observations
+from chaos.history.events import Aborting, DnsChanged, NodeChanged, TrafficEnded
+from chaos.history.undo import UndoLog
+from chaos.plan.plan import Plan
+from chaos.plugin import Cluster, Deployment, HasNames, Removable, Scene
+from chaos.runtimes.docker.runtime import DockerRuntime
 
 CONTRACT = Path(__file__).parent.parent / "contract"
 sys.path.insert(0, str(CONTRACT))

@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from chaos import leftovers_docker
-from chaos.agent_link import AgentLink
-from chaos.clock import MonotonicClock
-from chaos.engine import Engine
-from chaos.engine_network import make_network
-from chaos.images import GUEST
-from chaos.net.packets import PROXY_UID
+from chaos.core.clock import MonotonicClock
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine.connection import Engine
+from chaos.engine.images.ensure import GUEST
+from chaos.engine.networks import make_network
+from chaos.net.nft import PROXY_UID
+from chaos.runtimes.docker.agent_link import AgentLink
 
 WITHIN_S = 90.0
 PORT = 8000

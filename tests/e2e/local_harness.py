@@ -10,13 +10,13 @@ import sys
 import threading
 from pathlib import Path
 
-from chaos.clock import MonotonicClock, to_ns
-from chaos.errors import Interrupted
-from chaos.events import SCHEMA, RunStarted
-from chaos.history import HistoryWriter, RunFolder
-from chaos.kinds import Cut, Link, TrafficOrder
-from chaos.runtimes.local import LocalRuntime
-from chaos.undo import UndoLog
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.errors import Interrupted
+from chaos.core.values import Cut, Link, TrafficOrder
+from chaos.history.events import SCHEMA, RunStarted
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.history.undo import UndoLog
+from chaos.runtimes.local.runtime import LocalRuntime
 from tests.contract.echo_deployment import PEERS, echo_deployment, echo_plan
 
 

@@ -56,7 +56,7 @@ def echo() -> None:
 
 def far_end(orders: Any, answers: Any) -> None:
     """In the other namespace: obeys what comes by a pipe, which no queue delays."""
-    from chaos.agent_parts import line
+    from chaos.agent.agent_parts import line
 
     for name, *words in (("lo",), ("v1", f"{PEER}/24")):
         if words:
@@ -96,10 +96,10 @@ def bring_up() -> tuple[Any, Any]:
 
 def main() -> None:
     sys.path.insert(0, str(ROOT))
-    from chaos.agent_parts import line
-    from chaos.agent_parts import shaping as part
-    from chaos.kinds import Link, Shaping
-    from chaos.net import shaping
+    from chaos.agent.agent_parts import line
+    from chaos.agent.agent_parts import shaping as part
+    from chaos.core.values import Link, Shaping
+    from chaos.net import tc as shaping
 
     load("sch_htb", "sch_netem", "sch_tbf", "cls_u32", "veth")
     writes, reads = bring_up()

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.events import Row
+from chaos.history.events import Row
 
 WITHIN_S = 20.0
 """How long a test waits for something that must happen; only a failing test waits so long."""

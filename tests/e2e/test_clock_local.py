@@ -11,17 +11,19 @@ from typing import cast
 
 import pytest
 
-from chaos import faketime, observations
-from chaos.agent_parts import connections
-from chaos.errors import CapabilityMissing, FaultNotEffective
-from chaos.events import TrafficSecond
+from chaos.agent.agent_parts import connections
+from chaos.core.errors import CapabilityMissing, FaultNotEffective
+from chaos.core.values import Status, Victims
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
 from chaos.faults.files import Files
 from chaos.faults.load import Load
-from chaos.kinds import Fault, LimitsFiles, SetsClock, Status, Victims
-from chaos.runtimes.local import LocalRuntime
-from chaos.undo import pending
+from chaos.history import observations
+from chaos.history.events import TrafficSecond
+from chaos.history.undo import pending
+from chaos.plugin import Fault, LimitsFiles, SetsClock
+from chaos.runtimes.local import faketime
+from chaos.runtimes.local.runtime import LocalRuntime
 from tests.contract.echo_deployment import need_toxiproxy
 from tests.contract.loaded_deployment import loaded_deployment
 from tests.needs import need_libfaketime
@@ -125,7 +127,7 @@ def test_a_clock_that_does_not_move_is_no_fault(stage: Stage, monkeypatch: pytes
 @SETTABLE
 def test_a_program_that_takes_no_library_is_refused_before_the_first_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Here: nodes that begin without it."""
-    monkeypatch.setattr("chaos.runtimes.local_clock.NodeClock.environment", {})
+    monkeypatch.setattr("chaos.runtimes.local.clock.NodeClock.environment", {})
     with (
         pytest.raises(CapabilityMissing, match="the clock of n1 cannot be set: the library is not in its memory"),
         cluster(tmp_path / "bare", "jump"),

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos import leftovers
-from chaos.clock import MonotonicClock, to_ns
-from chaos.events import FaultEffective, FaultHealed, RunEnded
-from chaos.history import RunFolder
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.history.events import FaultEffective, FaultHealed, RunEnded
+from chaos.history.folder import RunFolder
+from chaos.run import leftovers
 from tests import ending
 from tests.contract.echo_deployment import need_toxiproxy
 from tests.needs import need

@@ -17,12 +17,12 @@ import dns.resolver
 import msgspec
 import pytest
 
-from chaos.dns.lookup import exchange
+from chaos.core.values import NameHarm
 from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameOrder, NameSpec, Replica
-from chaos.dns.wires import connect
-from chaos.events import DnsChanged, NamesOrdered
-from chaos.kinds import NameHarm
-from chaos.target import Ask
+from chaos.experiment.target.spec import Ask
+from chaos.history.events import DnsChanged, NamesOrdered
+from chaos.traffic.lookup import exchange
+from chaos.traffic.transport import connect
 from tests.e2e.scripted_node import Helper, ScriptedNode, free_port
 
 pytestmark = pytest.mark.e2e

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.history import RunFolder
-from chaos.perform import order, perform
+from chaos.api import order, perform
+from chaos.history.folder import RunFolder
 from tests.needs import need
 
 PAGE = Path(__file__).parents[2] / "docs" / "targets.md"
@@ -18,7 +18,7 @@ SHOWN = re.compile(r"^```\w+[^\n]*file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOT
 @pytest.mark.e2e
 def test_shelf_runs_as_shown(tmp_path: Path) -> None:
     """Three copies behind the name, one killed, clients measured; only the schedule is shortened."""
-    from chaos.net.toxiproxy_server import cache_path
+    from chaos.net.toxiproxy.program import cache_path
 
     need("toxiproxy-server", cache_path().exists() or None, how="make setup")
     for name, text in SHOWN.findall(PAGE.read_text(encoding="utf-8")):

@@ -7,7 +7,7 @@ from typing import Literal
 
 import pytest
 
-from chaos.events import DnsChanged, NodeChanged
+from chaos.core.values import CLIENTS, Link, Status, Victims
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.dns import Dns
 from chaos.faults.down import Down
@@ -20,9 +20,10 @@ from chaos.faults.slicer import Slicer
 from chaos.faults.slow_close import SlowClose
 from chaos.faults.stop import Stop
 from chaos.faults.timeout import Timeout
-from chaos.kinds import CLIENTS, Effect, Fault, Link, Status, Victims
-from chaos.runtimes.local import LocalRuntime
-from chaos.shapes import bridge, ring
+from chaos.history.events import DnsChanged, NodeChanged
+from chaos.plan.shapes import bridge, ring
+from chaos.plugin import Effect, Fault
+from chaos.runtimes.local.runtime import LocalRuntime
 from tests.contract.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
 from tests.staging import Stage, staged
 

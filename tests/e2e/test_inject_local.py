@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos import cli, leftovers
-from chaos.events import FaultGone
-from chaos.history import RunFolder
+from chaos.cli import main as cli
+from chaos.history.events import FaultGone
+from chaos.history.folder import RunFolder
+from chaos.run import leftovers
 from tests.quick import QUICK
 
 WITHIN_S = 60.0

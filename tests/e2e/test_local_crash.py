@@ -13,12 +13,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos import leftovers, observations, proc, registry, undo
-from chaos.clock import MonotonicClock, to_ns
-from chaos.errors import EnvironmentUnusable
-from chaos.events import NodeUp, RunEnded
-from chaos.history import RunFolder
-from chaos.runtimes.local import LocalRuntime
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.errors import EnvironmentUnusable
+from chaos.history import observations, undo
+from chaos.history.events import NodeUp, RunEnded
+from chaos.history.folder import RunFolder
+from chaos.registry import processes as proc
+from chaos.registry import runs as registry
+from chaos.run import leftovers
+from chaos.runtimes.local.runtime import LocalRuntime
 from tests.contract.echo_deployment import NODES, echo_deployment, echo_plan, need_toxiproxy
 
 pytestmark = pytest.mark.e2e

@@ -11,13 +11,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import leftovers, proc
-from chaos.clock import MonotonicClock, to_ns
-from chaos.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.events import Aborting, NodeChanged, NodeUp, Row
-from chaos.kinds import Deployment, Status, TrafficOrder
-from chaos.runtimes.local import LocalRuntime
-from chaos.target import LocalPart, LocalTraits, Part, Ready, Requires
+from chaos.core.clock import MonotonicClock, to_ns
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
+from chaos.core.values import Status, TrafficOrder
+from chaos.experiment.target.spec import LocalPart, LocalTraits, Part, Ready, Requires
+from chaos.history.events import Aborting, NodeChanged, NodeUp, Row
+from chaos.plugin import Deployment
+from chaos.registry import processes as proc
+from chaos.run import leftovers
+from chaos.runtimes.local.runtime import LocalRuntime
 from tests.contract.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
 
 pytestmark = pytest.mark.e2e

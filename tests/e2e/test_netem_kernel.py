@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from chaos.trains import Z_PROOF, Counted
+from chaos.faults.base.packets import Z_PROOF, Counted
 from tests.needs import need
 
 pytestmark = pytest.mark.e2e

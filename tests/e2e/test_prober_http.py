@@ -10,11 +10,11 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from chaos.observations import Outcome, Why
-from chaos.prober_http import Pool
-from chaos.prober_loop import new_loop
-from chaos.prober_probe import Probe, Setup, Slot
-from chaos.probes import http, tcp
+from chaos.history.observations import Outcome, Why
+from chaos.traffic.http_client import Pool
+from chaos.traffic.loop import new_loop
+from chaos.traffic.probe import Probe, Setup, Slot
+from chaos.traffic.probes import http, tcp
 
 pytestmark = pytest.mark.e2e
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

@@ -24,10 +24,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos import observations
-from chaos.experiment import ClientPolicy
-from chaos.observations import Outcome, Why
-from chaos.prober_spec import OperationOrder, ProberSpec
+from chaos.experiment.spec import ClientPolicy
+from chaos.history import observations
+from chaos.history.observations import Outcome, Why
+from chaos.traffic.spec import OperationOrder, ProberSpec
 from tests.needs import need
 
 pytestmark = pytest.mark.e2e
@@ -78,7 +78,7 @@ class Prober:
         path = folder / "prober.json"
         path.write_bytes(msgspec.json.encode(self.spec))
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "chaos.prober", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+            [sys.executable, "-m", "chaos.traffic.prober", str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
         self.rows: list[dict[str, object]] = []
 
@@ -446,10 +446,10 @@ def test_a_bug_in_a_callback_ends_the_process(tmp_path: Path) -> None:
     path = tmp_path / "spec.json"
     path.write_bytes(msgspec.json.encode(spec))
     code = (
-        "import sys, chaos.prober, chaos.prober_engine\n"
+        "import sys, chaos.traffic.prober, chaos.traffic.engine\n"
         "def boom(*_): raise IndexError('a bug of ours')\n"
-        "chaos.prober_engine.Engine._send = boom\n"
-        "sys.exit(chaos.prober.main(sys.argv[1:]))\n"
+        "chaos.traffic.engine.Engine._send = boom\n"
+        "sys.exit(chaos.traffic.prober.main(sys.argv[1:]))\n"
     )
     reading, writing = os.pipe()  # held open: an end of input would be the harness's own end
     try:

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos import halting, leftovers, proc
+from chaos.registry import processes as proc
+from chaos.run import leftovers
+from chaos.run import stop as halting
 from tests import ending
 
 pytestmark = pytest.mark.e2e

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos import tables
+from chaos.core import plugins as tables
 from tests.contract.echo_deployment import need_toxiproxy
 
 pytestmark = pytest.mark.e2e

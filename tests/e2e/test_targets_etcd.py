@@ -19,11 +19,11 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from bench.kv_nodes import claim_block, wait
-from chaos.asking import parse, why_not
-from chaos.target import Ask
-from chaos.targets_checks import defaults
-from chaos.targets_loading import load_target
-from chaos.templates import Context, Peer, fill
+from chaos.experiment.target.check import defaults
+from chaos.experiment.target.load import load_target
+from chaos.experiment.target.spec import Ask
+from chaos.experiment.target.templates import Context, Peer, fill
+from chaos.query.question import parse, why_not
 
 pytestmark = pytest.mark.e2e
 

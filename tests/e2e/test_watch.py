@@ -12,9 +12,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from chaos.events import Marked, RoleChanged
-from chaos.target import Ask
-from chaos.watch_spec import WatchedNode, WatchSpec
+from chaos.experiment.target.spec import Ask
+from chaos.history.events import Marked, RoleChanged
+from chaos.query.watch_spec import WatchedNode, WatchSpec
 from tests.e2e.scripted_node import Helper, ScriptedNode
 
 pytestmark = pytest.mark.e2e
@@ -52,7 +52,7 @@ def start(tmp_path: Path) -> Iterator[Start]:
             )
             for number, node in enumerate(nodes, start=1)
         )
-        started.append(Helper("chaos.watch", WatchSpec(watched), tmp_path))
+        started.append(Helper("chaos.query.watcher", WatchSpec(watched), tmp_path))
         started[-1].ready()
         return started[-1]
 

@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos import sequential
-from chaos.extrapolation import YEAR_S, Share, combine
-from chaos.stats_means import clopper_pearson, interval_of_mean, poisson_rate
-from chaos.stats_ratios import natural_availability, scheduled_availability, slot_ratio
+from chaos.judge import sequential
+from chaos.judge.extrapolation import YEAR_S, Share, combine
+from chaos.measure.means import clopper_pearson, interval_of_mean, poisson_rate
+from chaos.measure.ratios import natural_availability, scheduled_availability, slot_ratio
 
 Floats = NDArray[np.float64]
 

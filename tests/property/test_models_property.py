@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.models import article, slots
-from chaos.models.chain import ClusterChain, solvable
-from chaos.models.measures import client_view, elasticities, first_failure_s, long_run
+from chaos.predict import formulas as article
+from chaos.predict.markov.chain import ClusterChain, solvable
+from chaos.predict.markov.measures import client_view, elasticities, first_failure_s, long_run
+from chaos.predict.scenarios import outages as slots
 
 RATES = st.floats(1e-7, 10.0)
 

@@ -8,12 +8,12 @@ import msgspec
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from chaos.document import Listing, Scalar, Table, parse, walk
-from chaos.errors import BadInput
-from chaos.kinds import Link
-from chaos.planning import make_plan
-from chaos.selectors import resolve
-from chaos.templates import Context, Peer, fill
+from chaos.core.errors import BadInput
+from chaos.core.values import Link
+from chaos.experiment.source import Listing, Scalar, Table, parse, walk
+from chaos.experiment.target.templates import Context, Peer, fill
+from chaos.plan.build import make_plan
+from chaos.plan.selection import resolve
 from tests.unit.samples import sample_experiment, sample_target
 
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])

@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import shapes
+from chaos.core.values import Link, Victims
 from chaos.faults.partition import Partition
-from chaos.kinds import Link, Victims
+from chaos.plan import shapes
 
 orders = st.integers(2, 15).flatmap(lambda count: st.permutations([f"n{number}" for number in range(1, count + 1)]))
 larger = orders.filter(lambda order: len(order) >= 3)

@@ -6,9 +6,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos import stats
-from chaos.experiment import OutageRule
-from chaos.timeline import build
+from chaos.experiment.spec import OutageRule
+from chaos.measure import estimates as stats
+from chaos.measure.timeline import build
 from tests import synthetic
 from tests.synthetic import frame, kills, make_plan
 

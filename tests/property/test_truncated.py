@@ -12,13 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chaos import observations, tables
-from chaos.errors import HistoryUnreadable
-from chaos.history import RunFolder
-from chaos.judge import judge
-from chaos.perform import order_text, perform
-from chaos.report import from_folder
-from chaos.results import Report
+from chaos.api import order_text, perform
+from chaos.core import plugins as tables
+from chaos.core.errors import HistoryUnreadable
+from chaos.history import observations
+from chaos.history.folder import RunFolder
+from chaos.judge.judge import judge
+from chaos.report.build import from_folder
+from chaos.results.report import Report
 
 SMALL = """\
 experiment: small

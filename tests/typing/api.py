@@ -9,17 +9,18 @@ from typing import ClassVar
 
 import msgspec
 
-from chaos.clock import Clock, ManualClock, MonotonicClock
-from chaos.events import Row
-from chaos.history import RunFolder
-from chaos.kinds import Cluster, Cut, Deployment, Effect, Evidence, Fault, Link, Rule, Runtime, Scene, Sink, Toxic, Victims
-from chaos.live import Live
-from chaos.perform import new_folder, order, order_text, perform
-from chaos.plan import Plan
-from chaos.report import exit_status, from_folder
-from chaos.results import Report
-from chaos.target import Target
-from chaos.units import Seconds
+from chaos.api import new_folder, order, order_text, perform
+from chaos.cli.progress import Live
+from chaos.core.clock import Clock, ManualClock, MonotonicClock
+from chaos.core.units import Seconds
+from chaos.core.values import Cut, Evidence, Link, Rule, Toxic, Victims
+from chaos.experiment.target.spec import Target
+from chaos.history.events import Row
+from chaos.history.folder import RunFolder
+from chaos.plan.plan import Plan
+from chaos.plugin import Cluster, Deployment, Effect, Fault, Runtime, Scene, Sink
+from chaos.report.build import exit_status, from_folder
+from chaos.results.report import Report
 
 
 class Hiccup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

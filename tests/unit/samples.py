@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.experiment import Experiment
-from chaos.loading import parse_experiment
-from chaos.plan import Plan
-from chaos.planning import make_plan
-from chaos.target import Target
-from chaos.targets_loading import parse_target
+from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.spec import Experiment
+from chaos.experiment.target.load import parse_target
+from chaos.experiment.target.spec import Target
+from chaos.plan.build import make_plan
+from chaos.plan.plan import Plan
 
 TARGET = """\
 schema: 1

@@ -11,9 +11,9 @@ from typing import Any, Final
 import yaml
 from hypothesis import strategies as st
 
-from chaos.document import Listing, Scalar, Table, Value, parse
-from chaos.loading import parse_experiment
-from chaos.targets_loading import parse_target
+from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.source import Listing, Scalar, Table, Value, parse
+from chaos.experiment.target.load import parse_target
 from tests.unit.samples import EXPERIMENT, TARGET
 
 Steps = tuple[str | int, ...]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.kinds import Link
+from chaos.core.values import Link
 from chaos.net.addresses import Addresses
 
 LINK = Link("n1", "n2")

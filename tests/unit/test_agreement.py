@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos.agreement import compare, holm, share_power
-from chaos.agreement_sums import SumDistribution
-from chaos.errors import BadInput
-from chaos.wording_story import undecided
+from chaos.core.errors import BadInput
+from chaos.judge.agreement import compare, holm, share_power
+from chaos.judge.downtime_sums import SumDistribution
+from chaos.report.story import undecided
 
 SLOT_S = 0.01
 RUNS = 4_000

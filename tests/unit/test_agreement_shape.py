@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos.agreement import compare
-from chaos.agreement_shape import DRAWN, shape
+from chaos.judge.agreement import compare
+from chaos.judge.shape_test import DRAWN, shape
 from tests.unit.test_agreement import SLOT_S, Drawn, heartbeat_outages
 
 COARSE_S = 0.25

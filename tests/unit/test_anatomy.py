@@ -6,11 +6,11 @@ from typing import Any
 
 import pytest
 
-from chaos import anatomy
-from chaos.experiment import ClientPolicy, Dns
-from chaos.plan import Parameter, Plan, Window
-from chaos.results import Outage
-from chaos.timeline import build
+from chaos.experiment.spec import ClientPolicy, Dns
+from chaos.measure import phases as anatomy
+from chaos.measure.timeline import build
+from chaos.plan.plan import Parameter, Plan, Window
+from chaos.results.report import Outage
 from tests import synthetic
 from tests.synthetic import Down, Rows, fault_rows, frame, kills, make_plan, mark, name_set, role
 

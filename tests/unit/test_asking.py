@@ -14,13 +14,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import agent_link, agent_questions, asking, asking_clock
-from chaos.agent_link import AgentLink
-from chaos.asking import Expression, Operator, parse, why_not
-from chaos.asking_async import AsyncAsker
-from chaos.asking_http import BadReply, Reply, ReplyReader, request_bytes
-from chaos.errors import BadInput
-from chaos.target import Ask
+from chaos.agent import agent_questions
+from chaos.core.errors import BadInput
+from chaos.experiment.target.spec import Ask
+from chaos.query import clock as asking_clock
+from chaos.query import question as asking
+from chaos.query.aio import AsyncAsker
+from chaos.query.http import BadReply, Reply, ReplyReader, request_bytes
+from chaos.query.question import Expression, Operator, parse, why_not
+from chaos.runtimes.docker import agent_link
+from chaos.runtimes.docker.agent_link import AgentLink
 
 STATUS = {
     "state": "leader",

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from chaos.attaching import client_name
-from chaos.errors import BadInput, CapabilityMissing
-from chaos.inject_order import by_nodes
-from chaos.perform import Ordered, order_text
-from chaos.runtimes.docker_attach_find import Key, in_order, read_keys, write_keys
-from chaos.wording import victims
+from chaos.api import Ordered, order_text
+from chaos.cli.manual_orders import by_nodes
+from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.plan.attached import client_name
+from chaos.report.format import victims
+from chaos.runtimes.docker.attach.find import Key, in_order, read_keys, write_keys
 
 HOME = '{home: {http: "http://web:8080/start", rate: 20/s}}'
 FAULT = "{pause: {}, target: any, at: 1s, for: 1s}"

@@ -8,14 +8,18 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos import checks, observations, reasons, tables, timeline_bad
-from chaos import wording_story as tell
-from chaos.events import NodeChanged, TrafficEnded
-from chaos.observations import Outcome, Why
-from chaos.report import from_folder
-from chaos.results import BadRequests
-from chaos.timeline import Timeline, build
-from chaos.timeline_slots import BAD
+from chaos.core import plugins as tables
+from chaos.history import observations
+from chaos.history.events import NodeChanged, TrafficEnded
+from chaos.history.observations import Outcome, Why
+from chaos.judge import checks
+from chaos.measure import bad_requests as timeline_bad
+from chaos.measure.slots import BAD
+from chaos.measure.timeline import Timeline, build
+from chaos.report import story as tell
+from chaos.report.build import from_folder
+from chaos.results import reasons
+from chaos.results.report import BadRequests
 from tests import synthetic
 from tests.synthetic import Records, fault_rows, frame, kills, make_plan
 

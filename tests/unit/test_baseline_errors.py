@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos.errors import BadInput
-from chaos.judge import judge
-from chaos.loading import parse_experiment
-from chaos.planning import BY_CHANCE, told_apart
+from chaos.core.errors import BadInput
+from chaos.experiment.reading.document import parse_experiment
+from chaos.judge.judge import judge
+from chaos.plan.build import BY_CHANCE, told_apart
 from tests import synthetic
 from tests.synthetic import frame, make_plan, write_run
 from tests.unit.samples import EXPERIMENT, sample_plan

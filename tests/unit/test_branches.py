@@ -7,19 +7,19 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.errors import BadInput
-from chaos.events import Aborting, FaultAsked, FaultEffective, FaultGone, FaultHealed, FaultSkipped, Row, Settled
-from chaos.experiment import FaultSpec
-from chaos.history import RunFolder
-from chaos.judge import judge
-from chaos.models.predicting import facts_from_plan, predict
-from chaos.plan import Plan, Window
-from chaos.planning import describe, make_plan
-from chaos.planning_cluster import planned_nodes
-from chaos.planning_faults import planned_faults
-from chaos.planning_rounds import rounds
-from chaos.runbook import render
-from chaos.turns import Turns
+from chaos.core.errors import BadInput
+from chaos.experiment.spec import FaultSpec
+from chaos.history.events import Aborting, FaultAsked, FaultEffective, FaultGone, FaultHealed, FaultSkipped, Row, Settled
+from chaos.history.folder import RunFolder
+from chaos.judge.judge import judge
+from chaos.plan.build import describe, make_plan
+from chaos.plan.cluster import planned_nodes
+from chaos.plan.faults import planned_faults
+from chaos.plan.plan import Plan, Window
+from chaos.plan.rounds import rounds
+from chaos.predict.run import facts_from_plan, predict
+from chaos.report.pages.runbook import render
+from chaos.run.turns import Turns
 from tests.unit.samples import sample_experiment, sample_plan, sample_target
 from tests.unit.test_run import of, run
 

@@ -10,22 +10,24 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos import calibrations, cli
-from chaos.agreement import OVERALL
-from chaos.agreement_sums import SumDistribution
-from chaos.calibration import LEAST, calibrate
-from chaos.calibrations import Calibration, Fitted, applied, dump, keep, load, located
-from chaos.clock import ManualClock
-from chaos.errors import BadInput
-from chaos.history import RunFolder
-from chaos.judge import judge
-from chaos.loading import parse_experiment
-from chaos.models import predicting, uncertain
-from chaos.perform import order_text
-from chaos.plan import Parameter, Plan
-from chaos.planning import make_plan
-from chaos.run import run_plan
-from chaos.runtimes.fake import FakeRuntime
+from chaos.api import order_text
+from chaos.cli import main as cli
+from chaos.core.clock import ManualClock
+from chaos.core.errors import BadInput
+from chaos.experiment.reading.document import parse_experiment
+from chaos.history.folder import RunFolder
+from chaos.judge.agreement import OVERALL
+from chaos.judge.calibrate import LEAST, calibrate
+from chaos.judge.downtime_sums import SumDistribution
+from chaos.judge.judge import judge
+from chaos.plan import calibration as calibrations
+from chaos.plan.build import make_plan
+from chaos.plan.calibration import Calibration, Fitted, applied, dump, keep, load, located
+from chaos.plan.plan import Parameter, Plan
+from chaos.predict import run as predicting
+from chaos.predict import uncertainty as uncertain
+from chaos.run.run import run_plan
+from chaos.runtimes.fake.runtime import FakeRuntime
 from tests import synthetic
 from tests.quick import QUICK
 from tests.unit.samples import EXPERIMENT, TARGET, sample_plan, sample_target

@@ -5,12 +5,23 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chaos import checks
-from chaos.events import Aborting, FaultFailed, FaultGone, FaultSkipped, NodeChanged, Row, RunEnded, RunStarted, Settled, TrafficEnded
-from chaos.experiment import FaultSpec
-from chaos.plan import Plan, Window
-from chaos.results import Check
-from chaos.timeline import build
+from chaos.experiment.spec import FaultSpec
+from chaos.history.events import (
+    Aborting,
+    FaultFailed,
+    FaultGone,
+    FaultSkipped,
+    NodeChanged,
+    Row,
+    RunEnded,
+    RunStarted,
+    Settled,
+    TrafficEnded,
+)
+from chaos.judge import checks
+from chaos.measure.timeline import build
+from chaos.plan.plan import Plan, Window
+from chaos.results.report import Check
 from tests import synthetic
 from tests.synthetic import Records, Rows, at_ns, fault_rows, frame, kills, make_plan
 

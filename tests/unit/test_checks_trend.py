@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chaos import checks_trend
-from chaos.checks_trend import kendall, laplace, two_sided
-from chaos.results import Check
-from chaos.timeline import build
+from chaos.judge import trend as checks_trend
+from chaos.judge.trend import kendall, laplace, two_sided
+from chaos.measure.timeline import build
+from chaos.results.report import Check
 from tests import synthetic
 from tests.synthetic import fault_rows, frame, kills, make_plan
 

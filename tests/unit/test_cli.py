@@ -12,8 +12,9 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-from chaos import cli, perform
-from chaos.errors import EnvironmentUnusable, NotHealed
+from chaos import api as perform
+from chaos.cli import main as cli
+from chaos.core.errors import EnvironmentUnusable, NotHealed
 from tests.quick import QUICK
 
 ROOT = Path(__file__).parents[2]
@@ -58,7 +59,9 @@ def test_every_verb_has_its_function() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     """``nines --help`` must start fast, so nothing that measures, judges or serialises may be loaded."""
-    code = "import sys; from chaos.cli import main\ntry: main(['--help'])\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"
+    code = (
+        "import sys; from chaos.cli.main import main\ntry: main(['--help'])\nexcept SystemExit: print(sorted(sys.modules), file=sys.stderr)"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = done.stderr
     for heavy in ("'numpy'", "'scipy'", "'msgspec'", "'yaml'", "'dns'", "'dnslib'", "'tabulate'", "'docker'", "'pytest'", "'asyncio'"):
@@ -255,7 +258,7 @@ def test_known_error_is_one_message(nines: Nines, quick: Path, monkeypatch: pyte
 
 def test_bug_leaves_its_traceback_in_the_folder(nines: Nines, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unexpected exception is exit 70, printed and kept."""
-    from chaos import run
+    from chaos.run import run
 
     def fail(*_: object, **__: object) -> None:
         raise ZeroDivisionError("ours")
@@ -269,7 +272,7 @@ def test_bug_leaves_its_traceback_in_the_folder(nines: Nines, quick: Path, tmp_p
 
 def test_bug_outside_a_run(nines: Nines, monkeypatch: pytest.MonkeyPatch) -> None:
     """Any verb: an unexpected exception is 70 with a traceback, never mistaken for a verdict."""
-    from chaos import versions
+    from chaos.core import version as versions
 
     def fail() -> dict[str, str]:
         raise ZeroDivisionError("ours")
@@ -337,7 +340,7 @@ def test_nothing_left(nines: Nines) -> None:
 
 def test_heal_that_fails_is_6(nines: Nines, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be removed is the most urgent exit status there is."""
-    from chaos import leftovers
+    from chaos.run import leftovers
 
     left = leftovers.Leftover("run-1", leftovers.PROCESS, "n1", "pid 1")
     monkeypatch.setattr(leftovers, "heal", lambda: leftovers.HealResult([], [leftovers.NotRemoved(left, "not ours")]))

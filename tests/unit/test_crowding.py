@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.agent_parts import listening
-from chaos.errors import CapabilityMissing
-from chaos.kinds import Deployment
+from chaos.agent.agent_parts import listening
+from chaos.core.errors import CapabilityMissing
 from chaos.net.crowding import crowds, refuse_short_queues
+from chaos.plugin import Deployment
 from tests.unit.samples import sample_plan, sample_target
 
 PAUSE = "  - name: hung\n    pause: {}\n    target: n1\n    at: 6s\n    for: 2s\n"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.history import RunFolder
+from chaos.history.folder import RunFolder
 from tests.quick import QUICK
 from tools import demo
 

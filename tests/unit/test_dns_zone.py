@@ -13,10 +13,10 @@ from dnslib import EDNS0, QTYPE, RCODE, DNSBuffer, DNSHeader, DNSQuestion, DNSRe
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaos.core.errors import BadInput
 from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameSpec, Replica, checked
 from chaos.dns.zone import LiveName, Zone
-from chaos.errors import BadInput
-from chaos.target import Ask
+from chaos.experiment.target.spec import Ask
 
 
 def replicas(count: int, zones: str = "") -> tuple[Replica, ...]:

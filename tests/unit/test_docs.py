@@ -17,11 +17,14 @@ import msgspec
 import pytest
 import yaml
 
-from chaos import cli, experiment, parameters, tables
-from chaos.perform import order, order_text
-from chaos.targets_loading import _KEYS as TARGET_KEYS
-from chaos.targets_loading import parse_target
-from chaos.units import SUFFIX
+from chaos.api import order, order_text
+from chaos.cli import main as cli
+from chaos.core import plugins as tables
+from chaos.core.units import SUFFIX
+from chaos.experiment import parameters
+from chaos.experiment import spec as experiment
+from chaos.experiment.target.load import _KEYS as TARGET_KEYS
+from chaos.experiment.target.load import parse_target
 from tests.quick import QUICK
 
 QUICKSTART = QUICK.replace("experiment: quick", "experiment: quickstart")
@@ -205,7 +208,7 @@ def test_every_fault_is_explained(kind: str) -> None:
 
 def test_every_key_of_a_target_is_explained() -> None:
     """docs/targets.md names every key, every probe and every template name."""
-    from chaos.templates import RESERVED
+    from chaos.experiment.target.templates import RESERVED
 
     page = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8")
     assert not [key for key in TARGET_KEYS if f"`{key}`" not in page]

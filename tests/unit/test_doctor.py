@@ -8,10 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos import cli, doctor, tables
-from chaos.doctor import MISSING, OK, OPTIONAL, Finding, examine, usable
-from chaos.doctor_faults import RUNTIMES, abilities
-from chaos.errors import EnvironmentUnusable
+from chaos.cli import doctor
+from chaos.cli import main as cli
+from chaos.cli.doctor import MISSING, OK, OPTIONAL, Finding, examine, usable
+from chaos.cli.fault_support import RUNTIMES, abilities
+from chaos.core import plugins as tables
+from chaos.core.errors import EnvironmentUnusable
 
 
 def found(name: str) -> Finding:
@@ -30,7 +32,7 @@ def test_this_machine() -> None:
 
 def test_no_toxiproxy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the server no run starts; the ways to get it are named."""
-    from chaos.net import toxiproxy_server
+    from chaos.net.toxiproxy import program as toxiproxy_server
 
     def nothing(*, build: bool) -> None:
         raise EnvironmentUnusable("no Toxiproxy server was found", how="go install ...")

@@ -22,12 +22,12 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import engine
-from chaos.engine import DEFAULT_HOST, Facts, answers, connect, facts_of, host, require
-from chaos.engine_errors import meaning, translated, unusable
-from chaos.engine_network import POOL, free_subnet, parse_ip_route, parse_proc_route, pools
-from chaos.engine_packets import message
-from chaos.errors import EnvironmentUnusable
+from chaos.core.errors import EnvironmentUnusable
+from chaos.engine import connection as engine
+from chaos.engine.connection import DEFAULT_HOST, Facts, answers, connect, facts_of, host, require
+from chaos.engine.errors import meaning, translated, unusable
+from chaos.engine.networks import POOL, free_subnet, parse_ip_route, parse_proc_route, pools
+from chaos.engine.packet_rules import message
 
 FACTS = Facts(
     name="here", id="x", host=DEFAULT_HOST, version="24.0", api="1.43", system="Debian", architecture="x86_64", storage="overlay2",

@@ -11,14 +11,14 @@ from typing import Any, cast
 import pytest
 from docker.api import APIClient
 
-from chaos import engine_errors
-from chaos.clock import MonotonicClock
-from chaos.engine_errors import SILENT, silence
-from chaos.errors import FaultNotEffective, NotHealed
-from chaos.events import NamesOrdered
-from chaos.kinds import NameHarm
-from chaos.runtimes import common_names
-from chaos.runtimes.common_names import ServerNames
+from chaos.core.clock import MonotonicClock
+from chaos.core.errors import FaultNotEffective, NotHealed
+from chaos.core.values import NameHarm
+from chaos.engine import errors as engine_errors
+from chaos.engine.errors import SILENT, silence
+from chaos.history.events import NamesOrdered
+from chaos.runtimes.base import names as common_names
+from chaos.runtimes.base.names import ServerNames
 
 
 @pytest.fixture

@@ -13,10 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import cli_out, escaping, tables
-from chaos.events import FaultFailed, FaultSkipped
-from chaos.live import Live
-from chaos.results import Report
+from chaos.cli import output as cli_out
+from chaos.cli.progress import Live
+from chaos.core import escaping
+from chaos.core import plugins as tables
+from chaos.history.events import FaultFailed, FaultSkipped
+from chaos.results.report import Report
 from tests.unit.samples import sample_plan
 
 GOLDEN = Path(__file__).parents[1] / "golden"

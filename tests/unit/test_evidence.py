@@ -10,13 +10,13 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos import observations
-from chaos.events import RunEnded, TrafficEnded
-from chaos.experiment import Bound, Dns, DnsCheck, ObjectiveSpec
-from chaos.judge import Judgement, judge
-from chaos.plan import Plan
-from chaos.results import Check, ClassObserved
-from chaos.tables import find
+from chaos.core.plugins import find
+from chaos.experiment.spec import Bound, Dns, DnsCheck, ObjectiveSpec
+from chaos.history import observations
+from chaos.history.events import RunEnded, TrafficEnded
+from chaos.judge.judge import Judgement, judge
+from chaos.plan.plan import Plan
+from chaos.results.report import Check, ClassObserved
 from tests import synthetic
 from tests.synthetic import Down, Rows, at_ns, fault_rows, frame, kills, make_plan, role, write_run
 
@@ -184,7 +184,7 @@ def test_no_data_is_no_figure(tmp_path: Path, what: str) -> None:
     assert (judged.exit_code, judged.verdict) == (3, "unknown")
     assert [value for value in values_of(judged) if value is not None] == []
     assert judged.objectives[0].verdict == "unknown"
-    from chaos.report import build
+    from chaos.report.build import build
 
     report = build(judged, folder)
     for name in ("text", "markdown", "html", "junit"):

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos import perform, tables
+from chaos import api as perform
+from chaos.core import plugins as tables
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))

@@ -9,14 +9,14 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos import loading
-from chaos.errors import BadInput
-from chaos.experiment import PredictSpec, ProductionRate
-from chaos.extrapolation import YEAR_S, Share, combine, extrapolate, odds_bound
-from chaos.results import Extrapolated
-from chaos.seeds import derive
-from chaos.stats_means import interval_of_mean
-from chaos.timeline import build
+from chaos.core.errors import BadInput
+from chaos.core.rng import derive
+from chaos.experiment.reading import document as loading
+from chaos.experiment.spec import PredictSpec, ProductionRate
+from chaos.judge.extrapolation import YEAR_S, Share, combine, extrapolate, odds_bound
+from chaos.measure.means import interval_of_mean
+from chaos.measure.timeline import build
+from chaos.results.report import Extrapolated
 from tests import synthetic
 from tests.unit.samples import sample_experiment
 

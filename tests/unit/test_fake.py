@@ -14,16 +14,17 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos import observations
-from chaos.clock import ManualClock, MonotonicClock, to_ns, to_s
-from chaos.errors import CapabilityMissing
-from chaos.events import DnsChanged, Marked, RoleChanged, Row, TrafficEnded, TrafficSecond
-from chaos.experiment import ClientPolicy, ClusterSpec, Dns, DnsCheck, Experiment, OperationSpec, TrafficSpec
-from chaos.kinds import CLIENTS, DNS, LEADER, VOTING, Cluster, Cut, Deployment, Link, Toxic, TrafficOrder
-from chaos.observations import Outcome, Why
-from chaos.plan import SCHEMA, Parameter, Plan, PlannedNode
-from chaos.runtimes.fake import FakeRuntime
-from chaos.target import Ask, LocalTraits, OperationKind, Part, Ready, Target
+from chaos.core.clock import ManualClock, MonotonicClock, to_ns, to_s
+from chaos.core.errors import CapabilityMissing
+from chaos.core.values import CLIENTS, DNS, LEADER, VOTING, Cut, Link, Toxic, TrafficOrder
+from chaos.experiment.spec import ClientPolicy, ClusterSpec, Dns, DnsCheck, Experiment, OperationSpec, TrafficSpec
+from chaos.experiment.target.spec import Ask, LocalTraits, OperationKind, Part, Ready, Target
+from chaos.history import observations
+from chaos.history.events import DnsChanged, Marked, RoleChanged, Row, TrafficEnded, TrafficSecond
+from chaos.history.observations import Outcome, Why
+from chaos.plan.plan import SCHEMA, Parameter, Plan, PlannedNode
+from chaos.plugin import Cluster, Deployment
+from chaos.runtimes.fake.runtime import FakeRuntime
 
 NODES = ("n1", "n2", "n3")
 PEERS = tuple(Link(one, other) for one in NODES for other in NODES if one != other)

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos.clock import ManualClock
-from chaos.errors import FaultNotEffective
+from chaos.core.clock import ManualClock
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Link, NodeInfo, RoundTrip, Rule, Status, TrafficOrder, Victims
 from chaos.faults.kill import Kill
 from chaos.faults.latency import Latency
 from chaos.faults.partition import Partition
 from chaos.faults.pause import Pause
-from chaos.kinds import Fault, Layer, Link, NodeInfo, RoundTrip, Rule, Scene, Status, Traffic, TrafficOrder, Victims
-from chaos.undo import UndoLog, pending
+from chaos.history.undo import UndoLog, pending
+from chaos.plugin import Fault, Layer, Scene, Traffic
 
 NODES = ["n1", "n2", "n3"]
 

@@ -16,25 +16,26 @@ from types import SimpleNamespace
 import msgspec
 import pytest
 
-from chaos import faketime
-from chaos.agent_parts import clock as faked
-from chaos.agent_parts import connections, limits
-from chaos.clock import ManualClock
-from chaos.document import parse
-from chaos.errors import BadInput, CapabilityMissing, FaultNotEffective
-from chaos.experiment import Experiment
+from chaos.agent.agent_parts import clock as faked
+from chaos.agent.agent_parts import connections, limits
+from chaos.api import order_text, perform
+from chaos.core.clock import ManualClock
+from chaos.core.errors import BadInput, CapabilityMissing, FaultNotEffective
+from chaos.core.values import CLIENTS, Victims
+from chaos.experiment.reading.faults import params
+from chaos.experiment.source import parse
+from chaos.experiment.spec import Experiment
+from chaos.experiment.target.load import load_target
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
 from chaos.faults.files import Files
 from chaos.faults.load import Load
-from chaos.history import RunFolder
-from chaos.kinds import CLIENTS, Fault, Scene, Victims
-from chaos.loading_faults import params
-from chaos.perform import order_text, perform
-from chaos.plan import Plan
-from chaos.runtimes import local_clock
-from chaos.targets_loading import load_target
-from chaos.undo import UndoLog, pending
+from chaos.history.folder import RunFolder
+from chaos.history.undo import UndoLog, pending
+from chaos.plan.plan import Plan
+from chaos.plugin import Fault, Scene
+from chaos.runtimes.local import clock as local_clock
+from chaos.runtimes.local import faketime
 from tests.needs import need, need_libfaketime
 from tests.quick import QUICK
 from tests.unit.samples import sample_plan
@@ -99,7 +100,7 @@ def test_a_load_comes_from_the_clients() -> None:
     """Its class says so."""
     plan: Plan = sample_plan("  - load: {rate: 10/s}\n    at: 1s\n    for: 1s\n", runtime="local")
     assert isinstance(plan.experiment, Experiment)
-    from chaos import selectors
+    from chaos.plan import selection as selectors
 
     victims = selectors.resolve(
         None, nodes=plan.nodes, roles={}, up=frozenset(), protect=(), draw=1, last={}, part="data", has_roles=True,

@@ -10,15 +10,16 @@ from typing import Any
 import pytest
 from dnslib import QTYPE, RCODE, DNSRecord
 
-from chaos.child import Orders
-from chaos.clock import ManualClock
-from chaos.dns.harm import MODES, Harms
+from chaos.core.clock import ManualClock
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import LookUp, NameHarm, NamesHarmed, Victims
+from chaos.core.worker import Orders
+from chaos.dns.orders import MODES, Harms
 from chaos.dns.spec import DnsSpec, NameSpec, Replica
 from chaos.dns.zone import Zone
-from chaos.errors import FaultNotEffective
 from chaos.faults.dns import Dns
-from chaos.kinds import LookUp, NameHarm, NamesHarmed, Scene, Victims
-from chaos.undo import UndoLog, pending
+from chaos.history.undo import UndoLog, pending
+from chaos.plugin import Scene
 from tests.unit.samples import sample_target
 from tests.unit.test_faults import StubCluster, StubNet
 

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos.clock import ManualClock, to_ns
-from chaos.errors import FaultNotEffective
+from chaos.core.clock import ManualClock, to_ns
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Status, Victims
 from chaos.faults.remove import Remove
 from chaos.faults.restart import Restart
 from chaos.faults.stop import Stop
-from chaos.kinds import Fault, Scene, Status, Victims
-from chaos.planning import make_plan
-from chaos.undo import UndoLog, pending
+from chaos.history.undo import UndoLog, pending
+from chaos.plan.build import make_plan
+from chaos.plugin import Fault, Scene
 from tests.unit.samples import sample_experiment, sample_plan, sample_target
 from tests.unit.test_faults import StubCluster, StubNet, StubNode
 

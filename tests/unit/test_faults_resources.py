@@ -9,23 +9,24 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import tables
-from chaos.agent_parts import resources
-from chaos.clock import ManualClock
-from chaos.convert import struct
-from chaos.document import parse
-from chaos.errors import BadInput, CapabilityMissing, FaultNotEffective
-from chaos.experiment import Resources
+from chaos.agent.agent_parts import resources
+from chaos.core import plugins as tables
+from chaos.core.clock import ManualClock
+from chaos.core.errors import BadInput, CapabilityMissing, FaultNotEffective
+from chaos.core.values import Allowed, Held, Load, Loaded, Room, Status, Usage, Victims, Work
+from chaos.experiment.decode import struct
+from chaos.experiment.source import parse
+from chaos.experiment.spec import Resources
 from chaos.faults.cpu import Cpu
 from chaos.faults.disk_full import DiskFull
 from chaos.faults.io import Io
 from chaos.faults.memory import Memory
 from chaos.faults.read_only import ReadOnly
-from chaos.kinds import Allowed, Fault, Held, Load, Loaded, Room, Scene, Status, Usage, Victims, Work
-from chaos.planning import make_plan
-from chaos.runtimes.docker_resources import command
-from chaos.runtimes.docker_tools import Supplies, supplies
-from chaos.undo import UndoLog, pending
+from chaos.history.undo import UndoLog, pending
+from chaos.plan.build import make_plan
+from chaos.plugin import Fault, Scene
+from chaos.runtimes.docker.resources import command
+from chaos.runtimes.docker.supplies import Supplies, supplies
 from tests.unit.samples import TARGET, sample_experiment, sample_plan, sample_target
 from tests.unit.test_faults import StubCluster, StubNet, StubNode
 

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from chaos.clock import ManualClock
-from chaos.errors import EnvironmentUnusable, FaultNotEffective
+from chaos.core.clock import ManualClock
+from chaos.core.errors import EnvironmentUnusable, FaultNotEffective
+from chaos.core.values import Cut, Link, Passage, RoundTrip, Toxic, Victims
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.down import Down
 from chaos.faults.limit_data import LimitData
@@ -17,8 +18,8 @@ from chaos.faults.reset_peer import ResetPeer
 from chaos.faults.slicer import Slicer
 from chaos.faults.slow_close import SlowClose
 from chaos.faults.timeout import Timeout
-from chaos.kinds import Cut, Fault, Link, Passage, RoundTrip, Scene, Toxic, Victims
-from chaos.undo import UndoLog, pending
+from chaos.history.undo import UndoLog, pending
+from chaos.plugin import Fault, Scene
 from tests.unit.samples import sample_target
 from tests.unit.test_faults import StubCluster, StubNet, StubNode
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from chaos import cli, proc
-from chaos.clock import to_ns
-from chaos.errors import BadInput, EnvironmentUnusable
-from chaos.events import AbortAnswered, Aborting, FaultAsked, FaultHealed, RunEnded, TrafficStarted
-from chaos.experiment import AbortCommand
-from chaos.guard import LABEL, require
-from chaos.runbook import render
+from chaos.cli import main as cli
+from chaos.core.clock import to_ns
+from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.experiment.spec import AbortCommand
+from chaos.history.events import AbortAnswered, Aborting, FaultAsked, FaultHealed, RunEnded, TrafficStarted
+from chaos.registry import processes as proc
+from chaos.report.pages.runbook import render
+from chaos.run.stop_command import LABEL, require
 from tests.quick import QUICK
 from tests.unit.samples import sample_experiment, sample_plan
 from tests.unit.test_run import of, run

@@ -10,11 +10,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import cli, proc, registry
-from chaos.clock import ManualClock
-from chaos.errors import BadInput, EnvironmentUnusable
-from chaos.halting import active, stop_run
-from chaos.registry import RunRecord
+from chaos.cli import main as cli
+from chaos.core.clock import ManualClock
+from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.registry import processes as proc
+from chaos.registry import runs as registry
+from chaos.registry.runs import RunRecord
+from chaos.run.stop import active, stop_run
 
 HARNESS = """\
 import pathlib, signal, sys

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos import probe_options
-from chaos.errors import BadInput
-from chaos.history import RunFolder
-from chaos.loading import parse_experiment
-from chaos.probe_options import Written
-from chaos.prober_probe import Setup, Slot
-from chaos.probes import http
+from chaos.core.errors import BadInput
+from chaos.experiment import probe_options
+from chaos.experiment.probe_options import Written
+from chaos.experiment.reading.document import parse_experiment
+from chaos.history.folder import RunFolder
+from chaos.traffic.probe import Setup, Slot
+from chaos.traffic.probes import http
 from tests.unit.samples import sample_plan
 
 URL = "GET http://{address}:{client}/{key}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.http_answer import Answer, NotHttp, whole
+from chaos.core.http1 import Answer, NotHttp, whole
 
 PLAIN = b"HTTP/1.1 200 OK\r\nDate: x\r\nContent-Length: 5\r\n\r\nhello"
 GOOD = {

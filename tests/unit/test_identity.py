@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos import identity
-from chaos.history import RunFolder
+from chaos.history import identity
+from chaos.history.folder import RunFolder
 
 
 @pytest.mark.parametrize(

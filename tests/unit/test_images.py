@@ -8,13 +8,17 @@ from pathlib import Path
 
 import pytest
 
-from chaos import debian, images, images_base, images_harness, private_engine
-from chaos.debian import deb_lines
-from chaos.errors import CapabilityMissing, EnvironmentUnusable, HistoryUnreadable
-from chaos.images_build import Entry, Recipe, context, digest, fingerprint, folder_entries
-from chaos.images_harness import Python, fits
-from chaos.private_engine_parts import LONGEST_SOCKET_NAME, Layout, mark, read_record
-from chaos.targets_loading import load_target, parse_target
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, HistoryUnreadable
+from chaos.engine import private as private_engine
+from chaos.engine.images import base as images_base
+from chaos.engine.images import debian
+from chaos.engine.images import ensure as images
+from chaos.engine.images import harness as images_harness
+from chaos.engine.images.build import Entry, Recipe, context, digest, fingerprint, folder_entries
+from chaos.engine.images.debian import deb_lines
+from chaos.engine.images.harness import Python, fits
+from chaos.engine.private_parts import LONGEST_SOCKET_NAME, Layout, mark, read_record
+from chaos.experiment.target.load import load_target, parse_target
 
 THIS = Python(version=(3, 11), machine="x86_64")
 

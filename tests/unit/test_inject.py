@@ -10,20 +10,21 @@ from pathlib import Path
 
 import pytest
 
-from chaos import inject_socket, registry
-from chaos.clock import ManualClock, to_s
-from chaos.errors import BadInput, CapabilityMissing, EnvironmentUnusable
-from chaos.events import FaultAsked, FaultEffective, FaultGone, FaultHealed, Row
-from chaos.history import RunFolder
-from chaos.inject import ByHand
-from chaos.inject_order import planned, prepared, written
-from chaos.inject_socket import Done, HandOrder, Orders, Refusal, Step, call, socket_of
-from chaos.interruption import Interruption
-from chaos.kinds import CLIENTS, DNS, Link
-from chaos.perform import Ordered, order_text
-from chaos.runtimes.fake import FakeRuntime
-from chaos.standing import standing
-from chaos.undo import pending
+from chaos.api import Ordered, order_text
+from chaos.cli.manual_orders import planned, prepared, written
+from chaos.core.clock import ManualClock, to_s
+from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
+from chaos.core.values import CLIENTS, DNS, Link
+from chaos.history.events import FaultAsked, FaultEffective, FaultGone, FaultHealed, Row
+from chaos.history.folder import RunFolder
+from chaos.history.undo import pending
+from chaos.registry import runs as registry
+from chaos.run.manual import socket as inject_socket
+from chaos.run.manual.injection import ByHand
+from chaos.run.manual.session import standing
+from chaos.run.manual.socket import Done, HandOrder, Orders, Refusal, Step, call, socket_of
+from chaos.run.signals import Interruption
+from chaos.runtimes.fake.runtime import FakeRuntime
 from tests.quick import QUICK
 
 PAUSE = HandOrder("pause", "n2", "3s")
@@ -149,7 +150,7 @@ def test_a_fault_that_leads_itself_ends_by_itself(ordered: Ordered, tmp_path: Pa
 
 def test_a_fault_that_does_not_take_effect_is_told(ordered: Ordered, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Failed and taken back: exit status 3, and nothing pending."""
-    from chaos import proof
+    from chaos.faults.base import evidence as proof
 
     monkeypatch.setattr(proof, "PING_TIMEOUT_S", 0.15)
     monkeypatch.setattr(

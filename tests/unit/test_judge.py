@@ -11,12 +11,12 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos.errors import HistoryUnreadable
-from chaos.events import HARNESS_DIED, Aborting, FaultGone, Row, RunEnded, RunStarted
-from chaos.experiment import Bound, ObjectiveSpec
-from chaos.history import RunFolder
-from chaos.judge import judge
-from chaos.plan import Plan
+from chaos.core.errors import HistoryUnreadable
+from chaos.experiment.spec import Bound, ObjectiveSpec
+from chaos.history.events import HARNESS_DIED, Aborting, FaultGone, Row, RunEnded, RunStarted
+from chaos.history.folder import RunFolder
+from chaos.judge.judge import judge
+from chaos.plan.plan import Plan
 from tests import synthetic
 from tests.synthetic import Records, Rows, at_ns, fault_rows, frame, kills, make_plan, mark, write_run
 

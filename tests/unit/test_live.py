@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.clock import NS_PER_S
-from chaos.events import (
+from chaos.api import order_text
+from chaos.cli.progress import Live
+from chaos.core.clock import NS_PER_S
+from chaos.history.events import (
     Aborting,
     FaultAsked,
     FaultFailed,
@@ -20,9 +22,7 @@ from chaos.events import (
     TrafficSecond,
     TrafficStarted,
 )
-from chaos.live import Live
-from chaos.perform import order_text
-from chaos.plan import Plan
+from chaos.plan.plan import Plan
 from tests.quick import QUICK
 
 

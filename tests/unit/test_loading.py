@@ -8,11 +8,12 @@ from typing import Annotated, Literal
 import msgspec
 import pytest
 
-from chaos import units
-from chaos.convert import struct
-from chaos.document import MAX_BYTES, locate, parse
-from chaos.errors import BadInput
-from chaos.experiment import (
+from chaos.core import units
+from chaos.core.errors import BadInput
+from chaos.experiment.decode import struct
+from chaos.experiment.reading.document import experiment_text, load_experiment, parse_experiment
+from chaos.experiment.source import MAX_BYTES, locate, parse
+from chaos.experiment.spec import (
     AbortIf,
     At,
     Bound,
@@ -35,8 +36,7 @@ from chaos.experiment import (
     Slo,
     Zone,
 )
-from chaos.loading import experiment_text, load_experiment, parse_experiment
-from chaos.planning import make_plan
+from chaos.plan.build import make_plan
 from tests.unit.samples import EXPERIMENT, sample_experiment, sample_plan, sample_target
 
 BAD = Path(__file__).parent / "bad"

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.errors import BadInput
-from chaos.loading_compose import compose_project
+from chaos.core.errors import BadInput
+from chaos.experiment.reading.compose import compose_project
 
 SERVICES = "services: {web: {image: example/web}}\n"
 CASES = [

@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import pytest
 
-from chaos import leftovers_docker
-from chaos.leftovers_docker import NETWORK, RUN
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine.leftovers import NETWORK, RUN
 
 NETWORK_ID = "a" * 64
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.experiment import ProductionRate
-from chaos.models.blocks import Uniform
-from chaos.models.improving import changes, price, unsafe
-from chaos.models.production import at_rates
-from chaos.models.sweep import axis, sweep
-from chaos.models.system import Front, System, system
-from chaos.results import Production
+from chaos.experiment.spec import ProductionRate
+from chaos.predict.improving import changes, price, unsafe
+from chaos.predict.production import at_rates
+from chaos.predict.scenarios.delays import Uniform
+from chaos.predict.sweep import axis, sweep
+from chaos.predict.system import Front, System, system
+from chaos.results.report import Production
 from tests.unit.test_models_predicting import DAY_S, PARAMETERS, a_plan, facts
 
 RATE = (ProductionRate("kill", 1 / (45 * DAY_S), "node", "1 per 45d per node"),)

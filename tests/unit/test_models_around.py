@@ -8,14 +8,17 @@ import math
 import numpy as np
 import pytest
 
-from chaos.errors import BadInput
-from chaos.models import article, closed_forms, gth, sparse
-from chaos.models.article import one_unit_availability
-from chaos.models.chain import ClusterChain, solvable
-from chaos.models.finite import FiniteRun, mean_uptime_s
-from chaos.models.measures import first_failure_s, long_run
-from chaos.models.rbd import Bridge, Diagram, Parallel, Series, Unit, Vote, importance, unavailability
-from chaos.models.transient import expected_downtime_s, interval_availability, point_availability, reliability
+from chaos.core.errors import BadInput
+from chaos.predict import formulas as article
+from chaos.predict.formulas import one_unit_availability
+from chaos.predict.markov import solve as gth
+from chaos.predict.markov import sparse
+from chaos.predict.markov import standby as closed_forms
+from chaos.predict.markov.chain import ClusterChain, solvable
+from chaos.predict.markov.measures import first_failure_s, long_run
+from chaos.predict.markov.transient import expected_downtime_s, interval_availability, point_availability, reliability
+from chaos.predict.markov.window import FiniteRun, mean_uptime_s
+from chaos.predict.rbd import Bridge, Diagram, Parallel, Series, Unit, Vote, importance, unavailability
 
 A, B, C, D, T = (Unit(name) for name in "abcdt")
 DOWN = {"a": 0.1, "b": 0.2, "c": 0.05, "d": 0.3, "t": 0.15}

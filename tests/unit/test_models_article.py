@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-import chaos.models
-from chaos.errors import BadInput
-from chaos.models import article
+import chaos.predict
+from chaos.core.errors import BadInput
+from chaos.predict import formulas as article
 
 
 @pytest.mark.parametrize(("spares", "printed", "right"), [(0, 0.181269, 0.818731), (1, 0.0175231, 0.982477), (2, 0.00114848, 0.998852)])
@@ -95,8 +95,8 @@ def test_maintainability_is_inverted() -> None:
 
 def test_not_offered_at_the_top() -> None:
     """The printed formulas cannot be had by accident."""
-    assert not any("printed" in name for name in dir(chaos.models))
-    assert "article" not in getattr(chaos.models, "__all__", ())
+    assert not any("printed" in name for name in dir(chaos.predict))
+    assert "article" not in getattr(chaos.predict, "__all__", ())
 
 
 @pytest.mark.parametrize("bad", [0.0, -1.0, math.nan, math.inf])

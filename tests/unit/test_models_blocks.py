@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from chaos.errors import BadInput
-from chaos.models.blocks import (
+from chaos.core.errors import BadInput
+from chaos.predict.scenarios.delays import (
     DnsWithdrawal,
     HeartbeatDetection,
     RandomisedElection,

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos.errors import BadInput
-from chaos.models import gth
-from chaos.models.chain import RESET, ClusterChain, majority, solvable, states
-from chaos.models.measures import client_view, elasticities, first_failure_s, long_run, second_order, sensitivities
+from chaos.core.errors import BadInput
+from chaos.predict.markov import solve as gth
+from chaos.predict.markov.chain import RESET, ClusterChain, majority, solvable, states
+from chaos.predict.markov.measures import client_view, elasticities, first_failure_s, long_run, second_order, sensitivities
 
 CRASH, RESTART, RESYNC, FAILOVER = 1 / 7200, 1 / 30, 1 / 20, 1 / 4
 

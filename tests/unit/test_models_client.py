@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos.experiment import ClientPolicy
-from chaos.models.blocks import follower_loss_s
-from chaos.models.client import Block, Fate, Group, Scenario, Spell, see
-from chaos.models.slots import Rule
+from chaos.experiment.spec import ClientPolicy
+from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell, see
+from chaos.predict.scenarios.delays import follower_loss_s
+from chaos.predict.scenarios.outages import Rule
 
 SAMPLES = 4_000
 SLOT_S = 0.01

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import chaos.models.distributions
-from chaos.errors import BadInput
-from chaos.models import Between, Constant, Empirical, Exponential, FiniteRun, Gamma, Lognormal, Sum, Weibull
-from chaos.models.closed_forms import standby_unavailability
+import chaos.predict.distributions
+from chaos.core.errors import BadInput
+from chaos.predict import Between, Constant, Empirical, Exponential, FiniteRun, Gamma, Lognormal, Sum, Weibull
+from chaos.predict.markov.standby import standby_unavailability
 
 LAWS = [
     Exponential(30.0), Lognormal(30.0, 1.5), Lognormal(3.0, 0.2), Weibull(10.0, 0.7), Weibull(10.0, 3.0), Gamma(5.0, 0.5), Constant(4.0),
@@ -91,7 +91,7 @@ def test_the_long_run_does_not_depend_on_the_law() -> None:
 
 def test_worked_examples() -> None:
     """The examples in the module's documentation give what they show."""
-    failed, tried = doctest.testmod(chaos.models.distributions)
+    failed, tried = doctest.testmod(chaos.predict.distributions)
     assert (failed, tried > 2) == (0, True)
 
 

@@ -12,8 +12,8 @@ from xml.etree import ElementTree as Xml
 
 import pytest
 
-import chaos.models
-from chaos import parameters
+import chaos.predict
+from chaos.experiment import parameters
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "models.md"
@@ -27,7 +27,7 @@ def test_table_of_parameters() -> None:
 
 def test_worked_examples() -> None:
     """The examples in the package's own documentation give what they show."""
-    failed, tried = doctest.testmod(chaos.models)
+    failed, tried = doctest.testmod(chaos.predict)
     assert (failed, tried > 3) == (0, True)
 
 

@@ -6,11 +6,11 @@ import random
 
 import pytest
 
-from chaos.experiment import At, ClientPolicy, Dns, FaultSpec, Role
-from chaos.models.predicting import predict
-from chaos.plan import Parameter, Window
-from chaos.power import power
-from chaos.results import ClassPredicted
+from chaos.experiment.spec import At, ClientPolicy, Dns, FaultSpec, Role
+from chaos.judge.power import power
+from chaos.plan.plan import Parameter, Window
+from chaos.predict.run import predict
+from chaos.results.report import ClassPredicted
 from tests.unit.test_models_predicting import PARAMETERS, a_plan, facts, of_class
 
 DRAIN = (("stopping", "drain"),)

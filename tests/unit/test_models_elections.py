@@ -13,7 +13,7 @@ import random
 import numpy as np
 import pytest
 
-from chaos.models.blocks import RandomisedElection, Uniform
+from chaos.predict.scenarios.delays import RandomisedElection, Uniform
 
 PLAYS = 3000
 

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos import cli
-from chaos.errors import BadInput
-from chaos.models.article_table import table
-from chaos.models.scalability import Point, fit, read
+from chaos.cli import main as cli
+from chaos.core.errors import BadInput
+from chaos.predict.formulas_table import table
+from chaos.predict.scalability import Point, fit, read
 
 ROOT = Path(__file__).parents[2]
 

@@ -6,8 +6,8 @@ import random
 
 import pytest
 
-from chaos.experiment import ClientPolicy, Dns, DnsCheck
-from chaos.models.predicting import predict
+from chaos.experiment.spec import ClientPolicy, Dns, DnsCheck
+from chaos.predict.run import predict
 from tests.unit.test_models_predicting import a_plan, facts, of_class
 
 ALONE = Dns(check=DnsCheck(what="role:leader"))

@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.experiment import ClientPolicy, Dns, Zone
-from chaos.facts import RunFacts
-from chaos.models.figures import ClassSamples
-from chaos.models.predicting import draws, facts_from_plan, predict
-from chaos.plan import Parameter, Plan
+from chaos.experiment.spec import ClientPolicy, Dns, Zone
+from chaos.plan.plan import Parameter, Plan
+from chaos.predict.facts import RunFacts
+from chaos.predict.figures import ClassSamples
+from chaos.predict.run import draws, facts_from_plan, predict
 from tests.synthetic import kills
 from tests.unit.test_models_predicting import PARAMETERS, Field, a_plan, facts, of_class
 

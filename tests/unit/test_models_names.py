@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos.errors import BadInput
-from chaos.experiment import ClientPolicy, Dns, DnsCheck
-from chaos.models.names import dead_server_loss_s
-from chaos.models.predicting import draws, predict
+from chaos.core.errors import BadInput
+from chaos.experiment.spec import ClientPolicy, Dns, DnsCheck
+from chaos.predict.run import draws, predict
+from chaos.predict.scenarios.dns import dead_server_loss_s
 from tests.name_client import Policy, mean_lost_s
 from tests.unit.test_models_predicting import a_plan, facts, of_class
 

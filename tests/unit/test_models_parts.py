@@ -5,11 +5,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.experiment import At, Dns, FaultSpec, LinkTo, Named, Role, Selector, Zone
-from chaos.facts import PART
-from chaos.models.predicting import facts_from_plan, predict
-from chaos.plan import Plan, PlannedNode, Window
-from chaos.selectors import resolve
+from chaos.experiment.spec import At, Dns, FaultSpec, LinkTo, Named, Role, Selector, Zone
+from chaos.plan.plan import Plan, PlannedNode, Window
+from chaos.plan.selection import resolve
+from chaos.predict.facts import PART
+from chaos.predict.run import facts_from_plan, predict
 from tests.unit.test_models_predicting import a_plan
 
 NODES = (

@@ -9,8 +9,9 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos.errors import BadInput
-from chaos.experiment import (
+from chaos.api import order
+from chaos.core.errors import BadInput
+from chaos.experiment.spec import (
     At,
     ClientPolicy,
     ClusterSpec,
@@ -25,14 +26,13 @@ from chaos.experiment import (
     Role,
     TrafficSpec,
 )
-from chaos.facts import ClassFacts, RunFacts
-from chaos.models.predicting import Prediction, facts_from_plan, predict
-from chaos.perform import order
-from chaos.plan import Parameter, Plan, PlannedNode, Window
-from chaos.planning_faults import planned_faults
-from chaos.results import ClassPredicted
-from chaos.target import OperationKind
-from chaos.targets_loading import load_target
+from chaos.experiment.target.load import load_target
+from chaos.experiment.target.spec import OperationKind
+from chaos.plan.faults import planned_faults
+from chaos.plan.plan import Parameter, Plan, PlannedNode, Window
+from chaos.predict.facts import ClassFacts, RunFacts
+from chaos.predict.run import Prediction, facts_from_plan, predict
+from chaos.results.report import ClassPredicted
 
 DAY_S = 86400.0
 PARAMETERS = (

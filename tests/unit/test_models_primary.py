@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.experiment import ClientPolicy, Dns, DnsCheck
-from chaos.models.losing import writes
-from chaos.models.predicting import predict
-from chaos.models.system import system
-from chaos.plan import Parameter
+from chaos.experiment.spec import ClientPolicy, Dns, DnsCheck
+from chaos.plan.plan import Parameter
+from chaos.predict.losing import writes
+from chaos.predict.run import predict
+from chaos.predict.system import system
 from tests.unit.test_models_predicting import PARAMETERS, a_plan, facts, of_class
 
 WATCHED = (

@@ -8,17 +8,17 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.errors import BadInput
-from chaos.experiment import CLUSTER, PredictSpec
-from chaos.loading import parse_experiment
-from chaos.models.around import diagram, shown, unavailability
-from chaos.models.predicting import facts_from_plan
-from chaos.models.production import Judge, at_rates, judge_at, with_zones
-from chaos.models.sweep import axis, sweep
-from chaos.models.system import System, system
-from chaos.perform import order_text
-from chaos.plan import Plan
-from chaos.results import Production
+from chaos.api import order_text
+from chaos.core.errors import BadInput
+from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.spec import CLUSTER, PredictSpec
+from chaos.plan.plan import Plan
+from chaos.predict.production import Judge, at_rates, judge_at, with_zones
+from chaos.predict.run import facts_from_plan
+from chaos.predict.surroundings import diagram, shown, unavailability
+from chaos.predict.sweep import axis, sweep
+from chaos.predict.system import System, system
+from chaos.results.report import Production
 
 EXPERIMENT = """
 experiment: p

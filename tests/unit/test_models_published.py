@@ -10,9 +10,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from chaos.models import explore, long_run, sparse
-from chaos.models.measures import first_failure_s
-from chaos.stats_ratios import f_interval
+from chaos.measure.ratios import f_interval
+from chaos.predict import long_run
+from chaos.predict.markov import explore, sparse
+from chaos.predict.markov.measures import first_failure_s
 
 # --- the workstation cluster (Haverkort, Hermanns & Katoen 2000) -------------------------------------------------------
 

@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from chaos import models
-from chaos.models.chain import ClusterChain, majority, solvable
-from chaos.models.measures import client_view, first_failure_s, long_run
-from chaos.models.overlaps import Rates, beyond_isolated, failover_s
-from chaos.models.system import System
-from chaos.models.transient import expected_downtime_s, reliability
-from chaos.models.wide import WideChain
+from chaos import predict as models
+from chaos.predict.markov.chain import ClusterChain, majority, solvable
+from chaos.predict.markov.measures import client_view, first_failure_s, long_run
+from chaos.predict.markov.transient import expected_downtime_s, reliability
+from chaos.predict.markov.wide import WideChain
+from chaos.predict.overlaps import Rates, beyond_isolated, failover_s
+from chaos.predict.system import System
 
 World = tuple[tuple[str, ...], int]
 """Each node's state (up, down, syncing, dark), and which one leads (-1: none)."""

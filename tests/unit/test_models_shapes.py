@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.models.predicting import facts_from_plan, predict
-from chaos.results import ClassPredicted
+from chaos.predict.run import facts_from_plan, predict
+from chaos.results.report import ClassPredicted
 from tests.unit.samples import sample_plan
 
 SPLIT = "  - partition: {{{fields}}}\n{target}    at: 1s\n    for: 4s\n"

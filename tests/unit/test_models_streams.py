@@ -5,9 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.experiment import ClientPolicy, LinkTo
-from chaos.models.predicting import draws, facts_from_plan, predict
-from chaos.plan import Plan
+from chaos.experiment.spec import ClientPolicy, LinkTo
+from chaos.plan.plan import Plan
+from chaos.predict.run import draws, facts_from_plan, predict
 from tests.synthetic import kills
 from tests.unit.test_models_predicting import Field, a_plan
 

@@ -10,13 +10,13 @@ from xml.etree import ElementTree as Xml
 import msgspec
 import pytest
 
-from chaos import cli
-from chaos.errors import BadInput
-from chaos.experiment import ProductionRate
-from chaos.facts import ClassFacts, RunFacts
-from chaos.models.predicting import predict
-from chaos.models.sweep import Axis, Level, Sweep, axis, sweep
-from chaos.sweep_page import page, sentences, text
+from chaos.cli import main as cli
+from chaos.core.errors import BadInput
+from chaos.experiment.spec import ProductionRate
+from chaos.predict.facts import ClassFacts, RunFacts
+from chaos.predict.run import predict
+from chaos.predict.sweep import Axis, Level, Sweep, axis, sweep
+from chaos.report.pages.sweep import page, sentences, text
 from tests.quick import QUICK
 from tests.unit.test_models_predicting import DAY_S, PARAMETERS, a_plan, facts
 
@@ -88,7 +88,7 @@ def level(at: float, lost: float | None) -> Level:
 )
 def test_the_knee(lost: list[float | None], knee: int | None) -> None:
     """The least level within a factor of two of the best one; none while each still pays."""
-    from chaos.models.sweep import _knee
+    from chaos.predict.sweep import _knee
 
     assert _knee([level(index + 1.0, value) for index, value in enumerate(lost)]) == knee
 

@@ -7,22 +7,21 @@ import math
 import numpy as np
 import pytest
 
-from chaos.errors import BadInput
-from chaos.models import (
+from chaos.core.errors import BadInput
+from chaos.predict import (
     ClusterChain,
     WideChain,
     elasticities,
     expected_downtime_s,
-    explore,
     first_failure_s,
     long_run,
     reliability,
     solvable,
-    sparse,
     stages_for,
 )
-from chaos.models.maintenance import planned_restarts
-from chaos.models.simulate import windows
+from chaos.predict.markov import explore, sparse
+from chaos.predict.markov.maintenance import planned_restarts
+from chaos.predict.simulate import windows
 
 PLAIN = ClusterChain(3, 2, 1 / 7200, 1 / 30, 1 / 20, 1 / 4)
 
@@ -89,7 +88,7 @@ def test_spreading_over_zones_pays_only_if_zones_fail() -> None:
 
 def test_stages_leave_the_long_run_and_sharpen_the_outage() -> None:
     """With twenty stages of failover the unavailability moves by little, and outages scatter less: fewer outlast twice their mean."""
-    from chaos.models import client_view
+    from chaos.predict import client_view
 
     smooth, sharp = wide(failover_stages=1), wide(failover_stages=20)
     assert lost(sharp) == pytest.approx(lost(smooth), rel=0.02)

@@ -10,14 +10,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos.experiment import Around, AroundPart, ClientPolicy, Dns, Needs, ProductionRate, Slo
-from chaos.facts import RunFacts
-from chaos.models import Constant, Exponential, FiniteRun, Lognormal, around, long_run, reliability, solvable, unreliability
-from chaos.models.chain import ClusterChain
-from chaos.models.production import at_rates, judge_at, with_zones
-from chaos.models.system import system
-from chaos.plan import Parameter, Plan
-from chaos.results import WindowPredicted
+from chaos.experiment.spec import Around, AroundPart, ClientPolicy, Dns, Needs, ProductionRate, Slo
+from chaos.plan.plan import Parameter, Plan
+from chaos.predict import Constant, Exponential, FiniteRun, Lognormal, long_run, reliability, solvable, unreliability
+from chaos.predict import surroundings as around
+from chaos.predict.facts import RunFacts
+from chaos.predict.markov.chain import ClusterChain
+from chaos.predict.production import at_rates, judge_at, with_zones
+from chaos.predict.system import system
+from chaos.results.report import WindowPredicted
 from tests.unit.test_models_predicting import DAY_S, PARAMETERS, a_plan, facts
 
 MONTH_S = 30 * DAY_S

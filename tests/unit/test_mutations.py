@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.document import MAX_BYTES
-from chaos.errors import BadInput, CapabilityMissing
-from chaos.models.predicting import facts_from_plan, predict
-from chaos.perform import order
+from chaos.api import order
+from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.experiment.source import MAX_BYTES
+from chaos.predict.run import facts_from_plan, predict
 from tests.mutating import double_keys, mutated, unknown_keys
 
 ROOT = Path(__file__).resolve().parents[2]

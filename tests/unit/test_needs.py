@@ -7,14 +7,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import timeline
-from chaos.errors import CapabilityMissing
-from chaos.judge_facts import facts_of
-from chaos.kinds import CLIENTS, Deployment, Link
-from chaos.loading import parse_experiment
+from chaos.core.errors import CapabilityMissing
+from chaos.core.values import CLIENTS, Link
+from chaos.experiment.reading.document import parse_experiment
+from chaos.judge.model_inputs import facts_of
+from chaos.measure import timeline
 from chaos.net.needs import Needs, needs
-from chaos.plan import Plan
-from chaos.planning import make_plan
+from chaos.plan.build import make_plan
+from chaos.plan.plan import Plan
+from chaos.plugin import Deployment
 from tests import synthetic
 from tests.needs import closing_line
 from tests.unit.samples import EXPERIMENT, TARGET, sample_plan, sample_target

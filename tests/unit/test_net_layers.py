@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from chaos.clock import ManualClock
-from chaos.errors import CapabilityMissing, FaultNotEffective, NotHealed
-from chaos.kinds import Cut, Link, RoundTrip, Toxic
+from chaos.core.clock import ManualClock
+from chaos.core.errors import CapabilityMissing, FaultNotEffective, NotHealed
+from chaos.core.values import Cut, Link, RoundTrip, Toxic
 from chaos.net.layers import LayeredNet
-from chaos.net.toxiproxy import HowRemoved, Removed, ToxicOn
-from chaos.net.toxiproxy_errors import Broken
+from chaos.net.toxiproxy.errors import Broken
+from chaos.net.toxiproxy.toxics import HowRemoved, Removed, ToxicOn
 
 ONE, TWO = Link("n1", "n2"), Link("n2", "n1")
 PROXIES = {ONE: ("one.client", "one.peer"), TWO: ("two.peer",)}

@@ -12,26 +12,27 @@ import msgspec
 import pytest
 import yaml
 
-from chaos.anatomy_nodes import Abilities
-from chaos.errors import BadInput, CapabilityMissing, FaultNotEffective
+from chaos.api import Ordered, order_text, perform
+from chaos.core.errors import BadInput, CapabilityMissing, FaultNotEffective
+from chaos.core.values import CLIENTS, Cut, Link, Loss, RoundTrip, Rule, Shaping, Victims
+from chaos.experiment.reading.document import parse_experiment
 from chaos.faults.partition import Partition
-from chaos.forecast import planned as plan_table
-from chaos.history import RunFolder
-from chaos.kinds import CLIENTS, Cluster, Cut, HasNetworks, Layer, Link, Loss, RoundTrip, Rule, Scene, Shaping, Victims
-from chaos.loading import parse_experiment
-from chaos.net import packets
+from chaos.history.folder import RunFolder
+from chaos.history.undo import UndoLog, pending
+from chaos.measure.faults import FaultRecord
+from chaos.measure.phases_nodes import Abilities
+from chaos.measure.timeline import Timeline
+from chaos.net import nft as packets
 from chaos.net.addresses import Addresses
-from chaos.net.packets import DROP, INPUT, OUTPUT, PacketCut
-from chaos.net.queues import Queues
-from chaos.net.transparent import planned_proxies
-from chaos.perform import Ordered, order_text, perform
-from chaos.plan import Plan
-from chaos.planning import make_plan
-from chaos.results import Report
-from chaos.runbook import render as runbook
-from chaos.timeline import Timeline
-from chaos.timeline_faults import FaultRecord
-from chaos.undo import UndoLog, pending
+from chaos.net.nft import DROP, INPUT, OUTPUT, PacketCut
+from chaos.plan.build import make_plan
+from chaos.plan.plan import Plan
+from chaos.plugin import Cluster, HasNetworks, Layer, Scene
+from chaos.report.pages.plan import planned as plan_table
+from chaos.report.pages.runbook import render as runbook
+from chaos.results.report import Report
+from chaos.runtimes.docker.net.proxies import planned_proxies
+from chaos.runtimes.docker.net.queues import Queues
 from tests.quick import QUICK
 from tests.unit.samples import TARGET, sample_target
 

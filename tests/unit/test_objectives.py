@@ -6,12 +6,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from chaos import objectives, stats
-from chaos.events import FaultEffective
-from chaos.experiment import Bound, ObjectiveSpec
-from chaos.objectives import held
-from chaos.results import Estimate, Objective
-from chaos.timeline import build
+from chaos.experiment.spec import Bound, ObjectiveSpec
+from chaos.history.events import FaultEffective
+from chaos.judge import objectives
+from chaos.judge.objectives import held
+from chaos.measure import estimates as stats
+from chaos.measure.timeline import build
+from chaos.results.report import Estimate, Objective
 from tests import synthetic
 from tests.synthetic import Down, fault_rows, frame, kills, make_plan
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.kinds import CLIENTS, Cut, Link
-from chaos.net import packets
+from chaos.core.values import CLIENTS, Cut, Link
+from chaos.net import nft as packets
 from chaos.net.addresses import Addresses
-from chaos.net.packets import DROP, INPUT, LEAVING, OUTPUT, REJECT, Namespace, PacketCut, PacketLoss, Redirect
+from chaos.net.nft import DROP, INPUT, LEAVING, OUTPUT, REJECT, Namespace, PacketCut, PacketLoss, Redirect
 
 ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3"}
 GATEWAY = "198.18.5.1"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaos import parameters
-from chaos.errors import BadInput
+from chaos.core.errors import BadInput
+from chaos.experiment import parameters
 
 
 @pytest.mark.parametrize(

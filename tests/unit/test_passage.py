@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from chaos.agent_parts import passage
+from chaos.agent.agent_parts import passage
 
 HERE = "127.0.0.1"
 WITHIN_S = 5.0

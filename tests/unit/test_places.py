@@ -7,11 +7,11 @@ import random
 import msgspec
 import pytest
 
-from chaos import places
-from chaos.experiment import Named, Role
-from chaos.models.predicting import draws, facts_from_plan, predict
-from chaos.places import Strike
-from chaos.plan import Plan
+from chaos.experiment.spec import Named, Role
+from chaos.plan import places
+from chaos.plan.places import Strike
+from chaos.plan.plan import Plan
+from chaos.predict.run import draws, facts_from_plan, predict
 from tests.synthetic import kills
 from tests.unit.test_models_predicting import a_plan
 

@@ -7,16 +7,16 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.errors import BadInput, CapabilityMissing
-from chaos.experiment import Named
+from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.core.values import Link
+from chaos.experiment.reading.document import load_experiment, parse_experiment
+from chaos.experiment.spec import Named
+from chaos.experiment.target.load import load_target
 from chaos.faults.partition import Partition
-from chaos.kinds import Link
-from chaos.loading import load_experiment, parse_experiment
-from chaos.plan import Parameter, Plan, PlannedNode
-from chaos.planning import configuration_hash, describe, make_plan
-from chaos.planning_objectives import cautions
-from chaos.selectors import resolve
-from chaos.targets_loading import load_target
+from chaos.plan.build import configuration_hash, describe, make_plan
+from chaos.plan.objectives import cautions
+from chaos.plan.plan import Parameter, Plan, PlannedNode
+from chaos.plan.selection import resolve
 from tests.unit.samples import EXPERIMENT, TARGET, sample_experiment, sample_plan, sample_target
 
 ROOT = Path(__file__).parent.parent.parent

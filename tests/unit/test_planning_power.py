@@ -8,15 +8,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos.agreement import compare
-from chaos.errors import BadInput
-from chaos.experiment import Around, AroundPart, Bound, Needs, ObjectiveSpec, PredictSpec, ProductionRate, Slo
-from chaos.forecast_power import render
-from chaos.models import predicting
-from chaos.models.planning import Budget, agreement_faults, faults_needed, mttr_limit_s, trials_needed
-from chaos.plan import Plan
-from chaos.power import BudgetSaid, power
-from chaos.stats_means import mean
+from chaos.core.errors import BadInput
+from chaos.experiment.spec import Around, AroundPart, Bound, Needs, ObjectiveSpec, PredictSpec, ProductionRate, Slo
+from chaos.judge.agreement import compare
+from chaos.judge.power import BudgetSaid, power
+from chaos.measure.means import mean
+from chaos.plan.plan import Plan
+from chaos.predict import run as predicting
+from chaos.predict.sample_size import Budget, agreement_faults, faults_needed, mttr_limit_s, trials_needed
+from chaos.report.pages.plan_power import render
 from tests.synthetic import kills, make_plan
 
 DAY_S = 86400.0

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from chaos import tables
-from chaos.errors import BadInput, CapabilityMissing
-from chaos.plan import Plan
-from chaos.planning_proofs import UNASKED
-from chaos.target import Target
+from chaos.core import plugins as tables
+from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.experiment.target.spec import Target
+from chaos.plan.plan import Plan
+from chaos.plan.proofs import UNASKED
 from tests.unit.samples import sample_plan, sample_target
 
 HTTP = "http://{address}:{client}/"

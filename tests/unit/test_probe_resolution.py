@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos.experiment import Bound, ObjectiveSpec, OutageRule
-from chaos.judge import Judgement, judge
-from chaos.models import predicting
-from chaos.perform import order_text
-from chaos.plan import Plan
-from chaos.power import power
-from chaos.results import Check
+from chaos.api import order_text
+from chaos.experiment.spec import Bound, ObjectiveSpec, OutageRule
+from chaos.judge.judge import Judgement, judge
+from chaos.judge.power import power
+from chaos.plan.plan import Plan
+from chaos.predict import run as predicting
+from chaos.results.report import Check
 from tests import synthetic
 from tests.synthetic import fault_rows, frame, kills, make_plan, write_run
 

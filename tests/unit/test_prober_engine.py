@@ -11,15 +11,15 @@ from typing import cast
 import numpy as np
 import pytest
 
-from chaos import observations
-from chaos.clock import NS_PER_S
-from chaos.dns.resolver import Resolver
-from chaos.events import TrafficSecond
-from chaos.experiment import ClientPolicy
-from chaos.observations import Outcome, Why
-from chaos.prober_engine import Engine
-from chaos.prober_probe import Slot
-from chaos.prober_spec import OperationOrder, ProberSpec, orders
+from chaos.core.clock import NS_PER_S
+from chaos.experiment.spec import ClientPolicy
+from chaos.history import observations
+from chaos.history.events import TrafficSecond
+from chaos.history.observations import Outcome, Why
+from chaos.traffic.engine import Engine
+from chaos.traffic.probe import Slot
+from chaos.traffic.resolver import Resolver
+from chaos.traffic.spec import OperationOrder, ProberSpec, orders
 
 START_NS = 50 * NS_PER_S
 
@@ -361,8 +361,8 @@ def test_a_torn_tail_is_dropped_and_all_before_it_is_read(tmp_path: Path) -> Non
 
 def test_orders_are_staggered_in_the_order_of_the_traffic() -> None:
     """Two operations of one rate are due half a slot apart, so that neither makes the other late."""
-    from chaos.experiment import OperationSpec
-    from chaos.target import OperationKind
+    from chaos.experiment.spec import OperationSpec
+    from chaos.experiment.target.spec import OperationKind
 
     kinds = {"read": OperationKind("http", "read", {"what": "b"}), "write": OperationKind("http", "write", {"what": "a"})}
     found = orders({"write": OperationSpec(100.0), "read": OperationSpec(100.0)}, kinds)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.prober_loop import raise_priority
+from chaos.traffic.loop import raise_priority
 
 
 def _refusing(number: int) -> object:

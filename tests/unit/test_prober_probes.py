@@ -10,14 +10,14 @@ from collections.abc import Iterator
 
 import pytest
 
-from chaos import tables
-from chaos.asking import as_bytes, unescaped
-from chaos.errors import BadInput
-from chaos.observations import Outcome, Why
-from chaos.probe_options import Written, WrongOption, check, reads
-from chaos.prober_http import why_not_connected
-from chaos.prober_probe import Probe, Setup, Slot, Template
-from chaos.probes import driver, etcd, http, tcp
+from chaos.core import plugins as tables
+from chaos.core.errors import BadInput
+from chaos.experiment.probe_options import Written, WrongOption, check, reads
+from chaos.history.observations import Outcome, Why
+from chaos.query.question import as_bytes, unescaped
+from chaos.traffic.http_client import why_not_connected
+from chaos.traffic.probe import Probe, Setup, Slot, Template
+from chaos.traffic.probes import driver, etcd, http, tcp
 
 
 @pytest.fixture

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chaos.prober_loop import Wheel
-from chaos.prober_probe import Slot
+from chaos.traffic.loop import Wheel
+from chaos.traffic.probe import Slot
 
 TICK_NS = 1_000
 

@@ -6,7 +6,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from chaos import proc
+from chaos.registry import processes as proc
 
 LOOKS = 3000
 

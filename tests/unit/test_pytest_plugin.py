@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.history import RunFolder
-from chaos.perform import Ordered
-from chaos.report import read_or_judge
-from chaos.results import Estimate, Report
+from chaos.api import Ordered
+from chaos.history.folder import RunFolder
+from chaos.report.build import read_or_judge
+from chaos.results.report import Estimate, Report
 from tests.quick import QUICK
 
 MISSED = QUICK.replace('">= 50%"', '">= 99.99%"')
@@ -69,7 +69,7 @@ def test_bad_file_fails_with_its_line(project: pytest.Pytester) -> None:
 
 def test_unknown_fails_unless_allowed(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     """An unknown verdict is no pass; it may be let through as a skip."""
-    from chaos import perform
+    from chaos import api as perform
 
     real = perform.perform
 
@@ -85,7 +85,7 @@ def test_the_fixtures_are_never_green_on_an_unknown_verdict(
     project: pytest.Pytester, quick_run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Whatever a test asks of the report; unless the test, the command line or the configuration asks for that."""
-    from chaos import perform
+    from chaos import api as perform
 
     seen = read_or_judge(RunFolder(quick_run))
 
@@ -208,7 +208,7 @@ def test_costs_nothing_when_unused(tmp_path: Path) -> None:
 
 def test_runs_side_by_side_have_folders_of_their_own() -> None:
     """What makes xdist safe: two runs of one experiment in one second never share a folder."""
-    from chaos.perform import new_folder
+    from chaos.api import new_folder
 
     names = {new_folder("same").path.name for _ in range(20)}
     assert len(names) > 15

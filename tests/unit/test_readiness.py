@@ -7,10 +7,11 @@ from typing import Any, cast
 
 import pytest
 
-from chaos.clock import ManualClock, to_s
-from chaos.errors import EnvironmentUnusable
-from chaos.kinds import Deployment, RoundTrip
-from chaos.runtimes.common_readiness import Readiness
+from chaos.core.clock import ManualClock, to_s
+from chaos.core.errors import EnvironmentUnusable
+from chaos.core.values import RoundTrip
+from chaos.plugin import Deployment
+from chaos.runtimes.base.readiness import Readiness
 from tests.unit.samples import sample_plan, sample_target
 
 KILL = "  - name: dead\n    kill: {}\n    target: n1\n    at: 6s\n    for: 2s\n"

@@ -12,11 +12,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import cli, leftovers, proc, registry, undo
-from chaos.errors import BadInput, EnvironmentUnusable
-from chaos.events import SCHEMA, RunEnded, RunStarted
-from chaos.history import HistoryWriter, RunFolder
-from chaos.registry import RunRecord
+from chaos.cli import main as cli
+from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.history import undo
+from chaos.history.events import SCHEMA, RunEnded, RunStarted
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.registry import processes as proc
+from chaos.registry import runs as registry
+from chaos.registry.runs import RunRecord
+from chaos.run import leftovers
 
 Sleeper = Callable[..., "subprocess.Popen[bytes]"]
 

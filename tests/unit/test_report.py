@@ -9,10 +9,10 @@ import jsonschema
 import msgspec
 import pytest
 
-from chaos.errors import HistoryUnreadable
-from chaos.history import RunFolder
-from chaos.report import HTML_FILE, SCHEMA_FILE, from_folder, read_or_judge
-from chaos.results import Report
+from chaos.core.errors import HistoryUnreadable
+from chaos.history.folder import RunFolder
+from chaos.report.build import HTML_FILE, SCHEMA_FILE, from_folder, read_or_judge
+from chaos.results.report import Report
 
 
 def test_all_files_are_written(quick_run: Path) -> None:

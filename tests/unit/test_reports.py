@@ -12,11 +12,11 @@ import jsonschema
 import msgspec
 import pytest
 
-from chaos import tables
-from chaos import wording as say
-from chaos import wording_story as tell
-from chaos.report import exit_status, json_schema
-from chaos.results import Agreement, Check, Estimate, Maintainability, Objective, ParameterUsed, Report
+from chaos.core import plugins as tables
+from chaos.report import format as say
+from chaos.report import story as tell
+from chaos.report.build import exit_status, json_schema
+from chaos.results.report import Agreement, Check, Estimate, Maintainability, Objective, ParameterUsed, Report
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FORMATS = ("text", "json", "junit", "markdown", "html")

@@ -9,9 +9,9 @@ import dns.rrset
 import dnslib
 import pytest
 
-from chaos.clock import NS_PER_S
-from chaos.dns.resolver import Resolver
-from chaos.errors import BadInput
+from chaos.core.clock import NS_PER_S
+from chaos.core.errors import BadInput
+from chaos.traffic.resolver import Resolver
 
 MS = 1_000_000
 

@@ -9,13 +9,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import checks, objectives, returning, stats
-from chaos.clock import to_ns
-from chaos.events import FaultGone, NodeChanged, Row
-from chaos.experiment import AbortIf, Bound, ObjectiveSpec
-from chaos.kinds import Link, Status, Victims
-from chaos.state import LiveState
-from chaos.timeline import build
+from chaos.core.clock import to_ns
+from chaos.core.values import Link, Status, Victims
+from chaos.experiment.spec import AbortIf, Bound, ObjectiveSpec
+from chaos.history.events import FaultGone, NodeChanged, Row
+from chaos.judge import checks, objectives
+from chaos.measure import estimates as stats
+from chaos.measure.timeline import build
+from chaos.run import returning
+from chaos.run.monitor import LiveState
 from tests import synthetic
 from tests.unit.samples import sample_plan
 from tests.unit.test_faults import StubCluster, StubNet, StubNode

@@ -7,13 +7,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import cli, room
-from chaos.errors import EnvironmentUnusable
-from chaos.experiment import Resources
-from chaos.loading import parse_experiment
-from chaos.observations import RECORD
-from chaos.plan import Plan
-from chaos.planning import make_plan
+from chaos.cli import main as cli
+from chaos.core.errors import EnvironmentUnusable
+from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.spec import Resources
+from chaos.history.observations import RECORD
+from chaos.plan.build import make_plan
+from chaos.plan.plan import Plan
+from chaos.run import preflight as room
 from tests.quick import QUICK
 from tests.unit.samples import EXPERIMENT, sample_target
 

@@ -10,9 +10,12 @@ from typing import TypeVar
 import msgspec
 import pytest
 
-from chaos.clock import Clock, ManualClock, to_ns
-from chaos.errors import EnvironmentUnusable, NotHealed
-from chaos.events import (
+from chaos.core.clock import Clock, ManualClock, to_ns
+from chaos.core.errors import EnvironmentUnusable, NotHealed
+from chaos.experiment.reading.document import parse_experiment
+from chaos.faults.kill import Kill
+from chaos.faults.pause import Pause
+from chaos.history.events import (
     Aborting,
     FaultAsked,
     FaultEffective,
@@ -28,17 +31,14 @@ from chaos.events import (
     TrafficEnded,
     TrafficStarted,
 )
-from chaos.faults.kill import Kill
-from chaos.faults.pause import Pause
-from chaos.history import RunFolder
-from chaos.judge import judge
-from chaos.kinds import Cluster, Deployment, Sink
-from chaos.loading import parse_experiment
-from chaos.plan import Plan
-from chaos.planning import make_plan
-from chaos.run import run_plan
-from chaos.runtimes.fake import FakeRuntime
-from chaos.settling import Settling
+from chaos.history.folder import RunFolder
+from chaos.judge.judge import judge
+from chaos.plan.build import make_plan
+from chaos.plan.plan import Plan
+from chaos.plugin import Cluster, Deployment, Sink
+from chaos.run.run import run_plan
+from chaos.run.settle import Settling
+from chaos.runtimes.fake.runtime import FakeRuntime
 from tests.unit.samples import EXPERIMENT, sample_plan, sample_target
 
 KILLS = """\

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos.events import DnsChanged, FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, NodeChanged
-from chaos.history import RunFolder
-from chaos.judge import judge
+from chaos.history.events import DnsChanged, FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, NodeChanged
+from chaos.history.folder import RunFolder
+from chaos.judge.judge import judge
 from tests.unit.samples import sample_plan
 from tests.unit.test_run import of, run
 

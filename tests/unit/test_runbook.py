@@ -7,12 +7,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.models.predicting import facts_from_plan, predict
-from chaos.perform import order_text
-from chaos.plan import Plan
-from chaos.results import Range
-from chaos.runbook import BY_HAND, render
-from chaos.tables import FAULTS
+from chaos.api import order_text
+from chaos.core.plugins import FAULTS
+from chaos.plan.plan import Plan
+from chaos.predict.run import facts_from_plan, predict
+from chaos.report.pages.runbook import BY_HAND, render
+from chaos.results.report import Range
 from tests.quick import QUICK
 
 

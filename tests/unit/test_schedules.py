@@ -9,9 +9,9 @@ from itertools import pairwise
 
 import pytest
 
-from chaos.errors import BadInput
-from chaos.experiment import At, Every, Poisson, Renewal
-from chaos.schedules import MAX_WINDOWS, gaps, problem, starts_s
+from chaos.core.errors import BadInput
+from chaos.experiment.spec import At, Every, Poisson, Renewal
+from chaos.plan.schedules import MAX_WINDOWS, gaps, problem, starts_s
 
 
 def starts(schedule, *, for_s=2.0, times=None, horizon_s=None, jitter_s=1.0, seed=1):

@@ -17,13 +17,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from chaos import cli, tables
-from chaos.errors import BadInput
-from chaos.loading import load_experiment
-from chaos.loading_faults import _COMMON, _OF_A_STEP
-from chaos.schema import SCHEMAS
-from chaos.schema_structs import Shapes
-from chaos.units import BytesPerSecond, Seconds, SignedSeconds
+from chaos.cli import main as cli
+from chaos.core import plugins as tables
+from chaos.core.errors import BadInput
+from chaos.core.units import BytesPerSecond, Seconds, SignedSeconds
+from chaos.experiment.reading.document import load_experiment
+from chaos.experiment.reading.faults import _COMMON, _OF_A_STEP
+from chaos.experiment.schema.document import SCHEMAS
+from chaos.experiment.schema.structs import Shapes
 from tests.quick import QUICK
 from tests.unit.schema_forms import UNKNOWN, Steps, Tree, as_seen, experiments, load, places, put, slips, targets
 from tests.unit.test_docs import blocks

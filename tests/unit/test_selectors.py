@@ -6,10 +6,10 @@ import math
 
 import pytest
 
-from chaos.experiment import LinkTo, Named, Role, Same, Side, Zone
-from chaos.kinds import Link, Victims
-from chaos.plan import PlannedNode
-from chaos.selectors import NothingMatched, possible, resolve
+from chaos.core.values import Link, Victims
+from chaos.experiment.spec import LinkTo, Named, Role, Same, Side, Zone
+from chaos.plan.plan import PlannedNode
+from chaos.plan.selection import NothingMatched, possible, resolve
 
 NODES = tuple(PlannedNode(f"n{i}", "data", zone) for i, zone in enumerate("aabbb", 1))
 NAMES = [node.name for node in NODES]

@@ -10,18 +10,20 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos import cli, deciding, sequential
-from chaos.clock import ManualClock
-from chaos.errors import BadInput
-from chaos.events import FaultEffective, Looked, Row, RunEnded, TrafficEnded
-from chaos.experiment import Bound, ObjectiveSpec
-from chaos.history import RunFolder
-from chaos.judge import judge
-from chaos.plan import Plan
-from chaos.planning import make_plan
-from chaos.run import run_plan
-from chaos.runtimes.fake import FakeRuntime
-from chaos.sequential import agree, bands, claim_confidences, spending, spent, walk
+from chaos.cli import main as cli
+from chaos.core.clock import ManualClock
+from chaos.core.errors import BadInput
+from chaos.experiment.spec import Bound, ObjectiveSpec
+from chaos.history.events import FaultEffective, Looked, Row, RunEnded, TrafficEnded
+from chaos.history.folder import RunFolder
+from chaos.judge import early_stop as deciding
+from chaos.judge import sequential
+from chaos.judge.judge import judge
+from chaos.judge.sequential import agree, bands, claim_confidences, spending, spent, walk
+from chaos.plan.build import make_plan
+from chaos.plan.plan import Plan
+from chaos.run.run import run_plan
+from chaos.runtimes.fake.runtime import FakeRuntime
 from tests import synthetic
 from tests.quick import QUICK
 from tests.unit.samples import sample_experiment, sample_target
@@ -309,9 +311,9 @@ def test_the_plan_as_it_was_run_ends_with_its_decision() -> None:
 
 def test_every_form_of_the_report_shows_the_looks_and_what_follows_for_production(tmp_path: Path) -> None:
     """Text and page have the tables; how to repeat the run says that it could stop early; the file is read back the same."""
-    from chaos import tables
-    from chaos.report import from_folder
-    from chaos.results import Report
+    from chaos.core import plugins as tables
+    from chaos.report.build import from_folder
+    from chaos.results.report import Report
 
     plan = make_plan(sample_experiment(KILLS, "predict: {production: {kill: 0 in 90d per node}}\n"), sample_target(), seed=None,
                      runtime="fake", longest_s=400.0)  # fmt: skip

@@ -7,10 +7,10 @@ from typing import Any
 import msgspec
 import pytest
 
-from chaos.errors import CapabilityMissing
-from chaos.kinds import Link, Shaping
-from chaos.net import shaping
-from chaos.net.shaping import Leaf
+from chaos.core.errors import CapabilityMissing
+from chaos.core.values import Link, Shaping
+from chaos.net import tc as shaping
+from chaos.net.tc import Leaf
 
 ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13"}
 THERE, ASIDE = Link("n1", "n2"), Link("n1", "n3")

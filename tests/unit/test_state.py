@@ -6,9 +6,9 @@ import threading
 
 import pytest
 
-from chaos.events import NodeChanged, Row, TrafficSecond
-from chaos.experiment import AbortIf
-from chaos.state import RATIO_WINDOW_S, LiveState
+from chaos.experiment.spec import AbortIf
+from chaos.history.events import NodeChanged, Row, TrafficSecond
+from chaos.run.monitor import RATIO_WINDOW_S, LiveState
 
 
 def second(bad: int, bad_run_s: float = 0.0, operation: str = "write") -> TrafficSecond:

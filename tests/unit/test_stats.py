@@ -9,14 +9,15 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from chaos import stats, stats_means
-from chaos.events import FaultAsked, FaultFailed
-from chaos.experiment import Slo
-from chaos.observations import Outcome, Why
-from chaos.plan import Plan
-from chaos.results import Observed
-from chaos.timeline import build
-from chaos.timeline_faults import BACKGROUND
+from chaos.experiment.spec import Slo
+from chaos.history.events import FaultAsked, FaultFailed
+from chaos.history.observations import Outcome, Why
+from chaos.measure import estimates as stats
+from chaos.measure import means as stats_means
+from chaos.measure.faults import BACKGROUND
+from chaos.measure.timeline import build
+from chaos.plan.plan import Plan
+from chaos.results.report import Observed
 from tests import synthetic
 from tests.synthetic import Down, Records, Rows, at_ns, fault_rows, frame, kills, make_plan
 

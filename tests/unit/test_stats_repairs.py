@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.stats_repairs import maintainability
+from chaos.measure.repairs import maintainability
 
 TEN = [0.5, 0.6, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 3.0]
 

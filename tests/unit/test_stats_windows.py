@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos import stats
-from chaos.stats_windows import lost_seconds, worst_windows
-from chaos.timeline import build
+from chaos.measure import estimates as stats
+from chaos.measure.timeline import build
+from chaos.measure.windows import lost_seconds, worst_windows
 from tests import synthetic
 
 SLOT_S = 0.1

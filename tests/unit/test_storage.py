@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from chaos import storage
-from chaos.clock import ManualClock
-from chaos.errors import Aborted, EnvironmentUnusable, FaultNotEffective
-from chaos.events import FaultEffective, FaultHealed, PhaseBegun, Row, RunEnded
-from chaos.history import HistoryWriter, RunFolder
-from chaos.perform import order_text, perform
-from chaos.undo import UndoLog, pending
+from chaos.api import order_text, perform
+from chaos.core import storage
+from chaos.core.clock import ManualClock
+from chaos.core.errors import Aborted, EnvironmentUnusable, FaultNotEffective
+from chaos.history.events import FaultEffective, FaultHealed, PhaseBegun, Row, RunEnded
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.history.undo import UndoLog, pending
 from tests.quick import QUICK
 
 
@@ -169,7 +169,7 @@ def test_a_run_whose_folder_vanishes_is_stopped(tmp_path: Path) -> None:
 
 def test_a_report_that_cannot_be_written_is_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What was measured is kept, and the way to judge it again is told."""
-    from chaos import report
+    from chaos.report import build as report
 
     def refuse(path: Path, _data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path))

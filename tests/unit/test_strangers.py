@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from chaos import cli
-from chaos.errors import EnvironmentUnusable, HistoryUnreadable
-from chaos.history import HistoryWriter, RunFolder, write_atomically
-from chaos.perform import order_text, perform
-from chaos.runtimes.local_node import NodeRecipe, prepare
-from chaos.undo import UndoLog
+from chaos.api import order_text, perform
+from chaos.cli import main as cli
+from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
+from chaos.history.folder import HistoryWriter, RunFolder, write_atomically
+from chaos.history.undo import UndoLog
+from chaos.runtimes.local.node import NodeRecipe, prepare
 from tests.quick import QUICK
 from tests.unit.test_faults import StubNode
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos.errors import BadInput
-from chaos.target import Ask, OperationKind, Setting
-from chaos.targets_loading import known_targets, load_target, search_path
+from chaos.core.errors import BadInput
+from chaos.experiment.target.load import known_targets, load_target, search_path
+from chaos.experiment.target.spec import Ask, OperationKind, Setting
 from tests.unit.samples import TARGET, sample_target
 
 ROOT = Path(__file__).parent.parent.parent

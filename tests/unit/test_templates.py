@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.errors import BadInput
-from chaos.templates import Context, Others, Peer, fill
+from chaos.core.errors import BadInput
+from chaos.experiment.target.templates import Context, Others, Peer, fill
 
 PEERS = (Peer("n1", "127.9.1.1"), Peer("n2", "127.9.101.2"))
 CONTEXT = Context(

@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaos.events import FaultAsked, FaultEffective, FaultFailed, FaultSkipped, NodeChanged, PhaseBegun, TrafficStarted
-from chaos.experiment import OutageRule
-from chaos.observations import Outcome, Why
-from chaos.plan import Plan
-from chaos.results import Interval
-from chaos.timeline import ServiceTimeline, Timeline, build
-from chaos.timeline_slots import BAD, GOOD, MISSING
+from chaos.experiment.spec import OutageRule
+from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultSkipped, NodeChanged, PhaseBegun, TrafficStarted
+from chaos.history.observations import Outcome, Why
+from chaos.measure.slots import BAD, GOOD, MISSING
+from chaos.measure.timeline import ServiceTimeline, Timeline, build
+from chaos.plan.plan import Plan
+from chaos.results.report import Interval
 from tests import synthetic
 from tests.synthetic import Down, Rows, at_ns, fault_rows, frame, kills, make_plan
 

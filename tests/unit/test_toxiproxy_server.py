@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from chaos.errors import EnvironmentUnusable
-from chaos.net import toxiproxy_server
-from chaos.net.toxiproxy_server import Found, argv, cache_path, find
+from chaos.core.errors import EnvironmentUnusable
+from chaos.net.toxiproxy import program as toxiproxy_server
+from chaos.net.toxiproxy.program import Found, argv, cache_path, find
 
 Place = Callable[[str, str], Path]
 MARK = "mod\tgithub.com/Shopify/toxiproxy/v2\tv2.12.0\th1:"

@@ -12,19 +12,21 @@ from typing import Any
 
 import pytest
 
-from chaos import kinds, trains
-from chaos.agent_parts import line
-from chaos.clock import ManualClock
-from chaos.errors import FaultNotEffective
+from chaos.agent.agent_parts import line
+from chaos.core import values as kinds
+from chaos.core.clock import ManualClock
+from chaos.core.errors import FaultNotEffective
+from chaos.core.values import Link, Passage, Rule, Shaping, Train, Victims
 from chaos.faults.bandwidth import Bandwidth
+from chaos.faults.base import packets as trains
+from chaos.faults.base.packets import Counted
 from chaos.faults.corrupt import Corrupt
 from chaos.faults.duplicate import Duplicate
 from chaos.faults.latency import Latency
 from chaos.faults.loss import Loss
 from chaos.faults.reorder import Reorder
-from chaos.kinds import Fault, Link, Passage, Rule, Scene, Shaping, Train, Victims
-from chaos.trains import Counted
-from chaos.undo import UndoLog, pending
+from chaos.history.undo import UndoLog, pending
+from chaos.plugin import Fault, Scene
 from tests.unit.samples import sample_target
 from tests.unit.test_faults import StubCluster, StubNet, StubNode
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from chaos.clock import ManualClock
-from chaos.undo import UndoLog, entries, pending, settle, shielded
+from chaos.core.clock import ManualClock
+from chaos.history.undo import UndoLog, entries, pending, settle, shielded
 
 
 def test_intent_is_on_disk_before_it_is_entered(tmp_path: Path) -> None:

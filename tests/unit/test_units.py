@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chaos import units
-from chaos.units import EXAMPLE, PARSE, pattern, written
+from chaos.core import units
+from chaos.core.units import EXAMPLE, PARSE, pattern, written
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos import check_names, tables, verdicts
-from chaos import wording_story as tell
-from chaos.results import Agreement, Check, Estimate, Objective, Report
+from chaos.core import plugins as tables
+from chaos.report import story as tell
+from chaos.report import verdicts
+from chaos.results import check_names
+from chaos.results.report import Agreement, Check, Estimate, Objective, Report
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SUCCESS = ("rolled back", "complete", "error-free", "effective", "on time", "reached by", "pass", "held", "healed")

@@ -7,10 +7,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.clock import to_ns
-from chaos.conditions import Known
-from chaos.errors import BadInput
-from chaos.events import (
+from chaos.core.clock import to_ns
+from chaos.core.errors import BadInput
+from chaos.experiment.spec import At, OnFault, OnNode, OnRole, OnService
+from chaos.history.events import (
     Aborting,
     Awaited,
     FaultAsked,
@@ -24,10 +24,10 @@ from chaos.events import (
     TrafficSecond,
     TrafficStarted,
 )
-from chaos.experiment import At, OnFault, OnNode, OnRole, OnService
-from chaos.plan import Plan
-from chaos.planning import describe
-from chaos.runbook import render
+from chaos.plan.build import describe
+from chaos.plan.plan import Plan
+from chaos.report.pages.runbook import render
+from chaos.run.conditions import Known
 from tests.unit.samples import sample_experiment, sample_plan
 from tests.unit.test_run import of, run
 

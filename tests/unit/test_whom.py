@@ -8,15 +8,15 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.clock import ManualClock, to_s
-from chaos.errors import BadInput
-from chaos.events import FaultAsked, FaultEffective, FaultSkipped, NodeChanged, TrafficEnded, TrafficStarted
-from chaos.history import RunFolder
-from chaos.loading import parse_experiment
-from chaos.plan import Plan
-from chaos.planning import make_plan
-from chaos.run import run_plan
-from chaos.runtimes.fake import FakeRuntime
+from chaos.core.clock import ManualClock, to_s
+from chaos.core.errors import BadInput
+from chaos.experiment.reading.document import parse_experiment
+from chaos.history.events import FaultAsked, FaultEffective, FaultSkipped, NodeChanged, TrafficEnded, TrafficStarted
+from chaos.history.folder import RunFolder
+from chaos.plan.build import make_plan
+from chaos.plan.plan import Plan
+from chaos.run.run import run_plan
+from chaos.runtimes.fake.runtime import FakeRuntime
 from tests.unit.samples import TARGET, sample_target
 from tests.unit.test_run import of, run
 

@@ -32,7 +32,7 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from chaos import tables
+from chaos.core import plugins as tables
 from tools.soak.course import carry_out
 from tools.soak.engine import OwnEngine, own_engine
 from tools.soak.kinds import Example, examples
@@ -130,7 +130,7 @@ def main() -> int:
     parser.add_argument("--count", type=int, default=40)
     parser.add_argument("--seed", type=int, default=1, help="of the instants; the runs themselves are as fast as the machine")
     parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--kinds", default="", help="of: those in chaos/tables.py; all that the runtime can do unless told")
+    parser.add_argument("--kinds", default="", help="of: those in chaos/core/plugins.py; all that the runtime can do unless told")
     parser.add_argument("--keep", action="store_true", help="keep the folders of all trials, not only of failed ones")
     arguments = parser.parse_args()
     scratch = Path(tempfile.mkdtemp(prefix="nines-soak-"))

@@ -9,11 +9,12 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from chaos import private_engine, proc
-from chaos.engine import Engine, connect
-from chaos.images_build import cache_dir, one_at_a_time
-from chaos.leftovers_docker import NODE, ROLE, STATE
-from chaos.private_engine_parts import ENVIRONMENT, Layout, read_record
+from chaos.engine import private as private_engine
+from chaos.engine.connection import Engine, connect
+from chaos.engine.images.build import cache_dir, one_at_a_time
+from chaos.engine.leftovers import NODE, ROLE, STATE
+from chaos.engine.private_parts import ENVIRONMENT, Layout, read_record
+from chaos.registry import processes as proc
 from tools.soak import look
 
 SYSTEM, AGENT = "system", "agent"
@@ -32,10 +33,10 @@ class OwnEngine:
 
     def warm(self) -> None:
         """Its images are there, so that no run makes one."""
-        from chaos.images import ensure_base, ensure_harness, ensure_target
-        from chaos.images_build import quiet
-        from chaos.images_tools import ensure_tools
-        from chaos.targets_loading import load_target
+        from chaos.engine.images.build import quiet
+        from chaos.engine.images.ensure import ensure_base, ensure_harness, ensure_target
+        from chaos.engine.images.tools import ensure_tools
+        from chaos.experiment.target.load import load_target
 
         target = load_target("replicated_kv", beside=self.folder)
         with self._connect() as engine:

@@ -15,9 +15,9 @@ from typing import Any, Final
 
 import yaml
 
-from chaos import tables
-from chaos.errors import NinesError
-from chaos.perform import order_text
+from chaos.api import order_text
+from chaos.core import plugins as tables
+from chaos.core.errors import NinesError
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 FAULT_S: Final = 2.0

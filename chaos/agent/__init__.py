@@ -1,0 +1,1 @@
+"""Runs inside a node; standard library only."""

@@ -1,0 +1,226 @@
+"""One experiment from its file to its report: what ``nines run`` and the pytest plugin share.
+
+load -> plan -> refuse leftovers -> run -> judge -> report, all into one run folder
+"""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from chaos.core import storage
+from chaos.core.errors import Aborted, BadInput, EnvironmentUnusable, NinesError, NotHealed, Place
+from chaos.experiment.spec import Experiment
+from chaos.experiment.target.spec import Target
+from chaos.history import identity
+from chaos.history.folder import RunFolder, write_atomically
+from chaos.plan.plan import Plan
+from chaos.results.report import Report
+
+if TYPE_CHECKING:
+    from chaos.history.events import Row
+
+BUG_FILE: Final = "bug.txt"
+
+
+class Ordered(msgspec.Struct, frozen=True):
+    """An experiment that is ready to run."""
+
+    experiment: Experiment
+    text: str
+    target: Target
+    plan: Plan
+
+
+def order(
+    file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None
+) -> Ordered:
+    """Load a file and plan it; ``BadInput`` for all that is wrong with it. Starts nothing.
+
+    ``longest_s``: go on with further rounds of its faults for so long, until what it is to decide is decided.
+    """
+    from chaos.experiment.source import read_text
+
+    return order_text(read_text(file), file, runtime=runtime, seed=seed, faults=faults, longest_s=longest_s)
+
+
+def order_text(
+    text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None
+) -> Ordered:
+    """The same from a text; ``file`` names it in messages, and relative paths start from its folder."""
+    from chaos.experiment.reading.document import parse_experiment
+    from chaos.experiment.source import locate
+    from chaos.plan.build import make_plan
+
+    experiment = parse_experiment(text, str(file))
+    target = _target(experiment, file)
+    place = None if runtime else locate(str(file), "cluster.runtime")
+    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place)
+    plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
+    return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
+
+
+def _target(experiment: Experiment, file: Path) -> Target:
+    """The one that is named; for a system that runs already, what the experiment says about it."""
+    from chaos.experiment.reading.attach import ATTACHED
+    from chaos.experiment.source import locate
+    from chaos.experiment.target.load import load_target
+    from chaos.plan.attached import attached_target
+
+    cluster = experiment.cluster
+    if cluster.attach is not None and cluster.target == ATTACHED:
+        return attached_target(experiment, None)
+    named = load_target(cluster.target, beside=file.parent, place=locate(str(file), "cluster.target"))
+    return attached_target(experiment, named) if cluster.attach is not None else named
+
+
+def chosen_runtime(name: str, target: Target, place: Place | None = None) -> str:
+    """``auto`` is docker where an engine answers and the target has a form for it, else local. An unknown name is refused."""
+    from chaos.core import plugins as tables
+
+    if name == "auto":
+        from chaos.engine.connection import answers
+
+        in_containers = all(part.docker is not None for part in target.parts.values())
+        return "docker" if in_containers and answers() else "local"
+    known = tables.names("runtimes")
+    if name not in known:
+        raise BadInput(f"unknown runtime '{name}'", place=place, right=tables.suggest(name, ["auto", *known]))
+    return name
+
+
+def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
+    """``runs/<experiment>-<time>-<id>``, not there yet."""
+    return RunFolder(under / identity.stamped(name))
+
+
+def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None) -> Report:
+    """Run, judge, and write the reports. ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder."""
+    from chaos.core import plugins as tables
+    from chaos.core.clock import ManualClock, MonotonicClock
+    from chaos.history.events import TrafficStarted
+    from chaos.plan.calibration import keep
+    from chaos.report.build import from_folder
+    from chaos.run import machine
+    from chaos.run.leftovers import refuse_leftovers
+    from chaos.run.run import run_plan
+
+    if folder.plan.exists():
+        raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
+    virtual = ordered.plan.runtime == "fake"
+    if not virtual:
+        refuse_leftovers()
+    machine.require(ordered.plan, ordered.target)
+    _require_room(ordered.plan, folder.path)
+    runtime = tables.find("runtimes", ordered.plan.runtime)()
+    keep(ordered.experiment.predict.calibration, ordered.experiment.file, folder.path)
+    began = False
+
+    def note(row: Row) -> None:
+        nonlocal began
+        began = began or isinstance(row, TrafficStarted)
+        if live is not None:
+            live(row)
+
+    try:
+        shown = note if virtual else _warming(note)
+        clock = ManualClock() if virtual else MonotonicClock()
+        unwritten = run_plan(ordered.plan, ordered.target, ordered.text, folder, runtime, clock, shown, _decider(ordered.plan, folder))
+        report = from_folder(folder, unwritten)
+    except (NinesError, OSError) as error:
+        gone = "" if folder.path.is_dir() else storage.trouble_of(folder.path)
+        if began and gone and not isinstance(error, NotHealed):
+            raise Aborted(f"the run was stopped and its faults were rolled back, and nothing is left to judge: {gone}") from error
+        if isinstance(error, NinesError):
+            raise
+        if storage.of_storage(error):
+            raise _full(error, folder, began) from error
+        _keep_bug(folder.path)
+        raise
+    except Exception:
+        _keep_bug(folder.path)
+        raise
+    _write(report, folder)
+    return report
+
+
+def _write(report: Report, folder: RunFolder) -> None:
+    """The reports. Without room for them the run stays as it is, to be judged again: ``EnvironmentUnusable``, if it came to its end."""
+    from chaos.report.build import JUDGED_CODES, write
+
+    try:
+        write(report, folder)
+    except OSError as error:
+        where = Path(error.filename or folder.report)
+        unwritten = EnvironmentUnusable(
+            storage.why(error, where), how=f"what was measured is kept: 'nines judge {folder.path}' judges it again"
+        )
+        if report.exit_code in JUDGED_CODES.values():
+            raise unwritten from error
+        print(f"nines: {unwritten}", file=sys.stderr)
+
+
+def _full(error: OSError, folder: RunFolder, began: bool) -> NinesError:
+    """What a disk did, in one line: before the first request nothing was measured, after it the run is one that was stopped."""
+    why = storage.why(error, Path(error.filename or folder.history))
+    if not began:
+        return EnvironmentUnusable(why, how="free some space, or name a folder on another disk with --folder")
+    return Aborted(f"{why}\n  the run was stopped; what was measured until then is kept: 'nines judge {folder.path}'")
+
+
+def _keep_bug(folder: Path) -> None:
+    """The traceback, beside what was measured; the terminal has it too."""
+    with contextlib.suppress(OSError):
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / BUG_FILE, traceback.format_exc().encode(errors="replace"))
+
+
+def _require_room(plan: Plan, folder: Path) -> None:
+    """``EnvironmentUnusable`` for a machine that has too little of something, or not the program that may end the run."""
+    from chaos.run import preflight as room
+    from chaos.run import stop_command as guard
+
+    if plan.experiment.abort_if.command is not None:
+        guard.require(plan.experiment.abort_if.command)
+    data_root = None
+    if plan.runtime == "docker":
+        from chaos.engine.connection import connect
+
+        with connect() as engine:
+            data_root = Path(engine.facts.data_root) if engine.facts.local and engine.facts.data_root else None
+    room.require(plan, folder, data_root)
+
+
+def _warming(live: Callable[[Row], None] | None) -> Callable[[Row], None]:
+    """Loads what judging needs while the baseline is being measured, which no fault disturbs: it saves the user most of a second."""
+    from chaos.history.events import PhaseBegun
+
+    def load() -> None:
+        import importlib
+
+        for module in ("scipy.special", "chaos.judge.judge", "chaos.report.formats.html"):
+            importlib.import_module(module)
+
+    def row_written(row: Row) -> None:
+        if isinstance(row, PhaseBegun) and row.phase == "baseline":
+            threading.Thread(target=load, name="warming", daemon=True).start()
+        if live is not None:
+            live(row)
+
+    return row_written
+
+
+def _decider(plan: Plan, folder: RunFolder) -> Callable[[], tuple[bool, str]] | None:
+    """What a run that may stop early asks after each round; None for one that goes on to its end."""
+    if not plan.looks_s:
+        return None
+    from chaos.judge.early_stop import Decider
+
+    return Decider(plan, folder).decide

@@ -1,0 +1,146 @@
+"""Which fault can be done where: the word of each fault's own ``missing``, as a table for a terminal and for docs/runtimes.md.
+
+Beside the runtimes stand containers that run already (``cluster: {attach: ...}``): the runtime is docker then, and less can be done.
+
+A field with a list of choices is tried choice by choice, and a target both as an ordinary one and as one that insists on being PID 1,
+so that the table also says what only some forms of a fault cannot do. A kernel without some module is found when a plan is made.
+"""
+
+from __future__ import annotations
+
+import copy
+import re
+import types
+from collections.abc import Iterator
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
+
+import msgspec
+
+from chaos.core import plugins as tables
+from chaos.experiment.target.spec import Target
+from chaos.plan import attached as attaching
+
+ATTACHED: Final = "attached"
+RUNTIMES: Final = ("local", "docker", ATTACHED)
+SAMPLE: Final = "replicated_kv"
+"""A target that can do everything that a target can be asked for."""
+_SIZES: Final = (1, 1000)
+"""One of them is within the bounds of every field that holds a number: shares, seconds, bytes."""
+YES: Final = "yes"
+
+
+class Form(msgspec.Struct, frozen=True):
+    """What a runtime cannot do: all of a fault where ``only`` is empty, else what is done with that field, or to that target."""
+
+    only: str
+    why: str
+
+
+class Ability(msgspec.Struct, frozen=True):
+    """One fault on one runtime; ``missing`` is empty where it can be done in every form."""
+
+    kind: str
+    runtime: str
+    missing: tuple[Form, ...]
+
+    @property
+    def possible(self) -> bool:
+        """In one form at least."""
+        return not any(form.only == "" for form in self.missing)
+
+    def __str__(self) -> str:
+        if not self.possible:
+            return "no: " + next(form.why for form in self.missing if not form.only)
+        but = "; ".join(f"{form.only}: {form.why}" for form in self.missing)
+        return f"{YES}, but not {but}" if but else YES
+
+
+def abilities() -> list[Ability]:
+    """Every fault of the table of faults on every runtime, kind by kind."""
+    from chaos.experiment.target.load import load_target
+
+    target = load_target(SAMPLE)
+    return [_ability(kind, runtime, target) for kind in tables.names("faults") for runtime in RUNTIMES]
+
+
+def markdown() -> str:
+    """The table of docs/runtimes.md."""
+    found = {(each.kind, each.runtime): each for each in abilities()}
+    lines = ["| fault | " + " | ".join(RUNTIMES) + " |", "|---" * (1 + len(RUNTIMES)) + "|"]
+    for kind in tables.names("faults"):
+        cells = [re.sub(r"([|<>])", r"\\\1", str(found[kind, runtime])) for runtime in RUNTIMES]
+        lines.append(f"| `{kind}` | " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _ability(kind: str, runtime: str, target: Target) -> Ability:
+    whole = sample(tables.find("faults", kind))
+    if runtime == ATTACHED:
+        return _on_attached(kind, whole, target)
+    why = whole.missing(runtime, target)
+    forms = [(only, other.missing(runtime, target)) for only, other in _other_forms(whole)]
+    able = [only for only, reason in forms if reason is None]
+    if why is not None and not able:
+        return Ability(kind, runtime, (Form("", why),))
+    # A default that cannot be done while another choice can is one form among others.
+    missing = [Form("by itself", why)] if why is not None else []
+    missing += [Form(only, reason) for only, reason in forms if reason is not None and reason != why]
+    pid1 = msgspec.structs.replace(target, pid1=True)
+    for only, form in [("", whole), *_other_forms(whole)]:
+        reason = form.missing(runtime, pid1)
+        if reason is not None and reason not in {each.why for each in missing}:
+            missing.append(Form(f"{only} on a target with `pid1: true`".strip(), reason))
+    together: dict[str, list[str]] = {}
+    for each in missing:
+        together.setdefault(each.why, []).append(each.only)
+    return Ability(kind, runtime, tuple(Form(", ".join(named), reason) for reason, named in together.items()))
+
+
+def _on_attached(kind: str, whole: Any, target: Target) -> Ability:  # noqa: ANN401 - any fault's struct
+    """As on docker, but for what is refused of containers that are not ours; none of them is known to insist on being PID 1."""
+    if why := attaching.cannot(kind, {}):
+        return Ability(kind, ATTACHED, (Form("", why),))
+    missing = [Form("", why)] if (why := whole.missing("docker", target)) else []
+    for field in msgspec.structs.fields(type(whole)):
+        if why := attaching.cannot(kind, {field.name: "a value"}):
+            missing.append(Form(f"`{field.name}`", why))
+    return Ability(kind, ATTACHED, tuple(missing))
+
+
+def _other_forms(whole: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any fault's struct
+    """The same fault with another choice in one field, or a name where none was; not built anew: what goes with it does not matter."""
+    for name, hint in get_type_hints(type(whole)).items():
+        if get_origin(hint) is Literal:
+            for choice in get_args(hint):
+                if choice != getattr(whole, name):
+                    other = copy.copy(whole)
+                    msgspec.structs.force_setattr(other, name, choice)
+                    yield f"`{name.removesuffix('_s')}: {choice}`", other
+        elif hint is str and not getattr(whole, name):
+            other = copy.copy(whole)
+            msgspec.structs.force_setattr(other, name, _value(hint, 1))
+            yield f"`{name}`", other
+
+
+def sample(fault: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - any fault's struct
+    """One that its own checks accept: what it cannot do without, and one field more if they ask for that."""
+    hints = get_type_hints(fault)
+    for size in _SIZES:
+        values = {field.name: _value(hints[field.name], size) for field in msgspec.structs.fields(fault)}
+        needed = {field.name: values[field.name] for field in msgspec.structs.fields(fault) if field.required}
+        for more in ({}, *({name: value} for name, value in values.items() if name not in needed), values):
+            try:
+                return fault(**{**needed, **more})
+            except (ValueError, TypeError):
+                continue  # these do not go together
+    raise AssertionError(f"no {fault.__name__} can be made of samples")
+
+
+def _value(hint: Any, size: int) -> object:  # noqa: ANN401 - a type hint
+    """A value of that type."""
+    if get_origin(hint) is Literal:
+        return get_args(hint)[0]
+    if get_origin(hint) in (Union, types.UnionType):
+        return _value(next(each for each in get_args(hint) if each is not type(None)), size)
+    values: dict[Any, object] = {float: float(size), int: size, str: "n1", bool: True, tuple: ()}
+    return values.get(get_origin(hint) or hint)

@@ -1,0 +1,236 @@
+"""Faults by hand: ``nines up`` holds a cluster, ``nines inject`` breaks it, ``nines status`` says what is up, ``nines down`` ends it."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from chaos.cli.output import as_json, note, show
+from chaos.core import units
+from chaos.core.errors import BadInput, Interrupted
+
+if TYPE_CHECKING:
+    from chaos.history.events import Row
+    from chaos.run.manual.injection import ByHand
+    from chaos.run.manual.socket import HandOrder, Refusal
+    from chaos.run.signals import Interruption
+
+_NO_NODE: Final = "the name service"
+"""Whom a fault without a node hits."""
+
+# --- a cluster of ours -------------------------------------------------------------------------------------------------
+
+
+def up(arguments: argparse.Namespace) -> int:
+    """Bring an experiment's cluster up without faults or traffic, and hold it until Ctrl-C or ``nines down``."""
+    from chaos.api import new_folder, order
+    from chaos.cli.manual_orders import planned, prepared
+    from chaos.core import plugins as tables
+    from chaos.core.clock import MonotonicClock
+    from chaos.history.folder import RunFolder
+    from chaos.run.leftovers import refuse_leftovers
+    from chaos.run.manual.session import serve, standing
+    from chaos.run.manual.socket import Refusal
+    from chaos.run.signals import Interruption
+
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    if ordered.plan.runtime not in ("local", "docker"):
+        raise BadInput(f"the runtime '{ordered.plan.runtime}' holds no cluster", right="--runtime local or docker")
+    refuse_leftovers()
+    folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
+    run, interruption = folder.run, Interruption()
+    runtime, clock = tables.find("runtimes", ordered.plan.runtime)(), MonotonicClock()
+
+    def said(what: ByHand | Refusal) -> None:
+        if isinstance(what, Refusal):
+            note(f"refused: {what.refused}")
+        else:
+            note(f"{what.fault} on {', '.join(what.target) or 'nobody'}: {what.status} {what.reason}".rstrip())
+
+    note(f"{run}: bringing {len(ordered.plan.nodes)} nodes of {ordered.plan.experiment.cluster.target} up on '{ordered.plan.runtime}'")
+    try:
+        with standing(prepared(ordered), ordered.target, ordered.text, folder, runtime, clock, interruption) as there:
+            note(f"{run} is up; 'nines inject pause --to n1 --for 10s --run {run}' breaks it, Ctrl-C or 'nines down {run}' ends it")
+            show(run)
+            serve(there, run, lambda hand: planned(ordered, hand), said)
+    except Interrupted as error:
+        return 128 + error.signal_number
+    return 0
+
+
+def down(arguments: argparse.Namespace) -> int:
+    """End a cluster that is up, and wait until all of it is removed."""
+    from chaos.run.stop import stop_run
+
+    record = stop_run(arguments.run, arguments.within)
+    note(f"{record.run} is down; what was done to it stands in {record.folder}")
+    return 0
+
+
+def status(arguments: argparse.Namespace) -> int:
+    """What goes on on this machine: runs that are measured, and clusters that are held for faults by hand."""
+    from chaos.registry import runs as registry
+    from chaos.run.manual.socket import socket_of
+    from chaos.run.stop import active
+
+    state = registry.state_dir()
+    rows = [
+        {"run": record.run, "runtime": record.runtime, "takes_orders": socket_of(state, record.run).exists(), "pid": record.pid,
+         "folder": record.folder}
+        for record in active()
+    ]  # fmt: skip
+    if arguments.json:
+        show(as_json(rows))
+    elif rows:
+        from chaos.report.format import table
+
+        rows_shown = [[row["run"], row["runtime"], "yes" if row["takes_orders"] else "no (it is measured)", row["folder"]] for row in rows]
+        show(table(rows_shown, ["run", "runtime", "nines inject", "folder"]))
+    else:
+        note("No runs in progress.")
+    return 0
+
+
+# --- one fault ---------------------------------------------------------------------------------------------------------
+
+
+def inject(arguments: argparse.Namespace) -> int:
+    """Do one fault, heal it at its limit, say what came of it."""
+    from msgspec import to_builtins
+
+    from chaos.cli.manual_orders import written
+    from chaos.run.signals import Interruption
+
+    ways = [arguments.attach is not None, arguments.compose is not None]
+    if sum([*ways, arguments.run is not None]) > 1:
+        raise BadInput("--run, --attach and --compose exclude each other", right="one of them")
+    hand = written(arguments.fault, arguments.to, arguments.lasts, arguments.set)
+    interruption = Interruption()
+    containers: dict[str, str] = {}
+    if any(ways):
+        done, containers = _attached(arguments, hand, interruption)
+    else:
+        done = _running(arguments.run, hand, interruption, _steps({}, quiet=arguments.json))
+    if arguments.json:
+        show(as_json(to_builtins(done) | {"containers": containers}))
+    else:
+        show(_told(done, containers))
+    if done.exit_code == 0 and interruption.signal_number is not None:
+        return 128 + interruption.signal_number
+    return done.exit_code
+
+
+def _running(name: str | None, hand: HandOrder, interruption: Interruption, steps: Callable[[Row], None]) -> ByHand:
+    """By the harness that holds the cluster."""
+    from chaos.core.errors import EnvironmentUnusable
+    from chaos.registry import runs as registry
+    from chaos.run.manual.socket import Refusal, call, socket_of
+    from chaos.run.stop import active
+
+    running = active()
+    found = [record for record in running if name is None or record.run == name or Path(record.folder) == Path(name).absolute()]
+    if len(found) != 1:
+        what = f"no run '{name}' goes on" if name else f"{len(found)} runs go on" if found else "nothing goes on"
+        names = ", ".join(record.run for record in running)
+        raise BadInput(what, right=f"--run, one of: {names}" if names else "nines up X.yaml, or --attach label=app=web")
+    interruption.at_once = False
+    with interruption.watched():
+        path = socket_of(registry.state_dir(), found[0].run)
+        answer = call(path, hand, steps, lambda: interruption.signal_number is not None)
+    if isinstance(answer, Refusal):
+        if answer.exit_code == BadInput.exit_code:
+            raise BadInput(answer.refused)
+        raise EnvironmentUnusable(answer.refused, how="")
+    return answer
+
+
+def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Interruption) -> tuple[ByHand, dict[str, str]]:
+    """By ourselves, on what runs already; and which container each node is."""
+    from chaos.api import new_folder
+    from chaos.cli.manual_orders import attached
+    from chaos.core.clock import MonotonicClock
+    from chaos.core.values import CLIENTS
+    from chaos.history.folder import RunFolder
+    from chaos.report.format import victims
+    from chaos.run.leftovers import refuse_leftovers
+    from chaos.run.manual.session import standing
+    from chaos.runtimes.docker.attach.find import containers_of
+    from chaos.runtimes.docker.runtime import DockerRuntime
+
+    ordered = attached(
+        hand, label=arguments.attach, compose=arguments.compose, services=arguments.service, ask=arguments.ask, ports=arguments.port
+    )
+    refuse_leftovers()
+    folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
+    note(f"attaching to {len(ordered.plan.nodes)} containers; what is done stands in {folder.path}")
+    cut = [str(link) for link in ordered.plan.proxied or () if link.source != CLIENTS]
+    if cut:
+        note(f"connections that are open on {', '.join(cut)} are cut, now and when all is given back")
+    runtime = DockerRuntime(traffic=False)
+    with standing(ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(), interruption) as there:
+        containers = containers_of(folder.path)
+        for node, container in containers.items():
+            note(f"{node} is the container {container}")
+        ask = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()
+
+        def confirm(targets: Sequence[str]) -> None:
+            if ask:
+                _confirm(f"{hand.kind} on {victims(targets, containers)} for {hand.lasts}")
+
+        steps = _steps(containers, quiet=arguments.json)
+        return there.inject(ordered.plan, steps, confirm=confirm), containers
+
+
+def _confirm(what: str) -> None:
+    """``BadInput`` unless the person at the terminal agrees."""
+    sys.stderr.write(f"{what}? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
+        raise BadInput("not confirmed: no fault was injected", right="answer y, or --yes")
+
+
+def _steps(containers: dict[str, str], *, quiet: bool) -> Callable[[Row], None]:
+    """Progress, as it happens."""
+    from chaos.history.events import FaultAsked, FaultEffective, FaultGone, FaultHealed
+    from chaos.report.format import victims
+
+    def told(row: Row) -> None:
+        if quiet:
+            return
+        match row:
+            case FaultAsked():
+                note(f"asked      {row.kind} on {victims(row.target, containers) or _NO_NODE}")
+            case FaultEffective():
+                note(f"effective  {row.mechanism}")
+            case FaultHealed():
+                note("healed")
+            case FaultGone():
+                note("gone")
+
+    return told
+
+
+def _told(done: ByHand, containers: dict[str, str]) -> str:
+    """Every figure before, during and after, and the times."""
+    from chaos.core.escaping import terminal
+    from chaos.report.format import table, victims
+
+    names = list(dict.fromkeys([*done.before, *done.during, *done.after]))
+    rows = [[units.show(name, 0.0)[0], *(_figure(figures, name) for figures in (done.before, done.during, done.after))] for name in names]
+    times = [("effective", done.effective_s), ("healed", done.healed_s), ("gone", done.gone_s)]
+    when = ", ".join(f"{word} after {at_s:.3f} s" for word, at_s in times if at_s is not None)
+    head = f"{done.fault} on {victims(done.target, containers) or _NO_NODE}: {done.status}" + (f", {done.reason}" if done.reason else "")
+    parts = [head, f"by {done.mechanism}" if done.mechanism else "", when]
+    shown = table(rows, ["measured", "before", "during", "after"]) if rows else ""
+    return "\n".join([terminal(part) for part in parts if part] + (["", shown] if shown else []))
+
+
+def _figure(figures: dict[str, float | str | None], name: str) -> str:
+    from chaos.report.format import figure
+
+    if name not in figures:
+        return ""
+    return figure(figures[name], name)

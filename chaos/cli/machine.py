@@ -1,0 +1,149 @@
+"""The verbs about this machine: ``doctor``, ``leftovers``, ``heal``, ``targets``, ``version``."""
+
+from __future__ import annotations
+
+import argparse
+
+from chaos.cli.output import as_json, note, show
+from chaos.core.errors import NotHealed
+from chaos.core.escaping import terminal
+
+
+def doctor(arguments: argparse.Namespace) -> int:
+    """What works here, what is missing, and how to get it; 5 if a run would not start. ``--faults``: the faults by runtime."""
+    if arguments.faults:
+        return _faults(arguments)
+    from chaos.cli.doctor import examine, usable
+
+    findings = examine()
+    if arguments.json:
+        show(as_json(findings))
+    else:
+        from tabulate import tabulate
+
+        rows = [[finding.name, finding.state, finding.detail, finding.how] for finding in findings]
+        show(
+            tabulate(
+                rows,
+                headers=["part", "state", "found", "how to get it"],
+                tablefmt="simple",
+                disable_numparse=True,
+                maxcolwidths=[None, None, 60, 60],
+            )
+        )
+    return 0 if usable(findings) else 5
+
+
+def _faults(arguments: argparse.Namespace) -> int:
+    from chaos.cli.fault_support import RUNTIMES, abilities
+
+    found = abilities()
+    if arguments.json:
+        show(as_json([{"fault": each.kind, "runtime": each.runtime, "possible": each.possible,
+                       "missing": [{"only": form.only, "why": form.why} for form in each.missing]} for each in found]))  # fmt: skip
+        return 0
+    from tabulate import tabulate
+
+    said = {(each.kind, each.runtime): str(each) for each in found}
+    rows = [[kind, *(said[kind, runtime] for runtime in RUNTIMES)] for kind in dict.fromkeys(each.kind for each in found)]
+    show(tabulate(rows, headers=["fault", *RUNTIMES], tablefmt="simple", disable_numparse=True, maxcolwidths=[None, *[50] * len(RUNTIMES)]))
+    return 0
+
+
+def stop(arguments: argparse.Namespace) -> int:
+    """End a run that goes on, and wait until it has removed all that it had started."""
+    from chaos.run.stop import stop_run
+
+    record = stop_run(arguments.run, arguments.within)
+    note(f"{record.run} has ended; its report is in {record.folder}")
+    return 0
+
+
+def leftovers(arguments: argparse.Namespace) -> int:
+    """List what crashed runs left; 0 if nothing, 5 if anything."""
+    from chaos.run.leftovers import leftovers as find
+    from chaos.run.leftovers import unrecorded
+
+    found, others = find(), unrecorded()
+    dead = [run for run in others if not run.alive]
+    rows = [{"run": item.run, "kind": item.kind, "subject": item.subject, "detail": item.detail} for item in found]
+    rows += [
+        {"run": run.run, "kind": thing.kind, "subject": thing.name, "detail": f"on {run.host}, no record; {run}"}
+        for run in others
+        for thing in run.things
+    ]
+    if arguments.json:
+        show(as_json(rows))
+        return 5 if found or dead else 0
+    if found:
+        show("\n".join(terminal(str(item)) for item in found))
+        note("nines heal removes them")
+    for run in others:
+        show(terminal(f"{run.run}: no record of this run is left ({run}), on {run.host}:"))
+        show("\n".join(terminal(f"  {thing.kind} {thing.name}") for thing in run.things))
+    if dead:
+        note("nines heal --orphans removes what belongs to a dead harness")
+    if not found and not others:
+        note("nothing is left of earlier runs")
+    return 5 if found or dead else 0
+
+
+def heal(arguments: argparse.Namespace) -> int:
+    """Remove what crashed runs left; 6 if something could not be proven gone. ``--orphans``: also of runs without a record."""
+    from chaos.run.leftovers import HealResult, heal_unrecorded
+    from chaos.run.leftovers import heal as remove
+
+    if arguments.forget is not None:
+        return _forget(arguments)
+    result = remove()
+    if arguments.orphans:
+        others = heal_unrecorded()
+        result = HealResult(result.removed + others.removed, result.could_not + others.could_not)
+    if arguments.json:
+        show(as_json({"removed": [str(item) for item in result.removed], "could_not": [str(item) for item in result.could_not]}))
+    else:
+        for item in result.removed:
+            show(terminal(f"removed  {item}"))
+        if not result.removed and not result.could_not:
+            note("nothing to heal")
+    if result.could_not:
+        raise NotHealed("could not remove:\n  " + "\n  ".join(str(item) for item in result.could_not))
+    return 0
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    """A run that this version cannot heal is no longer known; whoever says so is told what may be left of it."""
+    from chaos.run.leftovers import forget
+
+    found = forget(arguments.forget)
+    if arguments.json:
+        show(as_json({"forgotten": arguments.forget, "may_be_left": [str(item) for item in found]}))
+        return 0
+    show("\n".join(f"may be left  {item}" for item in found))
+    note(f"{arguments.forget} is forgotten: nothing was removed, and what is left of it is yours to look for")
+    return 0
+
+
+def targets(arguments: argparse.Namespace) -> int:
+    """The systems that can be named in ``cluster.target``."""
+    from chaos.experiment.target.load import known_targets
+
+    found = known_targets()
+    if arguments.json:
+        show(as_json([{"name": each.name, "about": each.about, "folder": each.folder, "parts": list(each.parts),
+                       "operations": list(each.operations), "settings": each.settings} for each in found]))  # fmt: skip
+        return 0
+    from tabulate import tabulate
+
+    rows = [[each.name, ", ".join(each.operations), ", ".join(each.settings), each.about] for each in found]
+    show(tabulate(rows, headers=["target", "operations", "settings", "about"], tablefmt="simple", maxcolwidths=[None, None, 40, 60]))
+    return 0
+
+
+def version(arguments: argparse.Namespace) -> int:
+    """Ours, Python's, and of the packages that measure and judge."""
+    from chaos.core.version import versions
+
+    found = versions()
+    show(as_json(found) if arguments.json else "\n".join(f"{name} {value}" for name, value in found.items()))
+    return 0

@@ -1,0 +1,163 @@
+"""From the words of ``nines inject`` to a plan with that one fault: read and checked as an experiment's own fault would be.
+
+nines inject latency --to "clients -> n2" --for 10s --set latency=50ms
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+import yaml
+
+from chaos.api import Ordered, order_text
+from chaos.core import plugins as tables
+from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.core.values import CLIENTS, DNS, Link
+from chaos.plan.plan import Plan
+from chaos.run.manual.socket import HandOrder
+
+NAME: Final = "by-hand"
+_KEPT: Final = ("experiment", "question", "cluster", "traffic", "limits")
+"""What of an experiment says what its cluster is; the rest is about measuring."""
+_PLAIN: Final = frozenset({
+    "kill", "stop", "restart", "pause", "remove", "power_off", "partition", "loss", "latency", "bandwidth", "slow_close", "timeout",
+    "reset_peer", "slicer", "limit_data", "down", "dns",
+})  # fmt: skip
+"""Faults for which every cluster that is up is prepared; others need what only an experiment that names them brings along."""
+
+_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+"""What may be a container's name (the engine's own rule)."""
+
+
+def written(kind: str, to: str | None, lasts: str, fields: Sequence[str]) -> HandOrder:
+    """The order in these words; ``BadInput`` for a fault that does not exist or a field without a value."""
+    tables.find("faults", kind)
+    pairs = [each.partition("=") for each in fields]
+    for name, equals, _ in pairs:
+        if not equals or not name:
+            raise BadInput(f"'{name}' sets nothing", right="--set latency=50ms")
+    return HandOrder(kind, to or "", lasts, {name: value for name, _, value in pairs})
+
+
+def planned(ordered: Ordered, hand: HandOrder) -> Plan:
+    """The experiment of a cluster that is up, with this fault instead of its own, at once."""
+    own = {spec.kind for spec in ordered.experiment.faults}
+    if hand.kind not in _PLAIN | own:
+        raise CapabilityMissing(
+            f"the cluster that is up is not prepared for '{hand.kind}'", how="hold an experiment that names this fault: nines up X.yaml"
+        )
+    document = {key: value for key, value in yaml.safe_load(ordered.text).items() if key in _KEPT}
+    plan = _order(document, hand, Path(ordered.experiment.file), ordered.plan.runtime).plan
+    (spec,) = plan.experiment.faults
+    if spec.params.get("recovery") == "policy":
+        raise CapabilityMissing(
+            "a cluster of 'nines up' relies on no restart policy", how="leave 'recovery' out: nodes are started at the limit"
+        )
+    if spec.params.get("existing") == "keep" and spec.kind == "partition":
+        raise CapabilityMissing("connections are not watched from their beginning here", how="leave 'existing: keep' out")
+    return plan
+
+
+def prepared(ordered: Ordered) -> Plan:
+    """The plan of a cluster that is held: nothing is due, and every link that could be harmed can be."""
+    plan, target = ordered.plan, ordered.target
+    names = [node.name for node in plan.nodes]
+    ends = [CLIENTS] if plan.experiment.cluster.dns.balancer == "engine" else [CLIENTS, DNS]
+    links = [Link(end, name) for end in ends for name in names]
+    if plan.runtime == "docker" or target.local.peers == "per-node":
+        links += [Link(*pair) for pair in itertools.permutations(names, 2)]
+    kept = tuple(spec for spec in plan.experiment.faults if spec.kind not in _PLAIN)
+    experiment = msgspec.structs.replace(plan.experiment, faults=kept)
+    every = tuple(sorted(links))
+    return msgspec.structs.replace(plan, experiment=experiment, windows=(), looks_s=(), links=every, proxied=every)
+
+
+def attached(
+    hand: HandOrder, *, label: str | None, compose: str | None, services: Sequence[str], ask: str | None, ports: Sequence[int] = ()
+) -> Ordered:
+    """A plan for containers that run already, as many as there are."""
+    what: dict[str, Any] = {}
+    if label is not None:
+        word, equals, rest = label.partition("=")
+        if word != "label" or not equals or not rest:
+            raise BadInput(f"'{label}' names no containers", right="--attach label=app=web")
+        what["label"] = rest
+    else:
+        what |= {"compose": compose, "services": list(services)}
+    if ports:
+        what["ports"] = list(ports)
+    if not ask:
+        right = "--ask http://{address}:8080/"
+        raise BadInput("nothing says how a container is asked whether it answers, without which no fault can be shown", right=right)
+    cluster = {"attach": what}
+    operation = {"http": ask, "rate": "1/s"}
+    document = {"experiment": NAME, "question": "A fault by hand.", "cluster": cluster, "traffic": {"operations": {"asked": operation}}}
+    found = _running(document)
+    counts = {part: len(names) for part, names in found.items()}
+    several = len(found) > 1
+    document["cluster"] = cluster | ({"parts": counts} if several else {"nodes": next(iter(counts.values()))})
+    by_container = {
+        name: f"{part}-{number}" if several else f"n{number}" for part, names in found.items() for number, name in enumerate(names, 1)
+    }
+    return _order(document, msgspec.structs.replace(hand, to=by_nodes(hand.to, by_container)), Path("by-hand.yaml"), None)
+
+
+def by_nodes(selector: str, containers: Mapping[str, str]) -> str:
+    """The selector with each container's name as the node that it is: ``clients -> shop-web-2`` is ``clients -> n2``."""
+    return _WORD.sub(lambda word: containers.get(word[0], word[0]), selector)
+
+
+def _running(document: dict[str, Any]) -> dict[str, list[str]]:
+    """The names of the containers of each part that run, asked of the engine."""
+    from chaos.engine.connection import connect
+    from chaos.experiment.reading.document import parse_experiment
+    from chaos.runtimes.docker.attach.find import names_of
+
+    try:
+        attach = parse_experiment(yaml.safe_dump(document, sort_keys=False), "by-hand.yaml").cluster.attach
+    except BadInput as refusal:
+        raise BadInput(refusal.message, right=refusal.right) from None
+    assert attach is not None
+    with connect() as engine:
+        found = names_of(engine.client.api, attach)
+    missing = [name or attach.label for name, names in found.items() if not names]
+    if missing:
+        raise BadInput(f"no container runs for {', '.join(missing)}", right="start them first: nothing is started here")
+    return found
+
+
+def _order(document: dict[str, Any], hand: HandOrder, file: Path, runtime: str | None) -> Ordered:
+    """Places are left out of refusals: nobody wrote this file."""
+    fault: dict[str, Any] = {hand.kind: {name: _value(value) for name, value in hand.fields.items()}, "at": "0s", "for": hand.lasts}
+    if hand.to:
+        fault["target"] = {"link": hand.to} if "->" in hand.to and not hand.to.lstrip().startswith("{") else _value(hand.to)
+    text = yaml.safe_dump(document | {"baseline": "0s", "settle": "0s", "faults": [fault]}, sort_keys=False)
+    try:
+        return order_text(text, file, runtime=runtime)
+    except BadInput as refusal:
+        raise BadInput(refusal.message, right=refusal.right) from None
+
+
+def _value(written_as: str) -> object:
+    """A list or a mapping as in YAML; all else stays the text that it is."""
+    if not written_as.lstrip().startswith(("[", "{")):
+        return _plain(written_as)
+    try:
+        return yaml.safe_load(written_as)
+    except yaml.YAMLError as error:
+        raise BadInput(f"'{written_as}' cannot be read: {error}") from None
+
+
+def _plain(written_as: str) -> object:
+    """Numbers and truth values are written without quotes in YAML."""
+    if written_as in ("true", "false"):
+        return written_as == "true"
+    try:
+        return int(written_as)
+    except ValueError:
+        return written_as

@@ -1,0 +1,96 @@
+"""The verbs that need models alone: ``formulas``, and what ``predict`` does beside predicting a run (levels compared, scalability)."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from chaos.cli.output import as_json, note, put, show
+from chaos.core.errors import BadInput
+
+if TYPE_CHECKING:
+    from chaos.api import Ordered
+    from chaos.predict.scalability import Scalability
+
+
+def formulas(arguments: argparse.Namespace) -> int:
+    """The articles' formulas: printed, what they mean, corrected, each with an example."""
+    from chaos.predict.formulas_table import HEADS, NOTES, table
+
+    rows = table(arguments.lang)
+    if arguments.json:
+        show(as_json(rows))
+        return 0
+    heads = HEADS[arguments.lang]
+    parts = []
+    for row in rows:
+        value = "–" if row.corrected_value is None else f"{row.corrected_value:.6g}"
+        # The glyphs of the one language are twice as wide as those of the other: labels are set apart by a line, not by columns.
+        parts.append(
+            f"{row.name}\n  {heads[0]}: {row.printed}\n  {heads[1]}: {row.meaning}\n  {heads[2]}: {row.corrected}\n"
+            f"  {heads[3]}: {row.example}: {heads[4]} {row.printed_value:.6g}, {heads[5]} {value}"
+        )
+    show("\n\n".join([*parts, NOTES[arguments.lang]]))
+    return 0
+
+
+def sweep(arguments: argparse.Namespace, ordered: Ordered) -> int:
+    """Levels compared: a table and a picture of nines, downtime and cost."""
+    from chaos.predict.run import facts_from_plan
+    from chaos.predict.sweep import axis
+    from chaos.predict.sweep import sweep as compare
+    from chaos.report.pages.sweep import page, text
+
+    axes = [axis(each) for each in arguments.sweep]
+    found = compare(ordered.plan, facts_from_plan(ordered.plan), axes, arguments.cost_per_node)
+    if arguments.html is not None:
+        put(page(found, ordered.experiment.name), arguments.html)
+        note(f"the picture is in {arguments.html}")
+    show(as_json(found) if arguments.json else text(found))
+    return 0
+
+
+def scalability(arguments: argparse.Namespace) -> int:
+    """The law that fits measured throughput, or the reason why the measurement says nothing."""
+    from chaos.predict.scalability import read
+
+    found = read(Path(arguments.throughput))
+    show(as_json(found) if arguments.json else _scales(found))
+    return 0
+
+
+def _scales(found: Scalability) -> str:
+    from tabulate import tabulate
+
+    from chaos.report import format as say
+
+    rows = [[str(nodes), f"{found.fitted_per_s[nodes]:,.0f}", say.percent(share)] for nodes, share in found.efficiency.items()]
+    table = tabulate(rows, headers=["nodes", "fitted, 1/s", "efficiency"], tablefmt="simple", disable_numparse=True, colalign=["right"] * 3)
+    peak = "no peak" if found.peak_nodes is None else f"slower beyond {found.peak_nodes:.1f} nodes"
+    return (
+        f"At a latency of {say.seconds(found.objective_s)} or less:\n{table}\n"
+        f"contention {found.contention:.3g}, coherency {found.coherency:.3g}; {peak}; the law is off by {found.worst_error:.1%} at most"
+    )
+
+
+def checked(arguments: argparse.Namespace) -> None:
+    """``BadInput`` for options of a sweep without one."""
+    if not arguments.sweep and (arguments.cost_per_node is not None or arguments.html is not None):
+        raise BadInput("--cost-per-node and --html belong to a sweep", right="--sweep nodes=1..9")
+
+
+def within(ordered: Ordered, window: str) -> Ordered:
+    """The same experiment with another window of production to speak of."""
+    from msgspec.structs import replace
+
+    from chaos.core.units import WrongUnit, duration_s
+
+    try:
+        window_s = duration_s(window)
+    except WrongUnit as error:
+        raise BadInput(f"--window: {error}") from None
+    if not 0 < window_s < float("inf"):
+        raise BadInput(f"--window: '{window}' is no window", right="above 0")
+    experiment = replace(ordered.plan.experiment, slo=replace(ordered.plan.experiment.slo, window_s=window_s))
+    return replace(ordered, experiment=experiment, plan=replace(ordered.plan, experiment=experiment))

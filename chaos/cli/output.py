@@ -1,0 +1,63 @@
+"""Where the command line's words go: data to standard output (or a file), everything else to standard error."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+from chaos.core.escaping import page
+
+
+def show(text: str) -> None:
+    """Data, to standard output. A reader who has left (``| head``) is no error, and is told nothing."""
+    try:
+        text = page(text)
+        sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _close_output()
+    except OSError as error:
+        from chaos.core.errors import EnvironmentUnusable
+
+        _close_output()
+        raise EnvironmentUnusable(
+            f"cannot write to standard output: {error.strerror}", how="what was asked for is not there whole"
+        ) from error
+
+
+def _close_output() -> None:
+    """Else the interpreter's own flush at exit would complain."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def note(text: str) -> None:
+    """Progress, to standard error; no run fails since nobody can read that."""
+    with contextlib.suppress(OSError):
+        print(page(text), file=sys.stderr, flush=True)
+
+
+def put(text: str, output: str | None) -> None:
+    """Into the named file, or onto standard output."""
+    if output is None:
+        show(text)
+        return
+    path = Path(output)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        from chaos.core import storage
+        from chaos.core.errors import BadInput, EnvironmentUnusable
+
+        if storage.of_storage(error):
+            raise EnvironmentUnusable(storage.why(error, path), how="free some space, or name a file on another disk") from error
+        raise BadInput(f"cannot write {output}: {error.strerror}") from error
+
+
+def as_json(value: object) -> str:
+    """Indented JSON of msgspec values and plain ones."""
+    import msgspec
+
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()

@@ -1,0 +1,169 @@
+"""``nines run``: experiments one after the other, the progress on standard error, the report on standard output."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from chaos.cli.output import note, put, show
+from chaos.core.errors import BadInput, NinesError
+from chaos.core.units import WrongUnit, duration_s
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chaos.api import Ordered
+    from chaos.cli.progress import Live
+    from chaos.history.events import Row
+    from chaos.results.report import Report
+
+SEVERITY: Final = (6, 70, 143, 130, 5, 2, 4, 3, 1, 0)
+"""With several files the exit status is the first of these that occurred."""
+LONGEST: Final = "15m"
+"""How long a run goes on at most until it is decided, where nobody says."""
+STOPS: Final = frozenset({130, 143, 70, 6, 5})
+"""After one of these no further experiment is begun."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Load all files before anything starts, then run them in order."""
+    from chaos.api import order
+
+    ready = []
+    for file in arguments.files:
+        try:
+            longest_s = _longest_s(arguments)
+            ready.append(
+                order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults, longest_s=longest_s)
+            )
+        except NinesError as error:
+            _refused(arguments, Path(file).name, error, "")
+            raise
+    statuses: list[int] = []
+    labels = _labels([ordered.experiment.name for ordered in ready])
+    for ordered, label in zip(ready, labels, strict=True):
+        statuses.append(_one(ordered, arguments, label if len(ready) > 1 else ""))
+        if statuses[-1] in STOPS:
+            break
+    return next((status for status in SEVERITY if status in statuses), max(statuses))
+
+
+def _labels(names: Sequence[str]) -> list[str]:
+    """What tells the files of several experiments apart: their names, and a number where one stands there already."""
+    found: list[str] = []
+    for name in names:
+        label, number = name, 2
+        while label in found:
+            label, number = f"{name}-{number}", number + 1
+        found.append(label)
+    return found
+
+
+def _refused(arguments: argparse.Namespace, name: str, error: BaseException, label: str) -> None:
+    """What could not be run stands in the files that a CI system reads as well, as an error."""
+    from chaos.report.formats import junit, markdown
+
+    for render, output in ((junit.refused, arguments.junit), (markdown.refused, arguments.markdown)):
+        if output is not None:
+            put(render(name, str(error), getattr(error, "exit_code", 70)), _apart(output, label) if label else output)
+
+
+def _longest_s(arguments: argparse.Namespace) -> float | None:
+    """How long a run may go on until it is decided; None for one that ends with its plan."""
+    if not arguments.until_decided:
+        if arguments.max is not None:
+            raise BadInput("--max goes with --until-decided", right="nines run X.yaml --until-decided --max 15m")
+        return None
+    if arguments.no_faults:
+        raise BadInput("without faults nothing is ever decided", right="--until-decided without --no-faults")
+    try:
+        return duration_s(arguments.max or LONGEST)
+    except WrongUnit as error:
+        raise BadInput(str(error)) from None
+
+
+def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
+    """``label``: what tells its files from those of other experiments; empty for one alone."""
+    from chaos.api import BUG_FILE, new_folder, perform
+    from chaos.cli.progress import Live
+    from chaos.history.folder import RunFolder
+    from chaos.report.build import exit_status
+
+    if arguments.folder is None:
+        folder = new_folder(ordered.experiment.name)
+    else:
+        folder = RunFolder(Path(arguments.folder) / label if label else Path(arguments.folder))
+    if not arguments.quiet:
+        at_most = f"at most {ordered.plan.duration_s:.0f} s, a look after each of {len(ordered.plan.looks_s)} rounds"
+        lasts = at_most if ordered.plan.looks_s else f"{ordered.plan.duration_s:.0f} s"
+        where = _where(ordered, arguments.runtime or ordered.experiment.cluster.runtime)
+        note(f"{ordered.experiment.name}: {lasts} on the runtime {where}, into {folder.path}")
+    live = Live(ordered.plan, sys.stderr)
+    try:
+        report = perform(ordered, folder, None if arguments.quiet else _followed(live))
+    except NinesError as error:
+        note(f"nines: {error}")
+        _refused(arguments, ordered.experiment.name, error, label)
+        return error.exit_code
+    except Exception as error:
+        traceback.print_exception(error)
+        _refused(arguments, ordered.experiment.name, error, label)
+        note(f"nines: this is a bug in Nines, not in what you wrote; the traceback is in {folder.path / BUG_FILE}")
+        return 70
+    _tell(report, arguments, label)
+    return exit_status(report)
+
+
+def _followed(live: Live) -> Callable[[Row], None]:
+    """The live line, and on any standard error which container each node is, before the first fault."""
+    from chaos.history.events import NodeUp
+
+    def row(row: Row) -> None:
+        if isinstance(row, NodeUp) and row.container:
+            note(f"{row.node} is the container {row.container}")
+        live.row(row)
+
+    return row
+
+
+def _where(ordered: Ordered, asked: str) -> str:
+    """The runtime; whose choice it was; and of docker which engine, since the settings of the docker command may lead anywhere."""
+    runtime = ordered.plan.runtime
+    chosen = f"'{runtime}'"
+    if asked == "auto":
+        chosen += " (chosen: an engine answers)" if runtime == "docker" else " (chosen: no Docker engine that would do for this target)"
+    if runtime == "docker":
+        from chaos.engine.connection import connect
+
+        try:
+            with connect() as engine:
+                chosen += f" on {engine.facts}"
+        except NinesError as error:
+            chosen += f" ({str(error).splitlines()[0]})"  # the run itself is about to be refused for it
+    return chosen
+
+
+def _tell(report: Report, arguments: argparse.Namespace, label: str) -> None:
+    from chaos.core import plugins as tables
+    from chaos.report.story import line
+
+    if arguments.json:
+        show(tables.find("reports", "json")(report))
+    elif arguments.quiet:
+        show(line(report))
+    else:
+        show(tables.find("reports", "text")(report))
+    for name in ("junit", "markdown", "html"):
+        output = getattr(arguments, name)
+        if output is not None:
+            put(tables.find("reports", name)(report), _apart(output, label) if label else output)
+
+
+def _apart(output: str, label: str) -> str:
+    """With several experiments each gets a file of its own: ``out.xml`` -> ``out-leader-kill.xml``."""
+    path = Path(output)
+    return str(path.with_name(f"{path.stem}-{label}{path.suffix}"))

@@ -1,0 +1,1 @@
+"""Images, made where missing."""

@@ -1,0 +1,1 @@
+"""JSON Schema of experiments and targets, made of what the loader reads."""

@@ -1,0 +1,96 @@
+"""What a JSON Schema of ours is made of: kinds of values, tables, lists, choices, and what keys ask of one another."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from chaos.experiment.decode import DECIMAL
+
+Schema = dict[str, Any]
+"""A piece of JSON Schema, which is data and stays so."""
+
+TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
+"""Text: plain YAML takes some words for numbers, the loader takes them as they are written."""
+WORDS: Final[Schema] = TEXT | {"pattern": r"\S"}
+"""The same, and not empty."""
+COUNT: Final[Schema] = {"type": "integer", "minimum": 1}
+FLAG: Final[Schema] = {"type": "boolean"}
+NOTHING: Final[Schema] = {"type": "null"}
+
+
+def anchored(pattern: str) -> str:
+    """For the whole of a text: JSON Schema looks for a pattern anywhere in it."""
+    return f"^(?:{pattern})$"
+
+
+NUMBER: Final[Schema] = {"type": ["number", "string"], "pattern": anchored(DECIMAL.pattern)}
+"""Without a unit; some spellings (``1e5``) are text to YAML."""
+
+
+def slug(name: str) -> str:
+    """The name of a definition, as it may stand in a reference."""
+    return re.sub(r"[^\w.-]+", "-", name)
+
+
+def ref(name: str) -> Schema:
+    """A reference to one of the definitions."""
+    return {"$ref": f"#/$defs/{slug(name)}"}
+
+
+def closed(properties: Mapping[str, Schema], required: Sequence[str] = (), description: str = "") -> Schema:
+    """A table with these keys and no others."""
+    schema: Schema = {"type": "object", "properties": dict(properties), "additionalProperties": False}
+    return said(schema | ({"required": list(required)} if required else {}), description)
+
+
+def named(value: Schema) -> Schema:
+    """A table whose keys are names."""
+    return {"type": "object", "additionalProperties": value}
+
+
+def listed(item: Schema) -> Schema:
+    """A list."""
+    return {"type": "array", "items": item}
+
+
+def one_of(*choices: Schema) -> Schema:
+    """Any of them will do."""
+    return {"anyOf": list(choices)}
+
+
+def or_nothing(schema: Schema) -> Schema:
+    """The same, or no value at all."""
+    about = schema.get("description", "")
+    rest = {word: value for word, value in schema.items() if word != "description"}
+    if set(rest) == {"enum"}:
+        return said({"enum": [*rest["enum"], *([] if None in rest["enum"] else [None])]}, about)
+    if "type" in rest and set(rest) <= _OF_A_TYPE:
+        kinds = [rest["type"]] if isinstance(rest["type"], str) else rest["type"]
+        return said(rest | {"type": list(dict.fromkeys([*kinds, "null"]))}, about)
+    choices = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
+    return said(one_of(*choices, *([] if NOTHING in choices else [NOTHING])), about)
+
+
+_OF_A_TYPE: Final = frozenset(
+    ("type", "pattern", "minimum", "exclusiveMinimum", "maximum", "properties", "additionalProperties", "required", "minProperties",
+     "items", "minItems", "maxItems", "uniqueItems")
+)  # fmt: skip
+"""Keywords that say nothing of a value of another type, such as of none."""
+
+
+def given(key: str) -> Schema:
+    """The key is there, and has a value."""
+    return {"required": [key], "properties": {key: {"not": NOTHING}}}
+
+
+def written(*keys: str) -> Schema:
+    """One of the keys is there, with a value or without."""
+    return one_of(*({"required": [key]} for key in keys))
+
+
+def said(schema: Schema, description: str = "", default: object = None) -> Schema:
+    """With what people are told about it."""
+    told = {"description": description} if description else {}
+    return told | schema | ({"default": default} if default is not None else {})

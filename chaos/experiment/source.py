@@ -1,0 +1,270 @@
+"""A YAML file as a tree in which everything knows where it stands: file, line and path.
+
+    text -> yaml nodes -> Scalar | Listing | Table -> (convert.py) frozen structs
+
+Only the text of a scalar is kept, with the kind that YAML gave it: quantities are parsed where the wanted unit is known, so
+that ``1:30`` or ``010`` never turn into numbers that nobody wrote. Refused here, with ``BadInput``: a file that cannot be read,
+is not UTF-8, empty, too big, too deep, not YAML, that has a key twice, or whose aliases blow it up.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import yaml
+
+from chaos.core.errors import BadInput, Place, shortened
+
+MAX_BYTES: Final = 1_000_000
+MAX_DEPTH: Final = 40
+MOST_KEY: Final = 200
+_SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
+MAX_VALUES: Final = 20_000
+"""Values in one document, aliases counted each time they are used."""
+
+MOST_SHOWN: Final = 200
+"""Characters of a value that a message shows."""
+
+NULL, BOOL, INT, FLOAT, TEXT = "null", "bool", "int", "float", "text"
+
+_STANDARD: Final = "tag:yaml.org,2002:"
+_KINDS: Final = {
+    "null": NULL, "bool": BOOL, "int": INT, "float": FLOAT, "str": TEXT, "timestamp": TEXT, "value": TEXT, "merge": TEXT,
+    "map": "map", "seq": "seq",
+}  # fmt: skip
+
+
+class Scalar(msgspec.Struct, frozen=True):
+    """One word, number or nothing, as written; ``kind`` is what plain YAML takes it for."""
+
+    place: Place
+    text: str
+    kind: str
+
+
+class Listing(msgspec.Struct, frozen=True):
+    """A list."""
+
+    place: Place
+    items: tuple[Value, ...]
+
+
+class Table(msgspec.Struct, frozen=True):
+    """Keys and values, in the order written. The place of a value is the line of its key."""
+
+    place: Place
+    entries: dict[str, Value]
+
+    def only(self, known: Iterable[str], later: Mapping[str, str] | None = None) -> None:
+        """Refuse any other key; ``later`` names keys of the format that this version cannot do, each with what to do instead."""
+        names = list(known)
+        for key, value in self.entries.items():
+            if key in names:
+                continue
+            if later and key in later:
+                raise BadInput(f"'{key}' is not supported yet", place=value.place, right=later[key])
+            raise BadInput(f"unknown key '{key}'", place=value.place, right=suggest(key, names))
+
+    def need(self, key: str, example: str = "") -> Value:
+        """The value of a key that must be there."""
+        if key not in self.entries:
+            raise BadInput(f"the key '{key}' is missing", place=self.place, right=example and f"write it like {example}")
+        return self.entries[key]
+
+    def get(self, key: str) -> Value | None:
+        """The value of a key, or None if the key is not there or has no value."""
+        value = self.entries.get(key)
+        return None if isinstance(value, Scalar) and value.kind == NULL else value
+
+
+Value = Scalar | Listing | Table
+
+
+def suggest(name: str, known: Iterable[str]) -> str:
+    """``did you mean 'latency'?``, or the list of what there is."""
+    names = list(known)
+    near = difflib.get_close_matches(name[:MOST_SHOWN], names, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(names)}"
+
+
+def short(text: str) -> str:
+    """For a message: what is far too long, cut."""
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}..."
+
+
+def what_is(value: Value) -> str:
+    """What stands there, for a message."""
+    match value:
+        case Scalar(kind="null"):
+            return "nothing"
+        case Scalar():
+            return f"'{short(value.text)}'"
+        case Listing():
+            return "a list"
+        case Table():
+            return "a mapping"
+
+
+def table(value: Value, wanted: str = "keys and values") -> Table:
+    """The value as a table, or a refusal."""
+    if isinstance(value, Table):
+        return value
+    raise BadInput(
+        f"{what_is(value)} stands where {wanted} belong{'s' if wanted.startswith('a ') else ''}",
+        place=value.place,
+        right="write 'key: value' pairs",
+    )
+
+
+def text(value: Value, wanted: str = "a text") -> str:
+    """The value as text, as written (``no`` stays ``no``), or a refusal."""
+    if isinstance(value, Scalar) and value.kind != NULL and value.text.strip():
+        return value.text
+    raise BadInput(f"{what_is(value)} stands where {wanted} belongs", place=value.place)
+
+
+def read_text(path: Path) -> str:
+    """The text of a file, or ``BadInput`` that says why it cannot be read."""
+    place = Place(str(path))
+    try:
+        if stat.S_ISFIFO(path.stat().st_mode) and path.parts[:2] not in (("/", "dev"), ("/", "proc")):
+            raise BadInput("this is a pipe, not a file", place=place)  # reading would wait for a writer who may never come
+        with path.open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise BadInput("this is a folder, not a file", place=place) from None
+    except FileNotFoundError:
+        raise BadInput("there is no such file", place=place) from None
+    except OSError as error:
+        raise BadInput(f"cannot be read: {error.strerror}", place=Place(shortened(str(path)))) from error
+    except ValueError:
+        raise BadInput("is no name of a file: it holds a NUL", place=Place(repr(str(path)))) from None
+    if len(data) > MAX_BYTES:
+        raise BadInput(f"is larger than {MAX_BYTES:,} bytes", place=place, right="an experiment is a page of text")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BadInput("is not UTF-8 text", place=Place(str(path), line), right="save it as UTF-8") from None
+
+
+def parse(content: str, file: str) -> Table:
+    """The whole document, which must be one table."""
+    try:
+        root = yaml.compose(content, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as error:
+        raise _not_yaml(error, content, file) from None
+    except yaml.reader.ReaderError as error:
+        line = content.count("\n", 0, error.position) + 1
+        code = error.character if isinstance(error.character, int) else ord(error.character)
+        raise BadInput(f"holds a character that YAML does not allow: U+{code:04X}", place=Place(file, line)) from None
+    except RecursionError:
+        raise BadInput(f"is nested deeper than {MAX_DEPTH} levels", place=Place(file)) from None
+    if root is None:
+        raise BadInput("is empty", place=Place(file), right="an experiment begins with 'experiment: NAME'")
+    value = _Builder(file).build(root, "", root.start_mark.line + 1, 0)
+    if not isinstance(value, Table):
+        raise BadInput(f"{what_is(value)} stands where keys and values belong", place=value.place)
+    return value
+
+
+def walk(value: Value) -> Iterator[Value]:
+    """The value and all below it."""
+    yield value
+    below = value.items if isinstance(value, Listing) else value.entries.values() if isinstance(value, Table) else ()
+    for inner in below:
+        yield from walk(inner)
+
+
+def locate(file: str, path: str) -> Place:
+    """Where a path (``cluster.dns.part``) stands in a file, by reading it again; only the file if it cannot be found any more.
+
+    For checks that are made on typed values, which do not carry lines. A path that is not written (a default) is placed at
+    the nearest key above it.
+    """
+    try:
+        root = parse(read_text(Path(file)), file)
+    except BadInput:
+        return Place(file or "experiment", None, path)
+    places = {value.place.path: value.place.line for value in walk(root)}
+    near = path
+    while near and near not in places:
+        near = re.sub(r"(\.[^.\[\]]+|\[\d+\]|^[^.\[\]]+|.)$", "", near, flags=re.DOTALL)
+    return Place(file, places.get(near), path)
+
+
+class _Builder:
+    """Turns yaml's nodes into ours, and counts, so that aliases cannot blow a small file up."""
+
+    def __init__(self, file: str) -> None:
+        self._file = file
+        self._count = 0
+
+    def build(self, node: yaml.Node, path: str, line: int, depth: int) -> Value:
+        place = Place(self._file, line, path)
+        self._count += 1
+        if self._count > MAX_VALUES or depth > MAX_DEPTH:
+            too = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {MAX_VALUES:,} values, aliases counted"
+            raise BadInput(f"is too big: {too}", place=Place(self._file, line))
+        kind = self._kind(node, place)
+        if isinstance(node, yaml.ScalarNode):
+            return Scalar(place, self._text(node.value, place), kind)
+        if isinstance(node, yaml.SequenceNode):
+            items = (self.build(item, f"{path}[{i}]", item.start_mark.line + 1, depth + 1) for i, item in enumerate(node.value))
+            return Listing(place, tuple(items))
+        entries: dict[str, Value] = {}
+        for key_node, value_node in node.value:
+            key_line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == f"{_STANDARD}null":
+                raise BadInput("a key must be a word", place=Place(self._file, key_line, path))
+            key = self._text(key_node.value, Place(self._file, key_line, path))
+            if len(key) > MOST_KEY:
+                raise BadInput(
+                    f"the key '{key[:40]}...' has {len(key):,} characters",
+                    place=Place(self._file, key_line, path),
+                    right=f"at most {MOST_KEY}",
+                )
+            inner = f"{path}.{key}" if path else key
+            if key in entries:
+                first = f"first in line {entries[key].place.line}"
+                raise BadInput(f"the key '{key}' stands here twice", place=Place(self._file, key_line, inner), right=first)
+            entries[key] = self.build(value_node, inner, key_line, depth + 1)
+        return Table(place, entries)
+
+    @staticmethod
+    def _text(text: str, place: Place) -> str:
+        """Halves of pairs put together, as JSON writes them; a half by itself and NUL are no text that anything could be done with."""
+        if "\0" in text:
+            raise BadInput("holds a NUL character", place=place, right="in a text of 'tcp' write it as '\\0', in single quotes")
+        if text.isascii() or not _SURROGATE.search(text):
+            return text
+        try:
+            return text.encode("utf-16", "surrogatepass").decode("utf-16")
+        except UnicodeDecodeError:
+            raise BadInput(
+                "holds half of a surrogate pair, which is no character", place=place, right="write the character itself"
+            ) from None
+
+    def _kind(self, node: yaml.Node, place: Place) -> str:
+        kind = _KINDS.get(node.tag.removeprefix(_STANDARD)) if node.tag.startswith(_STANDARD) else None
+        if kind is None:
+            raise BadInput(f"the tag '{node.tag}' is not allowed", place=place, right="write plain values")
+        return kind
+
+
+def _not_yaml(error: yaml.MarkedYAMLError, content: str, file: str) -> BadInput:
+    mark = error.problem_mark or error.context_mark
+    line = mark.line + 1 if mark else None
+    lines = content.splitlines()
+    if line is not None and line <= len(lines) and lines[line - 1].lstrip(" ").startswith("\t"):
+        return BadInput("a tab stands where YAML wants spaces", place=Place(file, line), right="indent with spaces")
+    said = error.problem or error.context or "no reason given"
+    if said.startswith("but") and error.context:
+        said = f"{error.context}, {said}"
+    return BadInput(f"is not YAML: {said}", place=Place(file, line), right="check indentation, quotes and brackets near this line")

@@ -1,0 +1,1 @@
+"""The run folder on disk: all that acting hands to judging."""

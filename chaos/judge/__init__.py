@@ -1,0 +1,1 @@
+"""Observation and prediction held against each other."""

@@ -1,0 +1,1 @@
+"""From the history to what clients saw; knows no model."""

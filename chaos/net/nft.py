@@ -1,0 +1,352 @@
+"""Packet rules of one network namespace: what is wanted, as ``nft`` commands, and whether the table as read back is just that.
+
+    hook         priority   chain     what it does
+    output       -300       aside     (with proxies) only connections that are turned aside are tracked, everything else costs nothing
+    output       -150       output    reject packets to a peer
+    output       -100       nat       turn the system's connections to a peer aside into a proxy of ours; the proxy's own go on
+    output       -90        past      (come late) reset what was not turned aside, since it was open before
+    postrouting  -150       leaving   spoil packets to a peer, so that whoever receives them throws them away
+    input        -170       control   (come late) nobody but us gives orders to the proxies
+    input        -150       input     drop packets from a peer
+
+Rejects come before the turning aside, so they see where a packet really wants to go and cut the node and its proxies alike; what is
+proxied passes over loopback and is recognised there by its connection. Rules name addresses, never interfaces, of which an engine
+makes new ones; where nodes stand on several networks, or have IPv6 addresses too, there is a rule for each of the link's addresses.
+Loopback and the gateway, where the harness stands, are exempt from every rule, and so is what finds IPv6 neighbours (ARP of IPv6):
+without it a sender would be told that the host cannot be reached.
+
+``drop`` is silence, for the sender as well. The kernel tells a program at once when a rule drops its packet in the output hook (EPERM for
+a datagram; TCP keeps the data unsent and asks again by other timers), and half tells it in the egress hook (ENOBUFS, congestion). No
+network does that. So a packet is dropped where it arrives; and where it leaves its IP version is set to 0, which every receiver drops
+unseen (RFC 1122, 3.2.1.1). The sender's TCP has it in flight and sends it again. A link is cut where it begins *and* where it ends, so
+that it holds whatever becomes of either end. What is turned aside into a proxy arrives over loopback, and is dropped there.
+
+``reject`` is an immediate no to whoever sends: a reset for TCP, port unreachable for the rest; where a link ends nobody can be told, so
+there it is dropped. Where several rules meet on a link, a reject is stronger than a drop and all packets are more than new connections.
+
+A loss throws dice for each packet, once: where it arrives, or where it leaves if only there an agent stands. Losses of several layers on
+a link add up, each with dice of its own.
+
+*New connections only* needs the age of a connection: each one that begins while such a rule is in force is marked with the number
+of the newest layer, and a layer cuts the connections with its own number or a later one. (``ct state new`` alone would let the
+answers of a connection from the other side pass.)
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Iterable
+from typing import Final
+
+import msgspec
+
+from chaos.core.values import Cut, Link, Loss
+from chaos.net.addresses import Addresses
+
+TABLE: Final = "inet nines"
+PROXY_UID: Final = 60001
+"""Who the proxies in a namespace run as: rules tell their packets from the system's by it."""
+INPUT: Final = "input"
+OUTPUT: Final = "output"
+LEAVING: Final = "leaving"
+MILLION: Final = 1_000_000
+DROP: Final = "drop"
+REJECT: Final = "reject"
+_HOOKS: Final = {INPUT: "input", OUTPUT: "output", LEAVING: "postrouting"}
+"""Chain that changes during a run -> its hook; all at the same priority."""
+
+
+class PacketCut(msgspec.Struct, frozen=True, order=True):
+    """Packets to (``output``) or from (``input``) a peer do not pass.
+
+    With ``since``: only those of connections that began under this layer or a later one.
+    """
+
+    hook: str
+    peer: str
+    verdict: str
+    since: int = 0
+
+
+class PacketLoss(msgspec.Struct, frozen=True, order=True):
+    """Of packets to or from a peer so many in a million are dropped, by chance; ``layer`` tells two of the same share apart."""
+
+    hook: str
+    peer: str
+    per_million: int
+    layer: int
+
+    @property
+    def rule(self) -> str:
+        """As ``nft`` lists it."""
+        dice = f" numgen random mod {MILLION} < {self.per_million}" if self.per_million < MILLION else ""  # all of them need no dice
+        if self.hook == INPUT:
+            return f"{family(self.peer)} saddr {self.peer}{dice} drop"
+        return f"{family(self.peer)} daddr {self.peer}{dice} {_spoil(self.peer)}"
+
+
+class Redirect(msgspec.Struct, frozen=True, order=True):
+    """TCP connections to this address and port go to a proxy that listens at 127.0.0.1 on port ``to``."""
+
+    address: str
+    port: int
+    to: int
+
+
+class Namespace(msgspec.Struct, frozen=True):
+    """All that is wanted in one namespace."""
+
+    gateway: str
+    cuts: frozenset[PacketCut] = frozenset()
+    redirects: tuple[Redirect, ...] = ()
+    tracked: bool = False
+    """Connections are known from their first packet on: what *new connections only* needs."""
+    losses: frozenset[PacketLoss] = frozenset()
+    control: int | None = None
+    """We came late, to a system that has lived without us and has a network of its own to mind: the port of our proxies' control."""
+
+
+class Chain(msgspec.Struct, frozen=True):
+    """A base chain: where it hangs, and its rules in order, as ``nft`` lists them."""
+
+    hook: str
+    rules: tuple[str, ...]
+
+
+def family(address: str) -> str:
+    """As ``nft`` calls it."""
+    return "ip6" if ":" in address else "ip"
+
+
+def _spoil(peer: str) -> str:
+    """Make it a packet that every receiver throws away."""
+    return f"{family(peer)} version set 0 accept"
+
+
+def packet_cuts(layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Addresses) -> dict[str, frozenset[PacketCut]]:
+    """For each end of a cut link the rules that belong into its namespace: the union of all layers, the strongest of each pair."""
+    found: dict[str, dict[tuple[str, str], set[PacketCut]]] = {}
+
+    def add(end: str, cut: PacketCut) -> None:
+        found.setdefault(end, {}).setdefault((cut.hook, cut.peer), set()).add(cut)
+
+    for number, cuts in layers:
+        for cut in cuts:
+            since = number if cut.existing == "keep" else 0
+            source, destination = cut.link.source, cut.link.destination
+            for here, there in addresses.pairs(cut.link, cut.network):
+                add(source, PacketCut(OUTPUT, there, cut.behavior, since))
+                add(destination, PacketCut(INPUT, here, DROP, since))
+    return {end: frozenset(cut for some in pairs.values() for cut in _strongest(some)) for end, pairs in found.items()}
+
+
+def _strongest(cuts: set[PacketCut]) -> set[PacketCut]:
+    """Without those that another one of the same pair covers: an earlier one, of the same verdict or a stronger one."""
+
+    def covers(other: PacketCut, one: PacketCut) -> bool:
+        return other != one and other.since <= one.since and other.verdict in {one.verdict, REJECT}
+
+    return {one for one in cuts if not any(covers(other, one) for other in cuts)}
+
+
+def packet_losses(
+    layers: Iterable[tuple[int, Iterable[Loss]]], addresses: Addresses, agents: Container[str]
+) -> dict[str, frozenset[PacketLoss]]:
+    """For each end the losses that belong into its namespace: where packets arrive, or where they leave if only there an agent stands."""
+    found: dict[str, set[PacketLoss]] = {}
+    for number, losses in layers:
+        for loss in losses:
+            end = thrower(loss.link, agents)
+            hook = INPUT if end == loss.link.destination else OUTPUT
+            for here, there in addresses.pairs(loss.link):
+                peer = here if hook == INPUT else there
+                found.setdefault(end, set()).add(PacketLoss(hook, peer, round(loss.share * MILLION), number))
+    return {end: frozenset(losses) for end, losses in found.items()}
+
+
+def thrower(link: Link, agents: Container[str]) -> str:
+    """Which end of a link throws the dice of its losses."""
+    return link.destination if link.destination in agents else link.source
+
+
+def ends_of(rules: Iterable[Cut | Loss]) -> list[str]:
+    """Whose namespaces they concern."""
+    return sorted({end for rule in rules for end in (rule.link.source, rule.link.destination)})
+
+
+# --- what is wanted ----------------------------------------------------------------------------------------------------
+
+
+def chains(wanted: Namespace) -> dict[str, Chain]:
+    """Name -> chain; one that would hold nothing but exemptions is not there at all."""
+    found: dict[str, Chain] = {}
+    if wanted.cuts or wanted.losses:
+        found[INPUT] = Chain("type filter hook input priority -150", tuple(_input_rules(wanted)))
+        found[OUTPUT] = Chain("type filter hook output priority -150", tuple(_output_rules(wanted)))
+        found[LEAVING] = Chain("type filter hook postrouting priority -150", tuple(_leaving_rules(wanted)))
+    return found | _standing(wanted)
+
+
+def _standing(wanted: Namespace) -> dict[str, Chain]:
+    """What is there for the whole run, whatever is cut: connections cannot be turned aside once they are open."""
+    found: dict[str, Chain] = {}
+    if wanted.redirects:
+        aside = tuple(f"{_to(one)} redirect to :{one.to}" for one in wanted.redirects)
+        found["nat"] = Chain("type nat hook output priority -100", (f"meta skuid {PROXY_UID} accept", *aside))
+    if wanted.redirects and wanted.control is not None:
+        reset = (f"{_to(one)} reject with tcp reset" for one in wanted.redirects)
+        found["past"] = Chain("type filter hook output priority -90", tuple(f"meta skuid != {PROXY_UID} {rule}" for rule in reset))
+        closed = f"iif != lo ip saddr != {wanted.gateway} tcp dport {wanted.control} drop"
+        found["control"] = Chain("type filter hook input priority -170", (closed,))
+    if wanted.tracked:
+        # Any rule that looks at connections switches their tracking on; this one changes nothing.
+        found["track"] = Chain("type filter hook output priority -160", ("ct state new accept",))
+    elif wanted.redirects and wanted.control is None:  # others may rely on the tracking of what is theirs
+        kept = tuple(f"meta skuid != {PROXY_UID} {_to(one)} accept" for one in wanted.redirects)
+        found["aside_out"] = Chain("type filter hook output priority -300", ("oif lo accept", *kept, "notrack"))
+        found["aside_in"] = Chain("type filter hook prerouting priority -300", ("iif lo accept", "notrack"))
+    return found
+
+
+def _to(redirect: Redirect) -> str:
+    return f"{family(redirect.address)} daddr {redirect.address} tcp dport {redirect.port}"
+
+
+def _input_rules(wanted: Namespace) -> list[str]:
+    turned_aside = {one.address for one in wanted.redirects}
+    rules, drops = _mark(wanted), []
+    told = {cut.peer for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == REJECT}
+    for cut in sorted(wanted.cuts):
+        peer, since = cut.peer, _since(cut)
+        proxied = f"ct status dnat ct original {family(peer)} daddr {peer}{since} drop"
+        if cut.hook == INPUT:
+            if peer in turned_aside:
+                if peer in told:
+                    rules.append(f"iif lo {family(peer)} saddr {peer} tcp flags rst accept")  # our own reject of what is sent there
+                rules.append(f"iif lo ct direction reply {proxied}")
+            drops.append(f"{family(peer)} saddr {peer}{since} drop")
+        elif cut.verdict == DROP and peer in turned_aside:
+            rules.append(f"iif lo ct direction original {proxied}")
+    exempt = ["iif lo accept", f"ip saddr {wanted.gateway} accept", *_neighbours(wanted)]
+    return [*rules, *exempt, *drops, *_loss_rules(wanted, INPUT)]
+
+
+def _output_rules(wanted: Namespace) -> list[str]:
+    turned_aside = {one.address for one in wanted.redirects}
+    rules = [*_mark(wanted), "oif lo accept", f"ip daddr {wanted.gateway} accept", *_neighbours(wanted)]
+    # A proxy dials while it accepts: left hanging, it would take no other connection until long after the heal. So it is told.
+    stuck = sorted({cut.peer for cut in wanted.cuts if cut.peer in turned_aside and not cut.since})
+    rules += [f"meta skuid {PROXY_UID} {family(peer)} daddr {peer} tcp flags syn reject with tcp reset" for peer in stuck]
+    for cut in sorted(cut for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == REJECT):
+        word = family(cut.peer)
+        match, icmp = f"{word} daddr {cut.peer}{_since(cut)}", "icmpv6" if word == "ip6" else "icmp"
+        rules += [f"{match} meta l4proto tcp reject with tcp reset", f"{match} reject with {icmp} port-unreachable"]
+    return rules
+
+
+def _leaving_rules(wanted: Namespace) -> list[str]:
+    silent = sorted(cut for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == DROP)
+    spoiled = [f"{family(cut.peer)} daddr {cut.peer}{_since(cut)} {_spoil(cut.peer)}" for cut in silent]
+    exempt = ["oif lo accept", f"ip daddr {wanted.gateway} accept", *_neighbours(wanted)]
+    return [*exempt, *spoiled, *_loss_rules(wanted, OUTPUT)]
+
+
+def _neighbours(wanted: Namespace) -> list[str]:
+    peers = {cut.peer for cut in wanted.cuts} | {loss.peer for loss in wanted.losses}
+    if not any(family(peer) == "ip6" for peer in peers):
+        return []
+    return [f"icmpv6 type nd-neighbor-{what} accept" for what in ("solicit", "advert")]
+
+
+def _loss_rules(wanted: Namespace, hook: str) -> list[str]:
+    return [loss.rule for loss in sorted(wanted.losses) if loss.hook == hook]
+
+
+def _mark(wanted: Namespace) -> list[str]:
+    newest = max((cut.since for cut in wanted.cuts), default=0)
+    # Where we came late, a stream that was idle until now is new to the kernel, but does not begin with this packet.
+    begins = ("",) if wanted.control is None else ("tcp flags syn ", "meta l4proto != tcp ")
+    return [f"{packet}ct state new ct mark set 0x{newest:08x}" for packet in begins if newest]
+
+
+def _since(cut: PacketCut) -> str:
+    return f" ct mark >= 0x{cut.since:08x}" if cut.since else ""
+
+
+# --- to nft and back ---------------------------------------------------------------------------------------------------
+
+
+def standing_commands(wanted: Namespace) -> list[str]:
+    """What makes the part that stays for the whole run; once, before the system starts."""
+    return [command for name, chain in _standing(wanted).items() for command in _replace(name, chain)]
+
+
+def commands(wanted: Namespace) -> list[str]:
+    """What brings the cuts to what is wanted from whatever they were, in one transaction; the standing part is not touched."""
+    there = chains(wanted)
+    found: list[str] = []
+    for name, hook in _HOOKS.items():
+        if name in there:
+            found += _replace(name, there[name])
+        else:
+            empty = Chain(f"type filter hook {hook} priority -150", ())
+            found += [*_replace(name, empty), f"delete chain {TABLE} {name}"]
+    return found
+
+
+def _replace(name: str, chain: Chain) -> list[str]:
+    made = f"add chain {TABLE} {name} {{ {chain.hook}; policy accept; }}"
+    return [made, f"flush chain {TABLE} {name}", *(f"add rule {TABLE} {name} {rule}" for rule in chain.rules)]
+
+
+_CHAIN: Final = re.compile(r"\s*chain (\S+) \{")
+_HOOK: Final = re.compile(r"\s*type \S+ hook \S+ priority ")
+_SPELLINGS: Final = (
+    ("l4proto 6", "l4proto tcp"),
+    ("l4proto != 6", "l4proto != tcp"),
+    ("icmp type ", "icmp "),
+    ("with icmpv6 type ", "with icmpv6 "),
+)
+
+
+def read(table: str) -> dict[str, tuple[str, ...]]:
+    """Chain -> rules, of what ``nft list table`` says; spelled alike whichever version of ``nft`` it was."""
+    found: dict[str, list[str]] = {}
+    here: list[str] | None = None
+    for line in table.splitlines():
+        began = _CHAIN.match(line)
+        if began is not None:
+            here = found.setdefault(began[1], [])
+        elif line.strip() == "}":
+            here = None
+        elif here is not None and line.strip() and not _HOOK.match(line):
+            here.append(_plain(line))
+    return {name: tuple(rules) for name, rules in found.items()}
+
+
+def difference(wanted: Namespace, table: str) -> str:
+    """How the table is not as wanted; empty if it is, rule for rule."""
+    found = read(table)
+    there = {name: tuple(map(_plain, chain.rules)) for name, chain in chains(wanted).items()}
+    if found == there:
+        return ""
+    for name in sorted({*found, *there}):
+        if name not in found:
+            return f"there is no chain {name}"
+        if name not in there:
+            return f"there is a chain {name} that nobody ordered"
+        missing = [rule for rule in there[name] if rule not in found[name]]
+        extra = [rule for rule in found[name] if rule not in there[name]]
+        if missing or extra:
+            wrong = [*(f"no '{rule}'" for rule in missing), *(f"'{rule}' that nobody ordered" for rule in extra)]
+            return f"chain {name}: {'; '.join(wrong)}"
+        if found[name] != there[name]:
+            return f"chain {name}: its rules stand in another order"
+    return ""
+
+
+def _plain(line: str) -> str:
+    text = " ".join(line.replace('"', "").split())
+    for other, ours in _SPELLINGS:
+        text = text.replace(other, ours)
+    return text

@@ -1,0 +1,1 @@
+"""Every time and draw fixed before anything starts."""

@@ -1,0 +1,164 @@
+"""A calibration on disk: parameters of the models as they were *measured* in some runs, with how sure their means are.
+
+``nines calibrate`` writes it, ``predict: {calibration: PATH}`` uses it. It holds for the target, the settings and the runtime that it
+was measured with, and for no others. The runs it comes from are named, so that none of them is ever held against a prediction that
+was fitted on it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from chaos.core.errors import BadInput
+from chaos.core.units import Seconds
+from chaos.experiment import parameters
+from chaos.experiment.decode import integer, struct, texts
+from chaos.experiment.source import parse, read_text, suggest, table, text
+from chaos.history.folder import write_atomically
+from chaos.plan.plan import Parameter
+
+SCHEMA: Final = 1
+ORIGIN: Final = "calibration"
+
+
+class Fitted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One parameter: evenly spread from ``low_s`` to ``high_s``, its mean known to a standard error of ``error_s``."""
+
+    low_s: Seconds
+    high_s: Seconds
+    error_s: Seconds
+    n: int
+    of: str = ""
+    """What was measured."""
+
+
+class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One phase as it was seen: ``low_s`` and ``high_s`` are the 95 % interval of its mean."""
+
+    mean_s: Seconds
+    sd_s: Seconds
+    low_s: Seconds
+    high_s: Seconds
+    n: int
+    of: str = ""
+
+
+class Calibration(msgspec.Struct, frozen=True):
+    """What was measured, where, and what follows from it for the models."""
+
+    target: str
+    runtime: str
+    nodes: int
+    settings: Mapping[str, str]
+    runs: tuple[str, ...]
+    measured: Mapping[str, Measured]
+    parameters: Mapping[str, Fitted]
+    """By their name in code: ``restart_s``."""
+
+
+def dump(calibration: Calibration) -> str:
+    """As YAML, every time with its unit."""
+    lines = [
+        "# Parameters measured by 'nines calibrate'. Use it in other experiments: predict: {calibration: THIS FILE}",
+        f"calibration: {SCHEMA}",
+        f"target: {_quoted(calibration.target)}",
+        f"runtime: {calibration.runtime}",
+        f"nodes: {calibration.nodes}",
+        f"settings: {{{', '.join(f'{name}: {_quoted(value)}' for name, value in calibration.settings.items())}}}",
+        "runs:",
+        *(f"  - {_quoted(run)}" for run in calibration.runs),
+        "measured:",
+    ]
+    for name, seen in calibration.measured.items():
+        times = ", ".join(f"{key}: {_time(getattr(seen, f'{key}_s'))}" for key in ("mean", "sd", "low", "high"))
+        lines.append(f"  {name}: {{{times}, n: {seen.n}, of: {_quoted(seen.of)}}}")
+    lines.append("parameters:")
+    for name, fitted in calibration.parameters.items():
+        times = ", ".join(f"{key}: {_time(getattr(fitted, f'{key}_s'))}" for key in ("low", "high", "error"))
+        lines.append(f"  {name.removesuffix('_s')}: {{{times}, n: {fitted.n}, of: {_quoted(fitted.of)}}}")
+    return "\n".join(lines) + "\n"
+
+
+def _time(value_s: float) -> str:
+    return f"{value_s * 1e3:.6g}ms" if value_s < 1 else f"{value_s:.6g}s"
+
+
+def _quoted(value: str) -> str:
+    return msgspec.json.encode(value).decode()
+
+
+def load(path: Path) -> Calibration:
+    """Read one. Raises ``BadInput`` with the place of what is wrong."""
+    root = parse(read_text(path), str(path))
+    root.only(("calibration", "target", "runtime", "nodes", "settings", "runs", "measured", "parameters"))
+    version = root.need("calibration", "nines calibrate RUN... -o calibration.yaml writes one")
+    if integer(version) != SCHEMA:
+        raise BadInput(f"version {integer(version)} is not known", place=version.place, right=f"{SCHEMA}")
+    settings = root.get("settings")
+    fitted = {}
+    for key, value in table(root.need("parameters", "parameters: {restart: {...}}")).entries.items():
+        known = parameters.KNOWN.get(key)
+        if known is None or known.unit != "s":
+            times = [name for name, each in parameters.KNOWN.items() if each.unit == "s"]
+            raise BadInput(f"unknown parameter '{key}'", place=value.place, right=suggest(key, times))
+        entry = struct(value, Fitted)
+        if entry.high_s < entry.low_s:
+            raise BadInput("the range ends before it begins", place=value.place, right="low at most high")
+        fitted[f"{key}_s"] = entry
+    measured = root.get("measured")
+    return Calibration(
+        target=text(root.need("target", "target: replicated_kv")),
+        runtime=text(root.need("runtime", "runtime: local")),
+        nodes=integer(root.need("nodes", "nodes: 3")),
+        settings={} if settings is None else {name: text(value) for name, value in table(settings).entries.items()},
+        runs=texts(root.need("runs", "runs: [RUN]")),
+        measured={} if measured is None else {name: struct(value, Measured) for name, value in table(measured).entries.items()},
+        parameters=fitted,
+    )
+
+
+def located(written: str, file: str) -> Path:
+    """Where a calibration lies that an experiment names: beside the experiment's file, else from the current folder.
+
+    In a run folder its copy stands beside that of the experiment, by its bare name.
+    """
+    folder = Path(file).parent
+    return next((path for path in (folder / written, Path(written), folder / Path(written).name) if path.exists()), Path(written))
+
+
+def keep(written: str, file: str, folder: Path) -> None:
+    """Copy the calibration that an experiment names into a run folder: whoever gets the folder has all that it rests on."""
+    if written:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_atomically(folder / Path(written).name, located(written, file).read_bytes())
+
+
+def applied(
+    calibration: Calibration, given: tuple[Parameter, ...], *, target: str, runtime: str, settings: Mapping[str, str]
+) -> tuple[Parameter, ...]:
+    """The parameters with the measured ones in place of the target's; what the experiment itself states stays.
+
+    Raises ``BadInput``, without a place, where it was measured on something else.
+    """
+    if calibration.target != target:
+        raise BadInput(f"it was measured on '{calibration.target}', not on '{target}'", right="a calibration of this target")
+    if calibration.runtime != runtime:
+        raise BadInput(
+            f"it was measured on the runtime '{calibration.runtime}', not on '{runtime}'", right="a calibration from runs of this runtime"
+        )
+    other = next((name for name, value in settings.items() if calibration.settings.get(name, value) != value), None)
+    if other is not None:
+        message = f"it was measured with {other} = {calibration.settings[other]}, and this experiment has {settings[other]}"
+        raise BadInput(message, right="a calibration with these settings")
+    fixed = {each.name for each in given if each.origin == "experiment"}
+    measured = {
+        name: Parameter(name, each.low_s, "s", ORIGIN, each.high_s if each.high_s > each.low_s else None, error=each.error_s, n=each.n)
+        for name, each in calibration.parameters.items()
+        if name not in fixed
+    }
+    replaced = tuple(measured.pop(each.name, each) for each in given)
+    return (*replaced, *measured.values())

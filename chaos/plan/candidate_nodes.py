@@ -1,0 +1,121 @@
+"""Nodes that a selector may pick, as one moment shows them: who is there, who runs, who leads, who is protected."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from chaos.core.errors import BadInput
+from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER, Victims
+from chaos.experiment.spec import Named, Role, Selector, Side, Zone
+from chaos.plan.plan import PlannedNode
+from chaos.plan.shapes import quorum
+
+ANY: Final = "any"
+FOLLOWERS: Final = "followers"
+MAJORITY: Final = "majority"
+ENDPOINTS: Final = (CLIENTS, DNS)
+
+
+class NothingMatched(BadInput):
+    """The selector picks nobody, now."""
+
+
+class View(msgspec.Struct, frozen=True):
+    """What a selector sees of the cluster at one moment."""
+
+    nodes: tuple[PlannedNode, ...]
+    roles: Mapping[str, frozenset[str]]
+    """Node -> the roles it says it holds."""
+    up: frozenset[str]
+    protect: frozenset[str]
+    part: str
+    has_roles: bool
+
+    def holds(self, role: str, among: Sequence[str]) -> list[str]:
+        """Those nodes that hold the role."""
+        return [node for node in among if role in self.roles.get(node, frozenset())]
+
+    def members(self, part: str | None, zone: str | None) -> list[str]:
+        """The nodes of a part and zone; without either, of the part behind the name."""
+        part = part if part is not None or zone is not None else self.part
+        return [node.name for node in self.nodes if (part is None or node.part == part) and (zone is None or node.zone == zone)]
+
+    def role_of(self, nodes: Sequence[str]) -> str:
+        """The one role of all of them, or ``mixed``; of nodes that stand outside the part behind the name, their part."""
+        parts = {node.name: node.part for node in self.nodes}
+        found = set()
+        for node in nodes:
+            if self.holds(LEADER, [node]) and parts.get(node, self.part) == self.part:
+                found.add(LEADER)
+            else:
+                inside = parts.get(node, self.part) == self.part
+                found.add((FOLLOWER if self.has_roles else "node") if inside else f"part:{parts[node]}")
+        return found.pop() if len(found) == 1 else "mixed"
+
+
+def candidates_of(selector: Named | Role | Side | Zone, view: View) -> tuple[list[str], int]:
+    """Who may be picked, and how many of them are."""
+    match selector:
+        case Named(nodes=named):
+            return all_of(list(named), view)
+        case Zone(zone=zone):
+            return all_of([node.name for node in view.nodes if node.zone == zone], view)
+        case Side(side=side):
+            members = view.members(None, None)
+            count = quorum(len(members)) if side == MAJORITY else len(members) - quorum(len(members))
+            return _enough(pickable(members, view), count, f"a {side}")
+        case Role():
+            return of_role(selector, view)
+
+
+def all_of(named: list[str], view: View) -> tuple[list[str], int]:
+    """Just these, each of which must run and not be protected."""
+    for node in named:
+        if node in view.protect:
+            raise NothingMatched(f"{node} is protected")
+        if node not in view.up:
+            raise NothingMatched(f"{node} is down already")
+    return _enough(named, len(named), "these nodes")
+
+
+def of_role(selector: Role, view: View) -> tuple[list[str], int]:
+    """Those that hold the role, and how many of them are meant."""
+    members = view.members(selector.part, selector.zone)
+    free = pickable(members, view)
+    if selector.role == LEADER:
+        found, default = view.holds(LEADER, free), 1
+        if not found:
+            leaders = view.holds(LEADER, members)
+            raise NothingMatched(f"the leader, {leaders[0]}, is protected or down" if leaders else "there is no leader")
+    elif selector.role == FOLLOWERS:
+        found = [node for node in free if not view.holds(LEADER, [node])]
+        default = len(found)
+    else:
+        found, default = free, 1
+    if selector.percent is not None:
+        # Rounded up, but not by what binary fractions add: 7 % of 100 is 7.
+        default = math.ceil(selector.percent * len(members) - 1e-9)
+    return _enough(found, selector.count or default, "such nodes")
+
+
+def pickable(members: list[str], view: View) -> list[str]:
+    """Those of them that run and are not protected."""
+    return [node for node in members if node in view.up and node not in view.protect]
+
+
+def _enough(found: list[str], count: int, what: str) -> tuple[list[str], int]:
+    if count < 1 or not found:
+        raise NothingMatched(f"{what} would be nobody")
+    if count > len(found):
+        raise NothingMatched(f"{count} are wanted, and only {len(found)} may be picked ({', '.join(found)})")
+    return found, count
+
+
+def victims_of(selector: Selector, picked: list[str], view: View) -> Victims:
+    """These nodes with the role that makes their fault's class."""
+    role = f"zone:{selector.zone}" if isinstance(selector, Zone) else view.role_of(picked)
+    return Victims(nodes=tuple(picked), role=role)

@@ -1,0 +1,224 @@
+"""What of a plan comes from ``cluster`` and ``traffic``: nodes, settings, operations, model parameters; each checked."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from functools import partial
+
+from chaos.core.errors import BadInput, Place
+from chaos.core.units import WrongUnit, duration_s
+from chaos.core.values import LEADER
+from chaos.experiment import parameters
+from chaos.experiment.reading.schedules import SHORTEST_S
+from chaos.experiment.source import locate, suggest
+from chaos.experiment.spec import Dns, Experiment
+from chaos.experiment.target import templates
+from chaos.experiment.target.check import check_operation, defaults, operation_words, setting_text
+from chaos.experiment.target.spec import OperationKind, Setting, Target
+from chaos.plan.plan import Parameter, PlannedNode
+
+
+def refuse(experiment: Experiment, path: str, message: str, right: str = "") -> BadInput:
+    """The error for something wrong at a path of the experiment's file."""
+    return BadInput(message, place=locate(experiment.file, path), right=right)
+
+
+def known_or_refuse(experiment: Experiment, path: str, what: str, name: str, known: Collection[str]) -> None:
+    """Raise unless the name is one of those."""
+    if name not in known:
+        raise refuse(experiment, path, f"there is no {what} '{name}'", suggest(name, known) if known else f"there is no {what} to name")
+
+
+# --- nodes -------------------------------------------------------------------------------------------------------------
+
+
+def planned_nodes(experiment: Experiment, target: Target) -> tuple[PlannedNode, ...]:
+    """n1.. for a system of one part, data-1.. for several; in the order of the target's parts."""
+    counts = _counts(experiment, target)
+    several = len(target.parts) > 1
+    names = [(f"{part}-{i}" if several else f"n{i}", part) for part, count in counts.items() for i in range(1, count + 1)]
+    zones = _zones(experiment, [name for name, _ in names])
+    return tuple(PlannedNode(name=name, part=part, zone=zones.get(name)) for name, part in names)
+
+
+def _counts(experiment: Experiment, target: Target) -> dict[str, int]:
+    cluster = experiment.cluster
+    counts = {name: part.nodes.default for name, part in target.parts.items()}
+    for part, count in cluster.parts.items():
+        known_or_refuse(experiment, f"cluster.parts.{part}", "part", part, target.parts)
+        counts[part] = count
+    if cluster.nodes is not None:
+        if len(target.parts) > 1:
+            right = "parts: {" + ", ".join(f"{name}: {count}" for name, count in counts.items()) + "}"
+            raise refuse(experiment, "cluster.nodes", f"'{target.name}' has {len(target.parts)} parts, say how many of each", right)
+        counts = dict.fromkeys(target.parts, cluster.nodes)
+    for name, declared in target.parts.items():
+        if not declared.nodes.min <= counts[name] <= declared.nodes.max:
+            path = "cluster.nodes" if cluster.nodes is not None else f"cluster.parts.{name}"
+            right = f"{declared.nodes.min} to {declared.nodes.max}"
+            raise refuse(experiment, path, f"'{target.name}' cannot run with {counts[name]} nodes in part '{name}'", right)
+    return counts
+
+
+def _zones(experiment: Experiment, names: list[str]) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for zone, members in experiment.cluster.zones.items():
+        for node in members:
+            known_or_refuse(experiment, f"cluster.zones.{zone}", "node", node, names)
+            if node in found:
+                raise refuse(experiment, f"cluster.zones.{zone}", f"{node} is in zone '{found[node]}' already", "each node in one zone")
+            found[node] = zone
+    return found
+
+
+def check_dns(experiment: Experiment, target: Target) -> str:
+    """The part behind the name, after checking everything said about the name."""
+    dns = experiment.cluster.dns
+    part = dns.part or next(iter(target.parts))
+    known_or_refuse(experiment, "cluster.dns.part", "part", part, target.parts)
+    if dns.ttl_s != int(dns.ttl_s):
+        raise refuse(experiment, "cluster.dns.ttl", f"a time to live of {dns.ttl_s:g}s cannot be sent", "DNS counts whole seconds")
+    zones = experiment.cluster.zones
+    for zone in dns.order:
+        known_or_refuse(experiment, "cluster.dns.order", "zone", zone, zones)
+    for zone, weight in dns.weights.items():
+        known_or_refuse(experiment, f"cluster.dns.weights.{zone}", "zone", zone, zones)
+        if weight <= 0:
+            raise refuse(experiment, f"cluster.dns.weights.{zone}", f"a weight of {weight:g} sends nobody there", "more than 0")
+    if dns.fail_open and dns.balancer != "health-checked":
+        message = f"a name that is balanced by '{dns.balancer}' has no checks that could all fail"
+        raise refuse(experiment, "cluster.dns.fail_open", message, "leave it out, or balancer: health-checked")
+    if dns.order and dns.weights:
+        raise refuse(experiment, "cluster.dns.weights", "'order' and 'weights' exclude each other", "one of them")
+    _check_health(experiment, target, dns)
+    return part
+
+
+def _check_health(experiment: Experiment, target: Target, dns: Dns) -> None:
+    check, path = dns.check, "cluster.dns.check"
+    if check.what.startswith("role:"):
+        known_or_refuse(experiment, f"{path}.what", "role", check.what.removeprefix("role:"), target.roles)
+    elif check.what != "ready" and not check.what.startswith("/"):
+        raise refuse(experiment, f"{path}.what", f"'{check.what}' is not a check", "ready, role:leader, or a path such as /health")
+    for key, value in {"every": check.every_s, "timeout": check.timeout_s}.items():
+        if value < SHORTEST_S:
+            raise refuse(experiment, f"{path}.{key}", f"{value:g}s is out of range", "at least 1ms")
+    for key, count in {"fall": check.fall, "rise": check.rise}.items():
+        if count < 1:
+            raise refuse(experiment, f"{path}.{key}", f"{count} is out of range", "at least 1")
+
+
+# --- settings and parameters -------------------------------------------------------------------------------------------
+
+
+def planned_settings(experiment: Experiment, target: Target) -> dict[str, str]:
+    """Every setting of the target, as text: the experiment's word, else the default."""
+    given = experiment.cluster.settings
+    for name, text in given.items():
+        path = f"cluster.settings.{name}"
+        known_or_refuse(experiment, path, "setting", name, target.settings)
+        right = _wrong_setting(target.settings[name], text)
+        if right:
+            raise refuse(experiment, path, f"'{text}' is not a value of '{name}'", right)
+    return {**defaults(target.settings), **given}
+
+
+def _wrong_setting(setting: Setting, text: str) -> str:
+    """What would be right, if the text is of another kind than the default; empty if it is fine."""
+    if setting.choices:
+        return "" if text in setting.choices else suggest(text, setting.choices)
+    if isinstance(setting.default, bool):
+        return "" if text in ("true", "false") else "true or false"
+    if isinstance(setting.default, int | float):
+        kind = type(setting.default)
+        return "" if _reads(kind, text) else f"a {'whole ' if kind is int else ''}number, such as {setting_text(setting.default)}"
+    if _reads(duration_s, setting.default) and not _reads(duration_s, text):
+        return f"a duration, such as {setting.default}"
+    return ""
+
+
+def _reads(parse: type[int] | type[float] | object, text: str) -> bool:
+    assert callable(parse)
+    try:
+        parse(text)
+    except (ValueError, WrongUnit):
+        return False
+    return True
+
+
+def planned_parameters(experiment: Experiment, target: Target, settings: dict[str, str]) -> tuple[str, tuple[Parameter, ...]]:
+    """The replication, and every further parameter that the target declares or the experiment overrides, each with its origin."""
+    context = templates.Context(node="", address="", ports={}, settings=settings)
+    replication = "quorum" if LEADER in target.roles else "none"
+    found: list[Parameter] = []
+    for key in parameters.KNOWN:
+        if key in experiment.predict.parameters:
+            text, origin, place = experiment.predict.parameters[key], "experiment", locate(experiment.file, f"predict.parameters.{key}")
+        elif key in target.model:
+            text = templates.fill(target.model[key], context)
+            origin, place = "target", Place(f"{target.folder}/target.yaml", None, f"model.{key}")
+        else:
+            continue
+        try:
+            given = parameters.read(key, text)
+        except BadInput as refusal:
+            raise BadInput(refusal.message, place=place, right=refusal.right) from None
+        if key == "replication":
+            replication = given.word
+            continue
+        high = given.high if given.high > given.low else None
+        found.append(Parameter(name=given.name, value=given.low, unit=given.unit, origin=origin, high=high, word=given.word))
+    return replication, tuple(found)
+
+
+# --- traffic -----------------------------------------------------------------------------------------------------------
+
+
+def planned_operations(
+    experiment: Experiment, target: Target, part: str, settings: dict[str, str], runtime: str
+) -> dict[str, OperationKind]:
+    """What each service of the experiment asks, each read by its own probe; ``part`` is the one whose ports clients know."""
+    found: dict[str, OperationKind] = {}
+    words = operation_words(target, target.parts[part].ports, settings)
+    for name, spec in experiment.traffic.operations.items():
+        if spec.probe is not None:
+            kind = OperationKind(probe=spec.probe, does=spec.does or "read", options=spec.options)
+            file, path = experiment.file, f"traffic.operations.{name}"
+        else:
+            known_or_refuse(experiment, f"traffic.operations.{name}", "operation", name, target.operations)
+            kind, file, path = target.operations[name], f"{target.folder}/target.yaml", f"operations.{name}"
+        check_operation(kind, path, words, target.folder, partial(locate, file), here=runtime == "local")
+        found[name] = kind
+    return found
+
+
+def judged(experiment: Experiment) -> str:
+    """The service that objectives speak of; it must be said when there are several."""
+    traffic = experiment.traffic
+    if traffic.judge is not None:
+        known_or_refuse(experiment, "traffic.judge", "operation", traffic.judge, traffic.operations)
+        return traffic.judge
+    if len(traffic.operations) > 1:
+        right = f"judge: {next(iter(traffic.operations))}"
+        raise refuse(experiment, "traffic", "with several operations, 'judge' says of which the objectives speak", right)
+    return next(iter(traffic.operations))
+
+
+def check_traffic(experiment: Experiment) -> None:
+    """The clients' policy and the outage rule make sense."""
+    client, path = experiment.traffic.client, "traffic.client"
+    if client.attempts < 1:
+        raise refuse(experiment, f"{path}.attempts", f"{client.attempts} attempts ask nothing", "at least 1")
+    if client.timeout_s < SHORTEST_S:
+        raise refuse(experiment, f"{path}.timeout", f"a time-out of {client.timeout_s:g}s ends before it begins", "at least 1ms")
+    if client.timeout_s > client.deadline_s:
+        message = f"an attempt may take {client.timeout_s:g}s, and the whole slot only {client.deadline_s:g}s"
+        raise refuse(experiment, f"{path}.deadline", message, f"deadline at least {client.timeout_s:g}s")
+    rule = experiment.traffic.outage
+    for key, count in {"open": rule.open, "close": rule.close}.items():
+        if count < 1:
+            raise refuse(experiment, f"traffic.outage.{key}", f"{count} is out of range", "at least 1")
+    if experiment.slo.latency_s is None and any(objective.measure == "slo_ratio" for objective in experiment.objectives):
+        raise refuse(
+            experiment, "objectives.slo_ratio", "'slo_ratio' counts answers within a latency that is not given", "slo: {latency: 300ms}"
+        )

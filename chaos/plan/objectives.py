@@ -1,0 +1,60 @@
+"""What of a plan is judged and predicted, checked before anything starts: can it be decided at all, can a model carry it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from chaos.core.units import show_s
+from chaos.experiment.spec import PLANNED, ZONE, Experiment, ProductionRate
+from chaos.plan.cluster import refuse
+from chaos.plan.plan import Parameter, PlannedNode
+
+OF_FAULTS: Final = ("recovery", "agreement")
+"""Measures that speak of faults: without any there is nothing to judge."""
+FAST_PER_S: Final = 3_000.0
+"""Of one operation; see docs/measuring.md."""
+MOST_TOGETHER_PER_S: Final = 10_000.0
+_BACK: Final = {ZONE: ("zone_outage_s",), PLANNED: ("stop_s", "restart_s", "resync_s")}
+"""What passes before a node is back, by the kind of fault; for all others its restart."""
+
+
+def check_objectives(experiment: Experiment) -> None:
+    """Raise ``BadInput`` for an objective that nothing in this run could decide."""
+    if experiment.faults:
+        return
+    for spec in experiment.objectives:
+        if spec.measure in OF_FAULTS:
+            message = f"'{spec.measure}' speaks of faults, and none is planned: nothing could decide it"
+            raise refuse(experiment, f"objectives.{spec.measure}", message, "leave it out, or plan a fault")
+
+
+def cautions(experiment: Experiment) -> tuple[str, ...]:
+    """What can be asked and may well not be shown: rates at which a slot is shorter than what a busy machine makes the prober late."""
+    found = []
+    for name, spec in experiment.traffic.operations.items():
+        if spec.rate_per_s > FAST_PER_S:
+            slot = f"{name} at {spec.rate_per_s:,.0f}/s: a slot is {show_s(1 / spec.rate_per_s)}"
+            late = "shorter than the prober is late on a busy machine; with more than 1 % of slots sent late the verdict is unknown"
+            found.append(f"{slot}, {late} (at most {FAST_PER_S:,.0f}/s)")
+    total_per_s = sum(spec.rate_per_s for spec in experiment.traffic.operations.values())
+    if not found and total_per_s > MOST_TOGETHER_PER_S:
+        found.append(f"all operations together send {total_per_s:,.0f}/s, which one core may not (at most {MOST_TOGETHER_PER_S:,.0f}/s)")
+    return tuple(found)
+
+
+def check_production(experiment: Experiment, parameters: Sequence[Parameter], nodes: Sequence[PlannedNode]) -> None:
+    """Raise ``BadInput`` for a rate at which a node fails again before it is back, on average: no model has an answer to that."""
+    known = {parameter.name: parameter.value for parameter in parameters}
+    for rate in experiment.predict.production:
+        back_s = sum(known.get(name, 0.0) for name in _BACK.get(rate.kind, ("restart_s",)))
+        each_s = _between_s(rate, len(nodes))
+        if each_s <= back_s:
+            whom = "zone" if rate.per == ZONE else "node"
+            message = f"'{rate.text}' strikes a {whom} every {show_s(each_s)}, and it takes {show_s(back_s)} to come back"
+            raise refuse(experiment, f"predict.production.{rate.kind}", message, f"fewer: at most 1 per {show_s(back_s)} for each")
+
+
+def _between_s(rate: ProductionRate, nodes: int) -> float:
+    """From one fault of a node (or zone) to its next, on average."""
+    return (nodes if rate.per == "cluster" else 1) / rate.per_s

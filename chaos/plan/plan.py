@@ -1,0 +1,104 @@
+"""Experiment + seed -> plan: every time and every random draw fixed; only roles wait for the moment of injection.
+
+``plan.json`` is the first thing written into a run folder and the only thing beside the history that thinking reads, so it
+holds all of it: the experiment, the nodes, the operations and the model's parameters with their origins.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos.core.values import Link
+from chaos.experiment.spec import Experiment
+from chaos.experiment.target.spec import OperationKind
+
+SCHEMA = 1
+
+
+class PlannedNode(msgspec.Struct, frozen=True):
+    """A node before it has an address."""
+
+    name: str
+    part: str
+    zone: str | None = None
+
+
+class Window(msgspec.Struct, frozen=True):
+    """One injection: at ``start_s`` after t = 0 (the first slot; the baseline is counted in), until ``end_s`` (None: to the end)."""
+
+    id: str
+    fault: str
+    """The name of its FaultSpec."""
+    kind: str
+    start_s: float
+    end_s: float | None
+    draw: int
+    """Seeds the choice among the candidates that are there at injection."""
+    entry: str = ""
+    """Of a step of a sequence or of parallel faults: which occasion of the whole it belongs to."""
+    after: tuple[str, ...] = ()
+    """It begins when these are over, ``gap_s`` later; ``start_s`` is then what the plan hopes for."""
+    beside: str = ""
+    """It begins together with this one."""
+    gap_s: float = 0.0
+    latest_s: float | None = None
+    """It waits for its condition from ``start_s`` on, until then at most."""
+
+
+class Parameter(msgspec.Struct, frozen=True):
+    """One input of the models: a value, or a uniform range; ``origin`` says who claims it: target, experiment, calibration, default."""
+
+    name: str
+    value: float
+    unit: str
+    origin: str
+    high: float | None = None
+    """With a range, ``value`` is its low end and this the high one."""
+    word: str = ""
+    """For a parameter that is a choice (``leaderless``, ``reads``): the word; ``value`` is its index in ``parameters.KNOWN``."""
+    error: float = 0.0
+    """By how much it is uncertain as a whole (standard error, in ``unit``): a calibration from few faults knows its mean only so well."""
+    n: int = 0
+    """From how many measurements, if it was calibrated."""
+
+
+class Plan(msgspec.Struct, frozen=True):
+    """What will be done, exactly."""
+
+    schema: int
+    experiment: Experiment
+    seed: int
+    runtime: str
+    nodes: tuple[PlannedNode, ...]
+    settings: dict[str, str]
+    operations: dict[str, OperationKind]
+    judge: str
+    windows: tuple[Window, ...]
+    duration_s: float
+    """From the first slot to the end of the last one."""
+    links: tuple[Link, ...]
+    """Every directed link that a fault of this plan may name."""
+    replication: str
+    parameters: tuple[Parameter, ...]
+    has_roles: bool = True
+    configuration: str = ""
+    """Hash of what makes runs comparable: leaves out seed, question and objectives."""
+    looks_s: tuple[float, ...] = ()
+    """When (since t = 0) the run may look at what it has and stop: it then is a sequential one. Empty: it goes on to its end."""
+    proxied: tuple[Link, ...] | None = None
+    """Those of ``links`` that a proxy stands in all the time: ``local`` has no other means, ``docker`` only where bytes are harmed.
+    None (of plans older than this field): in all of them."""
+    calibration: tuple[str, ...] = ()
+    """The runs that parameters were measured in: their predictions must not be held against any of them."""
+
+
+def tries(plan: Plan) -> list[list[Window]]:
+    """The windows that are one try at harming each: alone, or steps of one entry, where no gap lets the cluster settle before a step."""
+    found: dict[str, list[Window]] = {}
+    heads: dict[str, str] = {}
+    for window in plan.windows:
+        settles = window.gap_s >= plan.experiment.settle_s
+        before = window.beside or ("" if settles or not window.after else window.after[0])
+        heads[window.id] = heads.get(before, window.id)
+        found.setdefault(heads[window.id], []).append(window)
+    return list(found.values())

@@ -1,0 +1,82 @@
+"""What every fault is proven with, looked for before the run: a fault that could never be shown to take effect is refused.
+
+settling        after each fault every node is asked on its clients' port, where the target has no roles
+a node's fault  the same of its victims
+a link's fault  its destination is asked on the port that the link's traffic goes to
+frozen, proxied only an answer of the program's own tells: the kernel, and a proxy, accept connections by themselves
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from chaos.core.values import CLIENTS, DNS, LEADER, Toxic
+from chaos.experiment.spec import Experiment
+from chaos.experiment.target.spec import Target
+from chaos.plan.cluster import refuse
+from chaos.plan.faults import ActsOnLinks, Planned
+from chaos.plan.plan import PlannedNode
+
+REAL: Final = ("local", "docker")
+FROZEN: Final = ("pause",)
+"""Kinds whose victims still accept connections: their kernel does."""
+UNASKED: Final = ("dns", "clock", "load", "disk_full", "read_only")
+"""Kinds that ask their victims by other ways than a ping: the name server, the clock's question, requests, what the agent sees."""
+
+
+class _Need(NamedTuple):
+    part: str
+    port: str
+    answers: bool
+    """A bare connection does not tell."""
+
+
+def check_proofs(experiment: Experiment, target: Target, faults: Sequence[Planned], runtime: str, nodes: Sequence[PlannedNode]) -> None:
+    """Raise ``BadInput`` for a fault that nothing of this target could prove, with what to add to the target."""
+    if runtime not in REAL:
+        return
+    for planned in faults:
+        for need in dict.fromkeys(_needs(target, planned, runtime, nodes)):
+            lacks = _lacks(target, need)
+            if lacks:
+                message = f"that '{planned.spec.kind}' takes effect and goes cannot be seen on '{target.name}': {lacks}"
+                right = (
+                    f'add to the target.yaml: parts.{need.part}.ping: {{{need.port}: {{http: "http://{{address}}:{{{need.port}}}/..."}}}}'
+                )
+                raise refuse(experiment, planned.path, message, right)
+
+
+def _needs(target: Target, planned: Planned, runtime: str, nodes: Sequence[PlannedNode]) -> Iterator[_Need]:
+    part_of = {node.name: node.part for node in nodes}
+    if LEADER not in target.roles:
+        yield from (_Need(part, target.parts[part].client_port, False) for part in dict.fromkeys(part_of.values()))
+    hit = [name for victims in planned.possible for name in victims.nodes]
+    if planned.spec.kind not in UNASKED and "nodes" in planned.fault.takes:
+        for part in dict.fromkeys(part_of[name] for name in hit if name in part_of):
+            yield _Need(part, target.parts[part].client_port, planned.spec.kind in FROZEN)
+    if isinstance(planned.fault, ActsOnLinks):
+        for link in planned.links:
+            if link.destination in part_of:
+                part = part_of[link.destination]
+                port = target.parts[part].port_for(peers=link.source not in (CLIENTS, DNS))
+                yield _Need(part, port, runtime == "local" or _is_proxied(planned, nodes))
+
+
+def _is_proxied(planned: Planned, nodes: Sequence[PlannedNode]) -> bool:
+    assert isinstance(planned.fault, ActsOnLinks)
+    names = [node.name for node in nodes]
+    return any(isinstance(rule, Toxic) for victims in planned.possible[:1] for rule in planned.fault.rules(victims, names))
+
+
+def _lacks(target: Target, need: _Need) -> str:
+    """Empty if the target has it."""
+    part = target.parts[need.part]
+    if need.port not in part.ports:
+        return f"part '{need.part}' has no port '{need.port}'"
+    question = part.question(need.port)
+    if question is None:
+        return f"part '{need.part}' has no question for its port '{need.port}'"
+    if need.answers and question.tcp is not None and question.expect is None:
+        return f"the question for port '{need.port}' of part '{need.part}' only connects, which needs no answer of the program's own"
+    return ""

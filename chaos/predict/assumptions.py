@@ -1,0 +1,87 @@
+"""What a prediction takes for granted, in plain words: each can be wrong, and then so is the prediction."""
+
+from __future__ import annotations
+
+from chaos.experiment.spec import PLANNED, ZONE
+from chaos.plan.plan import Plan
+from chaos.predict.facts import RunFacts
+from chaos.predict.system import NOTHING, System
+
+
+def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
+    """The assumptions that this prediction rests on; those that do not matter here are left out."""
+    kinds = {each.kind for each in facts.classes}
+    said = ["Faults are isolated: each has fully recovered before the next one strikes."]
+    said += ["A fault strikes at a random moment between two heartbeats, two health checks and two renewals of the cached name."]
+    if known.replicated and known.randomised:
+        low, high = (f"{end * 1e3:g} ms" for end in (known.given["election_timeout_s"].low_s, known.given["election_timeout_s"].high_s))
+        said.append(f"Each follower waits U({low}, {high}) since the last heartbeat before it stands for election.")
+        said.append("Two that stand within half a round trip split the vote.")
+        refused = known.given.get("refused", NOTHING).mean_s
+        said += [f"Of all ballots {refused:.0%} are refused; then all wait once more."] * (refused > 0)
+    elif known.replicated:
+        said.append("A watcher counts missed heartbeats; a leader stands two round trips after it has noticed.")
+    if known.replicated and "close_detection_s" in known.given:
+        said.append("A process that dies closes its connections, and is given up sooner than a node that is silent.")
+    if known.asynchronous:
+        said.append("The primary acknowledges alone: what its replicas have not yet when it dies is lost, and clients are not told.")
+    if known.replicated:
+        held = "holds writes until there is one" if known.hangs else "refuses writes at once"
+        said.append(f"A node without a leader {held}.")
+        if not known.asynchronous:
+            said.append(
+                "A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody."
+            )
+    said += _of_the_name(plan, known)
+    if "dns" in kinds:
+        said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")
+    if "power_off" in kinds:
+        said.append("A machine that is off answers nothing: each attempt there costs its whole time-out, until it is started again.")
+    if "kill" in kinds:
+        said.append("A killed process refuses from its death until it listens again.")
+    if kinds & {"pause", "partition"}:
+        said.append("A paused node, and one behind a dropped link, answers nothing: each attempt there costs its whole time-out.")
+    if any(each.fault_class == "partition/groups" for each in facts.classes):
+        said.append("Before a split, each node is equally likely to lead.")
+    if kinds & {"stop", "restart"}:
+        leaves = "hands its leadership over first" if known.hands_over else "just ends, and its followers must notice"
+        drains = "fails its health check at once, and " if known.drains else ""
+        said.append(f"A node that is asked to end {drains}serves until it is dead; a leader {leaves}.")
+    return said + _of_production(plan, known)
+
+
+def _of_the_name(plan: Plan, known: System) -> list[str]:
+    """Whom clients ask."""
+    said = []
+    if known.front.health_checked:
+        said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
+    if known.front.leader_only:
+        said.append("The name holds the leader alone: followers are not asked, and an old leader that comes back is a follower.")
+    if plan.experiment.cluster.dns.fail_open:
+        said.append("A name that fails open is as any other: in the model all checks fail only where no node would answer.")
+    said.append("Clients pick evenly among the addresses of the cached answer.")
+    if known.front.resolve == "once":
+        said.append("Clients ask the name once and keep the answer for ever: what the health check takes out, they go on asking.")
+    if plan.experiment.cluster.dns.balancer == "engine":
+        said.append("The engine's own name server lists every node that has an address, dead or alive, in an even order.")
+    return said
+
+
+def _of_production(plan: Plan, known: System) -> list[str]:
+    """What the rates of zones, plans and common causes, and the parts around the cluster take for granted."""
+    said = []
+    if plan.experiment.predict.production:
+        said.append("Production fault rates are the experiment's claim, not a measurement.")
+        said.append("In production a killed process is started again at once; other faults last as long as here.")
+    kinds = {rate.kind for rate in plan.experiment.predict.production}
+    if ZONE in kinds:
+        said.append("A zone that fails goes dark as a whole and comes back as a whole; then its nodes are started again.")
+    if PLANNED in kinds:
+        said.append("Planned restarts take one node of a whole cluster at a time, and wait while it is not whole.")
+    if "common_cause" in known.given:
+        said.append("A common cause strikes all nodes at one moment, and leaves none of them.")
+    if "coverage" in known.given:
+        said.append("Of a leader's crash that is not covered the cluster does not recover by itself: somebody resets all of it.")
+    if plan.experiment.predict.around is not None:
+        said.append("The parts around the cluster fail independently of each other and of the cluster.")
+    return said

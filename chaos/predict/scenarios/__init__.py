@@ -1,0 +1,1 @@
+"""The course of one fault, kind by kind."""

@@ -1,0 +1,296 @@
+"""What clients see of a fault: every slot's attempts, one after the other, against nodes whose state changes with time.
+
+A cluster is a few *groups* of nodes that are alike (the victims, the others; or the leader, the followers). What a group does
+with an attempt that begins at x seconds after the effect is a sequence of spells:
+
+    REFUSE   says no at once (a reset, a refusal, an error): the attempt fails where it began
+    LOSE     silence: the attempt is lost with its whole time-out, even if the spell ends meanwhile
+    DROP     silence, and a no when the spell ends (what was handed on to a lost leader is given up when that is noticed)
+    WAIT     held: answered when the spell ends (and the answer has been served), if that is within the time-out; else lost
+    SLOW     answered after a time that is drawn for each attempt
+    PASS     answered at once; what follows the last spell, and what was before the effect
+
+A slot is due on its grid whatever happened before. Its first attempt begins at its due time, each further one where the last
+failed, as long as attempts and the deadline allow; an attempt goes to an address drawn evenly from those that the cached
+answer holds (not yet tried ones, if the policy says so). Nodes whose name was withdrawn are drawn no more. So retries that help
+and retries that do not, stale caches, partial outages and fast and slow failures come out by themselves, in any mixture.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from chaos.predict.scenarios import outages as slots
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from chaos.experiment.spec import ClientPolicy
+
+    Floats = NDArray[np.float64]
+    Ints = NDArray[np.int64]
+
+INSTANT_S: Final = 1e-6
+"""Less than this before a deadline is too late: it only keeps rounding from granting an attempt no time at all."""
+PER_CHUNK: Final = 1_500_000
+"""Slots worked on in one go: bounds the memory."""
+
+
+class Fate(enum.IntEnum):
+    """What a node does with an attempt."""
+
+    PASS = 0
+    REFUSE = 1
+    LOSE = 2
+    WAIT = 3
+    SLOW = 4
+    DROP = 5
+
+
+Service = Callable[[np.random.Generator, int], "Floats"]
+"""Draws answer times in s."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Spell:
+    """One stretch of a group's life, from the end of the one before (or from the effect) until ``until_s`` of each sample."""
+
+    fate: Fate
+    until_s: Floats
+    service: Service | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Nodes that are alike, and the stretch (if any) in which the answers that clients hold leave them out: they ask them neither
+    from ``left_s`` on nor before ``back_s``."""
+
+    nodes: int
+    spells: tuple[Spell, ...]
+    left_s: Floats | None = None
+    back_s: Floats | None = None
+
+    def refuses_s(self, samples: int) -> Floats:
+        """Until when it does nothing but refuse, from the effect on."""
+        until_s, goes_on = np.zeros(samples), np.ones(samples, dtype=bool)
+        for spell in self.spells:
+            if spell.fate is not Fate.REFUSE:
+                goes_on &= spell.until_s <= until_s
+            else:
+                until_s = np.where(goes_on, np.maximum(until_s, spell.until_s), until_s)
+        return until_s
+
+    @property
+    def last_s(self) -> Floats | None:
+        """When the last spell ends; None without any."""
+        return np.maximum.reduce([spell.until_s for spell in self.spells]) if self.spells else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """A part of a fault's time with a cause, per sample: for the anatomy."""
+
+    name: str
+    until_s: Floats
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scenario:
+    """One fault, many samples of it. Times in s after the effect; ``blocks`` follow one another, what is left is the client's."""
+
+    samples: int
+    groups: tuple[Group, ...]
+    blocks: tuple[Block, ...] = ()
+    first_due_s: Floats | None = None
+    """When the first slot after the effect is due, where what happens goes by the slots themselves; else at a random phase."""
+
+    @property
+    def nodes(self) -> int:
+        """All of them."""
+        return sum(group.nodes for group in self.groups)
+
+    def hopeless_s(self) -> Floats:
+        """The due time before which all slots are bad, per sample: every node refuses at once, so all attempts are spent at once."""
+        return np.asarray(np.minimum.reduce([group.refuses_s(self.samples) for group in self.groups]), dtype=np.float64)
+
+    def horizon_s(self, policy: ClientPolicy) -> Floats:
+        """The due time from which all slots are good, per sample.
+
+        That is when so few nodes are still unwell, or still asked, that attempts at distinct addresses must reach a well one in
+        time. Knowing it spares asking hours of slots whose fate is certain.
+        """
+        horizon_s = np.zeros(self.samples)
+        ends: list[tuple[Group, Floats]] = []
+        listed = self.nodes  # those that the answers go on holding: only they can be the well ones
+        for group in self.groups:
+            last_s = group.last_s
+            if last_s is not None:
+                gone = group.left_s is not None and (group.back_s is None or bool(np.all(group.back_s >= last_s)))
+                listed -= group.nodes if gone else 0
+                ends.append((group, np.minimum(last_s, group.left_s) if gone and group.left_s is not None else last_s))
+        for _, end_s in ends:
+            unwell = np.sum([group.nodes * (other_s >= end_s) for group, other_s in ends], axis=0)
+            reaches = (unwell < policy.attempts) & (unwell < listed) & (unwell * policy.timeout_s < policy.deadline_s - INSTANT_S)
+            safe = reaches & policy.other_address
+            horizon_s = np.maximum(horizon_s, np.where(safe, 0.0, end_s))
+        if all(group.left_s is not None for group in self.groups):  # the name may be left without any address
+            back = [group.back_s for group in self.groups if group.back_s is not None]
+            horizon_s = np.maximum.reduce([horizon_s, *(np.where(np.isfinite(back_s), back_s, 0.0) for back_s in back)])
+        return horizon_s
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Seen:
+    """What one fault did to a service, per sample: downtime by the outage rule (0: not noticed), outages, effect to the last end."""
+
+    downtime_s: Floats
+    recovery_s: Floats
+    outages: Ints
+    lost_s: Floats
+    """Bad slots times their width, noticed as an outage or not."""
+    phases: dict[str, float] = field(default_factory=dict)
+    """Mean length of each part of the noticed outages; they sum to the mean outage."""
+
+    @property
+    def noticed(self) -> NDArray[np.bool_]:
+        """Did clients notice?"""
+        return self.outages > 0
+
+
+def see(scenario: Scenario, policy: ClientPolicy, rule: slots.Rule, rng: np.random.Generator) -> Seen:
+    """Ask every slot from the effect to the end of the last spell, and apply the outage rule."""
+    horizon_s = scenario.horizon_s(policy)
+    order = np.argsort(horizon_s, kind="stable")  # samples of like length together: no slots wasted on short ones
+    parts: list[tuple[Ints, slots.Outages]] = []
+    lost_s = np.zeros(scenario.samples)
+    begin = 0
+    while begin < scenario.samples:
+        end = _chunk_end(horizon_s[order], begin, rule.slot_s)
+        rows = order[begin:end]
+        found, lost_s[rows] = _chunk(scenario, rows, horizon_s[rows], policy, rule, rng)
+        parts.append((rows, found))
+        begin = end
+    sample = np.concatenate([rows[found.sample] for rows, found in parts])
+    found = slots.Outages(
+        sample, np.concatenate([found.start_s for _, found in parts]), np.concatenate([found.end_s for _, found in parts])
+    )
+    size = scenario.samples
+    return Seen(
+        downtime_s=slots.per_sample(found, found.end_s - found.start_s, size),
+        recovery_s=np.maximum(slots.last_end_s(found, size), 0.0),
+        outages=np.bincount(found.sample, minlength=size).astype(np.int64),
+        lost_s=lost_s,
+        phases=_phases(scenario, found),
+    )
+
+
+def _chunk_end(ordered_s: Floats, begin: int, slot_s: float) -> int:
+    """As many samples as fit, all padded to the longest among them."""
+    counts = np.ceil(ordered_s[begin:] / slot_s) + 2
+    fits = np.searchsorted(counts * np.arange(1, len(counts) + 1), PER_CHUNK, side="right")
+    return begin + max(1, int(fits))
+
+
+def _chunk(
+    scenario: Scenario, rows: Ints, horizon_s: Floats, policy: ClientPolicy, rule: slots.Rule, rng: np.random.Generator
+) -> tuple[slots.Outages, Floats]:
+    """The outages of these samples, and the seconds that their bad slots are worth."""
+    count = int(np.ceil(horizon_s.max(initial=0.0) / rule.slot_s)) + 1
+    phase_s = scenario.first_due_s
+    first_due_s = rng.uniform(0.0, 1.0, len(rows)) * rule.slot_s if phase_s is None else phase_s[rows]
+    due_s = first_due_s[:, None] + np.arange(count) * rule.slot_s
+    bad = due_s < np.minimum(scenario.hopeless_s()[rows], horizon_s)[:, None]
+    asked = ~bad & (due_s < horizon_s[:, None])
+    which, _ = np.nonzero(asked)
+    bad[asked] = ~_slots_good(scenario, rows[which], due_s[asked], policy, rng)
+    return slots.outages(bad, first_due_s, rule), bad.sum(axis=1) * rule.slot_s
+
+
+def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientPolicy, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Is each slot good? ``sample`` and ``due_s`` are one entry a slot."""
+    good = np.zeros(len(due_s), dtype=bool)
+    pending = np.arange(len(due_s))
+    at_s = due_s.copy()
+    tried = np.zeros((len(scenario.groups), len(due_s)), dtype=np.int64)
+    for _ in range(max(1, policy.attempts)):
+        group = _pick(scenario.groups, sample[pending], at_s[pending], tried[:, pending], policy.other_address, rng)
+        expiry_s = np.minimum(at_s[pending] + policy.timeout_s, due_s[pending] + policy.deadline_s)
+        done_s = np.full(len(pending), np.inf)
+        failed_s = at_s[pending].copy()  # nobody to ask: fails at once
+        for index, members in enumerate(scenario.groups):
+            mine = group == index
+            done_s[mine], failed_s[mine] = _attempts(members.spells, sample[pending[mine]], at_s[pending[mine]], expiry_s[mine], rng)
+            tried[index, pending[mine]] += 1
+        answered = done_s <= expiry_s
+        good[pending[answered]] = True
+        again = ~answered & (failed_s < due_s[pending] + policy.deadline_s - INSTANT_S)
+        at_s[pending[again]] = failed_s[again]
+        pending = pending[again]
+        if not len(pending):
+            break
+    return good
+
+
+def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints, other_address: bool, rng: np.random.Generator) -> Ints:
+    """Which group each attempt goes to; -1 where the answer is empty."""
+    members = np.empty((len(groups), len(sample)))
+    for index, group in enumerate(groups):
+        there = np.ones(len(sample), dtype=bool)
+        if group.left_s is not None:
+            there = at_s < group.left_s[sample]
+        if group.back_s is not None:
+            there |= at_s >= group.back_s[sample]
+        members[index] = group.nodes * there
+    if other_address:
+        fresh = np.maximum(members - tried, 0.0)
+        members = np.where(fresh.sum(axis=0) > 0, fresh, members)
+    total = members.cumsum(axis=0)
+    drawn = rng.uniform(0.0, 1.0, len(sample)) * total[-1]
+    chosen = (drawn >= total).sum(axis=0)
+    return np.where(total[-1] > 0, np.minimum(chosen, len(groups) - 1), -1)
+
+
+def _attempts(spells: tuple[Spell, ...], sample: Ints, at_s: Floats, expiry_s: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
+    """When each attempt is answered (inf: never), and when it has failed otherwise."""
+    done_s, failed_s = at_s.copy(), expiry_s.copy()
+    open_ = np.ones(len(at_s), dtype=bool)
+    for spell in spells:
+        until_s = spell.until_s[sample]
+        here = open_ & (at_s < until_s)
+        open_ &= ~here
+        if spell.fate is Fate.REFUSE:
+            done_s[here] = np.inf
+            failed_s[here] = at_s[here]
+        elif spell.fate is Fate.LOSE:
+            done_s[here] = np.inf
+        elif spell.fate is Fate.DROP:
+            done_s[here] = np.inf
+            failed_s[here] = np.minimum(failed_s[here], until_s[here])
+        elif spell.fate is Fate.WAIT:
+            done_s[here] = until_s[here] if spell.service is None else until_s[here] + spell.service(rng, int(here.sum()))
+        elif spell.fate is Fate.SLOW and spell.service is not None:
+            done_s[here] += spell.service(rng, int(here.sum()))
+    return done_s, failed_s
+
+
+def _phases(scenario: Scenario, found: slots.Outages) -> dict[str, float]:
+    """Mean time of a noticed fault's outages that falls into each block; the rest is the client's."""
+    noticed = len(np.unique(found.sample))
+    if not noticed:
+        return {}
+    parts: dict[str, float] = {}
+    begin_s = np.full(len(found.sample), -np.inf)  # an edge may lie up to half a slot before the effect: the first block's
+    for block in scenario.blocks:
+        until_s = block.until_s[found.sample]
+        is_there = until_s > 0
+        inside_s = np.minimum(found.end_s, until_s) - np.maximum(found.start_s, begin_s)
+        parts[block.name] = parts.get(block.name, 0.0) + float(np.maximum(inside_s, 0.0)[is_there].sum()) / noticed
+        begin_s = np.where(is_there, np.maximum(begin_s, until_s), begin_s)
+    rest_s = found.end_s - np.maximum(found.start_s, begin_s)
+    parts["client"] = float(np.maximum(rest_s, 0.0).sum()) / noticed
+    return parts

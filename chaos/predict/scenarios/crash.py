@@ -1,0 +1,83 @@
+"""``kill``, ``power_off`` and ``pause``: the first makes victims loud, the others silent.
+
+A *loud* node refuses at once (its process is dead, its machine lives), and so does a dead one behind a proxy, which accepts and
+closes. A *silent* node swallows attempts, each with its whole time-out: the same "node down" is two different outages.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chaos.core.values import LEADER
+from chaos.predict.scenarios.case import Case, assembled, leaderless, led, quorum_lost, steps_down, succession, withdrawn
+from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+def kill(case: Case, resync: str = "resync_s", fails_s: Floats | None = None) -> Scenario:
+    """Victims refuse until they are started again (``for``), ready and voting; a lost leader is followed by another.
+
+    ``resync``: the parameter that says how long a node takes to vote again. ``fails_s``: from when on the victims' health check fails;
+    None: from their death, which is at 0.
+    """
+    return _crash(case, silent=False, resync=resync, fails_s=fails_s)
+
+
+def power_off(case: Case) -> Scenario:
+    """The same with the machine gone: attempts vanish until it is started again, and so does what was handed on to it."""
+    return _crash(case, silent=True, resync="resync_s")
+
+
+def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None) -> Scenario:
+    system = case.system
+    fails_s = case.zeros() if fails_s is None else fails_s
+    started_s = case.for_s
+    ready_s = started_s + case.draw("restart_s", "a kill")
+    # A replica that hands requests on to a leader serves as soon as it hears one; another serves what it has synced.
+    serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional(resync))
+    away = withdrawn(case, silent, ready_s, fails_s)
+    stay = system.nodes - case.victims
+    dark = (Spell(Fate.LOSE, started_s),) if silent else ()
+    down = Group(case.victims, (*dark, Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
+    if not case.by_leader:
+        blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()
+        return assembled(case, down, Group(stay, ()), blocks, None)
+    if stay < system.quorum:
+        return quorum_lost(case, "restart", started_s, ready_s, ready_s + case.optional(resync), loud=not silent, away=away)
+    if case.facts.role != LEADER:
+        return assembled(case, down, Group(stay, ()), (), None)
+    detected_s, elected_s = succession(case, stay, loud=not silent)
+    # Hanging or not, what was handed on to a dead process fails at once: unless the node holds it for the next leader.
+    lost_s = detected_s if system.hangs or silent else case.zeros()
+    others = Group(stay, leaderless(case, lost_s, elected_s))
+    victims = Group(case.victims, (*dark, Spell(Fate.REFUSE, np.maximum(serving_s, elected_s))), away.left_s, away.back_s)
+    return assembled(case, victims, others, led(detected_s, elected_s), elected_s, fails_s, silent)
+
+
+def pause(case: Case) -> Scenario:
+    """Victims are silent until they are let go on; a leader that sleeps longer than its followers' patience is deposed."""
+    system, awake_s = case.system, case.for_s
+    away = withdrawn(case, True, awake_s)
+    stay = system.nodes - case.victims
+    asleep = Group(case.victims, (Spell(Fate.WAIT, awake_s),), away.left_s, away.back_s)
+    if not case.by_leader or (stay >= system.quorum and case.facts.role != LEADER):
+        return assembled(case, asleep, Group(stay, ()), (), None)
+    if system.nodes == 1:  # it is its own quorum, and goes on where it stopped
+        return assembled(case, asleep, Group(0, ()), (Block("resume", awake_s),), None)
+    if stay < system.quorum:
+        return quorum_lost(case, "resume", awake_s, awake_s, awake_s, loud=False, away=away)
+    detected_s, elected_s = succession(case, stay)
+    deposed = (detected_s < awake_s) | steps_down(case, awake_s)
+    noticed_s, again_s = np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
+    same_s = np.where(deposed, 0.0, awake_s)
+    others = Group(stay, (*leaderless(case, noticed_s, again_s), Spell(Fate.WAIT, same_s)))
+    # A deposed leader wakes up to answers for a term that is over: what it held is lost.
+    slept = (Spell(Fate.LOSE, np.where(deposed, awake_s, 0.0)), Spell(Fate.WAIT, same_s), Spell(Fate.REFUSE, again_s))
+    blocks = (Block("resume", same_s), *led(noticed_s, again_s))
+    return assembled(case, Group(case.victims, slept, away.left_s, away.back_s), others, blocks, again_s, silent=True)

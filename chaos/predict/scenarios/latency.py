@@ -1,0 +1,136 @@
+"""``latency``: every round trip over the slow links is late; harm only where that outruns a time-out.
+
+via the leader      client -> leader, then the (quorum - 1)-th answer of its followers
+via a follower      the same, after the follower has handed the request on to the leader
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chaos.predict.scenarios.case import Case, Ways, assembled, leaderless, led, succession, ways
+from chaos.predict.scenarios.client import Fate, Group, Scenario, Service, Spell
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Floats = NDArray[np.float64]
+
+
+def latency(case: Case) -> Scenario:
+    """Slow links of the victims; one that slows beats or their answers beyond a time-out also deposes the leader, once."""
+    nodes, slow = case.system.nodes, ways(case)
+    if not case.by_leader or not (slow.opens or slow.opened):
+        once = 1 if slow.clients else 0
+        victims = Group(case.victims, (_spell(case, _service(case, once)),) if once else ())
+        return _seen(case, (victims, Group(nodes - case.victims, ())))
+    if not slow.with_leader:
+        return Scenario(case.samples, (Group(nodes, ()),))
+    groups = _of_leader(case, slow) if case.leads else _of_followers(case, slow)
+    return _seen(case, groups) if not (case.leads and slow.opens and slow.all_peers) else _unsettled(case, slow, groups)
+
+
+def _seen(case: Case, groups: tuple[Group, ...]) -> Scenario:
+    """All of them; behind a name that holds the leader alone only its own group is asked: the first if it is a victim, else the last."""
+    found = tuple(group for group in groups if group.nodes > 0)
+    if case.system.front.leader_only and case.by_leader:
+        found = (found[0] if case.leads else found[-1],)
+    return Scenario(case.samples, found)
+
+
+def by_packets(case: Case) -> bool:
+    """Every packet is late, handshakes and acknowledgements as well, which is more than the round trips that are modelled here."""
+    params = case.facts.params
+    drawn = params.get("distribution", "uniform") != "uniform" or bool(params.get("correlation", 0.0))
+    return case.facts.kind == "latency" and (params.get("level") == "packets" or drawn)
+
+
+def _of_leader(case: Case, slow: Ways) -> tuple[Group, ...]:
+    """The leader, the peers it is slow with, and the rest."""
+    nodes = case.system.nodes
+    far = nodes - 1 if slow.all_peers else 1
+    acks = _acks(case, far) if slow.opens else (0, 0)
+    trips = ((1, 0), (far, int(slow.opened)), (nodes - 1 - far, 0))
+    return tuple(Group(count, (_spell(case, _service(case, hops, acks)),)) for count, hops in trips if count > 0)
+
+
+def _of_followers(case: Case, slow: Ways) -> tuple[Group, ...]:
+    """The slow followers, and the rest: they only wait for slow ones where there are not fast ones enough."""
+    rest = case.system.nodes - case.victims
+    acks = _acks(case, case.victims) if slow.opened else (0, 0)
+    groups = ((case.victims, int(slow.opens)), (rest, 0))
+    return tuple(Group(count, (_spell(case, _service(case, hops, acks)),)) for count, hops in groups if count > 0)
+
+
+def _acks(case: Case, far: int) -> tuple[int, int]:
+    """(slow followers, how many of them a leader must hear); (0, 0) if the fast ones suffice."""
+    fast = case.system.nodes - 1 - far
+    wanted = case.system.quorum - 1 - fast
+    return (far, wanted) if wanted > 0 else (0, 0)
+
+
+def _spell(case: Case, service: Service) -> Spell:
+    return Spell(Fate.SLOW, case.for_s, service)
+
+
+def _lateness(case: Case) -> Service:
+    """What one round trip over one slow connection gains: per direction of its stream max(0, latency +- jitter)."""
+    latency_s, jitter_s, share = case.number("latency_s"), case.number("jitter_s"), case.number("toxicity", 1.0)
+    directions = 2 if case.text("stream", "downstream") == "both" else 1
+
+    def draw(rng: np.random.Generator, size: int) -> Floats:
+        late_s = np.zeros(size)
+        for _ in range(directions):
+            late_s += np.maximum(0.0, rng.uniform(latency_s - jitter_s, latency_s + jitter_s, size))
+        return late_s * (rng.uniform(0.0, 1.0, size) < share) if share < 1 else late_s
+
+    return draw
+
+
+def _service(case: Case, trips: int, acks: tuple[int, int] = (0, 0)) -> Service:
+    """An attempt's answer time: so many slow round trips one after the other, then the ``acks[1]``-th of ``acks[0]`` slow answers."""
+    usual_s, late = 2 * case.system.round_trip_s, _lateness(case)
+
+    def draw(rng: np.random.Generator, size: int) -> Floats:
+        total_s = np.full(size, usual_s)
+        for _ in range(trips):
+            total_s += late(rng, size)
+        far, wanted = acks
+        if far:
+            total_s += np.sort(late(rng, size * far).reshape(size, far), axis=1)[:, wanted - 1]
+        return total_s
+
+    return draw
+
+
+def _unsettled(case: Case, slow: Ways, groups: tuple[Group, ...]) -> Scenario:
+    """Late beats outrun the followers' patience once, when they begin to be late; late answers make the leader itself step down.
+
+    Whoever leads then is slow with the old leader only, and has other followers.
+    """
+    system, nodes = case.system, case.system.nodes
+    stream, late_s = case.text("stream", "downstream"), case.number("latency_s") + case.number("jitter_s")
+    low_s = system.given["election_timeout_s"].low_s if system.randomised else system.watcher().mean_s
+    late_s *= 2 if stream == "both" else 1
+    heartbeat_s = system.need("heartbeat_s", "latency").mean_s
+    if heartbeat_s + late_s <= low_s or nodes - 1 < system.quorum:
+        return _seen(case, groups)
+    detected_s, elected_s = succession(case, nodes - 1)
+    if stream == "downstream":
+        detected_s, elected_s = detected_s + low_s, elected_s + low_s
+        deposed = np.ones(case.samples, dtype=bool)
+    else:
+        deposed = detected_s < late_s + case.moment(heartbeat_s)
+    gone = leaderless(case, case.zeros(), np.where(deposed, elected_s, 0.0))
+    before = tuple(
+        Group(group.nodes, (*gone, *(Spell(each.fate, np.where(deposed, 0.0, each.until_s), each.service) for each in group.spells)))
+        for group in groups
+    )
+    after = Spell(Fate.SLOW, np.where(deposed, case.for_s, 0.0), _service(case, int(slow.opens)))
+    led_now = (Group(before[0].nodes, (*before[0].spells, after)), *before[1:])
+    noticed_s, again_s = np.where(deposed, detected_s, 0.0), np.where(deposed, elected_s, 0.0)
+    if len(led_now) == 2:
+        return assembled(case, *led_now, led(noticed_s, again_s), again_s, noticed_s)
+    return Scenario(case.samples, led_now, led(noticed_s, again_s))

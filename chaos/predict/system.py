@@ -1,0 +1,196 @@
+"""What the models know of a system: its parameters as numbers with units, read from a plan and checked.
+
+``docs/models.md`` holds the table of parameters. What a prediction needs and the target does not declare is refused by name.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from chaos.core.errors import BadInput
+from chaos.experiment import parameters
+from chaos.experiment.spec import ClientPolicy
+from chaos.plan.plan import Parameter, Plan, PlannedNode
+from chaos.predict.facts import judged_part
+from chaos.predict.markov.chain import majority
+from chaos.predict.scenarios.delays import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform
+
+NOTHING: Final = Uniform(0.0, 0.0)
+USUAL_ROUND_TRIP: Final = Uniform(0.001, 0.001)
+"""Between two nodes of one site, where neither the target nor the experiment says it."""
+
+
+class Front(msgspec.Struct, frozen=True):
+    """The name before the cluster, as far as it matters to clients."""
+
+    health_checked: bool = True
+    ttl_s: float = 1.0
+    resolve: str = "ttl"
+    check_every_s: float = 0.25
+    check_timeout_s: float = 0.2
+    fall: int = 2
+    rise: int = 2
+    leader_only: bool = False
+    """The set holds only the leader (check ``role:leader``)."""
+    grids: tuple[tuple[float, float], ...] = ()
+    """(slot width, phase) in s of each operation that uses the name, in the order of the experiment."""
+
+    def withdrawal(self, silent: bool) -> DnsWithdrawal:
+        """When a node that is down leaves the set."""
+        return DnsWithdrawal(self.check_every_s, self.fall, self.check_timeout_s if silent else 0.0)
+
+    def admission(self) -> DnsWithdrawal:
+        """When a node that is well again is taken in."""
+        return DnsWithdrawal(self.check_every_s, self.rise, 0.0)
+
+    @property
+    def asked_s(self) -> float:
+        """For how long clients may ask a node whose check began to fail: the checks that take it out, then what caches keep."""
+        return math.inf if self.resolve == "once" else self.fall * self.check_every_s + self.stale.high_s
+
+    @property
+    def stale(self) -> Uniform:
+        """How long after a change of the set clients still use the old answer: a cache that is renewed each TTL, at a random phase."""
+        return Uniform(0.0, self.ttl_s) if self.resolve == "ttl" else NOTHING
+
+
+class System(msgspec.Struct, frozen=True):
+    """A cluster of ``nodes`` with the parameters that the plan found for it."""
+
+    nodes: int
+    replicated: bool
+    """Writes need a leader and a quorum behind it."""
+    given: Mapping[str, Uniform]
+    asynchronous: bool = False
+    """The leader acknowledges alone, and its followers refuse writes: a primary with replicas that lag behind."""
+    hangs: bool = False
+    """A node without a leader holds a write instead of refusing it."""
+    local_reads: bool = False
+    hands_over: bool = False
+    """A leader that is asked to end hands its leadership over first."""
+    drains: bool = False
+    """A node that is asked to end fails its health check from then on, and serves until it ends."""
+    zones: tuple[int, ...] = ()
+    """How many nodes each zone holds; empty: nobody said."""
+    front: Front = Front()
+    client: ClientPolicy = ClientPolicy()
+
+    @property
+    def quorum(self) -> int:
+        """How many nodes must be there for a write: more than half, or the primary alone."""
+        return 1 if self.asynchronous else majority(self.nodes)
+
+    def need(self, name: str, what_for: str) -> Uniform:
+        """A parameter; ``BadInput`` that says who must declare it."""
+        found = self.given.get(name)
+        if found is None:
+            key = name.removesuffix("_s")
+            raise BadInput(
+                f"a prediction of {what_for} needs the parameter '{key}'",
+                right=f"declare it under model: in target.yaml, or under predict: {{parameters: {{{key}: ...}}}} in the experiment",
+            )
+        return found.checked(name)
+
+    def spread(self) -> tuple[int, ...]:
+        """The zones' sizes; where the number of nodes was changed since (a sweep), as evenly as it goes."""
+        if sum(self.zones) == self.nodes:
+            return self.zones
+        places = min(len(self.zones), self.nodes)
+        return tuple(self.nodes // places + (place < self.nodes % places) for place in range(places)) if places else ()
+
+    @property
+    def heartbeat_s(self) -> float:
+        """0 where nobody says it."""
+        return self.given.get("heartbeat_s", NOTHING).mean_s
+
+    @property
+    def round_trip_s(self) -> float:
+        return self.given.get("round_trip_s", USUAL_ROUND_TRIP).mean_s
+
+    @property
+    def randomised(self) -> bool:
+        """Raft-like: followers time out by themselves; else a watcher misses heartbeats."""
+        return "election_timeout_s" in self.given
+
+    def election(self, voters: int) -> RandomisedElection:
+        """The leader's successor, by Raft's rule."""
+        timeout = self.need("election_timeout_s", "a leader's failure")
+        heartbeat = self.need("heartbeat_s", "a leader's failure")
+        refused = self.given.get("refused", NOTHING).mean_s if voters > 1 else 0.0  # one alone has nobody who could refuse
+        return RandomisedElection(voters, self.quorum, timeout, heartbeat.mean_s, self.round_trip_s, refused=refused).checked()
+
+    def watcher(self) -> HeartbeatDetection:
+        """The same where heartbeats are counted."""
+        heartbeat = self.need("heartbeat_s", "a leader's failure")
+        misses, timeout = self.given.get("misses"), self.given.get("timeout_s")
+        if misses is None and timeout is None:
+            self.need("election_timeout_s", "a leader's failure")
+        # The last beat was half a round trip on its way.
+        wait_s = (timeout.mean_s if timeout else 0.0) + self.round_trip_s / 2
+        return HeartbeatDetection(heartbeat.mean_s, round(misses.mean_s) if misses else 1, wait_s)
+
+    def client_evades(self, nodes: int) -> bool:
+        """Do attempts at other addresses make up for so many nodes that fail?"""
+        told = self.client
+        return told.other_address and nodes < min(told.attempts, self.nodes) and nodes * told.timeout_s < told.deadline_s
+
+    def needs_leader(self, does: str) -> bool:
+        """Does this operation need a leader? Writes do, and reads unless any node answers them; all do where the name holds it alone."""
+        return self.replicated and (self.front.leader_only or not (does == "read" and self.local_reads))
+
+
+def system(plan: Plan) -> System:
+    """The judged part of the plan's cluster; ``BadInput`` for a parameter outside its domain."""
+    known = {each.name: each for each in plan.parameters}
+    given = {
+        name: Uniform(each.value, each.value if each.high is None else each.high).checked(name)
+        for name, each in known.items()
+        if not each.word
+    }
+    dns = plan.experiment.cluster.dns
+    front = Front(
+        health_checked=dns.balancer == "health-checked",
+        ttl_s=dns.ttl_s,
+        resolve=plan.experiment.traffic.client.resolve,
+        check_every_s=dns.check.every_s,
+        check_timeout_s=dns.check.timeout_s,
+        fall=dns.check.fall,
+        rise=dns.check.rise,
+        grids=_grids(plan),
+        leader_only=dns.balancer == "health-checked" and dns.check.what == "role:leader",
+    )
+    members = [node for node in plan.nodes if node.part == judged_part(plan)]
+    return System(
+        nodes=len(members),
+        replicated=plan.replication in ("quorum", "async"),
+        asynchronous=plan.replication == "async",
+        given=given,
+        hangs=_word(known, "leaderless") == "hang",
+        local_reads=_word(known, "reads") == "local",
+        hands_over=_word(known, "stopping") == "handover",
+        drains=_word(known, "stopping") == "drain",
+        zones=_zones(members),
+        front=front,
+        client=plan.experiment.traffic.client,
+    )
+
+
+def _grids(plan: Plan) -> tuple[tuple[float, float], ...]:
+    """Operations of one rate are staggered, each by its share of its own slot (docs/measuring.md)."""
+    rates_per_s = [each.rate_per_s for each in plan.experiment.traffic.operations.values()]
+    return tuple((1.0 / rate, place / len(rates_per_s) / rate) for place, rate in enumerate(rates_per_s))
+
+
+def _zones(members: Sequence[PlannedNode]) -> tuple[int, ...]:
+    """Sizes, the largest first; none unless every node stands in one."""
+    named = [node.zone for node in members if node.zone is not None]
+    return tuple(sorted((named.count(zone) for zone in set(named)), reverse=True)) if len(named) == len(members) else ()
+
+
+def _word(known: Mapping[str, Parameter], name: str) -> str:
+    """The word a parameter stands for; the first of its words where nobody says one."""
+    return known[name].word if name in known else parameters.KNOWN[name].words[0]

@@ -1,1 +1,0 @@
-"""Probe kinds, one file each: ``build(setup)`` makes what sends one operation. The protocol is in ``chaos/prober_probe.py``."""

@@ -1,0 +1,1 @@
+"""Questions to a node: ready, roles, marks, clock."""

@@ -1,0 +1,80 @@
+"""Asking a node what its own wall clock says, and holding it against this machine's.
+
+A target may declare where in an answer its time stands (``clock:`` in target.yaml). Where it does not, the ``Date`` header of its
+``ready`` question is read (RFC 9110, section 6.6.1), which has whole seconds: it shows offsets of some seconds and no rates.
+"""
+
+from __future__ import annotations
+
+import http.client
+from email.utils import parsedate_to_datetime
+from typing import Final
+from urllib.parse import urlsplit
+
+from chaos.core.clock import wall_s
+from chaos.core.values import ClockReading
+from chaos.experiment.target.spec import Ask, Target
+from chaos.query.http import LARGEST_BODY_BYTES
+from chaos.query.question import NotJson, look_up, read_json, say
+
+DATE_RESOLUTION_S: Final = 1.0
+_FAR_S: Final = 1e12
+"""No clock of anyone shows the year 33,000."""
+
+
+def question_of(target: Target, part: str) -> Ask | None:
+    """What tells the time of a node of this part; None if nothing of it does."""
+    if target.clock is not None:
+        return target.clock
+    ready = target.parts[part].ready.ask
+    return None if ready.http is None else Ask(http=ready.http)
+
+
+def resolution_s(target: Target) -> float:
+    """How coarse its answers are."""
+    return 0.0 if target.clock is not None else DATE_RESOLUTION_S
+
+
+def read_clock(question: Ask, timeout_s: float) -> ClockReading:
+    """One GET (templates filled in); without ``json`` it is the answer's ``Date`` that counts."""
+    assert question.http is not None, "a clock is asked by http"
+    parts = urlsplit(question.http)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
+    try:
+        connection.connect()
+        sent_s = wall_s()
+        connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers={"Connection": "close"})
+        reply = connection.getresponse()
+        body = reply.read(LARGEST_BODY_BYTES)
+        came_s = wall_s()
+    except OSError as error:
+        return ClockReading(None, error=say(error))
+    except (http.client.HTTPException, ValueError) as error:
+        return ClockReading(None, error=f"{type(error).__name__}: {error}")
+    finally:
+        connection.close()
+    bound_s = (came_s - sent_s) / 2
+    if question.json is not None:
+        told_s = _in(body, question.json)
+    else:
+        # It cuts off what is over the second: on average half of one.
+        date_s = _date_s(reply.getheader("Date"))
+        told_s, bound_s = (None if date_s is None else date_s + DATE_RESOLUTION_S / 2), bound_s + DATE_RESOLUTION_S / 2
+    if told_s is None:
+        return ClockReading(None, error=f"the answer has no time at '{question.json}'" if question.json else "the answer has no 'Date'")
+    return ClockReading(told_s - (sent_s + came_s) / 2, bound_s)
+
+
+def _in(body: bytes, path: str) -> float | None:
+    try:
+        found = look_up(read_json(body), path)
+    except NotJson:
+        return None
+    return float(found) if isinstance(found, int | float) and abs(found) < _FAR_S else None
+
+
+def _date_s(text: str | None) -> float | None:
+    try:
+        return None if text is None else parsedate_to_datetime(text).timestamp()
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None  # whatever stands there, it is no date

@@ -1,0 +1,193 @@
+"""The role watch: ``python -m chaos.query.watcher SPEC.json``, a process of its own. It sees who leads, who votes, and when elections began.
+
+Every node is asked each ``interval_s`` over kept connections, past every rule of ours; one HTTP answer serves all roles and
+marks that it can answer. Rows are printed on change only:
+
+    role   a node began or ceased to hold a role. ``at_ns`` is when its answer came; the change lies at most
+           ``resolution_s`` before. A node that does not answer holds no role: then ``at_ns`` is when it was asked in vain.
+    mark   a moment that the node itself stamped in CLOCK_MONOTONIC ns (exact, whatever the interval).
+
+A node is never asked anew while a question to it is open, and questions that are due meanwhile are left out: what is not
+known then stands in ``resolution_s``. The process ends when its standard input does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import Iterable
+
+import msgspec
+
+from chaos.core import worker as child
+from chaos.core.clock import Clock, MonotonicClock, to_ns, to_s
+from chaos.core.errors import BadInput
+from chaos.core.worker import Rows
+from chaos.history.events import Marked, RoleChanged
+from chaos.query import question as asking
+from chaos.query.aio import AsyncAsker, Fetched
+from chaos.query.http import Reply
+from chaos.query.kept import KeptQuestion
+from chaos.query.question import Question
+from chaos.query.watch_spec import WatchedNode, WatchSpec
+
+Line = tuple[str, int, bytes, bytes | None]
+"""What tells two questions apart on the wire: host, port, request, and the text that is awaited."""
+
+
+def _line(question: Question) -> Line:
+    return question.host, question.port, question.request, question.expect
+
+
+class WatchedState:
+    """What is known of one node; pure: fed with what came of a poll, it says what changed."""
+
+    def __init__(self, spec: WatchedNode) -> None:
+        self.node = spec.node
+        self._roles = {role: asking.prepare(ask, True) for role, ask in spec.roles.items()}
+        self._marks = spec.marks if spec.marks_ask is not None else {}
+        self._marks_question = asking.prepare(spec.marks_ask, True) if spec.marks_ask is not None else None
+        self._holds = dict.fromkeys(self._roles, False)
+        self._stamps: dict[str, int] = {}
+        self._last_ns: int | None = None
+        self._known: list[Reply | None] | None = None
+        asked = [*self._roles.values(), *([self._marks_question] if self._marks_question else [])]
+        self.questions: tuple[Question, ...] = tuple({_line(question): question for question in asked}.values())
+
+    def take(self, fetched: dict[Line, Fetched]) -> list[RoleChanged | Marked]:
+        """The rows that this poll's answers make."""
+        rows: list[RoleChanged | Marked] = []
+        began_ns = min(each.sent_ns for each in fetched.values())
+        replies = [each.reply for each in fetched.values()]
+        if replies == self._known and None not in replies:
+            self._last_ns = began_ns  # word for word what was answered before: nothing can have changed
+            return rows
+        self._known = replies
+        for role, question in self._roles.items():
+            each = fetched[_line(question)]
+            holds = _is_yes(question, each)
+            if holds != self._holds[role]:
+                self._holds[role] = holds
+                at_ns = each.sent_ns if each.error is not None else each.done_ns
+                since_ns = at_ns - self._last_ns if self._last_ns is not None else 0
+                rows.append(RoleChanged(at_ns=at_ns, node=self.node, role=role, holds=holds, resolution_s=to_s(max(0, since_ns))))
+        if self._marks_question is not None:
+            reply = fetched[_line(self._marks_question)].reply
+            if reply is not None:
+                rows += self._new_marks(reply)
+        self._last_ns = began_ns
+        return rows
+
+    def _new_marks(self, reply: Reply) -> list[Marked]:
+        try:
+            document = asking.read_json(reply.body)
+        except asking.NotJson:
+            return []  # a node that is ending may answer with an error page; its roles are judged by the same answer
+        rows = []
+        for mark, path in self._marks.items():
+            stamp = _stamp(asking.look_up(document, path))
+            if stamp and stamp != self._stamps.get(mark):
+                self._stamps[mark] = stamp
+                rows.append(Marked(at_ns=stamp, node=self.node, mark=mark))
+        return rows
+
+
+def _is_yes(question: Question, fetched: Fetched) -> bool:
+    if fetched.reply is None:
+        return fetched.error is None  # a TCP question
+    return asking.refusal(question, fetched.reply) is None
+
+
+def _stamp(value: object) -> int:
+    """Whole nanoseconds; some systems write large numbers as text. 0 for never."""
+    if isinstance(value, bool):
+        return 0
+    if isinstance(value, int):
+        return value if 0 <= value < 1 << 63 else 0
+    return int(value) if isinstance(value, str) and _STAMP.fullmatch(value) else 0
+
+
+_STAMP = re.compile(r"[0-9]{1,19}")
+
+
+class _Stop(Exception):
+    """Ends the task group."""
+
+
+async def _poll(state: WatchedState, asker: AsyncAsker, timeout_s: float) -> list[RoleChanged | Marked]:
+    fetched = await asyncio.gather(*(asker.fetch(question, timeout_s) for question in state.questions))
+    return state.take({_line(question): each for question, each in zip(state.questions, fetched, strict=True)})
+
+
+def _kept(state: WatchedState, spec: WatchSpec, rows: Rows, clock: Clock) -> KeptQuestion | None:
+    """For the common case, one HTTP question that serves all roles and marks; None for any other."""
+    if len(state.questions) != 1 or not state.questions[0].request or state.questions[0].expect is not None:
+        return None
+    question, line = state.questions[0], _line(state.questions[0])
+
+    def take(fetched: Fetched) -> None:
+        for row in state.take({line: fetched}):
+            rows.put(row)
+
+    return KeptQuestion(question, spec.interval_s, spec.timeout_s, take, clock)
+
+
+async def _watch_node(state: WatchedState, spec: WatchSpec, phase_s: float, rows: Rows, clock: Clock) -> None:
+    if not state.questions:
+        return
+    kept = _kept(state, spec, rows, clock)
+    if kept is not None:
+        kept.begin(phase_s)
+        try:
+            await asyncio.Event().wait()
+        finally:
+            kept.close()
+    asker = AsyncAsker(keep_alive=True, clock=clock)
+    interval_ns = to_ns(spec.interval_s)
+    due_ns = clock.now_ns() + to_ns(phase_s)
+    try:
+        while True:
+            await asyncio.sleep(max(0.0, to_s(due_ns - clock.now_ns())))
+            for row in await _poll(state, asker, spec.timeout_s):
+                rows.put(row)
+            missed = max(0, (clock.now_ns() - due_ns) // interval_ns)
+            due_ns += (missed + 1) * interval_ns
+    finally:
+        asker.close()
+
+
+async def watch(spec: WatchSpec, rows: Rows, stop: asyncio.Event, clock: Clock | None = None) -> None:
+    """Watch until ``stop`` is set; the nodes' grids are spread evenly over the interval."""
+    clock = clock or MonotonicClock()
+    states = [WatchedState(node) for node in spec.nodes]
+    rows.ready()
+    try:
+        async with asyncio.TaskGroup() as group:
+            for state, phase in zip(states, _phases(len(states)), strict=True):
+                group.create_task(_watch_node(state, spec, phase * spec.interval_s, rows, clock))
+            await stop.wait()
+            raise _Stop
+    except* (_Stop, BrokenPipeError):
+        pass  # asked to end, or nobody reads our rows any more: the harness is gone
+
+
+def _phases(count: int) -> Iterable[float]:
+    return (index / count for index in range(count))
+
+
+def read_spec(data: bytes) -> WatchSpec:
+    """The spec from its JSON; ``BadInput`` where it makes no sense."""
+    spec = msgspec.json.decode(data, type=WatchSpec)
+    if spec.interval_s <= 0 or spec.timeout_s <= 0:
+        raise BadInput("watch: interval_s and timeout_s must be above 0")
+    return spec
+
+
+def main(arguments: list[str]) -> int:
+    """The process; see ``child.run`` for its exit status."""
+    return child.run("chaos.query.watcher", arguments, read_spec, watch)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,1 @@
+"""Said to people; computes nothing."""

@@ -1,0 +1,1 @@
+"""Plan, runbook and sweep as pages."""

@@ -1,0 +1,169 @@
+"""What will be done, and what the model expects of it, as tables for a terminal: ``nines plan``, ``nines predict``. Computes nothing."""
+
+from __future__ import annotations
+
+from chaos.core.escaping import terminal
+from chaos.plan.build import describe
+from chaos.plan.objectives import cautions
+from chaos.plan.plan import Plan
+from chaos.report import format as say
+from chaos.report import story as tell
+from chaos.results.report import Predicted, Production
+
+
+def planned(plan: Plan) -> str:
+    """The plan as a table, and what it will take."""
+    experiment = plan.experiment
+    head = [
+        f"{experiment.name}: {experiment.question}",
+        f"{say.count(len(plan.nodes), 'node')} of {experiment.cluster.target} on the runtime '{plan.runtime}', "
+        f"behind a {experiment.cluster.dns.balancer} name; seed {plan.seed}",
+        f"{say.seconds(plan.duration_s)} of traffic: "
+        + ", ".join(f"{name} {operation.rate_per_s:g}/s" for name, operation in experiment.traffic.operations.items())
+        + f"; the first {say.seconds(experiment.baseline_s)} are a quiet baseline; '{plan.judge}' is judged",
+    ]
+    head += cautions(experiment)
+    networks = experiment.cluster.networks
+    if len(networks) > 1:
+        head.append(f"networks: {', '.join(networks)}; clients stand on '{networks[0]}', nodes talk to each other on '{networks[-1]}'")
+    rows = [
+        [
+            row.id,
+            row.begins,
+            row.ends,
+            row.kind,
+            row.target,
+            row.remarks,
+        ]
+        for row in describe(plan)
+    ]
+    table = say.table(rows, ["fault", "from (s)", "to (s)", "kind", "target", "details"], right=(1, 2)) if rows else "No faults."
+    return (
+        "\n".join(map(terminal, head))
+        + f"\n\n{table}\n\n{_said_of_times(plan)}Roles are resolved at the moment of injection. Nothing was started.\n"
+    )
+
+
+def _said_of_times(plan: Plan) -> str:
+    """What the marks at times mean, where there are any."""
+    said = ""
+    if any(window.after or window.beside for window in plan.windows):
+        said += "Times with '~' follow another fault, and count on that one to end in time. "
+    if any(window.latest_s is not None for window in plan.windows):
+        said += "'A to B': it begins when its condition holds, looked for from A on, until B at the latest. "
+    return said
+
+
+def render(plan: Plan, predicted: Predicted) -> str:
+    """A run like the planned one, then production."""
+    return "\n\n".join([_run(plan, predicted), _classes(predicted), _production(predicted), *_advice(predicted), _inputs(predicted)]) + "\n"
+
+
+def _run(plan: Plan, predicted: Predicted) -> str:
+    rows = [
+        [name, say.expected(row.availability, say.percent), say.expected(row.mttr_s, say.seconds), say.expected(row.mttf_s, say.seconds),
+         say.expected(row.mtbf_s, say.seconds)]
+        for name, row in predicted.services.items()
+    ]  # fmt: skip
+    head = ["service", "availability", "MTTR", "MTTF", "MTBF"]
+    title = (
+        f"A run of {plan.experiment.name} like the planned one ({say.count(len(plan.windows), 'fault')}) should show, in 95 of 100 cases:"
+    )
+    return f"{title}\n{say.table(rows, head)}"
+
+
+def _classes(predicted: Predicted) -> str:
+    rows = []
+    for service, each in predicted.services.items():
+        for name, row in each.by_fault.items():
+            phases = ", ".join(f"{phase} {say.seconds(value)}" for phase, value in row.phases.items() if value)
+            rows.append([service, name, say.expected(row.share, say.percent), say.expected(row.recovery_s, say.seconds), phases])
+    head = ["service", "fault class", "noticed by clients", "recovery", "of which, on average"]
+    table = say.table(rows, head)
+    return "\n".join([f"By fault class:\n{table}", *_lost(predicted)])
+
+
+def _lost(predicted: Predicted) -> list[str]:
+    """Acknowledged writes that die with an asynchronous primary."""
+    lines = []
+    for service, each in predicted.services.items():
+        for name, row in each.by_fault.items():
+            lost = row.lost_writes
+            if lost is None:
+                continue
+            around = say.span(lost.low, lost.high, say.number)
+            figure = (
+                f"about {say.number(lost.value)}" + (f" ({around})" if around else "") if lost.value is not None else around or say.DASH
+            )
+            reason = f"; {lost.reason}" if lost.reason else ""
+            lines.append(f"Acknowledged {service}s that each {name} loses: {figure}{reason}.")
+    return lines
+
+
+def _advice(predicted: Predicted) -> list[str]:
+    return [f"What to improve first: {line}." for line in predicted.advice]
+
+
+def _production(predicted: Predicted) -> str:
+    production = predicted.production
+    if production.nines is None:
+        return f"Production: {production.reason or 'no fault rates were given (predict: production:)'}"
+    rates = "; ".join(production.rates)
+    lines = [f"Production, at the assumed rates ({rates}): {production.nines:.2f} nines, {say.percent(production.availability)}, "
+             f"{tell.monthly(production)} down a month"]  # fmt: skip
+    lines += _window(production) + _parts(production)
+    rows = [
+        [each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year), each.price]
+        for each in production.improve_first
+    ]
+    if rows:
+        lines.append(say.table(rows, ["improve first", "elasticity", "halving saves a year", "at the price of"]))
+    lines += [f"Not advised: {text}." for text in production.not_advised]
+    return "\n".join(lines)
+
+
+def _parts(production: Production) -> list[str]:
+    """Where the downtime comes from, the parts around the cluster, and what planned restarts cost beside it."""
+    lines = tell.causes(production)
+    rows = [[each.name, f"{each.unavailability:.3g}", each.origin, f"{each.birnbaum:.6g}", say.seconds(each.saves_s_per_year)]
+            for each in production.around]  # fmt: skip
+    if rows:
+        heads = ["around the cluster", "unavailability", "source", "importance (Birnbaum)", "without failures, saved a year"]
+        lines.append(say.table(rows, heads))
+    return lines
+
+
+def _window(production: Production) -> list[str]:
+    """What windows of production show."""
+    window = production.window
+    if window is None:
+        return []
+    met = "" if window.met is None else f"; {say.percent(window.met)} of windows reach {say.percent(window.objective)}"
+    lines = []
+    if window.outages > 0:
+        each_s = (1 - window.mean_availability - window.evenly) * window.window_s / window.outages
+        often = say.seconds(window.window_s / window.outages)
+        lines.append(f"An outage that clients notice every {often}, {say.seconds(each_s)} long on average.")
+    if window.evenly > 0:
+        lines.append(
+            "Of some parts around the cluster only a share of time is known, not how long their failures last: every window loses "
+            f"{say.percent(window.evenly)} to them (more would be told by {{fails: 1 per 90d, for: 30s}})."
+        )
+    return [*lines, f"In a window of {say.seconds(window.window_s)}: no outage with probability {say.percent(window.no_outage)}, "
+            f"{window.outages:.3g} on average; one window in 20 is below {say.percent(window.worst_of_20)}{met}"]  # fmt: skip
+
+
+def _inputs(predicted: Predicted) -> str:
+    rows = [
+        [
+            each.name,
+            each.word or say.number(each.value) + ("" if each.high is None else f" to {say.number(each.high)}"),
+            each.unit,
+            say.origin(each),
+        ]
+        for each in predicted.parameters
+    ]
+    table = say.table(rows, ["parameter", "value", "unit", "source"])
+    assumed = "\n".join(f"  - {text}" for text in predicted.assumptions)
+    own = "" if predicted.own_share is None else f"\n{say.percent(predicted.own_share)} of the predicted downtime stems from our own 'for'."
+    return f"It rests on:\n{table}\n{assumed}{own}"

@@ -1,0 +1,136 @@
+"""The time axis: one line a service, a fault lane, one line a node (its process, its leadership, its place in the name's set).
+
+faults    |       ██            ██         |
+write     |───────▐▌────────────▐▌─────────|      grey: up, red: an outage
+n1        |▆▆▆▆▆▆▆    ▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂▂|      blue: leader, grey: up, empty: dead; green below: clients are told of it
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from chaos.core.escaping import html as escape
+from chaos.results.report import Interval, Lane, Report
+
+WIDTH: Final = 1060
+ROW: Final = 34
+TOP: Final = 10
+NARROWEST: Final = 1.6
+"""An outage of one slot must still be seen."""
+
+STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
+
+
+def time_axis(report: Report) -> str:
+    """The whole figure as SVG; empty if the run never got as far as a timeline."""
+    rows = _rows(report.timeline)
+    if not rows or report.duration_s <= 0:
+        return ""
+    longest = max(len(label) for label, _ in rows)
+    scale = _Scale(report.duration_s, min(max(24 + 6.6 * longest, 64), 220))
+    bottom = TOP + ROW * len(rows)
+    parts = [_baseline(report.timeline, scale, bottom), _ticks(scale, bottom), _bands(report.timeline, scale, bottom)]
+    for index, (label, marks) in enumerate(rows):
+        y = TOP + ROW * index
+        parts.append(
+            f'<g><text x="0" y="{y + 19}" class="strong">{escape(label)}</text>{"".join(_mark(mark, scale, y) for mark in marks)}</g>'
+        )
+    told = "Time axis of the run: services, faults and nodes, in seconds since its start. The tables below hold the same figures."
+    return (
+        f'<svg viewBox="0 0 {WIDTH} {bottom + 26}" role="img" aria-label="{escape(told)}"><title>{escape(told)}</title>'
+        f"{''.join(parts)}</svg>"
+    )
+
+
+class _Scale:
+    def __init__(self, duration_s: float, left: float) -> None:
+        self.duration_s = duration_s
+        self.left = left
+
+    def x(self, at_s: float) -> float:
+        inside = min(max(at_s, 0.0), self.duration_s)
+        return self.left + (WIDTH - self.left - 8) * inside / self.duration_s
+
+
+class _Mark(NamedTuple):
+    """One stretch of one row: where in the row, how high, in which style, and what to say of it."""
+
+    interval: Interval
+    top: float
+    height: float
+    style: str
+    title: str
+
+
+def _rows(lanes: Sequence[Lane]) -> list[tuple[str, list[_Mark]]]:
+    """Services, then faults, then one row a node with everything that is known of it."""
+    rows = [(lane.name, [_service(lane.name, each) for each in lane.intervals]) for lane in lanes if lane.kind == "service"]
+    for lane in lanes:
+        if lane.kind == "fault":
+            rows.append((lane.name, [_Mark(each, 9, 14, "fault", f"{lane.name} on {each.state}") for each in lane.intervals]))
+    leading = [each for lane in lanes if lane.kind == "role" and lane.name == "leader" for each in lane.intervals]
+    answers = [each for lane in lanes if lane.kind == "dns" for each in lane.intervals]
+    for lane in lanes:
+        if lane.kind == "node":
+            marks = [_process(lane.name, each) for each in lane.intervals]
+            marks += [_Mark(each, 7, 14, "leader", f"{lane.name} is leader") for each in leading if each.state == lane.name]
+            marks += [
+                _Mark(each, 23, 3, "in", f"the name answers with {each.state}") for each in answers if lane.name in each.state.split(", ")
+            ]
+            rows.append((lane.name, marks))
+    return rows
+
+
+def _service(name: str, interval: Interval) -> _Mark:
+    if interval.state == "up":
+        return _Mark(interval, 13.5, 5, "up", f"{name} up")
+    return _Mark(interval, 5, 22, "missing" if interval.state == "missing" else "down", f"{name} {interval.state}")
+
+
+def _process(name: str, interval: Interval) -> _Mark:
+    """A dead node is a hole with a thin line through it, so that it is seen without colour too."""
+    if interval.state in ("up", "paused"):
+        return _Mark(interval, 7, 14, interval.state, f"{name} {interval.state}")
+    return _Mark(interval, 13, 2, "dead", f"{name} {interval.state}")
+
+
+def _mark(mark: _Mark, scale: _Scale, y: float) -> str:
+    left = scale.x(mark.interval.start_s)
+    width = max(scale.x(mark.interval.end_s) - left, NARROWEST)
+    tip = f"<title>{escape(mark.title)}: {mark.interval.start_s:.2f} s to {mark.interval.end_s:.2f} s</title>"
+    return (
+        f'<rect x="{left:.1f}" y="{y + mark.top:.1f}" width="{width:.1f}" height="{mark.height}" rx="1" class="{mark.style}">{tip}</rect>'
+    )
+
+
+def _baseline(lanes: Sequence[Lane], scale: _Scale, bottom: float) -> str:
+    quiet = [interval for lane in lanes if lane.kind == "phase" for interval in lane.intervals if interval.state == "baseline"]
+    out = ""
+    for interval in quiet:
+        left, right = scale.x(interval.start_s), scale.x(interval.end_s)
+        size = f'width="{right - left:.1f}" height="{bottom - TOP + 8}"'
+        out += f'<rect x="{left:.1f}" y="{TOP - 8}" {size} class="quiet"><title>baseline</title></rect>'
+        if right - left > 55:
+            out += f'<text x="{left + 4:.1f}" y="{TOP + 2}" class="soft">baseline</text>'
+    return out
+
+
+def _bands(lanes: Sequence[Lane], scale: _Scale, bottom: float) -> str:
+    out = ""
+    for interval in (each for lane in lanes if lane.kind == "fault" for each in lane.intervals):
+        left, right = scale.x(interval.start_s), scale.x(interval.end_s)
+        out += f'<rect x="{left:.1f}" y="{TOP}" width="{max(right - left, 1):.1f}" height="{bottom - TOP}" class="band"/>'
+    return out
+
+
+def _ticks(scale: _Scale, bottom: float) -> str:
+    step = next((each for each in STEPS if scale.duration_s / each <= 12), STEPS[-1])
+    out = ""
+    at = 0
+    while at <= scale.duration_s:
+        x = scale.x(at)
+        out += f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}" class="grid"/>'
+        out += f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle" class="soft">{at}{" s" if at == 0 else ""}</text>'
+        at += step
+    return out

@@ -1,0 +1,318 @@
+"""What crashed runs left on this machine, and its removal.
+
+A leftover is a thing of a run whose harness is gone: a process with the run's label, a frozen one, an undo that was never
+done, an address block, the record itself. Active runs of others are never touched, nor is anything without our label. A pid
+is only ever signalled as the very process that was meant (start time checked behind a pidfd).
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+
+from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.engine import leftovers as leftovers_docker
+from chaos.history import undo
+from chaos.history.events import HARNESS_DIED, RunEnded
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.registry import processes as proc
+from chaos.registry import runs as registry
+from chaos.registry.runs import RunRecord
+from chaos.runtimes.docker.attach import leftovers as leftovers_attached
+
+PROCESS = "process"
+FROZEN = "frozen process"
+UNDO = "undo"
+BLOCK = "address block"
+RECORD = "record"
+ENGINE = "engine"
+"""A Docker engine that cannot be asked what a run left there."""
+
+HELPERS = frozenset({"prober", "dns", "watch"})
+"""Our own helper processes end by themselves when their harness is gone; they get a moment to write what they hold."""
+HELPER_GRACE_S = 1.0
+KILL_WITHIN_S = 5.0
+
+
+class Leftover(msgspec.Struct, frozen=True):
+    """One thing that a run should have removed."""
+
+    run: str
+    kind: str
+    subject: str
+    """Node name, action and subject of an undo, number of a block, or folder of the run."""
+    detail: str = ""
+    process: proc.Identity | None = None
+    host: str = ""
+    """For what is on a Docker engine: where that is."""
+
+    def __str__(self) -> str:
+        return f"{self.run}: {self.kind} {self.subject}" + (f" ({self.detail})" if self.detail else "")
+
+
+class NotRemoved(msgspec.Struct, frozen=True):
+    """A leftover that is still there, and why."""
+
+    leftover: Leftover
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.leftover}: {self.why}"
+
+
+class HealResult(msgspec.Struct, frozen=True):
+    """What was removed, and what could not be (then the exit status is 6)."""
+
+    removed: list[Leftover]
+    could_not: list[NotRemoved]
+
+
+def leftovers(state: Path | None = None, *, recorded_only: bool = False) -> list[Leftover]:
+    """Everything left by runs whose harness is gone, run by run: processes and containers first, the record last.
+
+    Docker engines are asked by the records of stale runs, and every engine that runs of this state folder ever used; the latter
+    not with ``recorded_only``, since it takes a moment.
+    """
+    where = state or registry.state_dir()
+    stale = {record.run: record for record in registry.stale(where)}
+    on_engines = _on_engines(where, stale, recorded_only)
+    runs = {*stale, *on_engines, *(process.run for process in registry.orphans(where)), *_ownerless_blocks(where).values()}
+    found: list[Leftover] = []
+    for run in sorted(runs):
+        found += _of_run(where, run, stale.get(run), on_engines.get(run, []))
+    return found
+
+
+def unrecorded(state: Path | None = None) -> list[leftovers_docker.Unrecorded]:
+    """Runs without a record, on every engine that this state folder knows and on the one that the docker command would use."""
+    from chaos.engine.connection import host as usual_host
+
+    where = state or registry.state_dir()
+    hosts = dict.fromkeys([*sorted(registry.engines(where)), usual_host()])
+    return [found for host in hosts for found in leftovers_docker.unrecorded(host, where)]
+
+
+def heal_unrecorded(state: Path | None = None) -> HealResult:
+    """Remove what runs without a record left, each whose harness is dead."""
+    removed: list[Leftover] = []
+    could_not: list[NotRemoved] = []
+    for found in unrecorded(state):
+        if found.alive:
+            continue
+        reasons = {name: why for _, name, why in leftovers_docker.remove_unrecorded(found)}
+        for thing in found.things:
+            item = Leftover(found.run, thing.kind, thing.name, f"on {found.host}, no record; {found}", host=found.host)
+            if thing.name in reasons:
+                could_not.append(NotRemoved(item, reasons[thing.name]))
+            else:
+                removed.append(item)
+    return HealResult(removed, could_not)
+
+
+def _on_engines(where: Path, stale: dict[str, RunRecord], recorded_only: bool) -> dict[str, list[Leftover]]:
+    by_run: dict[str, list[Leftover]] = {}
+    needed = {record.engine for record in stale.values() if record.engine}
+    for host in sorted(needed if recorded_only else needed | registry.engines(where)):
+        try:
+            things = leftovers_docker.left(host, where, set(stale), must_answer=host in needed)
+        except EnvironmentUnusable as error:
+            for record in stale.values():
+                if record.engine == host:
+                    by_run.setdefault(record.run, []).append(Leftover(record.run, ENGINE, host, error.what, host=host))
+            continue
+        for thing in things:
+            by_run.setdefault(thing.run, []).append(Leftover(thing.run, thing.kind, thing.name, f"on {host}", host=host))
+    return by_run
+
+
+def refuse_leftovers(state: Path | None = None) -> None:
+    """``EnvironmentUnusable`` (exit 5) if there are any: nothing may be measured on top of them."""
+    found = leftovers(state, recorded_only=True)
+    if found:
+        runs = ", ".join(sorted({item.run for item in found}))
+        raise EnvironmentUnusable(
+            f"an earlier run did not clean up: {len(found)} things of {runs} are left",
+            how="'nines leftovers' lists them, 'nines heal' removes them",
+        )
+
+
+def heal(state: Path | None = None) -> HealResult:
+    """Remove all leftovers, proving each gone; safe to repeat, and beside active runs."""
+    where = state or registry.state_dir()
+    removed: list[Leftover] = []
+    could_not: list[NotRemoved] = []
+    with registry.exclusively(where):
+        found = leftovers(where)
+        stale = {record.run: record for record in registry.stale(where)}
+        for run in dict.fromkeys(item.run for item in found):
+            mine = [item for item in found if item.run == run]
+            failures = _heal_run(where, run, stale.get(run), mine)
+            could_not += failures
+            failed = {failure.leftover for failure in failures}
+            removed += [item for item in mine if item not in failed]
+    return HealResult(removed, could_not)
+
+
+def forget(run: str, state: Path | None = None) -> list[Leftover]:
+    """Take a run that cannot be healed out of the registry, and nothing else; what may be left of it is returned, to be named.
+
+    ``BadInput`` if no run of that name is known, or if its harness lives.
+    """
+    where = state or registry.state_dir()
+    with registry.exclusively(where):
+        damaged = registry.unreadable(where)
+        if run in damaged:
+            registry.forget(RunRecord(run, 0, 0, "", "", ""), where)
+            return [Leftover(run, RECORD, str(damaged[run]), "it could not be read: what this run left is not known")]
+        record = next((each for each in registry.records(where, skip=frozenset(damaged)) if each.run == run), None)
+        if record is None or not record.stale:
+            known = [each.run for each in registry.records(where, skip=frozenset(damaged)) if each.stale] + list(damaged)
+            what = f"no run '{run}' is known" if record is None else f"the harness of '{run}' lives: nothing of it is left over"
+            raise BadInput(what, right=f"one of: {', '.join(sorted(known))}" if known else "'nines leftovers' lists what is left")
+        found = _of_run(where, run, record, [])
+        registry.forget(record, where)
+    return [item for item in found if item.kind != BLOCK]
+
+
+def processes_of(run: str, state: Path | None = None) -> list[Leftover]:
+    """All live processes of a run: by label, and by the sessions it noted (for programs that overwrite their environment).
+
+    What a living harness started that is not the run's own belongs to another run, whatever it is called, and is left out.
+    """
+    where = state or registry.state_dir()
+    found: dict[proc.Identity, Leftover] = {}
+    known = registry.records(where, skip=frozenset(registry.unreadable(where)))
+    mine = {record.harness for record in known if record.run == run} or {proc.own_identity()}
+    for process in proc.labelled(run):
+        of_another = process.harness is not None and process.harness not in mine and proc.alive(process.harness)
+        if process.state_dir == str(where) and not of_another:
+            found[process.identity] = _process(run, process.node, process.identity, process.frozen)
+    for noted in registry.started(run, where):
+        for member in proc.session_of(noted.identity):
+            if member not in found:
+                seen = proc.stat(member.pid)
+                found[member] = _process(run, noted.node, member, seen is not None and seen.stopped)
+    return sorted(found.values(), key=lambda item: (item.subject, item.detail))
+
+
+def end_processes(items: Sequence[Leftover], grace_s: float = HELPER_GRACE_S, within_s: float = KILL_WITHIN_S) -> list[NotRemoved]:
+    """Kill them and wait until they are gone; our helpers are first given ``grace_s`` to end by themselves."""
+    helpers = [item.process for item in items if item.subject in HELPERS and item.kind == PROCESS and item.process is not None]
+    proc.wait_gone(helpers, grace_s)
+    failures = []
+    identities = {item.process: item for item in items if item.process is not None}
+    # A stopped process dies of SIGKILL as it is: letting it go on first would only give it a moment to act.
+    for who in proc.end(list(identities), within_s):
+        failures.append(NotRemoved(identities[who], f"did not die of SIGKILL within {within_s:g} s, or it is not ours to kill"))
+    return failures
+
+
+def _process(run: str, node: str, who: proc.Identity, frozen: bool) -> Leftover:
+    return Leftover(run, FROZEN if frozen else PROCESS, node, f"pid {who.pid}", who)
+
+
+def _of_run(where: Path, run: str, record: RunRecord | None, on_engines: list[Leftover]) -> list[Leftover]:
+    found = processes_of(run, where) + on_engines
+    if record is not None:
+        log = RunFolder(Path(record.folder)).undo
+        containers = leftovers_attached.containers(record)
+        found += [Leftover(run, UNDO, _named(entry, containers), f"number {entry.id}") for entry in undo.pending(log)]
+    owners = registry.block_owners(where)
+    found += [Leftover(run, BLOCK, str(block), f"127.{block}.0.0/16") for block, owner in owners.items() if owner == run]
+    if record is not None:
+        found.append(Leftover(run, RECORD, record.folder, record.abandoned or f"its harness, pid {record.pid}, is gone"))
+    return found
+
+
+def _named(entry: undo.Entry, containers: dict[str, str]) -> str:
+    """With the container's name where the node is a container that was there before the run."""
+    container = containers.get(entry.subject)
+    return f"{entry} (the container {container})" if container else str(entry)
+
+
+def _ownerless_blocks(where: Path) -> dict[int, str]:
+    """Blocks whose run has no record: it is written before a block is taken, so such a run is over.
+
+    Looked at before the records and after them, since runs begin and end meanwhile: a beginning one has its record by then, an
+    ended one has given its block back.
+    """
+    before = registry.block_owners(where)
+    known = {record.run for record in registry.records(where)}
+    after = registry.block_owners(where)
+    return {block: owner for block, owner in before.items() if owner not in known and after.get(block) == owner}
+
+
+def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
+    if record is not None and record.runtime not in ("local", "docker"):
+        why = f"this version cannot heal the runtime '{record.runtime}'; once nothing of it is left: nines heal --forget {run}"
+        return [NotRemoved(item, why) for item in items]
+    failures = end_processes([item for item in items if item.process is not None])
+    # A helper may have started something after we listed: look again before anything is called gone.
+    failures += end_processes([item for item in processes_of(run, where) if item not in items])
+    failures += _heal_engines(run, record, items) or _heal_attached(where, record, items)
+    if failures:
+        # Harm may live in what is still there, so neither its undo log nor its record is closed.
+        told = {failure.leftover for failure in failures}
+        return failures + [
+            NotRemoved(item, "something of this run is still there") for item in items if item.process is None and item not in told
+        ]
+    if record is None:
+        registry.forget(RunRecord(run, 0, 0, "", "", "local"), where)
+        return []
+    try:
+        _close_folder(RunFolder(Path(record.folder)))
+    except OSError as error:
+        return [NotRemoved(item, f"{error.filename}: {error.strerror}") for item in items if item.process is None]
+    registry.forget(record, where)
+    return []
+
+
+def _heal_attached(where: Path, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
+    """Containers that are not ours, given back; while they are not, everything of the run stays, since it says what is to be done."""
+    if record is None or not leftovers_attached.attached(record):
+        return []
+    try:
+        problems = leftovers_attached.give_back(record, where)
+    except EnvironmentUnusable as error:
+        problems = [error.what]
+    why = "; ".join(problems)
+    return [NotRemoved(item, why) for item in items if item.kind in (UNDO, RECORD)] if problems else []
+
+
+def _heal_engines(run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
+    logs = Path(record.folder) / "logs" if record is not None else None
+    failures = []
+    for host in sorted({item.host for item in items if item.host}):
+        mine = [item for item in items if item.host == host]
+        try:
+            reasons = leftovers_docker.heal(host, run, logs)
+        except EnvironmentUnusable as error:
+            failures += [NotRemoved(item, error.what) for item in mine]
+            continue
+        named = {item.subject: item for item in mine}
+        failures += [NotRemoved(named.get(name) or Leftover(run, kind, name, f"on {host}", host=host), why) for kind, name, why in reasons]
+    return failures
+
+
+def _close_folder(folder: RunFolder) -> None:
+    """Every harm lived in a process or container that is gone now, so what was pending is done; and the history gets its end."""
+    if not folder.path.is_dir():
+        return
+    if folder.undo.exists():
+        undo.settle(folder.undo)
+    rows = folder.rows()
+    if not rows or any(isinstance(row, RunEnded) for row in rows):
+        return
+    if not folder.history.read_bytes().endswith(b"\n"):
+        with os.fdopen(os.open(folder.history, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "ab") as file:
+            file.write(b"\n")  # the crash tore a row; ours must not become part of it
+    writer = HistoryWriter(folder.history)
+    # After a reboot the clock began anew: the end of a history is never before what it holds.
+    at_ns = max(time.monotonic_ns(), *(row.at_ns for row in rows))
+    writer.append(RunEnded(at_ns=at_ns, left=[], aborted=f"the {HARNESS_DIED}; healed afterwards"))
+    writer.close()
+    folder.give_room()

@@ -1,0 +1,1 @@
+"""Faults by hand: nines up, nines inject."""

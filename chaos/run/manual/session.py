@@ -1,0 +1,130 @@
+"""A cluster that is up without being measured: brought up, held for faults by hand, taken down; its folder says what was done to it.
+
+The same runtime, undo log and record as of a run, so ``nines leftovers``, ``nines heal`` and ``nines stop`` know it too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+
+from chaos import __version__
+from chaos.core.clock import Clock
+from chaos.core.errors import BadInput, EnvironmentUnusable, Interrupted, NinesError, NotHealed
+from chaos.experiment.target.spec import Target
+from chaos.history.events import SCHEMA, PhaseBegun, Row, RunEnded, RunStarted
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.history.undo import UndoLog
+from chaos.plan.plan import Plan
+from chaos.plugin import Cluster, Deployment, Runtime
+from chaos.registry import runs as registry
+from chaos.run.manual.injection import ByHand, by_hand
+from chaos.run.manual.socket import Caller, Done, HandOrder, Orders, Refusal, Step, socket_of
+from chaos.run.signals import Interruption
+
+PlanOrder = Callable[[HandOrder], Plan]
+"""From an order to a plan with that one fault; ``BadInput`` or ``CapabilityMissing`` for one that cannot be."""
+
+
+class Standing:
+    """A cluster that is up, and what by-hand faults need beside it."""
+
+    def __init__(self, cluster: Cluster, undo: UndoLog, clock: Clock, tell: Callable[[Row], None], interruption: Interruption) -> None:
+        self.cluster = cluster
+        self._undo = undo
+        self._clock = clock
+        self._tell = tell
+        self._interruption = interruption
+
+    @property
+    def ending(self) -> bool:
+        """A signal came, or something of ours died: no fault goes on."""
+        return self._interruption.signal_number is not None or self.cluster.broken() is not None
+
+    def inject(
+        self, plan: Plan, on_row: Callable[[Row], None], end_now: Callable[[], bool] = lambda: False,
+        confirm: Callable[[Sequence[str]], None] = lambda _victims: None,
+    ) -> ByHand:  # fmt: skip
+        """The one fault of this plan, if ``confirm`` does not raise; every step is in the history before ``on_row`` hears of it."""
+
+        def tell(row: Row) -> None:
+            self._tell(row)
+            on_row(row)
+
+        return by_hand(self.cluster, plan, self._undo, self._clock, tell, lambda: self.ending or end_now(), confirm)
+
+
+@contextmanager
+def standing(
+    plan: Plan, target: Target, text: str, folder: RunFolder, runtime: Runtime, clock: Clock, interruption: Interruption
+) -> Iterator[Standing]:
+    """Bring it up, and take it down at the end. Raises what was found before it was up, and ``NotHealed`` for what it left.
+
+    ``Interrupted`` for a signal while it starts; later ones are noted in ``interruption``.
+    """
+    if folder.plan.exists():
+        raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
+    folder.write_plan(plan, text)
+    writer, undo = HistoryWriter(folder.history), UndoLog(folder.undo)
+    tell = writer.append
+    tell(
+        RunStarted(
+            at_ns=clock.now_ns(), schema=SCHEMA, run=folder.run, started_at=datetime.now(UTC).astimezone().isoformat(),
+            runtime=runtime.name, versions={"nines": __version__},
+        )
+    )  # fmt: skip
+    tell(PhaseBegun(at_ns=clock.now_ns(), phase="starting"))
+    deployment = Deployment(run=folder.run, folder=folder.path.absolute(), plan=plan, target=target)
+    left: list[str] = []
+    bug = ""
+    try:
+        with interruption.watched(), runtime.up(deployment, tell, clock) as cluster:
+            interruption.at_once = False
+            yield Standing(cluster, undo, clock, tell, interruption)
+            tell(PhaseBegun(at_ns=clock.now_ns(), phase="stopping"))
+    except Interrupted:
+        raise
+    except NotHealed as error:
+        left = [str(error)]
+        raise
+    except BaseException as error:
+        bug = str(error) if isinstance(error, NinesError) else f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        left += [f"{entry.action} {entry.subject}" for entry in undo.pending()] if not left else []
+        undo.close()
+        tell(RunEnded(at_ns=clock.now_ns(), left=left, aborted="", signal=interruption.signal_number, bug=bug))
+        writer.close()
+
+
+def serve(up: Standing, run: str, plan_order: PlanOrder, said: Callable[[ByHand | Refusal], None]) -> None:
+    """Carry out orders, one after the other, until a signal comes. ``EnvironmentUnusable`` if a part of the harness dies."""
+    orders = Orders(socket_of(registry.state_dir(), run))
+    try:
+        while not up.ending:
+            caller = orders.next()
+            if caller is not None:
+                try:
+                    said(_carry_out(up, caller, plan_order))
+                finally:
+                    caller.close()
+    finally:
+        orders.close()
+    broken = up.cluster.broken()
+    if broken is not None:
+        raise EnvironmentUnusable(f"part of the harness has died: {broken}", how="see the folder's logs")
+
+
+def _carry_out(up: Standing, caller: Caller, plan_order: PlanOrder) -> ByHand | Refusal:
+    order = caller.order()
+    if order is None:
+        return Refusal("that was no order", BadInput.exit_code)
+    answer: Done | Refusal
+    try:
+        done = up.inject(plan_order(order), lambda row: caller.tell(Step(row)), caller.wants_end)
+        answer = Done(done)
+    except (BadInput, EnvironmentUnusable) as error:
+        answer = Refusal(str(error), error.exit_code)
+    caller.tell(answer)
+    return answer.done if isinstance(answer, Done) else answer

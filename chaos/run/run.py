@@ -1,0 +1,240 @@
+"""Interprets a plan on a cluster and writes the history; nothing else. It judges nothing.
+
+    up -> traffic -> baseline -> [settle -> inject .. heal -> prove gone] ... -> heal all -> settle -> stop -> down
+
+Plain synchronous code with one agenda (``agenda.py``); ``injecting.py`` does each fault. Whatever ends the run (an abort
+condition, a signal, a bug), every fault in force is healed first, and signals that arrive meanwhile wait.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+from chaos import __version__
+from chaos.core import storage
+from chaos.core.clock import Clock, MonotonicClock, to_ns
+from chaos.core.errors import Interrupted, NinesError, NotHealed
+from chaos.core.values import TrafficOrder
+from chaos.experiment.target.spec import Target
+from chaos.history.events import HARNESS_DIED, SCHEMA, Aborting, Looked, PhaseBegun, Row, RunEnded, RunStarted, TrafficStarted
+from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.history.undo import UndoLog
+from chaos.plan.plan import Plan
+from chaos.plugin import Cluster, Deployment, Runtime
+from chaos.run.conditions import Known
+from chaos.run.injector import Injector
+from chaos.run.monitor import LiveState
+from chaos.run.scheduler import Agenda
+from chaos.run.settle import LOOK_EVERY_S
+from chaos.run.signals import Interruption
+from chaos.run.stop_command import Guard
+
+LEAD_IN_S = 0.25
+"""From the order to the prober to its first slot: it must have resolved the name and opened its connections by then."""
+DRIVER_LEAD_S = 1.0
+"""More of it where a driver has to show first that it lives."""
+
+DISK_EVERY_S = 0.5
+"""How often the disk of the run folder is looked at."""
+
+
+def run_plan(
+    plan: Plan,
+    target: Target,
+    experiment_text: str,
+    folder: RunFolder,
+    runtime: Runtime,
+    clock: Clock | None = None,
+    live: Callable[[Row], None] | None = None,
+    decide: Callable[[], tuple[bool, str]] | None = None,
+) -> list[Row]:
+    """Run it; returns the rows that are not in the history since its disk took no more. Raises only what is found before any fault
+    (``EnvironmentUnusable``...) and bugs of ours; all else is in the history, things that could not be removed at the end among it.
+
+    ``live`` is shown every row as it is written. ``decide`` is asked after each round of a plan that may stop early: whether what it is
+    to decide is decided, and what it says.
+    """
+    clock = clock or MonotonicClock()
+    folder.write_plan(plan, experiment_text)
+    folder.keep_room()
+    writer = HistoryWriter(folder.history)
+    wake = threading.Event()
+
+    def onward(row: Row) -> None:
+        writer.append(row)
+        if live is not None:
+            live(row)
+
+    state = LiveState([node.name for node in plan.nodes], plan.judge, plan.experiment.abort_if, onward, wake, _known(plan))
+    interruption = Interruption()
+    try:
+        with interruption.watched():
+            _run(Conductor(plan, folder, clock, state, interruption, wake, decide, lambda: writer.trouble), target, runtime)
+    finally:
+        writer.close()
+        folder.give_room()
+    return writer.unwritten
+
+
+def _known(plan: Plan) -> Known:
+    """What conditions may look at; a service is down after as many bad slots as open an outage."""
+    traffic = plan.experiment.traffic
+    return Known({name: traffic.outage.open / spec.rate_per_s for name, spec in traffic.operations.items()}, traffic.outage.open)
+
+
+def _run(conductor: Conductor, target: Target, runtime: Runtime) -> None:
+    plan, clock, state, interruption = conductor.plan, conductor.clock, conductor.state, conductor.interruption
+    state(
+        RunStarted(
+            at_ns=clock.now_ns(), schema=SCHEMA, run=conductor.folder.run, started_at=datetime.now(UTC).astimezone().isoformat(),
+            runtime=runtime.name, versions={"nines": __version__},
+        )
+    )  # fmt: skip
+    state(PhaseBegun(at_ns=clock.now_ns(), phase="starting"))
+    bug = ""
+    left: list[str] = []
+    deployment = Deployment(run=conductor.folder.run, folder=conductor.folder.path.absolute(), plan=plan, target=target)
+    try:
+        with runtime.up(deployment, state, clock) as cluster:
+            interruption.at_once = False
+            conductor.conduct(cluster)
+            state.cause = "stopping"
+            state(PhaseBegun(at_ns=clock.now_ns(), phase="stopping"))
+    except Interrupted:
+        pass  # noted in ``interruption``; the runtime has taken down what it had started
+    except NotHealed as error:
+        left = [str(error)]
+        if not conductor.began:
+            raise
+    except NinesError as error:
+        bug = f"did not start: {error}"
+        raise
+    except BaseException as error:
+        bug = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        left += [f"{entry.action} {entry.subject}" for entry in conductor.undo.pending()] if not left else []
+        ended = RunEnded(at_ns=clock.now_ns(), left=left, aborted=state.abort, signal=interruption.signal_number, bug=bug)
+        conductor.undo.close()
+        state(ended)
+
+
+class Conductor:
+    """One run: its traffic, and the agenda of what is done meanwhile."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        folder: RunFolder,
+        clock: Clock,
+        state: LiveState,
+        interruption: Interruption,
+        wake: threading.Event,
+        decide: Callable[[], tuple[bool, str]] | None = None,
+        unwritable: Callable[[], str] = lambda: "",
+    ) -> None:
+        self.plan = plan
+        self.folder = folder
+        self.clock = clock
+        self.state = state
+        self.interruption = interruption
+        self.undo = UndoLog(folder.undo)
+        self.began = False
+        """Whether there is a run to judge: the cluster was up."""
+        self._wake = wake
+        self._decide = decide
+        self._decided = False
+        self._unwritable = unwritable
+        self._stored_badly = ""
+        self._told_of_disk = False
+        self._cluster: Cluster
+        self._agenda: Agenda
+        self._injector: Injector
+        self._guard: Guard | None = None
+
+    def conduct(self, cluster: Cluster) -> None:
+        """Traffic, baseline, faults, settling; leaves no fault in force."""
+        plan, clock = self.plan, self.clock
+        drives = any(kind.probe == "driver" for kind in plan.operations.values())
+        start_ns = clock.now_ns() + to_ns(LEAD_IN_S + DRIVER_LEAD_S * drives)
+        self.began = True
+        self._cluster = cluster
+        self._agenda = Agenda(clock, self._wake, self._must_stop, start_ns + to_ns(plan.duration_s))
+        self._injector = Injector(plan, cluster, clock, self.state, self.undo, self._agenda, start_ns, self.folder.logs)
+        with cluster.traffic(TrafficOrder(start_ns=start_ns, duration_s=plan.duration_s)) as traffic:
+            self.state(TrafficStarted(at_ns=clock.now_ns(), start_ns=start_ns, duration_s=plan.duration_s))
+            self._fill(start_ns)
+            try:
+                self._agenda.follow()
+                self._say_why_it_ended()
+            finally:
+                try:
+                    self._injector.heal_all()
+                finally:
+                    self._end_guard()
+                if self._decided or self._must_stop():
+                    traffic.stop()
+
+    def _fill(self, start_ns: int) -> None:
+        """The agenda as far as the plan fixes it."""
+        plan, at = self.plan, self._agenda.at
+        at(start_ns, partial(self._phase, "baseline"))
+        at(start_ns, self._look_at_disk)
+        command = plan.experiment.abort_if.command
+        if command is not None:
+            where = self.folder.path.absolute()
+            self._guard = Guard(command, self.folder.run, where, self.clock, self.state, self._agenda)
+            at(start_ns, self._guard.ask)
+        at(start_ns + to_ns(plan.experiment.baseline_s), partial(self._phase, "faults" if plan.windows else "measuring"))
+        for window in plan.windows:
+            if not (window.after or window.beside):
+                at(start_ns + to_ns(window.start_s), partial(self._injector.begin, window))
+        # After the last round the run ends anyhow.
+        for number, look_s in enumerate(plan.looks_s[:-1] if self._decide is not None else (), 1):
+            at(start_ns + to_ns(look_s), partial(self._look, number))
+
+    def _end_guard(self) -> None:
+        if self._guard is not None:
+            self._guard.end()
+
+    def _must_stop(self) -> bool:
+        broken = self._cluster.broken()
+        if broken and not self._stored_badly:
+            self._stored_badly = storage.trouble_of(self.folder.path)  # it may be what the part died of
+        trouble = self._stored_badly or self._unwritable() or self.undo.trouble
+        if trouble and not self._told_of_disk:
+            self._told_of_disk = True
+            self.state(Aborting(at_ns=self.clock.now_ns(), condition=f"{trouble}; the run was stopped, and what was measured is kept"))
+        if broken and not self.state.abort:
+            self.state(Aborting(at_ns=self.clock.now_ns(), condition=f"part of the {HARNESS_DIED}: {broken}"))
+        return bool(self.state.abort) or self.interruption.signal_number is not None
+
+    def _say_why_it_ended(self) -> None:
+        number = self.interruption.signal_number
+        if number is not None:
+            self.state(Aborting(at_ns=self.clock.now_ns(), condition="interrupted", signal=number))
+        elif self.state.abort:
+            self.state(Aborting(at_ns=self.clock.now_ns(), condition=self.state.abort))
+
+    def _look(self, number: int) -> None:
+        """Between rounds, when no fault is in force: is it decided? Then the run ends here."""
+        if self._injector.busy:
+            self._agenda.soon(LOOK_EVERY_S, partial(self._look, number))
+            return
+        assert self._decide is not None
+        at_ns = self.clock.now_ns()
+        self._decided, said = self._decide()
+        self.state(Looked(at_ns=at_ns, number=number, decided=self._decided, said=said))
+        if self._decided:
+            self._agenda.end_ns = at_ns
+
+    def _look_at_disk(self) -> None:
+        """A full disk ends the run before anything that it should have held is lost: the nodes' logs are on it, too."""
+        self._stored_badly = self._stored_badly or storage.trouble_of(self.folder.path)
+        self._agenda.soon(DISK_EVERY_S, self._look_at_disk)
+
+    def _phase(self, name: str) -> None:
+        self.state(PhaseBegun(at_ns=self.clock.now_ns(), phase=name))

@@ -1,0 +1,1 @@
+"""What every runtime is made of."""

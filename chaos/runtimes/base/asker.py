@@ -1,0 +1,96 @@
+"""Questions of the harness to nodes: their roles, whether they are ready, whether they answer at all; many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import msgspec
+
+from chaos.core.clock import Clock
+from chaos.core.values import ClockReading, Link, RoundTrip
+from chaos.experiment.target.spec import Ask
+from chaos.query import clock as asking_clock
+from chaos.query import question as asking
+from chaos.runtimes.base.layout import Layout
+
+ROLES_TIMEOUT_S = 0.3
+"""How long a node may take to tell its roles; one that does not answer holds none."""
+
+
+class Asker:
+    """Asks from where the harness stands, past every rule of ours."""
+
+    def __init__(self, layout: Layout, roles: Mapping[str, Ask], clock: Clock) -> None:
+        self._layout = layout
+        self._roles = roles
+        self._clock = clock
+        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="asker")
+
+    def close(self) -> None:
+        """No more questions."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def roles(self) -> dict[str, frozenset[str]]:
+        """Each node is asked directly; one answer serves all roles that it can tell."""
+        nodes = list(self._layout.nodes)
+        return dict(zip(nodes, self._pool.map(self._roles_of, nodes), strict=True))
+
+    def ready(self, nodes: Sequence[str], timeout_s: float) -> dict[str, asking.Answer]:
+        """The target's own question whether a node may take part, put to all of them at the same time."""
+        questions = [self._layout.ask(self._layout.part(node).ready.ask, node) for node in nodes]
+        answers = self._pool.map(lambda question: asking.ask(question, timeout_s, self._clock), questions)
+        return dict(zip(nodes, answers, strict=True))
+
+    def ping(self, node: str, timeout_s: float) -> RoundTrip:
+        """On the port of clients."""
+        return self._round_trip(node, None, self._layout.part(node).client_port, timeout_s)
+
+    def measure(self, link: Link, timeout_s: float) -> RoundTrip:
+        """To the address that the source of this link uses, on the port that its traffic goes to."""
+        return self._round_trip(link.destination, link.source, self._layout.port_of(link), timeout_s)
+
+    def clock(self, question: Ask, node: str, timeout_s: float) -> ClockReading:
+        """What the node answers to this question for its time."""
+        return asking_clock.read_clock(self._layout.ask(question, node), timeout_s)
+
+    def _round_trip(self, node: str, source: str | None, port: str, timeout_s: float) -> RoundTrip:
+        question = self._layout.ping_question(node, port)
+        if question is None:
+            return not_measurable(port)
+        answer = asking.ask(self._layout.ask(question, node, source), timeout_s, self._clock)
+        return round_trip(answer)
+
+    def _roles_of(self, node: str) -> frozenset[str]:
+        questions = {role: self._layout.ask(ask, node) for role, ask in self._roles.items()}
+        answers: dict[Ask, asking.Answer] = {}
+        held = set()
+        for role, question in questions.items():
+            bare = msgspec.structs.replace(question, json=None)
+            if bare not in answers:
+                if any(answer.error == asking.TIMED_OUT for answer in answers.values()):
+                    break  # it is silent: asking on would only wait as long again
+                answers[bare] = asking.ask(bare, ROLES_TIMEOUT_S, self._clock)
+            if answers[bare].ok and _holds(question.json, answers[bare].body):
+                held.add(role)
+        return frozenset(held)
+
+
+def round_trip(answer: asking.Answer) -> RoundTrip:
+    """What an answer says about the way."""
+    return RoundTrip(answer.rtt_s, answer.error if answer.rtt_s is None else None)
+
+
+def not_measurable(port: str) -> RoundTrip:
+    """There is no question for this port."""
+    return RoundTrip(None, f"not measurable: the target declares no 'ping' for the port '{port}'")
+
+
+def _holds(expression: str | None, body: bytes) -> bool:
+    if expression is None:
+        return True
+    try:
+        document = asking.read_json(body)
+    except asking.NotJson:
+        return False
+    return asking.why_not(asking.parse(expression), document) is None

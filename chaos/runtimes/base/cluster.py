@@ -1,0 +1,133 @@
+"""A running cluster, wherever it runs: whom to ask, how to harm links, how to send traffic through it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+
+from chaos.core.clock import Clock, to_ns, to_s
+from chaos.core.errors import CapabilityMissing, FaultNotEffective
+from chaos.core.values import ClockReading, RoundTrip, TrafficOrder
+from chaos.plugin import Crowd, Deployment, Names, Net, Node, Surge
+from chaos.query.clock import question_of
+from chaos.runtimes.base.asker import Asker
+from chaos.runtimes.base.helper import Helper
+from chaos.runtimes.base.surges import Surges
+
+PROBER_READY_S = 10.0
+PROBER_END_S = 10.0
+"""After the last slot's deadline the prober has so long to write its last byte."""
+
+StartProber = Callable[[TrafficOrder], Helper]
+Gather = Callable[[str, str, int], AbstractContextManager[Crowd]]
+"""Hold so many connections to that port of that node."""
+
+
+class ProberTraffic:
+    """``kinds.Traffic``: the prober process."""
+
+    def __init__(self, prober: Helper) -> None:
+        self._prober = prober
+
+    def stop(self) -> None:
+        """Its input ends: it sends no further slot, waits for those under way, and writes its end."""
+        self._prober.end_input()
+
+
+class RunningCluster:
+    """``kinds.Cluster``, made of the parts that a runtime gives it."""
+
+    def __init__(
+        self,
+        deployment: Deployment,
+        nodes: Mapping[str, Node],
+        net: Net,
+        names: Names | None,
+        asker: Asker,
+        start_prober: StartProber,
+        broken: Callable[[], str | None],
+        clock: Clock,
+        surges: Surges | None = None,
+        gather: Gather | None = None,
+    ) -> None:
+        self._deployment = deployment
+        self._nodes = nodes
+        self._net = net
+        self._names = names
+        self._asker = asker
+        self._start_prober = start_prober
+        self._surges = surges
+        self._gather = gather
+        self._broken = broken
+        self._clock = clock
+
+    @property
+    def nodes(self) -> Mapping[str, Node]:
+        """By name, in the order of the plan."""
+        return self._nodes
+
+    @property
+    def net(self) -> Net:
+        """The links that the plan names."""
+        return self._net
+
+    @property
+    def names(self) -> Names:
+        """The name server that is ours; ``CapabilityMissing`` where the name is answered by somebody else."""
+        if self._names is None:
+            raise CapabilityMissing("the name is answered by a server that is not ours", how="use another balancer than 'engine'")
+        return self._names
+
+    def roles(self) -> dict[str, frozenset[str]]:
+        """Asked of every node now, at the same time."""
+        return self._asker.roles()
+
+    def ping(self, node: str, timeout_s: float) -> RoundTrip:
+        """Whether the node answers, asked directly."""
+        return self._asker.ping(node, timeout_s)
+
+    def read_clock(self, node: str, timeout_s: float) -> ClockReading:
+        """What the node says that the time is, by the question that its target has for it."""
+        question = question_of(self._deployment.target, self._nodes[node].info.part)
+        if question is None:
+            return ClockReading(None, error="nothing that this target answers tells its time")
+        return self._asker.clock(question, node, timeout_s)
+
+    def surge(self, operation: str, rate_per_s: float) -> AbstractContextManager[Surge]:
+        """More traffic, of the operation that is judged if none is named."""
+        if self._surges is None:
+            raise FaultNotEffective("nobody sends traffic to this cluster, so nobody can send more of it")
+        return self._surges.surge(operation or self._deployment.plan.judge, rate_per_s)
+
+    def crowd(self, node: str, port: str, count: int) -> AbstractContextManager[Crowd]:
+        """Idle connections from where the clients are."""
+        if self._gather is None:
+            raise FaultNotEffective("nobody stands where the clients of this cluster are")
+        return self._gather(node, port, count)
+
+    def broken(self) -> str | None:
+        """Which part of the harness has died; None while all is well."""
+        return self._broken()
+
+    @contextmanager
+    def traffic(self, order: TrafficOrder) -> Iterator[ProberTraffic]:
+        """The prober, until its last record is on disk. On an exception it is asked to end early.
+
+        ``broken`` tells if it ended otherwise than by its last row.
+        """
+        prober = self._start_prober(order)
+        prober.wait_ready(PROBER_READY_S)
+        traffic = ProberTraffic(prober)
+        try:
+            yield traffic
+        except BaseException:
+            traffic.stop()
+            raise
+        finally:
+            self._await_end(prober, order)
+
+    def _await_end(self, prober: Helper, order: TrafficOrder) -> None:
+        now_ns = self._clock.now_ns()
+        end_ns = now_ns if prober.asked_to_end else max(now_ns, order.start_ns + to_ns(order.duration_s))
+        deadline_s = self._deployment.plan.experiment.traffic.client.deadline_s
+        prober.must_finish(to_s(end_ns - now_ns) + deadline_s + PROBER_END_S)

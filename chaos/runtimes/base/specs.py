@@ -1,0 +1,126 @@
+"""What our helper processes are told: pure, from the layout of the run."""
+
+from __future__ import annotations
+
+import msgspec
+
+from chaos.core.errors import BadInput
+from chaos.core.rng import derive
+from chaos.core.values import CLIENTS, Link, TrafficOrder
+from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
+from chaos.plugin import Deployment
+from chaos.query.watch_spec import WatchedNode, WatchSpec
+from chaos.runtimes.base.layout import DOMAIN, Layout
+from chaos.runtimes.base.surges import LONGEST_S, SURGE, SurgeOrder
+from chaos.traffic.spec import OperationOrder, ProberSpec, orders
+
+WATCH_EVERY_S = 0.02
+WATCH_MOST_PER_S = 450.0
+"""Questions of the watch to all nodes together: each costs some 0.1 ms of processor time, which the systems under test want too."""
+
+
+def dns_spec(deployment: Deployment, layout: Layout, port: int) -> DnsSpec:
+    """One name a part; the part that clients use has the experiment's balancer, any other one answers with all its nodes."""
+    dns = deployment.plan.experiment.cluster.dns
+    if dns.ttl_s != int(dns.ttl_s):
+        raise BadInput(f"a DNS time-to-live of {dns.ttl_s:g} s", right="whole seconds: the DNS knows no others")
+    parts = dict.fromkeys(node.part for node in layout.nodes.values())
+    names = tuple(_name(deployment, layout, part) for part in parts)
+    ports = tuple(deployment.target.parts[layout.dns_part].ports.values()) if layout.nowhere_refuses else ()
+    seed = derive(deployment.plan.seed, "dns")
+    return DnsSpec(layout.dns_address, port, names, seed=seed, nowhere=layout.nowhere, silent_ports=ports)
+
+
+def _name(deployment: Deployment, layout: Layout, part: str) -> NameSpec:
+    dns = deployment.plan.experiment.cluster.dns
+    served = part == layout.dns_part
+    checks = served and dns.balancer == HEALTH_CHECKED
+    replicas = tuple(
+        Replica(
+            node=node.name,
+            address=layout.address(Link(CLIENTS, node.name)),
+            zone=node.zone,
+            check=layout.check(node.name) if checks else None,
+        )
+        for node in layout.nodes.values()
+        if node.part == part
+    )
+    return NameSpec(
+        name=f"{part}.{DOMAIN}",
+        replicas=replicas,
+        aliases=(part,),
+        balancer=dns.balancer if served else ROUND_ROBIN,
+        ttl_s=int(dns.ttl_s),
+        order=dns.order if served else (),
+        weights=dns.weights if served else {},
+        check=CheckSpec(dns.check.every_s, dns.check.timeout_s, dns.check.fall, dns.check.rise),
+        fail_open=checks and dns.fail_open,
+    )
+
+
+def expected_set(deployment: Deployment, layout: Layout) -> frozenset[str]:
+    """The nodes that the name must answer with once all are ready; empty where any one will do.
+
+    A check other than ``ready`` may well hold for some nodes only, and weights draw one zone for each answer.
+    """
+    dns = deployment.plan.experiment.cluster.dns
+    members = [node for node in layout.nodes.values() if node.part == layout.dns_part]
+    if dns.weights or (dns.balancer == HEALTH_CHECKED and dns.check.what != "ready"):
+        return frozenset()
+    zones = [zone for zone in dns.order if any(node.zone == zone for node in members)]
+    return frozenset(node.name for node in members if not zones or node.zone == zones[0])
+
+
+def watch_spec(deployment: Deployment, layout: Layout) -> WatchSpec:
+    """Every role and mark that the target declares, asked of every node, past every rule of ours."""
+    target = deployment.target
+    nodes = tuple(
+        WatchedNode(
+            node=name,
+            roles={role: layout.ask(ask, name) for role, ask in target.roles.items()},
+            marks=target.marks,
+            marks_ask=layout.ask(target.marks_ask, name) if target.marks_ask is not None else None,
+        )
+        for name in layout.nodes
+    )
+    return WatchSpec(nodes, interval_s=max(WATCH_EVERY_S, len(nodes) / WATCH_MOST_PER_S))
+
+
+def prober_spec(
+    deployment: Deployment, layout: Layout, order: TrafficOrder, nameserver: tuple[str, int], folder: str, target_folder: str
+) -> ProberSpec:
+    """The plan's traffic, sent to the cluster's name. ``folder`` and ``target_folder``: where the prober finds them."""
+    plan = deployment.plan
+    traffic = plan.experiment.traffic
+    return ProberSpec(
+        run=deployment.run,
+        seed=derive(plan.seed, "prober"),
+        start_ns=order.start_ns,
+        duration_s=order.duration_s,
+        observations=f"{folder}/observations.bin",
+        operations=orders(traffic.operations, plan.operations),
+        client=traffic.client,
+        ports=dict(deployment.target.parts[layout.dns_part].ports),
+        name=layout.name,
+        nameserver=nameserver[0],
+        nameserver_port=nameserver[1],
+        domain=layout.domain,
+        settings=layout.settings,
+        target_folder=target_folder,
+    )
+
+
+def surge_spec(
+    deployment: Deployment, layout: Layout, order: SurgeOrder, nameserver: tuple[str, int], folder: str, target_folder: str
+) -> ProberSpec:
+    """One operation more, as its clients send it, but with keys, values and a file of its own."""
+    usual = prober_spec(deployment, layout, TrafficOrder(order.start_ns, LONGEST_S), nameserver, folder, target_folder)
+    kind = deployment.plan.operations[order.operation]
+    return msgspec.structs.replace(
+        usual,
+        run=f"{deployment.run}.{order.name}",
+        seed=derive(deployment.plan.seed, order.name),
+        observations=f"{folder}/{order.name}.bin",
+        operations=(OperationOrder(order.operation, kind.probe, kind.does, order.rate_per_s, dict(kind.options)),),
+        key_prefix=SURGE,
+    )

@@ -1,0 +1,266 @@
+"""A guest in each container that we attached to, in its present life and in every one that follows.
+
+    start event of the engine -> who is it, where is it now -> a new guest joins -> the rules in force join too -> the old guest goes
+
+The system's death does not take its guest along (it only looks in from outside), so what happens to its processes is told without
+a gap; only the network is new after a restart, and needs a guest that was born into it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import threading
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Any, Protocol
+
+from chaos.core.clock import Clock
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, NinesError
+from chaos.core.values import CLIENTS, NodeInfo
+from chaos.engine.errors import translated
+from chaos.engine.images.ensure import AGENT as AGENT_COMMAND
+from chaos.plugin import Sink
+from chaos.runtimes.base.helper import Breakage
+from chaos.runtimes.docker.agent_link import AgentLink, Event
+from chaos.runtimes.docker.attach.find import Ground, Key, address_on, look_up
+from chaos.runtimes.docker.attach.give_back import LEAVE_WITHIN_S, guest_spec
+from chaos.runtimes.docker.attach.node import AttachedNode
+from chaos.runtimes.docker.containers import AGENT, Containers, Endpoint, Spec
+from chaos.runtimes.docker.pairs import CLOCK_BOUND_S, ENGINE_SEES_DEATH_S, HELLO_WITHIN_S, Interposer
+
+CLOCK_EXCHANGES = 50
+OLD_GUEST_STAYS_S = 1.0
+"""Questions to it may be under way when the new one takes over."""
+
+
+class Rejoined(Interposer, Protocol):
+    """An interposer whose namespaces come and go."""
+
+    def check(self, source: str, agent: AgentLink) -> None:
+        """Refuse what cannot be done in this network, while nothing has been."""
+        ...
+
+    def lost(self, source: str, agent: AgentLink) -> None:
+        """The network that this agent stands in died with its container."""
+        ...
+
+
+class Guests:
+    """All guests of one run, and its nodes. ``net`` is told of each; it may be set once the clients' address is known."""
+
+    def __init__(
+        self,
+        containers: Containers,
+        keys: Sequence[Key],
+        ground: Ground,
+        image: str,
+        policy: bool,
+        breakage: Breakage,
+        sink: Sink,
+        clock: Clock,
+    ) -> None:
+        self._containers = containers
+        self._keys = {key.node: key for key in keys}
+        self._ground = ground
+        self._image = image
+        self._policy = policy
+        self._breakage = breakage
+        self._sink = sink
+        self._clock = clock
+        self._numbers = itertools.count(1)
+        self._stream: Any = None
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="guests")
+        self._addresses: dict[str, str] = {}
+        self._net: Rejoined | None = None
+        self.clients: AgentLink | None = None
+        self.nodes: dict[str, AttachedNode] = {}
+
+    @property
+    def agents(self) -> dict[str, AgentLink]:
+        """Who stands where, now."""
+        found = {name: node.guest for name, node in self.nodes.items()} | {CLIENTS: self.clients}
+        return {name: link for name, link in found.items() if link is not None}
+
+    def bring_clients(self) -> str:
+        """A place of our own on their network, for the traffic; its address."""
+        name = f"nines-{self._containers.run}-{CLIENTS}-agent"
+        spec = Spec(
+            name=name, node=CLIENTS, role=AGENT, image=self._image, command=AGENT_COMMAND, endpoint=Endpoint(self._ground.name, ""),
+            hostname=CLIENTS, capabilities=("NET_ADMIN",), talks=True, protected=True, measures=True,
+        )  # fmt: skip
+        self.clients = self._agent(CLIENTS, spec)
+        with translated("asking where the clients are"):
+            return address_on(self._containers.api.inspect_container(self.clients.container), self._ground.name)
+
+    def bring_in(self, infos: Mapping[str, NodeInfo], found: Mapping[str, dict[str, Any]], net: Rejoined) -> None:
+        """A guest into each of them, all at once, and into each of their lives to come."""
+        self._net = net
+        self._addresses = {name: info.address for name, info in infos.items()}
+        assert self.clients is not None
+        net.join(CLIENTS, self.clients)
+        for name, info in infos.items():
+            start, ended = partial(self._start, name), partial(self._how_ended, name)
+            self.nodes[name] = AttachedNode(info, self._containers.api, start, ended, self._policy, self._sink, self._clock)
+        self._listen()
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="guests") as pool:
+            entered = {name: pool.submit(self._enter, name, found[name]) for name in infos}
+            links = {name: each.result() for name, each in entered.items()}  # before anything is done to any of them
+            for each in [pool.submit(self._join, name, found[name], links[name]) for name in infos]:
+                each.result()
+
+    def _enter(self, name: str, inspected: dict[str, Any]) -> AgentLink:
+        spec = guest_spec(self._containers.run, name, next(self._numbers), self._image, str(inspected["Id"]))
+        link = self._agent(name, spec, self.nodes[name])
+        link.call("status")  # by its answer we have heard of the main process, if there is one
+        assert self._net is not None
+        try:
+            self._net.check(name, link)
+        except CapabilityMissing as error:
+            raise CapabilityMissing(f"the container {self._keys[name]}: {error.what}", how=error.how) from error
+        return link
+
+    def _join(self, name: str, inspected: dict[str, Any], link: AgentLink) -> None:
+        container, node = str(inspected["Id"]), self.nodes[name]
+        assert self._net is not None
+        try:
+            self._net.join(name, link)
+        except NinesError:
+            self._withdraw(link)
+            raise
+        comes_back = inspected["HostConfig"]["RestartPolicy"]["Name"] not in ("", "no")
+        before = node.host(container, link, comes_back=comes_back)
+        if before is not None:
+            self._closing.wait(OLD_GUEST_STAYS_S)
+            self._send_away(before)
+
+    def _agent(self, name: str, spec: Spec, node: AttachedNode | None = None) -> AgentLink:
+        container = self._containers.create(spec)
+
+        def told(link: AgentLink, event: Event) -> None:
+            if event.event == "orphaned" and not link.closing:
+                self._breakage.note(f"the agent of {name} did not hear of us for long and healed its namespace by itself")
+            elif event.event == "child_died" and not (link.closing or self._closing.is_set()):
+                self._breakage.note(f"{event.child} of {link.node} ended (status {event.status})")
+            elif node is not None:
+                if event.event == "down" and self._net is not None:
+                    self._net.lost(name, link)
+                node.seen(event)
+
+        link = AgentLink(self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._gone)
+        self._containers.start(container, spec.name)
+        link.hello(HELLO_WITHIN_S)
+        bound_s = link.exchange_clocks()
+        if bound_s > CLOCK_BOUND_S:
+            bound_s = link.exchange_clocks(CLOCK_EXCHANGES)  # theirs is a busy machine, perhaps: each exchange can only narrow it down
+        if bound_s > CLOCK_BOUND_S:
+            raise EnvironmentUnusable(
+                f"the clock of {name}'s container may be {bound_s * 1e3:.1f} ms from this machine's, or either is very busy",
+                how="use the engine of this machine; a remote one is not supported",
+            )
+        return link
+
+    def _withdraw(self, link: AgentLink) -> None:
+        """A guest that could not do its work: what it began is taken back, by itself or by whoever comes when this run ends."""
+        link.closing = True
+        with contextlib.suppress(NinesError):
+            link.call("guest.leave", LEAVE_WITHIN_S)
+        self._send_away(link)
+
+    def _send_away(self, link: AgentLink) -> None:
+        link.closing = True
+        link.close()
+        with translated("removing a guest of a life that is over"):
+            self._containers.api.remove_container(link.container, force=True, v=True)
+
+    def _gone(self, link: AgentLink, why: str) -> None:
+        self._breakage.note(f"the agent of {link.node}: {why}")
+
+    # --- what the engine does ------------------------------------------------------------------------------------------
+
+    def _start(self, name: str) -> None:
+        api, container = self._containers.api, self.nodes[name].container
+        with translated(f"starting {self._keys[name]}"):
+            api.wait(container, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
+            api.start(container)
+
+    def _how_ended(self, name: str) -> str:
+        found = look_up(self._containers.api, self._keys[name])
+        if found is None:
+            return "its container is gone"
+        return "" if found["State"]["Running"] else f"exit status {found['State']['ExitCode']}"
+
+    def _listen(self) -> None:
+        with translated("listening to the events of the Docker engine"):
+            self._stream = self._containers.api.events(decode=True, filters={"type": "container", "event": "start"})
+        self._thread = threading.Thread(target=self._hear, name="engine events", daemon=True)
+        self._thread.start()
+
+    def _hear(self) -> None:
+        why = "it ended"
+        try:
+            self._take(self._stream)
+        except Exception as error:
+            why = f"{type(error).__name__}: {error}"
+        if not self._closing.is_set():
+            self._breakage.note(f"the engine's stream of events: {why}")
+
+    def _take(self, events: Iterable[dict[str, Any]]) -> None:
+        for event in events:
+            for name, key in self._keys.items():
+                if key.is_of(event["Actor"]["Attributes"]) and not self._closing.is_set():
+                    self._worker.submit(self._join_again, name)
+
+    def _join_again(self, name: str) -> None:
+        try:
+            found = look_up(self._containers.api, self._keys[name])
+            if self._closing.is_set() or found is None or not found["State"]["Running"]:
+                return  # it is gone already; the next start will be heard as well
+            address = address_on(found, self._ground.name)
+            if address != self._addresses[name]:
+                self._breakage.note(
+                    f"{name} came back at {address or 'no address'}, not at {self._addresses[name]}: rules and questions would miss it; "
+                    "give its container an address of its own (--ip, ipv4_address)"
+                )
+                return
+            self._join(name, found, self._enter(name, found))
+        except NinesError as error:
+            again = look_up(self._containers.api, self._keys[name])
+            if again is not None and again["State"]["Running"] and not self._closing.is_set():
+                self._breakage.note(f"no guest could join {name} again: {error}")
+
+    # --- the end -------------------------------------------------------------------------------------------------------
+
+    def stop_following(self) -> None:
+        """No new guests from now on; what nodes do is no event of the run any more."""
+        self._closing.set()
+        if self._stream is not None:
+            self._stream.close()
+        if self._thread is not None:
+            self._thread.join()
+        self._worker.shutdown(wait=True)
+        for node in self.nodes.values():
+            node.retire()
+
+    def leave(self, name: str) -> str:
+        """Have the guest take back everything; what could not be taken back, which is left to a fresh one: this one is sent away then."""
+        guest = self.nodes[name].guest
+        if guest is None:
+            return "nobody stands there"
+        try:
+            left = str(guest.call("guest.leave", LEAVE_WITHIN_S).result.get("left") or "")
+        except NinesError as error:
+            left = str(error)
+        if left:
+            self._send_away(guest)
+        return left
+
+    def close(self) -> None:
+        """Detach from all."""
+        for link in self.agents.values():
+            link.closing = True
+        for link in self.agents.values():
+            link.close()

@@ -1,0 +1,276 @@
+"""A run on containers that were there before it: found by label, measured and harmed by guests, given back as they were.
+
+    find -> their network -> the clients' place -> a guest into each -> ready -> roles -> the name resolves          ... -> give back
+
+Nothing is built, started, limited or configured: what is not known of a system from its outside cannot be done to it here.
+"""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from chaos.core.clock import Clock, to_ns
+from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError, NotHealed
+from chaos.core.values import Link, RoundTrip, Status, TrafficOrder
+from chaos.engine import leftovers as leftovers_docker
+from chaos.engine.connection import Engine
+from chaos.engine.errors import translated
+from chaos.engine.images.ensure import ensure_harness
+from chaos.engine.packet_rules import require_packet_rules
+from chaos.engine.queues import require_queues
+from chaos.experiment.target.spec import Ask
+from chaos.history.events import DnsChanged
+from chaos.net.needs import needs
+from chaos.plan.attached import client_name
+from chaos.plugin import Deployment, Sink
+from chaos.registry.runs import Claim
+from chaos.runtimes.base.asker import Asker
+from chaos.runtimes.base.cluster import RunningCluster
+from chaos.runtimes.base.crowds import AgentCrowds
+from chaos.runtimes.base.helper import Breakage, Helper
+from chaos.runtimes.base.readiness import Readiness
+from chaos.runtimes.base.wants import SURGES, wants
+from chaos.runtimes.docker.attach.find import address_on, choose, ground, look_up, write_keys
+from chaos.runtimes.docker.attach.give_back import give_back
+from chaos.runtimes.docker.attach.guests import Guests
+from chaos.runtimes.docker.attach.layout import AttachedLayout
+from chaos.runtimes.docker.containers import Containers
+from chaos.runtimes.docker.helpers import Helpers
+from chaos.runtimes.docker.net.net import DockerNet
+from chaos.runtimes.docker.wiring import ask_over, make_net, placed, refuse_crowds
+
+HELPER_READY_S = 15.0
+RESOLVES_WITHIN_S = 5.0
+RUNS_WITHIN_S = 20.0
+LOG_LINES = 100_000
+
+
+class AttachedSession:
+    """One run's guests, its clients, and the word that all of it is given back."""
+
+    def __init__(self, deployment: Deployment, engine: Engine, claim: Claim, sink: Sink, clock: Clock, *, traffic: bool) -> None:
+        if not deployment.target.folder:  # nothing of a target is shown to the clients then
+            target = msgspec.structs.replace(deployment.target, folder=str(deployment.folder.absolute() / "specs"))
+            deployment = msgspec.structs.replace(deployment, target=target)
+        self._deployment = deployment
+        self._engine = engine
+        self._claim = claim
+        self._sink = sink
+        self._clock = clock
+        self._folder = deployment.folder.absolute()
+        self._logs = self._folder / "logs"
+        self._containers = Containers(engine, deployment.run, leftovers_docker.labels(claim))
+        self._breakage = Breakage(sink, clock)
+        attach = deployment.plan.experiment.cluster.attach
+        assert attach is not None
+        self._attach = attach
+        self._traffic_too = traffic
+        self._began_s = time.time()
+        self._image = ""
+        self._layout: AttachedLayout
+        self._guests: Guests | None = None
+        self._helpers: Helpers | None = None
+        self._asker: Asker | None = None
+        self._net: DockerNet | None = None
+
+    # --- start ---------------------------------------------------------------------------------------------------------
+
+    def start(self) -> RunningCluster:
+        """Up to the moment at which a client can use the system by its name; nothing of it has changed by then."""
+        deployment, api = self._deployment, self._containers.api
+        for folder in (self._logs, self._folder / "specs"):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._keys = choose(api, self._attach, deployment.plan.nodes)
+        found = self._inspected()
+        common = ground(api, self._attach, list(found.values()))
+        policy = self._policy(found)
+        name = client_name(deployment.plan.experiment) if self._traffic_too else ""
+        if not name and wants(deployment.plan, SURGES):
+            raise CapabilityMissing("by hand no traffic is sent, so there can be no more of it", how="an experiment that attaches to them")
+        if name and not common.has_names:
+            how = "put them on a network of their own (docker network create), where Docker answers names"
+            raise CapabilityMissing(f"on the network '{common.name}' nobody answers the name '{name}'", how=how)
+        image = self._image = ensure_harness(self._engine)
+        require_packet_rules(self._engine, image)
+        require_queues(self._engine, image, needs(deployment).queues)
+        write_keys(self._folder, self._keys)
+        self._claim.begins()
+        addresses = {node: address_on(each, common.name) for node, each in found.items()}
+        layout = self._layout = AttachedLayout(deployment, common, addresses, name)
+        guests = self._guests = Guests(self._containers, self._keys, common, image, policy, self._breakage, self._sink, self._clock)
+        layout.place_clients(guests.bring_clients())
+        assert guests.clients is not None
+        net = self._net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
+        self._tell_nodes()
+        guests.bring_in(layout.nodes, found, net)
+        asker = self._asker = Asker(layout, deployment.target.roles, self._clock)
+        helpers = self._helpers = Helpers(
+            deployment, layout, self._containers, common.name, image, self._claim, self._breakage, self._sink, self._clock
+        )
+        readiness = Readiness(deployment, layout, guests.nodes, asker, self._log_of, lambda _node: "", self._clock)
+        readiness.await_ready()
+        refuse_crowds(deployment, layout, guests.agents)
+        helpers.start_watch()
+        readiness.await_roles()
+        readiness.await_pings()
+        if name:
+            self._await_name(name)
+            helpers.warm_prober(guests.clients.container)
+        helpers.await_watch(HELPER_READY_S)
+        clients = guests.clients
+        return RunningCluster(
+            deployment, guests.nodes, net, None, asker, self._traffic, self._broken, self._clock,
+            surges=helpers.surges() if name else None, gather=AgentCrowds(layout, lambda: clients).crowd,
+        )  # fmt: skip
+
+    def _inspected(self) -> dict[str, dict[str, Any]]:
+        found = {}
+        for key in self._keys:
+            each = look_up(self._containers.api, key)
+            if each is None or not each["State"]["Running"] or each["State"]["Paused"]:
+                raise EnvironmentUnusable(f"{key} does not run", how="a measurement begins with a whole system: start it, or unpause it")
+            found[key.node] = each
+        return found
+
+    def _policy(self, found: dict[str, dict[str, Any]]) -> bool:
+        """Whether kills are for their own restart policies to mend; those must then be there."""
+        ways = {str(spec.params.get("recovery")) for spec in self._deployment.plan.experiment.faults if spec.kind == "kill"}
+        if "policy" not in ways:
+            return False
+        if len(ways) > 1:
+            raise BadInput("kills with 'recovery: policy' and others in one experiment", right="one of them")
+        for node, each in found.items():
+            if each["HostConfig"]["RestartPolicy"]["Name"] in ("", "no"):
+                how = "docker update --restart always ..., or 'recovery: restart'"
+                raise CapabilityMissing(f"{each['Name'].lstrip('/')} ({node}) has no restart policy that could act", how=how)
+        return True
+
+    def _tell_nodes(self) -> None:
+        for row in placed(self._layout, self._clock, {key.node: key.container for key in self._keys}):
+            self._sink(row)
+        members = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
+        self._sink(DnsChanged(at_ns=self._clock.now_ns(), name=self._layout.name, nodes=members, why="start"))
+
+    def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
+        assert self._guests is not None
+        return ask_over(self._layout, self._guests.agents, link, timeout_s)
+
+    def _await_name(self, name: str) -> None:
+        """Asked as a client does, from the clients' place."""
+        assert self._guests is not None
+        assert self._guests.clients is not None
+        served = next(info for info in self._layout.nodes.values() if info.part == self._layout.dns_part)
+        port = served.ports[self._deployment.target.parts[served.part].client_port]
+        until_ns = self._clock.now_ns() + to_ns(RESOLVES_WITHIN_S)
+        while not (answer := self._guests.clients.ask(Ask(tcp=f"{name}:{port}"), 1.0)).ok:
+            if self._clock.now_ns() >= until_ns:
+                raise EnvironmentUnusable(
+                    f"clients on the network cannot reach '{name}' at port {port}: {answer.error}",
+                    how="the containers need that name on their network (--network-alias, or a compose service), and listen there",
+                )
+        answer_of = self._guests.clients.call("names.resolve", RESOLVES_WITHIN_S, name=name)
+        self._refuse_partial(name, frozenset(str(answer_of.result.get("addresses") or "").split()))
+
+    def _refuse_partial(self, name: str, addresses: frozenset[str]) -> None:
+        """A name of some of the nodes only would hide the faults of the others; a name of none of them is a load balancer's."""
+        containers = {key.node: key.container for key in self._keys}
+        served = [node for node, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
+        inside = [node for node in served if self._layout.nodes[node].address in addresses]
+        outside = [node for node in served if node not in inside]
+        if inside and outside:
+            told = ", ".join(f"{node} ({containers[node]})" for node in outside)
+            raise EnvironmentUnusable(
+                f"the name '{name}' leads to {len(inside)} of {len(served)} nodes: clients would never reach {told}",
+                how="give all of them one name (--network-alias), and use that one in the operations or as attach: {name: ...}",
+            )
+
+    def _traffic(self, order: TrafficOrder) -> Helper:
+        assert self._helpers is not None
+        return self._helpers.start_prober(order)
+
+    def _broken(self) -> str | None:
+        failure = self._helpers.failure if self._helpers is not None else ""
+        return self._breakage.why or failure or None
+
+    def _log_of(self, node: str) -> Path:
+        return self._logs / f"{node}.log"
+
+    # --- end -----------------------------------------------------------------------------------------------------------
+
+    def end(self) -> None:
+        """Take ourselves away and prove it; start again what we left dead. ``NotHealed`` if anything is not as it was."""
+        guests, helpers = self._guests, self._helpers
+        if helpers is not None:
+            helpers.end_input()
+        problems: list[str] = []
+        if guests is not None:
+            guests.stop_following()
+            problems = self._give_back(guests)
+            self._keep_logs()
+        if helpers is not None:
+            helpers.wait_ended()
+        if guests is not None:
+            guests.close()
+        left = leftovers_docker.remove(self._containers.api, self._deployment.run)
+        if helpers is not None:
+            helpers.close()
+        if self._asker is not None:
+            self._asker.close()
+        if self._net is not None:
+            self._net.close()
+        problems += [f"{kind} {name} ({reason})" for kind, name, reason in left]
+        if problems:
+            why = "; ".join(problems)
+            self._claim.abandon(why)
+            raise NotHealed(f"not everything is as it was: {why}; 'nines leftovers' lists what is left")
+        self._claim.proven_gone()
+
+    def _give_back(self, guests: Guests) -> list[str]:
+        """By the guests that are there; where one cannot, by a fresh one."""
+        again = []
+        dead = set()
+        for key in self._keys:
+            found = look_up(self._containers.api, key)
+            if found is not None and not found["State"]["Running"]:
+                dead.add(key.node)
+            if found is None:
+                continue
+            try:
+                clean = key.node in guests.nodes and key.node not in dead and not guests.leave(key.node)
+            except NinesError:
+                clean = False
+            if not clean and key.node in guests.nodes:
+                again.append(key)
+        problems = give_back(self._containers, again, self._image, frozenset(dead), self._clock)
+        return problems + [problem for key in self._keys if (problem := self._not_as_it_was(key.node, guests))]
+
+    def _not_as_it_was(self, node: str, guests: Guests) -> str:
+        key = next(key for key in self._keys if key.node == node)
+        found = look_up(self._containers.api, key)
+        if found is None or node not in guests.nodes:
+            return ""  # somebody else took it away: nothing of ours can be left there
+        state = found["State"]
+        if not state["Running"]:
+            return f"{key} does not run"
+        if guests.nodes[node].container == found["Id"] and guests.nodes[node].status() is Status.PAUSED:
+            return f"{key} is frozen"
+        return ""
+
+    def _keep_logs(self) -> None:
+        """What they said during the run; an engine that keeps no logs of them gives none."""
+        from docker.errors import APIError
+
+        for key in self._keys:
+            found = look_up(self._containers.api, key)
+            if found is None:
+                continue
+            try:
+                with translated(f"reading the log of {key}"):
+                    said: bytes = self._containers.api.logs(found["Id"], since=int(self._began_s), tail=LOG_LINES)
+            except (APIError, EnvironmentUnusable):
+                continue
+            self._log_of(key.node).write_bytes(said)

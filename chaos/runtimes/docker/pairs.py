@@ -1,0 +1,332 @@
+"""Bringing up one node: a pair of containers, with its rules in place before the system's first packet.
+
+    agent created -> attached -> started -> says hello -> joins the net's rules -> system created, files put in -> started
+
+All nodes go this way at the same time; the engine is what takes the time.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import tarfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Protocol
+
+from chaos.agent.agent_parts import clock
+from chaos.core.clock import Clock
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
+from chaos.core.values import DNS, Allowed, NodeInfo
+from chaos.engine.errors import translated
+from chaos.engine.images.ensure import AGENT
+from chaos.engine.images.tools import FAKETIME_THREADS, FOLDER
+from chaos.experiment.spec import Resources
+from chaos.experiment.target.templates import fill
+from chaos.plugin import Sink
+from chaos.runtimes.base.helper import Breakage
+from chaos.runtimes.docker.agent_link import AgentLink, Event
+from chaos.runtimes.docker.containers import AGENT as AGENT_ROLE
+from chaos.runtimes.docker.containers import REFUSES_EACH, SYSTEM, Containers, Endpoint, Spec
+from chaos.runtimes.docker.layout import DATA_INSIDE, ENGINE, DockerLayout
+from chaos.runtimes.docker.logs import NodeLog
+from chaos.runtimes.docker.node import DockerNode
+from chaos.runtimes.docker.pid1 import EngineNode, EngineWatch
+from chaos.runtimes.docker.resources import NodeDisks, NodeLoads
+from chaos.runtimes.docker.supplies import CLOCK_INSIDE, DISKS_INSIDE, SCRATCH_INSIDE, Supplies, disks_in, volume_of
+
+HELLO_WITHIN_S = 15.0
+ENGINE_SEES_DEATH_S = 15.0
+CLOCK_BOUND_S = 0.02
+"""Containers share our clock; one whose clock cannot be shown to be this near ours is on another machine, or a very busy one."""
+CLOCK_TRIES = 20
+
+
+class Interposer(Protocol):
+    """What puts rules into a namespace; told of each agent before the first packet of the system that joins it."""
+
+    def join(self, source: str, agent: AgentLink) -> None:
+        """``source``: a node, ``clients`` or ``dns``."""
+        ...
+
+
+class Pairs:
+    """All agents and systems of one run."""
+
+    def __init__(
+        self,
+        containers: Containers,
+        layout: DockerLayout,
+        networks: Sequence[str],
+        harness_image: str,
+        images: Mapping[str, str],
+        net: Interposer,
+        resources: Resources,
+        restarts: bool,
+        supplies: Supplies,
+        logs: Path,
+        breakage: Breakage,
+        sink: Sink,
+        clock: Clock,
+    ) -> None:
+        self._containers = containers
+        self._layout = layout
+        self._networks = networks
+        self._harness_image = harness_image
+        self._images = images
+        self._net = net
+        self._resources = resources
+        self._restarts = restarts
+        self._supplies = supplies
+        self._logs_folder = logs
+        self._breakage = breakage
+        self._sink = sink
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._watch: EngineWatch | None = None
+        self.agents: dict[str, AgentLink] = {}
+        self.nodes = {name: self._node(info) for name, info in layout.nodes.items()}
+        self.systems: dict[str, str] = {}
+        """Node -> id of its system's container."""
+        self.logs: dict[str, NodeLog] = {}
+
+    def agent(self, name: str, on_event: Callable[[Event], None] | None = None) -> AgentLink:
+        """An agent that owns the place of a node, of the clients or of the name server on the network; running."""
+        aliases: tuple[str, ...] = ()
+        if name in self._layout.nodes:
+            part = self._layout.nodes[name].part
+            aliases = (name, part, self._layout.name_of(part)) if self._layout.balancer == ENGINE else (name,)
+        own_dns = self._layout.balancer != ENGINE and name != DNS
+        spec = Spec(
+            name=f"nines-{self._containers.run}-{name}-agent",
+            node=name,
+            role=AGENT_ROLE,
+            image=self._harness_image,
+            command=AGENT,
+            endpoint=Endpoint(
+                self._networks[0], self._layout.real_address(name), aliases, (self._layout.dns_address,) if own_dns else ()
+            ),
+            further=self._further(name),
+            hostname=name,
+            capabilities=("NET_ADMIN", *self._supplies.capabilities),
+            may_mount=self._supplies.remounts,
+            volumes={**disks_in(DISKS_INSIDE, self._disks(name)), **self._scratch(name), **self._clock_of(name, "")},
+            sizes=self._sizes(name),
+            talks=True,
+            protected=True,
+            measures=True,
+            sysctls=REFUSES_EACH if name == DNS else {},
+        )  # fmt: skip
+        container = self._containers.create(spec)
+
+        def told(link: AgentLink, event: Event) -> None:
+            self._note(link, event)
+            if on_event is not None:
+                on_event(event)
+
+        link = AgentLink(self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._agent_gone)
+        with self._lock:
+            self.agents[name] = link
+        self._containers.start(container, spec.name)
+        link.hello(HELLO_WITHIN_S)
+        bound_s = math.inf
+        for _ in range(CLOCK_TRIES):
+            # With many nodes coming up at once, each exchange may wait for a core; one quick one among them is enough.
+            if bound_s > CLOCK_BOUND_S:
+                bound_s = link.exchange_clocks()
+        if bound_s > CLOCK_BOUND_S:
+            raise EnvironmentUnusable(
+                f"the clock of {name}'s container may be {bound_s * 1e3:.1f} ms from this machine's, or either is very busy",
+                how="use the engine of this machine; a remote one is not supported",
+            )
+        self._net.join(name, link)
+        return link
+
+    def _node(self, info: NodeInfo) -> DockerNode | EngineNode:
+        start, anew = partial(self._start_system, info.name), partial(self._anew, info.name)
+        if self._layout.pid1:
+            return EngineNode(info, self._containers.api, start, anew, self._sink, self._clock)
+        return DockerNode(info, start, partial(self._how_ended, info.name), anew, self._sink, self._clock)
+
+    def watch(self) -> None:
+        """For nodes whose processes no agent sees: hear of their deaths from the engine."""
+        engine_nodes = {name: node for name, node in self.nodes.items() if isinstance(node, EngineNode)}
+        if engine_nodes:
+            self._watch = EngineWatch(self._containers.api, self._containers.run, engine_nodes, self._breakage)
+
+    def close(self) -> None:
+        """Detach from everything."""
+        if self._watch is not None:
+            self._watch.close()
+        for link in self.agents.values():
+            link.close()
+
+    def _further(self, name: str) -> tuple[Endpoint, ...]:
+        """Clients and name server stand on the first network only."""
+        if name not in self._layout.nodes:
+            return ()
+        addresses = list(self._layout.nodes[name].networks.values())
+        return tuple(Endpoint(network, address) for network, address in zip(self._networks[1:], addresses[1:], strict=True))
+
+    def bring_up(self, info: NodeInfo) -> None:
+        """The whole pair; when this returns its process runs."""
+        name, node = info.name, self.nodes[info.name]
+        link = self.agent(name, node.seen)
+        if self._supplies.clocks:
+            link.call("clock.prepare", library=FAKETIME_THREADS, folder=CLOCK_INSIDE, waits=not self._supplies.skews)
+        self._make_system(name, link)
+        node.start()
+
+    def _make_system(self, name: str, link: AgentLink) -> None:
+        system = self._create_system(name, link)
+        log = NodeLog(self._containers.api, system, self._logs_folder / f"{name}.log", self._clock)
+        with self._lock:
+            self.systems[name], self.logs[name] = system, log
+        node = self.nodes[name]
+        node.joined(link, system, log)
+        self._equip(node, system, link)
+
+    def _equip(self, node: DockerNode | EngineNode, system: str, link: AgentLink) -> None:
+        """With what the faults on resources need; a node that has none of it cannot be harmed in that way."""
+        name, limits = node.info.name, self._resources
+        if self._disks(name):
+            folders = list(disks_in(DISKS_INSIDE, self._disks(name)).values())
+            node.disks = NodeDisks(name, link, folders, node.doom)
+        if self._supplies.tools and isinstance(node, DockerNode):
+            allowed = Allowed(limits.cpus, limits.memory_bytes, limits.disk_bytes)
+            node.loads = NodeLoads(
+                name, self._containers.api, system, link, allowed, node.status, node.doom, node.last_death_ns, self._clock
+            )
+
+    def _anew(self, name: str) -> None:
+        """The namespaces stay, since they are the agent's: what comes back has the same address, and nothing else."""
+        api, system = self._containers.api, self.systems[name]
+        with translated(f"removing {name} and its data"):
+            api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
+            self.logs[name].finish()
+            # What the agent or other nodes use as well cannot go; a disk that the agent holds is emptied instead.
+            kept = {volume_of(self._containers.run), *self._scratch(name), *self._disks(name), *self._clock_of(name)}
+            volumes = [mount["Name"] for mount in api.inspect_container(system)["Mounts"] if mount["Type"] == "volume"]
+            api.remove_container(system, force=True, v=True)
+            for volume in set(volumes) - kept:
+                api.remove_volume(volume, force=True)
+        if self._disks(name):
+            self.agents[name].call("disks.empty", folders=list(disks_in(DISKS_INSIDE, self._disks(name)).values()))
+        self._make_system(name, self.agents[name])
+
+    def _create_system(self, name: str, link: AgentLink) -> str:
+        part, context = self._layout.part(name), self._layout.context(name)
+        folders = part.data or (DATA_INSIDE,)
+        run = self._containers.run
+        spec = Spec(
+            name=f"nines-{run}-{name}",
+            node=name,
+            role=SYSTEM,
+            image=self._images[self._layout.nodes[name].part],
+            command=self._layout.command(name),
+            joins=link.container,
+            shares_pids=not self._layout.pid1,
+            env={
+                "PYTHONUNBUFFERED": "1",
+                **{key: fill(value, context) for key, value in part.env.items()},
+                **(clock.environment(CLOCK_INSIDE) if self._supplies.clocks else {}),
+            },
+            volumes={
+                **{f"nines-{run}-{name}-{number}": folder for number, folder in enumerate(folders)},
+                **self._scratch(name),
+                **self._clock_of(name),
+                **({volume_of(run): f"{FOLDER}:ro"} if self._supplies.tools else {}),
+            },
+            sizes=self._sizes(name),
+            restart=self._restarts,
+            cpus=self._resources.cpus,
+            memory_bytes=self._resources.memory_bytes,
+            keeps_log=True,
+        )
+        container = self._containers.create(spec)
+        files = {relative: fill(template, context) for relative, template in part.files.items()}
+        if files:
+            with translated(f"putting files into {spec.name}"):
+                self._containers.api.put_archive(container, folders[0], archive(files))
+        return container
+
+    def _disks(self, name: str) -> tuple[str, ...]:
+        """The volumes of a node's data folders, where they are disks of limited size."""
+        if self._supplies.disk_bytes is None or name not in self._layout.nodes:
+            return ()
+        folders = self._layout.part(name).data or (DATA_INSIDE,)
+        return tuple(f"nines-{self._containers.run}-{name}-{number}" for number in range(len(folders)))
+
+    def _sizes(self, name: str) -> dict[str, int]:
+        size_bytes = self._supplies.disk_bytes
+        return {} if size_bytes is None else dict.fromkeys(self._disks(name), size_bytes)
+
+    def _scratch(self, name: str) -> dict[str, str]:
+        if not self._supplies.scratch or name not in self._layout.nodes:
+            return {}
+        return {f"nines-{self._containers.run}-{name}-scratch": SCRATCH_INSIDE}
+
+    def _clock_of(self, name: str, mode: str = ":ro") -> dict[str, str]:
+        """The folder of a node's own wall clock, which only its agent writes; with the library that the agent makes its copy of."""
+        if not self._supplies.clocks or name not in self._layout.nodes:
+            return {}
+        own = {f"nines-{self._containers.run}-{name}-clock": f"{CLOCK_INSIDE}{mode}"}
+        return own if mode else {**own, volume_of(self._containers.run): f"{FOLDER}:ro"}
+
+    def refuse_unable_clocks(self) -> None:
+        """``CapabilityMissing`` if the clock of a node is not ours to set; asked when they run, and before any fault."""
+        for name in self.nodes:
+            why = self.agents[name].call("clock.check").result["unable"]
+            if why:
+                how = "leave out the fault 'clock', or use another target"
+                raise CapabilityMissing(f"the clock of {name} cannot be set: {why}", how=how)
+
+    def _start_system(self, name: str) -> None:
+        system = self.systems[name]
+        with translated(f"starting {name}"):
+            # The engine sees a death later than the agent does, and does not start what it believes to run.
+            self._containers.api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
+            self._containers.api.start(system)
+
+    def _note(self, link: AgentLink, event: Event) -> None:
+        """A part of ours that died, or an agent that believed us dead: the run is unknown from then on."""
+        if link.closing:
+            return
+        if event.event == "child_died":
+            self._breakage.note(f"{event.child} of {link.node} ended (status {event.status})")
+        elif event.event == "orphaned":
+            problems = f" ({'; '.join(event.problems)})" if event.problems else ""
+            self._breakage.note(f"the agent of {link.node} did not hear of us for long and healed its namespace by itself{problems}")
+
+    def _how_ended(self, name: str) -> str:
+        with translated(f"asking for the state of {name}"):
+            state = self._containers.api.inspect_container(self.systems[name])["State"]
+        return "" if state["Running"] else f"exit status {state['ExitCode']}"
+
+    def last_words(self, name: str) -> str:
+        """How a node ended at its start; its log is whole afterwards."""
+        self.logs[name].finish()
+        how = self._how_ended(name)
+        return f" ({how})" if how else ""
+
+    def _agent_gone(self, link: AgentLink, why: str) -> None:
+        self._breakage.note(f"the agent of {link.node}: {why}")
+
+
+def archive(files: Mapping[str, str]) -> bytes:
+    """A tar of these files and the folders that they stand in, readable by all."""
+    made = io.BytesIO()
+    with tarfile.open(fileobj=made, mode="w") as tar:
+        folders = {str(parent) for name in files for parent in PurePosixPath(name).parents if str(parent) != "."}
+        for folder in sorted(folders):
+            entry = tarfile.TarInfo(folder)
+            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
+            tar.addfile(entry)
+        for name, text in files.items():
+            data = text.encode()
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mode = len(data), 0o644
+            tar.addfile(entry, io.BytesIO(data))
+    return made.getvalue()

@@ -1,0 +1,91 @@
+"""What a run of ours and one on containers that were there before it have in common: the net over them, who is asked, who is told.
+
+A run has a network of the engine's for each that its experiment names: ``nines-RUN`` is the first, ``nines-RUN-back`` one named back.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import IPv4Network
+
+from chaos.agent.agent_parts import listening
+from chaos.core.clock import Clock
+from chaos.core.values import Link, RoundTrip
+from chaos.engine.connection import Engine
+from chaos.engine.networks import make_network
+from chaos.history.events import NodeUp
+from chaos.net.crowding import crowds, refuse_short_queues
+from chaos.net.layers import Measure
+from chaos.net.needs import Needs
+from chaos.plugin import Deployment
+from chaos.runtimes.base.asker import not_measurable, round_trip
+from chaos.runtimes.base.layout import Layout
+from chaos.runtimes.docker.agent_link import AgentLink
+from chaos.runtimes.docker.layout import DockerLayout
+from chaos.runtimes.docker.net.net import DockerNet
+
+
+def engine_names(run: str, networks: Sequence[str]) -> tuple[str, ...]:
+    """What the engine calls a run's networks, in their order; one of them where none is named."""
+    return (f"nines-{run}", *(f"nines-{run}-{name}" for name in networks[1:]))
+
+
+def make_networks(engine: Engine, names: Sequence[str], labels: Mapping[str, str], pick: random.Random) -> tuple[IPv4Network, ...]:
+    """Each on a free subnet; found again by their labels, whatever becomes of us between two of them."""
+    return tuple(make_network(engine, name, labels, pick)[1] for name in names)
+
+
+def make_net(
+    deployment: Deployment, layout: DockerLayout, measure: Measure, needs: Needs, clock: Clock, *, late: bool = False
+) -> DockerNet:
+    """Harm to the links of this layout; agents join later, and with ``late`` after the systems."""
+    return DockerNet(
+        run=deployment.run,
+        addresses=layout.addresses(),
+        ports={name: info.ports for name, info in layout.nodes.items()},
+        links=deployment.plan.links,
+        gateway=layout.gateway,
+        measure=measure,
+        clock=clock,
+        needs=needs,
+        late=late,
+    )
+
+
+def ask_over(layout: Layout, agents: Mapping[str, AgentLink], link: Link, timeout_s: float) -> RoundTrip:
+    """Asked by the agent at the link's source, so that the question goes the way of its traffic.
+
+    Clients and name server are asked nothing by anyone: the packets to them are answers, so they ask, and the answer comes that way.
+    """
+    if link.destination not in layout.nodes:
+        link = Link(link.destination, link.source)
+    if link.source not in agents:
+        return RoundTrip(None, f"not measurable: nobody of ours stands at '{link.source}'")
+    port = layout.port_of(link)
+    question = layout.ping_question(link.destination, port)
+    if question is None:
+        return not_measurable(port)
+    return round_trip(agents[link.source].ask(layout.ask(question, link.destination), timeout_s))
+
+
+def refuse_crowds(deployment: Deployment, layout: Layout, agents: Mapping[str, AgentLink]) -> None:
+    """A proxy that would change what its node does while it hangs: see ``net.crowding``."""
+
+    def queue_of(node: str) -> int | None:
+        if node not in agents:
+            return None
+        info = layout.nodes[node]
+        seen = listening.read(agents[node].call("listening.queues").result)
+        return listening.queue_of(seen, info.address, info.ports[deployment.target.parts[info.part].client_port])
+
+    refuse_short_queues(crowds(deployment), queue_of)
+
+
+def placed(layout: Layout, clock: Clock, containers: Mapping[str, str] | None = None) -> Iterator[NodeUp]:
+    """Where every node will be; ``containers``: which container it is, by node, where these were there before the run."""
+    for name, info in layout.nodes.items():
+        yield NodeUp(
+            at_ns=clock.now_ns(), node=name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
+            client_address=info.address, networks=info.networks, container=(containers or {}).get(name, ""),
+        )  # fmt: skip

@@ -1,0 +1,103 @@
+"""What the virtual cluster is made of, from the plan's parameters, and how long its elections take.
+
+The same numbers that the prediction is given; drawn here event by event and knowing nothing of the models, so that a run of the
+fake runtime is a simulation that they can be held against.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+
+import msgspec
+
+from chaos.plan.plan import Parameter, Plan
+
+MOST_BALLOTS = 64
+ROUND_TRIPS = 2
+"""From standing to leading: the vote, and the first entry that makes the leader known."""
+
+
+class Span(msgspec.Struct, frozen=True):
+    """A time, or a uniform range of it, in s."""
+
+    low_s: float
+    high_s: float
+
+    def draw_s(self, rng: random.Random) -> float:
+        """One draw; takes one number from ``rng`` whether it is a range or not."""
+        return self.low_s + (self.high_s - self.low_s) * rng.random()
+
+
+class FakeParameters(msgspec.Struct, frozen=True):
+    """Times in s; defaults where the target declares nothing."""
+
+    quorum: int
+    has_leader: bool
+    heartbeat_s: float
+    misses: int
+    timeout_s: float
+    election_timeout: Span | None
+    round_trip_s: float
+    restart: Span
+    resync: Span
+    hangs_without_leader: bool
+    local_reads: bool
+
+    @classmethod
+    def of(cls, plan: Plan) -> FakeParameters:
+        """The plan's parameters by their names in the models."""
+        given = {parameter.name: parameter for parameter in plan.parameters}
+
+        def span(name: str, default_s: float) -> Span:
+            found = given.get(name)
+            return Span(default_s, default_s) if found is None else _span(found)
+
+        election = given.get("election_timeout_s")
+        return cls(
+            quorum=len(plan.nodes) // 2 + 1 if plan.replication == "quorum" else 1,
+            has_leader=plan.has_roles,
+            heartbeat_s=span("heartbeat_s", 0.05).low_s,
+            misses=max(1, round(span("misses", 1.0).low_s)),
+            timeout_s=span("timeout_s", 0.0).low_s,
+            election_timeout=None if election is None else _span(election),
+            round_trip_s=span("round_trip_s", 0.001).low_s,
+            restart=span("restart_s", 0.2),
+            resync=span("resync_s", 0.0),
+            hangs_without_leader=span("leaderless", 0.0).low_s > 0,
+            local_reads=span("reads", 1.0).low_s > 0,
+        )
+
+    def patience_s(self, rng: random.Random) -> float:
+        """How long a leader without a quorum goes on claiming to lead."""
+        return self.misses * self.heartbeat_s + self.timeout_s if self.election_timeout is None else self.election_timeout.draw_s(rng)
+
+    def silence_to_leader_s(self, rng: random.Random, voters: int, *, heard_before: bool) -> tuple[float, float]:
+        """(somebody stands, somebody leads), in s after the heartbeats ceased, for so many voters that can reach each other.
+
+        With an election time-out as Raft has it: the least of the voters' draws less the time since the last heartbeat; a voter
+        that stands within a round trip of the first votes for itself, and without a quorum all draw again. Else by missed
+        heartbeats: (misses - 1) h + U(0, h) + timeout. ``heard_before`` false: there was no leader to lose, only voters to find.
+        """
+        elapsed_s = rng.random() * self.heartbeat_s if heard_before else 0.0
+        if self.election_timeout is None:
+            stands_s = self.misses * self.heartbeat_s - elapsed_s + self.timeout_s
+            return stands_s, stands_s + self.round_trip_s
+        stands = [max(0.0, self.election_timeout.draw_s(rng) - elapsed_s) for _ in range(voters)]
+        begun_s = min(stands)
+        for _ in range(MOST_BALLOTS):
+            first_s = min(stands)
+            rivals = [at_s for at_s in stands if at_s <= first_s + self.round_trip_s]
+            if voters - len(rivals) + 1 >= self.quorum:
+                return begun_s, first_s + ROUND_TRIPS * self.round_trip_s
+            stands = [max(at_s, first_s) + self.election_timeout.draw_s(rng) for at_s in _reset(stands, first_s + self.round_trip_s)]
+        return begun_s, min(stands) + ROUND_TRIPS * self.round_trip_s
+
+
+def _span(parameter: Parameter) -> Span:
+    return Span(parameter.value, parameter.value if parameter.high is None else parameter.high)
+
+
+def _reset(stands: Sequence[float], voted_s: float) -> list[float]:
+    """When each voter's patience began anew: when it voted, or when it stood itself."""
+    return [min(at_s, voted_s) for at_s in stands]

@@ -1,0 +1,1 @@
+"""Clients: the open-loop prober, a process of its own."""

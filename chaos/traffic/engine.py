@@ -1,0 +1,295 @@
+"""The open-loop sender: grids of slots, the client policy, and what becomes of each slot.
+
+    due -> sent -> attempt -> ok ------------------------------> record
+                     |  `-> not ok, attempts left, in time -> attempt at another address
+                     `----> time is up: cut ----------------^
+
+Nothing here waits for an answer before the next slot is sent. A slot that could not be sent because *this process* was held up
+past the slot's deadline, or whose answer came while it was held up, is recorded as ``UNSENT``: what we did not see is missing,
+never an outage.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import time
+from collections.abc import Callable
+
+from chaos.core.clock import NS_PER_S, to_ns
+from chaos.core.rng import stream
+from chaos.history.events import TrafficSecond
+from chaos.history.observations import Outcome, Why, late_ns
+from chaos.traffic.loop import Wheel
+from chaos.traffic.probe import Probe, Slot
+from chaos.traffic.records import Recorder, Tally
+from chaos.traffic.resolver import Resolver
+from chaos.traffic.spec import OperationOrder, ProberSpec
+
+HELD_UP_NS = 25_000_000
+"""A time-out that we notice so much too late was not watched: we were held up ourselves."""
+BATCH = 48
+"""Slots sent in one go before answers are looked at again; at 12,000 a second one batch is 4 ms behind only after a hold-up."""
+OK = Outcome.OK
+UNSENT = Outcome.UNSENT
+
+
+class Grid:
+    """One operation's due times. ``next_ns`` is the due time of the next slot to send, ``left`` how many there are."""
+
+    __slots__ = ("base_ns", "host", "index", "keys", "left", "limit", "next_index", "next_ns", "order", "period_ns", "probe", "values")
+
+    def __init__(self, index: int, order: OperationOrder, spec: ProberSpec, probe: Probe) -> None:
+        self.index = index
+        self.order = order
+        self.probe = probe
+        self.host = probe.host or spec.name
+        self.base_ns = spec.start_ns + to_ns(order.phase_s)
+        self.period_ns = order.period_ns
+        self.limit = order.count(spec.duration_s)
+        self.left = self.limit
+        self.next_index = 0
+        self.next_ns = self.base_ns
+        self.keys = [f"{spec.key_prefix}{number}" for number in range(max(1, spec.keys))]
+        self.values = f"{spec.run}.{order.name}."
+
+    def due_ns(self, index: int) -> int:
+        """When slot ``index`` is due."""
+        return self.base_ns + int(index * self.period_ns)
+
+    def step(self) -> None:
+        """On to the next slot."""
+        self.next_index += 1
+        self.left -= 1
+        self.next_ns = self.base_ns + int(self.next_index * self.period_ns)
+
+    def due_between(self, begin_ns: int, end_ns: int) -> int:
+        """How many slots are due in [begin, end)."""
+        return self._due_before(end_ns) - self._due_before(begin_ns)
+
+    def _due_before(self, at_ns: int) -> int:
+        count = min(self.limit, max(0, int((at_ns - self.base_ns) / self.period_ns)))
+        while count < self.limit and self.due_ns(count) < at_ns:
+            count += 1
+        while count and self.due_ns(count - 1) >= at_ns:
+            count -= 1
+        return count
+
+    def stop(self, now_ns: int) -> None:
+        """No slot that is due after now will be sent."""
+        self.limit = max(self.next_index, self._due_before(now_ns + 1))
+        self.left = self.limit - self.next_index
+
+    @property
+    def end_ns(self) -> int:
+        """The end of the last slot."""
+        return self.due_ns(self.limit)
+
+
+class Engine:
+    """Sends one prober's traffic. ``emit`` takes the rows of finished seconds; ``finished`` is done when the last slot has ended."""
+
+    def __init__(
+        self,
+        spec: ProberSpec,
+        probes: list[Probe],
+        resolver: Resolver,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        emit: Callable[[TrafficSecond], None],
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        client = spec.client
+        self._timeout_ns = to_ns(client.timeout_s)
+        self._deadline_ns = to_ns(client.deadline_s)
+        self._attempts = max(1, client.attempts)
+        self._other_address = client.other_address
+        self._fixed = {spec.name: spec.addresses} if spec.addresses else {}
+        self._resolver = resolver
+        self._loop = loop
+        self._emit = emit
+        self._clock_ns = clock_ns
+        self._draw = stream(spec.seed, "prober", "address").random
+        self.grids = [Grid(index, order, spec, probe) for index, (order, probe) in enumerate(zip(spec.operations, probes, strict=True))]
+        self._wheel = Wheel(max(1_000_000, min(5_000_000, min(self._timeout_ns, self._deadline_ns) // 50)))
+        tallies = [Tally(grid.order.name, spec.start_ns, grid.due_between) for grid in self.grids]
+        lates_ns = [int(late_ns(grid.period_ns)) for grid in self.grids]
+        self.recorder = Recorder(spec.observations, spec.start_ns, self._deadline_ns, tallies, lates_ns)
+        self._flying = 0
+        self._rows_at_ns = spec.start_ns + NS_PER_S
+        self._timer: asyncio.Handle | None = None
+        self.finished: asyncio.Future[None] = loop.create_future()
+
+    def start(self) -> None:
+        """Send slots as they fall due, from now on."""
+        self._wake()
+
+    def stop(self) -> None:
+        """End early."""
+        now_ns = self._clock_ns()
+        for grid in self.grids:
+            grid.stop(now_ns)
+        if self._timer is not None and not self.finished.done():
+            self._timer.cancel()
+            self._timer = self._loop.call_soon(self._wake)
+
+    # --- the beat ------------------------------------------------------------------------------------------------------
+
+    def _wake(self) -> None:
+        now_ns = self._clock_ns()
+        self._wheel.expire(now_ns, self._cut)
+        behind = self._send_due(now_ns)
+        now_ns = self._clock_ns()
+        recorder = self.recorder
+        if 0 < recorder.flush_at_ns <= now_ns:
+            recorder.flush()
+        if now_ns >= self._rows_at_ns:
+            self._sum_up(now_ns)
+        self._resolver.tick(now_ns)
+        if self._flying == 0 and not any(grid.left for grid in self.grids):
+            recorder.flush()
+            for row in recorder.last_rows(now_ns):
+                self._emit(row)
+            self.finished.set_result(None)
+            return
+        self._timer = self._loop.call_soon(self._wake) if behind else self._loop.call_at(self._next_ns(now_ns) / NS_PER_S, self._wake)
+
+    def _next_ns(self, now_ns: int) -> int:
+        """When there is next something to do; slots sent or ended in between set no timer of their own."""
+        at_ns = min(self._rows_at_ns, now_ns + NS_PER_S)
+        for grid in self.grids:
+            if grid.left and grid.next_ns < at_ns:
+                at_ns = grid.next_ns
+        expiry_ns = self._wheel.next_ns()
+        if expiry_ns is not None and expiry_ns < at_ns:
+            at_ns = expiry_ns
+        again_ns = self._resolver.next_ns()
+        if again_ns is not None and again_ns < at_ns:
+            at_ns = again_ns
+        flush_ns = self.recorder.flush_at_ns
+        return flush_ns if 0 < flush_ns < at_ns else at_ns
+
+    def _send_due(self, now_ns: int) -> bool:
+        """Send what is due, the oldest first, at most a batch; true if some is left."""
+        grids = self.grids
+        for _ in range(BATCH):
+            first = None
+            for grid in grids:
+                if grid.left and grid.next_ns <= now_ns and (first is None or grid.next_ns < first.next_ns):
+                    first = grid
+            if first is None:
+                return False
+            self._begin(first)
+        return True
+
+    def _sum_up(self, now_ns: int) -> None:
+        for row in self.recorder.rows(now_ns):
+            self._emit(row)
+        self._rows_at_ns = self.recorder.rows_at_ns(now_ns)
+
+    # --- one slot ------------------------------------------------------------------------------------------------------
+
+    def _begin(self, grid: Grid) -> None:
+        index, due_ns = grid.next_index, grid.next_ns
+        grid.step()
+        slot = Slot()
+        slot.grid = grid
+        slot.index = index
+        slot.key = grid.keys[index % len(grid.keys)]
+        slot.value = f"{grid.values}{index}"
+        slot.due_ns = due_ns
+        slot.deadline_ns = due_ns + self._deadline_ns
+        slot.attempts = slot.status = 0
+        slot.address = ""
+        slot.sure = True
+        slot.tried = ()
+        slot.carrier = None
+        slot.ended = self._ended
+        self._flying += 1
+        now_ns = self._clock_ns()
+        if now_ns >= slot.deadline_ns:
+            slot.sent_ns = 0
+            self._record(slot, now_ns, UNSENT, Why.NONE)
+            return
+        slot.sent_ns = now_ns
+        self._attempt(slot, now_ns)
+
+    def _attempt(self, slot: Slot, now_ns: int) -> None:
+        slot.attempts += 1
+        slot.status = 0
+        expiry_ns = now_ns + self._timeout_ns
+        slot.expiry_ns = expiry_ns if expiry_ns < slot.deadline_ns else slot.deadline_ns
+        self._wheel.add(slot)
+        grid = slot.grid
+        addresses = self._fixed.get(grid.host) or self._resolver.cached(grid.host, now_ns)
+        if addresses is None:
+            self._resolver.ask(grid.host, now_ns, functools.partial(self._resolved, slot, slot.attempts), slot.expiry_ns)
+        elif addresses:
+            self._send(slot, addresses)
+        else:
+            self._resolved(slot, slot.attempts, addresses)  # the name service said, within the TTL, that there is nobody
+
+    def _resolved(self, slot: Slot, attempt: int, addresses: tuple[str, ...]) -> None:
+        if slot.attempts != attempt:
+            return  # cut while it waited for the name
+        if addresses:
+            self._send(slot, addresses)
+        else:
+            slot.address = ""
+            slot.end(Outcome.FAIL, Why.DNS)
+
+    def _send(self, slot: Slot, addresses: tuple[str, ...]) -> None:
+        if slot.tried and self._other_address:
+            addresses = tuple(address for address in addresses if address not in slot.tried) or addresses
+        address = addresses[0] if len(addresses) == 1 else addresses[int(self._draw() * len(addresses))]
+        slot.address = address
+        grid = slot.grid
+        grid.probe.send(slot)
+
+    def _cut(self, slot: Slot) -> None:
+        """The attempt's time is over."""
+        carrier = slot.carrier
+        if carrier is None:
+            outcome, why = Outcome.FAIL, Why.NO_DNS
+            slot.address = ""
+        else:
+            slot.carrier = None
+            outcome = Outcome.UNKNOWN if carrier.cut() else Outcome.FAIL
+            why = Why.DEADLINE if slot.expiry_ns == slot.deadline_ns else Why.TIMEOUT
+        self._not_ok(slot, outcome, why, self._clock_ns())
+
+    def _ended(self, slot: Slot, outcome: Outcome, why: Why) -> None:
+        """The probe says that the attempt is over."""
+        now_ns = self._clock_ns()
+        if outcome is OK:
+            if now_ns <= slot.expiry_ns:
+                self._record(slot, now_ns, OK, Why.NONE)
+            elif now_ns - slot.expiry_ns > HELD_UP_NS:
+                self._record(slot, now_ns, UNSENT, Why.NONE)
+            else:
+                self._not_ok(slot, Outcome.UNKNOWN, Why.DEADLINE if slot.expiry_ns == slot.deadline_ns else Why.TIMEOUT, now_ns)
+        else:
+            self._not_ok(slot, outcome, why, now_ns)
+
+    def _not_ok(self, slot: Slot, outcome: Outcome, why: Why, now_ns: int) -> None:
+        if outcome is UNSENT:
+            if slot.attempts == 1:
+                slot.sent_ns = 0
+            self._record(slot, now_ns, UNSENT, why)
+            return
+        slot.sure = slot.sure and outcome is Outcome.FAIL
+        if slot.attempts < self._attempts and now_ns < slot.deadline_ns:
+            if slot.address:
+                slot.tried += (slot.address,)
+            self._attempt(slot, now_ns)
+            return
+        if now_ns - slot.expiry_ns > HELD_UP_NS:
+            self._record(slot, now_ns, UNSENT, why)
+        else:
+            self._record(slot, now_ns, Outcome.FAIL if slot.sure else Outcome.UNKNOWN, why)
+
+    def _record(self, slot: Slot, done_ns: int, outcome: Outcome, why: Why) -> None:
+        grid = slot.grid
+        self.recorder.add(grid.index, slot, done_ns, outcome, why)
+        slot.attempts = -1  # entries on the wheel and late answers of the name server no longer mean this slot
+        self._flying -= 1

@@ -1,0 +1,273 @@
+"""The HTTP client of the prober: kept-alive connections by address, raw non-blocking sockets on the event loop.
+
+An answer is awaited on one connection at a time (no pipelining), so each attempt has a connection of its own while it is under
+way, and cutting an attempt is resetting that connection: with SO_LINGER 0 no port is left in TIME_WAIT, so that a long outage
+at a high rate cannot use them up.
+
+A connection that the server closed while it was idle is no failure of the service. Before each write on a kept-alive connection
+we look whether its end has arrived; if so, nothing was sent and the request goes out on another connection, unnoticed. If the
+end arrives *after* the write and before any byte of an answer, the server may have done the request: the attempt ends as
+``closed`` or ``reset``, outcome unknown, and whether to try again is the client policy's business.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import struct
+from collections.abc import Callable
+from typing import Final
+
+from chaos.core.http1 import Answer, NotHttp, whole
+from chaos.history.observations import Outcome, Why
+from chaos.traffic.probe import Slot
+
+_LINGER_0: Final = struct.pack("ii", 1, 0)
+_PEEK: Final = socket.MSG_PEEK
+_READ_BYTES: Final = 65_536
+_OURS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+"""This machine ran out of something: says nothing about the service."""
+_FAR: Final = frozenset({errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN, errno.EACCES, errno.EPERM})
+
+Judge = Callable[[int, bytes], tuple[Outcome, Why]]
+"""(status, body) -> what the answer means."""
+Request = Callable[[Slot], bytes]
+"""The bytes of one attempt's request."""
+
+
+def why_not_connected(number: int) -> tuple[Outcome, Why]:
+    """What an ``errno`` of ``connect(2)`` means: nothing was sent in any case."""
+    if number in _OURS:
+        return Outcome.UNSENT, Why.NONE
+    if number == errno.ECONNREFUSED:
+        return Outcome.FAIL, Why.REFUSED
+    if number in _FAR:
+        return Outcome.FAIL, Why.UNREACHABLE
+    return Outcome.FAIL, Why.TIMEOUT if number == errno.ETIMEDOUT else Why.RESET
+
+
+class Pool:
+    """The connections to one port, by address; the one used last is used first, so that few stay warm instead of many cold."""
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, port: int, request: Request, judge: Judge, *, bodiless: bool = False, looks: bool = True
+    ) -> None:
+        """``looks`` false: ``judge`` does not look at the body, and is given none."""
+        self.loop = loop
+        self.port = port
+        self.judge = judge
+        self.bodiless = bodiless
+        self.looks = looks
+        self._request = request
+        self._idle: dict[str, list[Connection]] = {}
+        self.open: set[Connection] = set()
+
+    def send(self, slot: Slot) -> None:
+        """One attempt at the slot's address."""
+        data = self._request(slot)
+        idle = self._idle.get(slot.address)
+        if idle is None:
+            idle = self._idle[slot.address] = []
+        while idle:
+            connection = idle.pop()
+            if connection.still_open() and connection.ask(slot, data):
+                return
+        try:
+            connection = Connection(self, slot.address, idle)
+        except OSError as error:
+            slot.end(*why_not_connected(error.errno or 0))
+            return
+        connection.connect(slot, data)
+
+    def close(self) -> None:
+        """Reset every connection."""
+        for connection in list(self.open):
+            connection.drop()
+
+
+class Connection:
+    """One socket: connecting, asking, reading, idle, gone."""
+
+    __slots__ = ("_answer", "_fd", "_home", "_pending", "_pool", "_recv", "_send", "_slot", "_socket", "_wrote", "address", "gone")
+
+    def __init__(self, pool: Pool, address: str, home: list[Connection]) -> None:
+        sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._pool = pool
+        self._home = home
+        self._socket = sock
+        self._fd = sock.fileno()
+        self._recv = sock.recv
+        self._send = sock.send
+        self._slot: Slot | None = None
+        self._answer: Answer | None = None
+        self._pending = b""
+        """What of the request is not yet in the kernel's hands."""
+        self._wrote = False
+        self.address = address
+        self.gone = False
+        pool.open.add(self)
+
+    def connect(self, slot: Slot, data: bytes) -> None:
+        """Begin to connect, then ask."""
+        self._slot = slot
+        self._pending = data
+        slot.carrier = self
+        number = self._socket.connect_ex((self.address, self._pool.port))
+        if number not in (0, errno.EINPROGRESS):
+            self._fail(*why_not_connected(number))
+            return
+        loop = self._pool.loop
+        loop.add_reader(self._fd, self._readable)
+        loop.add_writer(self._fd, self._writable)
+
+    def still_open(self) -> bool:
+        """Whether neither an end nor unasked bytes have arrived by now; if so the connection is dropped."""
+        if self.gone:
+            return False
+        try:
+            self._recv(1, _PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            self.drop()
+            return False
+        self.drop()
+        return False
+
+    def ask(self, slot: Slot, data: bytes) -> bool:
+        """Write the request on a kept-alive connection; false if the connection turned out gone, and nothing was sent."""
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            self.drop()
+            return False
+        self._slot = slot
+        self._wrote = sent > 0
+        slot.carrier = self
+        if sent < len(data):
+            self._pending = data[sent:]
+            self._pool.loop.add_writer(self._fd, self._writable)
+        return True
+
+    def cut(self) -> bool:
+        """Reset in the middle of an attempt; see ``Carrier``."""
+        self._slot = None
+        self.drop()
+        return self._wrote
+
+    def drop(self) -> None:
+        """Close by reset."""
+        if self.gone:
+            return
+        self.gone = True
+        self._pool.open.discard(self)
+        loop = self._pool.loop
+        loop.remove_reader(self._fd)
+        if self._pending:
+            loop.remove_writer(self._fd)
+            self._pending = b""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        self._socket.close()
+
+    def _fail(self, outcome: Outcome, why: Why) -> None:
+        slot, self._slot = self._slot, None
+        self.drop()
+        if slot is not None:
+            slot.end(outcome, why)
+
+    def _lost(self, why: Why) -> None:
+        """The connection ended under the request: not done for sure only if nothing was written."""
+        self._fail(Outcome.UNKNOWN if self._wrote else Outcome.FAIL, why)
+
+    def _writable(self) -> None:
+        if self.gone:
+            return
+        if not self._wrote:
+            number = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if number:
+                self._fail(*why_not_connected(number))
+                return
+        try:
+            sent = self._send(self._pending)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._lost(Why.CLOSED if error.errno == errno.EPIPE else Why.RESET)
+            return
+        self._wrote = True
+        self._pending = self._pending[sent:]
+        if not self._pending:
+            self._pool.loop.remove_writer(self._fd)
+
+    def _readable(self) -> None:
+        if self.gone:
+            return
+        if self._pending and not self._wrote:
+            return  # connecting: the writer sees what became of it
+        try:
+            data = self._recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._lost(Why.RESET)
+            return
+        slot = self._slot
+        if slot is None:
+            self.drop()  # closed, or spoke without being asked
+            return
+        if not data:
+            self._at_end()
+            return
+        if self._answer is None and not self._pending and not self._pool.bodiless:
+            plain = whole(data)
+            if plain is not None:
+                self._slot = None
+                self._wrote = False
+                self._home.append(self)
+                status, at = plain
+                slot.status = status
+                slot.end(*self._pool.judge(status, data[at:] if self._pool.looks else b""))
+                return
+        self._piece(data)
+
+    def _piece(self, data: bytes) -> None:
+        answer = self._answer
+        if answer is None:
+            answer = self._answer = Answer(bodiless=self._pool.bodiless, keep_body=self._pool.looks)
+        try:
+            done = answer.feed(data)
+        except NotHttp:
+            self._fail(Outcome.UNKNOWN, Why.PROTOCOL)
+            return
+        if done:
+            self._done(answer)
+
+    def _at_end(self) -> None:
+        if self._answer is not None and self._answer.ended():
+            self._done(self._answer)
+        else:
+            self._lost(Why.CLOSED)
+
+    def _done(self, answer: Answer) -> None:
+        slot, self._slot = self._slot, None
+        assert slot is not None
+        self._answer = None
+        if answer.keep and not self._pending:
+            self._wrote = False
+            self._home.append(self)
+        else:
+            self.drop()
+        slot.status = answer.status
+        slot.end(*self._pool.judge(answer.status, answer.body))
+
+
+def raise_file_limit() -> None:
+    """Allow this process as many open files as the system lets it have: an outage holds one connection per slot under way."""
+    import resource
+
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

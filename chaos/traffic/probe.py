@@ -1,0 +1,115 @@
+"""What the author of a probe kind reads: a slot, and the protocol of the thing that sends one attempt of it.
+
+    engine: slot is due -> address picked -> probe.send(slot) -> ... -> slot.end(outcome, why)     the attempt is over
+                                                      \\-> time is up -> slot.carrier.cut()        no ``end`` may follow
+
+A probe never waits, never retries and keeps no time: attempts, other addresses, time-outs and deadlines are the engine's.
+One thing alone it may repeat by itself: a request that was provably never given to the network, because the kept-alive
+connection turned out closed *before* the write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from chaos.experiment.probe_options import Template, Written, reads
+from chaos.history.observations import Outcome, Why
+
+if TYPE_CHECKING:
+    from chaos.traffic.engine import Grid
+
+__all__ = ["Build", "Carrier", "Probe", "Setup", "Slot", "StartsSomething", "Template", "Written", "reads"]
+
+
+class Carrier(Protocol):
+    """What an attempt is under way on."""
+
+    def cut(self) -> bool:
+        """Drop the attempt at once, by reset where there is a connection; true if any of the request may have reached the service."""
+        ...
+
+
+class Slot:
+    """One due time of one operation, on its way to becoming one record. Fields without a comment are the engine's own."""
+
+    __slots__ = (
+        "address", "attempts", "carrier", "deadline_ns", "due_ns", "ended", "expiry_ns",
+        "grid", "index", "key", "sent_ns", "status", "sure", "tried", "value",
+    )  # fmt: skip
+
+    grid: Grid
+    index: int
+    """Its number on its grid, from 0: the word ``{slot}``."""
+    key: str
+    """The word ``{key}``."""
+    value: str
+    """The word ``{value}``: no other slot of any run has the same. Attempts of one slot do."""
+    address: str
+    """Where this attempt goes."""
+    carrier: Carrier | None
+    """Set by the probe while an attempt is under way."""
+    due_ns: int
+    sent_ns: int
+    deadline_ns: int
+    expiry_ns: int
+    """When this attempt will be cut."""
+    status: int
+    """What this attempt was answered with, up to 65535, set by the probe if its protocol has such numbers; 0 before."""
+    attempts: int
+    sure: bool
+    tried: tuple[str, ...]
+    ended: Callable[[Slot, Outcome, Why], None]
+
+    def end(self, outcome: Outcome, why: Why) -> None:
+        """The attempt is over. ``FAIL`` only if the operation was definitely not done; ``UNSENT`` if *we* could not send it."""
+        self.carrier = None
+        self.ended(self, outcome, why)
+
+
+class Probe(Protocol):
+    """One operation's sender; see the module's picture."""
+
+    @property
+    def host(self) -> str | None:
+        """The name or IPv4 address to ask instead of the cluster's name; None for the cluster's."""
+        ...
+
+    def send(self, slot: Slot) -> None:
+        """Begin one attempt at ``slot.address``; may end it before returning."""
+        ...
+
+    def close(self) -> None:
+        """Let go of all connections and processes."""
+        ...
+
+
+@runtime_checkable
+class StartsSomething(Protocol):
+    """A probe that has started something which must live before traffic may begin."""
+
+    async def started(self) -> None:
+        """Returns once that lives; ``EnvironmentUnusable`` with its last line if it ended."""
+        ...
+
+
+class Setup(Written):
+    """What ``build`` gets: the operation as written, and the loop to work on."""
+
+    def __init__(
+        self,
+        *,
+        loop: asyncio.AbstractEventLoop,
+        operation: str,
+        does: str,
+        options: Mapping[str, str],
+        words: Mapping[str, str],
+        folder: str = "",
+    ) -> None:
+        super().__init__(operation=operation, does=does, options=options, words=words, folder=folder, here=True)
+        self.loop = loop
+
+
+Build = Callable[[Setup], Probe]
+"""What the table of probes points at."""
