@@ -17,10 +17,11 @@ import msgspec
 
 from chaos.core import storage
 from chaos.core.errors import Aborted, BadInput, EnvironmentUnusable, NinesError, NotHealed, Place
+from chaos.core.files import write_atomically
 from chaos.experiment.spec import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.history import identity
-from chaos.history.folder import RunFolder, write_atomically
+from chaos.history.folder import RunFolder
 from chaos.plan.plan import Plan
 from chaos.results.report import Report
 

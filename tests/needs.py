@@ -13,7 +13,7 @@ from typing import Final
 
 import pytest
 
-from chaos.runtimes.local import faketime
+from chaos.runtimes.base import faketime
 
 
 def strict() -> bool:

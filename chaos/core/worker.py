@@ -13,14 +13,11 @@ import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, TypeVar
+from typing import IO, Any, TypeVar
 
 import msgspec
 
 from chaos.core.errors import BadInput, NinesError
-
-if TYPE_CHECKING:
-    from chaos.history.events import Row
 
 Spec = TypeVar("Spec")
 _ENCODER = msgspec.json.Encoder()
@@ -36,7 +33,7 @@ class Rows:
         """The first line: the helper does its work from now on."""
         self._write(b'{"ready":true}\n')
 
-    def put(self, row: Row) -> None:
+    def put(self, row: msgspec.Struct) -> None:
         """One row."""
         self._write(_ENCODER.encode(row) + b"\n")
 

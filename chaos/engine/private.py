@@ -27,12 +27,12 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable, NinesError
+from chaos.core.files import write_atomically
 from chaos.engine import private_parts as parts
 from chaos.engine.connection import answers
 from chaos.engine.images import debian
 from chaos.engine.images.build import Note, cache_dir, one_at_a_time
 from chaos.engine.private_parts import ENVIRONMENT, Layout, Record
-from chaos.history.folder import write_atomically
 from chaos.registry import processes as proc
 
 SETTING: Final = "NINES_ENGINE"

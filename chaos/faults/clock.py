@@ -26,7 +26,7 @@ from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
 from chaos.plugin import Effect, ReadsClocks, Scene, SetsClock
 from chaos.query.clock import question_of, resolution_s
-from chaos.runtimes.local import faketime
+from chaos.runtimes.base import faketime
 
 TIMEOUT_S = 0.5
 BEST_OF = 3

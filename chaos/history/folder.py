@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +21,7 @@ import msgspec
 
 from chaos.core import storage
 from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
+from chaos.core.files import write_atomically
 from chaos.history import identity, observations
 from chaos.history.events import Row
 from chaos.plan.plan import Plan
@@ -215,25 +215,6 @@ class HistoryWriter:
 def write_private(path: Path, data: bytes) -> None:
     """For what may hold a secret (headers, settings): readable by its owner alone, from its first byte on; all of it or nothing."""
     write_atomically(path, data, mode=0o600)
-
-
-def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """All of it or nothing, durable when it returns.
-
-    The draft is a new file of a name that nobody could guess, and takes the other's place in one move: a symbolic link of that name is
-    replaced, never followed. A run folder may come from a stranger.
-    """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
-    fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
-    try:
-        with os.fdopen(fd, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        draft.replace(path)
-    except BaseException:
-        draft.unlink(missing_ok=True)
-        raise
 
 
 def plain(path: Path) -> Path:

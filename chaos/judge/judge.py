@@ -16,7 +16,7 @@ from chaos.core.errors import BadInput
 from chaos.core.units import show_s
 from chaos.history.events import HARNESS_DIED, Row, TrafficStarted
 from chaos.history.folder import RunFolder
-from chaos.judge import agreement, checks, checks_probe, objectives
+from chaos.judge import agreement, checks, checks_probe, objectives, verdicts
 from chaos.judge import early_stop as deciding
 from chaos.judge.extrapolation import extrapolate
 from chaos.judge.model_inputs import facts_of
@@ -31,7 +31,6 @@ from chaos.predict import uncertainty as uncertain
 from chaos.predict.figures import ClassSamples
 from chaos.predict.run import Prediction, predict
 from chaos.predict.unseen import Unseen, unseen
-from chaos.report import verdicts
 from chaos.results import check_names
 from chaos.results.report import (
     PHASES,

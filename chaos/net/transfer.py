@@ -8,16 +8,14 @@ nothing to it. One connection carries the bytes, one way; both its ends are wher
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Final, Protocol
+from collections.abc import Mapping
+from typing import Final, Protocol
 
 import msgspec
 
 from chaos.agent.agent_parts import passage
 from chaos.core.values import Passage
 from chaos.net.toxiproxy.toxics import ToxiproxyServer
-
-if TYPE_CHECKING:
-    from chaos.runtimes.docker.agent_link import Answer
 
 LOOPBACK: Final = "127.0.0.1"
 GRACE_S: Final = 2.0
@@ -62,6 +60,15 @@ class EndsHere:
     def forget(self, partner: int) -> None:
         """No partner any more."""
         passage.forget(partner)
+
+
+class Answer(Protocol):
+    """What is needed of ``agent_link.Answer``."""
+
+    @property
+    def result(self) -> Mapping[str, float | str | None]:
+        """What the command's part of the agent found."""
+        ...
 
 
 class Agent(Protocol):

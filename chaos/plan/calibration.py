@@ -14,11 +14,11 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import BadInput
+from chaos.core.files import write_atomically
 from chaos.core.units import Seconds
 from chaos.experiment import parameters
 from chaos.experiment.decode import integer, struct, texts
 from chaos.experiment.source import parse, read_text, suggest, table, text
-from chaos.history.folder import write_atomically
 from chaos.plan.plan import Parameter
 
 SCHEMA: Final = 1

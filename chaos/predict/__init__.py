@@ -1,6 +1,6 @@
 """Models: what a cluster, a run, and production should show. They never see a measured outcome, and need none of the rest of Nines.
 
->>> from chaos import models
+>>> from chaos import predict as models
 >>> cluster = models.ClusterChain(nodes=3, quorum=2, crash_per_s=1 / 7200, restart_per_s=1 / 30, resync_per_s=1 / 20, failover_per_s=1 / 4)
 >>> seen = models.long_run(models.solvable(cluster))
 >>> f"unavailability {seen.unavailability:.3e}, mean up {seen.mean_up_s:.0f} s, mean down {seen.mean_down_s:.2f} s"

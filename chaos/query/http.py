@@ -27,17 +27,6 @@ class Reply(msgspec.Struct, frozen=True):
     keep_alive: bool
 
 
-def request_bytes(host: str, port: int, path: str, body: str | None, *, keep_alive: bool) -> bytes:
-    """A GET, or a POST of JSON where a body is given."""
-    lines = [f"{'GET' if body is None else 'POST'} {path} HTTP/1.1", f"Host: {host}:{port}", "Accept: application/json, */*"]
-    content = b"" if body is None else body.encode()
-    if body is not None:
-        lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
-    if not keep_alive:
-        lines.append("Connection: close")
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + content
-
-
 class ReplyReader:
     """Gathers one reply. ``feed`` it what arrives and call ``end`` when the other side closes; both give the reply once it is whole."""
 

@@ -1,4 +1,4 @@
-"""What the role watch is told: ``python -m chaos.query.watcher SPEC.json`` reads this, and whoever starts it writes it (templates filled)."""
+"""What the role watch is told: ``python -m chaos.query.watcher SPEC.json`` reads it; who starts the watch writes it, templates filled."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The role watch: ``python -m chaos.query.watcher SPEC.json``, a process of its own. It sees who leads, who votes, and when elections began.
+"""The role watch: ``python -m chaos.query.watcher SPEC.json``, a process of its own: who leads, who votes, when elections began.
 
 Every node is asked each ``interval_s`` over kept connections, past every rule of ours; one HTTP answer serves all roles and
 marks that it can answer. Rows are printed on change only:

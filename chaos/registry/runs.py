@@ -22,7 +22,7 @@ from pathlib import Path
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable
-from chaos.history.folder import write_atomically
+from chaos.core.files import write_atomically
 from chaos.registry import blocks as registry_blocks
 from chaos.registry import processes as proc
 

@@ -10,9 +10,10 @@ import msgspec
 
 from chaos.core import plugins as tables
 from chaos.core.errors import HistoryUnreadable
+from chaos.core.files import write_atomically
 from chaos.core.version import versions
-from chaos.history.folder import RunFolder, plain, write_atomically
-from chaos.report import verdicts
+from chaos.history.folder import RunFolder, plain
+from chaos.judge import verdicts
 from chaos.results.report import Achieved, FaultObserved, NodeSeen, Report
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -19,49 +18,10 @@ from chaos.engine import leftovers as leftovers_docker
 from chaos.history import undo
 from chaos.history.events import HARNESS_DIED, RunEnded
 from chaos.history.folder import HistoryWriter, RunFolder
-from chaos.registry import processes as proc
 from chaos.registry import runs as registry
+from chaos.registry.orphans import BLOCK, ENGINE, RECORD, UNDO, Leftover, NotRemoved, end_processes, processes_of
 from chaos.registry.runs import RunRecord
 from chaos.runtimes.docker.attach import leftovers as leftovers_attached
-
-PROCESS = "process"
-FROZEN = "frozen process"
-UNDO = "undo"
-BLOCK = "address block"
-RECORD = "record"
-ENGINE = "engine"
-"""A Docker engine that cannot be asked what a run left there."""
-
-HELPERS = frozenset({"prober", "dns", "watch"})
-"""Our own helper processes end by themselves when their harness is gone; they get a moment to write what they hold."""
-HELPER_GRACE_S = 1.0
-KILL_WITHIN_S = 5.0
-
-
-class Leftover(msgspec.Struct, frozen=True):
-    """One thing that a run should have removed."""
-
-    run: str
-    kind: str
-    subject: str
-    """Node name, action and subject of an undo, number of a block, or folder of the run."""
-    detail: str = ""
-    process: proc.Identity | None = None
-    host: str = ""
-    """For what is on a Docker engine: where that is."""
-
-    def __str__(self) -> str:
-        return f"{self.run}: {self.kind} {self.subject}" + (f" ({self.detail})" if self.detail else "")
-
-
-class NotRemoved(msgspec.Struct, frozen=True):
-    """A leftover that is still there, and why."""
-
-    leftover: Leftover
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.leftover}: {self.why}"
 
 
 class HealResult(msgspec.Struct, frozen=True):
@@ -176,43 +136,6 @@ def forget(run: str, state: Path | None = None) -> list[Leftover]:
         found = _of_run(where, run, record, [])
         registry.forget(record, where)
     return [item for item in found if item.kind != BLOCK]
-
-
-def processes_of(run: str, state: Path | None = None) -> list[Leftover]:
-    """All live processes of a run: by label, and by the sessions it noted (for programs that overwrite their environment).
-
-    What a living harness started that is not the run's own belongs to another run, whatever it is called, and is left out.
-    """
-    where = state or registry.state_dir()
-    found: dict[proc.Identity, Leftover] = {}
-    known = registry.records(where, skip=frozenset(registry.unreadable(where)))
-    mine = {record.harness for record in known if record.run == run} or {proc.own_identity()}
-    for process in proc.labelled(run):
-        of_another = process.harness is not None and process.harness not in mine and proc.alive(process.harness)
-        if process.state_dir == str(where) and not of_another:
-            found[process.identity] = _process(run, process.node, process.identity, process.frozen)
-    for noted in registry.started(run, where):
-        for member in proc.session_of(noted.identity):
-            if member not in found:
-                seen = proc.stat(member.pid)
-                found[member] = _process(run, noted.node, member, seen is not None and seen.stopped)
-    return sorted(found.values(), key=lambda item: (item.subject, item.detail))
-
-
-def end_processes(items: Sequence[Leftover], grace_s: float = HELPER_GRACE_S, within_s: float = KILL_WITHIN_S) -> list[NotRemoved]:
-    """Kill them and wait until they are gone; our helpers are first given ``grace_s`` to end by themselves."""
-    helpers = [item.process for item in items if item.subject in HELPERS and item.kind == PROCESS and item.process is not None]
-    proc.wait_gone(helpers, grace_s)
-    failures = []
-    identities = {item.process: item for item in items if item.process is not None}
-    # A stopped process dies of SIGKILL as it is: letting it go on first would only give it a moment to act.
-    for who in proc.end(list(identities), within_s):
-        failures.append(NotRemoved(identities[who], f"did not die of SIGKILL within {within_s:g} s, or it is not ours to kill"))
-    return failures
-
-
-def _process(run: str, node: str, who: proc.Identity, frozen: bool) -> Leftover:
-    return Leftover(run, FROZEN if frozen else PROCESS, node, f"pid {who.pid}", who)
 
 
 def _of_run(where: Path, run: str, record: RunRecord | None, on_engines: list[Leftover]) -> list[Leftover]:

@@ -33,7 +33,10 @@ def test_the_engine_is_found_by_its_variable(engine: Engine, docker_host: str) -
 
 def test_asking_whether_one_answers_imports_no_sdk(docker_host: str) -> None:
     """``auto`` asks at every start of the command: the SDK alone would cost more than the answer."""
-    code = "import sys; from chaos.engine.connection import answers; assert answers(); assert 'docker' not in sys.modules, 'the SDK was imported'"
+    code = (
+        "import sys; from chaos.engine.connection import answers; assert answers(); "
+        "assert 'docker' not in sys.modules, 'the SDK was imported'"
+    )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=30)
 
 

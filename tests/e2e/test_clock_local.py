@@ -22,7 +22,7 @@ from chaos.history import observations
 from chaos.history.events import TrafficSecond
 from chaos.history.undo import pending
 from chaos.plugin import Fault, LimitsFiles, SetsClock
-from chaos.runtimes.local import faketime
+from chaos.runtimes.base import faketime
 from chaos.runtimes.local.runtime import LocalRuntime
 from tests.contract.echo_deployment import need_toxiproxy
 from tests.contract.loaded_deployment import loaded_deployment

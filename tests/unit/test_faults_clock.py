@@ -34,8 +34,8 @@ from chaos.history.folder import RunFolder
 from chaos.history.undo import UndoLog, pending
 from chaos.plan.plan import Plan
 from chaos.plugin import Fault, Scene
+from chaos.runtimes.base import faketime
 from chaos.runtimes.local import clock as local_clock
-from chaos.runtimes.local import faketime
 from tests.needs import need, need_libfaketime
 from tests.quick import QUICK
 from tests.unit.samples import sample_plan

@@ -302,7 +302,7 @@ def test_own_process_and_its_ancestors_are_spared(state: Path, monkeypatch: pyte
     """A harness that runs inside a labelled process does not list itself."""
     env = proc.labels("r1", "n1", gone(), state)
     root = Path(__file__).parents[2]
-    code = "from chaos import leftovers; print(len(leftovers.leftovers()))"
+    code = "from chaos.run import leftovers; print(len(leftovers.leftovers()))"
     inside = subprocess.run(
         [sys.executable, "-c", code], env={**os.environ, **env, "PYTHONPATH": str(root)}, capture_output=True, text=True, check=True
     )

@@ -11,7 +11,8 @@ import pytest
 from chaos.api import order_text, perform
 from chaos.cli import main as cli
 from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
-from chaos.history.folder import HistoryWriter, RunFolder, write_atomically
+from chaos.core.files import write_atomically
+from chaos.history.folder import HistoryWriter, RunFolder
 from chaos.history.undo import UndoLog
 from chaos.runtimes.local.node import NodeRecipe, prepare
 from tests.quick import QUICK

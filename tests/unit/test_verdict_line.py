@@ -8,8 +8,8 @@ import msgspec
 import pytest
 
 from chaos.core import plugins as tables
+from chaos.judge import verdicts
 from chaos.report import story as tell
-from chaos.report import verdicts
 from chaos.results import check_names
 from chaos.results.report import Agreement, Check, Estimate, Objective, Report
 

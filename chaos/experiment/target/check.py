@@ -15,9 +15,9 @@ from chaos.core.errors import BadInput, Place
 from chaos.experiment import probe_options
 from chaos.experiment.probe_options import Written, WrongOption
 from chaos.experiment.source import Listing, Table, Value, suggest, table
+from chaos.experiment.target import question as asking
 from chaos.experiment.target import templates
 from chaos.experiment.target.spec import Ask, OperationKind, Setting, Target
-from chaos.query import question as asking
 
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 

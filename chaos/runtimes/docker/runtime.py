@@ -17,7 +17,6 @@ from chaos.engine.connection import connect
 from chaos.history.undo import shielded
 from chaos.plugin import Deployment, Sink
 from chaos.registry import runs as registry
-from chaos.run import leftovers
 from chaos.runtimes.base.cluster import RunningCluster
 from chaos.runtimes.docker.attach.session import AttachedSession
 from chaos.runtimes.docker.session import Session
@@ -46,7 +45,6 @@ class DockerRuntime:
         ``EnvironmentUnusable`` for an engine that will not do, leftovers of an earlier run, an image that cannot be had or a node
         that does not become ready; ``NotHealed`` if something that was started could not be removed.
         """
-        leftovers.refuse_leftovers(self._state)
         with connect(self._host) as engine:
             leftovers_docker.refuse(engine, self._state)
             with registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=engine.facts.host) as claim:

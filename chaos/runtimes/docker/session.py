@@ -31,12 +31,12 @@ from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.cluster import RunningCluster
-from chaos.runtimes.base.crowds import AgentCrowds
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.base.readiness import Readiness, see
 from chaos.runtimes.base.specs import expected_set
 from chaos.runtimes.base.wants import CROWDS, wants
 from chaos.runtimes.docker.containers import NETWORK, Containers, pool
+from chaos.runtimes.docker.crowds import AgentCrowds
 from chaos.runtimes.docker.helpers import Helpers
 from chaos.runtimes.docker.layout import DNS_PORT, ENGINE, DockerLayout
 from chaos.runtimes.docker.net.net import DockerNet

@@ -10,7 +10,7 @@ from pathlib import Path
 from chaos.agent.agent_parts import clock as faked
 from chaos.core.clock import Clock, to_s
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.runtimes.local import faketime
+from chaos.runtimes.base import faketime
 
 
 class NodeClock:

@@ -16,9 +16,9 @@ import msgspec
 from chaos.agent.agent_parts import limits
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import EnvironmentUnusable, FaultNotEffective
+from chaos.core.files import write_atomically
 from chaos.core.values import NodeInfo, OpenFiles, Status
 from chaos.history.events import NodeChanged
-from chaos.history.folder import write_atomically
 from chaos.plugin import Sink
 from chaos.registry import processes as proc
 from chaos.registry.runs import Claim

@@ -15,7 +15,6 @@ from chaos.core.clock import Clock
 from chaos.history.undo import shielded
 from chaos.plugin import Deployment, Sink
 from chaos.registry import runs as registry
-from chaos.run import leftovers
 from chaos.runtimes.base.cluster import RunningCluster
 from chaos.runtimes.local.layout import BLOCKS, LocalLayout
 from chaos.runtimes.local.ports import first_taken
@@ -37,10 +36,9 @@ class LocalRuntime:
     def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[RunningCluster]:
         """Start everything, wait until every node is ready and the name resolves; leaving removes all of it, always.
 
-        ``EnvironmentUnusable`` for leftovers of an earlier run, a taken port, a program that is missing or a node that does not
-        become ready; ``NotHealed`` if something that was started could not be removed.
+        The caller has asked for leftovers of earlier runs. ``EnvironmentUnusable`` for a taken port, a program that is missing or a
+        node that does not become ready; ``NotHealed`` if something that was started could not be removed.
         """
-        leftovers.refuse_leftovers(self._state)
         blocks = self._rng.sample(BLOCKS, BLOCKS_TRIED)
 
         def unusable(block: int) -> str:

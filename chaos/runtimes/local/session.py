@@ -27,8 +27,8 @@ from chaos.net.toxiproxy.errors import ToxiproxyError
 from chaos.net.toxiproxy.toxics import ProxyState, ToxiproxyServer
 from chaos.net.transfer import EndsHere, ProxyGauge
 from chaos.plugin import Deployment, Sink
+from chaos.registry import orphans
 from chaos.registry.runs import Claim
-from chaos.run import leftovers
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.cluster import RunningCluster
 from chaos.runtimes.base.crowds import own_crowd
@@ -281,8 +281,8 @@ class Session:
         self._asker.close()
         if self._clocks.exists():
             shutil.rmtree(self._clocks)
-        left = leftovers.processes_of(self._deployment.run, state)
-        failures = leftovers.end_processes(left, grace_s=0.0)
+        left = orphans.processes_of(self._deployment.run, state)
+        failures = orphans.end_processes(left, grace_s=0.0)
         if failures:
             why = "; ".join(map(str, failures))
             self._claim.abandon(why)

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
+from chaos.core.files import write_atomically
 from chaos.engine.errors import translated
 from chaos.engine.leftovers import RUN
 from chaos.experiment.spec import AttachSpec
-from chaos.history.folder import write_atomically
 from chaos.plan.plan import PlannedNode
 
 if TYPE_CHECKING:

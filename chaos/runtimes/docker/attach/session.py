@@ -30,7 +30,6 @@ from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.cluster import RunningCluster
-from chaos.runtimes.base.crowds import AgentCrowds
 from chaos.runtimes.base.helper import Breakage, Helper
 from chaos.runtimes.base.readiness import Readiness
 from chaos.runtimes.base.wants import SURGES, wants
@@ -39,6 +38,7 @@ from chaos.runtimes.docker.attach.give_back import give_back
 from chaos.runtimes.docker.attach.guests import Guests
 from chaos.runtimes.docker.attach.layout import AttachedLayout
 from chaos.runtimes.docker.containers import Containers
+from chaos.runtimes.docker.crowds import AgentCrowds
 from chaos.runtimes.docker.helpers import Helpers
 from chaos.runtimes.docker.net.net import DockerNet
 from chaos.runtimes.docker.wiring import ask_over, make_net, placed, refuse_crowds
