@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 from chaos.agent import agent_questions
 from chaos.core.errors import BadInput
+from chaos.experiment.target.question import request_bytes
 from chaos.experiment.target.spec import Ask
 from chaos.query import clock as asking_clock
 from chaos.query import question as asking
 from chaos.query.aio import AsyncAsker
-from chaos.query.http import BadReply, Reply, ReplyReader, request_bytes
+from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.question import Expression, Operator, parse, why_not
 from chaos.runtimes.docker import agent_link
 from chaos.runtimes.docker.agent_link import AgentLink
