@@ -11,9 +11,9 @@ def write_atomically(path: Path, data: bytes, mode: int = 0o644) -> None:
     """All of it or nothing, durable when it returns.
 
     The draft is a new file of a name that nobody could guess, and takes the other's place in one move: a symbolic link of that name is
-    replaced, never followed. A run folder may come from a stranger.
+    replaced, never followed. A run folder may come from a stranger. The writer's pid in it tells a draft that nobody will finish.
     """
-    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}.draft")
+    draft = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(8)}.draft")
     fd = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, mode)
     try:
         with os.fdopen(fd, "wb") as file:

@@ -15,9 +15,11 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
@@ -25,6 +27,9 @@ from chaos.core.errors import EnvironmentUnusable
 from chaos.core.files import write_atomically
 from chaos.registry import blocks as registry_blocks
 from chaos.registry import processes as proc
+
+_WRITER: Final = re.compile(r"\.([0-9]+)\.(?:first|[0-9a-f]{16}\.draft)$")
+"""The pid of who writes a draft, in its name."""
 
 
 class RunRecord(msgspec.Struct, frozen=True):
@@ -244,6 +249,14 @@ def forget(record: RunRecord, state: Path | None = None) -> None:
     registry_blocks.give_back(where / "blocks", record.run)
     pids_file(where, record.run).unlink(missing_ok=True)
     record_file(where, record.run).unlink(missing_ok=True)
+
+
+def sweep_drafts(state: Path) -> None:
+    """Delete the drafts of records whose writer died before the record stood: nobody will finish them."""
+    for draft in (state / "runs").glob(".*"):
+        writer = _WRITER.search(draft.name)
+        if writer is not None and proc.identity(int(writer[1])) is None:
+            draft.unlink(missing_ok=True)
 
 
 @contextmanager

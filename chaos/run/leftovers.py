@@ -106,6 +106,7 @@ def heal(state: Path | None = None) -> HealResult:
     removed: list[Leftover] = []
     could_not: list[NotRemoved] = []
     with registry.exclusively(where):
+        registry.sweep_drafts(where)
         found = leftovers(where)
         stale = {record.run: record for record in registry.stale(where)}
         for run in dict.fromkeys(item.run for item in found):

@@ -58,6 +58,9 @@ def results(tmp_path_factory: pytest.TempPathFactory) -> dict[str, dict[str, Any
         f"uml_dir={folder}",
     ]
     done = subprocess.run(words, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=WITHIN_S, check=False, cwd=folder)
+    if "ptrace set fp regs failed" in done.stdout:
+        # Seen where the processor's state is larger than this kernel's program expects (AVX-512, AMX): it cannot run any process.
+        pytest.skip("user-mode Linux does not run on this processor: ptrace set fp regs failed")
     lines = [line.partition("RESULT ")[2] for line in done.stdout.splitlines() if "RESULT " in line]
     found = {each["name"]: each for each in map(json.loads, lines)}
     assert set(found) == {*ORDERS, "healed by itself"}, done.stdout[-2000:]

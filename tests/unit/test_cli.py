@@ -340,10 +340,11 @@ def test_nothing_left(nines: Nines) -> None:
 
 def test_heal_that_fails_is_6(nines: Nines, monkeypatch: pytest.MonkeyPatch) -> None:
     """What could not be removed is the most urgent exit status there is."""
+    from chaos.registry.orphans import PROCESS, Leftover, NotRemoved
     from chaos.run import leftovers
 
-    left = leftovers.Leftover("run-1", leftovers.PROCESS, "n1", "pid 1")
-    monkeypatch.setattr(leftovers, "heal", lambda: leftovers.HealResult([], [leftovers.NotRemoved(left, "not ours")]))
+    left = Leftover("run-1", PROCESS, "n1", "pid 1")
+    monkeypatch.setattr(leftovers, "heal", lambda: leftovers.HealResult([], [NotRemoved(left, "not ours")]))
     status, _, err = nines("heal")
     assert status == NotHealed.exit_code == 6
     assert "run-1" in err

@@ -12,7 +12,8 @@ import pytest
 
 from chaos.measure.ratios import f_interval
 from chaos.predict import long_run
-from chaos.predict.markov import explore, sparse
+from chaos.predict.markov import sparse
+from chaos.predict.markov.explore import explore
 from chaos.predict.markov.measures import first_failure_s
 
 # --- the workstation cluster (Haverkort, Hermanns & Katoen 2000) -------------------------------------------------------

@@ -19,7 +19,8 @@ from chaos.predict import (
     solvable,
     stages_for,
 )
-from chaos.predict.markov import explore, sparse
+from chaos.predict.markov import sparse
+from chaos.predict.markov.explore import explore
 from chaos.predict.markov.maintenance import planned_restarts
 from chaos.predict.simulate import windows
 

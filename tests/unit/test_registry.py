@@ -363,4 +363,21 @@ def test_what_another_living_harness_started_is_not_a_run_s_own(state: Path, sle
     assert leftovers.heal(state).could_not == []
     assert node.poll() is None
     dead.wait(5)
-    assert [process.node for process in proc.labelled("r1")] == ["n1"]
+    assert [process.node for process in proc.labelled("r1") if process.state_dir == str(state)] == ["n1"]
+
+
+def test_drafts_that_nobody_will_finish_go_with_a_heal(state: Path, sleeper: Sleeper) -> None:
+    """A harness that is killed while it writes its record leaves a draft; that of a living one is not touched."""
+    runs = state / "runs"
+    runs.mkdir(parents=True)
+    alive, dead = sleeper({}), gone()
+    left = [
+        runs / f".r1.json.{dead.pid}.{'ab' * 8}.draft",
+        runs / f".r1.{dead.pid}.first",
+        runs / f"..r1.{dead.pid}.first.{dead.pid}.{'cd' * 8}.draft",
+    ]
+    written = runs / f".r2.json.{alive.pid}.{'ab' * 8}.draft"
+    for path in (*left, written):
+        path.write_bytes(b"{")
+    assert leftovers.heal(state).could_not == []
+    assert list(runs.iterdir()) == [written]
