@@ -1,10 +1,10 @@
-"""Every protocol and small shared value on one page: what the author of a plug-in reads.
+"""Every protocol on one page: what the author of a plug-in reads. The values that they pass on are in ``core/values.py``.
 
     experiment -> plan -> run(plan, cluster) -> history on disk -> timeline -> estimates -> verdict -> report
 
 *When* (schedule), *what* (fault), *to whom* (selector) and *where* (runtime) are apart. A fault is one method that returns a
 context manager: entering harms, leaving heals; it has no duration and never sleeps. What happened is pushed, as rows of
-``events.py``, into a ``Sink`` at the moment it happens.
+``history/events.py``, into a ``Sink`` at the moment it happens.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ evenly over the period, and a check that hangs delays no other one.
 On standard output: ``{"ready": true}`` once the first check of every replica is done and both sockets are open, then a
 ``dns`` row for the set at the start and for every change of it, stamped when it changed. It ends when its standard input does.
 
-Before that, each line of its standard input is an order to do something wrong, or to stop doing so (``harm.py``); a ``dns_order``
+Before that, each line of its standard input is an order to do something wrong, or to stop doing so (``orders.py``); a ``dns_order``
 row says when it is carried out, or why it cannot be. Checks go on meanwhile, so that the set is right when the harm ends.
 """
 

@@ -28,7 +28,7 @@ _WORD: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_-]*)\}")
 
 
 class Words(Protocol):
-    """What differs from slot to slot, see ``prober_probe.Slot``."""
+    """What differs from slot to slot, see ``traffic.probe.Slot``."""
 
     index: int
     key: str

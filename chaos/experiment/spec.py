@@ -1,4 +1,4 @@
-"""What an experiment's YAML says, typed (loaded by ``loading.load_experiment``).
+"""What an experiment's YAML says, typed (loaded by ``reading.document.load_experiment``).
 
 Field names in code carry their unit, in YAML the value does.
 """

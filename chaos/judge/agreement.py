@@ -2,7 +2,7 @@
 
 Per fault class, and over all faults of the judged service (class ``""``), on the total downtime B of its m faults:
 
-* **Shape.** What was noticed against draws of the predicted law (``agreement_shape``): whole outages may sum up right by chance.
+* **Shape.** What was noticed against draws of the predicted law (``shape_test``): whole outages may sum up right by chance.
 * **Test.** B against the exact distribution of the sum of m independent predicted outages of true shape (FFT on the grid of
   slots, zeros for faults that nobody notices included): p = 2 min(P(S <= B), P(S >= B)). The noticed share likewise against the
   binomial. Over the classes p is corrected by Holm.

@@ -5,7 +5,7 @@ The outages are measured here, per effective fault and with zeros for those that
 (``3 in 365d per node``, or ``0 in 365d``). Two sources of uncertainty, simulated together:
 
     counted rate        Gamma(r + 1/2) / exposure: valid at r = 0
-    mean outage         the confidence distribution whose ends are the interval of a mean (``stats_means``); of one fault B / Gamma(1)
+    mean outage         the confidence distribution whose ends are the interval of a mean (``measure.means``); of one fault B / Gamma(1)
     none noticed in m   share ~ Beta(1, m), exact at its upper end, and an outage as long as the fault lasted: no other length is known
 
 A class is down at most all the time, so no draw exceeds that. Where the upper end reaches it there is no bound, and that is said.

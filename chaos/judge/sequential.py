@@ -13,7 +13,7 @@ need be fixed; they must only not depend on what was seen, and a look comes afte
 * **Claims** know no law. Look k is given an interval at confidence 1 - 0.02 (s(t_k) - s(t_k-1)): by the union bound all looks
   together err as seldom as each interval keeps its promise. That of a skewed law is broken too often while few are seen, so nothing
   is claimed of fewer than twenty faults. And a rare kind of outage may not have come yet: before 44 outages every look's interval
-  allows for one (``stats_means``). Its 0.01 is not spent over the looks and need not be: that none of the first n was of that kind
+  allows for one (``measure.means``). Its 0.01 is not spent over the looks and need not be: that none of the first n was of that kind
   can only become less likely with n, so looking often adds nothing to it.
 
 A prediction whose parameters were measured has a common uncertain factor; the bands are then those of the mixture over it.
@@ -69,7 +69,7 @@ def bands(increments: Sequence[Sequence[tuple[Floats, int]]], most: int, error: 
     """The band of each look for the total downtime under the prediction; each *side* is left with chance ``error`` in all.
 
     ``increments``: for each look, what came since the one before, as (draws of one fault's downtime in s, how many such faults).
-    ``spread``: coefficient of variation of the factor that all outages share (``agreement_sums.common_factors``).
+    ``spread``: coefficient of variation of the factor that all outages share (``downtime_sums.common_factors``).
     """
     import numpy as np
     from scipy import signal

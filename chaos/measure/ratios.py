@@ -3,7 +3,7 @@
 A slot in an outage is bad because its neighbours are, so a binomial interval on slots is far too narrow (with outages of 200 slots
 it covers the truth in 7 % of runs). What is independent are the cycles: from one fault taking effect to the next, or, where nothing
 was injected, from one outage to the next. Each cycle has so much downtime (or so many bad slots), and the interval is that of their
-mean, by the one rule of ``stats_means``:
+mean, by the one rule of ``means``:
 
     scheduled faults    how many there are is known, whether clients notice one is not: the mean over all of them, zeros included
     by themselves       up times are as random as down times: the mean odds, downtime over up time, of all cycles (ratio estimator)

@@ -123,7 +123,7 @@ class AsyncAsker:
         self._idle: dict[Address, list[_Connection]] = {}
 
     async def ask(self, ask: Ask, timeout_s: float) -> Answer:
-        """Like ``asking.ask``."""
+        """Like ``question.ask``."""
         question = prepare(ask, self._keep_alive)
         fetched = await self.fetch(question, timeout_s)
         if fetched.reply is not None:

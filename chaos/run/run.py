@@ -2,7 +2,7 @@
 
     up -> traffic -> baseline -> [settle -> inject .. heal -> prove gone] ... -> heal all -> settle -> stop -> down
 
-Plain synchronous code with one agenda (``agenda.py``); ``injecting.py`` does each fault. Whatever ends the run (an abort
+Plain synchronous code with one agenda (``scheduler.py``); ``injector.py`` does each fault. Whatever ends the run (an abort
 condition, a signal, a bug), every fault in force is healed first, and signals that arrive meanwhile wait.
 """
 

@@ -3,7 +3,7 @@
     {"do": "passage.listen"}                                        -> {"result": {"port": 40123}}      a partner that awaits a connection
     {"do": "passage.send", "partner": 40123, "port": 21977, ...}    -> {"result": {"ended": "closed", "bytes": 4000, ...}}
 
-The harness puts a proxy between the two ports in the meantime. ``net/gauge.py`` says what is measured with it, and uses these very
+The harness puts a proxy between the two ports in the meantime. ``net/transfer.py`` says what is measured with it, and uses these very
 functions where it stands in the same namespace itself.
 """
 

@@ -1,6 +1,6 @@
 """The image of the tools that some faults need inside a node: stress-ng and libfaketime, taken from the packages of the base's Debian.
 
-It is made only for a plan that has such a fault, once; ``runtimes/docker_tools.py`` brings its one folder into the nodes.
+It is made only for a plan that has such a fault, once; ``runtimes/docker/supplies.py`` brings its one folder into the nodes.
 """
 
 from __future__ import annotations

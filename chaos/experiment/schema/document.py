@@ -1,6 +1,6 @@
 """The JSON Schema of what people write: of an experiment, of a ``target.yaml``. An editor completes and checks by it; the loader decides.
 
-All that ``convert`` reads into structs comes from those structs (``schema_structs``); the forms that the loader reads by hand are built
+All that ``experiment.decode`` reads into structs comes from those structs (``structs``); the forms that the loader reads by hand are built
 of the loader's own words. What the schema refuses the loader refuses too; what hangs together over the whole file (does the node
 exist, do faults overlap) only the loader knows.
 """

@@ -1,4 +1,4 @@
-"""From the structs that the loader fills to JSON Schema, by the same annotations that ``convert`` reads.
+"""From the structs that the loader fills to JSON Schema, by the same annotations that ``experiment.decode`` reads.
 
 What a file may say is thus declared once: a new field of a struct, or a new fault, stands in the schema without a word here. The
 description of a key is the text below its field, that of a table the docstring of its struct.
@@ -35,7 +35,7 @@ class Shapes:
         return ref(name)
 
     def struct(self, cls: type[msgspec.Struct]) -> Schema:
-        """A reference to the table that ``convert.struct`` reads into this struct."""
+        """A reference to the table that ``decode.struct`` reads into this struct."""
         name = cls.__name__
         if slug(name) not in self.definitions:
             self.define(name, {})  # It may hold itself.
@@ -70,7 +70,7 @@ class Shapes:
         return closed(properties, required, clean(cls.__doc__))
 
     def of(self, info: inspect.Type) -> Schema:
-        """What ``convert`` reads into this type."""
+        """What ``experiment.decode`` reads into this type."""
         unit = unit_of(info)
         bare = info.type if isinstance(info, inspect.Metadata) else info
         match bare:

@@ -1,4 +1,4 @@
-"""What a system under test declares: the typed form of a ``target.yaml`` (loaded by ``targets_loading.load_target``).
+"""What a system under test declares: the typed form of a ``target.yaml`` (loaded by ``load.load_target``).
 
 Templates (``command``, ``env``, ``files``, ``ready``, ``roles``...) know ``{node}``, ``{address}``, ``{peer_address}`` (where other
 nodes reach it, if it stands on a network for that), ``{data}`` (the node's folder), ``{NAME}`` for each port and setting, and

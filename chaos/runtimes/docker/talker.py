@@ -33,7 +33,7 @@ def waiting_command(module: str, spec: str) -> tuple[str, ...]:
 
 
 class ContainerTalker:
-    """``common_helpers.Talker`` over an attached container."""
+    """``helper.Talker`` over an attached container."""
 
     def __init__(self, api: APIClient, container: str, name: str, log: Path, clock: Clock) -> None:
         self.name = name

@@ -1,7 +1,7 @@
 """``fake``: the same experiments on a virtual cluster in virtual time. No process, no socket, no waiting: a minute takes a moment.
 
 For tests, of this program and of its users' own experiments: the plan, the faults, the history and the judgement are the real
-ones, only the cluster is a simulation (``fake_sim.py`` says what it models). Questions cost no virtual time. Give it a
+ones, only the cluster is a simulation (``simulation.py`` says what it models). Questions cost no virtual time. Give it a
 ``ManualClock``; with a real clock it works too, and takes its time.
 """
 
