@@ -50,8 +50,10 @@ Message = dict[str, Any]
 class Agent:
     """Reads commands, answers them, tells what happens by itself."""
 
-    def __init__(self, orphan_after_s: float) -> None:
+    def __init__(self, orphan_after_s: float, *, has_system: bool = True) -> None:
         self._orphan_after_s = orphan_after_s
+        self._has_system = has_system
+        """Whether a system will ever join; where clients or the name server stand, to look for one would cost a core's hundredth."""
         self._nft = Nft()
         self.processes = Processes()
         self._parts: dict[str, ModuleType] = {}
@@ -73,7 +75,8 @@ class Agent:
         self._tell({"event": "hello", "at_ns": time.monotonic_ns(), "pid": os.getpid()})
         while True:
             # While no main process is known we look for it often: its start is stamped by us, not by the engine's event.
-            wait_s = CALM_EVERY_S if self.processes.main is not None else LOOK_EVERY_S
+            calm = self.processes.main is not None or not self._has_system
+            wait_s = CALM_EVERY_S if calm else LOOK_EVERY_S
             for key, _ in self._selector.select(wait_s):
                 if key.data == "stdin":
                     self._read()
@@ -87,7 +90,7 @@ class Agent:
     # --- what happens by itself ----------------------------------------------------------------------------------------
 
     def _look(self) -> None:
-        pid = self.processes.look()
+        pid = self.processes.look() if self._has_system else None
         if pid is not None:
             assert self.processes.main_fd is not None
             self._selector.register(self.processes.main_fd, selectors.EVENT_READ, "main")
@@ -300,4 +303,4 @@ def end(_number: int, _frame: object) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    Agent(float(os.environ.get("NINES_ORPHAN_AFTER_S", "15"))).run()
+    Agent(float(os.environ.get("NINES_ORPHAN_AFTER_S", "15")), has_system="NINES_NO_SYSTEM" not in os.environ).run()

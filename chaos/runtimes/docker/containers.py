@@ -11,7 +11,7 @@ import struct
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from chaos.engine.connection import Engine
 
 AGENT = "agent"
+NO_SYSTEM: Final = {"NINES_NO_SYSTEM": "1"}
+"""For an agent that no system joins: of the clients, of the name server, of a node whose system insists on being PID 1."""
 SYSTEM = "system"
 NETWORK = "network"
 VOLUME = "volume"

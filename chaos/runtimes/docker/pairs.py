@@ -29,7 +29,7 @@ from chaos.plugin import Sink
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.docker.agent_link import AgentLink, Event
 from chaos.runtimes.docker.containers import AGENT as AGENT_ROLE
-from chaos.runtimes.docker.containers import REFUSES_EACH, SYSTEM, Containers, Endpoint, Spec
+from chaos.runtimes.docker.containers import NO_SYSTEM, REFUSES_EACH, SYSTEM, Containers, Endpoint, Spec
 from chaos.runtimes.docker.layout import DATA_INSIDE, ENGINE, DockerLayout
 from chaos.runtimes.docker.logs import NodeLog
 from chaos.runtimes.docker.node import DockerNode
@@ -118,6 +118,7 @@ class Pairs:
             protected=True,
             measures=True,
             sysctls=REFUSES_EACH if name == DNS else {},
+            env={} if name in self._layout.nodes and not self._layout.pid1 else NO_SYSTEM,
         )  # fmt: skip
         container = self._containers.create(spec)
 

@@ -27,7 +27,7 @@ from chaos.runtimes.docker.agent_link import AgentLink, Event
 from chaos.runtimes.docker.attach.find import Ground, Key, address_on, look_up
 from chaos.runtimes.docker.attach.give_back import LEAVE_WITHIN_S, guest_spec
 from chaos.runtimes.docker.attach.node import AttachedNode
-from chaos.runtimes.docker.containers import AGENT, Containers, Endpoint, Spec
+from chaos.runtimes.docker.containers import AGENT, NO_SYSTEM, Containers, Endpoint, Spec
 from chaos.runtimes.docker.pairs import CLOCK_BOUND_S, ENGINE_SEES_DEATH_S, HELLO_WITHIN_S, Interposer
 
 CLOCK_EXCHANGES = 50
@@ -90,7 +90,7 @@ class Guests:
         name = f"nines-{self._containers.run}-{CLIENTS}-agent"
         spec = Spec(
             name=name, node=CLIENTS, role=AGENT, image=self._image, command=AGENT_COMMAND, endpoint=Endpoint(self._ground.name, ""),
-            hostname=CLIENTS, capabilities=("NET_ADMIN",), talks=True, protected=True, measures=True,
+            env=NO_SYSTEM, hostname=CLIENTS, capabilities=("NET_ADMIN",), talks=True, protected=True, measures=True,
         )  # fmt: skip
         self.clients = self._agent(CLIENTS, spec)
         with translated("asking where the clients are"):
