@@ -72,7 +72,6 @@ def bands(increments: Sequence[Sequence[tuple[Floats, int]]], most: int, error: 
     ``spread``: coefficient of variation of the factor that all outages share (``downtime_sums.common_factors``).
     """
     import numpy as np
-    from scipy import signal
 
     factors = common_factors(spread)
     step_s = _step_s(increments, slot_s, [factor for _, factor in factors])
@@ -84,9 +83,7 @@ def bands(increments: Sequence[Sequence[tuple[Floats, int]]], most: int, error: 
     found = []
     for kinds, part in zip(increments, parts, strict=True):
         laws = [_law(kinds, step_s / factor) for _, factor in factors]
-        below, above = (
-            [np.maximum(signal.fftconvolve(mass, law), 0.0) for mass, law in zip(side, laws, strict=True)] for side in (below, above)
-        )
+        below, above = ([_convolved(mass, law) for mass, law in zip(side, laws, strict=True)] for side in (below, above))
         allowed = error * part
         under = np.cumsum(_mixed(below, factors))
         low = int(np.searchsorted(under, allowed, side="right"))
@@ -97,6 +94,17 @@ def bands(increments: Sequence[Sequence[tuple[Floats, int]]], most: int, error: 
         for mass in above:
             mass[high + 1 :] = 0.0
         found.append(Band(low * step_s, high * step_s))
+    return found
+
+
+def _convolved(mass: Floats, law: Floats) -> Floats:
+    """The mass of the sum of two independent totals on one grid."""
+    import numpy as np
+    from scipy import fft
+
+    size = len(mass) + len(law) - 1
+    length = fft.next_fast_len(size, real=True)
+    found: Floats = np.maximum(fft.irfft(fft.rfft(mass, length) * fft.rfft(law, length), length)[:size], 0.0)
     return found
 
 

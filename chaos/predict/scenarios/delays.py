@@ -8,6 +8,7 @@ same mean and a far greater spread, and would need ten times the faults to decid
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -164,17 +165,17 @@ class RandomisedElection(msgspec.Struct, frozen=True):
     def split_share(self) -> float:
         """The chance that the first ballot is lost: that more than voters - quorum others stand within half a round trip of the first.
 
-        With w = round trip / 2 / (high - low), the gaps of uniform draws give P(j-th gap sum <= w) = a Beta(j, voters - j + 1) law.
+        With w = round trip / 2 / (high - low), the gaps of uniform draws give P(j-th gap sum <= w) = a Beta(j, voters - j + 1) law: the
+        chance that at least j of as many independent draws as there are voters fall below w.
         """
-        from scipy.stats import beta
-
         span_s = self.timeout.high_s - self.timeout.low_s
         rivals = self.voters - self.quorum + 1
         if rivals > self.voters - 1:
             return 0.0
         if span_s <= 0:
             return 1.0
-        return float(beta.cdf(min(self.one_way_s / span_s, 1.0), rivals, self.voters - rivals + 1))
+        near = min(self.one_way_s / span_s, 1.0)
+        return math.fsum(math.comb(self.voters, k) * near**k * (1.0 - near) ** (self.voters - k) for k in range(rivals, self.voters + 1))
 
 
 class DnsWithdrawal(msgspec.Struct, frozen=True):
@@ -228,11 +229,9 @@ def all_dead(nodes: int, dead: int, attempts: int, other_address: bool, independ
 
     Without ``other_address`` a retry goes where the first attempt went, dead / nodes; or, ``independent``, picks afresh.
     """
-    from math import comb
-
     if not 0 <= dead <= nodes or nodes < 1 or attempts < 1:
         raise BadInput(f"{dead} dead of {nodes} nodes, {attempts} attempts", right="0 <= dead <= nodes, attempts >= 1")
     if other_address:
         distinct = min(attempts, nodes)
-        return comb(dead, distinct) / comb(nodes, distinct)
+        return math.comb(dead, distinct) / math.comb(nodes, distinct)
     return (dead / nodes) ** (attempts if independent else 1)
