@@ -86,6 +86,7 @@ def validate(arguments: argparse.Namespace) -> int:
         return 0
     from chaos.api import order
     from chaos.plan.objectives import cautions
+    from chaos.report.format import count
 
     worst = 0
     for file in arguments.files:
@@ -97,7 +98,8 @@ def validate(arguments: argparse.Namespace) -> int:
         else:
             for caution in cautions(ordered.experiment):
                 note(f"nines: {file}: {caution}")
-            show(f"{file}: fine ({len(ordered.plan.nodes)} nodes, {len(ordered.plan.windows)} faults, {ordered.plan.duration_s:.0f} s)")
+            nodes, faults = count(len(ordered.plan.nodes), "node"), count(len(ordered.plan.windows), "fault")
+            show(f"{file}: fine ({nodes}, {faults}, {ordered.plan.duration_s:.0f} s)")
     return worst
 
 

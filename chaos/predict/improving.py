@@ -111,7 +111,7 @@ def unsafe(now: System, then: System) -> str:
     if wait_s is not None and waited_s is not None and wait_s < waited_s * (1 - 1e-9):
         beats, least = _missed(then), STANDS_AFTER if then.randomised else GIVEN_UP_AFTER
         if beats < least - 1e-9:
-            return f"the leader would be given up after {beats:.2g} missed beats; {least:g} at least are usual"
+            return f"the leader would be given up after {beats:.2g} missed beat{'s' * (beats > 1)}; {least:g} at least are usual"
         if wait_s < TRIPS * trip_s:
             return f"the wait for the leader would be {wait_s / trip_s:.2g} round trips; {TRIPS:g} at least are usual"
     if then.heartbeat_s < min(trip_s, now.heartbeat_s):

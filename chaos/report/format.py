@@ -35,7 +35,13 @@ _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?<!-)")
 """A node's name in a link or a group; the dash of an arrow is none of it."""
 
 ROUNDING: Final = 1e-9
-"""A share so near to 1 is 1: what is missing is the arithmetic's."""
+"""A share so near to 0 or 1 is 0 or 1: what is missing is the arithmetic's."""
+SMALL: Final = 0.00095
+"""Below this one decimal of a percentage says nothing."""
+LEAST: Final = 1e-6
+"""Below this a share is said to be under it."""
+LEAST_CHANCE: Final = 1e-4
+"""A p-value below this is said to be under it: its digits are not those of any decision."""
 
 Show = Callable[[float | None], str]
 
@@ -51,12 +57,14 @@ def clock(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share, with as many digits as its distance from 100 % needs: ``91.3 %``, ``99.982 %``, ``99.99961 %``."""
+    """A share, with as many digits as its distance from 0 or 100 % needs: ``91.3 %``, ``99.982 %``, ``0.012 %``."""
     if value is None:
         return DASH
     missing, digits = 1.0 - value, 1
-    if value == 0.0 or abs(missing) < ROUNDING:
-        return f"{value * 100:.0f} %"
+    if abs(value) < ROUNDING or abs(missing) < ROUNDING:
+        return f"{abs(value) * 100:.0f} %"
+    if 0 < value < SMALL:  # one decimal would make 0.0 of it
+        return f"{value * 100:.2g} %" if value >= LEAST else f"under {LEAST * 100:.4f} %"
     while digits < 8 and missing * 100 < 10 ** (1 - digits):
         digits += 1
     return f"{value * 100:.{digits}f} %"
@@ -65,6 +73,17 @@ def percent(value: float | None) -> str:
 def number(value: float | None) -> str:
     """A bare figure, three significant digits."""
     return DASH if value is None else digits(value)
+
+
+def chance(value: float | None) -> str:
+    """A p-value for a column: ``0.0123``, ``< 0.0001``; a computed 0 is none."""
+    return f"< {LEAST_CHANCE:.4f}" if value is not None and value < LEAST_CHANCE else number(value)
+
+
+def is_chance(value: float | None) -> str:
+    """The same in a sentence: ``p = 0.0123``, ``p < 0.0001``."""
+    said = chance(value)
+    return f"p {said}" if said.startswith("<") else f"p = {said}"
 
 
 def count(things: int, singular: str, plural: str = "") -> str:
@@ -77,9 +96,9 @@ def span(low: float | None, high: float | None, show: Show) -> str:
     if low is None and high is None:
         return ""
     if high is None:
-        return f"at least {show(low)}"
+        return f"at least {show(low)}" if low else "no upper bound"  # nothing is below 0
     if low is None:
-        return f"at most {show(high)}"
+        return "no lower bound" if show is percent and high >= 1.0 else f"at most {show(high)}"
     if low == high:
         return ""
     return f"{show(low)} to {show(high)}"

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 import shlex
+from collections.abc import Sequence
 from typing import Final
 
 from chaos.core import units
 from chaos.core.units import show_s
-from chaos.report.format import DASH, count, joined, measure, number, percent, seconds
+from chaos.report.format import DASH, count, is_chance, joined, measure, number, percent, seconds
 from chaos.results.check_names import COMPLETE, FAILED, HEALED
-from chaos.results.report import Agreement, Improvement, Objective, Production, Report
+from chaos.results.report import Agreement, Improvement, Objective, Outage, Production, Report
 
 MONTHS_A_YEAR: Final = 12.0
 """A month is a twelfth of a year here: 30.44 days."""
@@ -181,8 +182,19 @@ def _seen(report: Report) -> str:
     mean = f", {seconds(seen.mttr_s.value)} on average" if seen.mttr_s.value is not None else ""
     return (
         f"Clients saw {count(outages, 'outage')} of {service} {after}: {seconds(seen.downtime_s)} in all{mean}; "
-        f"availability {percent(seen.availability.value)} in this run."
+        f"availability {percent(seen.availability.value)} in this run.{_by_themselves(seen.outages)}"
     )
+
+
+def _by_themselves(outages: Sequence[Outage]) -> str:
+    """Outages that belong to no fault, where they are not a small part of all: "after 3 faults" would blame the faults."""
+    alone = [outage for outage in outages if not outage.faults]
+    lost_s, alone_s = (math.fsum(each.low_s for each in them) for them in (outages, alone))
+    if alone_s < lost_s * BY_THEMSELVES:
+        return ""
+    if len(alone) == len(outages):
+        return " No fault caused the outage." if len(alone) == 1 else " No fault caused any of them."
+    return f" No fault caused {len(alone)} of them ({seconds(alone_s)})."
 
 
 def _empty(report: Report) -> str:
@@ -213,7 +225,7 @@ def _held(report: Report) -> str:
         difference = f", yet a difference is detectable: clients lost {size}" if overall is not None and overall.detectable and size else ""
         return f"That is consistent with the prediction {over}{figures_said}{difference}.{_one_sided(report)}"
     if report.agreement_overall == "inconsistent":
-        chance = f" (p = {number(overall.p_value)})" if overall is not None and overall.p_value is not None else ""
+        chance = f" ({is_chance(overall.p_value)})" if overall is not None and overall.p_value is not None else ""
         lost = f": clients lost {size}" if size else ""
         return f"That differs from the prediction {over}{figures_said}{lost}{chance}. See the outage breakdown by phase."
     if not report.agreement:
@@ -234,6 +246,8 @@ def apart(row: Agreement) -> str:
     return f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} time than predicted"
 
 
+BY_THEMSELVES: Final = 0.2
+"""Outages without a fault are told where they make up this share of the time lost."""
 LEAST_ON_ONE_SIDE: Final = 6
 """Of so many faults all on one side of a median: a chance of 1 in 32."""
 
@@ -261,7 +275,7 @@ def _one_sided(report: Report) -> str:
 def causes(production: Production) -> list[str]:
     """Where the predicted downtime of a year comes from, and what stands around the cluster or beside its availability."""
     lines = []
-    listed = [f"{each.cause} {seconds(each.downtime_s_per_year)}" for each in production.parts if each.downtime_s_per_year > 0]
+    listed = [f"{seconds(each.downtime_s_per_year)} by {each.cause}" for each in production.parts if each.downtime_s_per_year > 0]
     if len(listed) > 1:
         lines.append(f"Of the cluster's own downtime in a year: {', '.join(listed)}.")
     if production.around:

@@ -31,6 +31,7 @@ _SAID: Final = {
     "unreachable": "found their host unreachable",
     "wrong answer": "got an answer without the expected text",
 }
+_ANSWERED: Final = {"wrong answer": " without the expected text", "timed out": " too late", LATE: " too late"}
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 SHOWN: Final = 4
 """So many reasons, and nodes of one reason, are named in a sentence."""
@@ -39,7 +40,8 @@ SHOWN: Final = 4
 def said(row: BadRequests) -> str:
     """What the requests of a row met: ``answered 307``, ``were refused a connection``."""
     if row.status:
-        return f"answered {row.status}" + (" without the expected text" if row.reason == "wrong answer" else "")
+        # the status is that of a whole answer: where the reason is time, the answer came after it
+        return f"answered {row.status}" + _ANSWERED.get(row.reason, "")
     return _SAID.get(row.reason, row.reason)
 
 

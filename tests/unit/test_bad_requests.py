@@ -136,3 +136,10 @@ def test_requests_that_were_late_say_what_would_have_been_in_time() -> None:
     check = {check.name: check for check in checks.check(plan, build(plan, rows, records))}["requests sent on time"]
     assert check.verdict == "fail"
     assert check.next_step == "run it again on an idle machine (its load was 9.7 on 2 processors), or with at most 41/s of write"
+
+
+def test_an_answer_that_came_too_late_is_told_as_that() -> None:
+    """A status of 200 is no reason for a bad request: the time is."""
+    for reason in ("timed out", "late"):
+        assert reasons.said(BadRequests("read", "run", reason, 200, 2, {"n1": 2})) == "answered 200 too late"
+    assert reasons.said(BadRequests("read", "run", "timed out", 0, 2, {"n1": 2})) == "timed out"

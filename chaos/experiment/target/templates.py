@@ -107,7 +107,8 @@ def _filled(template: str, context: Context, keep: Collection[str]) -> Iterator[
             part = next((part for part in context.parts if name.startswith(part) and not name[len(part) :].isalnum()), None)
             near = suggest(name, [*sorted(values), "peers:...", *keep])
             right = near if part is None else f"of another part: {{first of {part}:{{address}}}} or {{peers of {part}:{{address}}}}"
-            raise BadInput(f"unknown name '{{{name}}}' in '{template}'", right=right)
+            line = next((line for line in template.splitlines() if f"{{{name}" in line), template).strip()  # of a file, the line
+            raise BadInput(f"unknown name '{{{name}}}' in '{line}'", right=right)
 
 
 def _of_part(word: str, part: str, inside: str, template: str, context: Context, keep: Collection[str]) -> Iterator[str]:

@@ -96,7 +96,7 @@ def _agreement(suite: Xml.Element, report: Report, row: Agreement) -> None:
     if row.verdict == "consistent":
         return
     decide = f", {row.faults_to_decide} faults would decide" if row.faults_to_decide else ""
-    said = f"predicted {say.number(row.predicted)}, observed {say.number(row.observed)}, p = {say.number(row.p_value)}{decide}"
+    said = f"predicted {say.number(row.predicted)}, observed {say.number(row.observed)}, {say.is_chance(row.p_value)}{decide}"
     _say(case, "skipped", "", f"{row.verdict}: {said}", "")
 
 

@@ -87,7 +87,7 @@ def _bad(report: Report) -> list[str]:
 
 def _agreement(report: Report) -> list[str]:
     rows = [
-        [row.service, row.fault_class or "all", row.measure, say.number(row.predicted), say.number(row.observed), say.number(row.p_value),
+        [row.service, row.fault_class or "all", row.measure, say.number(row.predicted), say.number(row.observed), say.chance(row.p_value),
          f"{MARKS.get(row.verdict, '')} {row.verdict}"]
         for row in report.agreement
     ]  # fmt: skip

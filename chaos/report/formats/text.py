@@ -175,7 +175,7 @@ def _addresses(report: Report) -> str:
 
 def _agreement(report: Report) -> str:
     rows = [
-        [row.service, row.fault_class or "all", row.measure, say.number(row.predicted), say.number(row.observed), say.number(row.p_value),
+        [row.service, row.fault_class or "all", row.measure, say.number(row.predicted), say.number(row.observed), say.chance(row.p_value),
          row.verdict + (" (a difference is detectable)" if row.detectable and row.verdict == "consistent" else ""),
          "" if row.faults_to_decide is None else str(row.faults_to_decide)]
         for row in report.agreement
