@@ -11,14 +11,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 import numpy as np
 
 from chaos.core.errors import BadInput
-from chaos.core.rng import derive
 from chaos.core.values import FOLLOWER, LEADER
 from chaos.experiment.spec import PLANNED, ZONE, ProductionRate
 from chaos.plan.plan import Plan
@@ -26,29 +24,15 @@ from chaos.predict import overlaps, production_window
 from chaos.predict import surroundings as around
 from chaos.predict.facts import ClassFacts, RunFacts
 from chaos.predict.improving import TOGETHER, Change, changes, price, unsafe
-from chaos.predict.scenarios import client
-from chaos.predict.scenarios.case import Case
+from chaos.predict.production_draws import Draws, Share
 from chaos.predict.scenarios.delays import Uniform
-from chaos.predict.scenarios.outages import TRUE
-from chaos.predict.scenarios.table import NODE, scenario, slots_each
+from chaos.predict.scenarios.table import NODE
 from chaos.predict.system import System
 from chaos.results.report import Improvement, PlannedRestarts, Production, ProductionPart, WindowPredicted
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    Floats = NDArray[np.float64]
 
 YEAR_S: Final = 365 * 86400.0
 STEP: Final = 0.1
 """Relative change by which elasticities are found."""
-SLOTS: Final = 60_000
-LEAST_SAMPLES: Final = 100
-MOST_SAMPLES: Final = 4_000
-CAP_S: Final = 3600.0
-"""A production fault that nobody takes back is counted for so long."""
-LONG_S: Final = 30.0
-"""Of a longer fault so much is played, and twenty failovers: by then a service has recovered, or does only when the fault is taken back."""
 CRASH: Final = "kill"
 FAULT_RATES: Final = "fault rates (half as many)"
 LEAST_SAVED: Final = 0.005
@@ -59,14 +43,6 @@ CARRIED: Final = 0.5
 
 class TooFast(BadInput):
     """Faults come faster than the cluster recovers from them: beyond what the models can carry."""
-
-
-class Share(msgspec.Struct, frozen=True):
-    """One fault class at its production rate."""
-
-    facts: ClassFacts
-    per_s: float
-    for_s: float
 
 
 def at_rates(plan: Plan, known: System, facts: RunFacts) -> Production:
@@ -194,10 +170,7 @@ class Judge:
         self._plan = plan
         self._shares = shares
         self._rates = rates
-        self._sizes: dict[str, int] = {}
-        """Samples of each class: the same for all parameters, so that the draws are."""
-        self._drawn: tuple[System | None, dict[str, Floats]] = (None, {})
-        """The draws of the system that was asked for last."""
+        self._downs_s = Draws().downs_s
 
     def unavailability(self, known: System, plan: Plan, rate: float) -> float:
         """U with all fault rates of the cluster times ``rate``, the parts around it included."""
@@ -246,34 +219,6 @@ class Judge:
         beyond = overlaps.outages(known, self._rates, does, rest)
         return production_window.of(slo.window_s, slo.availability, isolated, beyond, plan.experiment.predict.around, cluster)
 
-    def _downs_s(self, known: System, plan: Plan, share: Share) -> Floats:
-        """Draws of the downtime of one fault of a class, made once for each system."""
-        if self._drawn[0] is not known:
-            self._drawn = (known, {})
-        found = self._drawn[1].get(share.facts.fault_class)
-        if found is None:
-            found = self._drawn[1][share.facts.fault_class] = self._draw_s(known, plan, share)
-        return found
-
-    def _draw_s(self, known: System, plan: Plan, share: Share) -> Floats:
-        service = plan.judge
-        rng = np.random.default_rng(derive(0, "models", "production", share.facts.fault_class))
-        for_s = known.need("zone_outage_s", "zones that fail").mean_s if share.facts.role == ZONE else share.for_s
-        whole_s = for_s if math.isfinite(for_s) else CAP_S
-        played_s = min(whole_s, LONG_S + 20 * overlaps.failover_s(known, plan.operations[service].does))
-        lasts_s = np.full(MOST_SAMPLES, played_s)
-        case = Case(known, share.facts, plan.operations[service].does, lasts_s, rng)
-        if share.facts.fault_class not in self._sizes:
-            slots = slots_each(case, known.client, TRUE.slot_s)
-            self._sizes[share.facts.fault_class] = int(np.clip(SLOTS / slots, LEAST_SAMPLES, MOST_SAMPLES))
-        built = scenario(replace(case, for_s=lasts_s[: self._sizes[share.facts.fault_class]]))
-        if built is None:
-            return np.zeros(1)
-        seen = client.see(built, known.client, TRUE, rng)
-        # An outage that has lasted until the fault was taken back would have lasted on, as much of the time as before.
-        lasted = np.where(seen.recovery_s >= played_s, seen.downtime_s / np.maximum(seen.recovery_s, played_s), 0.0) if played_s else 0.0
-        return np.asarray(seen.downtime_s + lasted * (whole_s - played_s))
-
     def improvements(self, known: System, now: float) -> list[Improvement]:
         """Each parameter that people can change, by what halving it would save; those that change nothing are left out."""
         if now <= 0:
@@ -297,9 +242,9 @@ class Judge:
         return [f"{name} (half of it): {why}" for name, why in reasons.items() if saved[name]]
 
     def _improvement(self, known: System, name: str, change: Change, now: float) -> Improvement | None:
-        """None where half of it describes no working system: nobody is advised to try."""
+        """None where half of it describes no working system, which nobody is advised to try, or saves too little to be told."""
         half = self._tried(change(0.5))
-        if half is None:
+        if half is None or now - half <= LEAST_SAVED * now:
             return None
         up, down = self._tried(change(1 + STEP)), self._tried(change(1 - STEP))
         ends = [(1 + STEP, up or now), (1 - STEP, down or now)] if up and down else [(1.0, now), (0.5, half)]

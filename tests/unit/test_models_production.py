@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -13,6 +14,8 @@ from chaos.core.errors import BadInput
 from chaos.experiment.reading.document import parse_experiment
 from chaos.experiment.spec import CLUSTER, PredictSpec
 from chaos.plan.plan import Plan
+from chaos.predict import production_draws
+from chaos.predict.improving import changes
 from chaos.predict.production import Judge, at_rates, judge_at, with_zones
 from chaos.predict.run import facts_from_plan
 from chaos.predict.surroundings import diagram, shown, unavailability
@@ -212,3 +215,32 @@ def test_plans_without_any_of_it_say_nothing_of_it() -> None:
     empty = msgspec.structs.replace(the_plan().experiment, predict=PredictSpec())
     nothing = production(msgspec.structs.replace(the_plan(), experiment=empty))
     assert nothing.parts == [] and nothing.availability is None
+
+
+def test_what_clients_cannot_tell_apart_is_played_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Draws that were taken over from the first system are, to the bit, those that playing the changed system finds."""
+    slow = '{name: slow, latency: {latency: 400ms}, target: {link: "leader <-> any"}, at: 20s, for: 4s}'
+    written = text(", latency: 2 per 30d per cluster, zone: 1 per 30d per zone", ", zone_outage: 2h").replace(
+        "for: 1s}]", f"for: 1s}}, {slow}]"
+    )
+    plan = order_text(written, Path("p.yaml"), runtime="local").plan
+    known, facts = system(plan), facts_from_plan(plan)
+    played = 0
+    see = production_draws.client.see
+
+    def counted(*words: Any) -> Any:
+        nonlocal played
+        played += 1
+        return see(*words)
+
+    def of_all() -> list[float]:
+        judge = judge_at(plan, known, facts)
+        return [judge.unavailability(system_, plan, 1.0) for system_ in (known, *(change(0.5) for change in changes(known).values()))]
+
+    monkeypatch.setattr(production_draws, "SLOTS", 4_000)
+    monkeypatch.setattr(production_draws, "LEAST_SAMPLES", 10)
+    monkeypatch.setattr(production_draws.client, "see", counted)
+    found, few = of_all(), played
+    monkeypatch.setattr(production_draws, "alike", lambda *_: False)
+    assert of_all() == found
+    assert few < (played - few) / 2

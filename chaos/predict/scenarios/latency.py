@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
 import numpy as np
 
 from chaos.predict.scenarios.case import Case, Ways, assembled, leaderless, led, succession, ways
@@ -75,34 +76,46 @@ def _spell(case: Case, service: Service) -> Spell:
     return Spell(Fate.SLOW, case.for_s, service)
 
 
-def _lateness(case: Case) -> Service:
+class Lateness(msgspec.Struct, frozen=True):
     """What one round trip over one slow connection gains: per direction of its stream max(0, latency +- jitter)."""
-    latency_s, jitter_s, share = case.number("latency_s"), case.number("jitter_s"), case.number("toxicity", 1.0)
-    directions = 2 if case.text("stream", "downstream") == "both" else 1
 
-    def draw(rng: np.random.Generator, size: int) -> Floats:
+    latency_s: float
+    jitter_s: float
+    share: float
+    """Of the connections that are slow."""
+    directions: int
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Floats:
+        """Draws in s."""
         late_s = np.zeros(size)
-        for _ in range(directions):
-            late_s += np.maximum(0.0, rng.uniform(latency_s - jitter_s, latency_s + jitter_s, size))
-        return late_s * (rng.uniform(0.0, 1.0, size) < share) if share < 1 else late_s
+        for _ in range(self.directions):
+            late_s += np.maximum(0.0, rng.uniform(self.latency_s - self.jitter_s, self.latency_s + self.jitter_s, size))
+        return late_s * (rng.uniform(0.0, 1.0, size) < self.share) if self.share < 1 else late_s
 
-    return draw
+
+class Answer(msgspec.Struct, frozen=True):
+    """An attempt's answer time: so many slow round trips one after the other, then the ``acks[1]``-th of ``acks[0]`` slow answers."""
+
+    usual_s: float
+    late: Lateness
+    trips: int
+    acks: tuple[int, int]
+
+    def __call__(self, rng: np.random.Generator, size: int) -> Floats:
+        """Draws in s."""
+        total_s = np.full(size, self.usual_s)
+        for _ in range(self.trips):
+            total_s += self.late(rng, size)
+        far, wanted = self.acks
+        if far:
+            total_s += np.sort(self.late(rng, size * far).reshape(size, far), axis=1)[:, wanted - 1]
+        return total_s
 
 
 def _service(case: Case, trips: int, acks: tuple[int, int] = (0, 0)) -> Service:
-    """An attempt's answer time: so many slow round trips one after the other, then the ``acks[1]``-th of ``acks[0]`` slow answers."""
-    usual_s, late = 2 * case.system.round_trip_s, _lateness(case)
-
-    def draw(rng: np.random.Generator, size: int) -> Floats:
-        total_s = np.full(size, usual_s)
-        for _ in range(trips):
-            total_s += late(rng, size)
-        far, wanted = acks
-        if far:
-            total_s += np.sort(late(rng, size * far).reshape(size, far), axis=1)[:, wanted - 1]
-        return total_s
-
-    return draw
+    directions = 2 if case.text("stream", "downstream") == "both" else 1
+    late = Lateness(case.number("latency_s"), case.number("jitter_s"), case.number("toxicity", 1.0), directions)
+    return Answer(2 * case.system.round_trip_s, late, trips, acks)
 
 
 def _unsettled(case: Case, slow: Ways, groups: tuple[Group, ...]) -> Scenario:
