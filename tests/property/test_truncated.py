@@ -1,7 +1,7 @@
 """A run folder can be judged and reported whatever byte its writing stopped at: cut at every byte, never an error, never a pass.
 
 Every cut of a file is tried on its reader; since it drops torn rows, the cuts within one row are alike, and judging is tried once for
-each row (and, for the records, once for every fourth of them).
+each row (and, for the records, once for every eighth of them).
 """
 
 from __future__ import annotations
@@ -71,10 +71,10 @@ def test_a_history_cut_after_any_row_is_judged_and_never_passes(whole: RunFolder
     lines = whole.history.read_bytes().splitlines(keepends=True)
     for kept in range(len(lines)):
         copy.history.write_bytes(b"".join(lines[:kept]) + lines[kept][:-1])
-        judged = judge(copy)
-        assert (judged.verdict, judged.exit_code in UNFINISHED) == ("unknown", True), kept
-        assert judged.reasons
-        render_all(from_folder(copy))
+        report = from_folder(copy)
+        assert (report.verdict, report.exit_code in UNFINISHED) == ("unknown", True), kept
+        assert report.reasons
+        render_all(report)
 
 
 def test_records_are_read_from_a_file_cut_at_any_byte(whole: RunFolder, copy: RunFolder) -> None:
@@ -91,7 +91,7 @@ def test_records_are_read_from_a_file_cut_at_any_byte(whole: RunFolder, copy: Ru
 def test_a_run_whose_records_were_cut_is_judged_and_never_passes(whole: RunFolder, copy: RunFolder) -> None:
     """The prober promised more slots than there are records: a failed check."""
     data, size = whole.observations.read_bytes(), observations.dtype().itemsize
-    for cut in [0, 1, *range(len(data) - 1, 0, -4 * size)]:
+    for cut in [0, 1, *range(len(data) - 1, 0, -8 * size)]:
         copy.observations.write_bytes(data[:cut])
         judged = judge(copy)
         assert (judged.verdict, judged.exit_code) == ("unknown", 3), cut
@@ -106,8 +106,9 @@ def test_damaged_rows_and_records_are_no_bug(copy: RunFolder) -> None:
         copy.history.write_bytes(histories[:place] + draw.bytes(40) + b"\n" + histories[place + 40 :])
         keep = len(records) - place % len(records) // 2
         copy.observations.write_bytes(records[:keep] + bytes(len(records) - keep))
-        assert judge(copy).verdict == "unknown", place
-        render_all(from_folder(copy))
+        report = from_folder(copy)
+        assert report.verdict == "unknown", place
+        render_all(report)
 
 
 @pytest.mark.parametrize("name", ["history.jsonl", "observations.bin", "undo.jsonl", "logs", "experiment.yaml"])
@@ -115,9 +116,9 @@ def test_a_run_folder_that_lacks_something_is_judged(copy: RunFolder, name: str)
     """Only the plan is indispensable."""
     path = copy.path / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    judged = judge(copy)
-    assert judged.exit_code == (3 if name in {"history.jsonl", "observations.bin"} else 0)
-    render_all(from_folder(copy))
+    report = from_folder(copy)
+    assert report.exit_code == (3 if name in {"history.jsonl", "observations.bin"} else 0)
+    render_all(report)
 
 
 def test_a_plan_cut_anywhere_is_refused(whole: RunFolder, copy: RunFolder) -> None:

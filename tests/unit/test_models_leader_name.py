@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from statistics import fmean, stdev
 
 import pytest
 
@@ -68,8 +69,9 @@ def test_leader_kills_by_simulation(away_s: float, fall: int, rise: int, every_s
     found = of_class(predict(a_plan(dns=dns, client=ONE_TRY), facts("kill", "leader", (away_s,) * 4)))
     generator = random.Random(17)
     recoveries = [_simulated(generator, away_s, fall, rise, every_s, ttl_s) for _ in range(400)]
-    mean_s = sum(recoveries) / len(recoveries)
-    assert found.recovery_s.value == pytest.approx(mean_s, rel=0.03)
+    error_s = stdev(recoveries) / len(recoveries) ** 0.5
+    # The model may be off by 3 %, and the simulation by twice its own standard error: nothing hangs on the one seed.
+    assert found.recovery_s.value == pytest.approx(fmean(recoveries), rel=0.0, abs=0.03 * fmean(recoveries) + 2 * error_s)
 
 
 def _simulated(generator: random.Random, away_s: float, fall: int, rise: int, every_s: float, ttl_s: float) -> float:

@@ -286,3 +286,13 @@ def test_open_intervals_are_said_in_words() -> None:
 def test_exit_status(verdict: str, code: int, expected: str, status: int, report: Report) -> None:
     """The expected verdict gives 0; what is left over or interrupted is never expected."""
     assert exit_status(msgspec.structs.replace(report, verdict=verdict, exit_code=code, expect_verdict=expected)) == status
+
+
+def test_a_long_headline_is_a_title_and_a_sentence(report: Report) -> None:
+    """The page stays readable at a glance; no word is lost. A short headline stands as it is."""
+    long = "the history is torn: " + "slots 7 to 9 are missing, " * 12
+    page = render("html", msgspec.structs.replace(report, state="invalid", reasons=[long]))
+    assert "</span>The history is torn.</h1>" in page
+    assert "<li>Slots 7 to 9 are missing" in page
+    short = render("html", msgspec.structs.replace(report, state="invalid", reasons=["one slot: missing"]))
+    assert "</span>one slot: missing.</h1>" in short

@@ -19,6 +19,10 @@ from chaos.report.svg.style import SHEET
 from chaos.results.report import PHASES, Estimate, Observed, Outage, Range, Report
 
 OUTAGES_SHOWN: Final = 60
+TITLE: Final = 160
+"""Letters of a headline that stand as the title; a longer one is a title and a sentence."""
+WRAPPED: Final = 40
+"""A longer line below a figure is a sentence and may be broken; a shorter one is an interval."""
 TONES: Final = {"pass": "--pass", "fail": "--fail", "unknown": "--unknown"}
 SIGNS: Final = {"pass": "✓", "fail": "✕", "unknown": "?", "consistent": "✓", "inconsistent": "✕", "inconclusive": "?", "healed": "✓",
                 "failed": "✕", "leftover": "✕", "skipped": "–"}  # fmt: skip
@@ -89,7 +93,8 @@ def _expected(value: Range | None, show: Show) -> str:
 
 
 def _two_lines(value: str, below: str) -> str:
-    return f'<span class="fix">{escape(value)}</span>' + (f"<small>{escape(below)}</small>" if below else "")
+    told = ' class="told"' if len(below) > WRAPPED else ""
+    return f'<span class="fix">{escape(value)}</span>' + (f"<small{told}>{escape(below)}</small>" if below else "")
 
 
 # --- the page, from the top --------------------------------------------------------------------------------------------
@@ -105,14 +110,23 @@ def _top(report: Report) -> str:
 def _verdict(report: Report) -> str:
     tone = TONES.get(report.verdict, "--unknown")
     word = tell.verdict(report)
-    story = "".join(f"<li>{escape(sentence)}</li>" for sentence in tell.story(report))
+    headline, told = _lead(tell.headline(report))
+    story = "".join(f"<li>{escape(sentence)}</li>" for sentence in [*told, *tell.story(report)])
     notes = "".join(f"<li>Note: {escape(reason)}</li>" for reason in tell.notes(report))
     notes += "".join(f"<li>Next: {escape(step)}</li>" for step in tell.next_steps(report))
     question = f'<p class="question">{escape(report.question)}</p>' if report.question else ""
     return (
         f'<div class="verdict" style="--tone: var({tone})">{question}<h1><span class="badge">{escape(word)}</span>'
-        f'{escape(tell.headline(report))}</h1><ul class="story">{story}{notes}</ul></div>'
+        f'{escape(headline)}</h1><ul class="story">{story}{notes}</ul></div>'
     )
+
+
+def _lead(headline: str) -> tuple[str, list[str]]:
+    """A long headline gives the page its title up to the first colon; the rest goes to the sentences below."""
+    title, colon, rest = headline.partition(": ")
+    if len(headline) <= TITLE or not colon or len(title) > TITLE:
+        return headline, []
+    return title[:1].upper() + title[1:] + ".", [rest[:1].upper() + rest[1:]]
 
 
 def _figures(report: Report) -> str:

@@ -56,7 +56,8 @@ section { background: var(--card); border: 1px solid var(--line); border-radius:
 h2 { font-size: 17px; margin: 0 0 2px; font-weight: 650; }
 h2 + p.note { margin-top: 0; }
 p.note { color: var(--soft); font-size: 13.5px; margin: 0 0 14px; max-width: 90ch; }
-figure { margin: 0; }
+figure { margin: 0; overflow-x: auto; }
+figure svg { min-width: 620px; }
 svg { display: block; width: 100%; height: auto; overflow: visible; }
 svg text { fill: var(--ink); font: 12px system-ui, -apple-system, "Segoe UI", Roboto, Arial, "Liberation Sans", sans-serif; font-variant-numeric: tabular-nums; }
 svg text.soft { fill: var(--soft); }
@@ -70,6 +71,7 @@ td.num, th.num { text-align: right; white-space: nowrap; }
 td.fix, th.fix, .fix { white-space: nowrap; }
 td small { display: block; color: var(--soft); font-size: 12.5px; white-space: nowrap; }
 td small.inline { display: inline; }
+td small.told { white-space: normal; min-width: 24ch; max-width: 46ch; }
 td.wide { width: 52%; min-width: 300px; vertical-align: middle; }
 .mark { font-weight: 650; white-space: nowrap; }
 .mark.pass, .mark.consistent, .mark.healed { color: var(--pass); }
