@@ -56,7 +56,8 @@ def agreement(draws: Mapping[str, ClassSamples], margin: float, slot_s: float, s
 
     def shares(scale: float) -> tuple[float, float]:
         totals_s = scale * truth.step_s * np.arange(len(truth.mass))
-        same = (totals_s >= top_s / margin) & (totals_s <= margin * bottom_s)
+        # without any downtime seen no factor can be told, however little is predicted
+        same = (totals_s >= top_s / margin) & (totals_s <= margin * bottom_s) & (totals_s > 0)
         places = totals_s / sums.step_s
         low = np.minimum(np.floor(places + 1e-3), len(below) - 1).astype(np.int64)
         high = np.ceil(places - 1e-3).astype(np.int64)

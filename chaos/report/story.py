@@ -16,6 +16,8 @@ from chaos.results.report import Agreement, Improvement, Objective, Outage, Prod
 MONTHS_A_YEAR: Final = 12.0
 """A month is a twelfth of a year here: 30.44 days."""
 CUT_SHORT: Final = FAILED[COMPLETE]
+_CAUSES: Final = {"overlaps": "faults that overlap, share a cause or are not covered"}
+"""What stands for a cause in ``report.json`` and is no fault class."""
 STATES: Final = {
     "pass": "PASS",
     "fail": "FAIL",
@@ -243,9 +245,13 @@ def apart(row: Agreement) -> str:
     share = row.observed / row.predicted - 1.0
     if abs(share) < 0.005:
         return ""
+    if share >= MANY_TIMES - 1:
+        return f"{share + 1:.0f} times as much time as predicted"
     return f"{abs(share) * 100:.0f} % {'more' if share > 0 else 'less'} time than predicted"
 
 
+MANY_TIMES: Final = 10
+"""From here on people say how many times, not how many per cent more."""
 BY_THEMSELVES: Final = 0.2
 """Outages without a fault are told where they make up this share of the time lost."""
 LEAST_ON_ONE_SIDE: Final = 6
@@ -275,7 +281,11 @@ def _one_sided(report: Report) -> str:
 def causes(production: Production) -> list[str]:
     """Where the predicted downtime of a year comes from, and what stands around the cluster or beside its availability."""
     lines = []
-    listed = [f"{seconds(each.downtime_s_per_year)} by {each.cause}" for each in production.parts if each.downtime_s_per_year > 0]
+    listed = [
+        f"{seconds(each.downtime_s_per_year)} by {_CAUSES.get(each.cause, each.cause)}"
+        for each in production.parts
+        if each.downtime_s_per_year > 0
+    ]
     if len(listed) > 1:
         lines.append(f"Of the cluster's own downtime in a year: {', '.join(listed)}.")
     if production.around:

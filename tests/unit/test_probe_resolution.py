@@ -124,3 +124,10 @@ def test_the_predicted_production_does_not_depend_on_the_probe() -> None:
     assert downs_s[0] is not None
     # An election of three with time-outs of 0.5 s to 1 s: 0.5 + 0.5/3 s on average less half a heartbeat of 0.1 s, 12.2 times a year.
     assert downs_s[0] == pytest.approx((0.5 + 0.5 / 3 - 0.05) * 365 / 30, rel=0.08)
+
+
+def test_agreement_is_not_promised_of_a_probe_that_will_see_nothing() -> None:
+    """One request a second sees one failover in a hundred: the most likely total is none, and none is within no factor of anything."""
+    agreed = power(plan_at("1/s")).agreement
+    assert agreed is not None and agreed.consistent < 0.05
+    assert agreed.faults_needed is not None and agreed.faults_needed > 1000

@@ -10,8 +10,9 @@ import pytest
 from chaos.core import plugins as tables
 from chaos.judge import verdicts
 from chaos.report import story as tell
+from chaos.report.format import seconds
 from chaos.results import check_names
-from chaos.results.report import Agreement, Check, Estimate, Objective, Report
+from chaos.results.report import Agreement, Check, Estimate, Objective, Outage, Report
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SUCCESS = ("rolled back", "complete", "error-free", "effective", "on time", "reached by", "pass", "held", "healed")
@@ -142,3 +143,30 @@ def test_every_check_has_a_noun_for_both_cases() -> None:
 def test_the_command_that_repeats_it_carries_what_was_given(changes: dict[str, object], command: str, report: Report) -> None:
     """Quoted for a shell; the experiment's own file where it names files beside itself."""
     assert tell.reproduce(msgspec.structs.replace(report, runtime="fake", seed=3, **changes)) == command
+
+
+def test_outages_that_no_fault_caused_are_told(report: Report) -> None:
+    """ "After 9 faults" would blame faults for what the service did by itself; a short glitch among many outages is no news."""
+    assert report.observed is not None and len(report.observed.outages) > 5
+    mine, *rest = report.observed.outages
+    alone = msgspec.structs.replace(mine, faults=[])
+
+    def seen(*outages: Outage) -> str:
+        return tell.story(msgspec.structs.replace(report, observed=msgspec.structs.replace(report.observed, outages=list(outages))))[0]
+
+    assert "No fault caused any of them." in seen(alone, alone)
+    assert "No fault caused the outage." in seen(alone)
+    assert f"No fault caused 2 of them ({seconds(2 * alone.low_s)})." in seen(alone, alone, mine)
+    assert "No fault caused" not in seen(mine, *rest)
+    assert "No fault caused" not in seen(msgspec.structs.replace(alone, low_s=mine.low_s / 100), *rest)
+
+
+def test_ten_times_as_much_is_not_told_in_percent(report: Report) -> None:
+    """ "5499 % more" is read by no one; below ten times a percentage is what people expect."""
+    row = next(row for row in report.agreement if row.predicted)
+    for times, words in (
+        (56.2, "56 times as much time as predicted"),
+        (2.0, "100 % more time than predicted"),
+        (0.5, "50 % less time than predicted"),
+    ):
+        assert tell.apart(msgspec.structs.replace(row, predicted=0.5, observed=0.5 * times)) == words

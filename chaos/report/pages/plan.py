@@ -150,7 +150,7 @@ def _window(production: Production) -> list[str]:
             f"{say.percent(window.evenly)} to them (more would be told by {{fails: 1 per 90d, for: 30s}})."
         )
     return [*lines, f"In a window of {say.seconds(window.window_s)}: no outage with probability {say.percent(window.no_outage)}, "
-            f"{window.outages:.3g} on average; one window in 20 is below {say.percent(window.worst_of_20)}{met}"]  # fmt: skip
+            f"{say.number(window.outages)} on average; one window in 20 is below {say.percent(window.worst_of_20)}{met}"]  # fmt: skip
 
 
 def _inputs(predicted: Predicted) -> str:
