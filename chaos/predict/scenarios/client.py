@@ -206,8 +206,7 @@ def _chunk(
     due_s = first_due_s[:, None] + np.arange(count) * rule.slot_s
     bad = due_s < np.minimum(scenario.hopeless_s()[rows], horizon_s)[:, None]
     asked = ~bad & (due_s < horizon_s[:, None])
-    which, _ = np.nonzero(asked)
-    bad[asked] = ~_slots_good(scenario, rows[which], due_s[asked], policy, rng)
+    bad[asked] = ~_slots_good(scenario, np.repeat(rows, asked.sum(axis=1)), due_s[asked], policy, rng)
     return slots.outages(bad, first_due_s, rule), bad.sum(axis=1) * rule.slot_s
 
 
@@ -215,29 +214,28 @@ def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientP
     """Is each slot good? ``sample`` and ``due_s`` are one entry a slot."""
     good = np.zeros(len(due_s), dtype=bool)
     pending = np.arange(len(due_s))
-    at_s = due_s.copy()
+    at_s, limit_s = due_s, due_s + policy.deadline_s
     tried = np.zeros((len(scenario.groups), len(due_s)), dtype=np.int64)
-    for _ in range(max(1, policy.attempts)):
-        group = _pick(scenario.groups, sample[pending], at_s[pending], tried[:, pending], policy.other_address, rng)
-        expiry_s = np.minimum(at_s[pending] + policy.timeout_s, due_s[pending] + policy.deadline_s)
+    for attempt in range(max(1, policy.attempts)):
+        group = _pick(scenario.groups, sample, at_s, tried if attempt and policy.other_address else None, rng)
+        expiry_s = np.minimum(at_s + policy.timeout_s, limit_s)
         done_s = np.full(len(pending), np.inf)
-        failed_s = at_s[pending].copy()  # nobody to ask: fails at once
+        failed_s = at_s.copy()  # nobody to ask: fails at once
         for index, members in enumerate(scenario.groups):
-            mine = group == index
-            done_s[mine], failed_s[mine] = _attempts(members.spells, sample[pending[mine]], at_s[pending[mine]], expiry_s[mine], rng)
-            tried[index, pending[mine]] += 1
+            mine = np.flatnonzero(group == index)
+            done_s[mine], failed_s[mine] = _attempts(members.spells, sample[mine], at_s[mine], expiry_s[mine], rng)
+            tried[index, mine] += 1
         answered = done_s <= expiry_s
         good[pending[answered]] = True
-        again = ~answered & (failed_s < due_s[pending] + policy.deadline_s - INSTANT_S)
-        at_s[pending[again]] = failed_s[again]
-        pending = pending[again]
-        if not len(pending):
+        again = np.flatnonzero(~answered & (failed_s < limit_s - INSTANT_S))
+        if not len(again):
             break
+        pending, sample, at_s, limit_s, tried = pending[again], sample[again], failed_s[again], limit_s[again], tried[:, again]
     return good
 
 
-def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints, other_address: bool, rng: np.random.Generator) -> Ints:
-    """Which group each attempt goes to; -1 where the answer is empty."""
+def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints | None, rng: np.random.Generator) -> Ints:
+    """Which group each attempt goes to; -1 where the answer is empty. ``tried``: attempts made of each group, where others are preferred."""
     members = np.empty((len(groups), len(sample)))
     for index, group in enumerate(groups):
         there = np.ones(len(sample), dtype=bool)
@@ -246,7 +244,7 @@ def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints, othe
         if group.back_s is not None:
             there |= at_s >= group.back_s[sample]
         members[index] = group.nodes * there
-    if other_address:
+    if tried is not None:
         fresh = np.maximum(members - tried, 0.0)
         members = np.where(fresh.sum(axis=0) > 0, fresh, members)
     total = members.cumsum(axis=0)
