@@ -235,7 +235,7 @@ def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientP
 
 
 def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints | None, rng: np.random.Generator) -> Ints:
-    """Which group each attempt goes to; -1 where the answer is empty. ``tried``: attempts made of each group, where others are preferred."""
+    """Which group each attempt goes to; -1 where the answer is empty. ``tried``: attempts made of each, where others come first."""
     members = np.empty((len(groups), len(sample)))
     for index, group in enumerate(groups):
         there = np.ones(len(sample), dtype=bool)
