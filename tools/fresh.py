@@ -28,6 +28,7 @@ USER: Final = "ordinary"
 HOME: Final = f"/home/{USER}"
 NETWORK: Final = ("/etc/resolv.conf", "/etc/hosts", "/etc/pip.conf", "/etc/ssl/certs/ca-certificates.crt")
 """How this machine reaches the package registries, as it is."""
+PROXIES: Final = frozenset({"http_proxy", "https_proxy", "no_proxy"})
 PLACE: Final = Path("/var/lib/nines-fresh")
 LIMIT_S: Final = 1800.0
 
@@ -88,7 +89,7 @@ def furnished(root: Path) -> None:
 def run(root: Path, command: str) -> int:
     """One command, as the user; its exit status, 124 if it takes too long."""
     say(f"{command} (as an ordinary user, with SIGINT ignored)")
-    settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_")}
+    settings = {name: value for name, value in os.environ.items() if name.startswith("PIP_") or name.lower() in PROXIES}
     settings |= {"HOME": HOME, "USER": USER, "PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
     inside = ["sh", "-c", INSIDE, "sh", str(root), *(f"{name}={value}" for name, value in settings.items())]
     shell = ["sh", "-c", f"cd {HOME}/nines && {command}"]
