@@ -140,7 +140,7 @@ def planned_duration_s(experiment: Experiment, windows: tuple[Window, ...]) -> f
         return round(needed_s, 4)
     if experiment.duration_s < needed_s:
         late = max(windows, key=over_s, default=None)
-        what = f"the fault '{late.fault}' ends and settles" if late else "the baseline ends"
+        what = f"the fault '{late.fault}' ends and settles" if late else "baseline and settling end"
         message = f"a duration of {experiment.duration_s:g}s is over before {what}, at {needed_s:g}s"
         raise refuse(experiment, "duration", message, f"at least {math.ceil(needed_s)}s, or leave it out")
     return experiment.duration_s
