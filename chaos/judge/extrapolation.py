@@ -6,7 +6,8 @@ The outages are measured here, per effective fault and with zeros for those that
 
     counted rate        Gamma(r + 1/2) / exposure: valid at r = 0
     mean outage         the confidence distribution whose ends are the interval of a mean (``measure.means``); of one fault B / Gamma(1)
-    none noticed in m   share ~ Beta(1, m), exact at its upper end, and an outage as long as the fault lasted: no other length is known
+    none noticed in m   share ~ Beta(1, m), exact at its upper end, and an outage as long as the fault lasted: no other length is known;
+                        at the lower end nothing
 
 A class is down at most all the time, so no draw exceeds that. Where the upper end reaches it there is no bound, and that is said.
 First order: faults that strike while another is being recovered from are not in it (the model's figure has them). For one kind with
@@ -190,7 +191,10 @@ def combine(shares: Sequence[Share], seed: int) -> Extrapolated:
     columns = [np.minimum(share.per_s * factors[share.kind, share.rate] * means_s[share.measured], 1.0) for share in shares]
     points = [share.per_s * math.fsum(share.downs_s) / len(share.downs_s) for share in shares]
     total = np.sum(columns, axis=0)
-    low, high = (float(each) for each in np.quantile(total, [(1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2]))
+    high = float(np.quantile(total, (1 + CONFIDENCE) / 2))
+    # Of a class that nobody noticed the law is one of how much it may be at most: at least it is nothing.
+    noticed = np.sum([column for share, column in zip(shares, columns, strict=True) if any(share.downs_s)] or [np.zeros(1)], axis=0)
+    low = float(np.quantile(noticed, (1 - CONFIDENCE) / 2))
     variances = _variances(columns)
     whole = math.fsum(variances)
     parts = [

@@ -152,6 +152,17 @@ def test_unnoticed_faults_are_no_proof_of_perfection() -> None:
 # --- a run -------------------------------------------------------------------------------------------------------------
 
 
+def test_a_value_lies_in_its_interval_beside_a_class_that_nobody_noticed() -> None:
+    """One latency that was not noticed may be anything up to its whole length, and nothing at least: it cannot lift the lower end."""
+    noticed = share("kill/leader", [0.5, 0.55, 0.6, 0.62, 0.58, 0.52, 0.61, 0.57])
+    alone, both = (combine(each, seed=1).downtime_s_per_year for each in ([noticed], [noticed, share("latency/leader", [0.0], per_s=1e-5)]))
+    assert both.low == pytest.approx(alone.low)
+    assert both.low is not None and both.high is not None and alone.high is not None
+    assert both.low < both.value < both.high
+    assert both.high > 5 * alone.high
+    assert combine([share("latency/leader", [0.0])], seed=1).downtime_s_per_year.low == 0.0
+
+
 def of_a_run(*rates: ProductionRate, role: str = "leader") -> Extrapolated | None:
     """Ten kills with outages of half a second, at these rates."""
     times_s = [5.0 + 5.0 * number for number in range(10)]
