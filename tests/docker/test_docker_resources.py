@@ -28,6 +28,7 @@ from chaos.history.events import NodeChanged, Row
 from chaos.history.folder import RunFolder
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Cluster, Removable, Scene
+from chaos.registry import orphans
 from chaos.registry import processes as proc
 from chaos.run import leftovers
 from chaos.runtimes.docker.layout import DATA_INSIDE
@@ -214,7 +215,7 @@ def test_a_harness_that_is_killed_meanwhile(stage: Stage, engine: Engine) -> Non
         finally:
             harness.kill()
     found = leftovers.leftovers()
-    assert [item.subject for item in found if item.kind == leftovers.UNDO] == [
+    assert [item.subject for item in found if item.kind == orphans.UNDO] == [
         "unload n1", "start n1", "unload n1", "start n2", "make room on n2", "start n3", "make writable n3",
     ]  # fmt: skip
     assert stage.until(lambda: "nines-tool" not in stage.processes(), ORPHANED_S)

