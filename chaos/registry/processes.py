@@ -30,6 +30,8 @@ _KERNEL_THREAD = 0x00200000
 """``PF_KTHREAD`` of the kernel's sched.h, in field 9 of ``/proc/PID/stat``."""
 EXEC_WITHIN_S = 1.0
 _EXEC_LOOK_EVERY_S = 0.001
+_SETTLED_LOOKS = 5
+"""So often in a row a program without an environment is seen before that is believed: one look may fall between two programs."""
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -149,11 +151,13 @@ def environ(pid: int) -> dict[str, str]:
     at most ``EXEC_WITHIN_S``, so that nobody goes unseen because he was looked at in it.
     """
     until_s = time.monotonic() + EXEC_WITHIN_S
-    data = _bytes_of(pid, "environ")
-    while not data and _in_exec(pid) and time.monotonic() < until_s:
-        time.sleep(_EXEC_LOOK_EVERY_S)
-        data = _bytes_of(pid, "environ")
-    data = data or _bytes_of(pid, "environ")  # it may have become visible between the last two looks
+    settled = 0
+    while not (data := _bytes_of(pid, "environ")) and settled < _SETTLED_LOOKS and _lives(pid) and time.monotonic() < until_s:
+        if _bytes_of(pid, "cmdline"):
+            settled += 1  # it has a program, and either no environment or another one than a moment ago
+        else:
+            settled = 0
+            time.sleep(_EXEC_LOOK_EVERY_S)
     pairs = (entry.partition(b"=") for entry in data.split(b"\0") if entry)
     return {name.decode(errors="replace"): value.decode(errors="replace") for name, _, value in pairs}
 
@@ -165,9 +169,8 @@ def _bytes_of(pid: int, name: str) -> bytes:
         return b""
 
 
-def _in_exec(pid: int) -> bool:
-    if _bytes_of(pid, "cmdline"):
-        return False
+def _lives(pid: int) -> bool:
+    """Whether it is a process that could have an environment."""
     seen = stat(pid)
     return seen is not None and not seen.gone and not seen.kernel
 
