@@ -31,6 +31,21 @@ class Fetched(msgspec.Struct, frozen=True):
     done_ns: int
 
 
+def at_once(transport: asyncio.Transport) -> None:
+    """A question leaves when it is written (TCP_NODELAY)."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def reset(transport: asyncio.Transport) -> None:
+    """End a connection by reset, so that nodes that hang do not gather half-open ones."""
+    raw = transport.get_extra_info("socket")
+    if raw is not None and raw.fileno() >= 0:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+    transport.abort()
+
+
 class _Closed(ConnectionError):
     """The other side closed; ``stale`` if not one byte of the answer had come."""
 
@@ -53,9 +68,7 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         self.open = True
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        at_once(transport)
 
     def ask(self, request: bytes) -> asyncio.Future[Reply]:
         """Send; the future ends with the reply, or with the error that came instead."""
@@ -108,10 +121,7 @@ class _Connection(asyncio.Protocol):
         self.open = False
         if self._transport is None:
             return
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None and raw.fileno() >= 0:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._transport.abort()
+        reset(self._transport)
 
 
 class AsyncAsker:

@@ -9,17 +9,12 @@ closed costs no answer: the question is asked once more on a new one, within the
 from __future__ import annotations
 
 import asyncio
-import socket
-import struct
 from collections.abc import Callable
-from typing import Final
 
 from chaos.core.clock import Clock, to_ns, to_s
-from chaos.query.aio import Fetched
+from chaos.query.aio import Fetched, at_once, reset
 from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.question import CLOSED, TIMED_OUT, Question, say
-
-_RESET_ON_CLOSE: Final = struct.pack("ii", 1, 0)
 
 
 class _Wire(asyncio.Protocol):
@@ -42,17 +37,12 @@ class _Wire(asyncio.Protocol):
     def abort(self) -> None:
         """End it by reset, so that nodes that hang do not gather half-open connections."""
         assert self._transport is not None
-        raw = self._transport.get_extra_info("socket")
-        if raw is not None and raw.fileno() >= 0:
-            raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
-        self._transport.abort()
+        reset(self._transport)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        raw = transport.get_extra_info("socket")
-        if raw is not None:
-            raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        at_once(transport)
 
     def data_received(self, data: bytes) -> None:
         self._owner.received(self, data)
