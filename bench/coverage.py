@@ -23,7 +23,7 @@ from bench.laws import SHAPES, Law
 from chaos.judge import extrapolation
 from chaos.measure import means as stats_means
 from chaos.measure import ratios as stats_ratios
-from chaos.results.report import Estimate
+from chaos.results.observed import Estimate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -30,7 +30,7 @@ from chaos.core.rng import derive
 from chaos.core.search import least_count
 from chaos.judge import shape_test as agreement_shape
 from chaos.judge.downtime_sums import SumDistribution
-from chaos.results.report import Agreement
+from chaos.results.verdict import Agreement
 
 if TYPE_CHECKING:
     import numpy as np

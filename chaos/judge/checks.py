@@ -24,7 +24,7 @@ from chaos.measure.slots import BAD, GOOD, MISSING
 from chaos.measure.timeline import ServiceTimeline, Timeline
 from chaos.plan.plan import Plan
 from chaos.results import check_names, reasons
-from chaos.results.report import Check
+from chaos.results.verdict import Check
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -13,7 +13,7 @@ from chaos.measure import slots as timeline_slots
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan
 from chaos.results import check_names
-from chaos.results.report import Check
+from chaos.results.verdict import Check
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 SHOWN: Final = 4

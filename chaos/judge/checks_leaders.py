@@ -21,7 +21,7 @@ from chaos.core.values import LEADER
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan
 from chaos.results import check_names
-from chaos.results.report import Check
+from chaos.results.verdict import Check
 
 NAME: Final = check_names.ONE_LEADER
 SHOWN: Final = 4

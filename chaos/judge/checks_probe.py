@@ -16,7 +16,8 @@ from chaos.experiment.spec import ObjectiveSpec
 from chaos.plan.plan import Plan
 from chaos.predict.unseen import Unseen
 from chaos.results.check_names import CONTRADICTION, RESOLUTION
-from chaos.results.report import Check, Objective, Observed
+from chaos.results.observed import Observed
+from chaos.results.verdict import Check, Objective
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 APART: Final = 0.01

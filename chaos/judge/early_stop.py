@@ -25,7 +25,7 @@ from chaos.measure.faults import Trial
 from chaos.measure.means import CONFIDENCE
 from chaos.measure.timeline import ServiceTimeline, Timeline
 from chaos.plan.plan import Plan
-from chaos.results.report import LookTaken, Objective
+from chaos.results.verdict import LookTaken, Objective
 
 if TYPE_CHECKING:
     import numpy as np

@@ -30,7 +30,8 @@ from chaos.measure import evidence as stats_evidence
 from chaos.measure.means import CONFIDENCE, few, possible_means
 from chaos.measure.timeline import ServiceTimeline, Timeline
 from chaos.plan.plan import Plan
-from chaos.results.report import Contribution, Estimate, Extrapolated
+from chaos.results.observed import Estimate
+from chaos.results.verdict import Contribution, Extrapolated
 
 if TYPE_CHECKING:
     import numpy as np

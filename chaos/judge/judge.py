@@ -32,20 +32,9 @@ from chaos.predict.figures import ClassSamples
 from chaos.predict.run import Prediction, predict
 from chaos.predict.unseen import Unseen, unseen
 from chaos.results import check_names
-from chaos.results.report import (
-    PHASES,
-    Agreement,
-    BadRequests,
-    Check,
-    Extrapolated,
-    LookTaken,
-    NameEmpty,
-    Objective,
-    Observed,
-    Outage,
-    Phase,
-    Predicted,
-)
+from chaos.results.observed import PHASES, BadRequests, NameEmpty, Observed, Outage, Phase
+from chaos.results.predicted import Predicted
+from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
 
 MET, MISSED, UNKNOWN, ABORTED, UNUSABLE, NOT_HEALED, BUG, SIGNALLED = 0, 1, 3, 4, 5, 6, 70, 128
 """Exit codes; that of a signal is its number above ``SIGNALLED``."""

@@ -20,7 +20,8 @@ from chaos.experiment.spec import Bound, ObjectiveSpec
 from chaos.measure.faults import FaultRecord
 from chaos.measure.timeline import ServiceTimeline, Timeline
 from chaos.plan.plan import Plan
-from chaos.results.report import Estimate, Objective, Observed, Outage
+from chaos.results.observed import Estimate, Observed, Outage
+from chaos.results.verdict import Objective
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 

@@ -17,7 +17,7 @@ from chaos.measure.means import MANY, mean
 from chaos.measure.ratios import scheduled_availability
 from chaos.plan.plan import Plan
 from chaos.predict import sample_size as planning
-from chaos.results.report import Estimate
+from chaos.results.observed import Estimate
 
 if TYPE_CHECKING:
     import numpy as np

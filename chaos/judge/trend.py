@@ -16,7 +16,7 @@ from typing import Final
 
 from chaos.measure.timeline import ServiceTimeline, Timeline
 from chaos.results import check_names
-from chaos.results.report import Check
+from chaos.results.verdict import Check
 
 NAME: Final = check_names.TREND
 FAILS: Final = 0.001

@@ -10,7 +10,7 @@ from chaos.judge.objectives import DURATIONS, LOWER, UPPER
 from chaos.measure.means import FEW
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan
-from chaos.results.report import Agreement, Check, Objective
+from chaos.results.verdict import Agreement, Check, Objective
 
 INCONCLUSIVE: Final = "inconclusive"
 """Every check holds; too few faults, or too little else, for what an objective says."""

@@ -9,7 +9,7 @@ import numpy as np
 from chaos.history.observations import Why
 from chaos.measure.slots import BAD, OVER_DEADLINE, cause_of
 from chaos.results import reasons
-from chaos.results.report import BadRequests, NameEmpty
+from chaos.results.observed import BadRequests, NameEmpty
 
 if TYPE_CHECKING:
     from chaos.measure.timeline import ServiceTimeline, Timeline

@@ -27,7 +27,7 @@ from chaos.measure.means import CONFIDENCE
 from chaos.measure.slots import FAIL, GOOD, KINDS, MISSING, OK, OVER_DEADLINE, SENT_LATE, UNKNOWN, UNSENT
 from chaos.measure.timeline import ServiceTimeline, Timeline, dotted
 from chaos.plan.plan import Plan
-from chaos.results.report import ClassObserved, DataObserved, Estimate, Latency, Observed, Outage, ProbeCounts
+from chaos.results.observed import ClassObserved, DataObserved, Estimate, Latency, Observed, Outage, ProbeCounts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

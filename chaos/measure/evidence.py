@@ -13,7 +13,7 @@ import numpy as np
 
 from chaos.measure.slots import MISSING
 from chaos.measure.timeline import ServiceTimeline
-from chaos.results.report import ClassObserved, Estimate, Observed
+from chaos.results.observed import ClassObserved, Estimate, Observed
 
 MOST_MISSING: Final = 0.1
 """Of more missing slots than this no figure is given at all; a check fails long before."""

@@ -14,7 +14,7 @@ import msgspec
 
 from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, FaultSkipped, Row, Settled
 from chaos.plan.plan import Plan, Window
-from chaos.results.report import Outage
+from chaos.results.observed import Outage
 
 BACKGROUND = "background"
 """The class of outages that no fault explains."""

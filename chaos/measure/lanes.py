@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from chaos.history.events import DnsChanged, NodeChanged, NodeUp, PhaseBegun, RoleChanged, Row
 from chaos.measure.faults import FaultRecord
-from chaos.results.report import Interval, Lane
+from chaos.results.observed import Interval, Lane
 
 Steps = list[tuple[float, str]]
 """From each time on, this state; an empty state is none."""

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chaos.results.report import Estimate
+from chaos.results.observed import Estimate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -29,7 +29,7 @@ from chaos.measure.faults import FaultRecord
 from chaos.measure.phases_nodes import Abilities
 from chaos.measure.timeline import Moment, ServiceTimeline, Timeline
 from chaos.plan.plan import Plan
-from chaos.results.report import PHASES, Outage, Phase
+from chaos.results.observed import PHASES, Outage, Phase
 
 BOTH = "detection+election"
 ELECTION_STARTED = "election_started"

@@ -22,7 +22,7 @@ import numpy as np
 
 from chaos.core.errors import BadInput
 from chaos.measure.means import CONFIDENCE, few, interval_of_mean
-from chaos.results.report import Estimate
+from chaos.results.observed import Estimate
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

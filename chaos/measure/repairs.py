@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaos.measure.means import CONFIDENCE, clopper_pearson, few
-from chaos.results.report import Estimate, Maintainability
+from chaos.results.observed import Estimate, Maintainability
 
 
 def maintainability(lengths_s: Sequence[float], over: Sequence[bool], objective_s: float | None) -> Maintainability | None:

@@ -37,7 +37,7 @@ from chaos.measure.faults import FaultRecord, Trial
 from chaos.measure.slots import Edges, Slots
 from chaos.measure.timeline_evidence import Gap, Untold
 from chaos.plan.plan import Plan
-from chaos.results.report import Lane, Outage, Rule
+from chaos.results.observed import Lane, Outage, Rule
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

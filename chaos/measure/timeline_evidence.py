@@ -19,7 +19,7 @@ import numpy as np
 from chaos.core.units import show_s
 from chaos.measure.faults import FaultRecord, Trial
 from chaos.measure.slots import MISSING, Slots
-from chaos.results.report import Outage
+from chaos.results.observed import Outage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from chaos.results.report import WindowWorst
+from chaos.results.observed import WindowWorst
 
 if TYPE_CHECKING:
     import numpy as np

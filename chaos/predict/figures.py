@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from chaos.core.rng import derive
-from chaos.results.report import ClassPredicted, Range, ServicePredicted
+from chaos.results.predicted import ClassPredicted, Range, ServicePredicted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

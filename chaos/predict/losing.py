@@ -13,7 +13,7 @@ from chaos.core.values import LEADER
 from chaos.plan.plan import Plan
 from chaos.predict.facts import ClassFacts
 from chaos.predict.system import System
-from chaos.results.report import Range
+from chaos.results.predicted import Range
 
 ENDS_IT: Final = ("kill", "power_off", "remove", "stop", "restart", "pause")
 CUTS_IT: Final = ("partition",)

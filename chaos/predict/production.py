@@ -28,7 +28,7 @@ from chaos.predict.production_draws import Draws, Share
 from chaos.predict.scenarios.delays import Uniform
 from chaos.predict.scenarios.table import NODE
 from chaos.predict.system import System
-from chaos.results.report import Improvement, PlannedRestarts, Production, ProductionPart, WindowPredicted
+from chaos.results.predicted import Improvement, PlannedRestarts, Production, ProductionPart, WindowPredicted
 
 YEAR_S: Final = 365 * 86400.0
 STEP: Final = 0.1

@@ -20,7 +20,7 @@ import numpy as np
 from chaos.experiment.spec import Around
 from chaos.predict import surroundings as around
 from chaos.predict.markov.window import FiniteRun, Mixture
-from chaos.results.report import WindowPredicted
+from chaos.results.predicted import WindowPredicted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -30,7 +30,7 @@ from chaos.predict.scenarios.outages import Rule
 from chaos.predict.scenarios.streams import WHY_NOT
 from chaos.predict.scenarios.table import MIXED, NODE, PILOT, knows, scenario, slots_each
 from chaos.predict.system import System, system
-from chaos.results.report import ClassPredicted, ParameterUsed, Predicted, Range, ServicePredicted
+from chaos.results.predicted import ClassPredicted, ParameterUsed, Predicted, Range, ServicePredicted
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

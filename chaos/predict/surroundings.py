@@ -10,7 +10,7 @@ import msgspec
 
 from chaos.experiment.spec import CLUSTER, Around, Needs
 from chaos.predict import rbd
-from chaos.results.report import AroundShown
+from chaos.results.predicted import AroundShown
 
 YEAR_S = 365 * 86400.0
 

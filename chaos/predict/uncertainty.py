@@ -17,7 +17,7 @@ from chaos.plan.plan import Parameter, Plan
 from chaos.predict.facts import RunFacts
 from chaos.predict.figures import ClassSamples
 from chaos.predict.run import draws
-from chaos.results.report import ClassPredicted, Predicted, Range, ServicePredicted
+from chaos.results.predicted import ClassPredicted, Predicted, Range, ServicePredicted
 
 OVERALL = ""
 """The key of the spread of the run's total downtime."""

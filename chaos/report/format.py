@@ -14,19 +14,10 @@ from chaos.core import units
 from chaos.core.escaping import terminal
 from chaos.core.units import digits, show_s
 from chaos.results import reasons
-from chaos.results.report import (
-    ClassObserved,
-    Estimate,
-    Extrapolated,
-    Maintainability,
-    NodeSeen,
-    Observed,
-    Outage,
-    ParameterUsed,
-    Range,
-    Report,
-    Rule,
-)
+from chaos.results.observed import ClassObserved, Estimate, Maintainability, Observed, Outage, Rule
+from chaos.results.predicted import ParameterUsed, Range
+from chaos.results.report import NodeSeen, Report
+from chaos.results.verdict import Extrapolated
 
 DASH: Final = "–"
 TOO_FEW: Final = "too few"

@@ -11,7 +11,10 @@ from chaos.core import units
 from chaos.core.units import show_s
 from chaos.report.format import DASH, count, is_chance, joined, measure, number, percent, seconds
 from chaos.results.check_names import COMPLETE, FAILED, HEALED
-from chaos.results.report import Agreement, Improvement, Objective, Outage, Production, Report
+from chaos.results.observed import Outage
+from chaos.results.predicted import Improvement, Production
+from chaos.results.report import Report
+from chaos.results.verdict import Agreement, Objective
 
 MONTHS_A_YEAR: Final = 12.0
 """A month is a twelfth of a year here: 30.44 days."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos.history.observations import Why
-from chaos.results.report import BadRequests
+from chaos.results.observed import BadRequests
 
 ERROR: Final = "error"
 LATE: Final = "late"

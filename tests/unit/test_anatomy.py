@@ -10,7 +10,7 @@ from chaos.experiment.spec import ClientPolicy, Dns
 from chaos.measure import phases as anatomy
 from chaos.measure.timeline import build
 from chaos.plan.plan import Parameter, Plan, Window
-from chaos.results.report import Outage
+from chaos.results.observed import Outage
 from tests import synthetic
 from tests.synthetic import Down, Rows, fault_rows, frame, kills, make_plan, mark, name_set, role
 

@@ -19,7 +19,7 @@ from chaos.measure.timeline import Timeline, build
 from chaos.report import story as tell
 from chaos.report.build import from_folder
 from chaos.results import reasons
-from chaos.results.report import BadRequests
+from chaos.results.observed import BadRequests
 from tests import synthetic
 from tests.synthetic import Records, fault_rows, frame, kills, make_plan
 

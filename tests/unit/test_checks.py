@@ -21,7 +21,7 @@ from chaos.history.events import (
 from chaos.judge import checks
 from chaos.measure.timeline import build
 from chaos.plan.plan import Plan, Window
-from chaos.results.report import Check
+from chaos.results.verdict import Check
 from tests import synthetic
 from tests.synthetic import Records, Rows, at_ns, fault_rows, frame, kills, make_plan
 

@@ -8,7 +8,7 @@ import pytest
 from chaos.judge import trend as checks_trend
 from chaos.judge.trend import kendall, laplace, two_sided
 from chaos.measure.timeline import build
-from chaos.results.report import Check
+from chaos.results.verdict import Check
 from tests import synthetic
 from tests.synthetic import fault_rows, frame, kills, make_plan
 

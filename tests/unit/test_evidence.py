@@ -16,7 +16,8 @@ from chaos.history import observations
 from chaos.history.events import RunEnded, TrafficEnded
 from chaos.judge.judge import Judgement, judge
 from chaos.plan.plan import Plan
-from chaos.results.report import Check, ClassObserved
+from chaos.results.observed import ClassObserved
+from chaos.results.verdict import Check
 from tests import synthetic
 from tests.synthetic import Down, Rows, at_ns, fault_rows, frame, kills, make_plan, role, write_run
 

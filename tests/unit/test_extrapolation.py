@@ -16,7 +16,7 @@ from chaos.experiment.spec import PredictSpec, ProductionRate
 from chaos.judge.extrapolation import YEAR_S, Share, combine, extrapolate, odds_bound
 from chaos.measure.means import interval_of_mean
 from chaos.measure.timeline import build
-from chaos.results.report import Extrapolated
+from chaos.results.verdict import Extrapolated
 from tests import synthetic
 from tests.unit.samples import sample_experiment
 

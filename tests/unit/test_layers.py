@@ -47,3 +47,10 @@ def test_targets_know_nothing_of_us() -> None:
     """A target shares no code with the harness: a shared bug would hide itself."""
     guilty = [str(path) for path in (ROOT / "targets").rglob("*.py") if any(name.split(".")[0] == "chaos" for name in _imports(path))]
     assert not guilty
+
+
+def test_measured_values_know_no_prediction() -> None:
+    """What measuring fills and what predicting fills stand in files of their own, and neither side sees the other's."""
+    for package, own, other in (("measure", "observed", "predicted"), ("predict", "predicted", "observed")):
+        files = [*(ROOT / "chaos" / package).rglob("*.py"), ROOT / "chaos" / "results" / f"{own}.py"]
+        assert [str(path) for path in files if f"chaos.results.{other}" in _imports(path)] == []

@@ -11,7 +11,7 @@ from chaos.predict.production import at_rates
 from chaos.predict.scenarios.delays import Uniform
 from chaos.predict.sweep import axis, sweep
 from chaos.predict.system import Front, System, system
-from chaos.results.report import Production
+from chaos.results.predicted import Production
 from tests.unit.test_models_predicting import DAY_S, PARAMETERS, a_plan, facts
 
 RATE = (ProductionRate("kill", 1 / (45 * DAY_S), "node", "1 per 45d per node"),)

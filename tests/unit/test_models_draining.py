@@ -10,7 +10,7 @@ from chaos.experiment.spec import At, ClientPolicy, Dns, FaultSpec, Role
 from chaos.judge.power import power
 from chaos.plan.plan import Parameter, Window
 from chaos.predict.run import predict
-from chaos.results.report import ClassPredicted
+from chaos.results.predicted import ClassPredicted
 from tests.unit.test_models_predicting import PARAMETERS, a_plan, facts, of_class
 
 DRAIN = (("stopping", "drain"),)

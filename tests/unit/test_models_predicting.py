@@ -32,7 +32,7 @@ from chaos.plan.faults import planned_faults
 from chaos.plan.plan import Parameter, Plan, PlannedNode, Window
 from chaos.predict.facts import ClassFacts, RunFacts
 from chaos.predict.run import Prediction, facts_from_plan, predict
-from chaos.results.report import ClassPredicted
+from chaos.results.predicted import ClassPredicted
 
 DAY_S = 86400.0
 PARAMETERS = (

@@ -21,7 +21,7 @@ from chaos.predict.run import facts_from_plan
 from chaos.predict.surroundings import diagram, shown, unavailability
 from chaos.predict.sweep import axis, sweep
 from chaos.predict.system import System, system
-from chaos.results.report import Production
+from chaos.results.predicted import Production
 
 EXPERIMENT = """
 experiment: p

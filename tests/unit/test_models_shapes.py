@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.predict.run import facts_from_plan, predict
-from chaos.results.report import ClassPredicted
+from chaos.results.predicted import ClassPredicted
 from tests.unit.samples import sample_plan
 
 SPLIT = "  - partition: {{{fields}}}\n{target}    at: 1s\n    for: 4s\n"

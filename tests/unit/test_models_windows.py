@@ -18,7 +18,7 @@ from chaos.predict.facts import RunFacts
 from chaos.predict.markov.chain import ClusterChain
 from chaos.predict.production import at_rates, judge_at, with_zones
 from chaos.predict.system import system
-from chaos.results.report import WindowPredicted
+from chaos.results.predicted import WindowPredicted
 from tests.unit.test_models_predicting import DAY_S, PARAMETERS, a_plan, facts
 
 MONTH_S = 30 * DAY_S

@@ -12,7 +12,8 @@ from chaos.judge import objectives
 from chaos.judge.objectives import held
 from chaos.measure import estimates as stats
 from chaos.measure.timeline import build
-from chaos.results.report import Estimate, Objective
+from chaos.results.observed import Estimate
+from chaos.results.verdict import Objective
 from tests import synthetic
 from tests.synthetic import Down, fault_rows, frame, kills, make_plan
 

@@ -12,7 +12,7 @@ from chaos.judge.judge import Judgement, judge
 from chaos.judge.power import power
 from chaos.plan.plan import Plan
 from chaos.predict import run as predicting
-from chaos.results.report import Check
+from chaos.results.verdict import Check
 from tests import synthetic
 from tests.synthetic import fault_rows, frame, kills, make_plan, write_run
 

@@ -13,7 +13,8 @@ import pytest
 from chaos.api import Ordered
 from chaos.history.folder import RunFolder
 from chaos.report.build import read_or_judge
-from chaos.results.report import Estimate, Report
+from chaos.results.observed import Estimate
+from chaos.results.report import Report
 from tests.quick import QUICK
 
 MISSED = QUICK.replace('">= 50%"', '">= 99.99%"')

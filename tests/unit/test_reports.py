@@ -16,7 +16,10 @@ from chaos.core import plugins as tables
 from chaos.report import format as say
 from chaos.report import story as tell
 from chaos.report.build import exit_status, json_schema
-from chaos.results.report import Agreement, Check, Estimate, Maintainability, Objective, ParameterUsed, Report
+from chaos.results.observed import Estimate, Maintainability
+from chaos.results.predicted import ParameterUsed
+from chaos.results.report import Report
+from chaos.results.verdict import Agreement, Check, Objective
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 FORMATS = ("text", "json", "junit", "markdown", "html")

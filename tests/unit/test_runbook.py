@@ -12,7 +12,7 @@ from chaos.core.plugins import FAULTS
 from chaos.plan.plan import Plan
 from chaos.predict.run import facts_from_plan, predict
 from chaos.report.pages.runbook import BY_HAND, render
-from chaos.results.report import Range
+from chaos.results.predicted import Range
 from tests.quick import QUICK
 
 

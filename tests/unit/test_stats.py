@@ -17,7 +17,7 @@ from chaos.measure import means as stats_means
 from chaos.measure.faults import BACKGROUND
 from chaos.measure.timeline import build
 from chaos.plan.plan import Plan
-from chaos.results.report import Observed
+from chaos.results.observed import Observed
 from tests import synthetic
 from tests.synthetic import Down, Records, Rows, at_ns, fault_rows, frame, kills, make_plan
 

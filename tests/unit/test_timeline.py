@@ -13,7 +13,7 @@ from chaos.history.observations import Outcome, Why
 from chaos.measure.slots import BAD, GOOD, MISSING
 from chaos.measure.timeline import ServiceTimeline, Timeline, build
 from chaos.plan.plan import Plan
-from chaos.results.report import Interval
+from chaos.results.observed import Interval
 from tests import synthetic
 from tests.synthetic import Down, Rows, at_ns, fault_rows, frame, kills, make_plan
 

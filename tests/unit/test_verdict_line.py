@@ -12,7 +12,9 @@ from chaos.judge import verdicts
 from chaos.report import story as tell
 from chaos.report.format import seconds
 from chaos.results import check_names
-from chaos.results.report import Agreement, Check, Estimate, Objective, Outage, Report
+from chaos.results.observed import Estimate, Outage
+from chaos.results.report import Report
+from chaos.results.verdict import Agreement, Check, Objective
 
 GOLDEN = Path(__file__).parents[1] / "golden"
 SUCCESS = ("rolled back", "complete", "error-free", "effective", "on time", "reached by", "pass", "held", "healed")

@@ -16,7 +16,9 @@ from chaos.report.format import Show
 from chaos.report.svg.axis import time_axis
 from chaos.report.svg.bars import css_class, interval_bars, phase_bars, share_bar
 from chaos.report.svg.style import SHEET
-from chaos.results.report import PHASES, Estimate, Observed, Outage, Range, Report
+from chaos.results.observed import PHASES, Estimate, Observed, Outage
+from chaos.results.predicted import Range
+from chaos.results.report import Report
 
 OUTAGES_SHOWN: Final = 60
 TITLE: Final = 160

@@ -13,7 +13,8 @@ from xml.etree import ElementTree as Xml
 from chaos.core.escaping import every, xml
 from chaos.report import format as say
 from chaos.report import story as tell
-from chaos.results.report import Agreement, Check, Objective, Report
+from chaos.results.report import Report
+from chaos.results.verdict import Agreement, Check, Objective
 
 STATUS = {2: "BAD INPUT", 6: "FAULTS LEFT OVER", 70: "CRASHED"}
 """Exit status of what did not come to a report -> its word; any other: not started."""

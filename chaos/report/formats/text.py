@@ -9,7 +9,9 @@ from tabulate import tabulate
 from chaos.core.escaping import every, terminal
 from chaos.report import format as say
 from chaos.report import story as tell
-from chaos.results.report import PHASES, Estimate, Observed, Predicted, Range, Report
+from chaos.results.observed import PHASES, Estimate, Observed
+from chaos.results.predicted import Predicted, Range
+from chaos.results.report import Report
 
 OUTAGES_SHOWN = 12
 """The longest ones; report.json has all."""

@@ -8,7 +8,7 @@ from chaos.plan.objectives import cautions
 from chaos.plan.plan import Plan
 from chaos.report import format as say
 from chaos.report import story as tell
-from chaos.results.report import Predicted, Production
+from chaos.results.predicted import Predicted, Production
 
 
 def planned(plan: Plan) -> str:

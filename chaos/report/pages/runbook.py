@@ -14,7 +14,7 @@ from chaos.experiment.spec import Experiment, FaultSpec, LinkTo, Role
 from chaos.plan.describe import PlanRow, describe, target_text
 from chaos.plan.plan import Plan, Window
 from chaos.report import format as say
-from chaos.results.report import ClassPredicted, Predicted
+from chaos.results.predicted import ClassPredicted, Predicted
 
 _TOXIC: Final = "Delete the toxic from the proxies of the links (Toxiproxy: `DELETE /proxies/<name>/toxics/<toxic>`)."
 _QUEUE: Final = (

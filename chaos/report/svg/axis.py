@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from chaos.core.escaping import html as escape
-from chaos.results.report import Interval, Lane, Report
+from chaos.results.observed import Interval, Lane
+from chaos.results.report import Report
 
 WIDTH: Final = 1060
 ROW: Final = 34

@@ -7,7 +7,8 @@ from typing import Final
 
 from chaos.core.escaping import html as escape
 from chaos.report.format import Show
-from chaos.results.report import PHASES, Estimate, Outage, Range
+from chaos.results.observed import PHASES, Estimate, Outage
+from chaos.results.predicted import Range
 
 WIDTH: Final = 420
 LEFT: Final = 8

@@ -1,0 +1,221 @@
+"""What clients saw: values that ``measure`` fills from the history alone.
+
+Field names are the contract of ``report.json``: keys are added, never renamed. No data is None with a ``reason``: never NaN,
+never 100 %.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class NoValue(AssertionError):
+    """A figure that could not be told was compared with a number: neither more nor less, so a test that asks fails."""
+
+
+class Estimate(msgspec.Struct, frozen=True):
+    """A figure with how sure we are: interval at ``confidence``, from ``n`` independent pieces, by ``method``.
+
+    Compares with numbers by its value; without a value every comparison fails with the reason (``NoValue``, an ``AssertionError``).
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    confidence: float = 0.95
+    n: int = 0
+    method: str = ""
+    reason: str = ""
+
+    def told(self) -> float:
+        """The value; ``NoValue`` with the reason where there is none."""
+        if self.value is None:
+            raise NoValue(f"this figure has no value: {self.reason or 'nothing was seen'}")
+        return self.value
+
+    def __lt__(self, other: float) -> bool:
+        return self.told() < other
+
+    def __le__(self, other: float) -> bool:
+        return self.told() <= other
+
+    def __gt__(self, other: float) -> bool:
+        return self.told() > other
+
+    def __ge__(self, other: float) -> bool:
+        return self.told() >= other
+
+
+class Phase(msgspec.Struct, frozen=True):
+    """A part of an outage with a cause, beside its delay block in the model; None: not to be told apart here."""
+
+    observed_s: float | None
+    predicted_s: float | None = None
+
+
+PHASES = ("detection", "election", "detection+election", "restart", "resume", "heal", "resync", "dns", "client", "unnamed")
+
+
+class Outage(msgspec.Struct, frozen=True):
+    """One down interval of a service; edges are midway between slots, ``low_s``..``high_s`` bound the duration."""
+
+    id: str
+    service: str
+    start_s: float
+    end_s: float | None
+    duration_s: float | None
+    low_s: float
+    high_s: float | None
+    censored: str | None
+    """None, ``start``, ``end`` or ``both``."""
+    faults: list[str]
+    phases: dict[str, Phase]
+
+
+class Rule(msgspec.Struct, frozen=True):
+    """The outage rule that every duration here was made with."""
+
+    slot_s: float
+    open: int
+    close: int
+    merge_s: float
+
+
+class ClassObserved(msgspec.Struct, frozen=True):
+    """One fault class on one service: ``share`` of effective faults that clients noticed, recovery over all, outage over noticed."""
+
+    injected: int
+    effective: int
+    noticed: int | None
+    """None: of none of them can it be told."""
+    share: Estimate
+    recovery_s: Estimate
+    outage_s: Estimate
+    untold: int = 0
+    """So many of the effective ones are left out of all figures: whether clients noticed them cannot be told."""
+    reason: str = ""
+    """Why they are left out."""
+
+
+class Latency(msgspec.Struct, frozen=True):
+    """Of good slots, from due time."""
+
+    p50: float | None
+    p99: float | None
+    max: float | None
+
+
+class ProbeCounts(msgspec.Struct, frozen=True):
+    """What became of the slots of one operation outside the baseline; they sum to ``due``."""
+
+    due: int
+    sent: int
+    ok: int
+    fail: int
+    unknown: int
+    over_deadline: int
+    unsent: int
+    sent_late: int
+
+
+class BadRequests(msgspec.Struct, frozen=True):
+    """Requests of one service that were bad for one reason: how the last attempt of each ended, and where it went."""
+
+    service: str
+    when: str
+    """``baseline``, or ``run``: after it."""
+    reason: str
+    """refused, reset, closed, timed out, late, error, wrong answer, no address, name server silent, unreachable, protocol, not recorded."""
+    status: int | None
+    """What it was answered with; None where there was no answer, or none was recorded."""
+    count: int
+    nodes: dict[str, int]
+    """Node (or address, where that is no node's) -> how many of them."""
+
+
+class NameEmpty(msgspec.Struct, frozen=True):
+    """A stretch in which the name had no address at all, and the nodes whose processes ran through all of it, so may have answered."""
+
+    start_s: float
+    end_s: float
+    running: list[str]
+
+
+class DataObserved(msgspec.Struct, frozen=True):
+    """The data checks; None: not asked for, or not to be told."""
+
+    acknowledged: int | None = None
+    lost: int | None = None
+    duplicated: int | None = None
+    stale: int | None = None
+    diverged: int | None = None
+    linearizable: bool | None = None
+    reason: str = ""
+
+
+class WindowWorst(msgspec.Struct, frozen=True):
+    """The least share of good slots in any window of this length, and when it began."""
+
+    window_s: float
+    ratio: float
+    start_s: float
+
+
+class Maintainability(msgspec.Struct, frozen=True):
+    """How repairs are spread: M(t) = P(an outage is over within t), censored ones used as far as they were seen (Kaplan & Meier 1958)."""
+
+    n: int
+    completed: int
+    median_s: float | None
+    p95_s: float | None
+    objective_s: float | None = None
+    """The limit that the experiment sets on a repair, if it sets one."""
+    within: Estimate = Estimate(value=None, reason="the experiment sets no limit on repairs")
+    """M(objective)."""
+    reason: str = ""
+
+
+class Observed(msgspec.Struct, frozen=True):
+    """What clients of one service saw, the baseline left out."""
+
+    rule: Rule
+    availability: Estimate
+    success_ratio: Estimate
+    slo_ratio: Estimate
+    mttr_s: Estimate
+    mttf_s: Estimate
+    mtbf_s: Estimate
+    mtbf_basis: str
+    """``schedule``: the rate of faults was our choice; ``background``: outages came by themselves."""
+    downtime_s: float | None
+    """None: too little was asked to tell."""
+    latency_s: Latency
+    outages: list[Outage]
+    by_fault: dict[str, ClassObserved]
+    addresses: dict[str, float]
+    probes: dict[str, ProbeCounts]
+    data: DataObserved
+    services: dict[str, Observed] = {}
+    windows: list[WindowWorst] = []
+    """The worst window of each length."""
+    lost_s: float | None = None
+    """Bad slots times their width: seconds of full outage that all of them are worth."""
+    maintainability: Maintainability | None = None
+    """The distribution of repairs; None where there was none."""
+
+
+class Interval(msgspec.Struct, frozen=True):
+    """One stretch of one lane of the time axis, in seconds since the run's start."""
+
+    start_s: float
+    end_s: float
+    state: str
+
+
+class Lane(msgspec.Struct, frozen=True):
+    """One line of the time axis: a service, a node, the name's set, or the faults."""
+
+    kind: str
+    """service, node, role, dns, fault, phase."""
+    name: str
+    intervals: list[Interval]
