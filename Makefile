@@ -15,7 +15,7 @@ PY := $(BIN)/python
 EXPERIMENT ?= experiments/quickstart.yaml
 SOURCES := chaos tests bench targets tools
 COUNT ?= 40
-# Tests on so many cores at once; those that start real systems run alone all the same (tests/spread.py).
+# Tests on so many cores at once; those that start real systems run alone all the same (tests/support/spread.py).
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 

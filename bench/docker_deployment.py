@@ -12,7 +12,7 @@ import msgspec
 from chaos.experiment.spec import ClientPolicy, Dns, OperationSpec, TrafficSpec
 from chaos.plan.plan import PlannedNode
 from chaos.plugin import Deployment
-from tests.contract.echo_deployment import echo_deployment, echo_plan
+from tests.support.echo_deployment import echo_deployment, echo_plan
 
 
 def percentile(values: Sequence[float], share: float) -> float:

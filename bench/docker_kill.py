@@ -45,7 +45,7 @@ HOLD_S = 0.15
 READY_WITHIN_S = 30.0
 TURN_S = 30.0
 """A whole turn of all of them, at most, on a machine that is very busy; the traffic is ended when they are done."""
-ECHO = Path(__file__).parents[1] / "tests" / "contract" / "targets" / "echo"
+ECHO = Path(__file__).parents[1] / "tests" / "support" / "targets" / "echo"
 EXPERIMENT = f"""\
 experiment: bench
 question: How soon is it felt?

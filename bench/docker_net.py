@@ -22,7 +22,7 @@ from chaos.engine.connection import connect
 from chaos.engine.images.ensure import ensure_harness
 from chaos.faults.partition import Partition
 from chaos.net.needs import Needs
-from tests.docker.net_pairs import Pairs, pairs
+from tests.support.net_pairs import Pairs, pairs
 
 NODES = ("n1", "n2", "n3")
 LINKS = tuple(Link(one, other) for one in NODES for other in NODES if one != other)

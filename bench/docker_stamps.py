@@ -21,7 +21,7 @@ from chaos.engine.images.ensure import ensure_harness
 from chaos.faults.partition import Partition
 from chaos.faults.power_off import PowerOff
 from chaos.net.needs import Needs
-from tests.docker.net_pairs import Pairs, pairs
+from tests.support.net_pairs import Pairs, pairs
 
 ENDS = (*NODES, CLIENTS, DNS)
 LINKS = tuple(Link(one, other) for one in ENDS for other in ENDS if one != other)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.servers import runs
-from tests import synthetic
+from tests.support import synthetic
 
 REACH_S = 0.5
 """For a million slots."""

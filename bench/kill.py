@@ -24,7 +24,7 @@ from bench.servers import runs
 from chaos.core.clock import MonotonicClock, to_ns
 from chaos.plugin import Cluster
 from chaos.runtimes.local.runtime import LocalRuntime
-from tests.contract import echo_deployment
+from tests.support import echo_deployment
 
 MORE_MS = 2.0
 ADDRESS, CLIENT, PEER = "127.9.3.1", 7100, 7101

@@ -13,10 +13,10 @@ from typing import Final
 
 import pytest
 
-from tests.needs import closing_line, strict
-from tests.needs import need as need_part
-from tests.quick import QUICK
-from tests.spread import Spread, rank
+from tests.support.needs import closing_line, strict
+from tests.support.needs import need as need_part
+from tests.support.quick import QUICK
+from tests.support.spread import Spread, rank
 
 pytest_plugins = ["pytester"]
 

@@ -24,7 +24,7 @@ from chaos.registry import runs as registry
 from chaos.run import leftovers
 from chaos.runtimes.fake.runtime import FakeRuntime
 from chaos.runtimes.local.runtime import LocalRuntime
-from tests.contract.echo_deployment import ALL_LINKS, NODES, PEERS, echo_deployment, echo_plan, need_toxiproxy
+from tests.support.echo_deployment import ALL_LINKS, NODES, PEERS, echo_deployment, echo_plan, need_toxiproxy
 
 RowKind = TypeVar("RowKind", bound=Row)
 WITHIN_S = 10.0

@@ -19,8 +19,8 @@ from chaos.net.toxiproxy.program import argv, find
 from chaos.net.toxiproxy.state import BOTH, DOWNSTREAM, ProxyState, ProxyToxic, toxics_for
 from chaos.net.toxiproxy.toxics import HowRemoved, ToxicOn, ToxiproxyServer
 from chaos.query import question as asking
-from tests.contract.fake_toxiproxy import HANG, HTML_503, JSON_AS_TEXT, FakeToxiproxy
-from tests.needs import need
+from tests.support.fake_toxiproxy import HANG, HTML_503, JSON_AS_TEXT, FakeToxiproxy
+from tests.support.needs import need
 
 BLOCK = f"127.{32 + os.getpid() % 30}"
 """Addresses of this test process."""

@@ -12,7 +12,7 @@ import pytest
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine import private as private_engine
 from chaos.engine.connection import Engine, connect
-from tests.needs import need
+from tests.support.needs import need
 
 HERE = Path(__file__).parent
 

@@ -12,7 +12,7 @@ from chaos.cli import main as cli
 from chaos.engine.connection import Engine
 from chaos.run import leftovers
 from chaos.runtimes.docker.attach.find import Key, look_up
-from tests.docker.theirs import PORT, WITHIN_S, guest_of, injecting, leave_alone, theirs, words
+from tests.support.theirs import PORT, WITHIN_S, guest_of, injecting, leave_alone, theirs, words
 
 
 def test_each_fault_holds_and_leaves_no_trace(

@@ -24,10 +24,11 @@ from chaos.run import leftovers
 from chaos.runtimes.docker.net.intercept import cut_old
 from chaos.runtimes.docker.net.net import DockerNet
 from chaos.runtimes.docker.net.proxies import CONTROL_PORT
-from tests.docker.theirs import PORT, WITHIN_S, Theirs, guest_of, injecting, leave_alone, theirs, words
+from tests.support.paths import SUPPORT
+from tests.support.theirs import PORT, WITHIN_S, Theirs, guest_of, injecting, leave_alone, theirs, words
 
 DELAY_S = 0.3
-CHATTER = (Path(__file__).parent / "chatter.py").read_text(encoding="utf-8")
+CHATTER = (SUPPORT / "chatter.py").read_text(encoding="utf-8")
 LATENCY = ("latency", "--to", "n1 -> n2", "--for", "600s", "--set", f"latency={round(DELAY_S * 1e3)}ms")
 
 

@@ -30,7 +30,7 @@ from chaos.faults.power_off import PowerOff
 from chaos.history.undo import UndoLog
 from chaos.plugin import Cluster, Removable, Scene
 from chaos.runtimes.docker.runtime import DockerRuntime
-from tests.contract.echo_deployment import NODES, echo_deployment, echo_plan
+from tests.support.echo_deployment import NODES, echo_deployment, echo_plan
 
 ALIAS = "svc"
 WITHIN_S = 30.0

@@ -19,8 +19,8 @@ from chaos.faults.partition import Partition
 from chaos.history.undo import UndoLog
 from chaos.net.needs import Needs
 from chaos.plugin import Scene
-from tests.docker.net_pairs import Pairs, pairs
-from tests.docker.test_docker_silence import lost_on_the_way
+from tests.support.net_pairs import Pairs, pairs
+from tests.support.silence import lost_on_the_way
 
 NODES = ("n1", "n2")
 LINK, BACK = Link("n1", "n2"), Link("n2", "n1")

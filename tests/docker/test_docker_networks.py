@@ -21,9 +21,9 @@ from chaos.history.undo import UndoLog, pending
 from chaos.net.needs import Needs
 from chaos.plugin import Deployment, HasNetworks, Scene
 from chaos.runtimes.docker.runtime import DockerRuntime
-from tests.docker.net_pairs import WITHIN_S, Pairs, pairs
+from tests.support.net_pairs import WITHIN_S, Pairs, pairs
+from tests.support.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
 NODES = ("n1", "n2", "n3")
 FRONT, BACK = "front", "back"
 PEERS = tuple(Link(*pair) for pair in itertools.permutations(NODES, 2))

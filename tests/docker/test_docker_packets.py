@@ -22,7 +22,7 @@ from chaos.net.needs import Needs
 from chaos.net.nft import TABLE
 from chaos.plugin import Scene
 from chaos.runtimes.docker.agent_link import AgentRefused
-from tests.docker.net_pairs import Pairs, pairs
+from tests.support.net_pairs import Pairs, pairs
 
 NODES = ("n1", "n2", "n3")
 ENDS = (*NODES, CLIENTS)

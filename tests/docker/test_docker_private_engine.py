@@ -18,7 +18,7 @@ from chaos.engine.connection import answers, connect
 from chaos.engine.images.build import Entry, Recipe, build
 from chaos.engine.private_parts import ENVIRONMENT, Layout, Record
 from chaos.registry import processes as proc
-from tests.needs import need
+from tests.support.needs import need
 
 WITHIN_S = 60.0
 

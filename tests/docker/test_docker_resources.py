@@ -33,10 +33,11 @@ from chaos.registry import processes as proc
 from chaos.run import leftovers
 from chaos.runtimes.docker.layout import DATA_INSIDE
 from chaos.runtimes.docker.runtime import DockerRuntime
-from tests.docker.holding_resources import LIMITS, deployment
+from tests.support.holding_resources import LIMITS, deployment
+from tests.support.paths import SUPPORT
 
 N1 = Victims(nodes=("n1",))
-HARNESS = Path(__file__).with_name("holding_resources.py")
+HARNESS = SUPPORT / "holding_resources.py"
 SETTLED_S = 6.0
 ORPHANED_S = 40.0
 """An agent that hears nothing for 15 s heals its node by itself; the machine may be busy."""

@@ -12,7 +12,8 @@ from chaos.engine.connection import Engine
 from chaos.faults.partition import Partition
 from chaos.faults.power_off import PowerOff
 from chaos.net.needs import Needs
-from tests.docker.net_pairs import Pairs, pairs
+from tests.support.net_pairs import Pairs, pairs
+from tests.support.silence import lost_on_the_way
 
 NODES = ("n1", "n2", "n3")
 ENDS = (*NODES, CLIENTS, DNS)
@@ -32,12 +33,6 @@ def told(net: Pairs, source: str, destination: str) -> dict[str, Any]:
     address = net.addresses[destination]
     said: dict[str, dict[str, Any]] = net.talkers[source].tell("told", addresses=[address])
     return said[address]
-
-
-def lost_on_the_way(said: dict[str, Any]) -> bool:
-    """No call failed; TCP has its data under way, sends it again, and waits for no window."""
-    in_flight = said["unacked"] and said["retransmitted"]
-    return not said["errors"] and bool(in_flight) and not said["unsent_bytes"] and not said["probes"]
 
 
 CUTS = {

@@ -26,8 +26,9 @@ from chaos.registry import processes as proc
 from chaos.registry import runs as registry
 from chaos.run import leftovers
 from chaos.runtimes.docker.runtime import DockerRuntime
+from tests.support.paths import SUPPORT
 
-HARNESS = Path(__file__).parent / "holding_run.py"
+HARNESS = SUPPORT / "holding_run.py"
 WITHIN_S = 60.0
 
 

@@ -19,7 +19,7 @@ from chaos.net.needs import Needs
 from chaos.net.nft import TABLE
 from chaos.plan import shapes
 from chaos.runtimes.docker.net.proxies import FIRST_PORT
-from tests.docker.net_pairs import PORTS, WEB, WITHIN_S, Pairs, pairs
+from tests.support.net_pairs import PORTS, WEB, WITHIN_S, Pairs, pairs
 
 NODES = ("n1", "n2", "n3", "n4", "n5")
 ENDS = (*NODES, CLIENTS)

@@ -10,7 +10,7 @@ import pytest
 
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
-from tests import ending
+from tests.support import ending
 
 
 @pytest.fixture(autouse=True)

@@ -26,12 +26,13 @@ from chaos.history.undo import UndoLog
 from chaos.plan.plan import Plan
 from chaos.plugin import Cluster, Deployment, HasNames, Removable, Scene
 from chaos.runtimes.docker.runtime import DockerRuntime
+from tests.support.echo_deployment import ALL_LINKS, NODES, echo_deployment, echo_plan
+from tests.support.paths import ROOT
 
-CONTRACT = Path(__file__).parent.parent / "contract"
+CONTRACT = ROOT / "tests" / "contract"
 sys.path.insert(0, str(CONTRACT))
 
 import test_runtimes as contract  # noqa: E402 - found only now
-from echo_deployment import ALL_LINKS, NODES, echo_deployment, echo_plan  # noqa: E402
 
 Change = Callable[[Deployment], Deployment]
 

@@ -24,10 +24,10 @@ from chaos.history.undo import pending
 from chaos.plugin import Fault, LimitsFiles, SetsClock
 from chaos.runtimes.base import faketime
 from chaos.runtimes.local.runtime import LocalRuntime
-from tests.contract.echo_deployment import need_toxiproxy
-from tests.contract.loaded_deployment import loaded_deployment
-from tests.needs import need_libfaketime
-from tests.staging import N1, WITHIN_S, Stage, staged
+from tests.support.echo_deployment import need_toxiproxy
+from tests.support.loaded_deployment import loaded_deployment
+from tests.support.needs import need_libfaketime
+from tests.support.staging import N1, WITHIN_S, Stage, staged
 
 pytestmark = pytest.mark.e2e
 

@@ -14,9 +14,9 @@ from chaos.core.clock import MonotonicClock, to_ns
 from chaos.history.events import FaultEffective, FaultHealed, RunEnded
 from chaos.history.folder import RunFolder
 from chaos.run import leftovers
-from tests import ending
-from tests.contract.echo_deployment import need_toxiproxy
-from tests.needs import need
+from tests.support import ending
+from tests.support.echo_deployment import need_toxiproxy
+from tests.support.needs import need
 
 pytestmark = pytest.mark.e2e
 EXPERIMENT = """\

@@ -23,7 +23,7 @@ from chaos.experiment.target.spec import Ask
 from chaos.history.events import DnsChanged, NamesOrdered
 from chaos.traffic.lookup import exchange
 from chaos.traffic.transport import connect
-from tests.e2e.scripted_node import Helper, ScriptedNode, free_port
+from tests.support.scripted_node import Helper, ScriptedNode, free_port
 
 pytestmark = pytest.mark.e2e
 SERVER = "127.61.0.53"

@@ -9,9 +9,10 @@ import pytest
 
 from chaos.api import order, perform
 from chaos.history.folder import RunFolder
-from tests.needs import need
+from tests.support.needs import need
+from tests.support.paths import ROOT
 
-PAGE = Path(__file__).parents[2] / "docs" / "targets.md"
+PAGE = ROOT / "docs" / "targets.md"
 SHOWN = re.compile(r"^```\w+[^\n]*file=(\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 

@@ -17,7 +17,7 @@ from chaos.cli import main as cli
 from chaos.history.events import FaultGone
 from chaos.history.folder import RunFolder
 from chaos.run import leftovers
-from tests.quick import QUICK
+from tests.support.quick import QUICK
 
 WITHIN_S = 60.0
 

@@ -23,10 +23,11 @@ from chaos.registry import processes as proc
 from chaos.registry import runs as registry
 from chaos.run import leftovers
 from chaos.runtimes.local.runtime import LocalRuntime
-from tests.contract.echo_deployment import NODES, echo_deployment, echo_plan, need_toxiproxy
+from tests.support.echo_deployment import NODES, echo_deployment, echo_plan, need_toxiproxy
+from tests.support.paths import ROOT, SUPPORT
 
 pytestmark = pytest.mark.e2e
-HARNESS = Path(__file__).with_name("local_harness.py")
+HARNESS = SUPPORT / "local_harness.py"
 READY_WITHIN_S = 30
 
 
@@ -41,7 +42,7 @@ def state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def harness(state: Path, tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     """A harness in the middle of its faults; whatever a test leaves is healed."""
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(HARNESS), str(tmp_path / "crash-run")]
     child = subprocess.Popen(command, env=env, stdout=subprocess.PIPE, start_new_session=True)
     assert child.stdout is not None
@@ -117,7 +118,7 @@ def test_sigkill_then_leftovers_refusal_heal_and_a_new_run(harness: subprocess.P
 @pytest.mark.parametrize("count", [1, 2, 4, 6])
 def test_sigkill_while_starting(state: Path, tmp_path: Path, count: int) -> None:
     """Killed when so many of its processes run, a starting run is found and healed."""
-    env = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    env = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, str(HARNESS), str(tmp_path / "early")]
     clock = MonotonicClock()
     limit_ns = clock.now_ns() + to_ns(READY_WITHIN_S)

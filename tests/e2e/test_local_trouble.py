@@ -20,7 +20,7 @@ from chaos.plugin import Deployment
 from chaos.registry import processes as proc
 from chaos.run import leftovers
 from chaos.runtimes.local.runtime import LocalRuntime
-from tests.contract.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
+from tests.support.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
 
 pytestmark = pytest.mark.e2e
 WITHIN_S = 10.0

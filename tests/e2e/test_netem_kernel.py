@@ -8,16 +8,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from chaos.faults.base.packets import Z_PROOF, Counted
-from tests.needs import need
+from tests.support.needs import need
+from tests.support.paths import SUPPORT
 
 pytestmark = pytest.mark.e2e
-GUEST = Path(__file__).with_name("netem_guest.py")
+GUEST = SUPPORT / "netem_guest.py"
 WITHIN_S = 150
 MEMORY = "256M"
 DELAY = {"what": "delay", "amount": 0.05}

@@ -28,7 +28,7 @@ from chaos.experiment.spec import ClientPolicy
 from chaos.history import observations
 from chaos.history.observations import Outcome, Why
 from chaos.traffic.spec import OperationOrder, ProberSpec
-from tests.needs import need
+from tests.support.needs import need
 
 pytestmark = pytest.mark.e2e
 SERVER = """

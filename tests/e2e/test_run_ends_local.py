@@ -9,7 +9,7 @@ import pytest
 from chaos.registry import processes as proc
 from chaos.run import leftovers
 from chaos.run import stop as halting
-from tests import ending
+from tests.support import ending
 
 pytestmark = pytest.mark.e2e
 

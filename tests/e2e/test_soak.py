@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 from chaos.core import plugins as tables
-from tests.contract.echo_deployment import need_toxiproxy
+from tests.support.echo_deployment import need_toxiproxy
+from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.e2e
-ROOT = Path(__file__).parents[2]
 
 
 def test_runs_cut_short_leave_nothing_behind() -> None:

@@ -16,7 +16,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.support.paths import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 from bench.kv_nodes import claim_block, wait
 from chaos.experiment.target.check import defaults
@@ -27,7 +29,7 @@ from chaos.query.question import parse, why_not
 
 pytestmark = pytest.mark.e2e
 
-TARGETS = Path(__file__).resolve().parents[2] / "targets"
+TARGETS = ROOT / "targets"
 NAMES = ("n1", "n2", "n3")
 
 

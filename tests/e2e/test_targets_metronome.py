@@ -14,13 +14,15 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.support.paths import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 from bench.kv_nodes import claim_block, wait
 
 pytestmark = pytest.mark.e2e
 
-TARGET = Path(__file__).resolve().parents[2] / "targets" / "metronome"
+TARGET = ROOT / "targets" / "metronome"
 PORT = 7000
 DOWN = {
     "refuse": {"refused", "reset"},

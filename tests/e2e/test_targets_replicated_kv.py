@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+from tests.support.paths import ROOT
+
+sys.path.insert(0, str(ROOT))
 
 from bench.kv_nodes import Nodes, nodes, wait
 

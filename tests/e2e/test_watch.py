@@ -15,7 +15,7 @@ import pytest
 from chaos.experiment.target.spec import Ask
 from chaos.history.events import Marked, RoleChanged
 from chaos.query.watch_spec import WatchedNode, WatchSpec
-from tests.e2e.scripted_node import Helper, ScriptedNode
+from tests.support.scripted_node import Helper, ScriptedNode
 
 pytestmark = pytest.mark.e2e
 Start = Callable[[list[ScriptedNode]], Helper]

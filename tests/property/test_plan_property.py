@@ -14,7 +14,7 @@ from chaos.experiment.source import Listing, Scalar, Table, parse, walk
 from chaos.experiment.target.templates import Context, Peer, fill
 from chaos.plan.build import make_plan
 from chaos.plan.selection import resolve
-from tests.unit.samples import sample_experiment, sample_target
+from tests.support.samples import sample_experiment, sample_target
 
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
 TARGET = sample_target()

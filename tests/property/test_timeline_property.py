@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from chaos.experiment.spec import OutageRule
 from chaos.measure import estimates as stats
 from chaos.measure.timeline import build
-from tests import synthetic
-from tests.synthetic import frame, kills, make_plan
+from tests.support import synthetic
+from tests.support.synthetic import frame, kills, make_plan
 
 GAPS = st.lists(st.tuples(st.floats(0.2, 2.0), st.floats(0.05, 1.5)), min_size=0, max_size=8)
 Gaps = list[tuple[float, float]]

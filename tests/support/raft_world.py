@@ -1,0 +1,234 @@
+"""A world of simulated nodes for the safety tests: one seed decides every delay, loss, duplicate, crash, partition and save."""
+
+from __future__ import annotations
+
+import heapq
+import random
+from collections.abc import Callable
+
+from replicated_kv.log import Log
+from replicated_kv.messages import AppendReply, BeatReply, ChunkReply, Entry, Message, PollReply, VoteReply
+from replicated_kv.raft import LEADER, Ballot, Outgoing, Raft, Timing, Work
+from replicated_kv.replication import Snapshot
+from replicated_kv.store import Store
+
+MS = 1_000_000
+TIMING = Timing(100 * MS, 500 * MS, 1000 * MS)
+RPC_TIMEOUT = 500 * MS
+REPLIES = (PollReply, VoteReply, AppendReply, BeatReply, ChunkReply)
+
+
+class Disk:
+    """What survives a crash: saves that were finished, in order."""
+
+    def __init__(self) -> None:
+        self.ballot = Ballot()
+        self.entries: list[Entry] = []
+        self.snapshot: Snapshot | None = None
+
+    def save(self, work: Work) -> None:
+        """Do what ``Storage.save`` does."""
+        if work.installed is not None:
+            self.snapshot = work.installed
+            self.entries = []
+        for entry in work.entries:
+            self.entries = [kept for kept in self.entries if kept.at < entry.at]
+            self.entries.append(entry)
+        if work.ballot is not None:
+            self.ballot = work.ballot
+
+    def log(self) -> Log:
+        """What ``Storage.recover`` gives."""
+        at, term = (self.snapshot.at, self.snapshot.term) if self.snapshot else (0, 0)
+        return Log(at, term, [entry for entry in self.entries if entry.at > at])
+
+
+class Member:
+    """One node: the rules, a disk with saves on their way, and the state applied so far."""
+
+    def __init__(self, name: str, world: World) -> None:
+        self.name = name
+        self.world = world
+        self.disk = Disk()
+        self.disk_free = 0
+        self.alive = False
+        self.life = 0
+        self.raft: Raft
+        self.store: Store
+        self.saves: list[tuple[Work, list[Outgoing]]] = []
+        self.pending: dict[int, tuple[int, str]] = {}
+        self.reads: dict[int, int] = {}
+        self.start()
+
+    def start(self) -> None:
+        """Begin (again) from the disk."""
+        self.alive, self.life = True, self.life + 1
+        self.saves, self.pending, self.reads, self.disk_free = [], {}, {}, 0
+        self.store = Store()
+        if self.disk.snapshot is not None:
+            self.store.replace(*self.disk.snapshot)
+        others = [name for name in self.world.names if name != self.name]
+        rng = random.Random(self.world.rng.random())
+        self.raft = Raft(self.name, others, TIMING, rng, self.world.now, self.snapshot, self.disk.ballot, self.disk.log())
+        self.work()
+
+    def snapshot(self) -> Snapshot:
+        """The state applied so far."""
+        return Snapshot(self.store.applied, self.store.applied_term, self.store.items())
+
+    def crash(self) -> None:
+        """Lose all that is not on disk."""
+        self.alive = False
+
+    def work(self) -> None:
+        """Do what the rules ask for: what ``node.py`` does with sockets and threads."""
+        world = self.world
+        if world.now >= self.raft.due_ns:
+            self.raft.tick(world.now)
+        work = self.raft.take(world.now)
+        for outgoing in work.messages:
+            if not outgoing.durable:
+                world.send(self, outgoing)
+        later = [outgoing for outgoing in work.messages if outgoing.durable]
+        self.saves.append((work, later))
+        # Saves finish in order, some of them late: that is when a crash hurts.
+        self.disk_free = max(self.disk_free, world.now) + (80 * MS if world.rng.random() < 0.02 else world.rng.randint(0, 2 * MS))
+        world.after(self.disk_free - world.now, self, self.saved)
+        if work.installed is not None:
+            self.store.replace(*work.installed)
+        for entry in self.raft.log.between(self.store.applied + 1, work.commit):
+            self.store.apply(entry)
+            world.committed(self, entry)
+            pending = self.pending.pop(entry.at, None)
+            if pending is not None and pending[0] == entry.term:
+                world.acknowledged[entry.at] = pending[1]
+        for token, at in work.reads:
+            asked = self.reads.pop(token)
+            if at >= 0:
+                world.reads += 1
+                assert at >= asked, f"a read answered at {at} misses what was acknowledged at {asked}"
+        world.check(self)
+        world.after(max(0, self.raft.due_ns - world.now), self, self.work_if_due)
+
+    def work_if_due(self) -> None:
+        """The timer."""
+        if self.world.now >= self.raft.due_ns:
+            self.work()
+
+    def saved(self) -> None:
+        """The oldest save on its way has reached the disk."""
+        work, messages = self.saves.pop(0)
+        self.disk.save(work)
+        for outgoing in messages:
+            self.world.send(self, outgoing)
+        if work.entries:
+            self.raft.saved(work.entries[-1].at, work.entries[-1].term)
+            self.work()
+
+
+class World:
+    """Time, the network, and what must never happen."""
+
+    def __init__(self, seed: int, size: int = 3, loss: float = 0.1) -> None:
+        self.rng = random.Random(seed)
+        self.names = [f"n{number}" for number in range(1, size + 1)]
+        self.now = 0
+        self.loss = loss
+        self.cut: set[tuple[str, str]] = set()
+        self.reads = 0
+        self.leaders: dict[int, str] = {}
+        self.elections: list[tuple[int, str]] = []
+        self.seen: dict[tuple[int, int], tuple[Entry, int | None]] = {}
+        self.history: dict[int, Entry] = {}
+        self.acknowledged: dict[int, str] = {}
+        self._events: list[tuple[int, int, Callable[[], None]]] = []
+        self._count = 0
+        self.members: dict[str, Member] = {}
+        for name in self.names:
+            self.members[name] = Member(name, self)
+
+    def after(self, delay: int, member: Member, act: Callable[[], None]) -> None:
+        """Act on this life of the member, if it still lasts then."""
+        life = member.life
+
+        def run() -> None:
+            if member.alive and member.life == life:
+                act()
+
+        self._count += 1
+        heapq.heappush(self._events, (self.now + delay, self._count, run))
+
+    def run(self, until: int) -> None:
+        """Let time pass."""
+        while self._events and self._events[0][0] <= until:
+            self.now, _, run = heapq.heappop(self._events)
+            run()
+        self.now = until
+
+    def send(self, sender: Member, outgoing: Outgoing) -> None:
+        """Carry a message; requests that stay without an answer are reported as lost, as the real client does."""
+        receiver = self.members.get(outgoing.to)
+        if receiver is None:
+            return
+        if not isinstance(outgoing.message, REPLIES):
+            self.after(RPC_TIMEOUT, sender, lambda: self._give_up(sender, outgoing))
+        for _ in range(2 if self.rng.random() < 0.05 else 1):
+            if self._passes(sender.name, receiver.name):
+                self.after(self._delay(), receiver, lambda: self._deliver(sender, receiver, outgoing.message))
+
+    def _deliver(self, sender: Member, receiver: Member, message: Message) -> None:
+        receiver.raft.handle(self.now, sender.name, message)
+        receiver.work()
+
+    def _give_up(self, sender: Member, outgoing: Outgoing) -> None:
+        # Also after an answer came: the rules must bear being told too often.
+        sender.raft.lost(outgoing.to, outgoing.message)
+        sender.work()
+
+    def _passes(self, source: str, to: str) -> bool:
+        return (source, to) not in self.cut and self.rng.random() >= self.loss
+
+    def _delay(self) -> int:
+        slow = self.loss > 0 and self.rng.random() < 0.02
+        return self.rng.randint(0, 900 * MS) if slow else self.rng.randint(MS // 10, 10 * MS)
+
+    def check(self, member: Member) -> None:
+        """Election safety, log matching, leader completeness."""
+        raft = member.raft
+        if raft.state == LEADER and self.leaders.get(raft.term) != member.name:
+            assert raft.term not in self.leaders, f"two leaders in term {raft.term}: {self.leaders[raft.term]}, {member.name}"
+            self.leaders[raft.term] = member.name
+            self.elections.append((self.now, member.name))
+            for at, entry in self.history.items():
+                if at > raft.log.base_index:
+                    assert raft.log.term_at(at) == entry.term, f"the leader of term {raft.term} misses committed entry {at}"
+        for entry in raft.log.between(max(raft.log.base_index, raft.log.last_index - 20) + 1, raft.log.last_index):
+            known = self.seen.setdefault((entry.at, entry.term), (entry, raft.log.term_at(entry.at - 1)))
+            assert known == (entry, raft.log.term_at(entry.at - 1)), f"entry {entry.at} of term {entry.term} is not one and the same"
+
+    def committed(self, member: Member, entry: Entry) -> None:
+        """State machine safety."""
+        assert self.history.setdefault(entry.at, entry) == entry, f"{member.name} applies another entry at {entry.at}"
+
+    def leader(self) -> Member | None:
+        """A living leader, the one of the highest term."""
+        leading = [member for member in self.members.values() if member.alive and member.raft.state == LEADER]
+        return max(leading, key=lambda member: member.raft.term, default=None)
+
+    def propose(self, value: str) -> None:
+        """A client's write, to any living leader."""
+        leading = [member for member in self.members.values() if member.alive and member.raft.state == LEADER]
+        if leading:
+            member = self.rng.choice(leading)
+            entry = member.raft.propose("k", value)
+            member.pending[entry.at] = (entry.term, value)
+            member.work()
+
+    def read(self, token: int) -> None:
+        """A client's read, to any living leader."""
+        leading = [member for member in self.members.values() if member.alive and member.raft.state == LEADER]
+        if leading:
+            member = self.rng.choice(leading)
+            member.reads[token] = max(self.acknowledged, default=0)
+            member.raft.read(token)
+            member.work()

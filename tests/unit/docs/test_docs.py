@@ -1,0 +1,218 @@
+"""What the documentation shows works: YAML is loaded, commands are run, tests pass, links lead somewhere, no key is left out.
+
+The word after the language says what a block is: ``yaml experiment``, ``yaml fragment`` (of an experiment), ``yaml target``,
+``yaml workflow`` (of a CI system), ``python test`` (run by pytest), ``file=PATH`` (written there for the blocks after it). ``sh`` is
+run line by line, with the fake runtime.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import msgspec
+import pytest
+import yaml
+
+from chaos.api import order, order_text
+from chaos.cli import main as cli
+from chaos.core import plugins as tables
+from chaos.core.units import SUFFIX
+from chaos.experiment import parameters
+from chaos.experiment import spec as experiment
+from chaos.experiment.target.load import _KEYS as TARGET_KEYS
+from chaos.experiment.target.load import parse_target
+from tests.support.doc_pages import FENCE, PAGES, Block, blocks, blocks_of
+from tests.support.paths import ROOT
+from tests.support.quick import QUICK
+
+QUICKSTART = QUICK.replace("experiment: quick", "experiment: quickstart")
+
+
+def files_before(block: Block, folder: Path) -> None:
+    """Write what the page has shown so far, so that later blocks find it."""
+    for other in blocks_of(block.page):
+        if other.file is not None and other.line <= block.line:
+            path = folder / other.file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(other.text, encoding="utf-8")
+
+
+# --- YAML --------------------------------------------------------------------------------------------------------------
+
+
+def test_every_yaml_says_what_it_is() -> None:
+    """No block escapes the tests for want of a word."""
+    kinds = {"experiment", "fragment", "target", "workflow"}
+    assert not [param.id for param in blocks("yaml") if not kinds & set(param.values[0].words)]
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "experiment"))
+def test_experiments_load_and_plan(block: Block, tmp_path: Path) -> None:
+    """Every experiment in the docs is right as it stands."""
+    files_before(block, tmp_path)
+    order_text(block.text, tmp_path / "shown.yaml")
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "fragment"))
+def test_fragments_load_and_plan(block: Block, tmp_path: Path) -> None:
+    """Every piece fits into an experiment."""
+    whole = yaml.safe_load(QUICK) | yaml.safe_load(block.text)
+    order_text(yaml.safe_dump(whole, sort_keys=False), tmp_path / "shown.yaml")
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "target"))
+def test_targets_load(block: Block, tmp_path: Path) -> None:
+    """Every target in the docs is right as it stands."""
+    target = parse_target(block.text, "target.yaml", tmp_path)
+    assert target.operations
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "workflow"))
+def test_workflows_use_commands_that_exist(block: Block) -> None:
+    """The jobs are YAML, and each call of ours in them is a call that our command line takes."""
+    assert yaml.safe_load(block.text)
+    calls = [line.strip().removeprefix("- ").removeprefix("run: ") for line in block.text.splitlines() if "nines run" in line]
+    assert calls
+    for call in calls:
+        cli.parser().parse_args(shlex.split(call)[1:])
+
+
+# --- commands ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", blocks("sh"))
+def test_commands(
+    block: Block, tmp_path: Path, quick_run: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each line is run, with the fake runtime where something would be started; ``RUN`` is a run folder."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "quickstart.yaml").write_text(QUICKSTART, encoding="utf-8")
+    files_before(block, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    if any(line.startswith("nines validate first.yaml") for line in block.text.splitlines()):
+        assert "nines init first.yaml" in block.text
+    for line in block.text.splitlines():
+        words = [str(quick_run) if word == "RUN" else word for word in shlex.split(line, comments=True)]
+        match words:
+            case ["make", goal]:
+                assert re.search(rf"^{goal}:", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE), line
+            case ["pytest", *_]:
+                _check_pytest_options(words)
+            case ["nines", "run", *rest]:
+                assert cli.main(["run", *rest, "--runtime", "fake"]) in (0, 1, 3), capsys.readouterr().err
+            case ["nines", "doctor"]:
+                assert cli.main(words[1:]) in (0, 5)
+            case ["nines", *rest]:
+                assert cli.main(rest) == 0, capsys.readouterr().err
+            case _:
+                pytest.fail(f"nobody knows how to try '{line}'")
+
+
+def _check_pytest_options(words: list[str]) -> None:
+    """Ours exist; pytest's own are its business."""
+    source = (ROOT / "chaos" / "pytest_plugin.py").read_text(encoding="utf-8")
+    for word in words:
+        if word.startswith("--nines"):
+            assert f'"{word}"' in source, word
+
+
+# --- Python ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("block", blocks("python", "test"))
+def test_tests_in_the_docs_pass(block: Block, pytester: pytest.Pytester, quick_run: Path) -> None:
+    """Copied into a project as they stand, on the fake runtime, they pass."""
+    assert quick_run.exists()
+    folder = pytester.mkdir("experiments")
+    (folder / "quickstart.yaml").write_text(QUICKSTART, encoding="utf-8")
+    pytester.makepyfile(test_page=block.text)
+    result = pytester.runpytest_inprocess("--nines-runtime", "fake", "-p", "no:cacheprovider")
+    outcomes = result.parseoutcomes()
+    assert set(outcomes) == {"passed"}, result.stdout.str()
+
+
+@pytest.mark.parametrize("block", blocks("python"))
+def test_python_compiles(block: Block) -> None:
+    """All of it is at least Python."""
+    compile(block.text, str(block.page), "exec")
+
+
+# --- completeness ------------------------------------------------------------------------------------------------------
+
+
+def words_of(struct: type[msgspec.Struct]) -> set[str]:
+    """The keys of a struct as they are written in YAML."""
+    found = set()
+    for name in struct.__struct_fields__:
+        suffix = max((suffix for suffix in SUFFIX.values() if name.endswith(suffix)), key=len)
+        found.add(name.removesuffix(suffix))
+    return found
+
+
+@pytest.mark.parametrize(
+    "struct",
+    [experiment.ClusterSpec, experiment.Dns, experiment.DnsCheck, experiment.TrafficSpec, experiment.ClientPolicy, experiment.OutageRule,
+     experiment.Limits, experiment.AbortIf, experiment.Slo, experiment.PredictSpec],
+    ids=lambda struct: struct.__name__,
+)  # fmt: skip
+def test_every_key_of_an_experiment_is_explained(struct: type[msgspec.Struct]) -> None:
+    """docs/experiments.md names every key there is."""
+    page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
+    assert not {word for word in words_of(struct) if not re.search(rf"\b{word}\b", page)}
+
+
+@pytest.mark.parametrize("kind", sorted(tables.FAULTS))
+def test_every_fault_is_explained(kind: str) -> None:
+    """docs/faults.md has a row for each fault, with each of its fields."""
+    page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
+    row = next(line for line in page.splitlines() if line.startswith(f"| `{kind}` |"))
+    fields = words_of(tables.find("faults", kind))
+    assert not {field for field in fields if f"`{field}`" not in row}
+
+
+def test_every_key_of_a_target_is_explained() -> None:
+    """docs/targets.md names every key, every probe and every template name."""
+    from chaos.experiment.target.templates import RESERVED
+
+    page = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8")
+    assert not [key for key in TARGET_KEYS if f"`{key}`" not in page]
+    assert not [probe for probe in tables.PROBES if f"| `{probe}` |" not in page]
+    assert not [name for name in RESERVED if f"`{{{name}" not in page]
+
+
+def test_every_parameter_is_explained() -> None:
+    """docs/models.md has each parameter of the models."""
+    page = (ROOT / "docs" / "models.md").read_text(encoding="utf-8")
+    assert not [name for name in parameters.KNOWN if f"`{name}`" not in page]
+
+
+def test_every_verb_is_shown_somewhere() -> None:
+    """Each verb of the command line stands in the README or the docs."""
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    assert not [verb for verb in cli.VERBS if f"nines {verb}" not in text]
+
+
+def test_every_exit_status_is_explained() -> None:
+    """docs/ci.md has each."""
+    page = (ROOT / "docs" / "ci.md").read_text(encoding="utf-8")
+    assert not [code for code in ("0", "1", "2", "3", "4", "5", "6", "70") if f"| {code} |" not in page]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    """Every link to a file of ours finds it, and a page has one title."""
+    text = FENCE.sub("", page.read_text(encoding="utf-8"))
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text):
+        if not link.startswith(("http://", "https://")):
+            assert (page.parent / link).exists(), link
+    assert len(re.findall(r"^# ", text, re.MULTILINE)) == 1
+
+
+def test_shipped_experiments_are_mentioned_as_they_are() -> None:
+    """A path to an experiment in the docs is one that exists."""
+    for page in PAGES:
+        for name in re.findall(r"experiments/([\w-]+\.yaml)", page.read_text(encoding="utf-8")):
+            assert (ROOT / "experiments" / name).exists(), f"{page.name}: {name}"
+            order(ROOT / "experiments" / name)

@@ -1,0 +1,114 @@
+"""Files that were mutated at random: each is planned, or refused with exit 2 and the file; nothing else ever comes of one.
+
+A few of each file here; ``NINES_MUTATIONS=1000`` makes a thousand of each, which takes some minutes.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import zlib
+from pathlib import Path
+
+import pytest
+
+from chaos.api import order
+from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.experiment.source import MAX_BYTES
+from chaos.predict.run import facts_from_plan, predict
+from tests.support.mutating import double_keys, mutated, unknown_keys
+from tests.support.paths import ROOT
+
+EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
+TARGETS = sorted((ROOT / "targets").glob("*/target.yaml"))
+EACH = int(os.environ.get("NINES_MUTATIONS", "6"))
+
+
+def outcome(file: Path, seen: Path) -> str:
+    """``planned``, or what the refusal says; any other exception is the test's failure."""
+    for runtime in ("local", "docker"):
+        try:
+            ordered = order(file, runtime=runtime)
+        except CapabilityMissing as missing:
+            assert str(file) in str(missing) or str(seen) in str(missing), f"the message names no file: {missing}"
+            continue
+        except BadInput as refusal:
+            assert refusal.exit_code == 2
+            assert refusal.place is not None, f"the message has no place: {refusal}"
+            assert len(str(refusal)) < 3000
+            return str(refusal)
+        try:
+            predict(ordered.plan, facts_from_plan(ordered.plan))
+        except BadInput as refusal:
+            assert str(refusal)
+        return "planned"
+    return "not on this machine"
+
+
+def seed_of(name: str, number: int) -> int:
+    return zlib.crc32(f"{name}/{number}".encode())
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_a_mutated_experiment_is_planned_or_refused(file: Path, tmp_path: Path) -> None:
+    """Deleted, doubled, renamed, bent, truncated; odd bytes."""
+    content = file.read_bytes()
+    mutant = tmp_path / "mutant.yaml"
+    for number in range(EACH):
+        mutant.write_bytes(mutated(content, seed_of(file.stem, number)))
+        outcome(mutant, mutant)
+
+
+@pytest.mark.parametrize("file", TARGETS, ids=lambda file: file.parent.name)
+def test_an_experiment_on_a_mutated_target_is_planned_or_refused(file: Path, tmp_path: Path) -> None:
+    """The target's file is read with the same care."""
+    content = file.read_bytes()
+    experiment, folder = on_target(file, tmp_path)
+    for number in range(EACH):
+        (folder / "target.yaml").write_bytes(mutated(content, seed_of(file.parent.name, number)))
+        outcome(experiment, folder)
+
+
+def on_target(file: Path, tmp_path: Path) -> tuple[Path, Path]:
+    """An experiment beside a copy of a target's folder."""
+    folder = tmp_path / "mutant"
+    shutil.copytree(file.parent, folder)
+    experiment = tmp_path / "experiment.yaml"
+    experiment.write_text(
+        "experiment: x\nquestion: y\ncluster: {target: ./mutant, nodes: 3}\ntraffic: {operations: {write: 50/s}}\n"
+        "faults:\n- {kill: {}, target: any, at: 1s, for: 1s}\n- {latency: {delay: 5ms}, target: {link: clients -> any}, at: 40s, for: 1s}\n"
+        "settle: 5s\n",
+        encoding="utf-8",
+    )
+    return experiment, folder
+
+
+@pytest.mark.parametrize("file", EXPERIMENTS, ids=lambda file: file.stem)
+def test_no_table_of_an_experiment_takes_an_unknown_key(file: Path, tmp_path: Path) -> None:
+    """Nor a key a second time."""
+    mutant = tmp_path / "mutant.yaml"
+    for content in [*unknown_keys(file.read_bytes()), *double_keys(file.read_bytes())]:
+        mutant.write_bytes(content)
+        said = outcome(mutant, mutant)
+        assert said not in ("planned", "not on this machine"), content.decode()
+
+
+@pytest.mark.parametrize("file", TARGETS, ids=lambda file: file.parent.name)
+def test_no_table_of_a_target_takes_a_key_twice(file: Path, tmp_path: Path) -> None:
+    """Each line that is a key and its value, doubled."""
+    experiment, folder = on_target(file, tmp_path)
+    for content in double_keys(file.read_bytes()):
+        (folder / "target.yaml").write_bytes(content)
+        assert outcome(experiment, folder) not in ("planned", "not on this machine"), content.decode()
+
+
+def test_what_is_no_file_is_told(tmp_path: Path) -> None:
+    """Folders, missing and huge files, pipes; as an experiment, a target and a compose file."""
+    big = tmp_path / "big.yaml"
+    big.write_bytes(b"a: " + b"x" * MAX_BYTES)
+    (tmp_path / "folder.yaml").mkdir()
+    os.mkfifo(tmp_path / "pipe.yaml")
+    for name in ("folder.yaml", "none.yaml", "big.yaml", "pipe.yaml", "no/such/thing.yaml", "big.yaml/x.yaml", "x" * 300, "nul\0.yaml"):
+        with pytest.raises(BadInput) as refused:
+            order(tmp_path / name)
+        assert refused.value.place is not None, name

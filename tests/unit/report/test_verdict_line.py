@@ -1,0 +1,172 @@
+"""The first words of every report: what a run came to, why, and what to do next."""
+
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from chaos.core import plugins as tables
+from chaos.judge import verdicts
+from chaos.report import story as tell
+from chaos.report.format import seconds
+from chaos.results import check_names
+from chaos.results.observed import Estimate, Outage
+from chaos.results.report import Report
+from chaos.results.verdict import Agreement, Check, Objective
+from tests.support.paths import GOLDEN
+
+SUCCESS = ("rolled back", "complete", "error-free", "effective", "on time", "reached by", "pass", "held", "healed")
+
+
+@pytest.fixture(scope="module")
+def report() -> Report:
+    """A kept one, of nine faults."""
+    return msgspec.json.decode((GOLDEN / "quickstart.report.json").read_bytes(), type=Report)
+
+
+def said(report: Report, **changes: object) -> str:
+    """The verdict line with these fields changed."""
+    return tell.line(msgspec.structs.replace(report, **changes))
+
+
+@pytest.mark.parametrize(
+    ("state", "word"),
+    [("pass", "PASS"), ("fail", "FAIL"), ("inconclusive", "INCONCLUSIVE"), ("invalid", "INVALID"), ("aborted", "ABORTED"),
+     ("interrupted", "INTERRUPTED"), ("left-over", "FAULTS LEFT OVER"), ("crashed", "CRASHED"), ("not-started", "NOT STARTED")],
+)  # fmt: skip
+@pytest.mark.parametrize("name", ["text", "markdown", "html", "junit"])
+def test_every_form_begins_with_the_word(name: str, state: str, word: str, report: Report) -> None:
+    """With what a reader must know beside it."""
+    verdict = state if state in ("pass", "fail") else "unknown"
+    changed = msgspec.structs.replace(report, state=state, verdict=verdict, qualifiers=["baseline", "simulated"], reasons=["it is so"])
+    shown = tables.find("reports", name)(changed)
+    first = shown.splitlines()[0] if name in ("text", "markdown") else shown
+    assert word in first
+    assert "BASELINE" in first and "SIMULATED" in first
+
+
+def test_an_interrupted_run_says_how_far_it_came(report: Report) -> None:
+    """Seconds and faults of those planned; whatever was asked of it was not."""
+    faults = [msgspec.structs.replace(fault, effective_at_s=fault.effective_at_s if place == 0 else None)
+              for place, fault in enumerate(report.faults)]  # fmt: skip
+    text = said(report, state="interrupted", verdict="unknown", exit_code=130, halted_at_s=13.2, planned_s=52.0, planned_faults=4,
+                faults=faults, reasons=[f"{check_names.FAILED[check_names.COMPLETE]}: SIGINT"],
+                checks=[Check(check_names.HEALED, "pass", "verified")])  # fmt: skip
+    assert "After 13 of 52 s (SIGINT): 1 of 4 faults ran; objectives not evaluated. All faults rolled back." in text
+
+
+def test_an_aborted_run_says_when_and_why(report: Report) -> None:
+    """And whether all was rolled back: if not, no word of it."""
+    reasons = [f"{check_names.FAILED[check_names.COMPLETE]}: write unavailable for 3.61 s, limit 3 s"]
+    changes = {"state": "aborted", "verdict": "unknown", "exit_code": 4, "halted_at_s": 9.6, "planned_s": 52.0, "reasons": reasons}
+    clean = said(report, **changes, checks=[Check(check_names.HEALED, "pass", "verified")])
+    assert "At 9.6 of 52 s: write unavailable for 3.61 s, limit 3 s. All faults rolled back." in clean
+    assert "rolled back" not in said(report, **changes, checks=[Check(check_names.HEALED, "fail", "n1 is down")])
+
+
+def test_too_few_faults_for_a_claim_say_so_and_how_many(report: Report) -> None:
+    """The figure, what cannot be established by it, and the next step."""
+    claim = Objective("mttr", "<= 2s", "claim", Estimate(0.43, reason="too few: 1 of at least 8", n=1), "unknown")
+    faults = report.faults[:1]
+    text = said(report, state="inconclusive", verdict="unknown", objectives=[claim], faults=faults)
+    assert 'mttr 430 ms, but one fault cannot establish "<= 2s".' in text
+    assert verdicts.faults_needed(claim, 1) == 8
+
+
+def test_more_faults_narrow_an_interval_by_their_square_root() -> None:
+    """At 10 faults 0.92 with a low end of 0.88 is short of 0.90: to halve the distance four times as many are needed."""
+    claim = Objective("availability", ">= 90%", "claim", Estimate(0.92, 0.88, 0.96, n=10), "unknown")
+    assert verdicts.faults_needed(claim, 10) == 41
+    on_the_limit = Objective("availability", ">= 92%", "claim", Estimate(0.92, 0.88, 0.96, n=10), "unknown")
+    assert verdicts.faults_needed(on_the_limit, 10) is None
+
+
+def test_without_faults_the_story_says_baseline_only(report: Report) -> None:
+    """Not that clients saw nothing of faults that never were."""
+    assert report.observed is not None
+    none = msgspec.structs.replace(
+        report, faults=[], qualifiers=["baseline"], observed=msgspec.structs.replace(report.observed, outages=[])
+    )
+    assert tell.story(none)[0].startswith("Baseline only (no faults injected): no outage of writes")
+    assert not any("prediction" in sentence for sentence in tell.story(none))
+
+
+def agreement(predicted: float, observed: float, *, detectable: bool) -> Agreement:
+    """The overall row."""
+    return Agreement(measure="downtime", service="write", fault_class="", predicted=predicted, observed=observed, p_value=0.01,
+                     verdict="consistent", detectable=detectable, faults_to_decide=None)  # fmt: skip
+
+
+def test_a_detectable_difference_is_said_in_the_story_with_its_size(report: Report) -> None:
+    """Consistent within the margin, and 24 % less all the same."""
+    told = msgspec.structs.replace(report, agreement=[agreement(16.3, 12.4, detectable=True)], agreement_overall="consistent")
+    assert any("a difference is detectable: clients lost 24 % less time than predicted" in sentence for sentence in tell.story(told))
+
+
+def test_faults_that_all_lie_on_one_side_are_said(report: Report) -> None:
+    """Even where the test does not call the difference detectable; not if one of them lies on the other side."""
+    assert report.predicted is not None
+    faults = [msgspec.structs.replace(fault, recovery_s=0.01, fault_class="kill/leader") for fault in report.faults]
+    told = msgspec.structs.replace(
+        report, faults=faults, agreement=[agreement(10.0, 8.0, detectable=False)], agreement_overall="consistent"
+    )
+    assert "20 % less time than predicted" in " ".join(tell.story(told))
+    mixed = msgspec.structs.replace(told, faults=[*faults[:-1], msgspec.structs.replace(faults[-1], recovery_s=99.0)])
+    assert "less time than predicted" not in " ".join(tell.story(mixed))
+
+
+@pytest.mark.parametrize("name", check_names.FAILED)
+def test_a_failed_check_never_reads_as_a_success(name: str) -> None:
+    """Its heading is what is wrong, without a word of what it would be if all were well."""
+    failed = check_names.heading(name, "fail")
+    assert failed != name
+    assert not any(word in failed for word in SUCCESS)
+    assert check_names.heading(name, "pass") == name
+
+
+def test_every_check_has_a_noun_for_both_cases() -> None:
+    """None is forgotten when one is added."""
+    names = {value for key, value in vars(check_names).items() if key.isupper() and isinstance(value, str)}
+    assert names == set(check_names.FAILED)
+
+
+@pytest.mark.parametrize(
+    ("changes", "command"),
+    [
+        ({"folder": "runs/a b"}, "nines run 'runs/a b/experiment.yaml' --runtime fake --seed 3"),
+        ({"folder": "r", "given": ["--no-faults"]}, "nines run r/experiment.yaml --runtime fake --seed 3 --no-faults"),
+        ({"folder": "r", "given": ["--until-decided", "--max", "600s"]},
+         "nines run r/experiment.yaml --runtime fake --seed 3 --until-decided --max 600s"),
+        ({"folder": "r", "source": "/home/x;y/e.yaml"}, "nines run '/home/x;y/e.yaml' --runtime fake --seed 3"),
+    ],
+)  # fmt: skip
+def test_the_command_that_repeats_it_carries_what_was_given(changes: dict[str, object], command: str, report: Report) -> None:
+    """Quoted for a shell; the experiment's own file where it names files beside itself."""
+    assert tell.reproduce(msgspec.structs.replace(report, runtime="fake", seed=3, **changes)) == command
+
+
+def test_outages_that_no_fault_caused_are_told(report: Report) -> None:
+    """ "After 9 faults" would blame faults for what the service did by itself; a short glitch among many outages is no news."""
+    assert report.observed is not None and len(report.observed.outages) > 5
+    mine, *rest = report.observed.outages
+    alone = msgspec.structs.replace(mine, faults=[])
+
+    def seen(*outages: Outage) -> str:
+        return tell.story(msgspec.structs.replace(report, observed=msgspec.structs.replace(report.observed, outages=list(outages))))[0]
+
+    assert "No fault caused any of them." in seen(alone, alone)
+    assert "No fault caused the outage." in seen(alone)
+    assert f"No fault caused 2 of them ({seconds(2 * alone.low_s)})." in seen(alone, alone, mine)
+    assert "No fault caused" not in seen(mine, *rest)
+    assert "No fault caused" not in seen(msgspec.structs.replace(alone, low_s=mine.low_s / 100), *rest)
+
+
+def test_ten_times_as_much_is_not_told_in_percent(report: Report) -> None:
+    """ "5499 % more" is read by no one; below ten times a percentage is what people expect."""
+    row = next(row for row in report.agreement if row.predicted)
+    for times, words in (
+        (56.2, "56 times as much time as predicted"),
+        (2.0, "100 % more time than predicted"),
+        (0.5, "50 % less time than predicted"),
+    ):
+        assert tell.apart(msgspec.structs.replace(row, predicted=0.5, observed=0.5 * times)) == words
