@@ -17,7 +17,7 @@ from chaos.experiment.target.spec import OperationKind
 from chaos.plan.plan import Parameter, Plan, PlannedNode, Window
 from chaos.predict.facts import ClassFacts, RunFacts
 from chaos.predict.run import Prediction
-from chaos.results.report import ClassPredicted
+from chaos.results.predicted import ClassPredicted
 
 DAY_S = 86400.0
 
