@@ -1,4 +1,4 @@
-# Agent, name server and prober: the installed package itself, the few packages it imports there, and a Toxiproxy server.
+# Agent, name server and prober: their code as it is installed here, the few packages it imports there, and a Toxiproxy server.
 # What changes seldom comes first, so that a changed line of code costs two short steps.
 ARG BASE
 FROM ${BASE}

@@ -11,12 +11,11 @@ from pathlib import Path
 
 import pytest
 
-import chaos
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine.connection import Engine, connect
 from chaos.engine.images.build import Entry, Recipe, build, digest, image_id, prune, pull, quiet, want
 from chaos.engine.images.ensure import AGENT, TOXIPROXY, ensure_base, ensure_harness, ensure_target
-from chaos.engine.images.harness import Python, python_of, site_entries
+from chaos.engine.images.harness import Python, code_entries, python_of, site_entries
 from chaos.experiment.target.load import load_target
 
 LABELS = {"nines.test": "images"}
@@ -48,19 +47,18 @@ def test_what_is_there_is_not_made_again(engine: Engine, base_image: str) -> Non
     assert told == []
 
 
-def test_the_harness_image_holds_this_very_package(engine: Engine) -> None:
-    """Each of its files, byte by byte; prober and name server can be imported; the Toxiproxy server runs."""
+def test_the_harness_image_holds_our_code_for_containers(engine: Engine) -> None:
+    """Each of its files, byte by byte, and no other; prober, name server and each probe can be imported; the Toxiproxy server runs."""
     harness_image = ensure_harness(engine)
     code = (
-        "import chaos.traffic.prober, chaos.dns.server, chaos.traffic.resolver, dns.resolver, hashlib, json, pathlib, chaos;"
-        "root = pathlib.Path(chaos.__file__).parent;"
-        "print(json.dumps({str(p.relative_to(root)): hashlib.sha256(p.read_bytes()).hexdigest() for p in root.rglob('*.py')}))"
+        "import chaos.traffic.prober, chaos.dns.server, chaos.traffic.probes, importlib, hashlib, json, pathlib, pkgutil;"
+        "[importlib.import_module(m.name) for m in pkgutil.iter_modules(chaos.traffic.probes.__path__, 'chaos.traffic.probes.')];"
+        "root = pathlib.Path('/opt/nines');"
+        "files = [path for part in ('chaos', 'agent') for path in (root / part).rglob('*.py')];"
+        "print(json.dumps({str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}))"
     )
-    root = Path(chaos.__file__).parent
-    ours = {str(path.relative_to(root)): hashlib.sha256(path.read_bytes()).hexdigest() for path in root.rglob("*.py")}
-    assert json.loads(_run(engine, harness_image, "python3", "-c", code)) == {
-        name: value for name, value in ours.items() if not name.startswith("_shipped")
-    }
+    ours = {entry.name: hashlib.sha256(entry.data).hexdigest() for entry in code_entries()}
+    assert json.loads(_run(engine, harness_image, "python3", "-c", code)) == ours
     assert "version" in _run(engine, harness_image, TOXIPROXY, "-version")
 
 

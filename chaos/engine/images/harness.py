@@ -1,4 +1,4 @@
-"""The harness's own image, built from the package that runs: what stands in containers is never another version.
+"""The harness's own image, built from the code that runs: what stands in containers is never another version.
 
 Its few run-time packages are copied from where this process imports them, if their wheels fit the image's Python; else fetched
 by pip for that Python. Nothing is downloaded inside the build, and the image needs no pip.
@@ -43,8 +43,8 @@ from chaos.net.toxiproxy.program import find
 REPOSITORY: Final = "nines-harness"
 NEEDS: Final = ("msgspec", "dnslib", "dnspython")
 """What agent, prober and name server import beside the standard library."""
-AGENT: Final = tuple(f"chaos/agent/{name}.py" for name in ("agent", "agent_guest", "agent_processes", "agent_questions", "agent_rules"))
-"""The files that stand in a folder of their own for the agent, which imports nothing of the package."""
+PACKAGES: Final = ("core", "dns", "experiment", "history", "query", "traffic")
+"""Of this package, what prober and name server are made of; no other edit makes another image."""
 OLDEST_PYTHON: Final = (3, 11)
 _GLIBCS: Final = ("2014", "_2_17", "_2_24", "_2_28", "_2_34")
 _FETCH_TIMEOUT_S: Final = 180.0
@@ -59,10 +59,10 @@ class Python(msgspec.Struct, frozen=True):
 
 
 def ensure_harness(engine: Engine, base: str, note: Note) -> str:
-    """The name of an image with this very package in it; the tag changes exactly when any of its parts does."""
+    """The name of an image with our code for containers in it; the tag changes exactly when any of its parts does."""
     base_id = image_id(engine, base)
     assert base_id is not None, f"{base} was there a moment ago"
-    code = folder_entries(Path(__file__).parents[2], "chaos", (".py",))
+    code = code_entries()
     toxiproxy = Path(find(build=True, note=note).path).read_bytes()
     version = importlib.metadata.version("chaos-nines")
     dockerfile = (files("chaos") / "docker_files" / "harness.Dockerfile").read_text(encoding="utf-8")
@@ -77,16 +77,17 @@ def ensure_harness(engine: Engine, base: str, note: Note) -> str:
             f"the base image {base} has Python {python.version[0]}.{python.version[1]}, needed is 3.11 or newer",
             how="unset NINES_BASE_IMAGE, or name a newer one",
         )
-    agent = [entry for entry in code if entry.name in AGENT or entry.name.startswith("chaos/agent/agent_parts/")]
-    entries = (
-        Entry("toxiproxy-server", toxiproxy, 0o755),
-        *site_entries(python, note),
-        *code,
-        *(msgspec.structs.replace(entry, name=f"agent/{entry.name.removeprefix('chaos/agent/')}") for entry in agent),
-    )
+    entries = (Entry("toxiproxy-server", toxiproxy, 0o755), *site_entries(python, note), *code)
     build(engine, Recipe(tag=tag, dockerfile=dockerfile, entries=entries, purpose="harness", args={"BASE": base}), note)
     prune(engine, "harness", REPOSITORY, KEEP)
     return tag
+
+
+def code_entries() -> tuple[Entry, ...]:
+    """The files of our own that go in: the agent in a folder of its own, since it imports nothing of the package."""
+    ours = Path(__file__).parents[2]
+    packages = (entry for name in PACKAGES for entry in folder_entries(ours / name, f"chaos/{name}", (".py",)))
+    return (Entry("chaos/__init__.py", (ours / "__init__.py").read_bytes()), *packages, *folder_entries(ours / "agent", "agent", (".py",)))
 
 
 def python_of(engine: Engine, image: str) -> Python:

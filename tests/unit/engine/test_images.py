@@ -6,6 +6,7 @@ import subprocess
 import tarfile
 from pathlib import Path
 
+import grimp
 import pytest
 
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, HistoryUnreadable
@@ -47,6 +48,17 @@ def test_caches_and_hidden_files_stay_out_of_a_context(tmp_path: Path) -> None:
         ("x/main.py", 0o755),
         ("x/pkg/one.py", 0o644),
     ]
+
+
+def test_the_harness_image_holds_what_its_programs_import_and_no_package_more() -> None:
+    """By the graph of imports: an edit elsewhere, in a report for instance, leaves the image as it is."""
+    graph = grimp.build_graph("chaos", exclude_type_checking_imports=True, cache_dir=None)
+    programs = {"chaos.traffic.prober", "chaos.dns.server", *graph.find_children("chaos.traffic.probes")}
+    needed = programs.union(*(graph.find_upstream_modules(program) for program in programs)) - {"chaos"}
+    held = {entry.name for entry in images_harness.code_entries()}
+    assert {name.split(".")[1] for name in needed} == set(images_harness.PACKAGES)
+    assert {"chaos/__init__.py", "agent/agent.py", "agent/agent_parts/aside.py"} <= held
+    assert {name.split("/")[0] for name in held} == {"chaos", "agent"}
 
 
 @pytest.mark.parametrize(
