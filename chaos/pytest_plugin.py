@@ -187,23 +187,18 @@ def cluster(nines_cluster: str, nines_runtime: str | None, nines_folder: Path, r
     from chaos.api import new_folder, order_text
     from chaos.core.clock import ManualClock, MonotonicClock
     from chaos.core.plugins import find
-    from chaos.history.folder import HistoryWriter, RunFolder
-    from chaos.plugin import Deployment
     from chaos.run.leftovers import refuse_leftovers
+    from chaos.run.manual.session import standing
+    from chaos.run.signals import Interruption
 
     ordered: Ordered = order_text(nines_cluster, request.path, runtime=nines_runtime)
     virtual = ordered.plan.runtime == "fake"
     if not virtual:
         refuse_leftovers()
-    folder: RunFolder = new_folder("cluster", nines_folder)
-    folder.write_plan(ordered.plan, ordered.text)
-    history = HistoryWriter(folder.history)
-    deployment = Deployment(run=folder.run, folder=folder.path, plan=ordered.plan, target=ordered.target)
-    try:
-        with find("runtimes", ordered.plan.runtime)().up(deployment, history.append, ManualClock() if virtual else MonotonicClock()) as up:
-            yield up
-    finally:
-        history.close()
+    folder, runtime = new_folder("cluster", nines_folder), find("runtimes", ordered.plan.runtime)()
+    clock = ManualClock() if virtual else MonotonicClock()
+    with standing(ordered.plan, ordered.target, ordered.text, folder, runtime, clock, Interruption()) as up:
+        yield up.cluster
 
 
 # --- what they share ---------------------------------------------------------------------------------------------------

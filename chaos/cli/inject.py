@@ -52,7 +52,10 @@ def up(arguments: argparse.Namespace) -> int:
 
     note(f"{run}: bringing {len(ordered.plan.nodes)} nodes of {ordered.plan.experiment.cluster.target} up on '{ordered.plan.runtime}'")
     try:
-        with standing(prepared(ordered), ordered.target, ordered.text, folder, runtime, clock, interruption) as there:
+        with (
+            interruption.watched(),
+            standing(prepared(ordered), ordered.target, ordered.text, folder, runtime, clock, interruption) as there,
+        ):
             note(f"{run} is up; 'nines inject pause --to n1 --for 10s --run {run}' breaks it, Ctrl-C or 'nines down {run}' ends it")
             show(run)
             serve(there, run, lambda hand: planned(ordered, hand), said)
@@ -170,7 +173,10 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
     if cut:
         note(f"connections that are open on {', '.join(cut)} are cut, now and when all is given back")
     runtime = DockerRuntime(traffic=False)
-    with standing(ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(), interruption) as there:
+    with (
+        interruption.watched(),
+        standing(ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(), interruption) as there,
+    ):
         containers = containers_of(folder.path)
         for node, container in containers.items():
             note(f"{node} is the container {container}")

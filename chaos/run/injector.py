@@ -8,24 +8,24 @@ A fault with a condition (``when``) waits for it first; a step of a sequence wai
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import msgspec
 
-from chaos.core import plugins as tables
 from chaos.core.clock import Clock, to_ns, to_s
-from chaos.core.errors import BadInput, FaultNotEffective, NinesError
+from chaos.core.errors import BadInput, FaultNotEffective
 from chaos.core.values import Evidence, Victims
 from chaos.experiment.spec import FaultSpec, OnService, When
-from chaos.history.events import Aborting, Awaited, FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, FaultSkipped
-from chaos.plan import selection as selectors
+from chaos.history.events import Aborting, Awaited, FaultSkipped
 from chaos.plan.describe import condition_text
 from chaos.plan.plan import Plan, Window
-from chaos.plugin import Cluster, Effect, Fault, Scene, Undo
+from chaos.plugin import Cluster, Scene, Undo
 from chaos.run import blast_radius as radius
 from chaos.run import returning
+from chaos.run.life import Life, pick
 from chaos.run.monitor import LiveState
 from chaos.run.scheduler import Agenda
 from chaos.run.settle import LOOK_EVERY_S, Settling
@@ -42,13 +42,7 @@ class Active(msgspec.Struct):
     """A fault in force, or healed and not yet proven gone."""
 
     window: Window
-    spec: FaultSpec
-    victims: Victims
-    manager: AbstractContextManager[Effect]
-    effect: Effect
-    only_processes: bool
-    """It did nothing but to processes."""
-    healed: bool = False
+    life: Life
     prove_until_ns: int = 0
 
 
@@ -125,59 +119,29 @@ class Injector:
             self._skip(window, "no time left for it before the end of the traffic")
             return
         try:
-            victims = self._resolve(spec, window)
+            victims = pick(self._plan, self._cluster, spec, self._state.running(), window.draw, self._last)
         except BadInput as error:
             self._skip(window, error.message)
             return
-        in_force = [(active.spec, active.victims) for active in self._active.values()]
+        in_force = [(active.life.spec, active.life.victims) for active in self._active.values()]
         refusal = radius.refusal(self._plan, spec, victims, self._state.down(), in_force)
         if refusal:
             self._skip(window, refusal)
             return
         self._enter(window, spec, victims, lasts_s)
 
-    def _resolve(self, spec: FaultSpec, window: Window) -> Victims:
-        return selectors.resolve(
-            spec.target,
-            nodes=self._plan.nodes,
-            roles=self._cluster.roles(),
-            up=self._state.running(),
-            protect=self._plan.experiment.limits.protect,
-            draw=window.draw,
-            last=self._last,
-            part=self._plan.experiment.cluster.dns.part or self._plan.nodes[0].part,
-            has_roles=self._plan.has_roles,
-            params=spec.params,
-        )
-
     def _enter(self, window: Window, spec: FaultSpec, victims: Victims, lasts_s: float) -> None:
-        fault: Fault = msgspec.convert(spec.params, tables.find("faults", spec.kind))
-        fault_class = f"{spec.kind}/{victims.role}"
-        named = list(victims.nodes) or [str(link) for link in victims.links] or [",".join(group) for group in victims.groups]
-        self._state(
-            FaultAsked(at_ns=self._clock.now_ns(), id=window.id, fault=spec.name, kind=spec.kind, fault_class=fault_class, target=named)
-        )
+        life = Life(window.id, spec, victims, Scene(cluster=self._cluster, clock=self._clock, undo=self._undo), self._state)
         self._last[spec.name] = victims
-        manager = fault.inject(Scene(cluster=self._cluster, clock=self._clock, undo=self._undo), victims)
-        self._state.cause = window.id
-        try:
-            effect = manager.__enter__()
-        except FaultNotEffective as error:
-            self._fail(window.id, str(error))
+        with self._caused_by(window.id):
+            began = life.begin()
+        if not began:
+            self._lose_after(life)
             return
-        except NinesError as error:
-            self._fail(window.id, f"failed, and could not be taken back: {error}", left_over=True)
-            return
-        finally:
-            self._state.cause = ""
-        self._active[window.id] = Active(window, spec, victims, manager, effect, getattr(fault, "only_processes", False))
+        self._active[window.id] = Active(window, life)
         if spec.params.get("recovery") == "none":
             self._settling.left_dead.update(victims.nodes)
-        self._state(
-            FaultEffective(
-                at_ns=effect.effective_at_ns, id=window.id, mechanism=effect.mechanism, before=effect.before, during=effect.during
-            )
-        )
+        effect = life.effect
         if window.end_s is not None:
             self._agenda.at(effect.effective_at_ns + to_ns(lasts_s), partial(self._heal, window.id))
         else:
@@ -192,16 +156,14 @@ class Injector:
     def _step(self, window_id: str) -> None:
         """Let a fault that goes on by itself do what is due; it is healed as soon as it has done all."""
         active = self._active.get(window_id)
-        if active is None or active.healed or active.effect.step is None:
+        if active is None or active.life.healed or active.life.effect.step is None:
             return
-        self._state.cause = window_id
         try:
-            again_ns = active.effect.step()
+            with self._caused_by(window_id):
+                again_ns = active.life.effect.step()
         except FaultNotEffective as error:
             self._heal(window_id, error)
             return
-        finally:
-            self._state.cause = ""
         if again_ns is None:
             self._heal(window_id)
         else:
@@ -212,67 +174,57 @@ class Injector:
     def _heal(self, window_id: str, why: FaultNotEffective | None = None) -> None:
         """``why``: it came to nothing in the middle of its work."""
         active = self._active.get(window_id)
-        if active is None or active.healed:
+        if active is None or active.life.healed:
             return
-        self._state.cause = window_id
-        active.healed = True
-        try:
-            active.manager.__exit__(None if why is None else type(why), why, None)
-            if why is not None:
-                raise why
-        except FaultNotEffective as error:
+        with self._caused_by(window_id):
+            healed = active.life.heal(why)
+        if not healed:
             self._active.pop(window_id)
-            self._fail(window_id, str(error))
+            self._lose_after(active.life)
             return
-        except NinesError as error:
-            self._active.pop(window_id)
-            self._fail(window_id, f"could not be taken back: {error}", left_over=True)
-            return
-        finally:
-            self._state.cause = ""
         now_ns = self._clock.now_ns()
         active.prove_until_ns = now_ns + self._proof_ns()
-        if active.effect.healed_at_ns is not None:
-            self._state(FaultHealed(at_ns=active.effect.healed_at_ns, id=window_id))
         self._agenda.at(now_ns, partial(self._prove, window_id))
 
     def _prove(self, window_id: str) -> None:
         active = self._active.get(window_id)
         if active is None:
             return
-        evidence = active.effect.gone()
+        life = active.life
+        evidence = life.effect.gone()
         now_ns = self._clock.now_ns()
         if evidence.ok:
-            self._gone(window_id, active, evidence)
+            self._gone(window_id, life, evidence)
             return
-        if returning.held_down(returning.concerned(active.victims), self._others(window_id)):
+        if returning.held_down(returning.concerned(life.victims), self._others(window_id)):
             # It cannot be seen to be well before that other fault is over; then it has its whole time.
             active.prove_until_ns = now_ns + self._proof_ns()
         if now_ns < active.prove_until_ns:
             self._agenda.at(now_ns + to_ns(LOOK_EVERY_S), partial(self._prove, window_id))
             return
-        left_dead = returning.concerned(active.victims) & self._settling.left_dead
+        left_dead = returning.concerned(life.victims) & self._settling.left_dead
         why = "" if left_dead else returning.not_back(
-            self._cluster, self._state, active.victims, self._start_ns, self._logs, only_processes=active.only_processes
+            self._cluster, self._state, life.victims, self._start_ns, self._logs, only_processes=life.only_processes
         )  # fmt: skip
         if left_dead or why:
             # All of ours is taken back; what does not answer is a node that another fault left dead, or a system that did not recover.
-            self._gone(window_id, active, evidence, why)
+            self._gone(window_id, life, evidence, why)
             return
         self._active.pop(window_id)
-        self._fail(window_id, f"not proven gone: {evidence.why}", left_over=True)
+        life.not_gone(evidence)
+        self._lose_after(life)
 
-    def _gone(self, window_id: str, active: Active, evidence: Evidence, not_back: str = "") -> None:
+    def _gone(self, window_id: str, life: Life, evidence: Evidence, not_back: str = "") -> None:
         now_ns = self._clock.now_ns()
         self._active.pop(window_id)
-        self._state(FaultGone(at_ns=now_ns, id=window_id, after=evidence.figures, not_back=not_back))
-        self._over(window_id, active.effect.healed_at_ns or now_ns)
+        life.seen_gone(evidence, not_back)
+        self._over(window_id, life.effect.healed_at_ns or now_ns)
         if not self._active:
             self._settling.begin(now_ns)
 
     def _others(self, window_id: str) -> list[Victims]:
         """Of the other faults in force."""
-        return [other.victims for key, other in self._active.items() if key != window_id and not other.healed]
+        return [other.life.victims for key, other in self._active.items() if key != window_id and not other.life.healed]
 
     def _proof_ns(self) -> int:
         return to_ns(max(self._plan.experiment.settle_s, 1.0))
@@ -280,7 +232,7 @@ class Injector:
     def heal_all(self) -> None:
         """Take back what is in force, wait until it is proven gone (bounded), whatever else has happened."""
         bug: Exception | None = None
-        for window_id in [key for key, active in self._active.items() if not active.healed]:
+        for window_id in [key for key, active in self._active.items() if not active.life.healed]:
             try:
                 self._heal(window_id)
             except Exception as error:  # ends the run below; the others are taken back all the same
@@ -311,6 +263,15 @@ class Injector:
         self._state(FaultSkipped(at_ns=self._clock.now_ns(), id=window.id, fault=window.fault, kind=window.kind, reason=reason))
         self._lose(window.id, "was skipped")
 
-    def _fail(self, window_id: str, reason: str, *, left_over: bool = False) -> None:
-        self._state(FaultFailed(at_ns=self._clock.now_ns(), id=window_id, reason=reason, left_over=left_over))
-        self._lose(window_id, "could not be taken back" if left_over else "did not take effect")
+    def _lose_after(self, life: Life) -> None:
+        """It failed."""
+        self._lose(life.id, "could not be taken back" if life.left_over else "did not take effect")
+
+    @contextmanager
+    def _caused_by(self, window_id: str) -> Iterator[None]:
+        """What is commanded to nodes meanwhile is this fault's doing."""
+        self._state.cause = window_id
+        try:
+            yield
+        finally:
+            self._state.cause = ""

@@ -10,20 +10,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import UTC, datetime
 from functools import partial
 
-from chaos import __version__
 from chaos.core import storage
 from chaos.core.clock import Clock, MonotonicClock, to_ns
-from chaos.core.errors import Interrupted, NinesError, NotHealed
+from chaos.core.errors import Interrupted, NotHealed
 from chaos.core.values import TrafficOrder
 from chaos.experiment.target.spec import Target
-from chaos.history.events import HARNESS_DIED, SCHEMA, Aborting, Looked, PhaseBegun, Row, RunEnded, RunStarted, TrafficStarted
+from chaos.history.events import HARNESS_DIED, Aborting, Looked, PhaseBegun, Row, TrafficStarted
 from chaos.history.folder import HistoryWriter, RunFolder
 from chaos.history.undo import UndoLog
 from chaos.plan.plan import Plan
-from chaos.plugin import Cluster, Deployment, Runtime
+from chaos.plugin import Cluster, Runtime
+from chaos.run.cluster import cluster_into
 from chaos.run.conditions import Known
 from chaos.run.injector import Injector
 from chaos.run.monitor import LiveState
@@ -86,40 +85,19 @@ def _known(plan: Plan) -> Known:
 
 
 def _run(conductor: Conductor, target: Target, runtime: Runtime) -> None:
-    plan, clock, state, interruption = conductor.plan, conductor.clock, conductor.state, conductor.interruption
-    state(
-        RunStarted(
-            at_ns=clock.now_ns(), schema=SCHEMA, run=conductor.folder.run, started_at=datetime.now(UTC).astimezone().isoformat(),
-            runtime=runtime.name, versions={"nines": __version__},
-        )
-    )  # fmt: skip
-    state(PhaseBegun(at_ns=clock.now_ns(), phase="starting"))
-    bug = ""
-    left: list[str] = []
-    deployment = Deployment(run=conductor.folder.run, folder=conductor.folder.path.absolute(), plan=plan, target=target)
+    state = conductor.state
     try:
-        with runtime.up(deployment, state, clock) as cluster:
-            interruption.at_once = False
-            conductor.conduct(cluster)
+        with cluster_into(
+            conductor.folder, conductor.plan, target, runtime, conductor.clock, state, conductor.interruption,
+            aborted=lambda: state.abort, failed=lambda error: f"did not start: {error}",
+        ) as (cluster, undo):  # fmt: skip
+            conductor.conduct(cluster, undo)
             state.cause = "stopping"
-            state(PhaseBegun(at_ns=clock.now_ns(), phase="stopping"))
     except Interrupted:
-        pass  # noted in ``interruption``; the runtime has taken down what it had started
-    except NotHealed as error:
-        left = [str(error)]
+        pass  # noted in ``interruption``
+    except NotHealed:
         if not conductor.began:
             raise
-    except NinesError as error:
-        bug = f"did not start: {error}"
-        raise
-    except BaseException as error:
-        bug = f"{type(error).__name__}: {error}"
-        raise
-    finally:
-        left += [f"{entry.action} {entry.subject}" for entry in conductor.undo.pending()] if not left else []
-        ended = RunEnded(at_ns=clock.now_ns(), left=left, aborted=state.abort, signal=interruption.signal_number, bug=bug)
-        conductor.undo.close()
-        state(ended)
 
 
 class Conductor:
@@ -141,7 +119,6 @@ class Conductor:
         self.clock = clock
         self.state = state
         self.interruption = interruption
-        self.undo = UndoLog(folder.undo)
         self.began = False
         """Whether there is a run to judge: the cluster was up."""
         self._wake = wake
@@ -151,19 +128,20 @@ class Conductor:
         self._stored_badly = ""
         self._told_of_disk = False
         self._cluster: Cluster
+        self._undo: UndoLog
         self._agenda: Agenda
         self._injector: Injector
         self._guard: Guard | None = None
 
-    def conduct(self, cluster: Cluster) -> None:
+    def conduct(self, cluster: Cluster, undo: UndoLog) -> None:
         """Traffic, baseline, faults, settling; leaves no fault in force."""
         plan, clock = self.plan, self.clock
         drives = any(kind.probe == "driver" for kind in plan.operations.values())
         start_ns = clock.now_ns() + to_ns(LEAD_IN_S + DRIVER_LEAD_S * drives)
         self.began = True
-        self._cluster = cluster
+        self._cluster, self._undo = cluster, undo
         self._agenda = Agenda(clock, self._wake, self._must_stop, start_ns + to_ns(plan.duration_s))
-        self._injector = Injector(plan, cluster, clock, self.state, self.undo, self._agenda, start_ns, self.folder.logs)
+        self._injector = Injector(plan, cluster, clock, self.state, undo, self._agenda, start_ns, self.folder.logs)
         with cluster.traffic(TrafficOrder(start_ns=start_ns, duration_s=plan.duration_s)) as traffic:
             self.state(TrafficStarted(at_ns=clock.now_ns(), start_ns=start_ns, duration_s=plan.duration_s))
             self._fill(start_ns)
@@ -204,7 +182,7 @@ class Conductor:
         broken = self._cluster.broken()
         if broken and not self._stored_badly:
             self._stored_badly = storage.trouble_of(self.folder.path)  # it may be what the part died of
-        trouble = self._stored_badly or self._unwritable() or self.undo.trouble
+        trouble = self._stored_badly or self._unwritable() or self._undo.trouble
         if trouble and not self._told_of_disk:
             self._told_of_disk = True
             self.state(Aborting(at_ns=self.clock.now_ns(), condition=f"{trouble}; the run was stopped, and what was measured is kept"))

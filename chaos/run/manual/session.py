@@ -7,18 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from datetime import UTC, datetime
 
-from chaos import __version__
 from chaos.core.clock import Clock
-from chaos.core.errors import BadInput, EnvironmentUnusable, Interrupted, NinesError, NotHealed
+from chaos.core.errors import BadInput, EnvironmentUnusable
 from chaos.experiment.target.spec import Target
-from chaos.history.events import SCHEMA, PhaseBegun, Row, RunEnded, RunStarted
+from chaos.history.events import Row
 from chaos.history.folder import HistoryWriter, RunFolder
 from chaos.history.undo import UndoLog
 from chaos.plan.plan import Plan
-from chaos.plugin import Cluster, Deployment, Runtime
+from chaos.plugin import Cluster, Runtime
 from chaos.registry import runs as registry
+from chaos.run.cluster import cluster_into
 from chaos.run.manual.injection import ByHand, by_hand
 from chaos.run.manual.socket import Caller, Done, HandOrder, Orders, Refusal, Step, socket_of
 from chaos.run.signals import Interruption
@@ -61,40 +60,16 @@ def standing(
 ) -> Iterator[Standing]:
     """Bring it up, and take it down at the end. Raises what was found before it was up, and ``NotHealed`` for what it left.
 
-    ``Interrupted`` for a signal while it starts; later ones are noted in ``interruption``.
+    ``Interrupted`` for a signal while it starts, if ``interruption`` is watched; later ones are noted there.
     """
     if folder.plan.exists():
         raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
     folder.write_plan(plan, text)
-    writer, undo = HistoryWriter(folder.history), UndoLog(folder.undo)
-    tell = writer.append
-    tell(
-        RunStarted(
-            at_ns=clock.now_ns(), schema=SCHEMA, run=folder.run, started_at=datetime.now(UTC).astimezone().isoformat(),
-            runtime=runtime.name, versions={"nines": __version__},
-        )
-    )  # fmt: skip
-    tell(PhaseBegun(at_ns=clock.now_ns(), phase="starting"))
-    deployment = Deployment(run=folder.run, folder=folder.path.absolute(), plan=plan, target=target)
-    left: list[str] = []
-    bug = ""
+    writer = HistoryWriter(folder.history)
     try:
-        with interruption.watched(), runtime.up(deployment, tell, clock) as cluster:
-            interruption.at_once = False
-            yield Standing(cluster, undo, clock, tell, interruption)
-            tell(PhaseBegun(at_ns=clock.now_ns(), phase="stopping"))
-    except Interrupted:
-        raise
-    except NotHealed as error:
-        left = [str(error)]
-        raise
-    except BaseException as error:
-        bug = str(error) if isinstance(error, NinesError) else f"{type(error).__name__}: {error}"
-        raise
+        with cluster_into(folder, plan, target, runtime, clock, writer.append, interruption) as (cluster, undo):
+            yield Standing(cluster, undo, clock, writer.append, interruption)
     finally:
-        left += [f"{entry.action} {entry.subject}" for entry in undo.pending()] if not left else []
-        undo.close()
-        tell(RunEnded(at_ns=clock.now_ns(), left=left, aborted="", signal=interruption.signal_number, bug=bug))
         writer.close()
 
 

@@ -11,6 +11,7 @@ import msgspec
 import pytest
 
 from chaos.api import Ordered
+from chaos.history.events import NodeChanged, PhaseBegun, RunEnded, RunStarted
 from chaos.history.folder import RunFolder
 from chaos.report.build import read_or_judge
 from chaos.results.observed import Estimate
@@ -193,6 +194,32 @@ def test_cluster(project: pytest.Pytester) -> None:
     )
     result = project.runpytest_inprocess("--nines-runtime", "fake", "--strict-markers")
     result.assert_outcomes(passed=2, errors=1)
+
+
+def test_a_cluster_of_a_test_has_a_history_as_a_run_has(project: pytest.Pytester) -> None:
+    """From its begin to its end; a test that fails is in it."""
+    project.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.nines_cluster(target="replicated_kv")
+        def test_it(cluster):
+            cluster.nodes["n1"].kill(9)
+
+        @pytest.fixture
+        def nines_folder(pytestconfig):
+            return pytestconfig.rootpath / "here"
+        """
+    )
+    project.runpytest_inprocess("--nines-runtime", "fake").assert_outcomes(passed=1)
+    (folder,) = (project.path / "here").iterdir()
+    rows = RunFolder(folder).read_history().rows
+    assert isinstance(rows[0], RunStarted)
+    assert [row.phase for row in rows if isinstance(row, PhaseBegun)] == ["starting", "stopping"]
+    assert any(isinstance(row, NodeChanged) and row.node == "n1" for row in rows)
+    ended = rows[-1]
+    assert isinstance(ended, RunEnded)
+    assert (ended.left, ended.bug) == ([], "")
 
 
 def test_costs_nothing_when_unused(tmp_path: Path) -> None:
