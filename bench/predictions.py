@@ -1,6 +1,6 @@
 """Seconds lost as predicted and as seen: every kind of fault that is predicted, ten faults each, two client policies, each runtime.
 
-    python -m bench.predictions [--runtime local|docker]... [--kinds kill,dns-down...] [--policies retry,once] [--faults 10]
+    python -m bench.predictions [--runtime local|docker|fake]... [--kinds kill,dns-down...] [--policies retry,once] [--faults 10]
                                 [--keep DIR] [--json] [--quick]
 
 To reach: seen and predicted within 2.5 standard errors of the predicted sum (the spread of one fault by the model, times the root
@@ -147,7 +147,7 @@ def compared(kind: str, runtime: str, policy: str, folder: Path) -> Found:
 def main(argv: list[str] | None = None) -> int:
     """Run what was asked for, print the table; 1 if a mean is off."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--runtime", action="append", choices=("local", "docker"))
+    parser.add_argument("--runtime", action="append", choices=("local", "docker", "fake"))
     parser.add_argument("--kinds", default=",".join(KINDS))
     parser.add_argument("--policies", default=",".join(POLICIES))
     parser.add_argument("--faults", type=int, default=10)

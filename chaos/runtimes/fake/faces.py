@@ -20,6 +20,10 @@ class Meets(enum.Enum):
     """Accepted by the proxy before it, then closed."""
     WAITS = "waits"
     """Held until the node can answer (frozen, or without a leader and patient): then it is answered."""
+    HELD = "held"
+    """Held by a node that handed it on to a frozen one: answered if that one goes on, else lost."""
+    DROPPED = "dropped"
+    """Nothing comes, and an error when the node gives up what it holds."""
     LOST = "lost"
     """Nothing comes, whatever happens later: the connection was cut silently, or the question passed on to a dead end."""
 

@@ -7,7 +7,6 @@ fake runtime is a simulation that they can be held against.
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
 
 import msgspec
 
@@ -41,6 +40,8 @@ class FakeParameters(msgspec.Struct, frozen=True):
     round_trip_s: float
     restart: Span
     resync: Span
+    refused: float
+    close_detection: Span | None
     hangs_without_leader: bool
     local_reads: bool
 
@@ -64,40 +65,54 @@ class FakeParameters(msgspec.Struct, frozen=True):
             round_trip_s=span("round_trip_s", 0.001).low_s,
             restart=span("restart_s", 0.2),
             resync=span("resync_s", 0.0),
+            refused=span("refused", 0.0).low_s,
+            close_detection=_span(given["close_detection_s"]) if "close_detection_s" in given else None,
             hangs_without_leader=span("leaderless", 0.0).low_s > 0,
             local_reads=span("reads", 1.0).low_s > 0,
         )
 
     def patience_s(self, rng: random.Random) -> float:
-        """How long a leader without a quorum goes on claiming to lead."""
-        return self.misses * self.heartbeat_s + self.timeout_s if self.election_timeout is None else self.election_timeout.draw_s(rng)
+        """How long a leader without a quorum goes on claiming to lead: the shortest election time-out, seen at its next beat."""
+        least_s = self.misses * self.heartbeat_s + self.timeout_s if self.election_timeout is None else self.election_timeout.low_s
+        return least_s + rng.random() * self.heartbeat_s
 
-    def silence_to_leader_s(self, rng: random.Random, voters: int, *, heard_before: bool) -> tuple[float, float]:
+    def patience_left_s(self, rng: random.Random) -> float:
+        """How long a follower that no longer hears its leader still believes in it."""
+        whole_s = self.misses * self.heartbeat_s + self.timeout_s if self.election_timeout is None else self.election_timeout.draw_s(rng)
+        return max(0.0, whole_s - self._elapsed_s(rng))
+
+    def silence_to_leader_s(self, rng: random.Random, voters: int, *, heard_before: bool, loud: bool = False) -> tuple[float, float]:
         """(somebody stands, somebody leads), in s after the heartbeats ceased, for so many voters that can reach each other.
 
-        With an election time-out as Raft has it: the least of the voters' draws less the time since the last heartbeat; a voter
-        that stands within a round trip of the first votes for itself, and without a quorum all draw again. Else by missed
-        heartbeats: (misses - 1) h + U(0, h) + timeout. ``heard_before`` false: there was no leader to lose, only voters to find.
+        With an election time-out as Raft has it: the least of the voters' draws less the time since the last heartbeat came; a voter
+        that stands before the request of the first reaches it, half a round trip later, votes for itself, and without a quorum all draw
+        again. Of the ballots that would be won the share ``refused`` is lost all the same. Else by missed heartbeats: (misses - 1) h +
+        U(0, h) + timeout. ``heard_before`` false: there was no leader to lose, only voters to find. ``loud``: its connections were closed.
         """
-        elapsed_s = rng.random() * self.heartbeat_s if heard_before else 0.0
+        led_s = ROUND_TRIPS * self.round_trip_s
+        if loud and self.close_detection is not None:
+            stands_s = self.close_detection.draw_s(rng) + self.round_trip_s / 2
+            return stands_s, stands_s + led_s
+        elapsed_s = self._elapsed_s(rng) if heard_before else 0.0
         if self.election_timeout is None:
             stands_s = self.misses * self.heartbeat_s - elapsed_s + self.timeout_s
-            return stands_s, stands_s + self.round_trip_s
+            return stands_s, stands_s + led_s
         stands = [max(0.0, self.election_timeout.draw_s(rng) - elapsed_s) for _ in range(voters)]
         begun_s = min(stands)
         for _ in range(MOST_BALLOTS):
             first_s = min(stands)
-            rivals = [at_s for at_s in stands if at_s <= first_s + self.round_trip_s]
-            if voters - len(rivals) + 1 >= self.quorum:
-                return begun_s, first_s + ROUND_TRIPS * self.round_trip_s
-            stands = [max(at_s, first_s) + self.election_timeout.draw_s(rng) for at_s in _reset(stands, first_s + self.round_trip_s)]
-        return begun_s, min(stands) + ROUND_TRIPS * self.round_trip_s
+            asked_s = first_s + self.round_trip_s / 2
+            rivals = [at_s for at_s in stands if at_s <= asked_s]
+            if voters - len(rivals) + 1 >= self.quorum and not (self.refused and rng.random() < self.refused):
+                break
+            # Each voter's patience begins anew when it voted, or when it stood itself.
+            stands = [min(at_s, asked_s) + self.election_timeout.draw_s(rng) for at_s in stands]
+        return begun_s, min(stands) + led_s
+
+    def _elapsed_s(self, rng: random.Random) -> float:
+        """Since the last beat came, half a round trip after it was sent."""
+        return rng.random() * self.heartbeat_s - self.round_trip_s / 2
 
 
 def _span(parameter: Parameter) -> Span:
     return Span(parameter.value, parameter.value if parameter.high is None else parameter.high)
-
-
-def _reset(stands: Sequence[float], voted_s: float) -> list[float]:
-    """When each voter's patience began anew: when it voted, or when it stood itself."""
-    return [min(at_s, voted_s) for at_s in stands]

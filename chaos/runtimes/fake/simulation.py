@@ -22,6 +22,7 @@ from chaos.core.values import CLIENTS, FOLLOWER, LEADER, VOTING, Cut, Link, Node
 from chaos.history.events import Marked, NodeChanged, RoleChanged
 from chaos.plugin import Sink
 from chaos.runtimes.fake.faces import Face, Faces, Meets
+from chaos.runtimes.fake.following import Following
 from chaos.runtimes.fake.parameters import FakeParameters
 
 BASE_NS = 300_000
@@ -43,6 +44,12 @@ class VirtualNode:
         self.voting = False
         self.claims = False
         """It says of itself that it leads."""
+        self.follows: str | None = None
+        """Whom it takes for its leader, if it is not one."""
+        self.silence = 0
+        """Not 0: it follows one that it no longer hears; the number tells one time from another."""
+        self.hearing = 0
+        """Not 0: a leader reaches it that it does not follow yet."""
         self.doubts = 0
         """Not 0: it leads and has no quorum; the number tells one time from another."""
         self.shown: dict[str, bool] = {}
@@ -82,7 +89,11 @@ class Simulation:
         self._events: list[tuple[int, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._layers: dict[int, tuple[Rule, ...]] = {}
-        self._leader: str | None = None
+        self.leader: str | None = None
+        """Who was elected last, until it is lost."""
+        self._loud = False
+        """The leader that was lost died, or its door is closed: its connections say so."""
+        self._following = Following(self)
         self._election = 0
         self._electing = False
         self._doubts = 0
@@ -105,7 +116,7 @@ class Simulation:
         """Do it then."""
         heapq.heappush(self._events, (at_ns, next(self._order), do))
 
-    def _after(self, seconds: float, do: Callable[[], None]) -> None:
+    def after(self, seconds: float, do: Callable[[], None]) -> None:
         self.at(self.now_ns + to_ns(seconds), do)
 
     # --- commands ------------------------------------------------------------------------------------------------------
@@ -118,8 +129,8 @@ class Simulation:
         life = node.life
         self._say(node, "started")
         self._sink(NodeChanged(at_ns=self.now_ns, node=name, status=Status.UP))
-        self._after(self.parameters.restart.draw_s(self._rng), lambda: self._get_ready(node, life))
-        self._changed()
+        self.after(self.parameters.restart.draw_s(self._rng), lambda: self._get_ready(node, life))
+        self.changed()
         return self.now_ns
 
     def kill(self, name: str, detail: str) -> int:
@@ -127,17 +138,17 @@ class Simulation:
         node = self.nodes[name]
         node.status, node.ready, node.voting, node.claims = Status.DOWN, False, False, False
         node.life += 1
-        if self._leader == name:
-            self._leader = None
+        if self.leader == name:
+            self.leader, self._loud = None, True
         self._sink(NodeChanged(at_ns=self.now_ns, node=name, status=Status.DOWN, detail=detail))
-        self._changed()
+        self.changed()
         return self.now_ns
 
     def pause(self, name: str) -> int:
         """The process is frozen."""
         self.nodes[name].status = Status.PAUSED
         self._sink(NodeChanged(at_ns=self.now_ns, node=name, status=Status.PAUSED))
-        self._changed()
+        self.changed()
         return self.now_ns
 
     def resume(self, name: str) -> int:
@@ -145,18 +156,18 @@ class Simulation:
         node = self.nodes[name]
         node.status = Status.UP
         self._sink(NodeChanged(at_ns=self.now_ns, node=name, status=Status.UP))
-        self._changed()
+        self.changed()
         return self.now_ns
 
     def put_layer(self, number: int, rules: tuple[Rule, ...]) -> None:
         """These rules are in force."""
         self._layers[number] = rules
-        self._changed()
+        self.changed()
 
     def take_layer(self, number: int) -> None:
         """They are not any more."""
         del self._layers[number]
-        self._changed()
+        self.changed()
 
     # --- links ---------------------------------------------------------------------------------------------------------
 
@@ -215,22 +226,13 @@ class Simulation:
         way = self.way(Link(CLIENTS, name))
         if way.meets is not Meets.ANSWER or not self.parameters.has_leader or (does == READ and self.parameters.local_reads):
             return way
-        leaderless = Face(Meets.WAITS if self.parameters.hangs_without_leader else Meets.ERROR, way.latency_ns)
-        leader = name if self.nodes[name].claims else self._leader
-        if leader is None:
-            return leaderless
-        forward_ns = 0
-        if leader != name:
-            link = Link(name, leader)
-            if not self.reaches(name, leader):
-                if self._commits(leader):
-                    return leaderless  # it is this node that is cut off, and it has given its leader up
-                return Face(Meets.LOST if self.cut(link) == "drop" else Meets.ERROR)  # not yet deposed: passed on in vain
-            forward_ns = to_ns(self.parameters.round_trip_s) + self.delay_ns(link)
-        commit_ns = self._commit_ns(leader)
-        return Face(Meets.LOST) if commit_ns is None else Face(Meets.ANSWER, way.latency_ns + forward_ns + commit_ns)
+        node = self.nodes[name]
+        if not node.claims:
+            return self._following.handed_on(node, way.latency_ns)
+        commit_ns = self.commit_ns(name)
+        return Face(Meets.DROPPED) if commit_ns is None else Face(Meets.ANSWER, way.latency_ns + commit_ns)
 
-    def _commit_ns(self, leader: str) -> int | None:
+    def commit_ns(self, leader: str) -> int | None:
         """How long the leader takes to have a quorum on disk; None: it has none."""
         others = [name for name in self.nodes if name != leader and self.nodes[name].voting and self.reaches(leader, name)]
         trips_ns = sorted(to_ns(self.parameters.round_trip_s) + self.delay_ns(Link(leader, name)) for name in others)
@@ -239,13 +241,27 @@ class Simulation:
             return None
         return trips_ns[needed - 1] if needed else 0
 
+    def elects(self, name: str) -> bool:
+        """Does it take part in an election that is to come?"""
+        return self._electing and name in self._candidates()
+
+    def beat_s(self) -> float:
+        """Until a leader's next beat, from a random moment."""
+        return self._rng.random() * self.parameters.heartbeat_s
+
+    def patience_left_s(self) -> float:
+        """How long a node goes on believing in a leader that it no longer hears, from a random moment between two beats."""
+        return self.parameters.patience_left_s(self._rng)
+
     def holds(self, name: str) -> frozenset[str]:
         """The roles that the node tells when it is asked now."""
         node = self.nodes[name]
         if not node.answers:
             return frozenset()
         held = {LEADER} if node.claims else {FOLLOWER}
-        return frozenset(held | ({VOTING} if node.voting else set())) & self._roles
+        # Without a leader nobody can tell whether its log is current.
+        votes = node.voting and (node.claims or node.follows is not None or not self.parameters.has_leader)
+        return frozenset(held | ({VOTING} if votes else set())) & self._roles
 
     # --- events --------------------------------------------------------------------------------------------------------
 
@@ -254,19 +270,20 @@ class Simulation:
             return
         node.ready = True
         self._say(node, "ready")
-        self._after(self.parameters.resync.draw_s(self._rng), lambda: self._vote(node, life))
-        self._changed()
+        self.after(self.parameters.resync.draw_s(self._rng), lambda: self._vote(node, life))
+        self.changed()
 
     def _vote(self, node: VirtualNode, life: int) -> None:
         if node.life == life:
             node.voting = True
-            self._changed()
+            self.changed()
 
-    def _changed(self) -> None:
+    def changed(self) -> None:
         """The cluster is another one: look to the leader, show roles, note what clients meet."""
         if self.parameters.has_leader:
             self._look_to_leader()
             self._doubt()
+            self._following.listen()
         self._show()
         for name, node in self.nodes.items():
             for does, faces in node.faces.items():
@@ -275,7 +292,7 @@ class Simulation:
             tell()
 
     def _look_to_leader(self) -> None:
-        if self._leader is not None and self._commits(self._leader):
+        if self.leader is not None and self._commits(self.leader):
             self._electing = False
             return
         candidates = self._candidates()
@@ -287,41 +304,52 @@ class Simulation:
         self._electing = True
         self._election += 1
         number = self._election
-        heard = self._leader is not None or any(node.shown.get(LEADER) for node in self.nodes.values())
-        stands_s, leads_s = self.parameters.silence_to_leader_s(self._rng, len(candidates), heard_before=heard)
+        heard = self.leader is not None or any(node.shown.get(LEADER) for node in self.nodes.values())
+        loud = self._loud or (self.leader is not None and all(self.cut(Link(name, self.leader)) == "reject" for name in candidates))
+        stands_s, leads_s = self.parameters.silence_to_leader_s(self._rng, len(candidates), heard_before=heard, loud=loud)
         begun_ns = self.now_ns + to_ns(stands_s)
-        self._after(leads_s, lambda: self._elect(number, begun_ns))
+        self.at(begun_ns, lambda: self._stand(number))
+        self.after(leads_s, lambda: self._elect(number, begun_ns, frozenset(candidates)))
 
     def _commits(self, leader: str) -> bool:
-        return self.nodes[leader].answers and self._commit_ns(leader) is not None
+        return self.nodes[leader].answers and self.commit_ns(leader) is not None
 
     def _candidates(self) -> list[str]:
         """Voters that hear no leader and can reach a quorum of such voters."""
-        voters = [name for name, node in self.nodes.items() if node.voting and node.answers and name != self._leader]
+        voters = [name for name, node in self.nodes.items() if node.voting and node.answers and name != self.leader]
         return [name for name in voters if sum(self.reaches(name, other) for other in voters) >= self.parameters.quorum]
 
-    def _elect(self, number: int, begun_ns: int) -> None:
+    def _stand(self, number: int) -> None:
+        """The first of them stands, and asks the others."""
+        if number == self._election and self._electing:
+            self._following.give_up(self._candidates())
+            self.changed()
+
+    def _elect(self, number: int, begun_ns: int, stood: frozenset[str]) -> None:
         if number != self._election or not self._electing:
             return
         self._electing = False
         candidates = self._candidates()
         if not candidates:
             return
-        winner = candidates[int(self._rng.random() * len(candidates))]
-        self._leader = winner
+        # Those whose patience began with the silence stand before one that has come back meanwhile.
+        first = [name for name in candidates if name in stood] or candidates
+        winner = first[int(self._rng.random() * len(first))]
+        self.leader, self._loud = winner, False
         self.nodes[winner].claims = True
+        self._following.elected(winner)
         self._say(self.nodes[winner], "leads")
         for mark, at_ns in (("election_started", begun_ns), ("leader_elected", self.now_ns)):
             if mark in self._marks:
                 self._sink(Marked(at_ns=at_ns, node=winner, mark=mark))
-        self._changed()
+        self.changed()
 
     def _show(self) -> None:
         """Role changes, as the watch would see them; an old leader that hears of the new one steps down within a heartbeat."""
         for name, node in self.nodes.items():
-            if node.claims and name != self._leader and node.answers and self._leader is not None and self.reaches(self._leader, name):
+            if node.claims and name != self.leader and node.answers and self.leader is not None and self.reaches(self.leader, name):
                 notice_s = self._rng.random() * self.parameters.heartbeat_s
-                self._after(notice_s, functools.partial(self._step_down, node, node.life))
+                self.after(notice_s, functools.partial(self._step_down, node, node.life))
             held = self.holds(name)
             for role in sorted(self._roles):
                 if (role in held) != node.shown.get(role, False):
@@ -329,28 +357,29 @@ class Simulation:
                     self._sink(RoleChanged(at_ns=self.now_ns, node=name, role=role, holds=role in held))
 
     def _doubt(self) -> None:
-        """A leader that runs but has lost its quorum gives up after an election time-out, unless it has one again by then."""
+        """A leader that runs but has lost its quorum gives up after the shortest election time-out, unless it has one again by then."""
         for name, node in self.nodes.items():
             if not (node.claims and node.answers) or self._commits(name):
                 node.doubts = 0
             elif not node.doubts:
                 self._doubts += 1
                 node.doubts = self._doubts
-                self._after(self.parameters.patience_s(self._rng), functools.partial(self._give_up, node, node.doubts))
+                self.after(self.parameters.patience_s(self._rng), functools.partial(self._give_up, node, node.doubts))
 
     def _give_up(self, node: VirtualNode, doubts: int) -> None:
         if node.doubts != doubts:
             return
         node.doubts = 0
         node.claims = False
-        if self._leader == node.info.name:
-            self._leader = None
-        self._changed()
+        if self.leader == node.info.name:
+            self.leader = None
+        self.changed()
 
     def _step_down(self, node: VirtualNode, life: int) -> None:
-        if node.life == life and node.claims and node.info.name != self._leader:
+        if node.life == life and node.claims and node.info.name != self.leader:
             node.claims = False
-            self._changed()
+            self._following.follow(node)
+            self.changed()
 
     def _say(self, node: VirtualNode, text: str) -> None:
         # A real node's log is its own affair, too: what writes it is not what measures.

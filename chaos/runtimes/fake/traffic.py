@@ -201,8 +201,12 @@ class VirtualTraffic:
                     done_ns = now_ns + face.latency_ns
                     if until_ns is None or done_ns <= until_ns:
                         return (done_ns, Outcome.OK, Why.NONE) if done_ns <= expiry_ns else (expiry_ns, Outcome.UNKNOWN, Why.TIMEOUT)
-                case Meets.WAITS:
+                case Meets.WAITS | Meets.HELD | Meets.DROPPED:
                     pass  # until the node is another one
             if until_ns is None or until_ns >= expiry_ns:
+                return expiry_ns, Outcome.UNKNOWN, Why.TIMEOUT
+            if face.meets is Meets.DROPPED:
+                return until_ns + REFUSAL_NS, Outcome.UNKNOWN, Why.ERROR
+            if face.meets is Meets.HELD and faces.at(until_ns)[0].meets is not Meets.ANSWER:
                 return expiry_ns, Outcome.UNKNOWN, Why.TIMEOUT
             now_ns = until_ns

@@ -115,7 +115,8 @@ def test_every_link_is_prepared(ordered: Ordered) -> None:
 def test_a_fault_lasts_to_its_limit_and_is_proven_gone(ordered: Ordered, tmp_path: Path) -> None:
     """Asked, effective, healed after its time, gone; the history has it."""
     done, rows = done_by_hand(ordered, PAUSE, tmp_path / "run")
-    assert (done.status, done.target, done.fault_class, done.exit_code) == ("healed", ["n2"], "pause/follower", 0)
+    assert (done.status, done.target, done.exit_code) == ("healed", ["n2"], 0)
+    assert done.fault_class in {"pause/leader", "pause/follower"}, "whoever leads in that world"
     assert done.during["n2.process"] == "paused"
     assert done.after["n2.process"] == "up"
     assert done.effective_s is not None

@@ -196,17 +196,25 @@ def test_leader_kill_is_an_outage_of_writes_until_the_election(tmp_path: Path) -
 
 
 def test_patient_nodes_hold_writes_until_there_is_a_leader(tmp_path: Path) -> None:
-    """With ``leaderless: hang`` the last writes before the election are answered after it, late; earlier ones time out."""
-    with world(tmp_path, plan(ALONE, leaderless=1.0)) as here:
+    """With ``leaderless: hang`` what comes after the nodes noticed is answered by the new leader, late; what they handed on is lost."""
+    ballot_s = 0.15
+    patient = msgspec.structs.replace(ALONE, timeout_s=0.4, deadline_s=0.5)
+    with world(tmp_path, plan(patient, leaderless=1.0, round_trip_s=ballot_s / 2, seed=5)) as here:
         here.until(2.0)
-        here.cluster.nodes[here.leader()].kill(signal.SIGKILL)
+        old = here.leader()
+        here.cluster.nodes[old].kill(signal.SIGKILL)
         here.until(9.0)
-        (elected_s,) = here.led_s(2.0)
-    held = slots(tmp_path, 0, elected_s - ALONE.timeout_s + 0.03, elected_s - 0.02)
-    answered = held[held["outcome"] == Outcome.OK]
-    assert len(answered) > 0
-    assert all(to_s(int(done - due)) > 0.015 for due, done in zip(answered["due"], answered["done"], strict=True))
-    assert set(slots(tmp_path, 0, 2.02, elected_s - ALONE.timeout_s - 0.02)["outcome"]) <= {Outcome.UNKNOWN, Outcome.FAIL}
+        elected_s = here.led_s(2.0)[-1]
+    (noticed_s,) = [to_s(row.at_ns - here.start_ns) for row in here.rows if isinstance(row, Marked) and row.mark == "election_started"][1:2]
+    assert elected_s - noticed_s == pytest.approx(ballot_s)
+    alive = [int(ipaddress.IPv4Address(here.cluster.nodes[name].info.address)) for name in NODES if name != old]
+    held, lost = slots(tmp_path, 0, noticed_s + 0.001, elected_s - 0.02), slots(tmp_path, 0, noticed_s - 0.1, noticed_s - 0.001)
+    held, lost = (found[np.isin(found["address"], alive)] for found in (held, lost))
+    assert set(held["outcome"]) == {Outcome.OK}
+    assert all(to_s(int(done - due)) > 0.015 for due, done in zip(held["due"], held["done"], strict=True))
+    assert set(lost["why"]) == {Why.TIMEOUT}
+    assert len(held) > 3
+    assert len(lost) > 3
 
 
 def test_paused_node_costs_whole_timeouts(tmp_path: Path) -> None:
