@@ -1,0 +1,49 @@
+"""What is predicted is what a simulation shows that knows nothing of the models: the virtual cluster, event by event, from the same values.
+
+Means over many faults, held against the spread that the prediction itself claims; the virtual runs are the same each time.
+"""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from bench.predictions import compared, text
+from chaos import api
+from chaos.core.clock import ManualClock
+from chaos.history.folder import RunFolder
+from chaos.run.run import run_plan
+from chaos.runtimes.fake.runtime import FakeRuntime
+
+FAULTS = 40
+ERRORS = 3.0
+SLOT_S = 0.02
+
+
+@pytest.mark.parametrize(
+    ("kind", "policy", "hangs"),
+    [
+        ("partition-leader", "retry", False),
+        ("partition-leader", "plain", True),
+        ("rejecting-leader", "plain", False),
+        ("pause-leader", "retry", True),
+        ("kill-leader", "retry", True),
+        ("kill-follower", "plain", False),
+        ("rolling", "plain", False),
+    ],
+)
+def test_a_simulation_costs_what_is_predicted(kind: str, policy: str, hangs: bool, tmp_path: Path) -> None:
+    """Seconds of outage over all faults within three standard errors, or within a slot a fault."""
+    whole = json.loads(text(kind, policy, FAULTS))
+    whole["predict"] = {"parameters": {"leaderless": "hang" if hangs else "refuse", "refused": "10%", "round_trip": "20ms"}}
+    file = tmp_path / "x.yaml"
+    file.write_text(json.dumps(whole), encoding="utf-8")
+    ordered = api.order(file, runtime="fake")
+    folder = RunFolder(tmp_path / "run")
+    run_plan(ordered.plan, ordered.target, ordered.text, folder, FakeRuntime(), ManualClock())
+    found = compared(kind, "fake", policy, folder.path)
+    assert found.why == ""
+    assert found.faults == FAULTS
+    assert found.seen_s == pytest.approx(found.predicted_s, abs=max(ERRORS * found.error_s, SLOT_S * FAULTS))
