@@ -24,17 +24,21 @@ from typing import Final, cast
 import msgspec
 
 from chaos.core import worker as child
-from chaos.core.clock import Clock, MonotonicClock, to_ns, to_s
+from chaos.core.clock import Clock, MonotonicClock
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import NameHarm
 from chaos.core.worker import Orders, Rows
 from chaos.dns.health import Change, Health
 from chaos.dns.hole import Hole
 from chaos.dns.orders import DOWN, MISSING, MODES, REFUSED, STALE, WRONG, Harms
-from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, Replica, checked
+from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, checked
 from chaos.dns.zone import LiveName, Zone
 from chaos.history.events import DnsChanged, NamesOrdered
-from chaos.query.aio import AsyncAsker
+from chaos.query import question as asking
+from chaos.query.aio import AsyncAsker, Fetched
+from chaos.query.grid import Grid
+from chaos.query.once import Once, fits
+from chaos.query.question import Question
 
 _TCP_IDLE_S: Final = 10.0
 _LENGTH: Final = struct.Struct("!H")
@@ -114,11 +118,14 @@ class _Checker:
         check = live.spec.check
         self._health = Health((replica.node for replica in live.spec.replicas), fall=check.fall, rise=check.rise)
         self._announced = False
+        self._grids: list[Grid] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         live.set_live(())
 
     async def first_round(self) -> None:
         """Every replica once, all at the same time."""
-        await asyncio.gather(*(self._check(replica, 0) for replica in self.live.spec.replicas))
+        asked = [(replica.node, replica.check) for replica in self.live.spec.replicas]
+        await asyncio.gather(*(self._check(node, asking.prepare(check), 0) for node, check in asked if check is not None))
 
     def announce(self) -> None:
         """From now on changes are told; the set at this moment first."""
@@ -130,25 +137,36 @@ class _Checker:
         if self.live.set_live(self._health.answered(fail_open=self.live.spec.fail_open)):
             _announce(self._rows, self.live, self._harms, self._clock.now_ns(), why="no longer held still")
 
-    async def keep_checking(self, index: int, group: asyncio.TaskGroup) -> None:
-        """The grid of one replica; due times that were missed (a stalled machine) are left out, not made up for."""
-        replica = self.live.spec.replicas[index]
-        every_ns = to_ns(self.live.spec.check.every_s)
-        start_ns = self._clock.now_ns() + every_ns * index // len(self.live.spec.replicas)
-        number = 0
-        while True:
-            late_ns = self._clock.now_ns() - (start_ns + number * every_ns)
-            if late_ns >= every_ns:
-                number += late_ns // every_ns
-            due_ns = start_ns + number * every_ns
-            await asyncio.sleep(max(0.0, to_s(due_ns - self._clock.now_ns())))
-            number += 1
-            group.create_task(self._check(replica, number))
+    def keep_checking(self) -> None:
+        """Each replica on a grid of its own."""
+        replicas, every_s = self.live.spec.replicas, self.live.spec.check.every_s
+        for index, replica in enumerate(replicas):
+            assert replica.check is not None
+            question = asking.prepare(replica.check)
+            check = self._check_once if fits(question) else self._check_by_task
+            grid = Grid(every_s, lambda number, _, check=check, node=replica.node, asked=question: check(node, asked, number), self._clock)  # type: ignore[misc]
+            self._grids.append(grid)
+            grid.begin(every_s * index / len(replicas))
 
-    async def _check(self, replica: Replica, number: int) -> None:
-        assert replica.check is not None
-        answer = await self._asker.ask(replica.check, self.live.spec.check.timeout_s)
-        change = self._health.result(replica.node, number, ok=answer.ok, why=answer.error or "")
+    def close(self) -> None:
+        """No check is begun any more."""
+        for grid in self._grids:
+            grid.close()
+
+    def _check_once(self, node: str, question: Question, number: int) -> None:
+        Once(question, self.live.spec.check.timeout_s, lambda fetched: self._take(node, question, number, fetched), self._clock).begin()
+
+    def _check_by_task(self, node: str, question: Question, number: int) -> None:
+        task = asyncio.create_task(self._check(node, question, number))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _check(self, node: str, question: Question, number: int) -> None:
+        self._take(node, question, number, await self._asker.fetch(question, self.live.spec.check.timeout_s))
+
+    def _take(self, node: str, question: Question, number: int, fetched: Fetched) -> None:
+        why = fetched.error if fetched.reply is None else asking.refusal(question, fetched.reply)
+        change = self._health.result(node, number, ok=why is None, why=why or "")
         if change is not None:
             self._apply(change)
 
@@ -284,13 +302,14 @@ async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | N
         async with asyncio.TaskGroup() as group:
             group.create_task(obedience.obey())
             for checker in checkers:
-                for index in range(len(checker.live.spec.replicas)):
-                    group.create_task(checker.keep_checking(index, group))
+                checker.keep_checking()
             await stop.wait()
             raise _Stop
     except* (_Stop, BrokenPipeError):
         pass  # asked to end, or nobody reads our rows any more: the harness is gone
     finally:
+        for checker in checkers:
+            checker.close()
         doors.close()
         hole.close()
         asker.close()

@@ -19,7 +19,8 @@ from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.question import CLOSED, MOST_BYTES, NOT_EXPECTED, TIMED_OUT, Answer, Question, judged, prepare, say
 
 Address = tuple[str, int]
-_RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""Of SO_LINGER: the connection ends by reset, whatever is still under way."""
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -42,7 +43,7 @@ def reset(transport: asyncio.Transport) -> None:
     """End a connection by reset, so that nodes that hang do not gather half-open ones."""
     raw = transport.get_extra_info("socket")
     if raw is not None and raw.fileno() >= 0:
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET_ON_CLOSE)
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
     transport.abort()
 
 

@@ -1,179 +1,201 @@
-"""One question asked again and again over one kept connection: with timers and callbacks, which cost a third of tasks and futures.
+"""Questions asked again and again over kept connections: with one timer and bare sockets, which cost a third of transports.
 
     due --> asked --> a whole reply, an error, or the time-out --> due again, on a grid of ``interval_s``
 
-A question is never asked anew while it is open; what is due meanwhile is left out. A kept connection that the other side has
-closed costs no answer: the question is asked once more on a new one, within the same time-out.
+All of a group are due at once, so that the loop wakes once for them and not once for each. A question is never asked anew while it
+is open; what is due meanwhile is left out. A time-out is noticed at the next due time, which is when it can first matter. A kept
+connection that the other side has closed costs no answer: the question is asked once more on a new one, within the same time-out.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import socket
+from collections.abc import Callable, Sequence
+from typing import Final
 
-from chaos.core.clock import Clock, to_ns, to_s
-from chaos.query.aio import Fetched, at_once, reset
+from chaos.core.clock import Clock, to_ns
+from chaos.query.aio import RESET_ON_CLOSE, Fetched
+from chaos.query.grid import Grid
 from chaos.query.http import BadReply, Reply, ReplyReader
+from chaos.query.once import numeric
 from chaos.query.question import CLOSED, TIMED_OUT, Question, say
 
-
-class _Wire(asyncio.Protocol):
-    """One connection. asyncio tells of its end later than we let go of it, when there may be another one already."""
-
-    def __init__(self, owner: KeptQuestion) -> None:
-        self._owner = owner
-        self._transport: asyncio.Transport | None = None
-
-    def write(self, data: bytes) -> None:
-        """Send."""
-        assert self._transport is not None
-        self._transport.write(data)
-
-    def close(self) -> None:
-        """End it in good order."""
-        assert self._transport is not None
-        self._transport.close()
-
-    def abort(self) -> None:
-        """End it by reset, so that nodes that hang do not gather half-open connections."""
-        assert self._transport is not None
-        reset(self._transport)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        at_once(transport)
-
-    def data_received(self, data: bytes) -> None:
-        self._owner.received(self, data)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._owner.lost(self, exc)
+_MOST: Final = 65_536
 
 
 class KeptQuestion:
-    """Tells ``take`` what came of each time it was asked; belongs to one event loop, from ``begin`` to ``close``."""
+    """Tells ``take`` what came of each time it was asked; belongs to one event loop and to one ``Beat``."""
 
-    def __init__(self, question: Question, interval_s: float, timeout_s: float, take: Callable[[Fetched], None], clock: Clock) -> None:
+    def __init__(self, question: Question, take: Callable[[Fetched], None], clock: Clock) -> None:
         self._question = question
-        self._interval_ns = to_ns(interval_s)
-        self._timeout_ns = to_ns(timeout_s)
         self._take = take
         self._clock = clock
-        self._wire: _Wire | None = None
-        self._connecting: asyncio.Task[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-        self._reader = ReplyReader()
-        self._due_ns = 0
+        self._socket: socket.socket | None = None
+        self._busy: asyncio.Task[None] | None = None
+        """Connects, or sends what the kernel did not take at once."""
+        self._reader: ReplyReader | None = None
+        """Of an answer that has come in part."""
         self._sent_ns = 0
         self._until_ns: int | None = None
         """When the open question is given up; None while none is open."""
         self._used = False
         """The connection has carried an answer, so that its end may only mean that it was idle for too long."""
+        self._last: tuple[bytes, Reply] | None = None
+        """The last answer that came in one piece, byte by byte: mostly the next one is the same, and need not be read anew."""
 
-    def begin(self, phase_s: float) -> None:
-        """Ask for the first time that much later."""
-        self._due_ns = self._clock.now_ns() + to_ns(phase_s)
-        self._set_timer(self._due_ns)
+    def due(self, now_ns: int, timeout_ns: int) -> None:
+        """Give the open question up if its time is over; ask if none is open."""
+        if self._until_ns is not None and now_ns >= self._until_ns:
+            self._end(None, TIMED_OUT)
+        if self._until_ns is None:
+            self._sent_ns = now_ns
+            self._until_ns = now_ns + timeout_ns
+            if self._socket is None:
+                self._busy = asyncio.create_task(self._connect())
+            else:
+                self._send(self._socket)
 
     def close(self) -> None:
         """No question and no connection any more."""
-        if self._timer is not None:
-            self._timer.cancel()
-        if self._connecting is not None:
-            self._connecting.cancel()
-        if self._wire is not None:
-            self._wire.close()
-            self._wire = None
+        if self._busy is not None:
+            self._busy.cancel()
+        self._drop()
 
-    # --- the grid ------------------------------------------------------------------------------------------------------
-
-    def _tick(self) -> None:
-        now_ns = self._clock.now_ns()
-        if self._until_ns is not None and now_ns >= self._until_ns:
-            self._end(None, TIMED_OUT)
-        if now_ns >= self._due_ns:
-            missed = (now_ns - self._due_ns) // self._interval_ns
-            self._due_ns += (missed + 1) * self._interval_ns
-            if self._until_ns is None:
-                self._ask(now_ns)
-        self._set_timer(self._due_ns if self._until_ns is None else min(self._due_ns, self._until_ns))
-
-    def _set_timer(self, at_ns: int) -> None:
-        self._timer = asyncio.get_running_loop().call_later(max(0.0, to_s(at_ns - self._clock.now_ns())), self._tick)
-
-    def _ask(self, now_ns: int) -> None:
-        self._sent_ns = now_ns
-        self._until_ns = now_ns + self._timeout_ns
-        if self._wire is None:
-            self._connecting = asyncio.create_task(self._connect())
-        else:
-            self._send(self._wire)
-
-    def _send(self, wire: _Wire) -> None:
-        self._reader = ReplyReader()
-        self._sent_ns = self._clock.now_ns()
-        wire.write(self._question.request)
+    # --- asking --------------------------------------------------------------------------------------------------------
 
     async def _connect(self) -> None:
         """The time-out of the question ends it by cancelling."""
+        loop, question = asyncio.get_running_loop(), self._question
+        made: socket.socket | None = None
         try:
-            loop = asyncio.get_running_loop()
-            _, wire = await loop.create_connection(lambda: _Wire(self), self._question.host, self._question.port)
-        except OSError as error:
+            place = numeric(question.host, question.port)
+            if place is None:
+                found = await loop.getaddrinfo(question.host, question.port, type=socket.SOCK_STREAM)
+                place = found[0][0], (str(found[0][4][0]), int(found[0][4][1]))
+            made = socket.socket(place[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            await loop.sock_connect(made, place[1])
+        except BaseException as error:
+            if made is not None:
+                made.close()
+            if not isinstance(error, OSError):
+                raise
             self._end(None, say(error))
             return
-        self._wire = wire
-        self._send(wire)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._socket = made
+        loop.add_reader(made, self._readable)
+        self._send(made)
 
-    def _end(self, reply: Reply | None, why: str | None) -> None:
-        """The open question has its answer, or none; a connection that cannot carry another one goes."""
-        self._until_ns = None
-        if reply is None:
-            self._let_go()
-        elif not reply.keep_alive and self._wire is not None:
-            self._wire.close()
-            self._wire = None
-        self._used = self._wire is not None
-        self._take(Fetched(reply, why, self._sent_ns, self._clock.now_ns()))
-
-    def _let_go(self) -> None:
-        if self._connecting is not None and self._connecting is not asyncio.current_task():
-            self._connecting.cancel()
-        self._connecting = None
-        if self._wire is not None:
-            self._wire.abort()
-            self._wire = None
-
-    # --- the connection ------------------------------------------------------------------------------------------------
-
-    def received(self, wire: _Wire, data: bytes) -> None:
-        """Part of an answer, or bytes that nobody asked for: the connection cannot be trusted any more then."""
-        if wire is not self._wire:
+    def _send(self, wire: socket.socket) -> None:
+        request = self._question.request
+        self._reader = None
+        self._sent_ns = self._clock.now_ns()
+        try:
+            sent = wire.send(request)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            self._lost(error)
             return
-        if self._until_ns is None:
-            self._let_go()
+        if sent < len(request):
+            self._busy = asyncio.create_task(self._send_rest(wire, request[sent:]))
+
+    async def _send_rest(self, wire: socket.socket, rest: bytes) -> None:
+        try:
+            await asyncio.get_running_loop().sock_sendall(wire, rest)
+        except OSError as error:
+            self._lost(error)
+
+    # --- what comes ----------------------------------------------------------------------------------------------------
+
+    def _readable(self) -> None:
+        assert self._socket is not None
+        try:
+            data = self._socket.recv(_MOST)
+        except BlockingIOError:
             return
+        except OSError as error:
+            self._lost(error)
+            return
+        if not data:
+            self._lost(None)
+        elif self._until_ns is None:
+            self._drop(reset=True)  # bytes that nobody asked for: the connection cannot be trusted any more
+        elif self._last is not None and data == self._last[0] and self._reader is None:
+            self._end(self._last[1], None)
+        else:
+            self._read(data)
+
+    def _read(self, data: bytes) -> None:
+        in_one = self._reader is None
+        if self._reader is None:
+            self._reader = ReplyReader()
         try:
             reply = self._reader.feed(data)
         except BadReply as error:
             self._end(None, str(error))
             return
         if reply is not None:
+            self._last = (data, reply) if in_one and reply.keep_alive else None
             self._end(reply, None)
 
-    def lost(self, wire: _Wire, exc: Exception | None) -> None:
+    def _lost(self, error: OSError | None) -> None:
         """The other side ended the connection, or the kernel did."""
-        if wire is not self._wire:
-            return
-        self._wire = None
+        self._drop()
         if self._until_ns is None:
             return
-        reply = self._reader.end() if exc is None else None
+        reply = self._reader.end() if error is None and self._reader is not None else None
         if reply is not None:
             self._end(reply, None)
-        elif self._used and not self._reader.started:
+        elif self._used and self._reader is None:
             self._used = False
-            self._connecting = asyncio.create_task(self._connect())
+            self._busy = asyncio.create_task(self._connect())
         else:
-            self._end(None, say(exc) if isinstance(exc, OSError) else CLOSED)
+            self._end(None, CLOSED if error is None else say(error))
+
+    def _end(self, reply: Reply | None, why: str | None) -> None:
+        """The open question has its answer, or none; a connection that cannot carry another one goes."""
+        self._until_ns = None
+        if reply is None:
+            if self._busy is not None and self._busy is not asyncio.current_task():
+                self._busy.cancel()
+            self._busy = None
+            self._drop(reset=True)
+        elif not reply.keep_alive:
+            self._drop()
+        self._used = self._socket is not None
+        self._take(Fetched(reply, why, self._sent_ns, self._clock.now_ns()))
+
+    def _drop(self, *, reset: bool = False) -> None:
+        """End the connection; by reset where a node hangs, so that it does not gather half-open ones."""
+        wire, self._socket = self._socket, None
+        if wire is None:
+            return
+        asyncio.get_running_loop().remove_reader(wire)
+        if reset:
+            wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
+        wire.close()
+
+
+class Beat:
+    """The grid of one group of questions, from ``begin`` to ``close``."""
+
+    def __init__(self, questions: Sequence[KeptQuestion], interval_s: float, timeout_s: float, clock: Clock) -> None:
+        self._questions = questions
+        self._timeout_ns = to_ns(timeout_s)
+        self._grid = Grid(interval_s, self._ask, clock)
+
+    def begin(self, phase_s: float) -> None:
+        """Ask for the first time that much later."""
+        self._grid.begin(phase_s)
+
+    def close(self) -> None:
+        """No questions and no connections any more."""
+        self._grid.close()
+        for question in self._questions:
+            question.close()
+
+    def _ask(self, _number: int, now_ns: int) -> None:
+        for question in self._questions:
+            question.due(now_ns, self._timeout_ns)

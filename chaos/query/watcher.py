@@ -17,6 +17,7 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterable
+from typing import Final
 
 import msgspec
 
@@ -28,9 +29,12 @@ from chaos.history.events import Marked, RoleChanged
 from chaos.query import question as asking
 from chaos.query.aio import AsyncAsker, Fetched
 from chaos.query.http import Reply
-from chaos.query.kept import KeptQuestion
+from chaos.query.kept import Beat, KeptQuestion
 from chaos.query.question import Question
 from chaos.query.watch_spec import WatchedNode, WatchSpec
+
+AT_ONCE: Final = 3
+"""So many nodes are asked at the same moment: the fewer wake-ups the cheaper, but a crowd that answers at once would delay clients."""
 
 Line = tuple[str, int, bytes, bytes | None]
 """What tells two questions apart on the wire: host, port, request, and the text that is awaited."""
@@ -120,7 +124,7 @@ async def _poll(state: WatchedState, asker: AsyncAsker, timeout_s: float) -> lis
     return state.take({_line(question): each for question, each in zip(state.questions, fetched, strict=True)})
 
 
-def _kept(state: WatchedState, spec: WatchSpec, rows: Rows, clock: Clock) -> KeptQuestion | None:
+def _kept(state: WatchedState, rows: Rows, clock: Clock) -> KeptQuestion | None:
     """For the common case, one HTTP question that serves all roles and marks; None for any other."""
     if len(state.questions) != 1 or not state.questions[0].request or state.questions[0].expect is not None:
         return None
@@ -130,19 +134,11 @@ def _kept(state: WatchedState, spec: WatchSpec, rows: Rows, clock: Clock) -> Kep
         for row in state.take({line: fetched}):
             rows.put(row)
 
-    return KeptQuestion(question, spec.interval_s, spec.timeout_s, take, clock)
+    return KeptQuestion(question, take, clock)
 
 
 async def _watch_node(state: WatchedState, spec: WatchSpec, phase_s: float, rows: Rows, clock: Clock) -> None:
-    if not state.questions:
-        return
-    kept = _kept(state, spec, rows, clock)
-    if kept is not None:
-        kept.begin(phase_s)
-        try:
-            await asyncio.Event().wait()
-        finally:
-            kept.close()
+    """What takes more than one question, or another kind."""
     asker = AsyncAsker(keep_alive=True, clock=clock)
     interval_ns = to_ns(spec.interval_s)
     due_ns = clock.now_ns() + to_ns(phase_s)
@@ -158,18 +154,27 @@ async def _watch_node(state: WatchedState, spec: WatchSpec, phase_s: float, rows
 
 
 async def watch(spec: WatchSpec, rows: Rows, stop: asyncio.Event, clock: Clock | None = None) -> None:
-    """Watch until ``stop`` is set; the nodes' grids are spread evenly over the interval."""
+    """Watch until ``stop`` is set; the grids of groups of nodes are spread evenly over the interval."""
     clock = clock or MonotonicClock()
-    states = [WatchedState(node) for node in spec.nodes]
+    states = [state for state in map(WatchedState, spec.nodes) if state.questions]
+    questions = [_kept(state, rows, clock) for state in states]
+    kept = [question for question in questions if question is not None]
+    others = [state for state, question in zip(states, questions, strict=True) if question is None]
+    beats = [Beat(kept[at : at + AT_ONCE], spec.interval_s, spec.timeout_s, clock) for at in range(0, len(kept), AT_ONCE)]
     rows.ready()
     try:
+        for beat, phase in zip(beats, _phases(len(beats)), strict=True):
+            beat.begin(phase * spec.interval_s)
         async with asyncio.TaskGroup() as group:
-            for state, phase in zip(states, _phases(len(states)), strict=True):
+            for state, phase in zip(others, _phases(len(others)), strict=True):
                 group.create_task(_watch_node(state, spec, phase * spec.interval_s, rows, clock))
             await stop.wait()
             raise _Stop
     except* (_Stop, BrokenPipeError):
         pass  # asked to end, or nobody reads our rows any more: the harness is gone
+    finally:
+        for beat in beats:
+            beat.close()
 
 
 def _phases(count: int) -> Iterable[float]:
