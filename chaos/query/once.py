@@ -71,7 +71,9 @@ class Once:
             self._loop.add_reader(self._socket, self._readable)
 
     def close(self) -> None:
-        """Give it up; nobody is told."""
+        """Give it up, unless it has ended; nobody is told."""
+        if self._socket.fileno() < 0:
+            return
         self._timer.cancel()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)

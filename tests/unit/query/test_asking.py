@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Protocol
 
 import msgspec
 import pytest
@@ -15,13 +16,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chaos.agent import agent_questions
+from chaos.core.clock import MonotonicClock
 from chaos.core.errors import BadInput
 from chaos.experiment.target.question import request_bytes
 from chaos.experiment.target.spec import Ask
 from chaos.query import clock as asking_clock
 from chaos.query import question as asking
-from chaos.query.aio import AsyncAsker
+from chaos.query.aio import AsyncAsker, Fetched
 from chaos.query.http import BadReply, Reply, ReplyReader
+from chaos.query.kept import Beat, KeptQuestion
+from chaos.query.once import Once, fits
 from chaos.query.question import Expression, Operator, parse, why_not
 from chaos.runtimes.docker import agent_link
 from chaos.runtimes.docker.agent_link import AgentLink
@@ -337,6 +341,57 @@ def one_async(ask: Ask, timeout_s: float) -> asking.Answer:
     return asyncio.run(run())
 
 
+def fetched_by(ask: Ask, begin: Callable[[asking.Question, Callable[[Fetched], None]], Closable]) -> asking.Answer:
+    """What one of the askers that call back makes of a question."""
+    question = asking.prepare(ask)
+
+    async def run() -> Fetched:
+        came: asyncio.Future[Fetched] = asyncio.get_running_loop().create_future()
+        begun = begin(question, lambda fetched: None if came.done() else came.set_result(fetched))
+        fetched = await came
+        begun.close()
+        return fetched
+
+    fetched = asyncio.run(run())
+    if fetched.reply is not None:
+        return asking.judged(question, fetched.reply, fetched.sent_ns, fetched.done_ns)
+    rtt_s = (fetched.done_ns - fetched.sent_ns) / 1e9 if fetched.error is None else None
+    return asking.Answer(fetched.error is None, rtt_s, fetched.error, sent_ns=fetched.sent_ns, done_ns=fetched.done_ns)
+
+
+class Closable(Protocol):
+    """What was begun."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+def one_bare(ask: Ask, timeout_s: float) -> asking.Answer:
+    """As the name server checks; what it asks otherwise it asks by tasks."""
+    if not fits(asking.prepare(ask)):
+        return one_async(ask, timeout_s)
+
+    def begin(question: asking.Question, take: Callable[[Fetched], None]) -> Once:
+        once = Once(question, timeout_s, take, MonotonicClock())
+        once.begin()
+        return once
+
+    return fetched_by(ask, begin)
+
+
+def one_kept(ask: Ask, timeout_s: float) -> asking.Answer:
+    """As the role watch asks; what it asks otherwise it asks by tasks."""
+    if ask.http is None:
+        return one_async(ask, timeout_s)
+
+    def begin(question: asking.Question, take: Callable[[Fetched], None]) -> Beat:
+        beat = Beat([KeptQuestion(question, take, MonotonicClock())], 0.02, timeout_s, MonotonicClock())
+        beat.begin(0.0)
+        return beat
+
+    return fetched_by(ask, begin)
+
+
 class Inside(AgentLink):
     """Both sides of a question asked by an agent, without the container between them."""
 
@@ -351,7 +406,9 @@ class Inside(AgentLink):
         return msgspec.convert({"id": 1, **answer}, agent_link.Answer)
 
 
-ASKERS = pytest.mark.parametrize("ask", [asking.ask, one_async, Inside().ask], ids=["blocking", "async", "agent"])
+ASKERS = pytest.mark.parametrize(
+    "ask", [asking.ask, one_async, one_bare, one_kept, Inside().ask], ids=["blocking", "async", "bare", "kept", "agent"]
+)
 Asker = Callable[[Ask, float], asking.Answer]
 
 
