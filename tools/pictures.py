@@ -12,10 +12,11 @@ from chaos.core.units import show_s
 from chaos.history.folder import RunFolder
 from chaos.predict.run import facts_from_plan
 from chaos.predict.sweep import axis, sweep
+from chaos.report.page import svg
 from chaos.report.pages.sweep import picture
 from chaos.report.svg.axis import time_axis
 from chaos.report.svg.bars import interval_bars, phase_bars
-from chaos.report.svg.style import SHEET
+from chaos.report.svg.drawing import Drawing
 from chaos.results.report import Report
 
 ROOT = Path(__file__).parents[1]
@@ -32,12 +33,10 @@ def ran(text: str, folder: Path) -> Report:
     return perform(order_text(text, folder / "x.yaml", runtime="fake"), RunFolder(folder / "run"))
 
 
-def alone(drawing: str, width: int) -> str:
+def alone(drawing: Drawing | None, width: int) -> str:
     """A drawing as a file of its own: with its style, and as wide as a page."""
-    head, _, rest = drawing.partition(">")
-    size = [float(part) for part in re.findall(r'viewBox="([^"]+)"', head)[0].split()[2:]]
-    head += f' xmlns="http://www.w3.org/2000/svg" width="{width}" height="{round(width * size[1] / size[0])}"'
-    return f"{head}><style>{SHEET}</style>{rest}\n"
+    assert drawing is not None
+    return svg(drawing, width)
 
 
 def drawings() -> dict[str, str]:

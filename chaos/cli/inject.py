@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chaos.cli.output import as_json, note, show
+from chaos.cli.output import as_json, note, show, show_table
 from chaos.core import units
 from chaos.core.errors import BadInput, Interrupted
 
@@ -88,10 +88,9 @@ def status(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show(as_json(rows))
     elif rows:
-        from chaos.report.format import table
-
-        rows_shown = [[row["run"], row["runtime"], "yes" if row["takes_orders"] else "no (it is measured)", row["folder"]] for row in rows]
-        show(table(rows_shown, ["run", "runtime", "nines inject", "folder"]))
+        shown = [[str(row["run"]), str(row["runtime"]), "yes" if row["takes_orders"] else "no (a measured run)", str(row["folder"])]
+                 for row in rows]  # fmt: skip
+        show_table(["run", "runtime", "nines inject", "folder"], shown)
     else:
         note("No runs in progress.")
     return 0
@@ -222,7 +221,8 @@ def _steps(containers: dict[str, str], *, quiet: bool) -> Callable[[Row], None]:
 def _told(done: ByHand, containers: dict[str, str]) -> str:
     """Every figure before, during and after, and the times."""
     from chaos.core.escaping import terminal
-    from chaos.report.format import table, victims
+    from chaos.report.format import victims
+    from chaos.report.table import make, text
 
     names = list(dict.fromkeys([*done.before, *done.during, *done.after]))
     rows = [[units.show(name, 0.0)[0], *(_figure(figures, name) for figures in (done.before, done.during, done.after))] for name in names]
@@ -230,7 +230,7 @@ def _told(done: ByHand, containers: dict[str, str]) -> str:
     when = ", ".join(f"{word} after {at_s:.3f} s" for word, at_s in times if at_s is not None)
     head = f"{done.fault} on {victims(done.target, containers) or _NO_NODE}: {done.status}" + (f", {done.reason}" if done.reason else "")
     parts = [head, f"by {done.mechanism}" if done.mechanism else "", when]
-    shown = table(rows, ["measured", "before", "during", "after"]) if rows else ""
+    shown = text(make("", ["measured", "before", "during", "after"], rows))
     return "\n".join([terminal(part) for part in parts if part] + (["", shown] if shown else []))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from chaos.cli.output import as_json, note, show
+from chaos.cli.output import as_json, note, show, show_table
 from chaos.core.errors import NotHealed
 from chaos.core.escaping import terminal
 
@@ -19,18 +19,8 @@ def doctor(arguments: argparse.Namespace) -> int:
     if arguments.json:
         show(as_json(findings))
     else:
-        from tabulate import tabulate
-
         rows = [[finding.name, finding.state, finding.detail, finding.how] for finding in findings]
-        show(
-            tabulate(
-                rows,
-                headers=["part", "state", "found", "how to get it"],
-                tablefmt="simple",
-                disable_numparse=True,
-                maxcolwidths=[None, None, 60, 60],
-            )
-        )
+        show_table(["part", "state", "found", "how to get it"], rows, [None, None, 60, 60])
     return 0 if usable(findings) else 5
 
 
@@ -42,11 +32,9 @@ def _faults(arguments: argparse.Namespace) -> int:
         show(as_json([{"fault": each.kind, "runtime": each.runtime, "possible": each.possible,
                        "missing": [{"only": form.only, "why": form.why} for form in each.missing]} for each in found]))  # fmt: skip
         return 0
-    from tabulate import tabulate
-
     said = {(each.kind, each.runtime): str(each) for each in found}
     rows = [[kind, *(said[kind, runtime] for runtime in RUNTIMES)] for kind in dict.fromkeys(each.kind for each in found)]
-    show(tabulate(rows, headers=["fault", *RUNTIMES], tablefmt="simple", disable_numparse=True, maxcolwidths=[None, *[50] * len(RUNTIMES)]))
+    show_table(["fault", *RUNTIMES], rows, [None, *[50] * len(RUNTIMES)])
     return 0
 
 
@@ -133,10 +121,8 @@ def targets(arguments: argparse.Namespace) -> int:
         show(as_json([{"name": each.name, "about": each.about, "folder": each.folder, "parts": list(each.parts),
                        "operations": list(each.operations), "settings": each.settings} for each in found]))  # fmt: skip
         return 0
-    from tabulate import tabulate
-
     rows = [[each.name, ", ".join(each.operations), ", ".join(each.settings), each.about] for each in found]
-    show(tabulate(rows, headers=["target", "operations", "settings", "about"], tablefmt="simple", maxcolwidths=[None, None, 40, 60]))
+    show_table(["target", "operations", "settings", "about"], rows, [None, None, 40, 60])
     return 0
 
 

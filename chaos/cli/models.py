@@ -61,12 +61,11 @@ def scalability(arguments: argparse.Namespace) -> int:
 
 
 def _scales(found: Scalability) -> str:
-    from tabulate import tabulate
-
     from chaos.report import format as say
+    from chaos.report.table import make, right, text
 
     rows = [[str(nodes), f"{found.fitted_per_s[nodes]:,.0f}", say.percent(share)] for nodes, share in found.efficiency.items()]
-    table = tabulate(rows, headers=["nodes", "fitted, 1/s", "efficiency"], tablefmt="simple", disable_numparse=True, colalign=["right"] * 3)
+    table = text(make("", [right("nodes"), right("fitted, 1/s"), right("efficiency")], rows))
     peak = "no peak" if found.peak_nodes is None else f"slower beyond {found.peak_nodes:.1f} nodes"
     return (
         f"At a latency of {say.seconds(found.objective_s)} or less:\n{table}\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from chaos.core.escaping import page
@@ -30,6 +31,14 @@ def show(text: str) -> None:
 def _close_output() -> None:
     """Else the interpreter's own flush at exit would complain."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]], widths: Sequence[int | None] = ()) -> None:
+    """A table of plain texts, to standard output; ``widths``: the most letters of a line, column by column."""
+    from chaos.report import table
+
+    columns = [table.Column(title, most=widths[index] if widths else None) for index, title in enumerate(titles)]
+    show(table.text(table.make("", columns, rows)))
 
 
 def note(text: str) -> None:

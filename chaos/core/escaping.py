@@ -1,14 +1,14 @@
 """Text of others (nodes, targets, experiments) in an output of ours: one function for each medium, and one that covers a whole report.
 
 Whatever cannot be seen, or steers what shows it, becomes a visible escape first: control characters (ESC, OSC, CR, NUL, C1), marks that
-turn the direction of text, line separators, lone surrogates, and what is no character at all. After that each medium has signs of its own.
+turn the direction of text, line separators, lone surrogates, and what is no character at all. After that each medium has signs of its own;
+those of HTML are the template engine's business.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from html import escape as _html
 from typing import Final, TypeVar
 
 import msgspec
@@ -43,11 +43,6 @@ def page(text: str) -> str:
 def xml(text: str) -> str:
     """Text that XML 1.0 can hold; its signs (``<``, ``&``, ``]]>``) are the writer's business."""
     return terminal(text)
-
-
-def html(text: str) -> str:
-    """Text, or the value of an attribute in double quotes."""
-    return _html(terminal(text))
 
 
 def markdown(text: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable
+from decimal import Decimal
 from typing import Annotated, Final
 
 import msgspec
@@ -142,6 +143,35 @@ def digits(value: float) -> str:
     """Three significant digits, without an exponent where people write none: ``0.0123``, ``1230``, ``1.2e+09``."""
     text = f"{value:.3g}"
     return f"{float(text):.0f}" if "e+" in text and abs(value) < 1e7 else text
+
+
+_ROUNDING: Final = 1e-9
+"""A share so near to 0 or 1 is 0 or 1: what is missing is the arithmetic's."""
+_LEAST_SHARE: Final = 1e-6
+"""Below this a share is said to be under it."""
+_NEAR_ONE: Final = 0.99
+
+
+def show_share(share: float) -> str:
+    """A share for people: three significant digits, ``92.1 %``; from 99 % on, two of what is missing from 100 %: ``99.95 %``, ``99.982 %``.
+
+    Zeros at the end are left out, as in times, so a promise reads as it was made: 0.999 is ``99.9 %``. ``100 %`` is said of 1 alone.
+    """
+    missing = 1.0 - share
+    if abs(share) < _ROUNDING or abs(missing) < _ROUNDING:
+        return f"{abs(share) * 100:.0f} %"
+    if _NEAR_ONE <= share < 1:
+        return f"{Decimal(100) - Decimal(f'{missing * 100:.2g}'):f} %"
+    if 0 < share < _LEAST_SHARE:
+        return f"under {_LEAST_SHARE * 100:.4f} %"
+    return f"{digits(share * 100)} %"
+
+
+def show_chance(chance: float) -> str:
+    """A probability that was simulated, in whole per cent; what may happen is never 0 %, what may fail never 100 %: ``over 99 %``."""
+    if 0 < chance < 0.01 or 0.99 < chance < 1:
+        return "under 1 %" if chance < 0.5 else "over 99 %"
+    return f"{chance * 100:.0f} %"
 
 
 def show_bytes(size: float) -> str:

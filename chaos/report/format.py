@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from chaos.core import units
-from chaos.core.escaping import terminal
 from chaos.core.units import digits, show_s
 from chaos.results import reasons
 from chaos.results.observed import ClassObserved, Estimate, Maintainability, Observed, Outage, Rule
@@ -25,12 +24,9 @@ TOO_FEW: Final = "too few"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?<!-)")
 """A node's name in a link or a group; the dash of an arrow is none of it."""
 
-ROUNDING: Final = 1e-9
-"""A share so near to 0 or 1 is 0 or 1: what is missing is the arithmetic's."""
-SMALL: Final = 0.00095
-"""Below this one decimal of a percentage says nothing."""
-LEAST: Final = 1e-6
-"""Below this a share is said to be under it."""
+_CAPITALS: Final = ("mttr", "mttf", "mtbf")
+_UNIT: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*?)_(?:bytes_per_s|per_s|bytes|s)\b")
+
 LEAST_CHANCE: Final = 1e-4
 """A p-value below this is said to be under it: its digits are not those of any decision."""
 
@@ -48,17 +44,13 @@ def clock(value: float | None) -> str:
 
 
 def percent(value: float | None) -> str:
-    """A share, with as many digits as its distance from 0 or 100 % needs: ``91.3 %``, ``99.982 %``, ``0.012 %``."""
-    if value is None:
-        return DASH
-    missing, digits = 1.0 - value, 1
-    if abs(value) < ROUNDING or abs(missing) < ROUNDING:
-        return f"{abs(value) * 100:.0f} %"
-    if 0 < value < SMALL:  # one decimal would make 0.0 of it
-        return f"{value * 100:.2g} %" if value >= LEAST else f"under {LEAST * 100:.4f} %"
-    while digits < 8 and missing * 100 < 10 ** (1 - digits):
-        digits += 1
-    return f"{value * 100:.{digits}f} %"
+    """A share: ``92.1 %``, ``99.982 %``; a dash for no data."""
+    return DASH if value is None else units.show_share(value)
+
+
+def chance_percent(value: float | None) -> str:
+    """A probability in whole per cent: ``87 %``, ``over 99 %``; a dash for no data."""
+    return DASH if value is None else units.show_chance(value)
 
 
 def number(value: float | None) -> str:
@@ -133,6 +125,12 @@ def measure(name: str) -> Show:
     return number if word in ("lost_writes", "agreement") else seconds
 
 
+def objective(name: str) -> str:
+    """An objective's name: ``MTTR``, ``recovery of kill-leader``; what is an abbreviation stands in capitals."""
+    word, space, rest = name.partition(" ")
+    return f"{word.upper() if word in _CAPITALS else word}{space}{rest}"
+
+
 def figure(value: float | str | None, name: str) -> str:
     """An achieved value; its name carries the unit (``rtt_s``)."""
     return DASH if value is None else units.show(name, value)[1]
@@ -147,6 +145,11 @@ def windows(seen: Observed) -> tuple[str, str]:
     """The name and the figures of a line with the worst windows: ``worst 1 s / 10 s``, ``0 % / 81.2 %``; empty without any."""
     names = " / ".join(seconds(each.window_s) for each in seen.windows)
     return f"worst {names}" if names else "", " / ".join(percent(each.ratio) for each in seen.windows)
+
+
+def parameter(text: str) -> str:
+    """A parameter, or a sentence with parameters in it, in the words of the experiment file: ``election_timeout``, without its unit."""
+    return _UNIT.sub(r"\1", text)
 
 
 def origin(used: ParameterUsed) -> str:
@@ -175,11 +178,10 @@ def length(outage: Outage) -> str:
 
 
 BAD_SHOWN: Final = 12
-BAD_HEAD: Final = ("service", "when", "requests", "what they met", "at the nodes")
 
 
 def bad_rows(report: Report) -> list[tuple[str, ...]]:
-    """The most frequent reasons why requests were bad, the judged service first; the columns are ``BAD_HEAD``."""
+    """Why most requests failed, the primary service first: service, when, how many, what they met, at which nodes."""
     ordered = sorted(report.bad_requests, key=lambda row: (row.service != report.judged, row.service, row.when != "baseline", -row.count))
     rows: list[tuple[str, ...]] = [
         (row.service, "before any fault" if row.when == "baseline" else "in the run", str(row.count), reasons.said(row), reasons.nodes(row))
@@ -225,15 +227,6 @@ def victims(target: Sequence[str], named: Mapping[str, str]) -> str:
 
 def _with_container(node: str, named: Mapping[str, str]) -> str:
     return f"{node} ({named[node]})" if node in named else node
-
-
-def table(rows: Sequence[Sequence[object]], heads: Sequence[str], right: Sequence[int] = ()) -> str:
-    """A table for a terminal; each cell is escaped for it."""
-    from tabulate import tabulate
-
-    cells = [[terminal(str(cell)) for cell in row] for row in rows]
-    align = ["right" if column in right else "left" for column in range(len(heads))] if cells else None
-    return tabulate(cells, headers=list(heads), tablefmt="simple", colalign=align, disable_numparse=True)
 
 
 def joined(words: Sequence[str]) -> str:

@@ -7,9 +7,9 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
-from chaos.core import units
 from chaos.core.units import show_s
-from chaos.report.format import DASH, count, is_chance, joined, measure, number, percent, seconds
+from chaos.report.format import DASH, count, is_chance, joined, measure, number, parameter, percent, seconds
+from chaos.report.format import objective as named
 from chaos.results.check_names import COMPLETE, FAILED, HEALED
 from chaos.results.observed import Outage
 from chaos.results.predicted import Improvement, Production
@@ -94,7 +94,7 @@ def _compared(objective: Objective) -> str:
     """``mttr 2.4 s, wanted <= 2s``."""
     seen = objective.observed
     value = measure(objective.name)(seen.value) if seen.value is not None else seen.reason or "not measured"
-    return f"{objective.name} {value}, wanted {objective.want}"
+    return f"{named(objective.name)} {value}, wanted {objective.want}"
 
 
 def _inconclusive(report: Report) -> str:
@@ -104,12 +104,13 @@ def _inconclusive(report: Report) -> str:
     first, more = open_[0], f" {count(len(open_) - 1, 'further objective')} undecided." if len(open_) > 1 else ""
     faults = _effective(report)
     if first.observed.value is None:
-        return f"{first.name} {first.want}: {first.observed.reason or 'not measured'}.{more}"
+        return f"{named(first.name)} {first.want}: {first.observed.reason or 'not measured'}.{more}"
     value = measure(first.name)(first.observed.value)
     if first.basis == "claim" and faults:
         what = "one fault cannot" if faults == 1 else f"{faults} faults do not"
-        return f'{first.name} {value}, but {what} establish "{first.want}".{more}'
-    return f'{first.name} {value}, and whether it is "{first.want}" is open{f": {why}" if (why := first.observed.reason) else ""}.{more}'
+        return f'{named(first.name)} {value}, but {what} establish "{first.want}".{more}'
+    why = f": {first.observed.reason}" if first.observed.reason else ""
+    return f'{named(first.name)} {value}, and whether it is "{first.want}" is open{why}.{more}'
 
 
 def _halted(report: Report) -> str:
@@ -334,8 +335,7 @@ def _improve(report: Report) -> str:
         return ""
     first = report.predicted.production.improve_first[:1]
     said = [
-        f"{units.show(each.parameter, 0.0)[0]}; halving it would save {seconds(each.halving_saves_s_per_year)} a year{_paid(each)}"
-        for each in first
+        f"{parameter(each.parameter)}; halving it would save {seconds(each.halving_saves_s_per_year)} a year{_paid(each)}" for each in first
     ]
     return " ".join(f"Biggest lever: {line}." for line in [*said, *report.predicted.advice])
 

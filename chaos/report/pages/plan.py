@@ -8,6 +8,8 @@ from chaos.plan.objectives import cautions
 from chaos.plan.plan import Plan
 from chaos.report import format as say
 from chaos.report import story as tell
+from chaos.report.table import Columns, Row, make, right, text
+from chaos.report.tables import expected, levers, parameters
 from chaos.results.predicted import Predicted, Production
 
 
@@ -26,18 +28,9 @@ def planned(plan: Plan) -> str:
     networks = experiment.cluster.networks
     if len(networks) > 1:
         head.append(f"networks: {', '.join(networks)}; clients stand on '{networks[0]}', nodes talk to each other on '{networks[-1]}'")
-    rows = [
-        [
-            row.id,
-            row.begins,
-            row.ends,
-            row.kind,
-            row.target,
-            row.remarks,
-        ]
-        for row in describe(plan)
-    ]
-    table = say.table(rows, ["fault", "from (s)", "to (s)", "kind", "target", "details"], right=(1, 2)) if rows else "No faults."
+    rows: list[Row] = [[row.id, row.begins, row.ends, row.kind, row.target, row.remarks] for row in describe(plan)]
+    faults = make("", ["fault", right("from (s)"), right("to (s)"), "kind", "target", "details"], rows)
+    table = text(faults) or "No faults."
     return (
         "\n".join(map(terminal, head))
         + f"\n\n{table}\n\n{_said_of_times(plan)}Roles are resolved at the moment of injection. Nothing was started.\n"
@@ -60,27 +53,24 @@ def render(plan: Plan, predicted: Predicted) -> str:
 
 
 def _run(plan: Plan, predicted: Predicted) -> str:
-    rows = [
-        [name, say.expected(row.availability, say.percent), say.expected(row.mttr_s, say.seconds), say.expected(row.mttf_s, say.seconds),
-         say.expected(row.mtbf_s, say.seconds)]
+    rows: list[Row] = [
+        [name, expected(row.availability, say.percent), expected(row.mttr_s, say.seconds), expected(row.mttf_s, say.seconds),
+         expected(row.mtbf_s, say.seconds)]
         for name, row in predicted.services.items()
     ]  # fmt: skip
-    head = ["service", "availability", "MTTR", "MTTF", "MTBF"]
-    title = (
-        f"A run of {plan.experiment.name} like the planned one ({say.count(len(plan.windows), 'fault')}) should show, in 95 of 100 cases:"
-    )
-    return f"{title}\n{say.table(rows, head)}"
+    faults = say.count(len(plan.windows), "fault")
+    title = f"A run of {plan.experiment.name} like the planned one ({faults}) should show, in 95 of 100 cases:"
+    return text(make(title, ["service", "availability", "MTTR", "MTTF", "MTBF"], rows))
 
 
 def _classes(predicted: Predicted) -> str:
-    rows = []
+    rows: list[Row] = []
     for service, each in predicted.services.items():
         for name, row in each.by_fault.items():
             phases = ", ".join(f"{phase} {say.seconds(value)}" for phase, value in row.phases.items() if value)
-            rows.append([service, name, say.expected(row.share, say.percent), say.expected(row.recovery_s, say.seconds), phases])
-    head = ["service", "fault class", "noticed by clients", "recovery", "of which, on average"]
-    table = say.table(rows, head)
-    return "\n".join([f"By fault class:\n{table}", *_lost(predicted)])
+            rows.append([service, name, expected(row.share, say.percent), expected(row.recovery_s, say.seconds), phases])
+    columns: Columns = ["service", "fault class", "noticed by clients", "recovery", "of which, on average"]
+    return text(make("By fault class:", columns, rows, after=_lost(predicted)))
 
 
 def _lost(predicted: Predicted) -> list[str]:
@@ -112,25 +102,24 @@ def _production(predicted: Predicted) -> str:
     lines = [f"Production, at the assumed rates ({rates}): {production.nines:.2f} nines, {say.percent(production.availability)}, "
              f"{tell.monthly(production)} down a month"]  # fmt: skip
     lines += _window(production) + _parts(production)
-    rows = [
-        [each.parameter, f"{each.elasticity:+.3f}", say.seconds(each.halving_saves_s_per_year), each.price]
-        for each in production.improve_first
-    ]
-    if rows:
-        lines.append(say.table(rows, ["improve first", "elasticity", "halving saves a year", "at the price of"]))
+    lines.append(text(levers(production)))
     lines += [f"Not advised: {text}." for text in production.not_advised]
-    return "\n".join(lines)
+    return "\n".join(line for line in lines if line)
 
 
 def _parts(production: Production) -> list[str]:
     """Where the downtime comes from, the parts around the cluster, and what planned restarts cost beside it."""
-    lines = tell.causes(production)
-    rows = [[each.name, f"{each.unavailability:.3g}", each.origin, f"{each.birnbaum:.6g}", say.seconds(each.saves_s_per_year)]
+    rows: list[Row] = [[each.name, say.percent(each.unavailability), each.origin, f"{each.birnbaum:.6g}",
+                        say.seconds(each.saves_s_per_year)]
             for each in production.around]  # fmt: skip
-    if rows:
-        heads = ["around the cluster", "unavailability", "source", "importance (Birnbaum)", "without failures, saved a year"]
-        lines.append(say.table(rows, heads))
-    return lines
+    columns: Columns = [
+        "around the cluster",
+        right("unavailability"),
+        "source",
+        right("importance (Birnbaum)"),
+        right("never failing saves a year"),
+    ]
+    return [*tell.causes(production), text(make("", columns, rows))]
 
 
 def _window(production: Production) -> list[str]:
@@ -154,16 +143,7 @@ def _window(production: Production) -> list[str]:
 
 
 def _inputs(predicted: Predicted) -> str:
-    rows = [
-        [
-            each.name,
-            each.word or say.number(each.value) + ("" if each.high is None else f" to {say.number(each.high)}"),
-            each.unit,
-            say.origin(each),
-        ]
-        for each in predicted.parameters
-    ]
-    table = say.table(rows, ["parameter", "value", "unit", "source"])
+    table = text(parameters(predicted))
     assumed = "\n".join(f"  - {text}" for text in predicted.assumptions)
     own = "" if predicted.own_share is None else f"\n{say.percent(predicted.own_share)} of the predicted downtime stems from our own 'for'."
     return f"It rests on:\n{table}\n{assumed}{own}"

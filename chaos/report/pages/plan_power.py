@@ -8,6 +8,7 @@ from chaos.judge.power import BudgetSaid, Power
 from chaos.judge.power_agreement import AgreementPower
 from chaos.predict.sample_size import Alert, AlertLeftOut
 from chaos.report import format as say
+from chaos.report.table import Columns, Row, make, right, text
 
 WORTH: Final = 1e-3
 """Of the budget: what takes less is not worth a word."""
@@ -21,29 +22,27 @@ def render(power: Power) -> str:
     return "\n\n".join(block for block in blocks if block) + "\n"
 
 
-def _chance(value: float | None) -> str:
-    return say.DASH if value is None else f"{value:.0%}"
-
-
 def _objectives(power: Power) -> str:
-    rows = []
+    rows: list[Row] = []
     for each in power.objectives:
         open_ = None if each.passes is None or each.fails is None else max(0.0, 1.0 - each.passes - each.fails)
         needed = str(each.faults_needed) if each.faults_needed is not None else ""
-        rows.append([each.name, each.want, each.basis, _chance(each.passes), _chance(each.fails), _chance(open_), needed])
-    if not rows:
-        return ""
-    head = ["objective", "want", "basis", "met", "missed", "undecided", "faults that decide"]
-    return say.table(rows, head, right=(3, 4, 5, 6))
+        rows.append([each.name, each.want, each.basis, *map(say.chance_percent, (each.passes, each.fails, open_)), needed])
+    columns: Columns = ["objective", "wanted", "basis", right("met"), right("missed"), right("undecided"), right("faults that decide")]
+    return text(make("", columns, rows))
 
 
 def _agreement(agreed: AgreementPower | None) -> str:
     if agreed is None:
         return ""
-    detects = ", ".join(f"{chance:.0%} if they last {scale} times as long" for scale, chance in agreed.detects.items())
-    needed = f" ({say.count(agreed.faults_needed, 'fault')} for 80%)" if agreed.faults_needed is not None else ""
-    shown = f"Agreement within a factor {agreed.margin:g}: shown with a chance of {agreed.consistent:.0%}{needed}"
-    return f"{shown}; power: a model that is off is detected with {detects}." if detects else f"{shown}."
+    needed = f" ({say.count(agreed.faults_needed, 'fault')} for 80 %)" if agreed.faults_needed is not None else ""
+    lines = [
+        f"Agreement within a factor of {agreed.margin:g}: a correct prediction is confirmed "
+        f"with probability {say.chance_percent(agreed.consistent)}{needed}."
+    ]
+    for scale, chance in agreed.detects.items():
+        lines.append(f"Power: a model off by {scale}× is detected with probability {say.chance_percent(chance)}.")
+    return "\n".join(lines)
 
 
 def _budget(budget: BudgetSaid | None) -> str:
@@ -67,4 +66,4 @@ def _budget(budget: BudgetSaid | None) -> str:
 
 
 def _alert(each: Alert | AlertLeftOut) -> str:
-    return f"{each.burn:.4g}× over {say.seconds(each.window_s)} ({each.spends:.0%} of the error budget)"
+    return f"{each.burn:.4g}× over {say.seconds(each.window_s)} ({say.percent(each.spends)} of the error budget)"

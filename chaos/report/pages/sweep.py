@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from tabulate import tabulate
-
-from chaos.core.escaping import html as escape
 from chaos.report import format as say
+from chaos.report import table
+from chaos.report.page import render
+from chaos.report.svg.drawing import Drawing
 from chaos.report.svg.levels import heat_map, steps
-from chaos.report.svg.style import SHEET
+from chaos.report.table import Columns, Row, Table, make, right
 
 if TYPE_CHECKING:
     from chaos.predict.sweep import Axis, Level, Sweep, Way
@@ -80,33 +79,39 @@ def _knee(found: Sweep) -> str:
 
 def text(found: Sweep) -> str:
     """A table, a plot of bars, and what follows from them."""
-    parts = [f"At the assumed production rates ({'; '.join(found.rates)}):", _table(found)]
+    parts = [f"At the assumed production rates ({'; '.join(found.rates)}):", table.text(levels(found))]
     if len(found.axes) == 1:
         parts.append(_bars(found))
     parts += ["\n".join(textwrap.wrap(sentence, 110)) for sentence in sentences(found)]
-    if found.ways:
-        rows = [[way.what, minutes(way.minutes_a_year), "yes" if way.reaches else "no", _cost(way.cost)] for way in found.ways]
-        heads = [f"to {round(-math.log10(found.wanted))} nines", "down a year", "reaches it", "more cost"]
-        parts.append(tabulate(rows, headers=heads, tablefmt="simple", disable_numparse=True))
-    return "\n\n".join(parts) + "\n"
+    parts.append(table.text(ways(found)))
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
-def _rows(found: Sweep) -> tuple[list[str], list[list[str]]]:
-    costs = any(level.cost is not None for level in found.levels)
-    heads = [axis.name for axis in found.axes] + ["nines", "availability", "down a year"] + (["cost"] if costs else []) + [""]
-    rows = []
+def levels(found: Sweep) -> Table:
+    """Each level: its nines, downtime and cost; the knee is marked."""
+    rows: list[Row] = []
     for index, level in enumerate(found.levels):
         availability = None if level.unavailability is None else 1 - level.unavailability
         row = [at(axis, value) for axis, value in zip(found.axes, level.at, strict=True)]
         row += [say.DASH if level.nines is None else f"{level.nines:.3f}", say.percent(availability), minutes(level.minutes_a_year)]
-        row += [_cost(level.cost)] if costs else []
-        rows.append([*row, "knee" if index == found.knee else textwrap.shorten(level.reason, REASON)])
-    return heads, rows
+        costs = "" if level.cost is None else _cost(level.cost)
+        rows.append([*row, costs, "knee" if index == found.knee else textwrap.shorten(level.reason, REASON)])
+    columns: Columns = [
+        *(right(axis.name) for axis in found.axes),
+        right("nines"),
+        right("availability"),
+        right("downtime per year"),
+        right("cost"),
+        "",
+    ]
+    return make("", columns, rows)
 
 
-def _table(found: Sweep) -> str:
-    heads, rows = _rows(found)
-    return tabulate(rows, headers=heads, tablefmt="simple", disable_numparse=True)
+def ways(found: Sweep) -> Table:
+    """What buys the next nine, the cheapest first."""
+    rows: list[Row] = [[way.what, minutes(way.minutes_a_year), "yes" if way.reaches else "no", _cost(way.cost)] for way in found.ways]
+    columns: Columns = [f"to {round(-math.log10(found.wanted))} nines", right("downtime per year"), "reached", right("more cost")]
+    return make("", columns, rows)
 
 
 def _bars(found: Sweep) -> str:
@@ -132,22 +137,13 @@ def _bars(found: Sweep) -> str:
 
 def page(found: Sweep, title: str) -> str:
     """One self-contained page, without scripts."""
-    heads, rows = _rows(found)
-    story = "".join(f"<li>{escape(sentence)}</li>" for sentence in sentences(found))
-    drawing = f"<section><h2>Nines</h2><figure>{picture(found)}</figure></section>"
-    ways = [[way.what, minutes(way.minutes_a_year), "yes" if way.reaches else "no", _cost(way.cost)] for way in found.ways]
-    more = _html_table("What buys the next nine", ["", "down a year", "reaches it", "more cost"], ways) if ways else ""
-    rates = escape("; ".join(found.rates))
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}: levels – Nines</title><style>{SHEET}</style></head><body><main>"
-        f'<header class="top"><span><strong>Nines</strong> · {escape(title)}</span><span>production: {rates}</span></header>'
-        f'<div class="verdict" style="--tone: var(--model)"><h1>How much redundancy is enough?</h1><ul class="story">{story}</ul></div>'
-        f"{drawing}{_html_table('Levels', heads, rows)}{more}</main></body></html>\n"
-    )
+    return render(
+        "sweep.html.j2", title=title, rates=found.rates, story=sentences(found), picture=picture(found),
+        levels=levels(found), ways=ways(found),
+    )  # fmt: skip
 
 
-def picture(found: Sweep) -> str:
+def picture(found: Sweep) -> Drawing | None:
     """The drawing alone: steps over one axis, a map over two."""
     if len(found.axes) == 1:
         axis = found.axes[0]
@@ -164,12 +160,3 @@ def picture(found: Sweep) -> str:
         [at(first, value) for value in first.values], [at(second, value) for value in second.values],
         [level.nines for level in found.levels], (first.name, second.name), found.knee,
     )  # fmt: skip
-
-
-def _html_table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    top = "".join(f'<th scope="col">{escape(head)}</th>' for head in heads)
-    body = "".join("<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in row) + "</tr>" for row in rows)
-    return (
-        f'<section><h2>{escape(title)}</h2><div class="scroll"><table><thead><tr>{top}</tr></thead>'
-        f"<tbody>{body}</tbody></table></div></section>"
-    )

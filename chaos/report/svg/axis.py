@@ -1,4 +1,4 @@
-"""The time axis: one line a service, a fault lane, one line a node (its process, its leadership, its place in the name's set).
+"""The time axis: one line a service, a fault lane, one line a node (its process, its leadership, its place in DNS).
 
 faults    |       ██            ██         |
 write     |───────▐▌────────────▐▌─────────|      grey: up, red: an outage
@@ -7,10 +7,10 @@ n1        |▆▆▆▆▆▆▆    ▂▂▂▂▂▂▂▂▂▂▂▂▂▂�
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from chaos.core.escaping import html as escape
+from chaos.report.svg.drawing import SOFT, Drawing, Shape, drawing, line, rect, words
 from chaos.results.observed import Interval, Lane
 from chaos.results.report import Report
 
@@ -21,27 +21,23 @@ NARROWEST: Final = 1.6
 """An outage of one slot must still be seen."""
 
 STEPS: Final = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 21600, 86400)
+TOLD: Final = "Time axis of the run: services, faults and nodes, in seconds since its start. The tables below hold the same figures."
 
 
-def time_axis(report: Report) -> str:
-    """The whole figure as SVG; empty if the run never got as far as a timeline."""
+def time_axis(report: Report) -> Drawing | None:
+    """The whole figure; None if the run never got as far as a timeline."""
     rows = _rows(report.timeline)
     if not rows or report.duration_s <= 0:
-        return ""
+        return None
     longest = max(len(label) for label, _ in rows)
     scale = _Scale(report.duration_s, min(max(24 + 6.6 * longest, 64), 220))
     bottom = TOP + ROW * len(rows)
-    parts = [_baseline(report.timeline, scale, bottom), _ticks(scale, bottom), _bands(report.timeline, scale, bottom)]
+    shapes = [*_baseline(report.timeline, scale, bottom), *_ticks(scale, bottom), *_bands(report.timeline, scale, bottom)]
     for index, (label, marks) in enumerate(rows):
         y = TOP + ROW * index
-        parts.append(
-            f'<g><text x="0" y="{y + 19}" class="strong">{escape(label)}</text>{"".join(_mark(mark, scale, y) for mark in marks)}</g>'
-        )
-    told = "Time axis of the run: services, faults and nodes, in seconds since its start. The tables below hold the same figures."
-    return (
-        f'<svg viewBox="0 0 {WIDTH} {bottom + 26}" role="img" aria-label="{escape(told)}"><title>{escape(told)}</title>'
-        f"{''.join(parts)}</svg>"
-    )
+        inside = [words(0, y + 19, label, "strong"), *(_mark(mark, scale, y) for mark in marks)]
+        shapes.append(Shape("g", inside=tuple(inside)))
+    return drawing(WIDTH, bottom + 26, TOLD, shapes)
 
 
 class _Scale:
@@ -76,9 +72,7 @@ def _rows(lanes: Sequence[Lane]) -> list[tuple[str, list[_Mark]]]:
         if lane.kind == "node":
             marks = [_process(lane.name, each) for each in lane.intervals]
             marks += [_Mark(each, 7, 14, "leader", f"{lane.name} is leader") for each in leading if each.state == lane.name]
-            marks += [
-                _Mark(each, 23, 3, "in", f"the name answers with {each.state}") for each in answers if lane.name in each.state.split(", ")
-            ]
+            marks += [_Mark(each, 23, 3, "in", f"in DNS: {each.state}") for each in answers if lane.name in each.state.split(", ")]
             rows.append((lane.name, marks))
     return rows
 
@@ -96,42 +90,33 @@ def _process(name: str, interval: Interval) -> _Mark:
     return _Mark(interval, 13, 2, "dead", f"{name} {interval.state}")
 
 
-def _mark(mark: _Mark, scale: _Scale, y: float) -> str:
+def _mark(mark: _Mark, scale: _Scale, y: float) -> Shape:
     left = scale.x(mark.interval.start_s)
     width = max(scale.x(mark.interval.end_s) - left, NARROWEST)
-    tip = f"<title>{escape(mark.title)}: {mark.interval.start_s:.2f} s to {mark.interval.end_s:.2f} s</title>"
-    return (
-        f'<rect x="{left:.1f}" y="{y + mark.top:.1f}" width="{width:.1f}" height="{mark.height}" rx="1" class="{mark.style}">{tip}</rect>'
-    )
+    title = f"{mark.title}: {mark.interval.start_s:.2f} s to {mark.interval.end_s:.2f} s"
+    return rect(left, y + mark.top, width, mark.height, mark.style, title=title, round_=1)
 
 
-def _baseline(lanes: Sequence[Lane], scale: _Scale, bottom: float) -> str:
+def _baseline(lanes: Sequence[Lane], scale: _Scale, bottom: float) -> Iterator[Shape]:
     quiet = [interval for lane in lanes if lane.kind == "phase" for interval in lane.intervals if interval.state == "baseline"]
-    out = ""
     for interval in quiet:
         left, right = scale.x(interval.start_s), scale.x(interval.end_s)
-        size = f'width="{right - left:.1f}" height="{bottom - TOP + 8}"'
-        out += f'<rect x="{left:.1f}" y="{TOP - 8}" {size} class="quiet"><title>baseline</title></rect>'
+        yield rect(left, TOP - 8, right - left, bottom - TOP + 8, "quiet", title="baseline")
         if right - left > 55:
-            out += f'<text x="{left + 4:.1f}" y="{TOP + 2}" class="soft">baseline</text>'
-    return out
+            yield words(left + 4, TOP + 2, "baseline", SOFT)
 
 
-def _bands(lanes: Sequence[Lane], scale: _Scale, bottom: float) -> str:
-    out = ""
+def _bands(lanes: Sequence[Lane], scale: _Scale, bottom: float) -> Iterator[Shape]:
     for interval in (each for lane in lanes if lane.kind == "fault" for each in lane.intervals):
         left, right = scale.x(interval.start_s), scale.x(interval.end_s)
-        out += f'<rect x="{left:.1f}" y="{TOP}" width="{max(right - left, 1):.1f}" height="{bottom - TOP}" class="band"/>'
-    return out
+        yield rect(left, TOP, max(right - left, 1), bottom - TOP, "band")
 
 
-def _ticks(scale: _Scale, bottom: float) -> str:
+def _ticks(scale: _Scale, bottom: float) -> Iterator[Shape]:
     step = next((each for each in STEPS if scale.duration_s / each <= 12), STEPS[-1])
-    out = ""
     at = 0
     while at <= scale.duration_s:
         x = scale.x(at)
-        out += f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP}" y2="{bottom}" class="grid"/>'
-        out += f'<text x="{x:.1f}" y="{bottom + 18}" text-anchor="middle" class="soft">{at}{" s" if at == 0 else ""}</text>'
+        yield line(x, TOP, x, bottom, "grid")
+        yield words(x, bottom + 18, f"{at}{' s' if at == 0 else ''}", SOFT, "middle")
         at += step
-    return out

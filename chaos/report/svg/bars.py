@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final
 
-from chaos.core.escaping import html as escape
 from chaos.report.format import Show
+from chaos.report.svg.drawing import Drawing, Shape, circle, drawing, line, path, rect
 from chaos.results.observed import PHASES, Estimate, Outage
 from chaos.results.predicted import Range
 
 WIDTH: Final = 420
 LEFT: Final = 8
 RIGHT: Final = 412
+OUTAGE_WIDTH: Final = 520
 
 
-def interval_bars(seen: Estimate, model: Range | None, show: Show) -> str:
+def interval_bars(seen: Estimate, model: Range | None, show: Show) -> Drawing | None:
     """Two lines on one scale: what was seen (dot, whiskers) over what a run like this should show (diamond, band)."""
     points = [each for each in (seen.value, seen.low, seen.high) if each is not None]
     if model is not None:
         points += [each for each in (model.value, model.low, model.high) if each is not None]
     if not points:
-        return ""
+        return None
     low, high = min(points), max(points)
     pad = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
     low, high = low - pad, high + pad
@@ -29,31 +30,29 @@ def interval_bars(seen: Estimate, model: Range | None, show: Show) -> str:
     def x(value: float) -> float:
         return LEFT + (RIGHT - LEFT) * (value - low) / (high - low)
 
-    parts = [f'<line x1="{LEFT}" x2="{RIGHT}" y1="20" y2="20" class="grid"/>']
+    shapes = [line(LEFT, 20, RIGHT, 20, "grid")]
     if model is not None and model.value is not None:
         if model.low is not None and model.high is not None:
-            wide = max(x(model.high) - x(model.low), 2)
-            parts.append(f'<rect x="{x(model.low):.1f}" y="23" width="{wide:.1f}" height="11" rx="2" class="model-band"/>')
-        centre = x(model.value)
-        parts.append(f'<path d="M{centre:.1f} 22.5 l6 6 l-6 6 l-6 -6 z" class="model"/>')
+            shapes.append(rect(x(model.low), 23, max(x(model.high) - x(model.low), 2), 11, "model-band", round_=2))
+        shapes.append(path(f"M{x(model.value):.1f} 22.5 l6 6 l-6 6 l-6 -6 z", "model"))
     if seen.value is not None:
         if seen.low is not None and seen.high is not None:
             left, right = x(seen.low), x(seen.high)
-            parts.append(
-                f'<path d="M{left:.1f} 6 v10 M{left:.1f} 11 H{right:.1f} M{right:.1f} 6 v10" class="seen" fill="none" stroke-width="1.6"/>'
-            )
-        parts.append(f'<circle cx="{x(seen.value):.1f}" cy="11" r="4.5" class="seen"/>')
+            whiskers = f"M{left:.1f} 6 v10 M{left:.1f} 11 H{right:.1f} M{right:.1f} 6 v10"
+            shapes.append(path(whiskers, "seen", fill="none", stroke_width="1.6"))
+        shapes.append(circle(x(seen.value), 11, 4.5, "seen"))
     said = f"observed {show(seen.value)}" + (f", predicted {show(model.value)}" if model is not None else "")
-    return f'<svg viewBox="0 0 {WIDTH} 38" role="img" aria-label="{escape(said)}"><title>{escape(said)}</title>{"".join(parts)}</svg>'
+    return drawing(WIDTH, 38, said, shapes)
 
 
-def phase_bars(outage: Outage, longest_s: float, show: Show) -> str:
+def phase_bars(outage: Outage, longest_s: float, show: Show) -> Drawing:
     """The outage as a stack of its phases, above a thinner stack of the phases predicted, on one scale for all outages."""
     seen = [(name, outage.phases[name].observed_s) for name in PHASES if name in outage.phases]
     model = [(name, outage.phases[name].predicted_s) for name in PHASES if name in outage.phases]
-    said = ", ".join(f"{name} {show(value)}" for name, value in seen if value)
-    body = _stack(seen, longest_s, 1, 14, show, "") + _stack(model, longest_s, 18, 5, show, "predicted ")
-    return f'<svg viewBox="0 0 520 24" role="img" aria-label="{escape(said)}"><title>{escape(said)}</title>{body}</svg>'
+    said = ", ".join(f"{name} {show(value)}" for name, value in seen if value) or "no phase is known"
+    return drawing(
+        OUTAGE_WIDTH, 24, said, [*_stack(seen, longest_s, 1, 14, show, ""), *_stack(model, longest_s, 18, 5, show, "predicted ")]
+    )
 
 
 def css_class(phase: str) -> str:
@@ -61,21 +60,17 @@ def css_class(phase: str) -> str:
     return phase.replace("+", "-")
 
 
-def _stack(parts: Sequence[tuple[str, float | None]], longest_s: float, y: float, height: float, show: Show, word: str) -> str:
-    out, x = "", 0.0
+def _stack(parts: Sequence[tuple[str, float | None]], longest_s: float, y: float, height: float, show: Show, word: str) -> Iterator[Shape]:
+    x = 0.0
     for name, value in parts:
         if not value or longest_s <= 0:
             continue
-        width = 516 * value / longest_s
-        out += (
-            f'<rect x="{x:.1f}" y="{y}" width="{max(width - 0.8, 0.6):.1f}" height="{height}" class="{css_class(name)}">'
-            f"<title>{word}{name} {escape(show(value))}</title></rect>"
-        )
+        width = (OUTAGE_WIDTH - 4) * value / longest_s
+        yield rect(x, y, max(width - 0.8, 0.6), height, css_class(name), title=f"{word}{name} {show(value)}")
         x += width
-    return out
 
 
-def share_bar(part: float, whole: float) -> str:
-    """One plain bar, ``part`` of ``whole``."""
+def share_bar(part: float, whole: float) -> Drawing:
+    """One plain bar, ``part`` of ``whole``: mere decoration beside its figure."""
     width = 0.0 if whole <= 0 else 300 * max(min(part / whole, 1.0), 0.0)
-    return f'<svg viewBox="0 0 300 14" aria-hidden="true"><rect x="0" y="1" width="{width:.1f}" height="12" rx="2" class="bar"/></svg>'
+    return drawing(300, 14, "", [rect(0, 1, width, 12, "bar", round_=2)])

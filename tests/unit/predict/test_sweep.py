@@ -156,7 +156,7 @@ def test_command_line(quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     out = tmp_path / "levels.html"
     status, said, noted = run(capsys, "predict", quick, "--sweep", "nodes=1..3", "--cost-per-node", "20", "--html", out)
     assert (status, str(out) in noted) == (0, True)
-    assert "nines by nodes" in said and "down a year" in said and "The knee" in said.replace("No knee", "The knee")
+    assert "nines by nodes" in said and "downtime per year" in said and "The knee" in said.replace("No knee", "The knee")
     assert "<script" not in out.read_text(encoding="utf-8") and "<svg" in out.read_text(encoding="utf-8")
     status, said, _ = run(capsys, "predict", quick, "--sweep", "nodes=1..3", "--json")
     assert [each["nodes"] for each in json.loads(said)["levels"]] == [1, 2, 3]

@@ -249,21 +249,27 @@ def test_html_draws_every_outage(report: Report) -> None:
 @pytest.mark.parametrize(
     ("value", "said"),
     [
-        (None, "–"), (1.0, "100 %"), (0.0, "0 %"), (0.913, "91.3 %"), (0.9995, "99.950 %"), (0.9999961, "99.99961 %"),
-        (0.99995, "99.9950 %"),
-        (1e-300, "0 %"), (2e-8, "under 0.0001 %"), (0.000123, "0.012 %"), (0.0004, "0.04 %"), (0.00096, "0.1 %"), (0.002, "0.2 %"),
+        (None, "–"), (1.0, "100 %"), (0.0, "0 %"), (0.913, "91.3 %"), (0.92, "92 %"), (0.98999, "99 %"), (0.999, "99.9 %"),
+        (0.9995, "99.95 %"), (0.99981, "99.981 %"), (0.9999961, "99.99961 %"), (0.99995, "99.995 %"), (0.99999984, "99.999984 %"),
+        (1e-300, "0 %"), (2e-8, "under 0.0001 %"), (0.000123, "0.0123 %"), (0.0004, "0.04 %"), (0.00096, "0.096 %"), (0.002, "0.2 %"),
     ],
 )  # fmt: skip
 def test_percent_has_the_digits_it_needs(value: float | None, said: str) -> None:
-    """What is missing from 100 % keeps two figures, and 100 % is only ever said of 100 %."""
+    """Three significant digits, near 100 % two of what is missing; 100 % is only ever said of 100 %."""
     assert say.percent(value) == said
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.0, "0 %"), (1.0, "100 %"), (0.873, "87 %"), (0.004, "under 1 %"), (0.9999, "over 99 %")])
+def test_a_chance_is_never_certain_by_rounding(value: float, said: str) -> None:
+    """What may happen is not 0 %, and what may fail not 100 %."""
+    assert say.chance_percent(value) == said
 
 
 def test_a_bound_that_bounds_nothing_is_none() -> None:
     """A share is at most 100 % and a time at least 0 s, whatever was measured."""
     assert say.span(None, 1.0, say.percent) == "no lower bound"
     assert say.span(0.0, None, say.percent) == say.span(0.0, None, say.seconds) == "no upper bound"
-    assert say.span(None, 0.97, say.percent) == "at most 97.0 %" and say.span(None, 1.0, say.seconds) == "at most 1 s"
+    assert say.span(None, 0.97, say.percent) == "at most 97 %" and say.span(None, 1.0, say.seconds) == "at most 1 s"
 
 
 @pytest.mark.parametrize(

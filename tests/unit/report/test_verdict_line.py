@@ -69,7 +69,7 @@ def test_too_few_faults_for_a_claim_say_so_and_how_many(report: Report) -> None:
     claim = Objective("mttr", "<= 2s", "claim", Estimate(0.43, reason="too few: 1 of at least 8", n=1), "unknown")
     faults = report.faults[:1]
     text = said(report, state="inconclusive", verdict="unknown", objectives=[claim], faults=faults)
-    assert 'mttr 430 ms, but one fault cannot establish "<= 2s".' in text
+    assert 'MTTR 430 ms, but one fault cannot establish "<= 2s".' in text
     assert verdicts.faults_needed(claim, 1) == 8
 
 

@@ -1,0 +1,148 @@
+"""What a table is: columns with titles, rows of cells that are formatted already. Each medium renders this one value, and no other.
+
+Text and Markdown show a cell in one line, its second line in brackets. HTML (``templates/table.html.j2``) shows both lines, and drawings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from chaos.core.escaping import markdown, terminal
+
+if TYPE_CHECKING:
+    from chaos.report.svg.drawing import Drawing
+
+GOOD: Final = "good"
+BAD: Final = "bad"
+OPEN: Final = "open"
+TONES: Final = {
+    "pass": GOOD, "consistent": GOOD, "rolled back": GOOD,
+    "fail": BAD, "inconsistent": BAD, "failed": BAD, "left over": BAD,
+    "unknown": OPEN, "inconclusive": OPEN, "skipped": OPEN,
+}  # fmt: skip
+"""The words of verdicts, each with its tone."""
+SIGNS: Final = {GOOD: "✓", BAD: "✕", OPEN: "?"}
+"""Before such a word on a page."""
+EMOJI: Final = {GOOD: "✅", BAD: "❌", OPEN: "❔"}
+"""The same in Markdown."""
+
+
+class Cell(NamedTuple):
+    """One formatted entry."""
+
+    text: str
+    below: str = ""
+    """The second line: how sure the figure is, or why there is none."""
+    tone: str = ""
+    """``GOOD``, ``BAD`` or ``OPEN`` for the word of a verdict."""
+    draw: Callable[[], Drawing | None] | None = None
+    """The drawing that a page shows here; made only there."""
+
+    @property
+    def line(self) -> str:
+        """Both lines as one: ``701 ms (586 ms to 807 ms)``."""
+        return f"{self.text} ({self.below})" if self.below else self.text
+
+
+class Column(NamedTuple):
+    """One column."""
+
+    title: str
+    right: bool = False
+    """Figures that are compared by their length."""
+    drawn: bool = False
+    """Drawings alone: left out where there are none."""
+    wide: bool = False
+    """Sentences: broken into lines where a page or a terminal is narrow."""
+    code: bool = False
+    """What is typed as it stands."""
+    most: int | None = None
+    """The most letters of a line on a terminal; longer cells are broken there."""
+
+
+Row = Sequence[Cell | str]
+Columns = Sequence[Column | str]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, its title, what is said before it and after it."""
+
+    title: str
+    columns: Sequence[Column]
+    rows: Sequence[Sequence[Cell]]
+    note: str = ""
+    after: Sequence[str] = ()
+    otherwise: str = ""
+    """What is said where there are no rows; without it the table is not shown then."""
+
+    @property
+    def told(self) -> Table:
+        """The same without drawings, for media that have none."""
+        kept = [index for index, column in enumerate(self.columns) if not column.drawn]
+        rows = [[row[index] for index in kept] for row in self.rows]
+        return replace(self, columns=[self.columns[index] for index in kept], rows=rows)
+
+
+def make(
+    title: str,
+    columns: Columns,
+    rows: Iterable[Row],
+    note: str = "",
+    after: Sequence[str] = (),
+    otherwise: str = "",
+) -> Table:
+    """A table; a plain title is a column of text, a plain text a cell. A column without a single entry is left out."""
+    heads = [Column(column) if isinstance(column, str) else column for column in columns]
+    cells = [[Cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows]
+    assert all(len(row) == len(heads) for row in cells), title
+    used = [index for index in range(len(heads)) if any(row[index].text or row[index].draw for row in cells)]
+    shown = [[row[index] for index in used] for row in cells]
+    return Table(title, [heads[index] for index in used], shown, note, [line for line in after if line], otherwise)
+
+
+def right(title: str) -> Column:
+    """A column of figures."""
+    return Column(title, right=True)
+
+
+def mark(word: str, below: str = "") -> Cell:
+    """The word of a verdict, in its tone."""
+    return Cell(word, below, TONES.get(word, ""))
+
+
+def text(table: Table) -> str:
+    """For a terminal: title, note, table, what follows; empty without rows. Each part is escaped for it."""
+    if not table.rows:
+        return terminal(f"{table.title}: {table.otherwise}") if table.otherwise else ""
+    from tabulate import tabulate
+
+    shown = table.told
+    body = tabulate(
+        [[terminal(cell.line) for cell in row] for row in shown.rows],
+        headers=[column.title for column in shown.columns],
+        tablefmt="simple",
+        colalign=["right" if column.right else "left" for column in shown.columns],
+        disable_numparse=True,
+        maxcolwidths=[column.most for column in shown.columns],
+    )
+    return "\n".join([*(terminal(line) for line in (table.title, table.note) if line), body, *map(terminal, table.after)])
+
+
+def markdown_lines(table: Table) -> list[str]:
+    """For GitHub and GitLab: heading, table, what follows, each ended by an empty line; nothing without rows."""
+    if not table.rows:
+        return [f"{markdown(table.title)}: {markdown(table.otherwise)}", ""] if table.otherwise else []
+    shown = table.told
+    lines = [f"### {markdown(shown.title)}", ""] if shown.title else []
+    lines += [markdown(shown.note), ""] if shown.note else []
+    lines += [f"| {' | '.join(markdown(column.title) for column in shown.columns)} |"]
+    lines += [f"|{''.join('---:|' if column.right else '---|' for column in shown.columns)}"]
+    lines += [f"| {' | '.join(_in_markdown(cell) for cell in row)} |" for row in shown.rows]
+    return [*lines, "", *(line for each in shown.after for line in (markdown(each), ""))]
+
+
+def _in_markdown(cell: Cell) -> str:
+    return markdown(f"{EMOJI[cell.tone]} {cell.line}" if cell.tone else cell.line)

@@ -1,0 +1,282 @@
+"""The tables of a report, each made once: what stands in which column is decided here, how it looks in the format that shows it.
+
+``of`` gives all of them in the order in which they are read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from typing import Final
+
+from chaos.report import format as say
+from chaos.report import story as tell
+from chaos.report.format import Show
+from chaos.report.svg.bars import interval_bars, phase_bars, share_bar
+from chaos.report.table import Cell, Column, Columns, Row, Table, make, mark, right
+from chaos.results.observed import PHASES, Estimate, Observed, Outage
+from chaos.results.predicted import ParameterUsed, Predicted, Production, Range
+from chaos.results.report import Report
+
+LEVERS_SHOWN: Final = 6
+COMPARED: Final[dict[str, Show]] = {"downtime": say.seconds, "share": say.percent}
+"""How the figures of a comparison are shown; others are bare numbers."""
+STATUS: Final = {"healed": "rolled back", "leftover": "left over"}
+"""What people read for a word of ``report.json``."""
+
+
+def of(report: Report, outages_shown: int) -> dict[str, Table]:
+    """Every table by its name; those without rows are left out."""
+    production = report.predicted.production if report.predicted is not None else None
+    made = {
+        "objectives": objectives(report),
+        "figures": figures(report),
+        "classes": classes(report),
+        "outages": outages(report, outages_shown),
+        "bad_requests": bad_requests(report),
+        "faults": faults(report),
+        "checks": checks(report),
+        "addresses": addresses(report),
+        "agreement": agreement(report),
+        "looks": looks(report),
+        "levers": levers(production),
+        "extrapolated": extrapolated(report),
+    }
+    return {name: table for name, table in made.items() if table.rows or table.otherwise}
+
+
+def seen(value: Estimate, show: Show) -> Cell:
+    """A measured figure, and how sure it is or why there is none."""
+    return Cell(show(value.value), value.reason if value.value is None else say.sure(value, show))
+
+
+def expected(value: Range | None, show: Show) -> Cell:
+    """A predicted figure, and the range that a run like this one shows; empty without a prediction."""
+    if value is None:
+        return Cell("")
+    return Cell(show(value.value), value.reason if value.value is None else say.span(value.low, value.high, show))
+
+
+def objectives(report: Report) -> Table:
+    """What was to hold, and whether it does."""
+    rows: list[Row] = [
+        [say.objective(row.name), row.want, row.basis, seen(row.observed, say.measure(row.name)), mark(row.verdict)]
+        for row in report.objectives
+    ]
+    return make("Objectives", ["objective", Column("wanted", code=True), "basis", "observed", "verdict"], rows)
+
+
+def figures(report: Report) -> Table:
+    """What clients of each service saw, beside what was predicted; the primary service first."""
+    observed = report.observed
+    services: dict[str, Observed] = {} if observed is None else observed.services or {report.judged: observed}
+    rows = [row for name in sorted(services, key=lambda each: each != report.judged) for row in _of_service(name, services[name], report)]
+    note = "" if observed is None else f"95 % intervals. An outage is {say.rule(observed.rule)}; both of its ends are back-dated."
+    columns: Columns = ["service", "figure", "observed", right("n"), "predicted for a run like this", Column("", drawn=True)]
+    return make("Observed beside predicted", columns, rows, note)
+
+
+def _of_service(name: str, observed: Observed, report: Report) -> Iterator[list[Cell | str]]:
+    model = report.predicted.services.get(name) if report.predicted is not None else None
+    basis = "of the schedule" if observed.mtbf_basis == "schedule" else observed.mtbf_basis
+
+    def told(label: str, text: str, n: int = 0) -> list[Cell | str]:
+        return ["", label, text, str(n) if n else "", "", ""]
+
+    rows: list[Row] = [
+        _both("availability", observed.availability, model.availability if model else None, say.percent),
+        _both("MTTR", observed.mttr_s, model.mttr_s if model else None, say.seconds),
+        _both("MTTF", observed.mttf_s, model.mttf_s if model else None, say.seconds),
+        _both(f"MTBF ({basis})", observed.mtbf_s, model.mtbf_s if model else None, say.seconds),
+    ]
+    if observed.maintainability is not None:
+        rows.append(told("repairs, M(t)", say.maintained(observed.maintainability), observed.maintainability.n))
+    rows.append(_both("success ratio", observed.success_ratio, None, say.percent))
+    if observed.slo_ratio.value is not None:
+        rows.append(_both("within the SLO's latency", observed.slo_ratio, None, say.percent))
+    latency = observed.latency_s
+    rows.append(told("latency p50 / p99 / max", " / ".join(map(say.seconds, (latency.p50, latency.p99, latency.max)))))
+    worst, ratios = say.windows(observed)
+    if worst:
+        rows.append(told(worst, ratios))
+    for index, row in enumerate(rows):
+        yield [name if index == 0 else "", *row[1:]]
+
+
+def _both(label: str, value: Estimate, model: Range | None, show: Show) -> list[Cell | str]:
+    drawn = Cell("", draw=partial(interval_bars, value, model, show)) if model is not None else ""
+    return ["", label, seen(value, show), str(value.n) if value.n else "", expected(model, show), drawn]
+
+
+def classes(report: Report) -> Table:
+    """Each fault class by itself: how often clients notice it, how long recovery and outages last."""
+    observed = report.observed
+    rows: list[Row] = []
+    for name, row in (observed.by_fault if observed is not None else {}).items():
+        model = report.predicted.by_fault.get(name) if report.predicted is not None else None
+        share = seen(row.share, say.percent)
+        noticed = Cell(f"{say.noticed(row)}: {share.text}", share.below)
+        rows.append([name, f"{row.effective} of {row.injected}", "noticed by clients", noticed,
+                     expected(model.share if model else None, say.percent), _agreed(report, name, "share"), ""])  # fmt: skip
+        _, *recovery = _both("recovery, all faults", row.recovery_s, model.recovery_s if model else None, say.seconds)
+        _, *outage = _both("outage, noticed faults", row.outage_s, model.outage_s if model else None, say.seconds)
+        for (label, value, _, predicted, drawn), verdict in ((recovery, _agreed(report, name, "downtime")), (outage, "")):
+            rows.append(["", "", label, value, predicted, verdict, drawn])
+        if row.untold and row.noticed is not None:
+            rows.append(["", "", "left out", row.reason, "", "", ""])
+    columns: Columns = ["fault class", "took effect", "figure", "observed", "predicted", "agreement", Column("", drawn=True)]
+    return make(f"By fault class, on {report.judged}", columns, rows, "Fault classes behave differently, so they are never pooled.")
+
+
+def _agreed(report: Report, fault_class: str, measure: str) -> Cell | str:
+    wanted = (fault_class, report.judged, measure)
+    return next((mark(row.verdict) for row in report.agreement if (row.fault_class, row.service, row.measure) == wanted), "")
+
+
+def outages(report: Report, shown: int) -> Table:
+    """The longest outages in the order of time, each cut into its phases: observed, and below what the model gives the phase."""
+    found = report.observed.outages if report.observed is not None else []
+    longest = sorted(sorted(found, key=_length)[-shown:], key=lambda outage: outage.start_s)
+    used = [phase for phase in PHASES if any(phase in outage.phases for outage in longest)]
+    scale_s = max((max(_length(each), sum(phase.predicted_s or 0.0 for phase in each.phases.values())) for each in longest), default=0.0)
+    rows: list[Row] = [
+        [outage.id, say.clock(outage.start_s), say.length(outage), Cell("", draw=partial(phase_bars, outage, scale_s, say.seconds)),
+         *(_phase(outage, phase) for phase in used), ", ".join(outage.faults) or "no fault"]
+        for outage in longest
+    ]  # fmt: skip
+    which = f"the {len(longest)} longest of {len(found)}; report.json has all" if len(longest) < len(found) else f"all {len(found)}"
+    columns: Columns = ["outage", right("at (s)"), right("length"), Column("", drawn=True), *map(right, used), "after"]
+    return make("Outage breakdown by phase", columns, rows, f"Observed, and in brackets what the model predicts ({which}).")
+
+
+def _phase(outage: Outage, name: str) -> Cell:
+    phase = outage.phases.get(name)
+    if phase is None or (phase.observed_s is None and phase.predicted_s is None):
+        return Cell("")
+    return Cell(say.seconds(phase.observed_s), "" if phase.predicted_s is None else say.seconds(phase.predicted_s))
+
+
+def _length(outage: Outage) -> float:
+    return outage.duration_s or 0.0
+
+
+def bad_requests(report: Report) -> Table:
+    """Why requests failed: by service, reason and node."""
+    columns: Columns = ["service", "when", right("requests"), "what they met", "at the nodes"]
+    note = "How the last attempt of each failed request ended."
+    return make("Failed requests by reason", columns, say.bad_rows(report), note, [say.way_out(report)])
+
+
+def faults(report: Report) -> Table:
+    """Each injection, from taking effect to the proof that it is gone."""
+    named = say.containers(report.nodes)
+    rows: list[Row] = []
+    for fault in report.faults:
+        figures_said = say.figures(fault.achieved.during)
+        achieved = Cell(fault.achieved.mechanism or figures_said, figures_said if fault.achieved.mechanism else "")
+        rows.append([
+            fault.id, fault.fault_class, say.victims(fault.target, named), say.clock(fault.effective_at_s), say.clock(fault.healed_at_s),
+            say.seconds(fault.recovery_s), mark(STATUS.get(fault.status, fault.status), fault.reason), achieved,
+        ])  # fmt: skip
+    columns: Columns = ["fault", "class", "target", right("at (s)"), right("rolled back (s)"), right("recovery"), "status",
+               Column("mechanism and measured effect", wide=True)]  # fmt: skip
+    return make("Faults", columns, rows, "Each is verified from outside: that it took effect, and that it is gone.")
+
+
+def checks(report: Report, *, held: bool = True) -> Table:
+    """What everything else stands on; ``held``: also the checks that hold."""
+    rows: list[Row] = [[row.heading, mark(row.verdict), row.detail] for row in report.checks if held or row.verdict != "pass"]
+    title = "Validity checks" if held else "Validity checks that failed or could not be made"
+    return make(title, ["check", "verdict", Column("detail", wide=True)], rows)
+
+
+def addresses(report: Report) -> Table:
+    """Where the last attempt of each request went."""
+    shares = report.observed.addresses if report.observed is not None else {}
+    names = {node.address: node.name for node in report.nodes}
+    rows: list[Row] = [[names.get(address, ""), address, say.percent(share)] for address, share in sorted(shares.items())]
+    return make("Where requests ended", ["node", "address", right("share")], rows, "The last attempt of each, after the baseline.")
+
+
+def agreement(report: Report) -> Table:
+    """Prediction held against observation, measure by measure."""
+    rows: list[Row] = [
+        [row.service, row.fault_class or "all", row.measure, COMPARED.get(row.measure, say.number)(row.predicted),
+         COMPARED.get(row.measure, say.number)(row.observed), say.chance(row.p_value),
+         mark(row.verdict, "a difference is detectable" if row.detectable and row.verdict == "consistent" else ""),
+         "" if row.faults_to_decide is None else str(row.faults_to_decide)]
+        for row in report.agreement
+    ]  # fmt: skip
+    columns: Columns = [
+        "service",
+        "class",
+        "measure",
+        right("predicted"),
+        right("observed"),
+        right("p"),
+        "verdict",
+        right("faults to decide"),
+    ]
+    after = [tell.undecided(row) for row in report.agreement if row.service == report.judged]
+    return make(f"Prediction check: {report.agreement_overall}", columns, rows, after=after)
+
+
+def looks(report: Report) -> Table:
+    """The interim analyses of a run that could stop early."""
+    rows: list[Row] = [
+        [str(row.number), say.clock(row.at_s), str(row.faults), say.percent(row.confidence), mark(row.agreement),
+         "yes" if row.decided else "no"]
+        for row in report.looks
+    ]  # fmt: skip
+    columns: Columns = [right("number"), right("at (s)"), right("faults"), right("confidence level"), "agreement", "decided"]
+    note = "This run could stop early. Alpha spending controls the overall error rate."
+    return make("Interim analyses", columns, rows, note)
+
+
+def levers(production: Production | None) -> Table:
+    """What halving each parameter would save in a year of production."""
+    first = production.improve_first[:LEVERS_SHOWN] if production is not None else []
+    most = max((each.halving_saves_s_per_year for each in first), default=0.0)
+    rows: list[Row] = [
+        [say.parameter(each.parameter), Cell("", draw=partial(share_bar, each.halving_saves_s_per_year, most)), f"{each.elasticity:+.3f}",
+         say.seconds(each.halving_saves_s_per_year), each.price]
+        for each in first
+    ]  # fmt: skip
+    columns: Columns = [
+        "parameter",
+        Column("", drawn=True),
+        right("elasticity"),
+        right("halving saves per year"),
+        Column("at the price of", wide=True),
+    ]
+    return make("Biggest levers in production, by the model", columns, rows)
+
+
+def extrapolated(report: Report) -> Table:
+    """What the measured outages would cost a year, at the rates that the experiment assumes."""
+    found = report.extrapolated
+    rows: list[Row] = [
+        [part.fault_class, f"{part.rate} ({part.rate_basis})", str(part.faults), say.seconds(part.downtime_s_per_year),
+         say.percent(part.variance_share), part.note]
+        for part in (found.parts if found is not None else [])
+    ]  # fmt: skip
+    columns: Columns = ["fault class", "production rate", right("measured here"), right("downtime per year"), right("share of variance"),
+               Column("note", wide=True)]  # fmt: skip
+    note = "" if found is None else f"{say.extrapolated(found)}."
+    return make("Measured outages at production rates", columns, rows, note, otherwise="" if found is None else found.reason)
+
+
+def parameters(predicted: Predicted) -> Table:
+    """Every input of the model, with its source."""
+    rows: list[Row] = [[say.parameter(each.name), _amount(each), say.origin(each)] for each in predicted.parameters]
+    return make("", [Column("parameter", code=True), right("value"), "source"], rows)
+
+
+def _amount(each: ParameterUsed) -> str:
+    """``100 ms``, ``150 ms to 300 ms``, ``hang``."""
+    if each.word:
+        return each.word
+    values = [each.value] if each.high is None else [each.value, each.high]
+    if each.unit == "s":
+        return " to ".join(map(say.seconds, values))
+    return f"{' to '.join(map(say.number, values))} {each.unit}".rstrip()
