@@ -39,6 +39,9 @@ class Ordered(msgspec.Struct, frozen=True):
     target: Target
     plan: Plan
 
+    def __repr__(self) -> str:
+        return f"Experiment({self.experiment.name}: {self.plan!r})"
+
 
 def order(
     file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None

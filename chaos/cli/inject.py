@@ -104,6 +104,7 @@ def inject(arguments: argparse.Namespace) -> int:
     from msgspec import to_builtins
 
     from chaos.cli.manual_orders import written
+    from chaos.run.manual.client import send
     from chaos.run.signals import Interruption
 
     ways = [arguments.attach is not None, arguments.compose is not None]
@@ -115,7 +116,7 @@ def inject(arguments: argparse.Namespace) -> int:
     if any(ways):
         done, containers = _attached(arguments, hand, interruption)
     else:
-        done = _running(arguments.run, hand, interruption, _steps({}, quiet=arguments.json))
+        done = send(arguments.run, hand, interruption, _steps({}, quiet=arguments.json))
     if arguments.json:
         show(as_json(to_builtins(done) | {"containers": containers}))
     else:
@@ -123,30 +124,6 @@ def inject(arguments: argparse.Namespace) -> int:
     if done.exit_code == 0 and interruption.signal_number is not None:
         return 128 + interruption.signal_number
     return done.exit_code
-
-
-def _running(name: str | None, hand: HandOrder, interruption: Interruption, steps: Callable[[Row], None]) -> ByHand:
-    """By the harness that holds the cluster."""
-    from chaos.core.errors import EnvironmentUnusable
-    from chaos.registry import runs as registry
-    from chaos.run.manual.socket import Refusal, call, socket_of
-    from chaos.run.stop import active
-
-    running = active()
-    found = [record for record in running if name is None or record.run == name or Path(record.folder) == Path(name).absolute()]
-    if len(found) != 1:
-        what = f"no run '{name}' goes on" if name else f"{len(found)} runs go on" if found else "nothing goes on"
-        names = ", ".join(record.run for record in running)
-        raise BadInput(what, right=f"--run, one of: {names}" if names else "nines up X.yaml, or --attach label=app=web")
-    interruption.at_once = False
-    with interruption.watched():
-        path = socket_of(registry.state_dir(), found[0].run)
-        answer = call(path, hand, steps, lambda: interruption.signal_number is not None)
-    if isinstance(answer, Refusal):
-        if answer.exit_code == BadInput.exit_code:
-            raise BadInput(answer.refused)
-        raise EnvironmentUnusable(answer.refused, how="")
-    return answer
 
 
 def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Interruption) -> tuple[ByHand, dict[str, str]]:

@@ -57,6 +57,7 @@ RUNTIMES: Final = {
 REPORTS: Final = {
     "text": "chaos.report.formats.text:render",
     "json": "chaos.report.formats.json:render",
+    "notebook": "chaos.report.formats.notebook:render",
     "junit": "chaos.report.formats.junit:render",
     "html": "chaos.report.formats.html:render",
     "markdown": "chaos.report.formats.markdown:render",

@@ -6,14 +6,13 @@ import platform
 from importlib import metadata
 from typing import Final
 
-from chaos import __version__
-
+VERSION: Final = "0.1.0"
 PACKAGES: Final = ("numpy", "scipy", "msgspec", "dnslib", "dnspython", "toxiproxy-python")
 
 
 def versions() -> dict[str, str]:
     """Name -> version; a package that is not installed is left out."""
-    found = {"nines": __version__, "python": platform.python_version(), "kernel": platform.release()}
+    found = {"nines": VERSION, "python": platform.python_version(), "kernel": platform.release()}
     for name in PACKAGES:
         try:
             found[name] = metadata.version(name)

@@ -91,6 +91,9 @@ class Plan(msgspec.Struct, frozen=True):
     calibration: tuple[str, ...] = ()
     """The runs that parameters were measured in: their predictions must not be held against any of them."""
 
+    def __repr__(self) -> str:
+        return f"Plan({len(self.windows)} faults in {self.duration_s:.0f} s, {len(self.nodes)} nodes, {self.runtime}, seed {self.seed})"
+
 
 def tries(plan: Plan) -> list[list[Window]]:
     """The windows that are one try at harming each: alone, or steps of one entry, where no gap lets the cluster settle before a step."""

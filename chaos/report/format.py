@@ -147,6 +147,11 @@ def windows(seen: Observed) -> tuple[str, str]:
     return f"worst {names}" if names else "", " / ".join(percent(each.ratio) for each in seen.windows)
 
 
+def phase(name: str) -> str:
+    """A phase of an outage; the name service stands in capitals."""
+    return "DNS" if name == "dns" else name
+
+
 def parameter(text: str) -> str:
     """A parameter, or a sentence with parameters in it, in the words of the experiment file: ``election_timeout``, without its unit."""
     return _UNIT.sub(r"\1", text)

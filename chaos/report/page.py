@@ -14,6 +14,12 @@ if TYPE_CHECKING:
 TEMPLATES: Final = "templates"
 
 
+class Whole(str):
+    """A text that is shown as it is, line ends and all: it is escaped once more, and not made visible."""
+
+    __slots__ = ()
+
+
 def render(template: str, **values: object) -> str:
     """A template filled with values."""
     return _environment().get_template(template).render(values)

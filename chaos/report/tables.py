@@ -145,8 +145,15 @@ def outages(report: Report, shown: int) -> Table:
         for outage in longest
     ]  # fmt: skip
     which = f"the {len(longest)} longest of {len(found)}; report.json has all" if len(longest) < len(found) else f"all {len(found)}"
-    columns: Columns = ["outage", right("at (s)"), right("length"), Column("", drawn=True), *map(right, used), "after"]
-    return make("Outage breakdown by phase", columns, rows, f"Observed, and in brackets what the model predicts ({which}).")
+    columns: Columns = [
+        "outage",
+        right("at (s)"),
+        right("length"),
+        Column("", drawn=True),
+        *(right(say.phase(name)) for name in used),
+        "after",
+    ]
+    return make("Outage breakdown by phase", columns, rows, f"Observed first, then what the model predicts ({which}).")
 
 
 def _phase(outage: Outage, name: str) -> Cell:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from chaos.core.units import digits, show_s
+
 
 class NoValue(AssertionError):
     """A figure that could not be told was compared with a number: neither more nor less, so a test that asks fails."""
@@ -26,6 +28,13 @@ class Estimate(msgspec.Struct, frozen=True):
     n: int = 0
     method: str = ""
     reason: str = ""
+
+    def __repr__(self) -> str:
+        if self.value is None:
+            return f"Estimate(None: {self.reason or 'nothing was seen'})"
+        ends = ["..." if end is None else digits(end) for end in (self.low, self.high)]
+        around = f", {self.confidence:.0%} interval {' to '.join(ends)}" if (self.low, self.high) != (None, None) else ""
+        return f"Estimate({digits(self.value)}{around}{f', n={self.n}' if self.n else ''})"
 
     def told(self) -> float:
         """The value; ``NoValue`` with the reason where there is none."""
@@ -70,6 +79,10 @@ class Outage(msgspec.Struct, frozen=True):
     """None, ``start``, ``end`` or ``both``."""
     faults: list[str]
     phases: dict[str, Phase]
+
+    def __repr__(self) -> str:
+        lasts = "an end that was not seen" if self.duration_s is None else show_s(self.duration_s)
+        return f"Outage({self.id}: {lasts} from {show_s(self.start_s)} on, after {', '.join(self.faults) or 'no fault'})"
 
 
 class Rule(msgspec.Struct, frozen=True):
@@ -202,6 +215,9 @@ class Observed(msgspec.Struct, frozen=True):
     """Bad slots times their width: seconds of full outage that all of them are worth."""
     maintainability: Maintainability | None = None
     """The distribution of repairs; None where there was none."""
+
+    def __repr__(self) -> str:
+        return f"Observed({len(self.outages)} outages, availability {self.availability!r}, mttr_s {self.mttr_s!r})"
 
 
 class Interval(msgspec.Struct, frozen=True):

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from chaos.core.units import digits
+
 
 class Range(msgspec.Struct, frozen=True):
     """A predicted figure, and the range that a run like this one shows it in (95 %)."""
@@ -16,6 +18,12 @@ class Range(msgspec.Struct, frozen=True):
     low: float | None = None
     high: float | None = None
     reason: str = ""
+
+    def __repr__(self) -> str:
+        if self.value is None:
+            return f"Range(None: {self.reason or 'nothing is predicted'})"
+        ends = ["..." if end is None else digits(end) for end in (self.low, self.high)]
+        return f"Range({digits(self.value)}{f', {ends[0]} to {ends[1]}' if ends != ['...', '...'] else ''})"
 
 
 class ClassPredicted(msgspec.Struct, frozen=True):
@@ -147,3 +155,6 @@ class Predicted(msgspec.Struct, frozen=True):
     production: Production
     advice: list[str] = []
     """What operators could do differently, and what that would save, by the model."""
+
+    def __repr__(self) -> str:
+        return f"Predicted(availability {self.availability!r}, mttr_s {self.mttr_s!r}, {len(self.by_fault)} fault classes)"

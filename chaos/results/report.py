@@ -6,8 +6,12 @@ never 100 %.
 
 from __future__ import annotations
 
+from typing import Any
+
 import msgspec
 
+from chaos.core import plugins
+from chaos.core.units import show_s
 from chaos.results.observed import BadRequests, Lane, NameEmpty, Observed
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
@@ -39,6 +43,10 @@ class FaultObserved(msgspec.Struct, frozen=True):
     recovery_s: float | None
     outage_ids: list[str]
     achieved: Achieved
+
+    def __repr__(self) -> str:
+        recovery = "unknown" if self.recovery_s is None else show_s(self.recovery_s)
+        return f"FaultObserved({self.id}: {self.fault_class} on {', '.join(self.target)}, {self.status}, recovery {recovery})"
 
 
 class NodeSeen(msgspec.Struct, frozen=True):
@@ -112,3 +120,21 @@ class Report(msgspec.Struct, frozen=True):
     """Every bad request of every service, by reason, status and node."""
     looks: list[LookTaken] = []
     """Of a run that could stop early (``--until-decided``); empty for one that went on to its planned end."""
+
+    def __repr__(self) -> str:
+        seen = self.observed
+        figures = "" if seen is None else f", {len(seen.outages)} outages of {self.judged}, mttr_s {seen.mttr_s!r}"
+        return f"Report({self.experiment}: {self.state or self.verdict}, {len(self.faults)} faults{figures})"
+
+    def _repr_html_(self) -> str:
+        """The page, in a frame of its own so that its style stays inside: what a notebook shows."""
+        return str(plugins.find("reports", "notebook")(self))
+
+    def to_frame(self, what: str = "outages", library: str = "") -> Any:  # noqa: ANN401 (a type of whichever library is there)
+        """``outages``, ``faults`` or ``requests`` (by second and service, from the run folder) as a data frame, a row each.
+
+        Of pandas where it is installed, else of polars; ``library`` chooses one of them.
+        """
+        from chaos.results.frames import frame
+
+        return frame(self, what, library)

@@ -9,9 +9,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 
-from chaos import __version__
 from chaos.core.clock import Clock
 from chaos.core.errors import Interrupted, NinesError, NotHealed
+from chaos.core.version import VERSION
 from chaos.experiment.target.spec import Target
 from chaos.history.events import SCHEMA, PhaseBegun, RunEnded, RunStarted
 from chaos.history.folder import RunFolder
@@ -35,7 +35,7 @@ def cluster_into(
     tell(
         RunStarted(
             at_ns=clock.now_ns(), schema=SCHEMA, run=folder.run, started_at=datetime.now(UTC).astimezone().isoformat(),
-            runtime=runtime.name, versions={"nines": __version__},
+            runtime=runtime.name, versions={"nines": VERSION},
         )
     )  # fmt: skip
     tell(PhaseBegun(at_ns=clock.now_ns(), phase="starting"))

@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import msgspec
 
+import chaos
 from chaos.api import new_folder, order, order_text, perform
 from chaos.cli.progress import Live
 from chaos.core.clock import Clock, ManualClock, MonotonicClock
@@ -84,3 +85,20 @@ def test_recovers(run_experiment: Callable[[str | Path], Report], verdict: Calla
     """The fixtures, as a user annotates them."""
     report = verdict(run_experiment("experiments/quickstart.yaml"))
     assert [fault.fault_class for fault in report.faults]
+
+
+def from_a_notebook(file: Path) -> float:
+    """The dozen names of ``import chaos``, as a notebook or a program uses them."""
+    experiment: chaos.Experiment = chaos.load(file, runtime="fake", seed=7, faults=True)
+    planned: chaos.Plan = chaos.plan(experiment)
+    expected: chaos.Predicted = chaos.predict("experiments/quickstart.yaml", seed=planned.seed)
+    heard: list[Row] = []
+    try:
+        report: chaos.Report = chaos.run(experiment, folder="runs/one", progress=heard.append)
+    except chaos.NinesError as error:
+        raise SystemExit(error.exit_code) from error
+    assert chaos.read(report.folder) == chaos.judge(Path(report.folder))
+    done: chaos.Injection = chaos.inject("latency", to="clients -> n2", lasts="10s", latency="50ms")
+    seen: chaos.Estimate | None = report.observed.mttr_s if report.observed is not None else None
+    print(chaos.__version__, done.status, expected.mttr_s.value, report._repr_html_(), report.to_frame("outages"))
+    return seen.told() if seen is not None else 0.0

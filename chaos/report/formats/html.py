@@ -87,4 +87,4 @@ def _axis_legend(report: Report) -> list[tuple[str, str]]:
 
 def _phase_legend(report: Report) -> list[tuple[str, str]]:
     outages = report.observed.outages if report.observed is not None else []
-    return [(css_class(name), name) for name in PHASES if any(outage.phases.get(name) for outage in outages)]
+    return [(css_class(name), say.phase(name)) for name in PHASES if any(outage.phases.get(name) for outage in outages)]

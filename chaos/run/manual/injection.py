@@ -48,6 +48,9 @@ class ByHand(msgspec.Struct, frozen=True):
     during: Figures = {}
     after: Figures = {}
 
+    def __repr__(self) -> str:
+        return f"Injection({self.fault} on {', '.join(self.target) or 'no node'}: {self.status}{f', {self.reason}' if self.reason else ''})"
+
     @property
     def exit_code(self) -> int:
         """As for a run: 0, 3 for a fault that could not be shown, 6 for one that could not be shown to be gone."""

@@ -7,6 +7,7 @@ run line by line, with the fake runtime.
 
 from __future__ import annotations
 
+import doctest
 import re
 import shlex
 from pathlib import Path
@@ -131,6 +132,19 @@ def test_tests_in_the_docs_pass(block: Block, pytester: pytest.Pytester, quick_r
     result = pytester.runpytest_inprocess("--nines-runtime", "fake", "-p", "no:cacheprovider")
     outcomes = result.parseoutcomes()
     assert set(outcomes) == {"passed"}, result.stdout.str()
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if any(block.language == "pycon" for block in blocks_of(page))], ids=str)
+def test_sessions_in_the_docs_go_as_shown(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is typed into Python on a page gives what the page shows, in its order, in one folder."""
+    (tmp_path / "experiments").mkdir()
+    (tmp_path / "experiments" / "quickstart.yaml").write_text(QUICKSTART, encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    text = "\n".join(block.text for block in blocks_of(page) if block.language == "pycon")
+    session = doctest.DocTestParser().get_doctest(text, {}, page.name, str(page), 0)
+    told: list[str] = []
+    runner = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS | doctest.IGNORE_EXCEPTION_DETAIL, verbose=False)
+    assert runner.run(session, out=told.append).failed == 0, "".join(told)
 
 
 @pytest.mark.parametrize("block", blocks("python"))
