@@ -31,7 +31,7 @@ class Known(msgspec.Struct, frozen=True):
 
 
 KNOWN: Final = {
-    "replication": Known("who must have a write before it is acknowledged", "", ("quorum", "none", "async")),
+    "replication": Known("who must have a write before it is acknowledged", "", ("quorum", "none", "async", "all")),
     "replication_lag": Known("by how much replicas of an asynchronous primary lag behind it"),
     "heartbeat": Known("time between heartbeats", positive=True),
     "misses": Known("heartbeats that must be missed before a node is suspected", "1", whole=True),
@@ -51,7 +51,7 @@ KNOWN: Final = {
     "reset": Known("from a leader's crash that is not covered until somebody has brought the cluster back", positive=True),
     "zone_outage": Known("how long a zone that fails stays away", positive=True),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang")),
-    "reads": Known("who answers a read", "", ("quorum", "local")),
+    "reads": Known("who answers a read", "", ("quorum", "local", "leader")),
 }
 """Key in YAML -> what it is."""
 

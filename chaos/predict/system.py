@@ -67,6 +67,8 @@ class System(msgspec.Struct, frozen=True):
     given: Mapping[str, Uniform]
     asynchronous: bool = False
     """The leader acknowledges alone, and its followers refuse writes: a primary with replicas that lag behind."""
+    everybody: bool = False
+    """A write waits for every node."""
     hangs: bool = False
     """A node without a leader holds a write instead of refusing it."""
     local_reads: bool = False
@@ -81,7 +83,9 @@ class System(msgspec.Struct, frozen=True):
 
     @property
     def quorum(self) -> int:
-        """How many nodes must be there for a write: more than half, or the primary alone."""
+        """How many nodes must be there for a write: more than half, the primary alone, or all of them."""
+        if self.everybody:
+            return self.nodes
         return 1 if self.asynchronous else majority(self.nodes)
 
     def need(self, name: str, what_for: str) -> Uniform:
@@ -166,8 +170,9 @@ def system(plan: Plan) -> System:
     members = [node for node in plan.nodes if node.part == judged_part(plan)]
     return System(
         nodes=len(members),
-        replicated=plan.replication in ("quorum", "async"),
+        replicated=plan.replication in ("quorum", "async", "all"),
         asynchronous=plan.replication == "async",
+        everybody=plan.replication == "all",
         given=given,
         hangs=_word(known, "leaderless") == "hang",
         local_reads=_word(known, "reads") == "local",

@@ -8,8 +8,9 @@ from collections.abc import Callable
 
 from replicated_kv.log import Log
 from replicated_kv.messages import AppendReply, BeatReply, ChunkReply, Entry, Message, PollReply, VoteReply
-from replicated_kv.raft import LEADER, Ballot, Outgoing, Raft, Timing, Work
+from replicated_kv.raft import LEADER, Ballot, Outgoing, Raft, Work
 from replicated_kv.replication import Snapshot
+from replicated_kv.rules import ASYNC, Rules, Timing
 from replicated_kv.store import Store
 
 MS = 1_000_000
@@ -69,7 +70,8 @@ class Member:
             self.store.replace(*self.disk.snapshot)
         others = [name for name in self.world.names if name != self.name]
         rng = random.Random(self.world.rng.random())
-        self.raft = Raft(self.name, others, TIMING, rng, self.world.now, self.snapshot, self.disk.ballot, self.disk.log())
+        rules = self.world.rules
+        self.raft = Raft(self.name, others, TIMING, rng, self.world.now, self.snapshot, self.disk.ballot, self.disk.log(), rules)
         self.work()
 
     def snapshot(self) -> Snapshot:
@@ -106,7 +108,7 @@ class Member:
             asked = self.reads.pop(token)
             if at >= 0:
                 world.reads += 1
-                assert at >= asked, f"a read answered at {at} misses what was acknowledged at {asked}"
+                assert at >= asked or world.rules.replication == ASYNC, f"a read answered at {at} misses what was acknowledged at {asked}"
         world.check(self)
         world.after(max(0, self.raft.due_ns - world.now), self, self.work_if_due)
 
@@ -129,7 +131,8 @@ class Member:
 class World:
     """Time, the network, and what must never happen."""
 
-    def __init__(self, seed: int, size: int = 3, loss: float = 0.1) -> None:
+    def __init__(self, seed: int, size: int = 3, loss: float = 0.1, rules: Rules | None = None) -> None:
+        self.rules = rules or Rules()
         self.rng = random.Random(seed)
         self.names = [f"n{number}" for number in range(1, size + 1)]
         self.now = 0
@@ -199,7 +202,7 @@ class World:
             assert raft.term not in self.leaders, f"two leaders in term {raft.term}: {self.leaders[raft.term]}, {member.name}"
             self.leaders[raft.term] = member.name
             self.elections.append((self.now, member.name))
-            for at, entry in self.history.items():
+            for at, entry in self.history.items() if self.rules.replication != ASYNC else ():
                 if at > raft.log.base_index:
                     assert raft.log.term_at(at) == entry.term, f"the leader of term {raft.term} misses committed entry {at}"
         for entry in raft.log.between(max(raft.log.base_index, raft.log.last_index - 20) + 1, raft.log.last_index):
@@ -207,7 +210,10 @@ class World:
             assert known == (entry, raft.log.term_at(entry.at - 1)), f"entry {entry.at} of term {entry.term} is not one and the same"
 
     def committed(self, member: Member, entry: Entry) -> None:
-        """State machine safety."""
+        """State machine safety; an asynchronous primary may have committed what its successor never had."""
+        if self.rules.replication == ASYNC:
+            self.history[entry.at] = entry
+            return
         assert self.history.setdefault(entry.at, entry) == entry, f"{member.name} applies another entry at {entry.at}"
 
     def leader(self) -> Member | None:
@@ -230,5 +236,5 @@ class World:
         if leading:
             member = self.rng.choice(leading)
             member.reads[token] = max(self.acknowledged, default=0)
-            member.raft.read(token)
+            member.raft.read(token, self.now)
             member.work()

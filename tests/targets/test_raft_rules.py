@@ -6,8 +6,10 @@ import random
 
 from replicated_kv.log import Log
 from replicated_kv.messages import Append, AppendReply, Beat, BeatReply, Entry, Message, Poll, PollReply, Vote, VoteReply
-from replicated_kv.raft import CANDIDATE, FOLLOWER, LEADER, Ballot, Raft, Work
+from replicated_kv.raft import Raft, Work
 from replicated_kv.replication import Snapshot
+from replicated_kv.rules import CANDIDATE, FOLLOWER, LEADER
+from replicated_kv.state import Ballot
 
 from tests.support.raft_world import MS, TIMING
 
@@ -201,7 +203,7 @@ def test_a_read_needs_a_round_that_began_after_it() -> None:
     beats = replies(raft.take(now), Beat)
     raft.saved(1, raft.term)
     raft.handle(now, "n2", AppendReply(raft.term, True, 1))
-    raft.read(5)
+    raft.read(5, NOW)
     first = beats[0]
     assert isinstance(first, Beat)
     raft.handle(now, "n2", BeatReply(raft.term, first.round, True))
@@ -218,7 +220,7 @@ def test_a_read_waits_for_the_first_entry_of_the_term() -> None:
     raft = node(ballot=Ballot(1, None))
     now = elect(raft)
     raft.take(now)
-    raft.read(5)
+    raft.read(5, NOW)
     raft.tick(now + 100 * MS)
     beat = replies(raft.take(now + 100 * MS), Beat)[0]
     assert isinstance(beat, Beat)
@@ -233,7 +235,7 @@ def test_a_paused_leader_steps_down_at_its_first_tick() -> None:
     """After a long sleep no quorum was heard lately: open reads fail, and nothing more is accepted."""
     raft = node(ballot=Ballot(1, None))
     now = elect(raft)
-    raft.read(9)
+    raft.read(9, NOW)
     raft.tick(now + 5_000 * MS)
     assert raft.state == FOLLOWER
     assert raft.take(now + 5_000 * MS).reads == [(9, -1)]

@@ -4,56 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.raft_ordeal import SECOND, ordeal
 from tests.support.raft_world import MS, World
-
-SECOND = 1000 * MS
-
-
-def hurt(world: World) -> None:
-    """Do one random harm, or heal one."""
-    rng = world.rng
-    harm = rng.choice(["crash", "restart", "restart", "cut", "isolate", "heal", "heal", "compact", "blackout", "blackout"])
-    member = world.members[rng.choice(world.names)]
-    if harm == "crash" and member.alive:
-        member.crash()
-    elif harm == "blackout":
-        for other in world.members.values():
-            other.crash()
-        for other in world.members.values():
-            other.start()
-    elif harm == "restart" and not member.alive:
-        member.start()
-    elif harm == "cut":
-        world.cut.add((rng.choice(world.names), rng.choice(world.names)))
-    elif harm == "isolate":
-        world.cut |= {pair for other in world.names for pair in ((member.name, other), (other, member.name))}
-    elif harm == "heal":
-        world.cut.clear()
-    elif harm == "compact" and member.alive:
-        member.disk.snapshot = member.snapshot()
-        member.raft.log.compact(member.store.applied - rng.choice([0, 3]))
 
 
 @pytest.mark.parametrize("seed", range(24))
 def test_no_seed_breaks_safety_and_all_recover(seed: int) -> None:
     """Under all harms at once no promise of Raft is broken, and when they end the cluster works and agrees."""
     world = World(seed, size=5 if seed % 3 == 0 else 3)
-    for step in range(300):
-        world.run(world.now + world.rng.randint(1, 120) * MS)
-        world.propose(f"v{step}")
-        if step % 3 == 0:
-            world.read(step)
-        if world.rng.random() < 0.15:
-            hurt(world)
-    world.cut.clear()
-    world.loss = 0.0
-    for member in world.members.values():
-        if not member.alive:
-            member.start()
-    for step in range(60):
-        world.run(world.now + 100 * MS)
-        world.propose(f"last{step}")
-    world.run(world.now + 2 * SECOND)
+    ordeal(world)
     assert world.leader() is not None
     assert {member.store.get("k") for member in world.members.values()} == {("last59", max(world.acknowledged))}
     assert len(world.acknowledged) > 60

@@ -56,7 +56,7 @@ class FakeParameters(msgspec.Struct, frozen=True):
 
         election = given.get("election_timeout_s")
         return cls(
-            quorum=len(plan.nodes) // 2 + 1 if plan.replication == "quorum" else 1,
+            quorum={"quorum": len(plan.nodes) // 2 + 1, "all": len(plan.nodes)}.get(plan.replication, 1),
             has_leader=plan.has_roles,
             heartbeat_s=span("heartbeat_s", 0.05).low_s,
             misses=max(1, round(span("misses", 1.0).low_s)),

@@ -24,14 +24,14 @@ class Forwarder:
     def __init__(self, channels: dict[str, Channel]) -> None:
         self._channels = channels
         self._leader: str | None = None
-        self._writes: list[tuple[str, str, Written]] = []
+        self._writes: list[tuple[str, str, str, Written]] = []
         self._reads: list[Allowed] = []
         self._open: dict[int, Callable[[], None]] = {}
         self._count = 0
 
-    def write(self, key: str, value: str, done: Written) -> None:
+    def write(self, key: str, value: str, op: str, done: Written) -> None:
         """Put a write into the next batch."""
-        self._writes.append((key, value, done))
+        self._writes.append((key, value, op, done))
 
     def read(self, done: Allowed) -> None:
         """Put a question for a read index into the next batch."""
@@ -51,14 +51,14 @@ class Forwarder:
             reads, self._reads = self._reads, []
             self._send_reads(leader, reads)
 
-    def _send_writes(self, leader: str | None, writes: list[tuple[str, str, Written]]) -> None:
+    def _send_writes(self, leader: str | None, writes: list[tuple[str, str, str, Written]]) -> None:
         def end(status: int, body: bytes) -> None:
             first = cast(int, json.loads(body)["first"]) if status == 200 else 0
             result = {200: 200, UNSENT: 503, 503: 503}.get(status, 504)
-            for place, (_, _, done) in enumerate(writes):
+            for place, (_, _, _, done) in enumerate(writes):
                 done(result, first + place if first else 0)
 
-        self._send(leader, json.dumps({"writes": [(key, value) for key, value, _ in writes]}, separators=(",", ":")).encode(), end)
+        self._send(leader, json.dumps({"writes": [write[:3] for write in writes]}, separators=(",", ":")).encode(), end)
 
     def _send_reads(self, leader: str | None, reads: list[Allowed]) -> None:
         def end(status: int, body: bytes) -> None:

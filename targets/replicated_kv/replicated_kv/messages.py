@@ -14,6 +14,8 @@ class Entry(NamedTuple):
     term: int
     key: str | None
     value: str | None
+    op: str = "put"
+    """What is done with the value (``store.OPERATIONS``)."""
 
 
 class Poll(NamedTuple):
@@ -30,11 +32,12 @@ class PollReply(NamedTuple):
 
 
 class Vote(NamedTuple):
-    """Vote for me in ``term``."""
+    """Vote for me in ``term``. ``handover``: the leader asked for it, so that it counts although that leader is heard."""
 
     term: int
     last_index: int
     last_term: int
+    handover: bool = False
 
 
 class VoteReply(NamedTuple):
@@ -53,11 +56,22 @@ class Append(NamedTuple):
 
 
 class AppendReply(NamedTuple):
-    """``match``: how far the logs are known to agree; if not ``ok``, where to look for that."""
+    """``match``: how far the logs are known to agree; if not ``ok``, where to look for that, or ``NEEDS_STATE``."""
 
     term: int
     ok: bool
     match: int
+
+
+class Takeover(NamedTuple):
+    """You have all that I have: stand for election now, without a poll (leadership transfer, section 3.10 of the thesis)."""
+
+    term: int
+
+
+class TakeoverReply(NamedTuple):
+    term: int
+    granted: bool
 
 
 class Beat(NamedTuple):
@@ -102,9 +116,14 @@ class ChunkReply(NamedTuple):
     done: bool
 
 
-Message = Poll | PollReply | Vote | VoteReply | Append | AppendReply | Beat | BeatReply | Chunk | ChunkReply
+NEEDS_STATE = -1
+"""In an ``AppendReply``: what was committed here is not what the leader has, so only its whole state helps (``replication: async``)."""
 
-PATHS: dict[type, str] = {Poll: "/raft/vote", Vote: "/raft/vote", Append: "/raft/append", Beat: "/raft/append", Chunk: "/raft/snapshot"}
+Message = Poll | PollReply | Vote | VoteReply | Append | AppendReply | Beat | BeatReply | Chunk | ChunkReply | Takeover | TakeoverReply
+
+PATHS: dict[type, str] = {
+    Poll: "/raft/vote", Vote: "/raft/vote", Append: "/raft/append", Beat: "/raft/append", Chunk: "/raft/snapshot", Takeover: "/raft/vote",
+}  # fmt: skip
 """Where each request goes; replies travel back as the answers."""
 
 
@@ -132,5 +151,5 @@ def decode(data: bytes) -> tuple[str, Message]:
 # What is decoded comes from another node of this program: its shape is trusted once its kind and number of fields are right.
 _DECODE: dict[str, Callable[..., Message]] = {
     "Poll": Poll, "PollReply": PollReply, "Vote": Vote, "VoteReply": VoteReply, "Append": Append, "AppendReply": AppendReply,
-    "Beat": Beat, "BeatReply": BeatReply, "Chunk": Chunk, "ChunkReply": ChunkReply,
+    "Beat": Beat, "BeatReply": BeatReply, "Chunk": Chunk, "ChunkReply": ChunkReply, "Takeover": Takeover, "TakeoverReply": TakeoverReply,
 }  # fmt: skip

@@ -5,21 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import random
+import signal
 import sys
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
-from typing import NamedTuple
 
+from .api import Api
 from .client import Channel
 from .disk import Disk
 from .forwarding import Forwarder
 from .messages import PATHS, Malformed, Message, decode, encode
-from .raft import LEADER, Outgoing, Raft, Timing, Work
+from .raft import LEADER, Outgoing, Raft, Work
 from .replication import Snapshot
-from .server import HttpServer, Reply, Request, unquote
+from .rules import NONE
+from .server import HttpServer, Reply
+from .settings import Settings
 from .storage import Save, Storage
 from .store import Store
 
@@ -30,39 +33,22 @@ KEEP_SHARE = 4
 """A compaction keeps one entry in so many in memory, so that a node that was away briefly catches up without a snapshot."""
 
 
-class Settings(NamedTuple):
-    """What a node is told at its start. ``peers``: name -> (address, port), its own included."""
-
-    name: str
-    address: str
-    """Where clients reach it."""
-    peer_address: str
-    """Where peers do; of a node on one network the same."""
-    client_port: int
-    peer_port: int
-    data: Path
-    peers: dict[str, tuple[str, int]]
-    timing: Timing
-    fsync: bool
-    quorum_reads: bool
-    compact_after: int
-
-
 class Node:
     """Takes requests, moves the consensus, and does what that asks for."""
 
     def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._loop = asyncio.get_running_loop()
         self._storage = Storage(settings.data, settings.fsync)
         recovered = self._storage.recover()
-        self._store = Store()
+        self.store = Store()
         if recovered.snapshot is not None:
-            self._store.replace(*recovered.snapshot)
-        others = [name for name in settings.peers if name != settings.name]
+            self.store.replace(*recovered.snapshot)
+        others = [name for name in settings.peers if name != settings.node]
         self._raft = Raft(
-            settings.name, others, settings.timing, random.Random(), time.monotonic_ns(), self._snapshot, recovered.ballot, recovered.log
-        )
+            settings.node, others, settings.timing, random.Random(), time.monotonic_ns(),
+            self._snapshot, recovered.ballot, recovered.log, settings.rules,
+        )  # fmt: skip
         beat_s, hang_s = settings.timing.heartbeat / 1e9, settings.timing.election_min / 1e9
         self._channels = {name: Channel(*settings.peers[name], beat_s, hang_s) for name in others}
         self._forwarder = Forwarder({name: Channel(*settings.peers[name], beat_s, hang_s) for name in others})
@@ -72,7 +58,8 @@ class Node:
         self._request = 0
         self._pending: dict[int, tuple[int, Callable[[int, int], None]]] = {}
         self._reads: dict[int, Callable[[int, int, int], None]] = {}
-        self._when_applied: list[tuple[int, Callable[[], None]]] = []
+        self._when_applied: list[tuple[int, Callable[[bool], None]]] = []
+        self._stopping = False
         self._flushing = False
         self._compacting = False
         self._snapshot_due = 0
@@ -81,101 +68,82 @@ class Node:
 
     async def serve(self) -> None:
         """Listen on both ports."""
-        told = self._settings
+        told, api = self.settings, Api(self)
         for address, port, limit in (
-            (told.peer_address, told.peer_port, MAX_PEER_BODY),
-            (told.address, told.client_port, MAX_VALUE),
+            (told.peer_address, told.peer, MAX_PEER_BODY),
+            (told.address, told.client, MAX_VALUE),
         ):
-            await self._loop.create_server(lambda limit=limit: HttpServer(self._on_request, limit), address, port, backlog=1024)  # type: ignore[misc]
+            await self._loop.create_server(lambda limit=limit: HttpServer(api.on_request, limit), address, port, backlog=1024)  # type: ignore[misc]
 
     # --- requests ------------------------------------------------------------------------------------------------------
-
-    def _on_request(self, request: Request, reply: Reply) -> None:
-        path = request.path
-        if path.startswith("/kv/") and len(path) > len("/kv/"):
-            key = unquote(path[len("/kv/") :])
-            if request.method == "PUT":
-                self._put(key, request.body.decode("utf-8", "surrogateescape"), reply)
-            elif request.method == "GET":
-                self._get(key, "local=1" in request.query, reply)
-            else:
-                reply(405, b'{"error":"GET or PUT"}')
-        elif path == "/status":
-            reply(200, json.dumps(self.status()).encode())
-        elif path == "/raft/forward":
-            self._on_forward(request.body, reply)
-        elif path.startswith("/raft/"):
-            self._on_message(request.body, reply)
-        else:
-            reply(404, b'{"error":"no such path"}')
 
     def status(self) -> dict[str, object]:
         """What ``GET /status`` shows; stamps are CLOCK_MONOTONIC ns, ``clock_s`` is the wall clock, which nothing here relies on."""
         raft = self._raft
         leads = raft.state == LEADER
         return {
-            "node": self._settings.name,
-            "state": raft.state,
+            "node": self.settings.node,
+            "state": "alone" if raft.rules.replication == NONE else raft.state,
             "leader": raft.leader,
             "term": raft.term,
             "ready": True,
             "voting": raft.has_contact(time.monotonic_ns()) if leads else raft.voting,
             "commit": raft.commit,
-            "applied": self._store.applied,
+            "applied": self.store.applied,
             "last": raft.log.last_index,
-            "keys": len(self._store),
+            "keys": len(self.store),
             "election_started_ns": raft.election_started_ns,
             "leader_elected_ns": raft.leader_elected_ns,
             "clock_s": time.time(),
         }
 
-    def _put(self, key: str, value: str, reply: Reply) -> None:
-        def done(status: int, index: int) -> None:
-            if status == 200:
-                reply(200, b'{"ok":true,"index":%d}' % index)
-            else:
-                reply(status, b'{"ok":false,"done":"%s"}' % (b"no" if status == 503 else b"unknown"))
-
+    def write(self, key: str, value: str, op: str, done: Callable[[int, int], None]) -> None:
+        """Write through the leader; ``done`` gets a status (200, 503: surely not done, 504: perhaps done) and the index of the entry."""
         if self._raft.state == LEADER:
-            self._propose([(key, value)], done)
+            self._propose([(key, value, op)], done)
         elif self._raft.leader is not None:
-            self._forwarder.write(key, value, done)
+            self._forwarder.write(key, value, op, done)
             self._flush_soon()
         else:
             done(503, 0)
 
-    def _get(self, key: str, local: bool, reply: Reply) -> None:
-        def show() -> None:
-            found = self._store.get(key)
-            if found is None:
-                reply(404, b'{"missing":true}')
-            else:
-                reply(200, json.dumps({"value": found[0], "index": found[1]}).encode())
+    def when_readable(self, show: Callable[[bool], None]) -> None:
+        """``show`` is called when the state here is new enough for a linearizable read, or with False if that cannot be."""
 
         def allowed(status: int, term: int, index: int) -> None:
             if status != 200:
-                reply(503, b'{"ok":false,"done":"no"}')
+                show(False)
                 return
             self._raft.learn_commit(term, index)
             self._when_applied.append((index, show))
             self._flush_soon()
 
-        if local or not self._settings.quorum_reads:
-            show()
-        elif self._raft.state == LEADER:
+        if self._raft.state == LEADER:
             self._ask_read(allowed)
         elif self._raft.leader is not None:
             self._forwarder.read(allowed)
             self._flush_soon()
         else:
-            allowed(503, 0, 0)
+            show(False)
 
-    def _propose(self, writes: list[tuple[str, str]], done: Callable[[int, int], None]) -> None:
+    def transfer(self, to: str | None) -> str | None:
+        """Hand the leadership over; who gets it, None if this node leads not, or nobody can have it."""
+        heir = self._raft.transfer(time.monotonic_ns(), to)
+        self._flush_soon()
+        return heir
+
+    def stop(self) -> None:
+        """End, after another node leads if that is how this one stops."""
+        if self.settings.stopping == "crash" or self._raft.state != LEADER or self.transfer(None) is None:
+            os._exit(0)
+        self._stopping = True
+
+    def _propose(self, writes: list[tuple[str, str, str]], done: Callable[[int, int], None]) -> None:
         """Append the writes; ``done`` gets the index of the first when the last is committed."""
-        if len(self._pending) >= MAX_PENDING or not writes:
+        if len(self._pending) >= MAX_PENDING or not writes or not self._raft.takes_writes(time.monotonic_ns()):
             done(503, 0)
             return
-        entries = [self._raft.propose(key, value) for key, value in writes]
+        entries = [self._raft.propose(*write) for write in writes]
         first = entries[0].at
         self._pending[entries[-1].at] = (entries[-1].term, lambda status, _: done(status, first))
         self._flush_soon()
@@ -183,8 +151,15 @@ class Node:
     def _ask_read(self, done: Callable[[int, int, int], None]) -> None:
         self._request += 1
         self._reads[self._request] = done
-        self._raft.read(self._request)
+        self._raft.read(self._request, time.monotonic_ns())
         self._flush_soon()
+
+    def on_peer(self, path: str, body: bytes, reply: Reply) -> None:
+        """A request of another node."""
+        if path == "/raft/forward":
+            self._on_forward(body, reply)
+        else:
+            self._on_message(body, reply)
 
     def _on_forward(self, body: bytes, reply: Reply) -> None:
         asked = json.loads(body)
@@ -223,13 +198,15 @@ class Node:
         self._send([outgoing for outgoing in work.messages if not outgoing.durable])
         self._save(work, [outgoing for outgoing in work.messages if outgoing.durable])
         if work.installed is not None:
-            self._store.replace(*work.installed)
+            self.store.replace(*work.installed)
         self._apply(work.commit)
         self._answer(work.reads)
         self._forwarder.flush(self._raft.leader if self._raft.state != LEADER else None)
         if self._timer is not None:
             self._timer.cancel()
         self._timer = self._loop.call_at(self._raft.due_ns / 1e9, self._flush_soon)
+        if self._stopping and self._raft.heir is None and not self._disk.busy:
+            os._exit(0)
 
     def _save(self, work: Work, messages: list[Outgoing]) -> None:
         changed = work.ballot is not None or bool(work.entries) or work.installed is not None
@@ -253,9 +230,9 @@ class Node:
             if request:
                 reply = self._requests.pop(request, None)
                 if reply is not None:
-                    reply(200, encode(self._settings.name, message))
+                    reply(200, encode(self.settings.node, message))
                 continue
-            self._channels[to].post(PATHS[type(message)], encode(self._settings.name, message), self._answered(to, message))
+            self._channels[to].post(PATHS[type(message)], encode(self.settings.node, message), self._answered(to, message))
 
     def _answered(self, to: str, message: Message) -> Callable[[int, bytes], None]:
         def done(status: int, body: bytes) -> None:
@@ -273,7 +250,7 @@ class Node:
         return done
 
     def _apply(self, commit: int) -> None:
-        store = self._store
+        store = self.store
         if commit > store.applied:
             for entry in self._raft.log.between(store.applied + 1, commit):
                 store.apply(entry)
@@ -292,10 +269,10 @@ class Node:
                 done(504, 0)
 
     def _show_applied(self) -> None:
-        ready = [show for index, show in self._when_applied if index <= self._store.applied]
-        self._when_applied = [(index, show) for index, show in self._when_applied if index > self._store.applied]
+        ready = [show for index, show in self._when_applied if index <= self.store.applied]
+        self._when_applied = [(index, show) for index, show in self._when_applied if index > self.store.applied]
         for show in ready:
-            show()
+            show(True)
 
     def _answer(self, reads: list[tuple[int, int]]) -> None:
         for token, index in reads:
@@ -305,14 +282,14 @@ class Node:
     # --- compaction ----------------------------------------------------------------------------------------------------
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot(self._store.applied, self._store.applied_term, self._store.items())
+        return Snapshot(self.store.applied, self.store.applied_term, self.store.items())
 
     def _compact_if_long(self) -> None:
         """Start a new segment, and once the state has all of the old one, write it beside the log and forget what it covers."""
-        if not self._compacting and len(self._raft.log) > self._settings.compact_after:
+        if not self._compacting and len(self._raft.log) > self.settings.compact_after:
             self._compacting = True
             self._disk.rotate(self._rotated)
-        elif 0 < self._snapshot_due <= self._store.applied:
+        elif 0 < self._snapshot_due <= self.store.applied:
             self._snapshot_due = 0
             threading.Thread(target=self._write_snapshot, args=(self._snapshot(),), name="snapshot", daemon=True).start()
 
@@ -330,7 +307,7 @@ class Node:
         self._loop.call_soon_threadsafe(self._compacted, snapshot.at)
 
     def _compacted(self, at: int) -> None:
-        self._raft.log.compact(at - self._settings.compact_after // KEEP_SHARE)
+        self._raft.log.compact(at - self.settings.compact_after // KEEP_SHARE)
         self._compacting = False
 
 
@@ -338,6 +315,9 @@ async def run(settings: Settings) -> None:
     """Serve until SIGTERM or SIGINT."""
     node = Node(settings)
     await node.serve()
+    loop = asyncio.get_running_loop()
+    if settings.stopping != "crash":
+        loop.add_signal_handler(signal.SIGTERM, node.stop)
     print(json.dumps({"listening": settings.address, "monotonic_ns": time.monotonic_ns()}), flush=True)
     with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.get_running_loop().create_future()
+        await loop.create_future()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from .log import Log
-from .messages import Append, Chunk
+from .messages import NEEDS_STATE, Append, Chunk
 
 IN_FLIGHT = 16
 CHUNK_ITEMS = 2000
@@ -35,7 +35,9 @@ class Progress:
         self.waiting = False
         self.in_flight = 0
         self.heard_ns = now_ns
+        self.lease_ns = 0
         self.round = 0
+        self.needs_state = False
         self.snapshot: Snapshot | None = None
         self.offset = 0
 
@@ -59,8 +61,11 @@ class Progress:
         self.probing = False
 
     def rejected(self, hint: int) -> None:
-        """The logs differ before what was sent; they may agree at ``hint``."""
+        """The logs differ before what was sent; they may agree at ``hint``, or nowhere (``NEEDS_STATE``)."""
         self.in_flight = max(0, self.in_flight - 1)
+        if hint == NEEDS_STATE:
+            self.needs_state, self.match, self.probing = True, 0, True
+            return
         self.match = min(self.match, hint)
         self.next = max(1, min(self.next - 1, hint + 1))
         self.probing = True
@@ -77,7 +82,7 @@ class Progress:
         if self.snapshot is None or self.snapshot.at != index:
             return
         if done:
-            self.snapshot = None
+            self.snapshot, self.needs_state = None, False
             self.match = max(self.match, index)
             self.next = self.match + 1
         else:
@@ -95,7 +100,7 @@ class Progress:
         return found
 
     def _next(self, term: int, log: Log, commit: int, take_snapshot: Callable[[], Snapshot]) -> Append | Chunk | None:
-        if self.snapshot is None and self.next <= log.base_index:
+        if self.snapshot is None and (self.needs_state or self.next <= log.base_index):
             self.snapshot, self.offset = take_snapshot(), 0
         if self.snapshot is not None:
             return self._chunk(term, self.snapshot)

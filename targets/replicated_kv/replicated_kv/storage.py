@@ -18,8 +18,8 @@ from typing import NamedTuple, cast
 from .frames import Damaged, pack, unpack
 from .log import Log
 from .messages import Entry
-from .raft import Ballot
 from .replication import Snapshot
+from .state import Ballot
 
 SNAPSHOT = "snapshot"
 ITEMS_A_FRAME = 500
@@ -89,7 +89,7 @@ class Storage:
     def _part(self, save: Save) -> dict[str, object]:
         part: dict[str, object] = {}
         if save.installed is not None:
-            self.write_snapshot(save.installed)
+            self.write_snapshot(save.installed, anew=True)
             part["base"] = [save.installed.at, save.installed.term]
             self._last_index = max(self._last_index, save.installed.at)
         if save.entries:
@@ -111,10 +111,10 @@ class Storage:
         self._append(pack([{"ballot": self._ballot}]))
         self._sync_folder()
 
-    def write_snapshot(self, snapshot: Snapshot) -> None:
-        """Replace the snapshot on disk by this newer one, and drop the segments that it covers."""
+    def write_snapshot(self, snapshot: Snapshot, anew: bool = False) -> None:
+        """Replace the snapshot on disk by this newer one (``anew``: also by an older one), and drop the segments that it covers."""
         with self._snapshot_lock:
-            if snapshot.at <= self._snapshot_index:
+            if snapshot.at <= self._snapshot_index and not anew:
                 return
             new = self._folder / (SNAPSHOT + ".new")
             with new.open("wb") as file:

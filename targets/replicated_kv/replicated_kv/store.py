@@ -2,7 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from .messages import Entry
+
+
+def _added(old: str, value: str) -> str:
+    """The set of a comma-separated text with one member more."""
+    members = old.split(",") if old else []
+    return old if value in members else ",".join([*members, value])
+
+
+def _number(text: str) -> int:
+    try:
+        return int(text or "0")
+    except ValueError:
+        return 0
+
+
+OPERATIONS: dict[str, Callable[[str, str], str]] = {
+    "put": lambda _, value: value,
+    "append": lambda old, value: f"{old},{value}" if old else value,
+    "add": _added,
+    "incr": lambda old, value: str(_number(old) + _number(value)),
+}
+"""What a write does: the old value (empty if there was none) and what was sent make the new value."""
 
 
 class Store:
@@ -19,7 +43,10 @@ class Store:
             raise ValueError(f"entry {entry.at} does not follow {self.applied}")
         self.applied, self.applied_term = entry.at, entry.term
         if entry.key is not None:
-            self._values[entry.key] = (entry.value or "", entry.at)
+            value = entry.value or ""
+            if entry.op != "put":
+                value = OPERATIONS[entry.op](self._values.get(entry.key, ("", 0))[0], value)
+            self._values[entry.key] = (value, entry.at)
 
     def get(self, key: str) -> tuple[str, int] | None:
         """The value and the index of its write."""

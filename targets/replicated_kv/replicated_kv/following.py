@@ -1,0 +1,113 @@
+"""What a follower does: it hears beats, takes entries over, and becomes the state that a leader sends it."""
+
+from __future__ import annotations
+
+from .messages import NEEDS_STATE, Append, AppendReply, Beat, BeatReply, Chunk, ChunkReply, Message
+from .replication import Snapshot
+from .rules import ASYNC, FOLLOWER
+from .state import State
+
+
+class Following(State):
+    """The rules of a follower towards its leader."""
+
+    def learn_commit(self, term: int, index: int) -> None:
+        """The leader of ``term`` says that ``index`` is committed: believed as far as our log agrees with its log."""
+        if term == self.term and self.state == FOLLOWER:
+            self.commit = max(self.commit, min(index, self._agreed))
+
+    def _on_leader(self, now_ns: int, sender: str, message: Append | Beat | Chunk, request: int) -> None:
+        if message.term < self.term:
+            self._send(sender, self._refusal(message), request)
+            return
+        self._follow(message.term, sender, now_ns)
+        if isinstance(message, Beat):
+            self._on_beat(now_ns, sender, message, request)
+        elif isinstance(message, Append):
+            self._on_append(sender, message, request)
+        else:
+            self._on_chunk(sender, message, request)
+
+    def _refusal(self, message: Append | Beat | Chunk) -> Message:
+        if isinstance(message, Beat):
+            return BeatReply(self.term, 0, False)
+        if isinstance(message, Append):
+            return AppendReply(self.term, False, 0)
+        return ChunkReply(self.term, message.at, 0, False)
+
+    def _on_beat(self, now_ns: int, sender: str, message: Beat, request: int) -> None:
+        known = message.commit <= self.commit or self.log.term_at(message.commit) == message.commit_term
+        if known:
+            self.commit = max(self.commit, message.commit)
+            self._agreed = max(self._agreed, message.commit)
+        if message.grid:
+            self._heard_ns = now_ns
+            self._election_due_ns = now_ns + self._draw_ns()
+            # Caught up: at this beat it has what was committed by the last one, so it is less than a heartbeat behind.
+            self.voting = 0 <= self._leader_commit <= self.commit
+            self._leader_commit = message.leader_commit
+        self._send(sender, BeatReply(self.term, message.round, known), request)
+
+    def _on_append(self, sender: str, message: Append, request: int) -> None:
+        known = self.log.term_at(message.prev_index)
+        if self._rewinding or self._contradicts(message):
+            self._rewinding = True
+            self._send(sender, AppendReply(self.term, False, NEEDS_STATE), request)
+            return
+        if message.prev_index > self.log.base_index and known != message.prev_term:
+            self._send(sender, AppendReply(self.term, False, self._hint(message.prev_index)), request)
+            return
+        for entry in message.entries:
+            if entry.at <= self.log.base_index or self.log.term_at(entry.at) == entry.term:
+                continue
+            if entry.at <= self.log.last_index:
+                self.log.truncate(entry.at)
+                self._entries = [kept for kept in self._entries if kept.at < entry.at]
+                self._saved = min(self._saved, entry.at - 1)
+            self.log.append(entry)
+            self._entries.append(entry)
+        match = message.prev_index + len(message.entries)
+        self._agreed = max(self._agreed, match)
+        self.commit = max(self.commit, min(message.commit, self._agreed))
+        self._send(sender, AppendReply(self.term, True, match), request, durable=True)
+
+    def _contradicts(self, message: Append) -> bool:
+        """Something committed here is not in the leader's log, as after ``replication: async``: only its whole state helps then."""
+        if self.rules.replication != ASYNC:
+            return False
+        base, prev = self.log.base_index, message.prev_index
+        if prev < base or (prev <= self.commit and self.log.term_at(prev) != message.prev_term):
+            return True
+        return any(self.log.term_at(entry.at) not in {None, entry.term} for entry in message.entries[: max(0, self.commit - prev)])
+
+    def _hint(self, prev_index: int) -> int:
+        """The end of our log, or the place before the term that differs; never below what is committed."""
+        if prev_index > self.log.last_index:
+            return self.log.last_index
+        term, index = self.log.term_at(prev_index), prev_index - 1
+        while index > self.commit and self.log.term_at(index) == term:
+            index -= 1
+        return index
+
+    def _on_chunk(self, sender: str, message: Chunk, request: int) -> None:
+        if message.at <= self.commit and not self._rewinding:
+            self._send(sender, ChunkReply(self.term, message.at, 0, True), request, durable=True)
+            return
+        if message.at != self._chunks_index:
+            self._chunks, self._chunks_index = [], message.at
+        if message.offset == len(self._chunks):
+            self._chunks += message.items
+            if message.last:
+                self._install(Snapshot(message.at, message.at_term, self._chunks))
+                self._send(sender, ChunkReply(self.term, message.at, 0, True), request, durable=True)
+                return
+        self._send(sender, ChunkReply(self.term, message.at, len(self._chunks), False), request)
+
+    def _install(self, snapshot: Snapshot) -> None:
+        self._installed = snapshot
+        self.log.reset(snapshot.at, snapshot.term)
+        # What follows it in the log is saved again behind it, since on disk a snapshot starts the log anew.
+        self._entries = self.log.between(snapshot.at + 1, self.log.last_index)
+        self._saved = max(snapshot.at, min(self._saved, self.log.last_index))
+        self.commit = self._agreed = snapshot.at
+        self._chunks, self._chunks_index, self._rewinding = [], -1, False

@@ -1,0 +1,139 @@
+"""The options of a node. No argparse: a node that is being restarted is an outage, and each import prolongs it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+from .rules import ALL, ASYNC, NONE, QUORUM, Rules, Timing
+
+LINEARIZABLE, BY_LEASE, LOCAL = "quorum", "leader", "local"
+"""How a read is answered: by read index; by the leader alone, on its lease; by the asked node, however old."""
+_SPAN_NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9}
+
+
+class Usage(Exception):
+    """The command line is not right; the message says what is."""
+
+
+class Settings(NamedTuple):
+    """What a node is told at its start. Times in nanoseconds."""
+
+    node: str
+    address: str
+    """Where clients reach it."""
+    peer_address: str
+    """Where peers do; of a node on one network the same."""
+    client: int
+    peer: int
+    data: Path
+    peers: dict[str, tuple[str, int]]
+    """Name -> (address, port), its own included."""
+    timing: Timing
+    rules: Rules
+    reads: str
+    fsync: bool
+    compact_after: int
+    stopping: str
+    """What SIGTERM does: ``crash`` ends the process at once; with ``handover`` a leader lets another one lead first."""
+
+
+def span_ns(text: str, zero: bool = False) -> int:
+    """``"100ms"`` -> 100_000_000; ``zero``: ``"0s"`` is right too."""
+    number = text.rstrip("mus")
+    unit = text[len(number) :]
+    try:
+        value = float(number)
+    except ValueError:
+        value = -1.0
+    if unit not in _SPAN_NS or value < 0 or (value == 0 and not zero):
+        raise Usage(f"'{text}' is not a time span; write it like 100ms or 1.5s")
+    return round(value * _SPAN_NS[unit])
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in words:
+            raise Usage(f"'{text}' is none of {', '.join(words)}")
+        return text
+
+    return read
+
+
+def _switch(text: str) -> bool:
+    return _one_of("on", "off")(text) == "on"
+
+
+def _count(text: str) -> int:
+    if not text.isdigit():
+        raise Usage(f"'{text}' is not a whole number")
+    return int(text)
+
+
+def _peer(text: str) -> tuple[str, tuple[str, int]]:
+    name, _, url = text.partition("=")
+    address, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
+    if not name or not address or not port.isdigit():
+        raise Usage(f"'{text}' is not a peer; write it like n1=http://127.0.0.1:7001")
+    return name, (address, int(port))
+
+
+def _peers(text: str) -> dict[str, tuple[str, int]]:
+    return dict(_peer(each) for each in text.split(","))
+
+
+OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
+    "node": (None, str),
+    "address": (None, str),
+    "client": (None, _count),
+    "peer": (None, _count),
+    "data": (None, Path),
+    "peers": (None, _peers),
+    "peer_address": ("", str),
+    "heartbeat": ("100ms", span_ns),
+    "election_timeout_min": ("500ms", span_ns),
+    "election_timeout_max": ("1000ms", span_ns),
+    "replication": (QUORUM, _one_of(NONE, ASYNC, QUORUM, ALL)),
+    "reads": (LINEARIZABLE, _one_of(LINEARIZABLE, BY_LEASE, LOCAL)),
+    "pre_vote": ("on", _switch),
+    "check_quorum": ("on", _switch),
+    "stopping": ("crash", _one_of("crash", "handover")),
+    "fsync": ("on", _switch),
+    "compact_after": ("20000", _count),
+}
+"""Name -> its default (None: it must be given), and what reads it."""
+
+
+def parse(arguments: list[str]) -> Settings:
+    """``--name value`` pairs to settings; ``Usage`` if that cannot be."""
+    given: dict[str, str] = {}
+    words = ", ".join("--" + word.replace("_", "-") for word in OPTIONS)
+    for place in range(0, len(arguments), 2):
+        name = arguments[place].removeprefix("--").replace("-", "_")
+        if name not in OPTIONS or not arguments[place].startswith("--") or place + 1 == len(arguments):
+            raise Usage(f"'{arguments[place]}' is not an option with a value; there are {words}")
+        given[name] = arguments[place + 1]
+    found: dict[str, object] = {}
+    for name, (default, reader) in OPTIONS.items():
+        text = given.get(name, default)
+        if text is None:
+            raise Usage(f"--{name} is missing")
+        try:
+            found[name] = reader(text)
+        except Usage as error:
+            raise Usage(f"--{name}: {error}") from None
+    return _checked(found)
+
+
+def _checked(found: dict[str, object]) -> Settings:
+    timing = Timing(*(found.pop(name) for name in ("heartbeat", "election_timeout_min", "election_timeout_max")))  # type: ignore[arg-type]
+    if not timing.heartbeat * 2 <= timing.election_min <= timing.election_max:
+        raise Usage("an election time-out is at least two heartbeats, and its min at most its max")
+    rules = Rules(found.pop("replication"), found.pop("pre_vote"), found.pop("check_quorum"), found["reads"] == BY_LEASE)  # type: ignore[arg-type]
+    settings = Settings(timing=timing, rules=rules, **found)  # type: ignore[arg-type]
+    if settings.node not in settings.peers:
+        raise Usage(f"--peers does not name this node, {settings.node}")
+    if rules.replication == NONE:
+        settings = settings._replace(peers={settings.node: settings.peers[settings.node]})
+    return settings._replace(peer_address=settings.peer_address or settings.address)
