@@ -110,3 +110,19 @@ def test_the_leadership_goes_where_it_is_sent(tmp_path: Path) -> None:
         assert cluster.ask(other, "POST", f"/transfer?to={heir}") == (409, {"heir": None})
         assert cluster.ask(leader, "POST", f"/transfer?to={heir}") == (200, {"heir": heir})
         wait("the heir leads", lambda: cluster.leader() == heir)
+
+
+@pytest.mark.parametrize("kind", ["fixed", "phi"])
+def test_every_node_sees_who_is_silent(tmp_path: Path, kind: str) -> None:
+    """A frozen follower is suspected by both others, also by the one that it has nothing to do with, and trusted again when it runs."""
+    with settled(tmp_path, "--detector", kind) as (cluster, _, (frozen, *_)):
+        seen = [name for name in cluster.names if name != frozen]
+
+        def alive(name: str) -> object:
+            return cluster.status(name)["peers"][frozen]["alive"]  # type: ignore[index,call-overload]
+
+        assert all(alive(name) for name in seen)
+        cluster.signal(frozen, signal.SIGSTOP)
+        wait("both suspect it", lambda: not any(alive(name) for name in seen))
+        cluster.signal(frozen, signal.SIGCONT)
+        wait("both trust it", lambda: all(alive(name) for name in seen))

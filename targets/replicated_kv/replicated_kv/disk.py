@@ -6,6 +6,7 @@ import asyncio
 import queue
 import sys
 import threading
+import time
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -28,6 +29,8 @@ class Disk(threading.Thread):
         self._loop = loop
         self._jobs: queue.SimpleQueue[_Job] = queue.SimpleQueue()
         self.busy = 0
+        self.last_ms = 0.0
+        self._begun_s = 0.0
 
     def save(self, save: Save | None, done: Callable[[], None]) -> None:
         """Save after all that was given earlier, then call ``done`` in the loop."""
@@ -44,6 +47,7 @@ class Disk(threading.Thread):
             jobs = [self._jobs.get()]
             while not jobs[-1].rotate and not self._jobs.empty():
                 jobs.append(self._jobs.get())
+            self._begun_s = time.monotonic()
             try:
                 saves = [job.save for job in jobs if job.save is not None]
                 if saves:
@@ -55,7 +59,13 @@ class Disk(threading.Thread):
                 print(f"cannot save: {error!r}", file=sys.stderr, flush=True)
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 return
+            self.last_ms, self._begun_s = (time.monotonic() - self._begun_s) * 1e3, 0.0
             self._loop.call_soon_threadsafe(self._done, jobs)
+
+    def delay_ms(self) -> float:
+        """How long a save takes now: the last one, or the one under way if that is slower already."""
+        begun_s = self._begun_s
+        return round(max(self.last_ms, (time.monotonic() - begun_s) * 1e3 if begun_s else 0.0), 1)
 
     def _done(self, jobs: list[_Job]) -> None:
         self.busy -= len(jobs)

@@ -18,6 +18,7 @@ from .client import Channel
 from .disk import Disk
 from .forwarding import Forwarder
 from .messages import PATHS, Malformed, Message, decode, encode
+from .monitor import Monitor
 from .raft import LEADER, Outgoing, Raft, Work
 from .replication import Snapshot
 from .rules import NONE
@@ -54,6 +55,10 @@ class Node:
         self._forwarder = Forwarder({name: Channel(*settings.peers[name], beat_s, hang_s) for name in others})
         self._disk = Disk(self._storage, self._loop)
         self._disk.start()
+        self._monitor = Monitor(settings.detector, settings.timing.heartbeat, settings.detector_timeout, settings.detector_phi)
+        if settings.detector != "off":
+            self._monitor.watch(others, time.monotonic_ns())
+            self._say_alive()
         self._requests: dict[int, Reply] = {}
         self._request = 0
         self._pending: dict[int, tuple[int, Callable[[int, int], None]]] = {}
@@ -95,6 +100,8 @@ class Node:
             "election_started_ns": raft.election_started_ns,
             "leader_elected_ns": raft.leader_elected_ns,
             "clock_s": time.time(),
+            "disk_ms": self._disk.delay_ms(),
+            "peers": {name: view._asdict() for name, view in self._monitor.view(time.monotonic_ns()).items()},
         }
 
     def write(self, key: str, value: str, op: str, done: Callable[[int, int], None]) -> None:
@@ -158,8 +165,20 @@ class Node:
         """A request of another node."""
         if path == "/raft/forward":
             self._on_forward(body, reply)
+        elif path == "/raft/alive":
+            name, disk_ms = json.loads(body)
+            self._monitor.heard(name, disk_ms, time.monotonic_ns())
+            reply(200, b"{}")
         else:
             self._on_message(body, reply)
+
+    def _say_alive(self) -> None:
+        """Tell all others, at each heartbeat, that this node is there and how its disk does."""
+        self._monitor.awake(time.monotonic_ns())
+        body = json.dumps([self.settings.node, self._disk.delay_ms()]).encode()
+        for channel in self._channels.values():
+            channel.post("/raft/alive", body, _ignored)
+        self._loop.call_later(self.settings.timing.heartbeat / 1e9, self._say_alive)
 
     def _on_forward(self, body: bytes, reply: Reply) -> None:
         asked = json.loads(body)
@@ -309,6 +328,10 @@ class Node:
     def _compacted(self, at: int) -> None:
         self._raft.log.compact(at - self.settings.compact_after // KEEP_SHARE)
         self._compacting = False
+
+
+def _ignored(status: int, answer: bytes) -> None:
+    pass
 
 
 async def run(settings: Settings) -> None:

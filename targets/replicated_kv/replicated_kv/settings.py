@@ -35,6 +35,10 @@ class Settings(NamedTuple):
     reads: str
     fsync: bool
     compact_after: int
+    detector: str
+    """``off``, ``fixed`` or ``phi``: how this node judges whether the others are alive."""
+    detector_timeout: int
+    detector_phi: float
     stopping: str
     """What SIGTERM does: ``crash`` ends the process at once; with ``handover`` a leader lets another one lead first."""
 
@@ -99,6 +103,9 @@ OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
     "pre_vote": ("on", _switch),
     "check_quorum": ("on", _switch),
     "stopping": ("crash", _one_of("crash", "handover")),
+    "detector": ("fixed", _one_of("off", "fixed", "phi")),
+    "detector_timeout": ("500ms", span_ns),
+    "detector_phi": ("8", float),
     "fsync": ("on", _switch),
     "compact_after": ("20000", _count),
 }
