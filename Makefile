@@ -3,6 +3,7 @@
 #   make demo     a replicated cluster, broken eight times, measured and held against a prediction (about 75 s)
 #   make test     all tests but those that need Docker          make check   what to run before each commit (about a minute)
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
+#   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
 #   make bench-predictions   seconds lost as predicted and as seen, every kind that is predicted (45 minutes on local; ARGS="--runtime docker")
@@ -19,7 +20,7 @@ COUNT ?= 40
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 
-.PHONY: setup demo test test-docker check lint bench bench-predictions soak picture clean
+.PHONY: setup demo test test-docker test-engines check lint bench bench-predictions soak picture clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -45,11 +46,15 @@ demo: setup
 test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
-	$(PY) -m pytest -n $(WORKERS) -m "not docker" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) -m "not docker and not engines" $(ARGS)
 
 test-docker: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m docker $(ARGS)
+
+test-engines: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	$(PY) -m pytest -m engines $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check $(SOURCES)

@@ -26,6 +26,7 @@ from chaos.plan.plan import Plan
 from chaos.results.report import Report
 
 if TYPE_CHECKING:
+    from chaos.engine.connection import Engine
     from chaos.history.events import Row
 
 BUG_FILE: Final = "bug.txt"
@@ -107,23 +108,41 @@ def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
 
 def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None) -> Report:
     """Run, judge, and write the reports. ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder."""
-    from chaos.core import plugins as tables
-    from chaos.core.clock import ManualClock, MonotonicClock
-    from chaos.history.events import TrafficStarted
-    from chaos.plan.calibration import keep
-    from chaos.report.build import from_folder
-    from chaos.run import machine
-    from chaos.run.leftovers import refuse_leftovers
-    from chaos.run.run import run_plan
-
     if folder.plan.exists():
         raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
-    virtual = ordered.plan.runtime == "fake"
-    if not virtual:
+    with contextlib.ExitStack() as stack:
+        far = engine_elsewhere(ordered.plan, stack)
+        if far is None:
+            ready(ordered, folder)
+        return _perform(ordered, folder, live, far)
+
+
+def ready(ordered: Ordered, folder: RunFolder) -> None:
+    """Whether it may begin here: ``EnvironmentUnusable`` for leftovers, for too little room and for what its faults lack."""
+    from chaos.run import machine
+    from chaos.run.leftovers import refuse_leftovers
+
+    if ordered.plan.runtime != "fake":
         refuse_leftovers()
     machine.require(ordered.plan, ordered.target)
     _require_room(ordered.plan, folder.path)
-    runtime = tables.find("runtimes", ordered.plan.runtime)()
+
+
+def engine_elsewhere(plan: Plan, stack: contextlib.ExitStack) -> Engine | None:
+    """The engine of a run whose harness must travel to it; None where nothing travels. ``EnvironmentUnusable`` if no engine answers."""
+    if plan.runtime != "docker":
+        return None
+    from chaos.engine.connection import connect
+
+    engine = stack.enter_context(connect(checked=False))
+    return engine if engine.facts.elsewhere else None
+
+
+def _perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None, far: Engine | None) -> Report:
+    from chaos.history.events import TrafficStarted
+    from chaos.plan.calibration import keep
+    from chaos.report.build import from_folder
+
     keep(ordered.experiment.predict.calibration, ordered.experiment.file, folder.path)
     began = False
 
@@ -134,10 +153,7 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
             live(row)
 
     try:
-        shown = note if virtual else _warming(note)
-        clock = ManualClock() if virtual else MonotonicClock()
-        unwritten = run_plan(ordered.plan, ordered.target, ordered.text, folder, runtime, clock, shown, _decider(ordered.plan, folder))
-        report = from_folder(folder, unwritten)
+        report = from_folder(folder, _carry_out(ordered, folder, note, far))
     except (NinesError, OSError) as error:
         gone = "" if folder.path.is_dir() else storage.trouble_of(folder.path)
         if began and gone and not isinstance(error, NotHealed):
@@ -153,6 +169,25 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
         raise
     _write(report, folder)
     return report
+
+
+def _carry_out(ordered: Ordered, folder: RunFolder, note: Callable[[Row], None], far: Engine | None) -> list[Row]:
+    """By this process, in virtual time on the fake runtime; or by one of ours beside an engine that is elsewhere."""
+    from chaos.core import plugins as tables
+    from chaos.core.clock import ManualClock, MonotonicClock
+
+    plan, decide = ordered.plan, _decider(ordered.plan, folder)
+    if far is not None:
+        from chaos.elsewhere.travel import carry_out
+
+        folder.write_plan(plan, ordered.text)
+        return carry_out(far, plan, ordered.target, msgspec.json.encode(ordered), folder, _warming(note), decide)
+    from chaos.run.run import run_plan
+
+    runtime = tables.find("runtimes", plan.runtime)()
+    virtual = plan.runtime == "fake"
+    clock = ManualClock() if virtual else MonotonicClock()
+    return run_plan(plan, ordered.target, ordered.text, folder, runtime, clock, note if virtual else _warming(note), decide)
 
 
 def _write(report: Report, folder: RunFolder) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -13,7 +14,9 @@ from chaos.core import units
 from chaos.core.errors import BadInput, Interrupted
 
 if TYPE_CHECKING:
+    from chaos.api import Ordered
     from chaos.history.events import Row
+    from chaos.history.folder import RunFolder
     from chaos.run.manual.injection import ByHand
     from chaos.run.manual.socket import HandOrder, Refusal
     from chaos.run.signals import Interruption
@@ -26,21 +29,40 @@ _NO_NODE: Final = "the name service"
 
 def up(arguments: argparse.Namespace) -> int:
     """Bring an experiment's cluster up without faults or traffic, and hold it until Ctrl-C or ``nines down``."""
-    from chaos.api import new_folder, order
+    from contextlib import ExitStack
+
+    from chaos.api import engine_elsewhere, new_folder, order
+    from chaos.history.folder import RunFolder
+
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    if ordered.plan.runtime not in ("local", "docker"):
+        raise BadInput(f"the runtime '{ordered.plan.runtime}' holds no cluster", right="--runtime local or docker")
+    folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
+    with ExitStack() as stack:
+        far = engine_elsewhere(ordered.plan, stack)
+        if far is None:
+            return hold(ordered, folder)
+        from msgspec import json
+
+        from chaos.elsewhere import travel
+
+        return travel.hold(far, ordered.plan, ordered.target, json.encode(ordered), folder, show, note)
+
+
+def hold(ordered: Ordered, folder: RunFolder, found: Ordered | None = None) -> int:
+    """Until a signal comes, or part of the harness dies; the exit status.
+
+    ``found``: the same with the files that it names where they are now, for the planning of faults by hand.
+    """
     from chaos.cli.manual_orders import planned, prepared
     from chaos.core import plugins as tables
     from chaos.core.clock import MonotonicClock
-    from chaos.history.folder import RunFolder
     from chaos.run.leftovers import refuse_leftovers
     from chaos.run.manual.session import serve, standing
     from chaos.run.manual.socket import Refusal
     from chaos.run.signals import Interruption
 
-    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
-    if ordered.plan.runtime not in ("local", "docker"):
-        raise BadInput(f"the runtime '{ordered.plan.runtime}' holds no cluster", right="--runtime local or docker")
     refuse_leftovers()
-    folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
     run, interruption = folder.run, Interruption()
     runtime, clock = tables.find("runtimes", ordered.plan.runtime)(), MonotonicClock()
 
@@ -58,7 +80,7 @@ def up(arguments: argparse.Namespace) -> int:
         ):
             note(f"{run} is up; 'nines inject pause --to n1 --for 10s --run {run}' breaks it, Ctrl-C or 'nines down {run}' ends it")
             show(run)
-            serve(there, run, lambda hand: planned(ordered, hand), said)
+            serve(there, run, lambda hand: planned(found or ordered, hand), said)
     except Interrupted as error:
         return 128 + error.signal_number
     return 0
@@ -66,15 +88,18 @@ def up(arguments: argparse.Namespace) -> int:
 
 def down(arguments: argparse.Namespace) -> int:
     """End a cluster that is up, and wait until all of it is removed."""
-    from chaos.run.stop import stop_run
+    from chaos.cli.machine import ended
 
-    record = stop_run(arguments.run, arguments.within)
+    record = ended(arguments)
+    if record is None:
+        return 0
     note(f"{record.run} is down; what was done to it stands in {record.folder}")
     return 0
 
 
 def status(arguments: argparse.Namespace) -> int:
     """What goes on on this machine: runs that are measured, and clusters that are held for faults by hand."""
+    from chaos.cli import there
     from chaos.registry import runs as registry
     from chaos.run.manual.socket import socket_of
     from chaos.run.stop import active
@@ -85,6 +110,7 @@ def status(arguments: argparse.Namespace) -> int:
          "folder": record.folder}
         for record in active()
     ]  # fmt: skip
+    rows += there.answer(["status"]) or []
     if arguments.json:
         show(as_json(rows))
     elif rows:
@@ -111,6 +137,9 @@ def inject(arguments: argparse.Namespace) -> int:
     if sum([*ways, arguments.run is not None]) > 1:
         raise BadInput("--run, --attach and --compose exclude each other", right="one of them")
     hand = written(arguments.fault, arguments.to, arguments.lasts, arguments.set)
+    status = _elsewhere(arguments, attaches=any(ways))
+    if status is not None:
+        return status
     interruption = Interruption()
     containers: dict[str, str] = {}
     if any(ways):
@@ -124,6 +153,50 @@ def inject(arguments: argparse.Namespace) -> int:
     if done.exit_code == 0 and interruption.signal_number is not None:
         return 128 + interruption.signal_number
     return done.exit_code
+
+
+def _elsewhere(arguments: argparse.Namespace, *, attaches: bool) -> int | None:
+    """By a harness beside the engine, if that is elsewhere: the exit status. None if it is to be done here."""
+    from chaos.cli import there
+    from chaos.run.stop import active
+
+    if not attaches:
+        here = [
+            record for record in active() if arguments.run in (None, record.run) or Path(record.folder) == Path(arguments.run).absolute()
+        ]
+        return None if here else there.relay(arguments.argv)
+    from chaos.engine.connection import BESIDE, connect
+
+    if os.environ.get(BESIDE):
+        return None
+    with connect(checked=False) as engine:
+        if not engine.facts.elsewhere:
+            return None
+    from chaos.api import new_folder
+    from chaos.cli.manual_orders import NAME
+    from chaos.history.folder import RunFolder
+
+    if not arguments.yes and sys.stdin.isatty():
+        raise BadInput("beside an engine that is elsewhere nobody can be asked whether to inject the fault", right="--yes")
+    argv = _without_folder(arguments.argv)
+    if arguments.compose is not None and Path(arguments.compose).is_file():
+        from chaos.experiment.reading.compose import compose_project
+
+        argv[argv.index(arguments.compose)] = compose_project(Path(arguments.compose), os.environ)
+    folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(NAME)
+    return there.relay(argv, folder)
+
+
+def _without_folder(argv: Sequence[str]) -> list[str]:
+    """The folder here means nothing there."""
+    kept: list[str] = []
+    words = iter(argv)
+    for word in words:
+        if word == "--folder":
+            next(words, None)
+        elif not word.startswith("--folder="):
+            kept.append(word)
+    return kept
 
 
 def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Interruption) -> tuple[ByHand, dict[str, str]]:

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
 
+from chaos.cli import there
 from chaos.cli.output import as_json, note, show, show_table
 from chaos.core.errors import NotHealed
 from chaos.core.escaping import terminal
+
+if TYPE_CHECKING:
+    from chaos.registry.runs import RunRecord
 
 
 def doctor(arguments: argparse.Namespace) -> int:
@@ -40,11 +46,22 @@ def _faults(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """End a run that goes on, and wait until it has removed all that it had started."""
-    from chaos.run.stop import stop_run
-
-    record = stop_run(arguments.run, arguments.within)
-    note(f"{record.run} has ended; its report is in {record.folder}")
+    record = ended(arguments)
+    if record is not None:
+        note(f"{record.run} has ended; its report is in {record.folder}")
     return 0
+
+
+def ended(arguments: argparse.Namespace) -> RunRecord | None:
+    """The run that was ended here; None if that was done beside an engine that is elsewhere."""
+    from chaos.run.stop import active, stop_run
+
+    word = arguments.run
+    if not any(word == record.run or Path(word).absolute() == Path(record.folder) for record in active()):
+        status = there.relay(arguments.argv)
+        if status == 0:
+            return None
+    return stop_run(word, arguments.within)
 
 
 def leftovers(arguments: argparse.Namespace) -> int:
@@ -60,20 +77,25 @@ def leftovers(arguments: argparse.Namespace) -> int:
         for run in others
         for thing in run.things
     ]
+    far = there.answer(["leftovers"]) or []
+    rows += far
     if arguments.json:
         show(as_json(rows))
-        return 5 if found or dead else 0
+        return 5 if found or dead or far else 0
+    if far:
+        show("\n".join(terminal(f"{row['run']}: {row['kind']} {row['subject']} ({row['detail']}), beside the engine") for row in far))
     if found:
         show("\n".join(terminal(str(item)) for item in found))
+    if found or far:
         note("nines heal removes them")
     for run in others:
         show(terminal(f"{run.run}: no record of this run is left ({run}), on {run.host}:"))
         show("\n".join(terminal(f"  {thing.kind} {thing.name}") for thing in run.things))
     if dead:
         note("nines heal --orphans removes what belongs to a dead harness")
-    if not found and not others:
+    if not found and not others and not far:
         note("nothing is left of earlier runs")
-    return 5 if found or dead else 0
+    return 5 if found or dead or far else 0
 
 
 def heal(arguments: argparse.Namespace) -> int:
@@ -87,15 +109,18 @@ def heal(arguments: argparse.Namespace) -> int:
     if arguments.orphans:
         others = heal_unrecorded()
         result = HealResult(result.removed + others.removed, result.could_not + others.could_not)
+    far = there.answer(["heal", *(["--orphans"] if arguments.orphans else [])]) or {}
+    removed = [str(item) for item in result.removed] + far.get("removed", [])
+    could_not = [str(item) for item in result.could_not] + far.get("could_not", [])
     if arguments.json:
-        show(as_json({"removed": [str(item) for item in result.removed], "could_not": [str(item) for item in result.could_not]}))
+        show(as_json({"removed": removed, "could_not": could_not}))
     else:
-        for item in result.removed:
+        for item in removed:
             show(terminal(f"removed  {item}"))
-        if not result.removed and not result.could_not:
+        if not removed and not could_not:
             note("nothing to heal")
-    if result.could_not:
-        raise NotHealed("could not remove:\n  " + "\n  ".join(str(item) for item in result.could_not))
+    if could_not:
+        raise NotHealed("could not remove:\n  " + "\n  ".join(could_not))
     return 0
 
 

@@ -133,6 +133,11 @@ def _stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--within", type=float, default=60.0, metavar="S", help="how long to wait for its end; default: 60")
 
 
+def _fetch(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="its name; without one: the list of those that wait")
+    parser.add_argument("--folder", metavar="DIR", help="where to; default: runs/RUN")
+
+
 def _up(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE.yaml", help="an experiment; only its cluster is brought up")
     _runtime(parser)
@@ -188,6 +193,7 @@ VERBS: Final[dict[str, Verb]] = {
     "status": Verb("what goes on on this machine", "chaos.cli.inject:status", _json),
     "inject": Verb("do one fault by hand, with a limit in time", "chaos.cli.inject:inject", _inject),
     "stop": Verb("ask a run that goes on to heal, save, judge and end", "chaos.cli.machine:stop", _stop),
+    "fetch": Verb("bring what a run measured on an engine elsewhere, whose command here died", "chaos.cli.fetch:fetch", _fetch),
     "leftovers": Verb("list what earlier runs left behind", "chaos.cli.machine:leftovers", _json),
     "heal": Verb("remove what earlier runs left behind", "chaos.cli.machine:heal", _heal),
     "doctor": Verb("check this machine: what works, what is missing, how to get it", "chaos.cli.machine:doctor", _doctor),
@@ -216,6 +222,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     arguments = parser().parse_args(argv)
+    arguments.argv = list(sys.argv[1:] if argv is None else argv)
     module, _, name = VERBS[arguments.verb].function.partition(":")
     try:
         function: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)

@@ -140,8 +140,10 @@ def _where(ordered: Ordered, asked: str) -> str:
         from chaos.engine.connection import connect
 
         try:
-            with connect() as engine:
+            with connect(checked=False) as engine:
                 chosen += f" on {engine.facts}"
+                if engine.facts.elsewhere:
+                    chosen += " (elsewhere: the harness travels there)"
         except NinesError as error:
             chosen += f" ({str(error).splitlines()[0]})"  # the run itself is about to be refused for it
     return chosen

@@ -3,8 +3,9 @@
     DOCKER_HOST, else the context (DOCKER_CONTEXT, else ``currentContext`` of ~/.docker/config.json), else /var/run/docker.sock
 
 The version of the API is negotiated, never pinned: engines differ in the oldest one they speak (29 asks for 1.44, 20.10 knows
-1.41). The oldest that will do is 1.41. Remote engines are refused: nodes are reached at their containers' addresses, and run
-folders are bind-mounted; neither works across machines, nor into a virtual machine, nor with a rootless engine.
+1.41). The oldest that will do is 1.41. Nodes are reached at their containers' addresses, and run folders are bind-mounted; neither works
+across machines, nor into a virtual machine, nor with a rootless engine. So whoever runs nodes asks for an engine that is here
+(``checked``); beside one that is elsewhere a harness of its own stands (``chaos.elsewhere``), to which that engine is here.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import os
 import platform
 import shutil
 import socket
+import struct
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -39,6 +42,8 @@ QUICK_S: Final = 20.0
 """Time-out of calls that do not wait for work: the SDK's own 60 s are longer than most experiments' faults."""
 CONNECTIONS: Final = 32
 DISK_WANTED_BYTES: Final = 1_000_000_000
+BESIDE: Final = "NINES_BESIDE"
+"""In the environment of a harness that was sent to stand beside an engine: to it that engine is here, whatever it says of itself."""
 
 
 class Facts(msgspec.Struct, frozen=True):
@@ -60,13 +65,35 @@ class Facts(msgspec.Struct, frozen=True):
     security: tuple[str, ...]
     data_root: str
     local: bool
-    """Whether it runs on this machine's own kernel."""
+    """Whether it runs on this machine's own kernel, in this process's own namespaces as far as they can be seen."""
     rootless: bool
     cgroup_driver: str = "?"
     """``cgroupfs`` or ``systemd``."""
+    product: str = "Docker"
+    """Which program answers: ``Docker``, or ``Podman`` by its compatible socket."""
+    beside: bool = False
+    """We were sent to stand beside it."""
+
+    @property
+    def elsewhere(self) -> str:
+        """Why its containers' addresses and files are not ours, in a few words; empty for an engine that is here."""
+        if self.beside:
+            return ""
+        if not self.local:
+            return f"it runs on '{self.name}', {self.system}; this is '{platform.node()}'"
+        return "it is rootless: its containers' addresses are not reachable from this machine" if self.rootless else ""
+
+    @property
+    def log(self) -> str:
+        """What shows this engine's own log."""
+        if self.product == "Podman":
+            return "journalctl -u podman"
+        return "journalctl --user -u docker" if self.rootless else "journalctl -u docker"
 
     def __str__(self) -> str:
-        return f"{self.name}: Docker {self.version} (API {self.api}, {self.storage}, cgroup v{self.cgroup}) at {self.host}"
+        how = ", rootless" if self.rootless else ""
+        said = f"API {self.api}, {self.storage}, cgroup v{self.cgroup}{how}"
+        return f"{self.name}: {self.product} {self.version} ({said}) at {self.host}"
 
 
 class Engine(AbstractContextManager["Engine"]):
@@ -79,6 +106,13 @@ class Engine(AbstractContextManager["Engine"]):
     def patient(self, timeout_s: float) -> DockerClient:
         """A second connection with another time-out (of each read, not of the whole call); the caller closes it."""
         return _client(self.facts.host, timeout_s)
+
+    def ask(self, path: str) -> object:
+        """The JSON answer to a question that the SDK has no words for; None where the engine does not know the question."""
+        api = self.client.api
+        with translated(f"asking the engine for {path}"):
+            answer = api._get(f"{api.base_url}{path}")
+            return answer.json() if answer.ok else None
 
     def close(self) -> None:
         """Hang up."""
@@ -129,24 +163,34 @@ def answers(environment: Mapping[str, str] = os.environ, timeout_s: float = PING
     return True
 
 
-def _ping(where: str, timeout_s: float) -> None:
-    """One raw request: importing the SDK alone takes longer than the answer."""
+def may_have(path: str, environment: Mapping[str, str] = os.environ, timeout_s: float = PING_S) -> bool:
+    """Whether the engine may know a thing, such as ``/volumes/NAME``; true where only the SDK could tell. Never raises."""
+    try:
+        where = host(environment)
+        return _ping(where, timeout_s, path) != http.client.NOT_FOUND
+    except (OSError, http.client.HTTPException, ValueError, EnvironmentUnusable):
+        return False
+
+
+def _ping(where: str, timeout_s: float, path: str = "/_ping") -> int:
+    """One raw request, and the status of its answer: importing the SDK alone takes longer."""
     parts = urlsplit(where)
     if parts.scheme == "unix":
         connection: http.client.HTTPConnection = _UnixConnection(parts.path, timeout_s)
     elif parts.scheme == "tcp" and parts.hostname:
         if os.environ.get("DOCKER_TLS_VERIFY"):
             socket.create_connection((parts.hostname, parts.port or 2376), timeout_s).close()
-            return
+            return http.client.OK
         connection = http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=timeout_s)
     else:
         raise ValueError(f"no engine can be reached by '{where}'")
     try:
-        connection.request("GET", "/_ping")
+        connection.request("GET", path)
         answer = connection.getresponse()
         answer.read()
-        if answer.status != http.client.OK:
+        if answer.status not in (http.client.OK, http.client.NOT_FOUND):
             raise http.client.HTTPException(f"it answers with status {answer.status}")
+        return answer.status
     finally:
         connection.close()
 
@@ -175,7 +219,7 @@ def connect(where: str | None = None, *, checked: bool = True) -> Engine:
     """
     where = where or host()
     scheme = urlsplit(where).scheme
-    if scheme not in ("unix", "tcp") or (scheme == "tcp" and not _on_loopback(where)):
+    if scheme not in ("unix", "tcp") or (checked and scheme == "tcp" and not _on_loopback(where)):
         raise remote(where)
     try:
         _ping(where, PING_S * 3)
@@ -223,33 +267,61 @@ def facts_of(info: Mapping[str, object], version: Mapping[str, object], where: s
         cgroup_driver=str(info.get("CgroupDriver", "?")),
         security=security,
         data_root=str(info.get("DockerRootDir", "")),
-        local=name == platform.node() and info.get("KernelVersion") == platform.release(),
+        local=name == platform.node() and info.get("KernelVersion") == platform.release() and _in_our_namespaces(where),
         rootless=any("rootless" in option for option in security),
+        product=_product(version),
+        beside=bool(os.environ.get(BESIDE)),
     )
 
 
+def _product(version: Mapping[str, object]) -> str:
+    """Podman names its engine among the components of the answer in which Docker names its own."""
+    parts = version.get("Components")
+    names = [str(part.get("Name", "")) for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
+    return "Podman" if any(name.startswith("Podman") for name in names) else "Docker"
+
+
+def _in_our_namespaces(where: str) -> bool:
+    """Whether who answers at this socket shares our processes and our network; true where that cannot be seen.
+
+    A socket that is mounted into a container leads to an engine outside of it, whatever host name and kernel say.
+    """
+    parts = urlsplit(where)
+    if parts.scheme != "unix" or sys.platform != "linux":
+        return True
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.connect(parts.path)
+            pid, _, _ = struct.unpack("3i", probe.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
+        if pid == 0:
+            return False  # unix(7): a process of another pid namespace has no number in ours
+        return Path(f"/proc/{pid}/ns/net").readlink() == Path("/proc/self/ns/net").readlink()
+    except OSError:
+        return True  # not ours to look at
+
+
 def require(facts: Facts) -> None:
-    """``EnvironmentUnusable`` where runs are impossible on such an engine."""
-    numbers = tuple(int(part) for part in facts.api.split(".") if part.isdigit())
-    if numbers < OLDEST_API:
-        raise EnvironmentUnusable(
-            f"the Docker engine {facts.version} at {facts.host} is too old: it speaks API {facts.api},"
-            f" needed is {OLDEST_API[0]}.{OLDEST_API[1]}",
-            how="Docker 20.10 or newer; or: --runtime local",
-        )
-    if facts.rootless:
-        raise EnvironmentUnusable(
-            f"the Docker engine at {facts.host} is rootless: its containers' addresses are not reachable from this machine",
-            how="an engine that runs as root (sudo apt-get install docker.io), named by DOCKER_HOST; or: --runtime local",
-        )
-    if not facts.local:
-        raise remote(facts.host, f" (it runs on '{facts.name}', {facts.system}; this is '{platform.node()}')")
+    """``EnvironmentUnusable`` where runs by this process are impossible on such an engine."""
+    require_age(facts)
+    if facts.elsewhere:
+        raise remote(facts.host, f" ({facts.elsewhere})")
     free = free_bytes(facts.data_root)
     if free is not None and free < DISK_WANTED_BYTES:
         raise EnvironmentUnusable(
-            f"the disk that holds the Docker engine's data ({facts.data_root}) has only {free / 1e6:.0f} MB left;"
+            f"the disk that holds the {facts.product} engine's data ({facts.data_root}) has only {free / 1e6:.0f} MB left;"
             f" needed are {DISK_WANTED_BYTES / 1e6:.0f} MB",
             how="docker system df; docker system prune",
+        )
+
+
+def require_age(facts: Facts) -> None:
+    """``EnvironmentUnusable`` for an engine that is too old, wherever it is."""
+    numbers = tuple(int(part) for part in facts.api.split(".") if part.isdigit())
+    if numbers < OLDEST_API:
+        raise EnvironmentUnusable(
+            f"the {facts.product} engine {facts.version} at {facts.host} is too old: it speaks API {facts.api},"
+            f" needed is {OLDEST_API[0]}.{OLDEST_API[1]}",
+            how="Docker 20.10 or newer; or: --runtime local",
         )
 
 

@@ -100,7 +100,8 @@ def remote(where: str, why: str = "") -> EnvironmentUnusable:
     return EnvironmentUnusable(
         f"the Docker engine at {where} is not on this machine{why}: nodes are reached at their containers' addresses"
         " and the run folder is mounted into containers",
-        how="run Nines on the engine's own machine; or name a local engine: DOCKER_HOST=unix:///var/run/docker.sock; or: --runtime local",
+        how="'nines run' sends the harness there; else run this on the engine's own machine, or name a local engine:"
+        " DOCKER_HOST=unix:///var/run/docker.sock; or: --runtime local",
     )
 
 

@@ -145,12 +145,14 @@ class Unrecorded(msgspec.Struct, frozen=True):
 
 
 def unrecorded(host: str, state: Path) -> list[Unrecorded]:
-    """Runs of other state folders that no record there accounts for; empty where no engine answers."""
+    """Runs of other state folders that no record there accounts for; empty where no engine answers, or one elsewhere."""
     from chaos.engine.connection import answers, connect
 
     if not answers({"DOCKER_HOST": host}):
         return []
     with connect(host, checked=False) as engine:
+        if engine.facts.elsewhere:
+            return []  # whether a harness there lives can be told only there
         found = things(engine.client.api)
     by_run: dict[str, list[Thing]] = {}
     for thing in found:

@@ -32,6 +32,8 @@ KEEP: Final = 6
 WANTED_FOR_S: Final = 3600.0
 """Who asked for an image may take so long to make a container of it; from then on the container holds it."""
 _PROXIES: Final = ("http_proxy", "https_proxy", "no_proxy", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY")
+SENT: Final = "NINES_IMAGES"
+"""In the environment of a harness that was sent: names of images that are on the engine, by what they are for, as JSON."""
 _SKIPPED_FOLDERS: Final = ("__pycache__",)
 
 
@@ -51,6 +53,12 @@ class Recipe(msgspec.Struct, frozen=True):
     entries: tuple[Entry, ...]
     purpose: str
     args: dict[str, str] = {}
+
+
+def sent(part: str) -> str | None:
+    """The name of an image that whoever sent this harness to stand beside the engine has made there; None if nobody did."""
+    said = os.environ.get(SENT)
+    return msgspec.json.decode(said, type=dict[str, str]).get(part) if said else None
 
 
 def quiet(_: str) -> None:

@@ -17,7 +17,21 @@ from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.engine.connection import Engine
 from chaos.engine.images import base as images_base
 from chaos.engine.images import harness as images_harness
-from chaos.engine.images.build import KEEP, Note, Recipe, build, digest, fingerprint, folder_entries, image_id, prune, pull, quiet, want
+from chaos.engine.images.build import (
+    KEEP,
+    Note,
+    Recipe,
+    build,
+    digest,
+    fingerprint,
+    folder_entries,
+    image_id,
+    prune,
+    pull,
+    quiet,
+    sent,
+    want,
+)
 from chaos.experiment.target.spec import Target
 
 AGENT: Final = ("python3", "-I", "-S", "/opt/nines/agent/agent.py")
@@ -32,12 +46,12 @@ _USES_BASE: Final = re.compile(r"^\s*ARG\s+BASE\b", re.MULTILINE | re.IGNORECASE
 
 def ensure_base(engine: Engine, note: Note = quiet) -> str:
     """The base image's name; the image is there."""
-    return images_base.ensure_base(engine, note)
+    return sent("base") or images_base.ensure_base(engine, note)
 
 
 def ensure_harness(engine: Engine, note: Note = quiet) -> str:
     """The name of the image that holds agent, prober and name server of this very version."""
-    return images_harness.ensure_harness(engine, ensure_base(engine, note), note)
+    return sent("harness") or images_harness.ensure_harness(engine, ensure_base(engine, note), note)
 
 
 def ensure_target(engine: Engine, target: Target, part: str, note: Note = quiet) -> str:
@@ -45,6 +59,9 @@ def ensure_target(engine: Engine, target: Target, part: str, note: Note = quiet)
 
     The Dockerfile may begin with ``ARG BASE`` and ``FROM ${BASE}``: it then stands on our base image.
     """
+    found = sent(f"target {part}")
+    if found:
+        return found
     form = target.parts[part].docker
     if form is None or not (form.image or form.build):
         raise CapabilityMissing(

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -104,10 +105,10 @@ def python_of(engine: Engine, image: str) -> Python:
 # --- packages ----------------------------------------------------------------------------------------------------------
 
 
-def site_entries(python: Python, note: Note) -> tuple[Entry, ...]:
+def site_entries(python: Python, note: Note, names: Sequence[str] = NEEDS) -> tuple[Entry, ...]:
     """The files of the run-time packages for that Python, below ``site/``."""
     found: list[Entry] = []
-    for name in NEEDS:
+    for name in names:
         distribution = importlib.metadata.distribution(name)
         if fits(distribution.read_text("WHEEL") or "", python):
             found += _installed(distribution)

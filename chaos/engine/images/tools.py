@@ -10,7 +10,7 @@ from typing import Final
 
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine.connection import Engine
-from chaos.engine.images.build import KEEP, Note, Recipe, build, digest, image_id, prune
+from chaos.engine.images.build import KEEP, Note, Recipe, build, digest, image_id, prune, sent
 
 REPOSITORY: Final = "nines-tools"
 FOLDER: Final = "/.nines"
@@ -27,6 +27,9 @@ FAKETIME_THREADS: Final = f"{LIBRARIES}/libfaketimeMT.so.1"
 
 def ensure_tools(engine: Engine, base: str, note: Note) -> str:
     """The name of the image; the tag changes exactly when its recipe or the base does."""
+    found = sent("tools")
+    if found:
+        return found
     dockerfile = (files("chaos") / "docker_files" / "tools.Dockerfile").read_text(encoding="utf-8")
     tag = f"{REPOSITORY}:{digest(dockerfile, image_id(engine, base) or '')}"
     if image_id(engine, tag) is not None:

@@ -1,0 +1,324 @@
+"""A container of the harness beside the engine, seen from here: made, attached to, spoken with in frames, gone with its connection.
+
+Its standard input is this command's hold on it: when the connection ends or falls silent, the harness there ends its run as after a
+Ctrl-C. The engine removes the container when it has ended.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import secrets
+import struct
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from chaos.core.errors import EnvironmentUnusable
+from chaos.elsewhere import archive
+from chaos.elsewhere.frames import BEAT, BEAT_EVERY_S, DATA, END, FOUND, LOST_AFTER_S, TICKET, WHOLE, BadFrames, End, Frames, Ticket, frame
+from chaos.elsewhere.place import INPUTS, LABEL, RUNS, STATE, VOLUME, sockets
+from chaos.engine.connection import BESIDE, Engine
+from chaos.engine.errors import translated
+
+if TYPE_CHECKING:
+    from docker.api import APIClient
+
+SOCKET_INSIDE: Final = "/run/nines-engine.sock"
+COMMAND: Final = ("python3", "-m", "chaos.cli.beside")
+OTHER_ENGINE: Final = "OtherEngine"
+"""The error of an ``End``: at that socket another engine answers than the one that was meant."""
+OUR_SHARES: Final = 8192
+"""Of processor time under contention, where a plain container has 1024: as for all that measures."""
+GONE_WITHIN_S: Final = 20.0
+_HEADER: Final = struct.Struct(">BxxxL")
+_CHUNK: Final = 65536
+_LAST_WORDS: Final = 2000
+_GONE: Final = object()
+
+
+class HarnessGone(EnvironmentUnusable):
+    """Nothing is heard of a harness any more, and it has not said how it ended."""
+
+
+class Where(msgspec.Struct, frozen=True):
+    """What the harness beside the engine has there: folders on the engine's own machine."""
+
+    top: str
+
+    @property
+    def state(self) -> str:
+        """The registry of its runs."""
+        return f"{self.top}/{STATE}"
+
+    def run(self, run: str) -> str:
+        """The folder of a run."""
+        return f"{self.top}/{RUNS}/{run}"
+
+    def inputs(self, run: str) -> str:
+        """What was sent along."""
+        return f"{self.top}/{INPUTS}/{run}"
+
+
+def where(engine: Engine) -> Where:
+    """The volume's own folder: mounted under the same path, what is in it is called alike by the harness and by the engine."""
+    with translated(f"making the volume {VOLUME}"):
+        made = engine.client.api.create_volume(VOLUME, labels={LABEL: "volume"})
+    return Where(str(made["Mountpoint"]))
+
+
+def used(engine: Engine) -> bool:
+    """Whether anything is kept beside that engine."""
+    from docker.errors import NotFound
+
+    with translated(f"looking for the volume {VOLUME}"):
+        try:
+            engine.client.api.inspect_volume(VOLUME)
+        except NotFound:
+            return False
+    return True
+
+
+def discard(engine: Engine) -> None:
+    """Remove the volume, since nothing is in it; one that somebody has just begun to use stays."""
+    from docker.errors import APIError
+
+    with contextlib.suppress(APIError):
+        engine.client.api.remove_volume(VOLUME)
+
+
+class Channel:
+    """One container there, from its first frame to its end. ``send`` is safe from any thread."""
+
+    def __init__(self, api: APIClient, container: str) -> None:
+        self._api = api
+        self.container = container
+        # The response owns the connection: it must live as long as the socket is used.
+        self._owner: Any = api.attach_socket(container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
+        self._socket: Any = getattr(self._owner, "_sock", self._owner)
+        if hasattr(self._socket, "settimeout"):
+            self._socket.settimeout(None)
+        self._sending = threading.Lock()
+        self._frames: queue.Queue[Any] = queue.Queue()
+        self._said = b""
+        self._closed = threading.Event()
+        self._threads = [threading.Thread(target=each, name=each.__name__, daemon=True) for each in (self._read, self._beat)]
+
+    def begin(self) -> None:
+        """The container runs: listen, and show that we are there."""
+        for thread in self._threads:
+            thread.start()
+
+    def send(self, kind: bytes, payload: bytes = b"") -> None:
+        """One frame. What cannot be sent any more is missed by nobody: the end is seen by reading."""
+        with self._sending, contextlib.suppress(OSError):
+            self._socket.sendall(frame(kind, payload))
+
+    def receive(self, idle: Callable[[], None] = lambda: None) -> Iterator[tuple[bytes, bytes]]:
+        """Every frame until ``END``; ``idle`` is called some times a second. ``EnvironmentUnusable`` if the other side is gone."""
+        heard_s = time.monotonic()
+        while True:
+            idle()
+            try:
+                found = self._frames.get(timeout=0.1)
+            except queue.Empty:
+                if time.monotonic() - heard_s > 2 * LOST_AFTER_S:
+                    raise self._lost("nothing was heard of it any more") from None
+                continue
+            heard_s = time.monotonic()
+            if found is _GONE:
+                raise self._lost("its connection ended")
+            kind, payload = found
+            if kind != BEAT:
+                yield kind, payload
+            if kind == END:
+                return
+
+    def archive(self, folders: Mapping[str, Path]) -> None:
+        """Send folders, each below its name."""
+        archive.pack(folders, lambda piece: self.send(DATA, piece))
+        self.send(WHOLE)
+
+    def close(self) -> None:
+        """Let go of it; the engine removes it when it has ended."""
+        self._closed.set()
+        with contextlib.suppress(OSError):
+            self._owner.close()
+
+    def _lost(self, why: str) -> HarnessGone:
+        said = self._said.decode(errors="replace").strip()
+        return HarnessGone(
+            f"the harness beside the engine is gone: {why}" + (f"; it said: {said}" if said else ""),
+            how="if it still runs it rolls its faults back by itself; 'nines fetch' brings what was measured, 'nines leftovers' says"
+            " what it left",
+        )
+
+    def _read(self) -> None:
+        buffer = bytearray()
+        frames = Frames()
+        try:
+            while data := self._socket.recv(_CHUNK):
+                buffer += data
+                while len(buffer) >= _HEADER.size:
+                    stream, length = _HEADER.unpack_from(buffer)
+                    end = _HEADER.size + length
+                    if len(buffer) < end:
+                        break
+                    piece = bytes(buffer[_HEADER.size : end])
+                    del buffer[:end]
+                    if stream == 1:
+                        for each in frames.feed(piece):
+                            self._frames.put(each)
+                    else:
+                        self._said = (self._said + piece)[-_LAST_WORDS:]
+        except (OSError, ValueError) as error:
+            self._said += f" ({error})".encode()
+        except BadFrames as error:
+            self._said += f" (it is not ours: {error})".encode()
+        self._frames.put(_GONE)
+
+    def _beat(self) -> None:
+        while not self._closed.wait(BEAT_EVERY_S):
+            self.send(BEAT)
+
+
+class Beside:
+    """Starts harnesses beside one engine. The socket that was right once is tried first from then on."""
+
+    def __init__(self, engine: Engine, image: str) -> None:
+        self.engine = engine
+        self.image = image
+        self.where = where(engine)
+        self._sockets = sockets(engine)
+
+    def __enter__(self) -> Beside:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        return None
+
+    @contextlib.contextmanager
+    def doing(self, ticket: Ticket, inputs: Mapping[str, Path] | None = None) -> Iterator[Channel]:
+        """A harness that has this ticket and these inputs, and found its engine; it is gone after the block."""
+        tried = []
+        for path in self._sockets:
+            made, why = self._create(path, ticket.do, ticket.run)
+            if made is None:
+                tried.append(f"{path}: {why}")
+                continue
+            channel = self._started(made)
+            try:
+                channel.send(TICKET, msgspec.json.encode(msgspec.structs.replace(ticket, engine=identity(self.engine))))
+                wrong = self._found_another(channel)
+                if wrong:
+                    tried.append(f"{path}: {wrong}")
+                    continue
+                self._sockets = [path]
+                channel.archive(inputs or {})
+                yield channel
+                return
+            finally:
+                channel.close()
+                self._await_gone(made)
+        raise EnvironmentUnusable(
+            f"the engine at {self.engine.facts.host} is not on this machine, and its socket there was not found (" + "; ".join(tried) + ")",
+            how="NINES_ENGINE_SOCKET=the path of the engine's socket on the engine's own machine",
+        )
+
+    def _found_another(self, channel: Channel) -> str:
+        """Empty once it has found its engine; else what it found."""
+        for kind, payload in channel.receive():
+            if kind == END:
+                end = msgspec.json.decode(payload, type=End)
+                if end.error == OTHER_ENGINE:
+                    return end.message
+                raise EnvironmentUnusable(end.message, how=end.how)
+            if kind == FOUND:
+                return ""
+        raise AssertionError("unreachable: the last frame is an end")
+
+    def _started(self, container: str) -> Channel:
+        api = self.engine.client.api
+        with translated("starting the harness beside the engine"):
+            try:
+                channel = Channel(api, container)
+                api.start(container)
+            except BaseException:
+                self._remove(container)
+                raise
+        channel.begin()
+        return channel
+
+    def _create(self, socket: str, do: str, run: str) -> tuple[str | None, str]:
+        """The container's id; or why the engine does not mount that socket."""
+        from docker.errors import APIError
+
+        config = self._config(socket, do, run)
+        with translated("making the harness beside the engine"):
+            try:
+                name = f"nines-beside-{run or do}-{secrets.token_hex(3)}"
+                return str(self.engine.client.api.create_container_from_config(config, name)["Id"]), ""
+            except APIError as error:
+                said = str(error.explanation or error)
+                if "no such file" in said or "does not exist" in said or "not a shared" in said:
+                    return None, "is not there"
+                raise
+
+    def _config(self, socket: str, do: str, run: str) -> dict[str, Any]:
+        host: dict[str, Any] = {
+            "AutoRemove": True,
+            "NetworkMode": "host",
+            "PidMode": "host",
+            "CpuShares": OUR_SHARES,
+            "SecurityOpt": ["label=disable"],
+            "LogConfig": {"Type": "none", "Config": {}},
+            "Mounts": [
+                {"Type": "bind", "Source": socket, "Target": SOCKET_INSIDE},
+                {"Type": "volume", "Source": VOLUME, "Target": self.where.top, "VolumeOptions": {"Labels": {LABEL: "volume"}}},
+            ],
+        }
+        if self.engine.facts.cgroup_driver == "cgroupfs":
+            host["CgroupParent"] = "/"
+        environment = {BESIDE: "1", "NINES_STATE": self.where.state, "DOCKER_HOST": f"unix://{SOCKET_INSIDE}"}
+        return {
+            "Image": self.image,
+            "Cmd": list(COMMAND),
+            "Env": [f"{name}={value}" for name, value in environment.items()],
+            "Labels": {LABEL: do, f"{LABEL}.run": run},
+            "OpenStdin": True,
+            "StdinOnce": True,
+            "HostConfig": host,
+        }
+
+    def _await_gone(self, container: str) -> None:
+        """Until the engine has removed it, so that nothing is left when we say so; one that does not end is left to its own devices."""
+        from docker.errors import APIError
+
+        until_s = time.monotonic() + GONE_WITHIN_S
+        with translated("waiting for the end of the harness beside the engine"):
+            while time.monotonic() < until_s:
+                try:
+                    state = self.engine.client.api.inspect_container(container)["State"]
+                except APIError:
+                    return
+                if state.get("Status") == "created":
+                    self._remove(container)
+                time.sleep(0.05)
+
+    def _remove(self, container: str) -> None:
+        from docker.errors import APIError
+
+        with contextlib.suppress(APIError):
+            self.engine.client.api.remove_container(container, force=True)
+
+
+def identity(engine: Engine) -> str:
+    """What tells this engine from another one. Podman says another id each time it is asked."""
+    facts = engine.facts
+    own = "" if facts.product == "Podman" else facts.id
+    return f"{facts.product} {own} of {facts.name}, data in {facts.data_root}"

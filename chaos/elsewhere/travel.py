@@ -1,0 +1,293 @@
+"""A run on an engine that is elsewhere, from here: what it needs goes there, its rows come as they happen, its folder comes back.
+
+    images made through the engine's API -> harness started beside the engine -> ticket, target -> rows ... -> run folder
+
+What is decided about the run (its plan) and what is thought about it (its judgement) stays here. The run itself, and every instant that
+is measured, are on the engine's machine and its one clock.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from chaos.core import errors
+from chaos.core.errors import EnvironmentUnusable, Interrupted, NinesError
+from chaos.elsewhere import archive
+from chaos.elsewhere.channel import Beside, Channel, HarnessGone, discard, used
+from chaos.elsewhere.frames import ANSWER, DATA, END, KEPT, NOTE, QUESTION, ROW, SHOWN, SIGNAL, WHOLE, Answer, End, Ticket
+from chaos.elsewhere.place import refuse
+from chaos.engine import networks
+from chaos.engine.connection import BESIDE, Engine, answers, connect, require_age
+from chaos.engine.images.beside import ensure_beside
+from chaos.engine.images.build import Note, quiet
+from chaos.engine.images.ensure import ensure_base, ensure_harness, ensure_target
+from chaos.experiment import probe_options
+from chaos.experiment.target.spec import Target
+from chaos.history.events import Row
+from chaos.history.folder import RunFolder
+from chaos.plan.plan import Plan
+from chaos.runtimes.docker.supplies import supplies, tools_image
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+TARGET: Final = "target"
+"""The folder of the target, among what is sent along."""
+LET_GO_AT: Final = 3
+"""So many Ctrl-C end the command itself; the run there then ends by itself."""
+Decide = Callable[[], tuple[bool, str]]
+
+
+def carry_out(
+    engine: Engine,
+    plan: Plan,
+    target: Target,
+    ordered: bytes,
+    folder: RunFolder,
+    live: Callable[[Row], None] | None,
+    decide: Decide | None,
+    note: Note = quiet,
+) -> list[Row]:
+    """Run it there; ``ordered`` is the JSON of all three. Returns the rows that are not in the history, as ``run_plan`` does.
+
+    Raises what the run raised there. ``EnvironmentUnusable`` if the harness or the way to it is lost: what was measured is fetched later.
+    """
+    refuse_what_stays(plan)
+    with standing(engine, note) as beside:
+        ticket = _ticket(beside, "run", plan, target, ordered, folder, note)
+        ticket = msgspec.structs.replace(ticket, decides=decide is not None)
+        end = _with_folder(beside, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide))
+    raise_of(end)
+    return [msgspec.json.decode(row, type=Row) for row in end.unwritten]
+
+
+def hold(engine: Engine, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, show: Callable[[str], None], note: Note) -> int:
+    """A cluster that is up there until this command ends; the exit status. Its folder comes back, as that of a run."""
+    with standing(engine) as beside:
+        ticket = _ticket(beside, "up", plan, target, ordered, folder, note)
+        end = _with_folder(beside, ticket, target, folder, lambda channel: Reader(channel, folder.path, show=show, note=note))
+    raise_of(end)
+    return end.status
+
+
+def _with_folder(beside: Beside, ticket: Ticket, target: Target, folder: RunFolder, reader: Callable[[Channel], Reader]) -> End:
+    """The same, for what fills a run folder: if it could not be sent at the end (we slept, the harness died), it is fetched."""
+    try:
+        end = _done(beside, ticket, target, reader)
+    except HarnessGone as gone:
+        if not _fetched(beside, folder):
+            raise
+        raise EnvironmentUnusable(
+            gone.what, how=f"what was measured until then is in {folder.path}; 'nines leftovers' says what is left of the run"
+        ) from gone
+    if end.waits and not _fetched(beside, folder):
+        raise EnvironmentUnusable(
+            "the run has ended beside the engine, and its folder could not be brought here", how=f"nines fetch {folder.run}"
+        )
+    return end
+
+
+def _fetched(beside: Beside, folder: RunFolder) -> bool:
+    ticket = Ticket(do="fetch", run=folder.run, folder=beside.where.run(folder.run))
+    try:
+        return not _done(beside, ticket, None, lambda channel: Reader(channel, folder.path)).error
+    except EnvironmentUnusable:
+        return False  # the caller says what to do
+
+
+def _done(beside: Beside, ticket: Ticket, target: Target | None, reader: Callable[[Channel], Reader]) -> End:
+    """Have it done, with the signals that come meanwhile passed on; the volume goes when nothing is kept in it any more."""
+    inputs = {TARGET: Path(target.folder)} if target is not None and target.folder else {}
+    with Signals() as signals, beside.doing(ticket, inputs) as channel:
+        end = reader(channel).until_end(lambda: signals.pass_on(channel))
+    if end.empty:
+        discard(beside.engine)
+    return end
+
+
+@contextmanager
+def standing(engine: Engine, note: Note = quiet) -> Iterator[Beside]:
+    """Harnesses beside this engine: refused where none can stand, with their image made."""
+    require_age(engine.facts)
+    refuse(engine.facts)
+    with Beside(engine, ensure_beside(engine, ensure_harness(engine, note), note)) as beside:
+        yield beside
+
+
+def refuse_what_stays(plan: Plan) -> None:
+    """``EnvironmentUnusable`` for what an experiment asks of the machine where the command is, while the run is elsewhere."""
+    if plan.experiment.abort_if.command is not None:
+        raise EnvironmentUnusable(
+            "abort_if: {command: ...} is a program of this machine, and the run goes on beside an engine that is elsewhere",
+            how="use another abort_if condition, or run Nines on the engine's own machine",
+        )
+
+
+def _ticket(beside: Beside, do: str, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, note: Note) -> Ticket:
+    engine = beside.engine
+    images = {"base": ensure_base(engine, note), "harness": ensure_harness(engine, note)}
+    if plan.experiment.cluster.attach is None:
+        images |= {f"target {part}": ensure_target(engine, target, part, note) for part in {node.part for node in plan.nodes}}
+    if supplies(plan).tools:
+        images["tools"] = tools_image(engine, note)
+    environment = probe_options.secrets(kind.options for kind in plan.operations.values()) | _settings()
+    return Ticket(
+        do=do, run=folder.run, folder=beside.where.run(folder.run), inputs=beside.where.inputs(folder.run),
+        ordered=msgspec.Raw(ordered), images=images, environment=environment,
+    )  # fmt: skip
+
+
+class Reader:
+    """Takes what comes from there: rows, notes, text, archives, questions."""
+
+    def __init__(
+        self, channel: Channel, folder: Path, live: Callable[[Row], None] | None = None, decide: Decide | None = None,
+        show: Callable[[str], None] = quiet, note: Note = quiet,
+    ) -> None:  # fmt: skip
+        self._channel = channel
+        self._folder = folder
+        self._live = live
+        self._decide = decide
+        self._show = show
+        self._note = note
+
+    def until_end(self, idle: Callable[[], None] = lambda: None) -> End:
+        """The last frame. An archive goes into the folder, and the other side is told when it is there."""
+        frames = self._channel.receive(idle)
+        for kind, payload in frames:
+            if kind == END:
+                return msgspec.json.decode(payload, type=End)
+            if kind == DATA:
+                self._keep(payload, frames)
+            else:
+                self._other(kind, payload)
+        raise AssertionError("unreachable: the last frame is an end")
+
+    def _keep(self, first: bytes, frames: Iterator[tuple[bytes, bytes]]) -> None:
+        def pieces() -> Iterator[bytes]:
+            yield first
+            for kind, payload in frames:
+                if kind == WHOLE:
+                    return
+                if kind == DATA:
+                    yield payload
+                else:
+                    self._other(kind, payload)
+
+        archive.unpack(pieces(), self._folder)
+        archive.sync(self._folder)
+        self._channel.send(KEPT)
+
+    def _other(self, kind: bytes, payload: bytes) -> None:
+        if kind == ROW and self._live is not None:
+            self._live(msgspec.json.decode(payload, type=Row))
+        elif kind == NOTE:
+            self._note(payload.decode().rstrip("\n"))
+        elif kind == SHOWN:
+            self._show(payload.decode())
+        elif kind == QUESTION:
+            assert self._decide is not None, "a run that does not stop early asks nothing"
+            self._channel.send(ANSWER, msgspec.json.encode(Answer(*self._decide())))
+
+
+def raise_of(end: End) -> None:
+    """The error that it ended with there, as if it had been raised here."""
+    if not end.error:
+        return
+    kind = getattr(errors, end.error, None)
+    if not (isinstance(kind, type) and issubclass(kind, NinesError)):
+        raise RuntimeError(f"the harness beside the engine failed:\n{end.message}")
+    if issubclass(kind, EnvironmentUnusable):
+        raise kind(end.message, how=end.how)
+    if issubclass(kind, Interrupted):
+        raise Interrupted(end.status - 128)
+    raise kind(end.message)
+
+
+class Signals:
+    """SIGINT and SIGTERM are meant for the run, which is elsewhere: passed on, not obeyed here; the third one is."""
+
+    def __init__(self) -> None:
+        self._arrived: list[int] = []
+        self._passed = 0
+        self._before: dict[int, object] = {}
+
+    def __enter__(self) -> Signals:
+        if threading.current_thread() is threading.main_thread():
+            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._arrived.append(number)
+        if len(self._arrived) >= LET_GO_AT:
+            raise KeyboardInterrupt
+
+    def pass_on(self, channel: Channel) -> None:
+        """What has come since the last time."""
+        for number in self._arrived[self._passed :]:
+            channel.send(SIGNAL, str(number).encode())
+            self._passed += 1
+
+
+# --- other verbs -------------------------------------------------------------------------------------------------------
+
+
+def relay(argv: Sequence[str], show: Callable[[str], None], note: Note, folder: RunFolder | None = None) -> int | None:
+    """A verb of the command line, done beside the engine; its exit status. None where no harness of ours ever stood there.
+
+    ``folder``: the verb does something that is noted in such a folder, which then comes back.
+    """
+    with _far() as engine:
+        if engine is None or (folder is None and not used(engine)):
+            return None
+        with standing(engine) as beside:
+            ticket = Ticket(do="verb", argv=tuple(argv), environment=_settings())
+            if folder is not None:
+                ticket = msgspec.structs.replace(
+                    ticket, run=folder.run, folder=beside.where.run(folder.run), images={"harness": ensure_harness(engine)}
+                )
+            end = _done(beside, ticket, None, lambda channel: Reader(channel, folder.path if folder else Path(), show=show, note=note))
+    raise_of(end)
+    return end.status
+
+
+def fetch(run: str, folder: Path, show: Callable[[str], None]) -> bool:
+    """The folder of a run whose command is gone, brought here. False where no harness of ours ever stood beside the engine.
+
+    Without a name: the names of those that wait are shown.
+    """
+    with _far() as engine:
+        if engine is None or not used(engine):
+            return False
+        with standing(engine) as beside:
+            ticket = Ticket(do="fetch", run=run, folder=beside.where.run(run))
+            end = _done(beside, ticket, None, lambda channel: Reader(channel, folder, show=show))
+    raise_of(end)
+    return True
+
+
+@contextmanager
+def _far() -> Iterator[Engine | None]:
+    """The engine that the docker command would use, if it is elsewhere and something of ours may be there; None else, and quickly."""
+    if os.environ.get(BESIDE) or not answers():
+        yield None
+        return
+    with connect(checked=False) as engine:
+        yield engine if engine.facts.elsewhere else None
+
+
+def _settings() -> dict[str, str]:
+    return {networks.SETTING: os.environ[networks.SETTING]} if networks.SETTING in os.environ else {}
