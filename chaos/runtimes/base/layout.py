@@ -55,6 +55,11 @@ class Layout(abc.ABC):
 
     @property
     @abc.abstractmethod
+    def nameserver(self) -> tuple[str, int]:
+        """Whom clients ask: address and port."""
+
+    @property
+    @abc.abstractmethod
     def nowhere(self) -> str:
         """Where nobody of this run listens, nor ever will."""
 

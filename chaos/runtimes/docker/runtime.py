@@ -14,12 +14,12 @@ from pathlib import Path
 from chaos.core.clock import Clock
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import connect
-from chaos.history.undo import shielded
 from chaos.plugin import Deployment, Sink
 from chaos.registry import runs as registry
 from chaos.runtimes.base.cluster import RunningCluster
+from chaos.runtimes.base.session import Session
 from chaos.runtimes.docker.attach.session import AttachedSession
-from chaos.runtimes.docker.session import Session
+from chaos.runtimes.docker.session import DockerSession
 
 
 class DockerRuntime:
@@ -48,13 +48,10 @@ class DockerRuntime:
         with connect(self._host) as engine:
             leftovers_docker.refuse(engine, self._state)
             with registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=engine.facts.host) as claim:
-                session: Session | AttachedSession
+                session: Session
                 if deployment.plan.experiment.cluster.attach is not None:
                     session = AttachedSession(deployment, engine, claim, sink, clock, traffic=self._traffic)
                 else:
-                    session = Session(deployment, engine, claim, sink, clock, self._rng)
-                try:
-                    yield session.start()
-                finally:
-                    with shielded():
-                        session.end()
+                    session = DockerSession(deployment, engine, claim, sink, clock, self._rng)
+                with session.up() as cluster:
+                    yield cluster

@@ -15,7 +15,6 @@ from chaos.core.values import Link, RoundTrip
 from chaos.engine.connection import Engine
 from chaos.engine.networks import make_network
 from chaos.history.events import NodeUp
-from chaos.net.crowding import crowds, refuse_short_queues
 from chaos.net.layers import Measure
 from chaos.net.needs import Needs
 from chaos.plugin import Deployment
@@ -69,17 +68,13 @@ def ask_over(layout: Layout, agents: Mapping[str, AgentLink], link: Link, timeou
     return round_trip(agents[link.source].ask(layout.ask(question, link.destination), timeout_s))
 
 
-def refuse_crowds(deployment: Deployment, layout: Layout, agents: Mapping[str, AgentLink]) -> None:
-    """A proxy that would change what its node does while it hangs: see ``net.crowding``."""
-
-    def queue_of(node: str) -> int | None:
-        if node not in agents:
-            return None
-        info = layout.nodes[node]
-        seen = listening.read(agents[node].call("listening.queues").result)
-        return listening.queue_of(seen, info.address, info.ports[deployment.target.parts[info.part].client_port])
-
-    refuse_short_queues(crowds(deployment), queue_of)
+def queue_of(layout: Layout, agents: Mapping[str, AgentLink], node: str) -> int | None:
+    """How long the listen queue of its clients' port is, by the agent there; None where none is."""
+    if node not in agents:
+        return None
+    info = layout.nodes[node]
+    seen = listening.read(agents[node].call("listening.queues").result)
+    return listening.queue_of(seen, info.address, info.ports[layout.part(node).client_port])
 
 
 def placed(layout: Layout, clock: Clock, containers: Mapping[str, str] | None = None) -> Iterator[NodeUp]:

@@ -64,6 +64,11 @@ class LocalLayout(Layout):
         return f"127.{self._block}.0.53"
 
     @property
+    def nameserver(self) -> tuple[str, int]:
+        """Whom clients ask."""
+        return self.dns_address, DNS_PORT
+
+    @property
     def nowhere(self) -> str:
         """Where nobody of this run listens, nor ever will."""
         return f"127.{self._block}.0.99"

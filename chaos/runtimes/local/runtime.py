@@ -12,13 +12,12 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chaos.core.clock import Clock
-from chaos.history.undo import shielded
 from chaos.plugin import Deployment, Sink
 from chaos.registry import runs as registry
 from chaos.runtimes.base.cluster import RunningCluster
 from chaos.runtimes.local.layout import BLOCKS, LocalLayout
 from chaos.runtimes.local.ports import first_taken
-from chaos.runtimes.local.session import Session
+from chaos.runtimes.local.session import LocalSession
 
 BLOCKS_TRIED = 8
 
@@ -45,10 +44,8 @@ class LocalRuntime:
             taken = first_taken(LocalLayout(deployment, block))
             return f"{taken} is taken" if taken else ""
 
-        with registry.claim(deployment.run, deployment.folder, self.name, blocks, unusable, self._state) as claim:
-            session = Session(deployment, claim, sink, clock)
-            try:
-                yield session.start()
-            finally:
-                with shielded():
-                    session.end(self._state)
+        with (
+            registry.claim(deployment.run, deployment.folder, self.name, blocks, unusable, self._state) as claim,
+            LocalSession(deployment, claim, sink, clock, self._state).up() as cluster,
+        ):
+            yield cluster

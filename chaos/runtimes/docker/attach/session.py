@@ -1,6 +1,6 @@
 """A run on containers that were there before it: found by label, measured and harmed by guests, given back as they were.
 
-    find -> their network -> the clients' place -> a guest into each -> ready -> roles -> the name resolves          ... -> give back
+    find -> their network -> the clients' place -> a guest into each -> (as every session) ... -> give back
 
 Nothing is built, started, limited or configured: what is not known of a system from its outside cannot be done to it here.
 """
@@ -8,14 +8,13 @@ Nothing is built, started, limited or configured: what is not known of a system 
 from __future__ import annotations
 
 import time
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from chaos.core.clock import Clock, to_ns
-from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError, NotHealed
-from chaos.core.values import Link, RoundTrip, Status, TrafficOrder
+from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
+from chaos.core.values import CLIENTS, Link, RoundTrip, Status
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
@@ -29,66 +28,57 @@ from chaos.plan.attached import client_name
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
-from chaos.runtimes.base.cluster import RunningCluster
-from chaos.runtimes.base.helper import Breakage, Helper
-from chaos.runtimes.base.readiness import Readiness
+from chaos.runtimes.base.helpers import Helpers
+from chaos.runtimes.base.layout import Layout
+from chaos.runtimes.base.session import Parts, Session
+from chaos.runtimes.base.surges import Surges
 from chaos.runtimes.base.wants import SURGES, wants
+from chaos.runtimes.docker.agent_link import AgentLink
 from chaos.runtimes.docker.attach.find import address_on, choose, ground, look_up, write_keys
 from chaos.runtimes.docker.attach.give_back import give_back
 from chaos.runtimes.docker.attach.guests import Guests
 from chaos.runtimes.docker.attach.layout import AttachedLayout
 from chaos.runtimes.docker.containers import Containers
 from chaos.runtimes.docker.crowds import AgentCrowds
-from chaos.runtimes.docker.helpers import Helpers
-from chaos.runtimes.docker.net.net import DockerNet
-from chaos.runtimes.docker.wiring import ask_over, make_net, placed, refuse_crowds
+from chaos.runtimes.docker.helpers import ContainerHelpers
+from chaos.runtimes.docker.wiring import ask_over, make_net, placed, queue_of
 
-HELPER_READY_S = 15.0
 RESOLVES_WITHIN_S = 5.0
-RUNS_WITHIN_S = 20.0
 LOG_LINES = 100_000
 
 
-class AttachedSession:
+class AttachedSession(Session):
     """One run's guests, its clients, and the word that all of it is given back."""
+
+    left_over = "not everything is as it was"
 
     def __init__(self, deployment: Deployment, engine: Engine, claim: Claim, sink: Sink, clock: Clock, *, traffic: bool) -> None:
         if not deployment.target.folder:  # nothing of a target is shown to the clients then
             target = msgspec.structs.replace(deployment.target, folder=str(deployment.folder.absolute() / "specs"))
             deployment = msgspec.structs.replace(deployment, target=target)
-        self._deployment = deployment
+        super().__init__(deployment, claim, sink, clock)
         self._engine = engine
-        self._claim = claim
-        self._sink = sink
-        self._clock = clock
-        self._folder = deployment.folder.absolute()
-        self._logs = self._folder / "logs"
         self._containers = Containers(engine, deployment.run, leftovers_docker.labels(claim))
-        self._breakage = Breakage(sink, clock)
         attach = deployment.plan.experiment.cluster.attach
         assert attach is not None
         self._attach = attach
-        self._traffic_too = traffic
+        self._name = client_name(deployment.plan.experiment) if traffic else ""
+        """What clients resolve; empty where no traffic is sent."""
         self._began_s = time.time()
         self._image = ""
         self._layout: AttachedLayout
         self._guests: Guests | None = None
-        self._helpers: Helpers | None = None
-        self._asker: Asker | None = None
-        self._net: DockerNet | None = None
+        self._helpers: ContainerHelpers | None = None
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
-    def start(self) -> RunningCluster:
-        """Up to the moment at which a client can use the system by its name; nothing of it has changed by then."""
-        deployment, api = self._deployment, self._containers.api
-        for folder in (self._logs, self._folder / "specs"):
-            folder.mkdir(parents=True, exist_ok=True)
+    def _bring_up(self) -> Parts:
+        """Nothing of the system has changed by then."""
+        deployment, api, name = self._deployment, self._containers.api, self._name
         self._keys = choose(api, self._attach, deployment.plan.nodes)
         found = self._inspected()
         common = ground(api, self._attach, list(found.values()))
         policy = self._policy(found)
-        name = client_name(deployment.plan.experiment) if self._traffic_too else ""
         if not name and wants(deployment.plan, SURGES):
             raise CapabilityMissing("by hand no traffic is sent, so there can be no more of it", how="an experiment that attaches to them")
         if name and not common.has_names:
@@ -103,29 +93,46 @@ class AttachedSession:
         layout = self._layout = AttachedLayout(deployment, common, addresses, name)
         guests = self._guests = Guests(self._containers, self._keys, common, image, policy, self._breakage, self._sink, self._clock)
         layout.place_clients(guests.bring_clients())
-        assert guests.clients is not None
-        net = self._net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
+        clients = self._clients
+        net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
+        self._closing.callback(net.close)
         self._tell_nodes()
         guests.bring_in(layout.nodes, found, net)
-        asker = self._asker = Asker(layout, deployment.target.roles, self._clock)
-        helpers = self._helpers = Helpers(
+        asker = Asker(layout, deployment.target.roles, self._clock)
+        self._closing.callback(asker.close)
+        helpers = self._helpers = ContainerHelpers(
             deployment, layout, self._containers, common.name, image, self._claim, self._breakage, self._sink, self._clock
         )
-        readiness = Readiness(deployment, layout, guests.nodes, asker, self._log_of, lambda _node: "", self._clock)
-        readiness.await_ready()
-        refuse_crowds(deployment, layout, guests.agents)
-        helpers.start_watch()
-        readiness.await_roles()
-        readiness.await_pings()
-        if name:
-            self._await_name(name)
-            helpers.warm_prober(guests.clients.container)
-        helpers.await_watch(HELPER_READY_S)
-        clients = guests.clients
-        return RunningCluster(
-            deployment, guests.nodes, net, None, asker, self._traffic, self._broken, self._clock,
-            surges=helpers.surges() if name else None, gather=AgentCrowds(layout, lambda: clients).crowd,
-        )  # fmt: skip
+        self._closing.callback(helpers.close)
+        helpers.owners[CLIENTS] = clients.container
+        return Parts(layout, guests.nodes, net, asker, helpers, AgentCrowds(layout, lambda: clients).crowd)
+
+    @property
+    def _clients(self) -> AgentLink:
+        """Who stands where clients are."""
+        assert self._guests is not None
+        assert self._guests.clients is not None
+        return self._guests.clients
+
+    @property
+    def _agents(self) -> dict[str, AgentLink]:
+        assert self._guests is not None
+        return self._guests.agents
+
+    def _queue_of(self, node: str) -> int | None:
+        return queue_of(self._layout, self._agents, node)
+
+    def _run_init(self, layout: Layout) -> None:
+        """It runs already."""
+
+    def _serve_names(self, helpers: Helpers) -> None:
+        """Somebody else does."""
+        if self._name:
+            self._await_name(self._name)
+            helpers.warm_prober()
+
+    def _surges(self, helpers: Helpers) -> Surges | None:
+        return helpers.surges() if self._name else None
 
     def _inspected(self) -> dict[str, dict[str, Any]]:
         found = {}
@@ -156,23 +163,20 @@ class AttachedSession:
         self._sink(DnsChanged(at_ns=self._clock.now_ns(), name=self._layout.name, nodes=members, why="start"))
 
     def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
-        assert self._guests is not None
-        return ask_over(self._layout, self._guests.agents, link, timeout_s)
+        return ask_over(self._layout, self._agents, link, timeout_s)
 
     def _await_name(self, name: str) -> None:
         """Asked as a client does, from the clients' place."""
-        assert self._guests is not None
-        assert self._guests.clients is not None
         served = next(info for info in self._layout.nodes.values() if info.part == self._layout.dns_part)
         port = served.ports[self._deployment.target.parts[served.part].client_port]
         until_ns = self._clock.now_ns() + to_ns(RESOLVES_WITHIN_S)
-        while not (answer := self._guests.clients.ask(Ask(tcp=f"{name}:{port}"), 1.0)).ok:
+        while not (answer := self._clients.ask(Ask(tcp=f"{name}:{port}"), 1.0)).ok:
             if self._clock.now_ns() >= until_ns:
                 raise EnvironmentUnusable(
                     f"clients on the network cannot reach '{name}' at port {port}: {answer.error}",
                     how="the containers need that name on their network (--network-alias, or a compose service), and listen there",
                 )
-        answer_of = self._guests.clients.call("names.resolve", RESOLVES_WITHIN_S, name=name)
+        answer_of = self._clients.call("names.resolve", RESOLVES_WITHIN_S, name=name)
         self._refuse_partial(name, frozenset(str(answer_of.result.get("addresses") or "").split()))
 
     def _refuse_partial(self, name: str, addresses: frozenset[str]) -> None:
@@ -188,21 +192,10 @@ class AttachedSession:
                 how="give all of them one name (--network-alias), and use that one in the operations or as attach: {name: ...}",
             )
 
-    def _traffic(self, order: TrafficOrder) -> Helper:
-        assert self._helpers is not None
-        return self._helpers.start_prober(order)
-
-    def _broken(self) -> str | None:
-        failure = self._helpers.failure if self._helpers is not None else ""
-        return self._breakage.why or failure or None
-
-    def _log_of(self, node: str) -> Path:
-        return self._logs / f"{node}.log"
-
     # --- end -----------------------------------------------------------------------------------------------------------
 
-    def end(self) -> None:
-        """Take ourselves away and prove it; start again what we left dead. ``NotHealed`` if anything is not as it was."""
+    def _end(self) -> list[str]:
+        """Take ourselves away and prove it; start again what we left dead. What is not as it was."""
         guests, helpers = self._guests, self._helpers
         if helpers is not None:
             helpers.end_input()
@@ -213,21 +206,11 @@ class AttachedSession:
             self._keep_logs()
         if helpers is not None:
             helpers.wait_ended()
+            helpers.end_processes()
         if guests is not None:
             guests.close()
         left = leftovers_docker.remove(self._containers.api, self._deployment.run)
-        if helpers is not None:
-            helpers.close()
-        if self._asker is not None:
-            self._asker.close()
-        if self._net is not None:
-            self._net.close()
-        problems += [f"{kind} {name} ({reason})" for kind, name, reason in left]
-        if problems:
-            why = "; ".join(problems)
-            self._claim.abandon(why)
-            raise NotHealed(f"not everything is as it was: {why}; 'nines leftovers' lists what is left")
-        self._claim.proven_gone()
+        return problems + [f"{kind} {name} ({reason})" for kind, name, reason in left]
 
     def _give_back(self, guests: Guests) -> list[str]:
         """By the guests that are there; where one cannot, by a fresh one."""

@@ -1,0 +1,220 @@
+"""Our helper processes of one run (name server, role watch, prober, spare probers): made early to load, let go when it is their turn,
+ended together.
+
+Here they are processes beside the harness. A runtime that has them elsewhere says how one is made (``make``) and let go (``let_go``).
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from chaos.core.clock import Clock, to_ns
+from chaos.core.errors import EnvironmentUnusable
+from chaos.core.values import CLIENTS, DNS, TrafficOrder
+from chaos.history.events import DnsChanged, NamesOrdered, Row, TrafficEnded
+from chaos.history.folder import write_private
+from chaos.plugin import Deployment, Sink
+from chaos.registry.runs import Claim
+from chaos.runtimes.base.helper import Breakage, Helper, Talker
+from chaos.runtimes.base.layout import Layout
+from chaos.runtimes.base.names import ServerNames
+from chaos.runtimes.base.process import Child, Died, Reaper, end_all
+from chaos.runtimes.base.readiness import see
+from chaos.runtimes.base.specs import dns_spec, expected_set, prober_spec, surge_spec, watch_spec
+from chaos.runtimes.base.surges import Spares, SurgeOrder, Surges, unheard
+from chaos.traffic.lookup import exchange
+
+PROBER: Final = "prober"
+WATCH: Final = "watch"
+MODULES: Final = {DNS: "chaos.dns.server", WATCH: "chaos.query.watcher", PROBER: "chaos.traffic.prober"}
+"""What each runs; whatever has another name is a spare prober."""
+READY_S: Final = 15.0
+RESOLVES_WITHIN_S: Final = 10.0
+LAST_ROWS_S: Final = 1.0
+"""Asked to end, or dead, a helper's last rows are handed on within this."""
+END_GRACE_S: Final = 0.6
+
+
+def environment(claim: Claim, name: str) -> dict[str, str]:
+    """What every process of a run is given: ours, with the labels; unbuffered, so that a killed one's last lines are in its log."""
+    return {"PYTHONUNBUFFERED": "1", **os.environ, **claim.labels(name)}
+
+
+def is_prober(name: str) -> bool:
+    """The measuring one, or a spare."""
+    return name not in MODULES or name == PROBER
+
+
+class Helpers:
+    """All of a run. ``folder`` and ``target_folder``: where the prober finds the run's and the target's, if not where we do."""
+
+    def __init__(
+        self, deployment: Deployment, layout: Layout, claim: Claim, breakage: Breakage, sink: Sink, clock: Clock,
+        *, folder: str = "", target_folder: str = "",
+    ) -> None:  # fmt: skip
+        self.names: ServerNames | None = None
+        """Orders to the name server, if it is ours."""
+        self.reaper = Reaper(clock)
+        self._deployment = deployment
+        self._layout = layout
+        self._claim = claim
+        self._breakage = breakage
+        self._sink = sink
+        self._clock = clock
+        self._folder = deployment.folder.absolute()
+        self._seen = (folder or str(deployment.folder), target_folder or deployment.target.folder)
+        self._all: list[Helper] = []
+        self._children: list[tuple[Child, Died]] = []
+        self._dns: Helper | None = None
+        self._watch: Helper | None = None
+        self._prober: Helper | None = None
+        self._in_set: frozenset[str] = frozenset()
+        self._spares = Spares(lambda name: self.make(name, CLIENTS, sink=unheard))
+
+    # --- how one is made, and let go -----------------------------------------------------------------------------------
+
+    def make(self, name: str, place: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:  # noqa: ARG002 - for a runtime that has places
+        """One that loads and then waits for its spec. ``place``: whose address it has; ``sink``: for rows that are not the history's."""
+        return self._make_process(name, on_row, sink)
+
+    def let_go(self, helper: Helper, spec: bytes) -> None:
+        """Let it begin; the spec is kept beside the run."""
+        self._keep(helper, spec)
+        helper.feed(spec)
+
+    def _make_process(self, name: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:
+        log = self._log(name)
+        reads, writes = os.pipe()
+        try:
+            command = [sys.executable, "-m", MODULES.get(name, MODULES[PROBER]), f"/dev/fd/{reads}"]
+            env = environment(self._claim, name)
+            child = Child(name, command, env, Path.cwd(), log, self._clock, talks=True, inherits=(reads,))
+        except BaseException:
+            os.close(writes)
+            raise
+        finally:
+            os.close(reads)
+        helper = self._helper(child, name, on_row, sink, writes)
+        self._children.append((child, helper.died))
+        self._claim.note_process(name, child.pid)
+        self.reaper.watch(child, helper.died)
+        helper.start()
+        return helper
+
+    def _helper(
+        self, talker: Talker, name: str, on_row: Callable[[Row], None] | None, sink: Sink | None, spec_fd: int | None = None
+    ) -> Helper:
+        last_row = TrafficEnded if is_prober(name) else None
+        helper = Helper(talker, self._log(name), sink or self._sink, self._breakage, on_row, last_row, spec_fd)
+        self._all.append(helper)
+        return helper
+
+    def _log(self, name: str) -> Path:
+        return self._folder / "logs" / f"{name}.log"
+
+    def _keep(self, helper: Helper, spec: bytes) -> None:
+        write_private(self._folder / "specs" / f"{helper.child.name}.json", spec)
+
+    # --- name server, watch, prober --------------------------------------------------------------------------------------
+
+    def warm_dns(self) -> None:
+        """The name server, loaded and waiting."""
+        self._dns = self.make(DNS, DNS, self._note_set)
+        self.names = ServerNames(self._dns, self._layout.name, *self._layout.nameserver, self._clock)
+
+    def warm_prober(self) -> None:
+        """The prober has most to load, and the traffic is not to wait for it; spares with it, if surges are planned."""
+        self._prober = self.make(PROBER, CLIENTS)
+        self._spares.warm(self._deployment.plan)
+
+    def start_watch(self) -> None:
+        """Beside the harness, past every rule of ours; once, and only if there is anything to see."""
+        spec = watch_spec(self._deployment, self._layout)
+        if self._watch is None and any(node.roles or node.marks for node in spec.nodes):
+            self._watch = self._make_process(WATCH)
+            self.let_go(self._watch, msgspec.json.encode(spec))
+
+    def await_watch(self) -> None:
+        """Until it asks."""
+        if self._watch is not None:
+            self._watch.wait_ready(READY_S)
+
+    def start_prober(self, order: TrafficOrder) -> Helper:
+        """The one that waits; for further traffic of the same run a new one."""
+        helper, self._prober = self._prober or self.make(PROBER, CLIENTS), None
+        self.let_go(helper, msgspec.json.encode(prober_spec(self._deployment, self._layout, order, self._layout.nameserver, *self._seen)))
+        return helper
+
+    def surges(self) -> Surges:
+        """More traffic, from where the prober is."""
+        return Surges(self._deployment, self._spares, self._surge, self._clock)
+
+    def _surge(self, helper: Helper, order: SurgeOrder) -> None:
+        spec = surge_spec(self._deployment, self._layout, order, self._layout.nameserver, *self._seen)
+        self.let_go(helper, msgspec.json.encode(spec))
+
+    # --- the name --------------------------------------------------------------------------------------------------------
+
+    def serve_names(self) -> None:
+        """Let the name server answer; returns when the name holds every node that it is to hold, and resolves over the wire."""
+        assert self._dns is not None
+        self.let_go(self._dns, msgspec.json.encode(dns_spec(self._deployment, self._layout, self._layout.nameserver[1])))
+        self._dns.wait_ready(READY_S)
+        name, log = self._layout.name, self._log(DNS)
+        expected = expected_set(self._deployment, self._layout)
+        until_ns = self._clock.now_ns() + to_ns(RESOLVES_WITHIN_S)
+        while not self._in_set or not self._in_set >= expected:
+            if self._breakage.why or self._clock.now_ns() >= until_ns:
+                missing = ", ".join(sorted(expected - self._in_set)) or "any node"
+                why = self._breakage.why or f"its check did not hold within {RESOLVES_WITHIN_S:g} s"
+                raise EnvironmentUnusable(f"the name {name} does not answer with {missing}: {why}", how=see(log))
+            self._clock.wait_until_ns(self._clock.now_ns() + to_ns(0.005))
+        self._resolve_once()
+
+    def _resolve_once(self) -> None:
+        """As a client does it."""
+        import dns.exception
+
+        name, log = self._layout.name, self._log(DNS)
+        try:
+            answer = exchange(name, *self._layout.nameserver, RESOLVES_WITHIN_S)
+        except (dns.exception.DNSException, OSError) as error:
+            raise EnvironmentUnusable(f"the name server does not answer: {error}", how=see(log)) from error
+        if not answer.answer:
+            raise EnvironmentUnusable(f"the name {name} has no address", how=see(log))
+
+    def _note_set(self, row: Row) -> None:
+        if isinstance(row, DnsChanged) and row.name == self._layout.name:
+            self._in_set = frozenset(row.nodes)
+        elif isinstance(row, NamesOrdered) and self.names is not None:
+            self.names.told(row)
+
+    # --- end -----------------------------------------------------------------------------------------------------------
+
+    def end_input(self) -> None:
+        """Ask all to end."""
+        for helper in self._all:
+            helper.end_input()
+
+    def end_processes(self, others: Sequence[tuple[Child, Died]] = ()) -> None:
+        """All processes of the run on this machine, those of ours and ``others``: SIGTERM at once, SIGKILL after a short grace."""
+        end_all([*others, *self._children], END_GRACE_S, self._clock)
+
+    def wait_ended(self) -> None:
+        """Take over their last rows."""
+        for child, died in self._children:
+            child.wait_end(LAST_ROWS_S, died)
+        for helper in self._all:
+            helper.wait_ended(LAST_ROWS_S)
+
+    def close(self) -> None:
+        """All are dead: close the pipes, stop the threads."""
+        for child, _ in self._children:
+            child.close()
+        self.reaper.close()
