@@ -13,14 +13,14 @@ import statistics
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 from bench.servers import runs
 from chaos.experiment.target.spec import Ask
 from chaos.net.toxiproxy.program import argv as command_of
 from chaos.net.toxiproxy.program import find
 from chaos.net.toxiproxy.toxics import BOTH, DOWNSTREAM, ToxicOn, ToxiproxyServer, toxics_for
-from chaos.query import question as asking
+from chaos.query.door import Door
 
 API, NODE, PROXY, PORT = "127.9.0.84", "127.9.1.9", "127.9.2.9", 7000
 ASKED_MS, MARGIN_MS = 50.0, 2.0
@@ -68,7 +68,8 @@ def toxiproxy() -> Iterator[ToxiproxyServer]:
 
 def round_trips_ms(address: str, count: int) -> list[float]:
     """One after the other; every one must be answered."""
-    trips = [asking.ask(Ask(http=f"http://{address}:{PORT}/"), 5.0).rtt_s for _ in range(count)]
+    with closing(Door()) as door:
+        trips = [door.ask(Ask(http=f"http://{address}:{PORT}/"), 5.0).rtt_s for _ in range(count)]
     assert None not in trips
     return [trip * 1e3 for trip in trips if trip is not None]
 

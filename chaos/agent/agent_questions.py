@@ -7,14 +7,13 @@ import os
 import socket
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any
 
-MOST_BYTES: Final = 65_536
-"""A text that does not come within so many bytes of an answer is not in it."""
-LARGEST_BODY_BYTES: Final = 8 * 1024 * 1024
-# In the words of ``chaos.query.question``: what was asked from here and from there is told alike.
-CLOSED: Final = "closed without an answer"
-NOT_EXPECTED: Final = "answers something else"
+if TYPE_CHECKING or __package__:
+    from chaos.agent.agent_words import CLOSED, LARGEST_BODY_BYTES, MOST_BYTES, NOT_EXPECTED, NOT_HTTP
+else:
+    from agent_words import CLOSED, LARGEST_BODY_BYTES, MOST_BYTES, NOT_EXPECTED, NOT_HTTP  # beside this file, in the agent's own folder
+
 Message = dict[str, Any]
 
 
@@ -59,11 +58,8 @@ def asked(host: str, port: int, request: str, timeout_s: float, expect: str | No
         number = errno.ETIMEDOUT if isinstance(error, TimeoutError) else error.errno or errno.ECONNRESET
         return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "errno": number, "state": os.strerror(number)}
     except http.client.BadStatusLine as error:
-        return {
-            "sent_ns": sent_ns,
-            "at_ns": time.monotonic_ns(),
-            "state": f"not an HTTP reply: {str(error.args[0]).encode('iso-8859-1')!r}",
-        }
+        told = f"{NOT_HTTP}: {str(error.args[0]).encode('iso-8859-1')!r}"
+        return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": told}
     except (http.client.HTTPException, ValueError) as error:  # a chunk size that is no number is a ValueError of http.client
         return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": f"{type(error).__name__}: {error}"}
     return {"sent_ns": sent_ns, "at_ns": at_ns, "status": reply.status, "body": base64.b64encode(body).decode()}

@@ -66,6 +66,7 @@ class Answer:
         self._most_body = most_body
         self._body = bytearray()
         self._head_bytes = bytearray()
+        self._lines: list[bytes] = []
         self._interim = 0
         self._left = -1
         """Bytes of body still to come, of a chunk with its line end; -1: the head is not read yet."""
@@ -80,6 +81,14 @@ class Answer:
     def body(self) -> bytes:
         """All that came of it; empty where it is not kept."""
         return bytes(self._body)
+
+    def header(self, name: bytes) -> str:
+        """The value of the first header of that name, given in small letters; empty where there is none."""
+        for line in self._lines:
+            key, _, value = line.partition(b":")
+            if key.lower() == name:
+                return value.strip().decode("latin-1")
+        return ""
 
     def feed(self, data: bytes) -> bool:
         """Take more bytes; true: complete. ``NotHttp`` if they are no answer."""
@@ -131,7 +140,8 @@ class Answer:
             self._interim += 1
             if self._interim > MOST_INTERIM:
                 raise NotHttp(f"more than {MOST_INTERIM} answers before the answer")
-        self._headers(lines[1:])
+        self._lines = lines[1:]
+        self._headers(self._lines)
         rest = bytes(held)
         held.clear()
         return rest

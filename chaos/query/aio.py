@@ -1,4 +1,6 @@
-"""The asynchronous asker: what the DNS server's health checks and the role watch ask with. One event loop, no dependency.
+"""The asker: what the harness, the DNS server's health checks and the role watch ask nodes with. One event loop, no dependency.
+
+``door`` is the way to it for code that waits; inside a node, where nothing of ours is, the agent asks (``agent_questions``).
 
 With ``keep_alive`` a connection is used again for the next question to the same address, and a question that finds such a
 connection closed under it is asked once more on a new one, within the same time-out. A question that is cut by its time-out
@@ -71,10 +73,10 @@ class _Connection(asyncio.Protocol):
         self.open = True
         at_once(transport)
 
-    def ask(self, request: bytes) -> asyncio.Future[Reply]:
+    def ask(self, request: bytes, *, dated: bool) -> asyncio.Future[Reply]:
         """Send; the future ends with the reply, or with the error that came instead."""
         assert self._transport is not None
-        self._reader = ReplyReader()
+        self._reader = ReplyReader(dated=dated)
         self._waiting = asyncio.get_running_loop().create_future()
         self._transport.write(request)
         return self._waiting
@@ -130,11 +132,11 @@ class AsyncAsker:
 
     def __init__(self, *, keep_alive: bool = True, clock: Clock | None = None) -> None:
         self._keep_alive = keep_alive
-        self._clock = clock or MonotonicClock()
+        self.clock = clock or MonotonicClock()
         self._idle: dict[Address, list[_Connection]] = {}
 
     async def ask(self, ask: Ask, timeout_s: float) -> Answer:
-        """Like ``question.ask``."""
+        """Once, all within ``timeout_s``. A node's failure is an answer, never an exception."""
         question = prepare(ask, self._keep_alive)
         fetched = await self.fetch(question, timeout_s)
         if fetched.reply is not None:
@@ -142,16 +144,16 @@ class AsyncAsker:
         rtt_s = to_s(fetched.done_ns - fetched.sent_ns) if fetched.error is None else None
         return Answer(ok=fetched.error is None, rtt_s=rtt_s, error=fetched.error, sent_ns=fetched.sent_ns, done_ns=fetched.done_ns)
 
-    async def fetch(self, question: Question, timeout_s: float) -> Fetched:
-        """The reply without judging it; for a TCP question no reply and no error means that it accepted."""
-        sent_ns = self._clock.now_ns()
+    async def fetch(self, question: Question, timeout_s: float, *, dated: bool = False) -> Fetched:
+        """The reply without judging it; for a TCP question no reply and no error means that it accepted. ``dated``: with its date."""
+        sent_ns = self.clock.now_ns()
         reply, why = None, None
         try:
             async with asyncio.timeout(timeout_s):
                 if question.expect is not None:
                     sent_ns, why = await self._talk(question)
                 elif question.request:
-                    sent_ns, reply = await self._exchange(question)
+                    sent_ns, reply = await self._exchange(question, dated)
                 else:
                     (await self._connect((question.host, question.port))).close()
         except TimeoutError:
@@ -160,14 +162,14 @@ class AsyncAsker:
             why = say(error)
         except BadReply as error:
             why = str(error)
-        return Fetched(reply, why, sent_ns, self._clock.now_ns())
+        return Fetched(reply, why, sent_ns, self.clock.now_ns())
 
     async def _talk(self, question: Question) -> tuple[int, str | None]:
         """On a connection of its own; when it was sent, and None once the text has come, else why it did not."""
         assert question.expect is not None
         reader, writer = await asyncio.open_connection(question.host, question.port)
         try:
-            sent_ns = self._clock.now_ns()
+            sent_ns = self.clock.now_ns()
             writer.write(question.request)
             came = b""
             while question.expect not in came:
@@ -179,23 +181,23 @@ class AsyncAsker:
             writer.transport.abort()
         return sent_ns, None
 
-    async def _exchange(self, question: Question) -> tuple[int, Reply]:
+    async def _exchange(self, question: Question, dated: bool) -> tuple[int, Reply]:
         address = (question.host, question.port)
         connection = self._take_idle(address)
         if connection is not None:
-            sent_ns = self._clock.now_ns()
+            sent_ns = self.clock.now_ns()
             try:
-                return sent_ns, await self._on(connection, address, question.request)
+                return sent_ns, await self._on(connection, address, question.request, dated)
             except _Closed as error:
                 if not error.stale:
                     raise
         connection = await self._connect(address)
-        sent_ns = self._clock.now_ns()
-        return sent_ns, await self._on(connection, address, question.request)
+        sent_ns = self.clock.now_ns()
+        return sent_ns, await self._on(connection, address, question.request, dated)
 
-    async def _on(self, connection: _Connection, address: Address, request: bytes) -> Reply:
+    async def _on(self, connection: _Connection, address: Address, request: bytes, dated: bool) -> Reply:
         try:
-            reply = await connection.ask(request)
+            reply = await connection.ask(request, dated=dated)
         except BaseException:
             connection.abort()
             raise

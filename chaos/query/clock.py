@@ -6,16 +6,14 @@ A target may declare where in an answer its time stands (``clock:`` in target.ya
 
 from __future__ import annotations
 
-import http.client
 from email.utils import parsedate_to_datetime
 from typing import Final
-from urllib.parse import urlsplit
 
-from chaos.core.clock import wall_s
+from chaos.core.clock import to_s, wall_s
 from chaos.core.values import ClockReading
 from chaos.experiment.target.spec import Ask, Target
-from chaos.query.http import LARGEST_BODY_BYTES
-from chaos.query.question import NotJson, look_up, read_json, say
+from chaos.query.aio import AsyncAsker
+from chaos.query.question import CLOSED, NotJson, look_up, prepare, read_json
 
 DATE_RESOLUTION_S: Final = 1.0
 _FAR_S: Final = 1e12
@@ -35,30 +33,21 @@ def resolution_s(target: Target) -> float:
     return 0.0 if target.clock is not None else DATE_RESOLUTION_S
 
 
-def read_clock(question: Ask, timeout_s: float) -> ClockReading:
+async def read_clock(asker: AsyncAsker, question: Ask, timeout_s: float) -> ClockReading:
     """One GET (templates filled in); without ``json`` it is the answer's ``Date`` that counts."""
     assert question.http is not None, "a clock is asked by http"
-    parts = urlsplit(question.http)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port or 80, timeout=timeout_s)
-    try:
-        connection.connect()
-        sent_s = wall_s()
-        connection.request("GET", (parts.path or "/") + (f"?{parts.query}" if parts.query else ""), headers={"Connection": "close"})
-        reply = connection.getresponse()
-        body = reply.read(LARGEST_BODY_BYTES)
-        came_s = wall_s()
-    except OSError as error:
-        return ClockReading(None, error=say(error))
-    except (http.client.HTTPException, ValueError) as error:
-        return ClockReading(None, error=f"{type(error).__name__}: {error}")
-    finally:
-        connection.close()
+    fetched = await asker.fetch(prepare(Ask(http=question.http)), timeout_s, dated=question.json is None)
+    reply = fetched.reply
+    if reply is None:
+        return ClockReading(None, error=fetched.error or CLOSED)
+    ago_s = wall_s() - to_s(asker.clock.now_ns())
+    sent_s, came_s = ago_s + to_s(fetched.sent_ns), ago_s + to_s(fetched.done_ns)
     bound_s = (came_s - sent_s) / 2
     if question.json is not None:
-        told_s = _in(body, question.json)
+        told_s = _in(reply.body, question.json)
     else:
         # It cuts off what is over the second: on average half of one.
-        date_s = _date_s(reply.getheader("Date"))
+        date_s = _date_s(reply.date)
         told_s, bound_s = (None if date_s is None else date_s + DATE_RESOLUTION_S / 2), bound_s + DATE_RESOLUTION_S / 2
     if told_s is None:
         return ClockReading(None, error=f"the answer has no time at '{question.json}'" if question.json else "the answer has no 'Date'")
@@ -73,8 +62,8 @@ def _in(body: bytes, path: str) -> float | None:
     return float(found) if isinstance(found, int | float) and abs(found) < _FAR_S else None
 
 
-def _date_s(text: str | None) -> float | None:
+def _date_s(text: str) -> float | None:
     try:
-        return None if text is None else parsedate_to_datetime(text).timestamp()
+        return parsedate_to_datetime(text).timestamp()
     except (ValueError, TypeError, IndexError, OverflowError):
         return None  # whatever stands there, it is no date

@@ -1,18 +1,11 @@
-"""Just enough HTTP/1.1 for asking a node a question: the bytes of a request, and a reader of replies that is fed as bytes arrive.
-
-Feeding instead of reading lets the blocking and the asynchronous asker share one reader, the prober's own.
-"""
+"""A node's answer to a question over HTTP/1.1: the prober's own parser (``core.http1``), fed as bytes arrive."""
 
 from __future__ import annotations
 
-from typing import Final
-
 import msgspec
 
+from chaos.agent.agent_words import LARGEST_BODY_BYTES, NOT_HTTP
 from chaos.core.http1 import Answer, NotHttp
-
-LARGEST_BODY_BYTES: Final = 8 * 1024 * 1024
-"""A node's status is small; anything above this is refused rather than gathered in memory."""
 
 
 class BadReply(ValueError):
@@ -20,17 +13,22 @@ class BadReply(ValueError):
 
 
 class Reply(msgspec.Struct, frozen=True):
-    """One whole answer; ``keep_alive`` says whether the connection may carry another question."""
+    """One whole answer; ``keep_alive`` says whether the connection may carry another question, ``date`` what stands in that header."""
 
     status: int
     body: bytes
     keep_alive: bool
+    date: str = ""
 
 
 class ReplyReader:
-    """Gathers one reply. ``feed`` it what arrives and call ``end`` when the other side closes; both give the reply once it is whole."""
+    """Gathers one reply. ``feed`` it what arrives and call ``end`` when the other side closes; both give the reply once it is whole.
 
-    def __init__(self) -> None:
+    ``dated``: with its ``date``, which makes two replies differ that say the same.
+    """
+
+    def __init__(self, *, dated: bool = False) -> None:
+        self._dated = dated
         self._answer = Answer(most_body=LARGEST_BODY_BYTES)
         self.started = False
         """Has any byte come?"""
@@ -41,11 +39,12 @@ class ReplyReader:
         try:
             return self._reply(self._answer.keep) if self._answer.feed(data) else None
         except NotHttp as error:
-            raise BadReply(f"not an HTTP reply: {error}") from None
+            raise BadReply(f"{NOT_HTTP}: {error}") from None
 
     def end(self) -> Reply | None:
         """The other side has closed: the reply, if it is one that ends so; None if it is cut short."""
         return self._reply(keep_alive=False) if self._answer.ended() else None
 
     def _reply(self, keep_alive: bool) -> Reply:
-        return Reply(status=self._answer.status, body=self._answer.body, keep_alive=keep_alive)
+        date = self._answer.header(b"date") if self._dated else ""
+        return Reply(status=self._answer.status, body=self._answer.body, keep_alive=keep_alive, date=date)

@@ -19,6 +19,7 @@ from chaos.net.toxiproxy.program import argv, find
 from chaos.net.toxiproxy.state import BOTH, DOWNSTREAM, ProxyState, ProxyToxic, toxics_for
 from chaos.net.toxiproxy.toxics import HowRemoved, ToxicOn, ToxiproxyServer
 from chaos.query import question as asking
+from tests.support.asking import ask
 from tests.support.fake_toxiproxy import HANG, HTML_503, JSON_AS_TEXT, FakeToxiproxy
 from tests.support.needs import need
 
@@ -125,23 +126,23 @@ def test_a_proxy_passes_bytes_and_is_read_back(real: ToxiproxyServer, proxied: A
     state = real.proxy(NAME)
     assert state is not None
     assert (state.listen, state.upstream, state.enabled, state.toxics) == (f"{BLOCK}.2.1:{PORT}", upstream, True, ())
-    assert asking.ask(proxied, 5).ok
+    assert ask(proxied, 5).ok
 
 
 def test_latency_is_added_per_direction_and_gone_after(real: ToxiproxyServer, proxied: Ask) -> None:
     """80 ms downstream is 80 ms a round trip; upstream as well, 160; removed, it is as before."""
     real.add_toxic(NAME, LATENCY)
-    one_way = asking.ask(proxied, 5).rtt_s
+    one_way = ask(proxied, 5).rtt_s
     assert one_way is not None
     assert one_way >= 0.08
     upstream_too = ProxyToxic("slow_upstream", "latency", {"latency": 80}, "upstream")
     real.add_toxic(NAME, upstream_too)
-    both_ways = asking.ask(proxied, 5).rtt_s
+    both_ways = ask(proxied, 5).rtt_s
     assert both_ways is not None
     assert both_ways >= 0.16
     removed = real.remove_toxics([ToxicOn(NAME, LATENCY), ToxicOn(NAME, upstream_too)])
     assert [each.how for each in removed] == [HowRemoved.DELETED] * 2
-    after = asking.ask(proxied, 5).rtt_s
+    after = ask(proxied, 5).rtt_s
     assert after is not None
     assert after < 0.08
 
@@ -157,8 +158,8 @@ def test_drop_by_timeout_toxics(real: ToxiproxyServer, proxied: Ask) -> None:
     """Connects complete, nothing comes, old connections hang; removal closes those it held and lets new ones through."""
     old = connect(proxied)
     real.add_toxics([ToxicOn(NAME, toxic) for toxic in CUT])
-    assert asking.ask(Ask(tcp=f"{BLOCK}.2.1:{PORT}"), 5).ok
-    assert asking.ask(proxied, 0.2).error == asking.TIMED_OUT
+    assert ask(Ask(tcp=f"{BLOCK}.2.1:{PORT}"), 5).ok
+    assert ask(proxied, 0.2).error == asking.TIMED_OUT
     old.settimeout(0.2)
     old.sendall(b"ping")
     with pytest.raises(TimeoutError):
@@ -167,7 +168,7 @@ def test_drop_by_timeout_toxics(real: ToxiproxyServer, proxied: Ask) -> None:
     old.settimeout(5)
     assert old.recv(4) == b""
     old.close()
-    assert asking.ask(proxied, 5).ok
+    assert ask(proxied, 5).ok
 
 
 def test_reject_by_closing_the_proxy(real: ToxiproxyServer, proxied: Ask) -> None:
@@ -176,9 +177,9 @@ def test_reject_by_closing_the_proxy(real: ToxiproxyServer, proxied: Ask) -> Non
     real.set_enabled(NAME, enabled=False)
     assert old.recv(4) == b""
     old.close()
-    assert asking.ask(proxied, 5).error == asking.REFUSED
+    assert ask(proxied, 5).error == asking.REFUSED
     real.set_enabled(NAME, enabled=True)
-    assert asking.ask(proxied, 5).ok
+    assert ask(proxied, 5).ok
 
 
 @pytest.mark.parametrize("existing", ["keep", "cut"])
@@ -204,13 +205,13 @@ def test_toxics_are_in_place_before_the_first_connection(real: ToxiproxyServer, 
 
     def keep_asking() -> None:
         while not done.is_set():
-            seen.append(asking.ask(Ask(http=f"http://{listen}/"), 0.1))
+            seen.append(ask(Ask(http=f"http://{listen}/"), 0.1))
 
     asker = threading.Thread(target=keep_asking)
     asker.start()
     try:
         real.create("early", listen, upstream, toxics=CUT)
-        assert asking.ask(Ask(http=f"http://{listen}/"), 0.1).error == asking.TIMED_OUT
+        assert ask(Ask(http=f"http://{listen}/"), 0.1).error == asking.TIMED_OUT
     finally:
         done.set()
         asker.join()
@@ -222,8 +223,8 @@ def test_a_dead_upstream_accepts_and_closes(real: ToxiproxyServer) -> None:
     """Never refused: the model has to know (a proxied link is instrumented)."""
     real.create("dead", f"{BLOCK}.2.8:{PORT}", f"{BLOCK}.1.250:{PORT}")
     try:
-        assert asking.ask(Ask(tcp=f"{BLOCK}.2.8:{PORT}"), 5).ok
-        assert asking.ask(Ask(http=f"http://{BLOCK}.2.8:{PORT}/"), 5).error in {asking.CLOSED, asking.RESET}
+        assert ask(Ask(tcp=f"{BLOCK}.2.8:{PORT}"), 5).ok
+        assert ask(Ask(http=f"http://{BLOCK}.2.8:{PORT}/"), 5).error in {asking.CLOSED, asking.RESET}
     finally:
         real.delete("dead")
 

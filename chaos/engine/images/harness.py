@@ -44,7 +44,7 @@ from chaos.net.toxiproxy.program import find
 REPOSITORY: Final = "nines-harness"
 NEEDS: Final = ("msgspec", "dnslib", "dnspython")
 """What agent, prober and name server import beside the standard library."""
-PACKAGES: Final = ("core", "dns", "experiment", "history", "query", "traffic")
+PACKAGES: Final = ("agent", "core", "dns", "experiment", "history", "query", "traffic")
 """Of this package, what prober and name server are made of; no other edit makes another image."""
 OLDEST_PYTHON: Final = (3, 11)
 _GLIBCS: Final = ("2014", "_2_17", "_2_24", "_2_28", "_2_34")

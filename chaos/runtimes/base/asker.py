@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 
 import msgspec
 
 from chaos.core.clock import Clock
 from chaos.core.values import ClockReading, Link, RoundTrip
 from chaos.experiment.target.spec import Ask
-from chaos.query import clock as asking_clock
 from chaos.query import question as asking
+from chaos.query.clock import read_clock
+from chaos.query.door import Door
 from chaos.runtimes.base.layout import Layout
 
 ROLES_TIMEOUT_S = 0.3
@@ -24,23 +25,24 @@ class Asker:
     def __init__(self, layout: Layout, roles: Mapping[str, Ask], clock: Clock) -> None:
         self._layout = layout
         self._roles = roles
-        self._clock = clock
-        self._pool = ThreadPoolExecutor(max_workers=16, thread_name_prefix="asker")
+        self._door = Door(clock)
 
     def close(self) -> None:
         """No more questions."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
+        self._door.close()
 
     def roles(self) -> dict[str, frozenset[str]]:
         """Each node is asked directly; one answer serves all roles that it can tell."""
-        nodes = list(self._layout.nodes)
-        return dict(zip(nodes, self._pool.map(self._roles_of, nodes), strict=True))
+
+        async def all_of_them() -> list[frozenset[str]]:
+            return await asyncio.gather(*map(self._roles_of, self._layout.nodes))
+
+        return dict(zip(self._layout.nodes, self._door.run(all_of_them()), strict=True))
 
     def ready(self, nodes: Sequence[str], timeout_s: float) -> dict[str, asking.Answer]:
         """The target's own question whether a node may take part, put to all of them at the same time."""
         questions = [self._layout.ask(self._layout.part(node).ready.ask, node) for node in nodes]
-        answers = self._pool.map(lambda question: asking.ask(question, timeout_s, self._clock), questions)
-        return dict(zip(nodes, answers, strict=True))
+        return dict(zip(nodes, self._door.ask_all(questions, timeout_s), strict=True))
 
     def ping(self, node: str, timeout_s: float) -> RoundTrip:
         """On the port of clients."""
@@ -52,16 +54,15 @@ class Asker:
 
     def clock(self, question: Ask, node: str, timeout_s: float) -> ClockReading:
         """What the node answers to this question for its time."""
-        return asking_clock.read_clock(self._layout.ask(question, node), timeout_s)
+        return self._door.run(read_clock(self._door.asker, self._layout.ask(question, node), timeout_s))
 
     def _round_trip(self, node: str, source: str | None, port: str, timeout_s: float) -> RoundTrip:
         question = self._layout.ping_question(node, port)
         if question is None:
             return not_measurable(port)
-        answer = asking.ask(self._layout.ask(question, node, source), timeout_s, self._clock)
-        return round_trip(answer)
+        return round_trip(self._door.ask(self._layout.ask(question, node, source), timeout_s))
 
-    def _roles_of(self, node: str) -> frozenset[str]:
+    async def _roles_of(self, node: str) -> frozenset[str]:
         questions = {role: self._layout.ask(ask, node) for role, ask in self._roles.items()}
         answers: dict[Ask, asking.Answer] = {}
         held = set()
@@ -70,7 +71,7 @@ class Asker:
             if bare not in answers:
                 if any(answer.error == asking.TIMED_OUT for answer in answers.values()):
                     break  # it is silent: asking on would only wait as long again
-                answers[bare] = asking.ask(bare, ROLES_TIMEOUT_S, self._clock)
+                answers[bare] = await self._door.asker.ask(bare, ROLES_TIMEOUT_S)
             if answers[bare].ok and _holds(question.json, answers[bare].body):
                 held.add(role)
         return frozenset(held)

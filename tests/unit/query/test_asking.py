@@ -6,8 +6,10 @@ import asyncio
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import CancelledError
+from contextlib import closing, contextmanager
 from typing import Protocol
 
 import msgspec
@@ -23,12 +25,14 @@ from chaos.experiment.target.spec import Ask
 from chaos.query import clock as asking_clock
 from chaos.query import question as asking
 from chaos.query.aio import AsyncAsker, Fetched
+from chaos.query.door import Door
 from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.kept import Beat, KeptQuestion
 from chaos.query.once import Once, fits
 from chaos.query.question import Expression, Operator, parse, why_not
 from chaos.runtimes.docker import agent_link
 from chaos.runtimes.docker.agent_link import AgentLink
+from tests.support.asking import ask as through_the_door
 
 STATUS = {
     "state": "leader",
@@ -407,7 +411,7 @@ class Inside(AgentLink):
 
 
 ASKERS = pytest.mark.parametrize(
-    "ask", [asking.ask, one_async, one_bare, one_kept, Inside().ask], ids=["blocking", "async", "bare", "kept", "agent"]
+    "ask", [through_the_door, one_async, one_bare, one_kept, Inside().ask], ids=["blocking", "async", "bare", "kept", "agent"]
 )
 Asker = Callable[[Ask, float], asking.Answer]
 
@@ -538,3 +542,68 @@ def test_a_question_that_timed_out_takes_its_connection_along() -> None:
         first, second = asyncio.run(run(listener.port))
     assert first.error == asking.TIMED_OUT
     assert second.body == b'"fresh"'
+
+
+def test_many_are_asked_at_once_and_answered_in_order() -> None:
+    """The first is silent until the last has been asked: one after the other they would never end."""
+    last = threading.Event()
+
+    def first_waits(_connection: int, _request: int) -> bytes | None:
+        return page(b"1") if last.wait(5) else None
+
+    def frees_it(_connection: int, _request: int) -> bytes | None:
+        last.set()
+        return page(b"2")
+
+    with listening(first_waits) as one, listening(frees_it) as two, closing(Door()) as door:
+        answers = door.ask_all([Ask(http=f"http://127.0.0.1:{each.port}/") for each in (one, two)], 10.0)
+    assert [answer.body for answer in answers] == [b"1", b"2"]
+
+
+def test_a_closed_door_waits_for_no_answer() -> None:
+    """A question that nobody waits for any more is given up with it."""
+    asked = threading.Event()
+
+    def silent(_connection: int, _request: int) -> bytes | None:
+        asked.set()
+        return b""
+
+    with listening(silent) as listener:
+        door = Door()
+        waits = threading.Thread(target=_ask_in_vain, args=(door, listener.port))
+        waits.start()
+        assert asked.wait(10)
+        door.close()
+        waits.join(timeout=10)
+        assert not waits.is_alive()
+
+
+def _ask_in_vain(door: Door, port: int) -> None:
+    with pytest.raises(CancelledError):
+        door.ask(Ask(http=f"http://127.0.0.1:{port}/"), 3600.0)
+
+
+@pytest.mark.parametrize(
+    ("headers", "body", "json", "told_s"),
+    [
+        (b"Date: Tue, 15 Nov 1994 08:12:31 GMT\r\n", b"", None, 784887151.5),
+        (b"dAtE: Tue, 15 Nov 1994 08:12:31 GMT\r\n", b"", None, 784887151.5),
+        (b"", b'{"now": 784887151.25}', "now", 784887151.25),
+        (b"", b"", None, None),
+        (b"Date: yesterday\r\n", b"", None, None),
+        (b"Date: Tue, 15 Nov 1994 08:12:31 GMT\r\n", b"{}", "now", None),
+    ],
+)
+def test_a_clock_is_read_from_the_answer_or_its_date(headers: bytes, body: bytes, json: str | None, told_s: float | None) -> None:
+    """The example of RFC 9110, section 5.6.7, which is 784887151 s after 1970; a header of whole seconds means their middle."""
+    answer = b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (headers, len(body), body)
+    with listening(lambda _connection, _request: answer) as listener, closing(Door()) as door:
+        began_s = time.time()
+        reading = door.run(asking_clock.read_clock(door.asker, Ask(http=f"http://127.0.0.1:{listener.port}/", json=json), 5.0))
+        ended_s = time.time()
+    if told_s is None:
+        assert reading.offset_s is None
+        assert "no time" in reading.error or "no 'Date'" in reading.error
+    else:
+        assert reading.offset_s is not None
+        assert told_s - ended_s <= reading.offset_s <= told_s - began_s
