@@ -2,9 +2,9 @@
 
     python -m bench.models [--json] [--quick]
 
-To reach: the chain of n = 5 (27 states) in about 0.3 ms and of n = 25 (442 states) in about 40 ms; a sparse chain of 10,100 states
-in about 0.5 s; 10,000 chains of 13 states in 5 s; the distribution of a run's downtime from 200,000 draws in 0.5 s; the downtime test
-with size 4 to 6 % on its own model, and with a power of at least 88 % at +20 % with 20 faults of cv 0.25.
+To reach: the chain of n = 5 (27 states) in about 0.3 ms and of n = 25 (442 states) in about 40 ms; 10,000 chains of 13 states in 5 s; the
+distribution of a run's downtime from 200,000 draws in 0.5 s; the downtime test with size 4 to 6 % on its own model, and with a power of at
+least 88 % at +20 % with 20 faults of cv 0.25.
 """
 
 from __future__ import annotations
@@ -16,12 +16,9 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse import csr_matrix, diags
-from scipy.sparse.linalg import spsolve
 
 from chaos.judge.downtime_sums import SumDistribution
 from chaos.predict.markov import solve as gth
-from chaos.predict.markov import sparse
 from chaos.predict.markov.chain import ClusterChain, majority, solvable
 
 Row = dict[str, str | bool]
@@ -62,32 +59,10 @@ def solves(times: int) -> list[Row]:
         figure = f"exact solve, n = {nodes} ({len(rates)} states)"
         beside = f"{theirs_s * 1e3:.2f} ms (numpy.linalg.solve)"
         rows.append(row(figure, f"{reach_s * 1e3:g} ms", f"{ours_s * 1e3:.2f} ms", beside, ours_s <= 1.5 * reach_s))
-    long = grid(101, 100)
-    ours_s = took_s(lambda: sparse.stationary(long), 3)
-    beside = f"{took_s(lambda: with_a_dense_row(long), 1):.2f} s (spsolve with the row of ones)"
-    rows.append(row(f"sparse chain of {long.shape[0]:,} states", "0.5 s", f"{ours_s:.2f} s", beside, ours_s <= 0.75))
     chains = np.stack([solvable(cluster(3, rate)).rates for rate in np.geomspace(1e-9, 1e-3, 10_000)])
     ours_s = took_s(lambda: [gth.stationary(part) for part in np.array_split(chains, 20)], 1)
     rows.append(row("sweep of 10,000 chains (13 states)", "5 s", f"{ours_s:.2f} s", "", ours_s <= 5))
     return rows
-
-
-def grid(width: int, height: int) -> csr_matrix:
-    """Two independent queues: a chain of width x height states."""
-    place = np.arange(width * height).reshape(width, height)
-    here, east, north, above = place[:-1].ravel(), place[1:].ravel(), place[:, :-1].ravel(), place[:, 1:].ravel()
-    sources, targets = np.concatenate((here, east, north, above)), np.concatenate((east, here, above, north))
-    values = np.concatenate([np.full(part.size, rate) for part, rate in ((here, 0.7), (east, 1.0), (north, 0.6), (above, 1.0))])
-    return csr_matrix((values, (sources, targets)), shape=(place.size, place.size))
-
-
-def with_a_dense_row(rates: csr_matrix) -> NDArray[np.float64]:
-    """The same by the usual recipe."""
-    balance = (rates - diags(np.asarray(rates.sum(axis=1)).ravel())).T.tolil()
-    balance[-1] = 1.0
-    right = np.zeros(rates.shape[0])
-    right[-1] = 1.0
-    return np.asarray(spsolve(balance.tocsc(), right), dtype=np.float64)
 
 
 def outages_s(rng: np.random.Generator, size: int, factor: float = 1.0) -> NDArray[np.float64]:

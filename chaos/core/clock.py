@@ -67,10 +67,6 @@ class ManualClock:
     def now_ns(self) -> int:
         return self._now_ns
 
-    def advance_ns(self, by_ns: int) -> None:
-        """Move time forward by hand."""
-        self._now_ns += by_ns
-
     def wait_until_ns(self, at_ns: int, wake: threading.Event | None = None) -> bool:
         if wake is not None and wake.is_set():
             return True

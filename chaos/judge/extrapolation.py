@@ -22,7 +22,6 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.core.errors import BadInput
 from chaos.core.rng import derive
 from chaos.core.values import FOLLOWER, LEADER
 from chaos.experiment.spec import PLANNED, ZONE, ProductionRate
@@ -75,21 +74,6 @@ class Share(msgspec.Struct, frozen=True):
     def measured(self) -> str:
         """The class whose faults were measured."""
         return self.stands_in or self.fault_class
-
-
-def odds_bound(events: int, exposure_s: float, downtime_s: float, repairs: int, confidence: float = CONFIDENCE) -> float:
-    """The upper bound of downtime over uptime: (B/m) ((r+1)/T) F_conf(2r+2, 2m), from r counted failures in T, m repairs of B in all.
-
-    Failures as a Poisson process, repairs exponential; valid at r = 0. The availability is at least 1 / (1 + it).
-    """
-    if events < 0 or repairs < 1 or not 0 < exposure_s < math.inf or not 0 < downtime_s < math.inf or not 0 < confidence < 1:
-        raise BadInput(
-            f"{events} failures in {exposure_s} s and {repairs} repairs of {downtime_s} s give no bound",
-            right="at least one repair, positive times, a confidence inside (0, 1)",
-        )
-    from scipy.special import fdtri
-
-    return downtime_s / repairs * (events + 1) / exposure_s * float(fdtri(2 * events + 2, 2 * repairs, confidence))
 
 
 def extrapolate(plan: Plan, seen: Timeline, coarse: str = "") -> Extrapolated | None:

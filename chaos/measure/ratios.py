@@ -20,7 +20,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chaos.core.errors import BadInput
 from chaos.measure.means import CONFIDENCE, few, interval_of_mean
 from chaos.results.observed import Estimate
 
@@ -144,18 +143,3 @@ def _natural(value: float, downs: Floats, ups: Floats, seed: int, resolution: fl
     return Estimate(
         value, low, high, confidence, count, f"odds of outages and the times between: {method}", "; ".join(each for each in reasons if each)
     )
-
-
-def f_interval(cycles: int, up_s: float, down_s: float, confidence: float = CONFIDENCE) -> tuple[float, float]:
-    """The exact interval of an availability from so many complete cycles, where up and down times are *known* to be exponential
-    (Trivedi 2001, example 10.27): 1 / (1 + g F) with g = down / up and quantiles of F with 2n and 2n degrees of freedom.
-
-    The default is ``natural_availability``, which does not need to know that.
-    """
-    from scipy.special import fdtri
-
-    if cycles < 1 or not (up_s > 0 and down_s > 0 and math.isfinite(up_s + down_s)):
-        raise BadInput(f"{cycles} cycles of {up_s} s up and {down_s} s down", right="at least one, with times above 0")
-    tail, odds = (1 - confidence) / 2, down_s / up_s
-    low, high = (1 / (1 + odds * float(fdtri(2 * cycles, 2 * cycles, share))) for share in (1 - tail, tail))
-    return low, high

@@ -28,11 +28,6 @@ class Addresses:
         self._first = next(iter(self._networks.values()))
         self._further: dict[str, tuple[str, ...]] = {}
 
-    @classmethod
-    def of_one(cls, addresses: Mapping[str, str]) -> Addresses:
-        """All ends on one network."""
-        return cls({UNNAMED: addresses})
-
     @property
     def networks(self) -> tuple[str, ...]:
         """Their names; empty where there is one without."""

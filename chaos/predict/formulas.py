@@ -14,7 +14,6 @@ import math
 import msgspec
 
 from chaos.core.errors import BadInput
-from chaos.predict.markov.standby import erlang_b
 
 
 class Formula(msgspec.Struct, frozen=True):
@@ -162,26 +161,6 @@ def cold_spares_one_crew(failures: float, repairs: float, spares: int) -> float:
     ratio = _positive("failure rate", failures) / _positive("repair rate", repairs)
     _spares(spares)
     return 1.0 / math.fsum(ratio ** (place - spares - 1) for place in range(spares + 2))
-
-
-def cold_spares_crew_each(failures: float, repairs: float, spares: int) -> float:
-    """The same with a crew for each: Erlang's loss formula B(s + 1, r), by its recursion."""
-    ratio = _positive("failure rate", failures) / _positive("repair rate", repairs)
-    _spares(spares)
-    return erlang_b(spares + 1, ratio)
-
-
-def hot_spares_crew_each(failures: float, repairs: float, spares: int) -> float:
-    """The same with hot spares: (l / (l + m))^(s+1)."""
-    _spares(spares)
-    failing = _positive("failure rate", failures)
-    return float((failing / (failing + _positive("repair rate", repairs))) ** (spares + 1))
-
-
-def hot_spares_reliability(failures_per_time: float, spares: int, time: float) -> float:
-    """Reliability with s *hot* spares and no repair: 1 - (1 - exp(-lt))^(s+1)."""
-    _spares(spares)
-    return 1.0 - (-math.expm1(-_positive("failure rate", failures_per_time) * _time(time))) ** (spares + 1)
 
 
 def _positive(name: str, value: float) -> float:

@@ -86,14 +86,6 @@ def agreement_faults(cv: float, margin: float, power: float = POWER) -> int | No
     return least_count(holds, 1, MOST)
 
 
-def trials_needed(share: float, confidence: float = CONFIDENCE) -> int:
-    """How many trials, all of them good, show with this confidence that more than ``share`` of all would be: ln(1-C) / ln p."""
-    _inside(share, "a share")
-    _inside(confidence, "a confidence")
-    # An exact whole number must not become the next one by rounding.
-    return max(1, math.ceil(math.log1p(-confidence) / math.log(share) - 1e-9))
-
-
 class Alert(msgspec.Struct, frozen=True):
     """Page when, over ``window_s``, the budget burns this many times as fast as it may; ``spends`` is the share gone by then."""
 
@@ -134,18 +126,6 @@ class Budget(msgspec.Struct, frozen=True):
         if not 0 < outage_s < math.inf:
             raise BadInput(f"outages of {outage_s} s", right="a positive time")
         return self.downtime_s / outage_s
-
-    def burn_rate(self, bad_share: float) -> float:
-        """How many times as fast as allowed it burns while this share of the time (or of requests) is bad."""
-        if not 0 <= bad_share <= 1:
-            raise BadInput(f"a bad share of {bad_share}", right="from 0 to 1")
-        return bad_share / (1.0 - self.availability)
-
-    def alert_after_s(self, bad_share: float, alert: Alert) -> float | None:
-        """How long such trouble lasts before that alert is raised: (1 - promise) / bad x window x burn; None if it never is."""
-        if self.burn_rate(bad_share) < alert.burn:
-            return None
-        return (1.0 - self.availability) / bad_share * alert.window_s * alert.burn
 
     @property
     def fastest_burn(self) -> float:

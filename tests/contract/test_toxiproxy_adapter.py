@@ -17,7 +17,7 @@ from chaos.experiment.target.spec import Ask
 from chaos.net.toxiproxy.errors import AlreadyThere, Broken, NoAnswer, NotAsAsked, NotThere, Refused, ToxiproxyError
 from chaos.net.toxiproxy.program import argv, find
 from chaos.net.toxiproxy.state import BOTH, DOWNSTREAM, ProxyState, ProxyToxic, toxics_for
-from chaos.net.toxiproxy.toxics import HowRemoved, ToxicOn, ToxiproxyServer
+from chaos.net.toxiproxy.toxics import HowRemoved, Removed, ToxicOn, ToxiproxyServer
 from chaos.query import question as asking
 from tests.support.asking import ask
 from tests.support.fake_toxiproxy import HANG, HTML_503, JSON_AS_TEXT, FakeToxiproxy
@@ -83,6 +83,11 @@ def serving(address: str) -> Iterator[ToxiproxyServer]:
         process.wait()
 
 
+def removed(server: ToxiproxyServer, proxy: str, name: str) -> Removed:
+    """One taken out, by its name alone."""
+    return server.remove_toxics([ToxicOn(proxy, ProxyToxic(name, "latency", {}))])[0]
+
+
 @pytest.fixture(scope="module")
 def real() -> Iterator[ToxiproxyServer]:
     """One real server for this file."""
@@ -131,12 +136,12 @@ def test_a_proxy_passes_bytes_and_is_read_back(real: ToxiproxyServer, proxied: A
 
 def test_latency_is_added_per_direction_and_gone_after(real: ToxiproxyServer, proxied: Ask) -> None:
     """80 ms downstream is 80 ms a round trip; upstream as well, 160; removed, it is as before."""
-    real.add_toxic(NAME, LATENCY)
+    real.add_toxics([ToxicOn(NAME, LATENCY)])
     one_way = ask(proxied, 5).rtt_s
     assert one_way is not None
     assert one_way >= 0.08
     upstream_too = ProxyToxic("slow_upstream", "latency", {"latency": 80}, "upstream")
-    real.add_toxic(NAME, upstream_too)
+    real.add_toxics([ToxicOn(NAME, upstream_too)])
     both_ways = ask(proxied, 5).rtt_s
     assert both_ways is not None
     assert both_ways >= 0.16
@@ -145,13 +150,6 @@ def test_latency_is_added_per_direction_and_gone_after(real: ToxiproxyServer, pr
     after = ask(proxied, 5).rtt_s
     assert after is not None
     assert after < 0.08
-
-
-def test_an_update_changes_what_is_in_force(real: ToxiproxyServer, proxied: Ask) -> None:
-    """Attributes and toxicity, read back."""
-    real.add_toxic(NAME, LATENCY)
-    changed = ProxyToxic(LATENCY.name, "latency", {"latency": 200, "jitter": 5}, DOWNSTREAM, 0.5)
-    assert real.update_toxic(NAME, changed) == changed
 
 
 def test_drop_by_timeout_toxics(real: ToxiproxyServer, proxied: Ask) -> None:
@@ -233,7 +231,7 @@ def test_a_dead_upstream_accepts_and_closes(real: ToxiproxyServer) -> None:
 def test_names_are_quoted(real: ToxiproxyServer, upstream: str, name: str) -> None:
     """Whatever stands in a name, it is one part of the path."""
     real.create(name, f"{BLOCK}.2.9:{PORT}", upstream, toxics=CUT)
-    real.remove_toxic(name, CUT[0].name)
+    removed(real, name, CUT[0].name)
     state = real.proxy(name)
     assert state is not None
     assert [toxic.name for toxic in state.toxics] == [CUT[1].name]
@@ -245,13 +243,13 @@ def test_errors_of_the_real_server_are_told_apart(real: ToxiproxyServer, proxied
     """Twice the same proxy or toxic, an unknown type, a proxy that is not there, a port that is taken."""
     with pytest.raises(AlreadyThere, match="proxy already exists"):
         real.create(NAME, f"{BLOCK}.2.1:{PORT}", upstream)
-    real.add_toxic(NAME, LATENCY)
+    real.add_toxics([ToxicOn(NAME, LATENCY)])
     with pytest.raises(AlreadyThere, match="toxic already exists"):
-        real.add_toxic(NAME, LATENCY)
+        real.add_toxics([ToxicOn(NAME, LATENCY)])
     with pytest.raises(Refused, match="invalid toxic type"):
-        real.add_toxic(NAME, ProxyToxic("x", "teleport", {}))
+        real.add_toxics([ToxicOn(NAME, ProxyToxic("x", "teleport", {}))])
     with pytest.raises(NotThere, match="proxy not found"):
-        real.add_toxic("nobody", LATENCY)
+        real.add_toxics([ToxicOn("nobody", LATENCY)])
     with pytest.raises(Broken, match="address already in use"):
         real.create("taken", f"{BLOCK}.2.1:{PORT}", upstream)
     state = real.proxy(NAME)
@@ -285,8 +283,8 @@ def test_an_addition_that_fails_takes_those_before_it_along(real: ToxiproxyServe
 
 def test_removing_what_is_gone_is_no_error(real: ToxiproxyServer, proxied: Ask) -> None:
     """Undo may come twice."""
-    assert real.remove_toxic(NAME, "never-was").how is HowRemoved.DELETED
-    assert real.remove_toxic("nobody", "never-was").how is HowRemoved.DELETED
+    assert removed(real, NAME, "never-was").how is HowRemoved.DELETED
+    assert removed(real, "nobody", "never-was").how is HowRemoved.DELETED
     real.delete("nobody")
 
 
@@ -315,7 +313,7 @@ def server(fake: FakeToxiproxy) -> ToxiproxyServer:
     """The adapter to it, with one proxy and one toxic."""
     adapter = ToxiproxyServer(fake.host, fake.port, timeout_s=0.3)
     adapter.create("p", "127.0.0.1:1", "127.0.0.1:2")
-    adapter.add_toxic("p", LATENCY)
+    adapter.add_toxics([ToxicOn("p", LATENCY)])
     fake.calls.clear()
     return adapter
 
@@ -348,7 +346,7 @@ def test_every_bad_answer_is_an_error(
     """The client would let most of these pass; here each has its class and the server's words."""
     fake.say("POST", "/toxics", status, kind, body)
     with pytest.raises(error, match=says) as raised:
-        server.add_toxic("p", CUT[0])
+        server.add_toxics([ToxicOn("p", CUT[0])])
     assert raised.value.status == (None if status == HANG else status)
     assert names_on(fake) == [LATENCY.name]
 
@@ -366,7 +364,7 @@ def test_the_environment_s_proxy_is_passed_by(server: ToxiproxyServer, monkeypat
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
     assert server.version() == "2.12.0"
-    assert server.update_toxic("p", LATENCY) == LATENCY
+    server.set_enabled("p", enabled=False)
 
 
 def test_a_yes_that_is_not_done_is_noticed(fake: FakeToxiproxy, server: ToxiproxyServer) -> None:
@@ -374,8 +372,6 @@ def test_a_yes_that_is_not_done_is_noticed(fake: FakeToxiproxy, server: Toxiprox
     fake.deaf_to = {"PATCH /proxies/p"}
     with pytest.raises(NotAsAsked, match="is open"):
         server.set_enabled("p", enabled=False)
-    with pytest.raises(ToxiproxyError):
-        server.update_toxic("p", ProxyToxic(LATENCY.name, "latency", {"latency": 1}))
 
 
 def test_an_addition_that_is_not_there_is_taken_back(fake: FakeToxiproxy, server: ToxiproxyServer) -> None:
@@ -423,7 +419,7 @@ DELETE = "/toxics/slow_downstream"
 def test_a_frozen_delete_is_escalated_to_closing(fake: FakeToxiproxy, server: ToxiproxyServer) -> None:
     """The first delete hangs: the proxy is closed, the toxic deleted, the proxy opened again."""
     fake.say("DELETE", DELETE, HANG)
-    assert server.remove_toxic("p", LATENCY.name).how is HowRemoved.CLOSED
+    assert removed(server, "p", LATENCY.name).how is HowRemoved.CLOSED
     assert (names_on(fake), fake.proxies["p"]["enabled"]) == ([], True)
     assert [call.split()[0] for call in fake.calls] == ["DELETE", "PATCH", "DELETE", "PATCH", "GET"]
 
@@ -433,9 +429,9 @@ def test_a_toxic_that_cannot_be_deleted_takes_its_proxy_along(
     fake: FakeToxiproxy, server: ToxiproxyServer, status: int, kind: str, body: bytes
 ) -> None:
     """The proxy is made anew as it was, with its other toxics."""
-    server.add_toxic("p", CUT[0])
+    server.add_toxics([ToxicOn("p", CUT[0])])
     fake.say("DELETE", DELETE, status, kind, body, times=2)
-    assert server.remove_toxic("p", LATENCY.name).how is HowRemoved.RECREATED
+    assert removed(server, "p", LATENCY.name).how is HowRemoved.RECREATED
     proxy = fake.proxies["p"]
     assert (proxy["listen"], proxy["upstream"], proxy["enabled"]) == ("127.0.0.1:1", "127.0.0.1:2", True)
     assert names_on(fake) == [CUT[0].name]
@@ -444,7 +440,7 @@ def test_a_toxic_that_cannot_be_deleted_takes_its_proxy_along(
 def test_a_yes_to_delete_that_is_not_done_is_escalated(fake: FakeToxiproxy, server: ToxiproxyServer) -> None:
     """The server says 204 and keeps the toxic: reading back shows it, and the proxy goes."""
     fake.deaf_to = {DELETE}
-    assert server.remove_toxic("p", LATENCY.name).how is HowRemoved.RECREATED
+    assert removed(server, "p", LATENCY.name).how is HowRemoved.RECREATED
     assert names_on(fake) == []
 
 
@@ -452,13 +448,13 @@ def test_a_proxy_that_was_closed_stays_closed_when_made_anew(fake: FakeToxiproxy
     """Escalation restores what was wanted, not what is usual."""
     server.set_enabled("p", enabled=False)
     fake.say("DELETE", DELETE, HANG, times=2)
-    assert server.remove_toxic("p", LATENCY.name).how is HowRemoved.RECREATED
+    assert removed(server, "p", LATENCY.name).how is HowRemoved.RECREATED
     assert fake.proxies["p"]["enabled"] is False
 
 
 def test_what_cannot_be_removed_is_not_healed(fake: FakeToxiproxy, server: ToxiproxyServer) -> None:
     """A server that answers nothing more: the error says that harm may be left, and what was tried; others are still tried."""
-    server.add_toxic("p", CUT[0])
+    server.add_toxics([ToxicOn("p", CUT[0])])
     fake.say("DELETE", DELETE, *HTML_503, times=2)
     fake.say("DELETE", "/proxies/p", *HTML_503)
     with pytest.raises(NotHealed, match=r"slow_downstream of proxy p .* may still be in force") as raised:

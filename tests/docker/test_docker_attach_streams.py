@@ -18,7 +18,7 @@ from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import Cut, Link, RoundTrip
 from chaos.engine.connection import Engine
 from chaos.net import nft as packets
-from chaos.net.addresses import Addresses
+from chaos.net.addresses import UNNAMED, Addresses
 from chaos.net.needs import Needs
 from chaos.run import leftovers
 from chaos.runtimes.docker.net.intercept import cut_old
@@ -109,7 +109,7 @@ def test_connections_are_only_called_cut_when_they_are(state: Path, engine: Engi
         ours, peer = there.before[0][2], there.before[1][2]
         line, ports = Link("n1", "n2"), {"client": PORT}
         net = DockerNet(
-            run="r", addresses=Addresses.of_one({"n1": ours, "n2": peer}), ports={"n1": ports, "n2": ports}, links=[line],
+            run="r", addresses=Addresses({UNNAMED: {"n1": ours, "n2": peer}}), ports={"n1": ports, "n2": ports}, links=[line],
             gateway=there.gateway, measure=lambda _link, _timeout_s: RoundTrip(None), clock=MonotonicClock(),
             needs=Needs(frozenset({line}), ages=True), late=True,
         )  # fmt: skip

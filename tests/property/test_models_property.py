@@ -12,6 +12,7 @@ from chaos.predict import formulas as article
 from chaos.predict.markov.chain import ClusterChain, solvable
 from chaos.predict.markov.measures import client_view, elasticities, first_failure_s, long_run
 from chaos.predict.scenarios import outages as slots
+from tests.reference import standby
 
 RATES = st.floats(1e-7, 10.0)
 
@@ -88,8 +89,8 @@ def test_corrected_formulas(expected: float, spares: int) -> None:
     assert found.corrected is not None and later.corrected is not None and more.corrected is not None
     assert 0.0 <= later.corrected <= found.corrected <= more.corrected <= 1.0
     assert found.value + found.corrected == pytest.approx(1.0)
-    assert article.hot_spares_reliability(expected, spares, 1.0) <= found.corrected + 1e-12
-    one, each = (formula(expected, 1.0, spares) for formula in (article.cold_spares_one_crew, article.cold_spares_crew_each))
+    assert standby.hot_spares_reliability(expected, spares, 1.0) <= found.corrected + 1e-12
+    one, each = (formula(expected, 1.0, spares) for formula in (article.cold_spares_one_crew, standby.cold_spares_crew_each))
     assert 0.0 < each <= one * (1 + 1e-12) <= 1.0 + 1e-12
 
 

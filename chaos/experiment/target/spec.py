@@ -134,16 +134,6 @@ class LocalTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     peers: Literal["per-node"] | None = None
 
 
-class ModelKey(msgspec.Struct, frozen=True):
-    """One parameter of the models as the target declares it, settings filled in: one value, or a uniform range."""
-
-    name: str
-    low: float
-    high: float
-    unit: str
-    """``s``, ``1/s``, ``1``."""
-
-
 class Target(msgspec.Struct, frozen=True):
     """A kind of system under test."""
 

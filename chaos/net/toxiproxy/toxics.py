@@ -23,10 +23,10 @@ import msgspec
 
 from chaos.core.errors import NotHealed
 from chaos.net.several import raise_first, several
-from chaos.net.toxiproxy.client import Body, path
+from chaos.net.toxiproxy.client import path
 from chaos.net.toxiproxy.errors import AlreadyThere, NotThere, ToxiproxyError
 from chaos.net.toxiproxy.proxies import Proxies
-from chaos.net.toxiproxy.state import BOTH, DOWNSTREAM, UPSTREAM, ProxyState, ProxyToxic, toxics_for, whole
+from chaos.net.toxiproxy.state import BOTH, DOWNSTREAM, UPSTREAM, ProxyState, ProxyToxic, toxics_for
 
 __all__ = [
     "BOTH",
@@ -67,10 +67,6 @@ class Removed(msgspec.Struct, frozen=True):
 class ToxiproxyServer(Proxies):
     """One running server: its proxies, and the toxics on them. A removal ends within a few times ``timeout_s``."""
 
-    def add_toxic(self, proxy: str, toxic: ProxyToxic) -> int:
-        """Put one in force, on open connections too, and read it back; the time when it was."""
-        return self.add_toxics([ToxicOn(proxy, toxic)])
-
     def add_toxics(self, additions: Sequence[ToxicOn], *, existing: str = "keep") -> int:
         """Put all in force and read them back; the time when the last one was. If one fails, those before it are taken out again.
 
@@ -98,20 +94,7 @@ class ToxiproxyServer(Proxies):
             raise
         return max(at_ns, default=self._clock.now_ns())
 
-    def update_toxic(self, proxy: str, toxic: ProxyToxic) -> ProxyToxic:
-        """Change attributes and toxicity of a toxic that is in force (its type and stream cannot change); as read back."""
-        body: Body = {"attributes": whole(toxic.attributes), "toxicity": toxic.toxicity}
-        self._wire.patch(path("proxies", proxy, "toxics", toxic.name), body, ProxyToxic)
-        wanted = self._remember(proxy, remove=toxic.name, add=toxic)
-        found = self._read_back(wanted).toxic(toxic.name)
-        assert found is not None
-        return found
-
     # --- removal --------------------------------------------------------------------------------------------------------
-
-    def remove_toxic(self, proxy: str, name: str) -> Removed:
-        """Take one out; ``NotHealed`` if all three ways fail. One that is not there is as good."""
-        return self._remove([(proxy, name)])[0]
 
     def remove_toxics(self, removals: Sequence[ToxicOn]) -> list[Removed]:
         """Take them out, all at about the same time, each as far as it needs, and read that back.

@@ -143,13 +143,3 @@ def client_view(model: Solvable, hidden_s: float) -> ClientView:
         cycle_s=1.0 / (flow * share) if share > 0 else float("inf"),
         unavailability=flow * left,
     )
-
-
-def second_order(chain: ClusterChain) -> float:
-    """The part of U that isolated crashes do not explain: a second one inside the recovery of a first, common causes, lost coverage.
-
-    Never found by scaling an accelerated run back: at K times the rate it is K^2 times as large.
-    """
-    whole = long_run(solvable(chain)).unavailability
-    slow = msgspec.structs.replace(chain, crash_per_s=chain.crash_per_s * TINY, common_cause=0.0, coverage=1.0)
-    return whole - long_run(solvable(slow)).unavailability / TINY

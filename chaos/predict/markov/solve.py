@@ -94,19 +94,3 @@ def mean_times(rates: NDArray[np.float64], exits: NDArray[np.float64]) -> NDArra
 
 def _absorbing() -> BadInput:
     return BadInput("the chain is absorbing: from some state it never returns", right="every repair rate must be > 0")
-
-
-def birth_death(up_rates: NDArray[np.float64], down_rates: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The same for a chain that only steps to its neighbours, in log space: 10,000 states are no trouble.
-
-    ``up_rates[i]`` is the rate i -> i + 1 and ``down_rates[i]`` the rate i + 1 -> i; both must be > 0.
-    """
-    up = np.asarray(up_rates, dtype=np.float64)
-    down = np.asarray(down_rates, dtype=np.float64)
-    if up.shape != down.shape or up.ndim != 1:
-        raise BadInput("a birth-death chain needs as many rates up as down")
-    if not (np.all(np.isfinite(up)) and np.all(np.isfinite(down)) and np.all(up > 0) and np.all(down > 0)):
-        raise BadInput("a rate of the chain is not > 0", right="all rates of a birth-death chain are > 0 and finite")
-    logs = np.concatenate(([0.0], np.cumsum(np.log(up) - np.log(down))))
-    weights = np.exp(logs - logs.max())
-    return np.asarray(weights / weights.sum(), dtype=np.float64)

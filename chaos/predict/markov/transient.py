@@ -25,38 +25,11 @@ MOST_JUMPS: Final = 2_000.0
 STEP_JUMPS: Final = 0.5
 
 
-def point_availability(model: Solvable, at_s: float, start: int = 0) -> float:
-    """P(up at ``at_s`` | in state ``start`` at 0)."""
-    return float(_distribution(model.rates, start, _time(at_s))[model.up].sum())
-
-
 def reliability(model: Solvable, until_s: float, start: int = 0) -> float:
     """P(no failure at all by ``until_s``): R(T) = p0 exp(Q_UU T) 1, the down states being made absorbing."""
     stays = model.rates.copy()
     stays[~model.up] = 0.0
     return float(_distribution(stays, start, _time(until_s))[model.up].sum())
-
-
-def unreliability(model: Solvable, until_s: float, start: int = 0) -> float:
-    """P(a failure by ``until_s``), summed by itself: where it is 1e-20 it still has its digits, which 1 - reliability has not."""
-    stays = model.rates.copy()
-    stays[~model.up] = 0.0
-    return float(_distribution(stays, start, _time(until_s))[~model.up].sum())
-
-
-def expected_downtime_s(model: Solvable, until_s: float, start: int = 0) -> float:
-    """The mean time spent down in (0, ``until_s``), from state ``start``: one more state counts it."""
-    _time(until_s)
-    if until_s == 0:
-        return 0.0
-    return float(_occupancy(model.rates, start, until_s)[~model.up].sum())
-
-
-def interval_availability(model: Solvable, until_s: float, start: int = 0) -> float:
-    """The mean share of (0, ``until_s``) that is up. Started healthy it is above the long run's value."""
-    if until_s == 0:
-        return 1.0 if model.up[start] else 0.0
-    return 1.0 - expected_downtime_s(model, until_s, start) / until_s
 
 
 def over(model: Solvable, until_s: float) -> tuple[Floats, Floats]:
@@ -117,31 +90,6 @@ def _distribution(rates: Floats, start: int, at_s: float) -> Floats:
         found += weight * begin
         begin = begin @ jumps
     return found
-
-
-def _occupancy(rates: Floats, start: int, until_s: float) -> Floats:
-    """Mean time in each state: sum over k of P(more than k jumps) / q times p P^k; for many jumps, doubled up with the steps."""
-    jumps, fastest = _uniformised(rates)
-    begin = np.zeros(len(rates))
-    begin[start] = 1.0
-    if fastest <= 0:
-        return begin * until_s
-    expected = fastest * until_s
-    if expected <= MOST_JUMPS:
-        spent, left = np.zeros(len(rates)), 1.0
-        for weight in _poisson(expected):
-            left = max(0.0, left - weight)
-            spent += left / fastest * begin
-            begin = begin @ jumps
-        return spent
-    doublings = math.ceil(math.log2(expected / STEP_JUMPS))
-    part = expected / 2**doublings
-    step, time = _step(jumps, part), _step_time(jumps, part) / fastest
-    for _ in range(doublings):
-        time = time + step @ time
-        step = step @ step
-        step /= step.sum(axis=1, keepdims=True)
-    return np.asarray(begin @ time, dtype=np.float64)
 
 
 def _step(jumps: Floats, expected: float) -> Floats:

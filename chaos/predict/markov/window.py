@@ -13,7 +13,7 @@ every ten minutes its upper end is above 1.
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 import numpy as np
@@ -23,13 +23,33 @@ from chaos.core.errors import BadInput
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from chaos.predict.markov.laws import Law
-
     Floats = NDArray[np.float64]
 
 GRID: Final = 1 << 14
 SHORT: Final = 8
 """Outages of fewer steps of the grid keep their variance on it as well as their mean: sums of many of them depend on it."""
+
+
+class Law(Protocol):
+    """A law of times that are never negative. Times in s."""
+
+    @property
+    def mean_s(self) -> float: ...
+
+    @property
+    def variance_s2(self) -> float: ...
+
+    def quantile(self, share: float) -> float:
+        """The least time that so large a share does not exceed."""
+        ...
+
+    def beyond(self, hidden_s: float) -> float:
+        """E[(X - W)+]."""
+        ...
+
+    def masses(self, step_s: float, size: int) -> Floats:
+        """The probabilities of 0, 1, 2, ... steps; what lies beyond is in the last one."""
+        ...
 
 
 class Mixture(msgspec.Struct, frozen=True):
@@ -40,7 +60,7 @@ class Mixture(msgspec.Struct, frozen=True):
 
 
 class FiniteRun:
-    """The up time of a window, for outages given by their law (``distributions``), by draws, or by a ``Mixture``, on a grid of 1 / 16384
+    """The up time of a window, for outages given by their law, by draws, or by a ``Mixture``, on a grid of 1 / 16384
     of the window, or of what can be down in it if that is far less. The mean of the outages is kept exactly, however short they are."""
 
     def __init__(self, failures_per_s: float, outages: Law | Floats | Mixture, window_s: float, stationary: bool = False) -> None:
@@ -170,12 +190,3 @@ def _left_of(masses: Floats, mean: float) -> Floats:
     left[1:] += cells / 2
     left[GRID] += 1.0 - float(cells.sum())
     return left
-
-
-def mean_uptime_s(failures_per_s: float, repairs_per_s: float, window_s: float) -> float:
-    """Started up, exponential repairs: A T + (1 - A)(1 - exp(-(l + m) T)) / (l + m), which is above A T."""
-    both = failures_per_s + repairs_per_s
-    if not (failures_per_s > 0 and repairs_per_s > 0 and window_s >= 0 and math.isfinite(both) and math.isfinite(window_s)):
-        raise BadInput("rates must be above 0 and the window a time")
-    availability = repairs_per_s / both
-    return availability * window_s + (1 - availability) * -math.expm1(-both * window_s) / both

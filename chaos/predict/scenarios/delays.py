@@ -124,12 +124,6 @@ class RandomisedElection(msgspec.Struct, frozen=True):
         again_s = self.timeout.low_s + (self.timeout.high_s - self.timeout.low_s) / (self.voters + 1)
         return self.detection_mean_s + self.round_trips * self.round_trip_s + (lost / (1.0 - lost) * again_s if lost < 1.0 else 0.0)
 
-    @property
-    def detection_variance_s2(self) -> float:
-        """Of the least of so many uniform draws, and of the elapsed heartbeat."""
-        span_s, voters = self.timeout.high_s - self.timeout.low_s, self.voters
-        return span_s**2 * voters / ((voters + 1) ** 2 * (voters + 2)) + self.heartbeat_s**2 / 12
-
     def sample(self, rng: np.random.Generator, size: int) -> tuple[Floats, Floats]:
         """Draws of (the first stands, a leader is there), both in s after the fault."""
         elapsed_s = rng.uniform(0.0, 1.0, size) * self.heartbeat_s - self.one_way_s
@@ -199,39 +193,3 @@ class DnsWithdrawal(msgspec.Struct, frozen=True):
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """``size`` draws: (fall - 1) every + U(0, every) + timeout."""
         return (self.fall - 1) * self.every_s + rng.uniform(0.0, 1.0, size) * self.every_s + self.timeout_s
-
-
-def stale_seconds(ttl_s: float, queries_per_s: float = float("inf")) -> float:
-    """For how many seconds' worth of requests caches answer with the old set after a change: rho ttl^2 / (2 (1 + rho ttl)).
-
-    Half the TTL for a busy cache. Holds where the cache's phase is random against the change.
-    """
-    if ttl_s < 0 or queries_per_s <= 0:
-        raise BadInput(f"a TTL of {ttl_s} s asked {queries_per_s} times a second", right="TTL >= 0 and rate > 0")
-    if queries_per_s == float("inf"):
-        return ttl_s / 2
-    return queries_per_s * ttl_s**2 / (2 * (1 + queries_per_s * ttl_s))
-
-
-def follower_loss_s(share: float, down_s: float, detected_s: float, ttl_s: float, pinned: float = 0.0) -> float:
-    """Lost seconds of one crashed node that holds ``share`` of the picks, no retry, busy caches.
-
-    share [min(S, t) + x - x^2 / (2 ttl)] with x = min(max(S - t, 0), ttl); ``pinned`` is the share of clients that never ask again.
-    """
-    seen_s = min(down_s, detected_s)
-    stale_s = min(max(down_s - detected_s, 0.0), ttl_s)
-    tail_s = stale_s - stale_s**2 / (2 * ttl_s) if ttl_s > 0 else 0.0
-    return share * (seen_s + tail_s + pinned * (down_s - seen_s - tail_s))
-
-
-def all_dead(nodes: int, dead: int, attempts: int, other_address: bool, independent: bool = False) -> float:
-    """The chance that every attempt meets a dead address: C(dead, a) / C(nodes, a) over distinct addresses.
-
-    Without ``other_address`` a retry goes where the first attempt went, dead / nodes; or, ``independent``, picks afresh.
-    """
-    if not 0 <= dead <= nodes or nodes < 1 or attempts < 1:
-        raise BadInput(f"{dead} dead of {nodes} nodes, {attempts} attempts", right="0 <= dead <= nodes, attempts >= 1")
-    if other_address:
-        distinct = min(attempts, nodes)
-        return math.comb(dead, distinct) / math.comb(nodes, distinct)
-    return (dead / nodes) ** (attempts if independent else 1)

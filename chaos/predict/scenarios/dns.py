@@ -218,10 +218,3 @@ class _Uses:
             at_s = np.where(awaited, then_s, self.next_s(then_s))
             first_s = np.where(awaited, first_s, at_s)
         return found_s
-
-
-def dead_server_loss_s(down_s: float, ttl_s: float) -> float:
-    """Seconds of requests lost while a name server fails at once for ``down_s``, busy caches of a random phase: what outlasts U(0, TTL)."""
-    if ttl_s <= 0:
-        return down_s
-    return down_s - ttl_s / 2 if down_s >= ttl_s else down_s**2 / (2 * ttl_s)

@@ -13,10 +13,11 @@ from chaos.core.errors import BadInput
 from chaos.core.rng import derive
 from chaos.experiment.reading import document as loading
 from chaos.experiment.spec import PredictSpec, ProductionRate
-from chaos.judge.extrapolation import YEAR_S, Share, combine, extrapolate, odds_bound
+from chaos.judge.extrapolation import YEAR_S, Share, combine, extrapolate
 from chaos.measure.means import interval_of_mean
 from chaos.measure.timeline import build
 from chaos.results.verdict import Extrapolated
+from tests.reference.intervals import odds_bound
 from tests.support import synthetic
 from tests.support.samples import sample_experiment
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from chaos.core.values import Link
-from chaos.net.addresses import Addresses
+from chaos.net.addresses import UNNAMED, Addresses
 
 LINK = Link("n1", "n2")
 
 
 def learned() -> Addresses:
     """Two nodes on one network, with IPv6 on it, and another network that nobody named."""
-    addresses = Addresses.of_one({"n1": "198.18.5.11", "n2": "198.18.5.12"})
+    addresses = Addresses({UNNAMED: {"n1": "198.18.5.11", "n2": "198.18.5.12"}})
     assert addresses.learn("n1", ["198.18.5.11", "fd00:5::11", "fe80::11"])
     assert addresses.learn("n2", ["198.18.5.12", "fd00:5::12", "fe80::12", "198.18.6.12"])
     return addresses

@@ -23,7 +23,7 @@ from chaos.measure.faults import FaultRecord
 from chaos.measure.phases_nodes import Abilities
 from chaos.measure.timeline import Timeline
 from chaos.net import nft as packets
-from chaos.net.addresses import Addresses
+from chaos.net.addresses import UNNAMED, Addresses
 from chaos.net.nft import DROP, INPUT, OUTPUT, PacketCut
 from chaos.plan.build import make_plan
 from chaos.plan.plan import Plan
@@ -56,7 +56,7 @@ def test_a_link_is_where_both_its_ends_are() -> None:
     assert (ON_TWO.used(THERE), ON_TWO.used(ASKED)) == ("198.18.6.12", "198.18.5.11")
     assert ON_TWO.pairs(ASKED, "back") == []
     assert ON_TWO.networks == ("front", "back")
-    assert Addresses.of_one(FRONT).networks == ()
+    assert Addresses({UNNAMED: FRONT}).networks == ()
     assert ON_TWO.others("n1") == ["198.18.5.12", "198.18.5.13", "198.18.5.3", "198.18.6.12", "198.18.6.13"]
 
 

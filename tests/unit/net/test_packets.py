@@ -6,13 +6,13 @@ import pytest
 
 from chaos.core.values import CLIENTS, Cut, Link
 from chaos.net import nft as packets
-from chaos.net.addresses import Addresses
+from chaos.net.addresses import UNNAMED, Addresses
 from chaos.net.nft import DROP, INPUT, LEAVING, OUTPUT, REJECT, Namespace, PacketCut, PacketLoss, Redirect
 
 ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3"}
 GATEWAY = "198.18.5.1"
 THERE, BACK = Link("n1", "n2"), Link("n2", "n1")
-ON_ONE = Addresses.of_one(ADDRESSES)
+ON_ONE = Addresses({UNNAMED: ADDRESSES})
 TO, FROM = PacketCut(OUTPUT, ADDRESSES["n2"], DROP), PacketCut(INPUT, ADDRESSES["n2"], DROP)
 ASIDE = (Redirect(ADDRESSES["n2"], 7000, 21001), Redirect(ADDRESSES["n2"], 7001, 21002))
 

@@ -11,7 +11,9 @@ import pytest
 from chaos.core.errors import BadInput
 from chaos.predict.markov import solve as gth
 from chaos.predict.markov.chain import RESET, ClusterChain, majority, solvable, states
-from chaos.predict.markov.measures import client_view, elasticities, first_failure_s, long_run, second_order, sensitivities
+from chaos.predict.markov.measures import client_view, elasticities, first_failure_s, long_run, sensitivities
+from tests.reference.standby import birth_death
+from tests.reference.windows import second_order
 
 CRASH, RESTART, RESYNC, FAILOVER = 1 / 7200, 1 / 30, 1 / 20, 1 / 4
 
@@ -159,7 +161,7 @@ def test_relative_accuracy_of_tiny_probabilities() -> None:
     matrix = np.zeros((5, 5))
     for index, rate in enumerate(rates):
         matrix[index, index + 1], matrix[index + 1, index] = float(rate), 1.0
-    for found in (gth.stationary(matrix), gth.birth_death(np.array([float(rate) for rate in rates]), np.ones(4))):
+    for found in (gth.stationary(matrix), birth_death(np.array([float(rate) for rate in rates]), np.ones(4))):
         assert float(wanted[-1]) < 1e-40
         for value, exact in zip(found, wanted, strict=True):
             assert value == pytest.approx(float(exact), rel=1e-13)

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from chaos.experiment.spec import ClientPolicy
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell, see
-from chaos.predict.scenarios.delays import follower_loss_s
 from chaos.predict.scenarios.outages import Rule
+from tests.reference.delays import follower_loss_s
 
 SAMPLES = 4_000
 SLOT_S = 0.01

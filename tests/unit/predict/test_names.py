@@ -11,7 +11,7 @@ import pytest
 from chaos.core.errors import BadInput
 from chaos.experiment.spec import ClientPolicy, Dns, DnsCheck
 from chaos.predict.run import draws, predict
-from chaos.predict.scenarios.dns import dead_server_loss_s
+from tests.reference.delays import dead_server_loss_s
 from tests.support.name_client import Policy, mean_lost_s
 from tests.support.predicting import a_plan, facts, of_class
 

@@ -10,11 +10,10 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from chaos.measure.ratios import f_interval
-from chaos.predict import long_run
-from chaos.predict.markov import sparse
 from chaos.predict.markov.explore import explore
-from chaos.predict.markov.measures import first_failure_s
+from chaos.predict.markov.measures import first_failure_s, long_run
+from tests.reference import sparse
+from tests.reference.intervals import f_interval
 
 # --- the workstation cluster (Haverkort, Hermanns & Katoen 2000) -------------------------------------------------------
 

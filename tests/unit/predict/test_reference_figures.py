@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from scipy.linalg import expm
 
-from chaos import predict as models
 from chaos.predict.markov.chain import ClusterChain, majority, solvable
 from chaos.predict.markov.measures import client_view, first_failure_s, long_run
-from chaos.predict.markov.transient import expected_downtime_s, reliability
+from chaos.predict.markov.transient import reliability
 from chaos.predict.markov.wide import WideChain
 from chaos.predict.overlaps import Rates, beyond_isolated, failover_s
+from chaos.predict.scenarios.delays import Uniform
 from chaos.predict.system import System
+from tests.reference.windows import expected_downtime_s
 
 World = tuple[tuple[str, ...], int]
 """Each node's state (up, down, syncing, dark), and which one leads (-1: none)."""
@@ -176,8 +177,8 @@ def test_hot_spares_by_the_binomial(servers: int) -> None:
 def a_system(**given: float) -> System:
     """Three nodes with beats and time-outs like those of the embedded target."""
     values = {"heartbeat_s": 0.1, "restart_s": 30.0, "resync_s": 20.0, **given}
-    ranges = {name: models.Uniform(value, value) for name, value in values.items()}
-    return System(3, True, {**ranges, "election_timeout_s": models.Uniform(0.5, 1.0)}, zones=(1, 1, 1))
+    ranges = {name: Uniform(value, value) for name, value in values.items()}
+    return System(3, True, {**ranges, "election_timeout_s": Uniform(0.5, 1.0)}, zones=(1, 1, 1))
 
 
 def test_overlaps_are_what_the_chain_has_beyond_isolated_crashes() -> None:

@@ -12,13 +12,15 @@ from chaos.core.errors import BadInput
 from chaos.predict import formulas as article
 from chaos.predict.formulas import one_unit_availability
 from chaos.predict.markov import solve as gth
-from chaos.predict.markov import sparse
-from chaos.predict.markov import standby as closed_forms
 from chaos.predict.markov.chain import ClusterChain, solvable
 from chaos.predict.markov.measures import first_failure_s, long_run
-from chaos.predict.markov.transient import expected_downtime_s, interval_availability, point_availability, reliability
-from chaos.predict.markov.window import FiniteRun, mean_uptime_s
+from chaos.predict.markov.transient import reliability
+from chaos.predict.markov.window import FiniteRun
 from chaos.predict.rbd import Bridge, Diagram, Parallel, Series, Unit, Vote, importance, unavailability
+from tests.reference import sparse
+from tests.reference import standby as closed_forms
+from tests.reference.standby import birth_death, hot_spares_crew_each
+from tests.reference.windows import expected_downtime_s, interval_availability, mean_uptime_s, point_availability
 
 A, B, C, D, T = (Unit(name) for name in "abcdt")
 DOWN = {"a": 0.1, "b": 0.2, "c": 0.05, "d": 0.3, "t": 0.15}
@@ -102,7 +104,7 @@ def test_standby(spares: int) -> None:
     warm = closed_forms.standby_unavailability(failures, repairs, spares, dormant=0.5)
     assert cold_one == pytest.approx(article.cold_spares_one_crew(failures, repairs, spares), rel=1e-12)
     assert cold_each == pytest.approx(closed_forms.erlang_b(spares + 1, failures / repairs), rel=1e-12)
-    assert hot_each == pytest.approx(article.hot_spares_crew_each(failures, repairs, spares), rel=1e-12)
+    assert hot_each == pytest.approx(hot_spares_crew_each(failures, repairs, spares), rel=1e-12)
     assert cold_each * (1 - 1e-12) <= warm <= hot_each * (1 + 1e-12)
 
 
@@ -125,7 +127,7 @@ def test_sparse_solves_agree_with_exact_ones() -> None:
     up, down, here = np.full(2999, 0.9), np.ones(2999), np.arange(2999)
     places = (np.concatenate((here, here + 1)), np.concatenate((here + 1, here)))
     long = csr_matrix((np.concatenate((up, down)), places), shape=(3000, 3000))
-    np.testing.assert_allclose(sparse.stationary(long), gth.birth_death(up, down), atol=1e-13)
+    np.testing.assert_allclose(sparse.stationary(long), birth_death(up, down), atol=1e-13)
 
 
 def test_sparse_refuses_absorbing_chains() -> None:

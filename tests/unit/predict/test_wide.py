@@ -8,21 +8,15 @@ import numpy as np
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.predict import (
-    ClusterChain,
-    WideChain,
-    elasticities,
-    expected_downtime_s,
-    first_failure_s,
-    long_run,
-    reliability,
-    solvable,
-    stages_for,
-)
-from chaos.predict.markov import sparse
+from chaos.predict.markov.chain import ClusterChain, solvable
 from chaos.predict.markov.explore import explore
 from chaos.predict.markov.maintenance import planned_restarts
-from chaos.predict.simulate import windows
+from chaos.predict.markov.measures import elasticities, first_failure_s, long_run
+from chaos.predict.markov.transient import reliability
+from chaos.predict.markov.wide import WideChain, stages_for
+from tests.reference import sparse
+from tests.reference.simulate import windows
+from tests.reference.windows import expected_downtime_s
 
 PLAIN = ClusterChain(3, 2, 1 / 7200, 1 / 30, 1 / 20, 1 / 4)
 

@@ -12,7 +12,7 @@ import pytest
 from chaos.core.clock import ManualClock
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NotHealed
 from chaos.core.values import CLIENTS, DNS, Cut, Link, Loss, RoundTrip, Rule, Toxic
-from chaos.net.addresses import Addresses
+from chaos.net.addresses import UNNAMED, Addresses
 from chaos.net.needs import Needs
 from chaos.net.toxiproxy.errors import Broken
 from chaos.net.toxiproxy.toxics import HowRemoved, ProxyToxic, Removed, ToxicOn, ToxiproxyServer
@@ -20,7 +20,7 @@ from chaos.runtimes.docker.agent_link import AgentGone, Answer
 from chaos.runtimes.docker.net.net import DockerNet
 from chaos.runtimes.docker.net.proxies import Servers, planned_proxies
 
-ADDRESSES = Addresses.of_one({"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3", DNS: "198.18.5.2"})
+ADDRESSES = Addresses({UNNAMED: {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3", DNS: "198.18.5.2"}})
 PORTS = {name: {"client": 7000, "peer": 7001} for name in ("n1", "n2", "n3")}
 THERE, BACK, OTHER = Link("n1", "n2"), Link("n2", "n1"), Link("n3", "n2")
 

@@ -3,7 +3,7 @@
 Repairs are rarely exponential: failovers scatter little (a sum of blocks), human repairs a lot (lognormal; Schroeder & Gibson 2006).
 ``masses`` puts a law on a grid, so that sums of any of them, and windows with random faults (``finite``), need no sampling.
 
->>> from chaos.predict import Between, Constant, Lognormal, Sum
+>>> from tests.reference.distributions import Between, Constant, Lognormal, Sum
 >>> failover = Sum((Between(0.15, 0.3), Constant(0.02)))
 >>> f"{failover.mean_s:.3f} s, cv {failover.cv:.2f}; beyond 0.3 s: {1 - failover.cdf(0.3):.2f}"
 '0.245 s, cv 0.18; beyond 0.3 s: 0.13'
@@ -15,12 +15,12 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
+import msgspec
 import numpy as np
 
 from chaos.core.errors import BadInput
-from chaos.predict.markov.laws import Described, Law
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -29,6 +29,64 @@ if TYPE_CHECKING:
 
 SUM_GRID: Final = 1 << 15
 """Points on which a sum is worked out, over its reach."""
+
+
+class Law(Protocol):
+    """A law of times that are never negative. Times in s."""
+
+    @property
+    def mean_s(self) -> float: ...
+
+    @property
+    def variance_s2(self) -> float: ...
+
+    def cdf(self, at_s: float) -> float: ...
+
+    def sample(self, rng: np.random.Generator, size: int) -> Floats: ...
+
+    def masses(self, step_s: float, size: int) -> Floats: ...
+
+    def quantile(self, share: float) -> float: ...
+
+    def beyond(self, hidden_s: float) -> float: ...
+
+
+class Described(msgspec.Struct, frozen=True):
+    """What follows from a law's mean, variance and distribution function alone; each law below has its own of these three."""
+
+    @property
+    def cv(self: Law) -> float:
+        """Standard deviation over mean."""
+        return math.sqrt(self.variance_s2) / self.mean_s if self.mean_s > 0 else 0.0
+
+    def quantile(self: Law, share: float) -> float:
+        """The least time that so large a share does not exceed, by bisection of ``cdf``."""
+        if not 0.0 < share < 1.0:
+            raise BadInput(f"a quantile of {share}", right="between 0 and 1")
+        high_s = max(self.mean_s, 1e-9)
+        while self.cdf(high_s) < share:
+            high_s *= 2.0
+        low_s = 0.0
+        for _ in range(100):
+            middle_s = (low_s + high_s) / 2
+            low_s, high_s = (low_s, middle_s) if self.cdf(middle_s) >= share else (middle_s, high_s)
+        return high_s
+
+    def beyond(self: Law, hidden_s: float) -> float:
+        """E[(X - W)+]: what is left on average if the first ``hidden_s`` of each are hidden (by clients that try again)."""
+        if hidden_s <= 0:
+            return self.mean_s
+        # E[(X - W)+] = mean - integral of P(X > x) over (0, W): bounded, so no tail has to be cut off.
+        points = np.linspace(0.0, hidden_s, 4097)
+        above = np.array([1.0 - self.cdf(float(point)) for point in points])
+        return max(0.0, self.mean_s - float((above[1:] + above[:-1]) @ np.diff(points)) / 2)
+
+    def masses(self: Law, step_s: float, size: int) -> Floats:
+        """The probabilities of 0, 1, 2, ... steps, each rounded to the nearest; what lies beyond is in the last one."""
+        edges = (np.arange(size) + 0.5) * step_s
+        below = np.array([self.cdf(float(edge)) for edge in edges])
+        below[-1] = 1.0
+        return np.diff(below, prepend=0.0)
 
 
 class Exponential(Described, frozen=True):

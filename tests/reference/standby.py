@@ -14,9 +14,25 @@ from __future__ import annotations
 import math
 
 import numpy as np
+from numpy.typing import NDArray
 
 from chaos.core.errors import BadInput
-from chaos.predict.markov import solve as gth
+
+
+def birth_death(up_rates: NDArray[np.float64], down_rates: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The long-run vector of a chain that only steps to its neighbours, in log space: 10,000 states are no trouble.
+
+    ``up_rates[i]`` is the rate i -> i + 1 and ``down_rates[i]`` the rate i + 1 -> i; both must be > 0.
+    """
+    up = np.asarray(up_rates, dtype=np.float64)
+    down = np.asarray(down_rates, dtype=np.float64)
+    if up.shape != down.shape or up.ndim != 1:
+        raise BadInput("a birth-death chain needs as many rates up as down")
+    if not (np.all(np.isfinite(up)) and np.all(np.isfinite(down)) and np.all(up > 0) and np.all(down > 0)):
+        raise BadInput("a rate of the chain is not > 0", right="all rates of a birth-death chain are > 0 and finite")
+    logs = np.concatenate(([0.0], np.cumsum(np.log(up) - np.log(down))))
+    weights = np.exp(logs - logs.max())
+    return np.asarray(weights / weights.sum(), dtype=np.float64)
 
 
 def standby_unavailability(failures: float, repairs: float, spares: int, *, dormant: float = 0.0, crews: int | None = None) -> float:
@@ -27,7 +43,7 @@ def standby_unavailability(failures: float, repairs: float, spares: int, *, dorm
     down = np.arange(spares + 1)
     fails = failures * (1.0 + dormant * (spares - down))
     repaired = repairs * np.minimum(down + 1, crews or spares + 1)
-    return float(gth.birth_death(np.asarray(fails, dtype=np.float64), np.asarray(repaired, dtype=np.float64))[-1])
+    return float(birth_death(np.asarray(fails, dtype=np.float64), np.asarray(repaired, dtype=np.float64))[-1])
 
 
 def standby_survival(failures: float, spares: int, until: float, *, dormant: float = 0.0) -> float:
@@ -64,6 +80,21 @@ def erlang_b(servers: int, load: float) -> float:
     for units in range(1, servers + 1):
         lost = load * lost / (units + load * lost)
     return lost
+
+
+def cold_spares_crew_each(failures: float, repairs: float, spares: int) -> float:
+    """Long-run unavailability with s cold spares and a crew for each: Erlang's loss formula B(s + 1, r), by its recursion."""
+    return erlang_b(spares + 1, failures / repairs)
+
+
+def hot_spares_crew_each(failures: float, repairs: float, spares: int) -> float:
+    """The same with hot spares: (l / (l + m))^(s+1)."""
+    return float((failures / (failures + repairs)) ** (spares + 1))
+
+
+def hot_spares_reliability(failures_per_time: float, spares: int, time: float) -> float:
+    """Reliability with s *hot* spares and no repair: 1 - (1 - exp(-lt))^(s+1)."""
+    return 1.0 - (-math.expm1(-failures_per_time * time)) ** (spares + 1)
 
 
 def _checked(failures: float, repairs: float, spares: int, dormant: float) -> None:
