@@ -9,7 +9,6 @@ inconclusive. Beside the power of the shape test: the chance by which Kolmogorov
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import dataclass, field
 
@@ -17,7 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import kstest
 
-from bench.models import SLOT_S, Row, outages_s, row
+from bench.models import SLOT_S, outages_s
+from bench.servers import runs as table
 from chaos.judge.agreement import compare
 from chaos.judge.downtime_sums import SumDistribution
 from chaos.judge.shape_test import shape
@@ -42,7 +42,7 @@ class Drawn:
         return self.downtime_s > 0
 
 
-def downtime(runs: int) -> list[Row]:
+def downtime(runs: int) -> list[table.Row]:
     """The test on total downtime."""
     rng = np.random.default_rng(11)
     sums = SumDistribution([(outages_s(rng, 200_000), 20)], SLOT_S)
@@ -54,11 +54,11 @@ def downtime(runs: int) -> list[Row]:
     ):
         totals_s = outages_s(rng, runs * 20, factor).reshape(runs, 20).sum(axis=1)
         share = float(np.mean([sums.p_value(float(total_s)) < 0.05 for total_s in totals_s]))
-        rows.append(row(f"{name} ({runs:,} runs)", reach, f"{share:.2%}", "", low <= share <= high))
+        rows.append(table.Row(f"{name} ({runs:,} runs)", reach, f"{share:.2%}", "", low <= share <= high))
     return rows
 
 
-def shapes(runs: int) -> list[Row]:
+def shapes(runs: int) -> list[table.Row]:
     """The test on the shape: right predictions, and outages of the right mean that are exponential."""
     rng = np.random.default_rng(12)
     law = outages_s(rng, DRAWS)
@@ -72,12 +72,14 @@ def shapes(runs: int) -> list[Row]:
         seen += other is not None and other.p_value < 0.05
     beside = f"{plain / runs:.2%} (scipy's kstest against the draws)"
     return [
-        row(f"size of the shape test, 12 faults ({runs:,} runs)", "at most 6 %", f"{refused / runs:.2%}", beside, refused / runs <= 0.06),
-        row("its power against exponential outages of that mean", "", f"{seen / runs:.1%}", "", True),
+        table.Row(
+            f"size of the shape test, 12 faults ({runs:,} runs)", "at most 6 %", f"{refused / runs:.2%}", beside, refused / runs <= 0.06
+        ),
+        table.Row("its power against exponential outages of that mean", "", f"{seen / runs:.1%}", "", True),
     ]
 
 
-def composite(runs: int) -> list[Row]:
+def composite(runs: int) -> list[table.Row]:
     """Two classes that clients notice, in part, and one that they do not: what a run is called whose model is right."""
     rng = np.random.default_rng(13)
     kills, pauses = outages_s(rng, DRAWS), np.round(rng.gamma(2.0, 1.0, DRAWS) * (rng.uniform(size=DRAWS) < 0.7), 2)
@@ -93,31 +95,28 @@ def composite(runs: int) -> list[Row]:
     share, rows_share = overall.count("inconsistent") / runs, rows_refused / runs
     shown = f"{share:.2%}; consistent {overall.count('consistent') / runs:.1%}"
     return [
-        row(f"composite agreement inconsistent, model right ({runs:,} runs)", "at most 6 %", shown, "", share <= 0.06),
-        row("any of its 5 class rows inconsistent (Holm)", "at most 6 %", f"{rows_share:.2%}", "", rows_share <= 0.06),
+        table.Row(f"composite agreement inconsistent, model right ({runs:,} runs)", "at most 6 %", shown, "", share <= 0.06),
+        table.Row("any of its 5 class rows inconsistent (Holm)", "at most 6 %", f"{rows_share:.2%}", "", rows_share <= 0.06),
     ]
 
 
-def few(runs: int) -> list[Row]:
+def few(runs: int) -> list[table.Row]:
     """Three exponential outages decide nothing."""
     rng = np.random.default_rng(14)
     drawn = {"kill/leader": Drawn(np.round(rng.exponential(1.0, DRAWS), 2), (3,))}
     found = [compare("write", {"kill/leader": list(np.round(rng.exponential(1.0, 3), 2))}, drawn, 1.5, SLOT_S)[1] for _ in range(runs)]
     share, wrong = found.count("inconclusive") / runs, found.count("consistent")
     shown = f"{share:.1%} inconclusive, {wrong} consistent"
-    return [row(f"three exponential outages ({runs:,} runs)", "inconclusive", shown, "", share >= 0.93 and not wrong)]
+    return [table.Row(f"three exponential outages ({runs:,} runs)", "inconclusive", shown, "", share >= 0.93 and not wrong)]
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     """Print the rows."""
-    runs = 1_000 if "--quick" in sys.argv else 10_000
+    chosen = table.arguments(str(__doc__), argv)
+    runs = 1_000 if chosen.quick else 10_000
     rows = downtime(max(runs, 10_000)) + shapes(runs // 5) + composite(runs) + few(runs // 10)
-    if "--json" in sys.argv:
-        print(json.dumps(rows))
-    else:
-        for each in rows:
-            print(*each.values(), sep=" | ")
+    return table.show(rows, chosen.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -9,7 +9,6 @@ least 88 % at +20 % with 20 faults of cv 0.25.
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Callable
@@ -17,11 +16,11 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.servers import runs as table
 from chaos.judge.downtime_sums import SumDistribution
 from chaos.predict.markov import solve as gth
 from chaos.predict.markov.chain import ClusterChain, majority, solvable
 
-Row = dict[str, str | bool]
 SLOT_S = 0.01
 DRAWS = 200_000
 
@@ -50,18 +49,18 @@ def by_elimination(rates: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(np.linalg.solve(system, right), dtype=np.float64)
 
 
-def solves(times: int) -> list[Row]:
+def solves(times: int) -> list[table.Row]:
     """Exact solves."""
-    rows: list[Row] = []
+    rows: list[table.Row] = []
     for nodes, reach_s in ((5, 0.3e-3), (25, 40e-3)):
         rates = solvable(cluster(nodes)).rates
         ours_s, theirs_s = took_s(lambda r=rates: gth.stationary(r), times), took_s(lambda r=rates: by_elimination(r), times)  # type: ignore[misc]
         figure = f"exact solve, n = {nodes} ({len(rates)} states)"
         beside = f"{theirs_s * 1e3:.2f} ms (numpy.linalg.solve)"
-        rows.append(row(figure, f"{reach_s * 1e3:g} ms", f"{ours_s * 1e3:.2f} ms", beside, ours_s <= 1.5 * reach_s))
+        rows.append(table.Row(figure, f"{reach_s * 1e3:g} ms", f"{ours_s * 1e3:.2f} ms", beside, ours_s <= 1.5 * reach_s))
     chains = np.stack([solvable(cluster(3, rate)).rates for rate in np.geomspace(1e-9, 1e-3, 10_000)])
     ours_s = took_s(lambda: [gth.stationary(part) for part in np.array_split(chains, 20)], 1)
-    rows.append(row("sweep of 10,000 chains (13 states)", "5 s", f"{ours_s:.2f} s", "", ours_s <= 5))
+    rows.append(table.Row("sweep of 10,000 chains (13 states)", "5 s", f"{ours_s:.2f} s", "", ours_s <= 5))
     return rows
 
 
@@ -72,38 +71,29 @@ def outages_s(rng: np.random.Generator, size: int, factor: float = 1.0) -> NDArr
     return measured
 
 
-def verdicts(runs: int) -> list[Row]:
+def verdicts(runs: int) -> list[table.Row]:
     """The downtime test."""
     rng = np.random.default_rng(1)
     draws = outages_s(rng, DRAWS)
     simulated_s = took_s(lambda: rng.choice(draws, (DRAWS, 20)).sum(axis=1), 1)
     ours_s = took_s(lambda: SumDistribution([(draws, 20)], SLOT_S), 5)
     beside = f"{simulated_s:.2f} s (2e5 simulated sums)"
-    rows = [row("verdict distribution, 200,000 draws, 20 faults", "0.5 s", f"{ours_s * 1e3:.1f} ms", beside, ours_s <= 0.5)]
+    rows = [table.Row("verdict distribution, 200,000 draws, 20 faults", "0.5 s", f"{ours_s * 1e3:.1f} ms", beside, ours_s <= 0.5)]
     sums = SumDistribution([(draws, 20)], SLOT_S)
     for factor, reach, low, high in ((1.0, "4 to 6 %", 0.04, 0.06), (1.2, "at least 88 %", 0.88, 1.0)):
         totals_s = outages_s(rng, runs * 20, factor).reshape(runs, 20).sum(axis=1)
         share = float(np.mean([sums.p_value(float(total_s)) < 0.05 for total_s in totals_s]))
         name = "size of the downtime test on its own model" if factor == 1.0 else "its power at +20 %, 20 faults"
-        rows.append(row(f"{name} ({runs:,} runs)", reach, f"{share:.2%}", "", low <= share <= high))
+        rows.append(table.Row(f"{name} ({runs:,} runs)", reach, f"{share:.2%}", "", low <= share <= high))
     return rows
 
 
-def row(figure: str, reach: str, got: str, beside: str, is_reached: bool) -> Row:
-    """One line of the table."""
-    return {"figure": figure, "reach": reach, "got": got, "beside": beside, "ok": bool(is_reached)}
-
-
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     """Print the rows."""
-    quick = "--quick" in sys.argv
-    rows = solves(3 if quick else 20) + verdicts(2_000 if quick else 10_000)
-    if "--json" in sys.argv:
-        print(json.dumps(rows))
-    else:
-        for each in rows:
-            print(*each.values(), sep=" | ")
+    chosen = table.arguments(str(__doc__), argv)
+    rows = solves(3 if chosen.quick else 20) + verdicts(2_000 if chosen.quick else 10_000)
+    return table.show(rows, chosen.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

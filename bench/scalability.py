@@ -9,7 +9,6 @@ is the host's and not the system's: the fit must refuse, and on a small machine 
 from __future__ import annotations
 
 import asyncio
-import json
 import os
 import sys
 import tempfile
@@ -18,7 +17,7 @@ from pathlib import Path
 
 from bench.kv_nodes import CLIENT, nodes
 from bench.kv_rate import Client, kv_put
-from bench.models import Row, row
+from bench.servers import runs
 from chaos.core.errors import BadInput
 from chaos.predict.scalability import BUSY, Point, fit
 
@@ -74,12 +73,13 @@ async def saturate(address: str, duration_s: float) -> tuple[int, float]:
     return len(ordered), ordered[int(0.99 * (len(ordered) - 1))]
 
 
-def main() -> None:
+def main(argv: list[str] | None = None) -> int:
     """Print the rows."""
-    duration_s = 2.0 if "--quick" in sys.argv else 8.0
+    chosen = runs.arguments(str(__doc__), argv)
+    duration_s = 2.0 if chosen.quick else 8.0
     points = [measured(size, duration_s) for size in SIZES]
-    rows: list[Row] = [
-        row(f"writes to {point.nodes} node{'s' if point.nodes > 1 else ''} of replicated_kv", "",
+    rows: list[runs.Row] = [
+        runs.Row(f"writes to {point.nodes} node{'s' if point.nodes > 1 else ''} of replicated_kv", "",
             f"{point.per_s:,.0f}/s, p99 {point.latency_s * 1e3:.0f} ms", f"host {point.host_busy:.0%} busy", True)
         for point in points
     ]  # fmt: skip
@@ -91,16 +91,12 @@ def main() -> None:
     except BadInput as error:
         said, refused = f"refused: {error.message}", True
     rows.append(
-        row(
+        runs.Row(
             "fit of scalability", "refused where the host was the limit", said, f"{os.cpu_count()} cores", refused or not host_was_the_limit
         )
     )
-    if "--json" in sys.argv:
-        print(json.dumps(rows))
-    else:
-        for each in rows:
-            print(*each.values(), sep=" | ")
+    return runs.show(rows, chosen.json)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -11,7 +11,8 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -65,6 +66,22 @@ class Orders:
                 self._waiting.append(line)
             else:
                 self._take(line)
+
+
+class _Stop(Exception):
+    """Ends the task group."""
+
+
+@asynccontextmanager
+async def tasks_until(stop: asyncio.Event) -> AsyncIterator[asyncio.TaskGroup]:
+    """Tasks that go on until ``stop`` is set, or until nobody reads our rows any more: the harness is gone then."""
+    try:
+        async with asyncio.TaskGroup() as group:
+            yield group
+            await stop.wait()
+            raise _Stop
+    except* (_Stop, BrokenPipeError):
+        pass
 
 
 Work = Callable[[Spec, Rows, asyncio.Event], Awaitable[None]]

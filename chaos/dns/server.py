@@ -273,10 +273,6 @@ async def _serve_stream(zone: Zone, harms: Harms, reader: asyncio.StreamReader, 
         writer.close()
 
 
-class _Stop(Exception):
-    """Ends the task group."""
-
-
 async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | None = None, orders: Orders | None = None) -> None:
     """Serve until ``stop`` is set. ``EnvironmentUnusable`` if the port is taken."""
     clock = clock or MonotonicClock()
@@ -299,14 +295,10 @@ async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | N
     if orders is not None:
         orders.taken_by(obedience.take)
     try:
-        async with asyncio.TaskGroup() as group:
+        async with child.tasks_until(stop) as group:
             group.create_task(obedience.obey())
             for checker in checkers:
                 checker.keep_checking()
-            await stop.wait()
-            raise _Stop
-    except* (_Stop, BrokenPipeError):
-        pass  # asked to end, or nobody reads our rows any more: the harness is gone
     finally:
         for checker in checkers:
             checker.close()

@@ -14,10 +14,10 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
+from chaos.core.programs import last_words
 from chaos.engine import networks as engine_network
 from chaos.engine.connection import connect
 from chaos.engine.errors import translated
-from chaos.engine.images import debian
 from chaos.registry import processes as proc
 
 ENVIRONMENT: Final = "NINES_PRIVATE_ENGINE"
@@ -108,7 +108,7 @@ def _change(*command: str) -> None:
         subprocess.run(command, capture_output=True, text=True, timeout=_IP_TIMEOUT_S, check=True)
     except (OSError, subprocess.SubprocessError) as error:
         raise EnvironmentUnusable(
-            f"{' '.join(command)}: {debian.last_words(error)}", how="a private engine needs root, NET_ADMIN, iproute2 and iptables"
+            f"{' '.join(command)}: {last_words(error)}", how="a private engine needs root, NET_ADMIN, iproute2 and iptables"
         ) from error
 
 

@@ -115,10 +115,6 @@ def _stamp(value: object) -> int:
 _STAMP = re.compile(r"[0-9]{1,19}")
 
 
-class _Stop(Exception):
-    """Ends the task group."""
-
-
 async def _poll(state: WatchedState, asker: AsyncAsker, timeout_s: float) -> list[RoleChanged | Marked]:
     fetched = await asyncio.gather(*(asker.fetch(question, timeout_s) for question in state.questions))
     return state.take({_line(question): each for question, each in zip(state.questions, fetched, strict=True)})
@@ -165,13 +161,9 @@ async def watch(spec: WatchSpec, rows: Rows, stop: asyncio.Event, clock: Clock |
     try:
         for beat, phase in zip(beats, _phases(len(beats)), strict=True):
             beat.begin(phase * spec.interval_s)
-        async with asyncio.TaskGroup() as group:
+        async with child.tasks_until(stop) as group:
             for state, phase in zip(others, _phases(len(others)), strict=True):
                 group.create_task(_watch_node(state, spec, phase * spec.interval_s, rows, clock))
-            await stop.wait()
-            raise _Stop
-    except* (_Stop, BrokenPipeError):
-        pass  # asked to end, or nobody reads our rows any more: the harness is gone
     finally:
         for beat in beats:
             beat.close()

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.core.errors import EnvironmentUnusable
+from chaos.core.programs import last_words
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
 from chaos.engine.images import debian
@@ -85,7 +86,7 @@ def _bootstrap(engine: Engine, tag: str, note: Note) -> None:
             )
         except (OSError, subprocess.SubprocessError) as error:
             raise EnvironmentUnusable(
-                f"no base image: no registry answers, and mmdebstrap failed: {debian.last_words(error)}", how=_ways()
+                f"no base image: no registry answers, and mmdebstrap failed: {last_words(error)}", how=_ways()
             ) from error
         name, _, version = tag.partition(":")
         with closing(engine.patient(BUILD_TIMEOUT_S)) as client, translated(f"importing the base image {tag}"):

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from chaos.core.errors import EnvironmentUnusable
+from chaos.core.programs import last_words
 
 Note = Callable[[str], None]
 
@@ -70,20 +71,6 @@ def _no_services() -> Iterator[None]:
         yield
     finally:
         _POLICY.unlink()
-
-
-def last_words(error: OSError | subprocess.SubprocessError) -> str:
-    """The end of what a failed program said."""
-    match error:
-        case subprocess.CalledProcessError():
-            lines = [line for line in f"{error.stdout or ''}\n{error.stderr or ''}".splitlines() if line.strip()]
-            return "; ".join(lines[-3:]) if lines else f"exit status {error.returncode}"
-        case subprocess.TimeoutExpired():
-            return f"not done within {error.timeout:g} s"
-        case OSError():
-            return error.strerror or str(error)
-        case _:
-            return str(error)
 
 
 # --- where packages come from ------------------------------------------------------------------------------------------

@@ -21,8 +21,8 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable
+from chaos.core.programs import last_words
 from chaos.engine.connection import Engine
-from chaos.engine.images import debian
 from chaos.engine.images.build import (
     KEEP,
     Entry,
@@ -174,7 +174,7 @@ def _fetch(requirement: str, version: str, machine: str, folder: Path) -> None:
             subprocess.run(command, capture_output=True, text=True, timeout=_FETCH_TIMEOUT_S, check=True, stdin=subprocess.DEVNULL)
         except (OSError, subprocess.SubprocessError) as error:
             raise EnvironmentUnusable(
-                f"{requirement} could not be fetched for the Python {version} of the base image: {debian.last_words(error)}",
+                f"{requirement} could not be fetched for the Python {version} of the base image: {last_words(error)}",
                 how=f"a base image with the Python that runs Nines ({sys.version_info[0]}.{sys.version_info[1]}): set NINES_BASE_IMAGE;"
                 " or give this environment pip and a way to a package index",
             ) from error

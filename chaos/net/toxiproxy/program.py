@@ -26,6 +26,7 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable, NinesError
+from chaos.core.programs import last_words
 from chaos.net.toxiproxy.state import OLDEST, version_numbers
 
 VERSION: Final = "2.12.0"
@@ -122,7 +123,7 @@ def _usable(program: Path, how: str, tried: list[str]) -> Found | None:
     try:
         version = version_of(program)
     except (OSError, subprocess.SubprocessError) as error:
-        tried.append(f"{how}: {program} does not run ({_reason(error)})")
+        tried.append(f"{how}: {program} does not run ({last_words(error)})")
         return None
     numbers = version_numbers(version)
     if numbers is not None and numbers < OLDEST:
@@ -153,7 +154,7 @@ def _by_docker(cached: Path, tried: list[str], note: Note) -> Found | None:
     try:
         made = _run([docker, "create", "--label", label, IMAGE], dict(os.environ), PULL_TIMEOUT_S)
     except (OSError, subprocess.SubprocessError) as error:
-        tried.append(f"image: {_reason(error)}")
+        tried.append(f"image: {last_words(error)}")
         return None
     container = made.split()[-1]
     try:
@@ -177,7 +178,7 @@ def _get(
         shutil.copyfile(made, draft)
         draft.chmod(0o755)
     except (OSError, subprocess.SubprocessError) as error:
-        tried.append(f"{how}: {_reason(error)}")
+        tried.append(f"{how}: {last_words(error)}")
         return None
     found = _usable(draft, how, tried)
     if found is None:
@@ -190,19 +191,6 @@ def _get(
 def _run(command: list[str], environment: dict[str, str], timeout_s: float) -> str:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=timeout_s, check=True, stdin=subprocess.DEVNULL)
     return done.stdout
-
-
-def _reason(error: OSError | subprocess.SubprocessError) -> str:
-    match error:
-        case subprocess.CalledProcessError():
-            lines = [line for line in ((error.stderr or "") + (error.stdout or "")).splitlines() if line.strip()]
-            return lines[-1].strip() if lines else f"exit status {error.returncode}"
-        case subprocess.TimeoutExpired():
-            return f"not done within {error.timeout:g} s"
-        case OSError():
-            return error.strerror or str(error)
-        case _:
-            return str(error)
 
 
 def main() -> int:

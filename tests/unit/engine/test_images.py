@@ -10,6 +10,7 @@ import grimp
 import pytest
 
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, HistoryUnreadable
+from chaos.core.programs import last_words
 from chaos.engine import private as private_engine
 from chaos.engine.images import base as images_base
 from chaos.engine.images import debian
@@ -130,8 +131,8 @@ def test_missing_packages_are_named_where_we_may_not_install(monkeypatch: pytest
 def test_the_last_words_of_a_failed_program_are_passed_on() -> None:
     """Its end, where the reason stands."""
     error = subprocess.CalledProcessError(1, ["x"], output="", stderr="one\ntwo\n\nthree\nfour\n")
-    assert debian.last_words(error) == "two; three; four"
-    assert debian.last_words(FileNotFoundError(2, "No such file or directory")) == "No such file or directory"
+    assert last_words(error) == "two; three; four"
+    assert last_words(FileNotFoundError(2, "No such file or directory")) == "No such file or directory"
 
 
 def test_every_shipped_target_has_an_image() -> None:
