@@ -22,19 +22,14 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import CLIENTS, LEADER, VOTING, Link, Victims
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.dns import Dns
-from chaos.faults.down import Down
 from chaos.faults.kill import Kill
 from chaos.faults.latency import Latency
-from chaos.faults.limit_data import LimitData
 from chaos.faults.partition import Partition
 from chaos.faults.pause import Pause
 from chaos.faults.remove import Remove
-from chaos.faults.reset_peer import ResetPeer
 from chaos.faults.restart import Restart
-from chaos.faults.slicer import Slicer
-from chaos.faults.slow_close import SlowClose
 from chaos.faults.stop import Stop
-from chaos.faults.timeout import Timeout
+from chaos.faults.streams import Down, LimitData, ResetPeer, Slicer, SlowClose, Timeout
 from chaos.history.events import Row
 from chaos.history.undo import UndoLog
 from chaos.plan.shapes import bridge, halves, ring

@@ -11,12 +11,12 @@ import threading
 import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import msgspec
 
 from chaos.core import storage
-from chaos.core.errors import Aborted, BadInput, EnvironmentUnusable, NinesError, NotHealed, Place
+from chaos.core.errors import Aborted, EnvironmentUnusable, NinesError, NotHealed, Place
 from chaos.core.files import write_atomically
 from chaos.experiment.spec import Experiment
 from chaos.experiment.target.spec import Target
@@ -67,7 +67,7 @@ def order_text(
     experiment = parse_experiment(text, str(file))
     target = _target(experiment, file)
     place = None if runtime else locate(str(file), "cluster.runtime")
-    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place)
+    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place, attached=experiment.cluster.attach is not None)
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
 
@@ -86,19 +86,11 @@ def _target(experiment: Experiment, file: Path) -> Target:
     return attached_target(experiment, named) if cluster.attach is not None else named
 
 
-def chosen_runtime(name: str, target: Target, place: Place | None = None) -> str:
+def chosen_runtime(name: str, target: Target, place: Place | None = None, *, attached: bool = False) -> str:
     """``auto`` is docker where an engine answers and the target has a form for it, else local. An unknown name is refused."""
-    from chaos.core import plugins as tables
+    from chaos.plan.capabilities import chosen
 
-    if name == "auto":
-        from chaos.engine.connection import answers
-
-        in_containers = all(part.docker is not None for part in target.parts.values())
-        return "docker" if in_containers and answers() else "local"
-    known = tables.names("runtimes")
-    if name not in known:
-        raise BadInput(f"unknown runtime '{name}'", place=place, right=tables.suggest(name, ["auto", *known]))
-    return name
+    return chosen(name, target, place, attached=attached)
 
 
 def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
@@ -122,7 +114,7 @@ def ready(ordered: Ordered, folder: RunFolder) -> None:
     from chaos.run import machine
     from chaos.run.leftovers import refuse_leftovers
 
-    if ordered.plan.runtime != "fake":
+    if not ordered.plan.virtual:
         refuse_leftovers()
     machine.require(ordered.plan, ordered.target)
     _require_room(ordered.plan, folder.path)
@@ -130,12 +122,9 @@ def ready(ordered: Ordered, folder: RunFolder) -> None:
 
 def engine_elsewhere(plan: Plan, stack: contextlib.ExitStack) -> Engine | None:
     """The engine of a run whose harness must travel to it; None where nothing travels. ``EnvironmentUnusable`` if no engine answers."""
-    if plan.runtime != "docker":
-        return None
-    from chaos.engine.connection import connect
+    from chaos.plan.capabilities import runtime_of
 
-    engine = stack.enter_context(connect(checked=False))
-    return engine if engine.facts.elsewhere else None
+    return cast("Engine | None", stack.enter_context(runtime_of(plan.runtime).elsewhere()))
 
 
 def _perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None, far: Engine | None) -> Report:
@@ -185,7 +174,7 @@ def _carry_out(ordered: Ordered, folder: RunFolder, note: Callable[[Row], None],
     from chaos.run.run import run_plan
 
     runtime = tables.find("runtimes", plan.runtime)()
-    virtual = plan.runtime == "fake"
+    virtual = plan.virtual
     clock = ManualClock() if virtual else MonotonicClock()
     return run_plan(plan, ordered.target, ordered.text, folder, runtime, clock, note if virtual else _warming(note), decide)
 
@@ -223,18 +212,13 @@ def _keep_bug(folder: Path) -> None:
 
 def _require_room(plan: Plan, folder: Path) -> None:
     """``EnvironmentUnusable`` for a machine that has too little of something, or not the program that may end the run."""
+    from chaos.plan.capabilities import runtime_of
     from chaos.run import preflight as room
     from chaos.run import stop_command as guard
 
     if plan.experiment.abort_if.command is not None:
         guard.require(plan.experiment.abort_if.command)
-    data_root = None
-    if plan.runtime == "docker":
-        from chaos.engine.connection import connect
-
-        with connect() as engine:
-            data_root = Path(engine.facts.data_root) if engine.facts.local and engine.facts.data_root else None
-    room.require(plan, folder, data_root)
+    room.require(plan, folder, runtime_of(plan.runtime).disk())
 
 
 def _warming(live: Callable[[Row], None] | None) -> Callable[[Row], None]:

@@ -9,13 +9,15 @@ context manager: entering harms, leaving heals; it has no duration and never sle
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from abc import abstractmethod
+from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
 
 import msgspec
 
+from chaos.core.capabilities import REFUSALS, Capability
 from chaos.core.clock import Clock
 from chaos.core.values import (
     Allowed,
@@ -44,9 +46,12 @@ from chaos.core.values import (
 )
 
 if TYPE_CHECKING:
+    from chaos.experiment.spec import Resources, Selector
     from chaos.experiment.target.spec import Target
     from chaos.history.events import Row
     from chaos.plan.plan import Plan
+    from chaos.predict.scenarios.case import Case
+    from chaos.predict.scenarios.client import Scenario
 
 
 class Layer(msgspec.Struct):
@@ -355,14 +360,113 @@ class Deployment(msgspec.Struct, frozen=True):
     target: Target
 
 
-class Runtime(Protocol):
-    """Where nodes run."""
+class Left(msgspec.Struct, frozen=True):
+    """One thing that a run whose harness is gone left where its nodes ran."""
 
-    name: str
+    run: str
+    kind: str
+    """``container``, ``machine``..."""
+    subject: str
+    """Its name there."""
+    where: str = ""
+    """Where it is, if the runtime knows several places: it is asked there again to remove it."""
 
+
+class CrashedRun(msgspec.Struct, frozen=True):
+    """A run whose harness is gone, as far as anything is still known of it."""
+
+    run: str
+    folder: Path | None = None
+    """None: nothing but its name is known."""
+    where: str = ""
+    """What the runtime gave as the place when it claimed the run."""
+    harness: str = ""
+    """The process that ran it, in words."""
+    undone: tuple[tuple[str, str], ...] = ()
+    """(action, subject) of what stands in its undo log and was not done."""
+
+
+class Runtime:
+    """Where nodes run: what it can do is declared, ``up`` does it.
+
+    What is started must be found again after a crash. ``chaos.registry.runs.claim`` enters the run before anything is started; processes
+    with ``Claim.labels`` in their environment are ended by ``nines heal`` without more; all else is for ``leftovers`` and ``heal``.
+    """
+
+    name: ClassVar[str]
+    offers: ClassVar[frozenset[Capability]]
+    """What it can do truthfully, at best; ``lacks`` says where it cannot."""
+    attached: ClassVar[frozenset[Capability] | None] = None
+    """What it can do to nodes that it attaches to and did not start; None: it attaches to nothing."""
+    words: ClassVar[Mapping[Capability, str]] = {}
+    """Why it lacks one, where it knows better than the general words."""
+    virtual: ClassVar[bool] = False
+    """Its nodes live in virtual time: it needs no machine, and what it shows is simulated."""
+    preference: ClassVar[int] = 0
+    """Where nobody names a runtime, the highest that suits is chosen; 0: never."""
+
+    @abstractmethod
     def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> AbstractContextManager[Cluster]:
         """Start everything, wait until every node is ready and the name resolves; leaving removes all of it, always."""
-        ...
+
+    # --- what it can do --------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def lacks(cls, need: Capability, target: Target, *, attached: bool = False) -> str:
+        """Why it cannot do that to this target; empty if it can."""
+        del target
+        offered = (cls.attached or frozenset()) if attached else cls.offers
+        return "" if need in offered else cls.words.get(need) or REFUSALS[need]
+
+    @classmethod
+    def target_lacks(cls, target: Target, part: str) -> tuple[str, str] | None:
+        """Why a part of a target cannot run there: what is wrong, and what to do about it."""
+        del target, part
+        return None
+
+    @classmethod
+    def link_lacks(cls, link: Link, target: Target) -> str:
+        """Why this one link cannot be harmed; empty if it can."""
+        del link, target
+        return ""
+
+    @classmethod
+    def suits(cls, target: Target) -> str:
+        """Why it is chosen for this target where nobody names a runtime; empty if it would not do here."""
+        del target
+        return ""
+
+    @classmethod
+    def place(cls) -> str:
+        """Where on this machine or beyond it runs, for people; empty if there is no question."""
+        return ""
+
+    @classmethod
+    def elsewhere(cls) -> AbstractContextManager[object | None]:
+        """An engine that the harness must travel to, while it is connected; None where nothing travels, as for every runtime but docker."""
+        return nullcontext(None)
+
+    @classmethod
+    def disk(cls) -> Path | None:
+        """A folder of this machine where it keeps what nodes write, beside the run folder."""
+        return None
+
+    # --- after a crash ---------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def leftovers(cls, crashed: Sequence[CrashedRun], state: Path, *, thorough: bool) -> list[Left]:
+        """What these runs left; ``thorough``: also what runs left that no record tells of. Changes nothing."""
+        del crashed, state, thorough
+        return []
+
+    @classmethod
+    def heal(cls, run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left | None, str]]:
+        """Remove what this run left, proving each thing gone; what could not be, and why (None: of the run as a whole). Safe to repeat."""
+        del run, left, state
+        return []
+
+
+# --- faults ------------------------------------------------------------------------------------------------------------
 
 
 class Undo(Protocol):
@@ -396,9 +500,198 @@ class Effect(msgspec.Struct):
     again; None: it has done all it had to, and is healed at once."""
 
 
-class Fault(Protocol):
-    """One way to harm. The implementing struct's fields are its YAML: ``chaos/faults/pause.py`` is the smallest."""
+class Reference(msgspec.Struct, frozen=True):
+    """A name that stands in a fault's field and must be one of the cluster's."""
 
+    field: str
+    what: str
+    """``node``, ``operation``, ``port`` (of each victim's part) or ``network``."""
+    name: str
+
+
+class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One way to harm: a frozen struct whose fields are its YAML, and one method. ``chaos/faults/pause.py`` is the smallest.
+
+    All else is a declaration with a default. One that is a property here may be a class variable in a fault where it does not depend on
+    the fields. Nothing outside a fault's own file knows its fields.
+    """
+
+    # What it is done to, and with what.
+    takes: ClassVar[tuple[str, ...]] = ("nodes",)
+    """What a selector may give it: ``nodes``, ``links``, ``groups``; nothing for one that is done to nobody in particular."""
+    halts: ClassVar[bool] = False
+    """Of one that acts on links: it stops the processes of its victims as well, so that nothing else can be done to them meanwhile."""
+    only_processes: ClassVar[bool] = False
+    """It does nothing but to processes: of a victim that runs again, nothing of it can be left."""
+    hangs: ClassVar[bool] = False
+    """Its victims go on accepting connections, and never answer."""
+    pings: ClassVar[bool] = True
+    """It proves itself by asking its victims on their clients' port; False for one that asks by other ways."""
+    of_connections: ClassVar[bool] = False
+    """Its links are meant as connections, which are opened one way, although its rules are about packets."""
+
+    # What people read of it.
+    by_hand: ClassVar[str] = ""
+    """How it is taken back without the harness, and when it is healed: a line of the runbook."""
+
+    # What the models and the judgement go by (``Traits``).
+    leader: ClassVar[Literal["keeps", "outlasts", "ends"]] = "keeps"
+    """What becomes of a leader that it hits: it ``ends``, it is followed by another if the fault ``outlasts`` the others' patience, or
+    it ``keeps`` its place."""
+    polite: ClassVar[bool] = False
+    """It asks a node to end, so that a system may hand over first."""
+    severs: ClassVar[bool] = False
+    """Nodes are cut from each other by it."""
+    awaits: ClassVar[Literal["heal", "restart", "resume"]] = "heal"
+    """What its victims are waited for with: a phase of the outages that it makes."""
+    of_name: ClassVar[bool] = False
+    """It is done to the name in front of the cluster, and to no node."""
+
+    unpredicted: ClassVar[str] = ""
+    """Why no model knows it, or not every form of it (entry points ``nines.models``)."""
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """What its runtime must offer."""
+        return frozenset()
+
+    @property
+    def takes_down(self) -> bool:
+        """Its victims count against ``limits.nodes_down``. See ``SaysWhoIsDown`` for one that takes down others than its victims."""
+        return False
+
+    @property
+    def untargeted(self) -> bool:
+        """It names its victims itself, or has none: a selector is refused, and ``pick`` is asked."""
+        return False
+
+    @property
+    def endless(self) -> bool:
+        """It is never taken back within the run."""
+        return False
+
+    @property
+    def revival(self) -> str:
+        """Who brings nodes back that it kills: ``restart`` (the harness), ``policy`` (the runtime), ``none``. Empty: that is no choice."""
+        return ""
+
+    @property
+    def groups(self) -> tuple[tuple[str, ...], ...]:
+        """Whom it keeps apart, named in its own fields."""
+        return ()
+
+    @property
+    def network(self) -> str:
+        """The one of the nodes' networks that it is about; empty: all of them."""
+        return ""
+
+    @property
+    def order(self) -> str:
+        """How it takes its victims: ``together``, ``rolling`` (one after the other, by name) or ``leader-last``."""
+        return "together"
+
+    @property
+    def role(self) -> str:
+        """Of victims that no selector gave: with the kind it makes the fault class."""
+        return ""
+
+    @property
+    def side(self) -> str:
+        """What comes before the role of a selector's victims, where others are taken with them: ``majority``."""
+        return ""
+
+    @property
+    def whom(self) -> str:
+        """Whom it is done to without a selector, in words."""
+        return " | ".join(",".join(group) for group in self.groups)
+
+    @property
+    def names(self) -> tuple[Reference, ...]:
+        """What its fields call by name."""
+        return ()
+
+    def refuses(self, target: Selector) -> tuple[str, str] | None:
+        """Why it cannot be meant with this selector: what is wrong, and what would be right."""
+        del target
+        return None
+
+    def target_lacks(self, target: Target) -> str | None:
+        """What a target lacks, so that it cannot be done or proven there."""
+        del target
+        return None
+
+    def pick(self, members: Sequence[str]) -> Victims:
+        """Whom it is done to without a selector, of these nodes in this (random) order. ``BadInput`` if they are too few."""
+        del members
+        return Victims(groups=self.groups, role="groups") if self.groups else Victims(role=self.role)
+
+    def orders(self, members: Sequence[str]) -> list[list[str]]:
+        """Orders of the members that bring ``pick`` to all that it may come to touch: by default each of them once in front."""
+        return [[*members[start:], *members[:start]] for start in range(len(members))] or [[]]
+
+    def widen(self, victims: Victims, members: Sequence[str], others: Sequence[str], protect: Collection[str]) -> Victims:
+        """The victims of a selector with whom else it takes: ``others`` of their part's members, in this (random) order."""
+        del members, others, protect
+        return victims
+
+    @abstractmethod
     def inject(self, scene: Scene, victims: Victims) -> AbstractContextManager[Effect]:
         """Enter: harm, prove from outside that it took (else heal and raise ``FaultNotEffective``). Leave: heal."""
+
+
+@runtime_checkable
+class SaysWhoIsDown(Protocol):
+    """A fault that takes down others than its victims, or not all of them at once."""
+
+    def cuts(self, victims: Victims, nodes: Sequence[str]) -> frozenset[str]:
+        """The nodes that are down or cut off at one time, at worst."""
         ...
+
+
+@runtime_checkable
+class ActsOnLinks(Protocol):
+    """A fault that harms links, and can say which ones."""
+
+    def rules(self, victims: Victims, nodes: Sequence[str]) -> Sequence[Rule]:
+        """The rules for these victims among these nodes: pure, so that the plan knows which links must be prepared."""
+        ...
+
+
+@runtime_checkable
+class NeedsLimits(Protocol):
+    """A fault that may begin only where the nodes have limits."""
+
+    def lacks(self, resources: Resources) -> tuple[str, str] | None:
+        """What of the resources is not such that it may begin: what is wrong, and what would be right."""
+        ...
+
+
+@runtime_checkable
+class NeedsOfMachine(Protocol):
+    """A fault that some machines cannot do, on a runtime whose nodes are processes of this machine."""
+
+    def lacks_here(self, target: Target) -> str | None:
+        """What this machine lacks for it, and how to get it; None if nothing."""
+        ...
+
+
+# --- predictions -------------------------------------------------------------------------------------------------------
+
+
+def _as_it_is(case: Case) -> Case | None:
+    return case
+
+
+class Model(msgspec.Struct, frozen=True):
+    """How faults of one kind are predicted (entry points ``nines.models``, by the name of the fault): pure, from what is known before.
+
+    ``build`` is told who is struck, in what role, for how long, and draws what then becomes of clients. It alone reads the fault's own
+    fields, as ``case.facts.params``.
+    """
+
+    build: Callable[[Case], Scenario | None]
+    """None for what is not modelled of it."""
+    understands: Callable[[Case], Case | None] = _as_it_is
+    """The case in other words, where one form of the fault is another one in disguise; None for a form that is not modelled."""
+    whole: bool = False
+    """Nobody's role matters to it. Else victims are the leader or followers when ``build`` is asked, and a mixture is asked twice."""

@@ -192,7 +192,7 @@ def cluster(nines_cluster: str, nines_runtime: str | None, nines_folder: Path, r
     from chaos.run.signals import Interruption
 
     ordered: Ordered = order_text(nines_cluster, request.path, runtime=nines_runtime)
-    virtual = ordered.plan.runtime == "fake"
+    virtual = ordered.plan.virtual
     if not virtual:
         refuse_leftovers()
     folder, runtime = new_folder("cluster", nines_folder), find("runtimes", ordered.plan.runtime)()

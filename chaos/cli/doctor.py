@@ -199,11 +199,11 @@ def _docker() -> list[Finding]:
 
 
 def _faults() -> list[Finding]:
-    from chaos.cli.fault_support import RUNTIMES, abilities
+    from chaos.cli.fault_support import abilities, runtimes
 
     found = abilities()
     out = []
-    for runtime in RUNTIMES:
+    for runtime in runtimes():
         here = [each for each in found if each.runtime == runtime]
         cannot = [each.kind for each in here if not each.possible]
         detail = f"{len(here) - len(cannot)} of {len(here)}" + (f"; not {', '.join(cannot)}" if cannot else "")

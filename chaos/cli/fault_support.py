@@ -1,6 +1,6 @@
-"""Which fault can be done where: the word of each fault's own ``missing``, as a table for a terminal and for docs/runtimes.md.
+"""Which fault can be done where: what it needs against what each runtime offers, as a table for a terminal and for docs/runtimes.md.
 
-Beside the runtimes stand containers that run already (``cluster: {attach: ...}``): the runtime is docker then, and less can be done.
+Beside the runtimes stand containers that run already (``cluster: {attach: ...}``): less can be done to them. Virtual nodes are left out.
 
 A field with a list of choices is tried choice by choice, and a target both as an ordinary one and as one that insists on being PID 1,
 so that the table also says what only some forms of a fault cannot do. A kernel without some module is found when a plan is made.
@@ -18,10 +18,10 @@ import msgspec
 
 from chaos.core import plugins as tables
 from chaos.experiment.target.spec import Target
-from chaos.plan import attached as attaching
+from chaos.plan.capabilities import loaded, why_not
+from chaos.plugin import Fault, Runtime
 
 ATTACHED: Final = "attached"
-RUNTIMES: Final = ("local", "docker", ATTACHED)
 SAMPLE: Final = "replicated_kv"
 """A target that can do everything that a target can be asked for."""
 _SIZES: Final = (1, 1000)
@@ -55,56 +55,61 @@ class Ability(msgspec.Struct, frozen=True):
         return f"{YES}, but not {but}" if but else YES
 
 
+def runtimes() -> list[str]:
+    """The columns: those in real time, and what the last of them that attaches does to what runs already."""
+    return [title for title, _, _ in _places()]
+
+
+def _places() -> list[tuple[str, type[Runtime], bool]]:
+    """(title, runtime, whether its nodes are attached to), column by column."""
+    real = [each for each in loaded() if not each.virtual]
+    able = [each for each in real if each.attached is not None]
+    titled = [(ATTACHED if len(able) == 1 else f"{each.name}, {ATTACHED}", each, True) for each in able]
+    return [*((each.name, each, False) for each in real), *titled]
+
+
 def abilities() -> list[Ability]:
-    """Every fault of the table of faults on every runtime, kind by kind."""
+    """Every fault of the table of faults on every runtime, kind by kind; those that do not load are left out."""
     from chaos.experiment.target.load import load_target
 
     target = load_target(SAMPLE)
-    return [_ability(kind, runtime, target) for kind in tables.names("faults") for runtime in RUNTIMES]
+    return [_ability(kind, *place, target) for kind in tables.loading("faults") for place in _places()]
 
 
 def markdown() -> str:
     """The table of docs/runtimes.md."""
     found = {(each.kind, each.runtime): each for each in abilities()}
-    lines = ["| fault | " + " | ".join(RUNTIMES) + " |", "|---" * (1 + len(RUNTIMES)) + "|"]
-    for kind in tables.names("faults"):
-        cells = [re.sub(r"([|<>])", r"\\\1", str(found[kind, runtime])) for runtime in RUNTIMES]
+    titles = runtimes()
+    lines = ["| fault | " + " | ".join(titles) + " |", "|---" * (1 + len(titles)) + "|"]
+    for kind in dict.fromkeys(kind for kind, _ in found):
+        cells = [re.sub(r"([|<>])", r"\\\1", str(found[kind, title])) for title in titles]
         lines.append(f"| `{kind}` | " + " | ".join(cells) + " |")
     return "\n".join(lines) + "\n"
 
 
-def _ability(kind: str, runtime: str, target: Target) -> Ability:
+def _ability(kind: str, title: str, runtime: type[Runtime], attached: bool, target: Target) -> Ability:
+    def why(fault: Fault, on: Target) -> str:
+        return why_not(fault, runtime, on, attached=attached)
+
     whole = sample(tables.find("faults", kind))
-    if runtime == ATTACHED:
-        return _on_attached(kind, whole, target)
-    why = whole.missing(runtime, target)
-    forms = [(only, other.missing(runtime, target)) for only, other in _other_forms(whole)]
-    able = [only for only, reason in forms if reason is None]
-    if why is not None and not able:
-        return Ability(kind, runtime, (Form("", why),))
+    forms = [(only, why(other, target)) for only, other in _other_forms(whole)]
+    reason = why(whole, target)
+    if reason and not any(not other for _, other in forms):
+        return Ability(kind, title, (Form("", reason),))
     # A default that cannot be done while another choice can is one form among others.
-    missing = [Form("by itself", why)] if why is not None else []
-    missing += [Form(only, reason) for only, reason in forms if reason is not None and reason != why]
-    pid1 = msgspec.structs.replace(target, pid1=True)
+    missing = [Form("by itself", reason)] if reason else []
+    missing += [Form(only, other) for only, other in forms if other and other != reason]
+    pid1 = msgspec.structs.replace(target, pid1=not attached)  # none of those that run already is known to insist on it
     for only, form in [("", whole), *_other_forms(whole)]:
-        reason = form.missing(runtime, pid1)
-        if reason is not None and reason not in {each.why for each in missing}:
-            missing.append(Form(f"{only} on a target with `pid1: true`".strip(), reason))
+        found = why(form, pid1)
+        if found and not why(form, target) and found not in {each.why for each in missing}:
+            missing.append(Form(f"{only} on a target with `pid1: true`".strip(), found))
+            if not only:
+                break
     together: dict[str, list[str]] = {}
     for each in missing:
         together.setdefault(each.why, []).append(each.only)
-    return Ability(kind, runtime, tuple(Form(", ".join(named), reason) for reason, named in together.items()))
-
-
-def _on_attached(kind: str, whole: Any, target: Target) -> Ability:  # noqa: ANN401 - any fault's struct
-    """As on docker, but for what is refused of containers that are not ours; none of them is known to insist on being PID 1."""
-    if why := attaching.cannot(kind, {}):
-        return Ability(kind, ATTACHED, (Form("", why),))
-    missing = [Form("", why)] if (why := whole.missing("docker", target)) else []
-    for field in msgspec.structs.fields(type(whole)):
-        if why := attaching.cannot(kind, {field.name: "a value"}):
-            missing.append(Form(f"`{field.name}`", why))
-    return Ability(kind, ATTACHED, tuple(missing))
+    return Ability(kind, title, tuple(Form(", ".join(named), found) for found, named in together.items()))
 
 
 def _other_forms(whole: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any fault's struct

@@ -35,7 +35,7 @@ def up(arguments: argparse.Namespace) -> int:
     from chaos.history.folder import RunFolder
 
     ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
-    if ordered.plan.runtime not in ("local", "docker"):
+    if ordered.plan.virtual:
         raise BadInput(f"the runtime '{ordered.plan.runtime}' holds no cluster", right="--runtime local or docker")
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
     with ExitStack() as stack:

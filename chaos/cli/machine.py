@@ -31,16 +31,17 @@ def doctor(arguments: argparse.Namespace) -> int:
 
 
 def _faults(arguments: argparse.Namespace) -> int:
-    from chaos.cli.fault_support import RUNTIMES, abilities
+    from chaos.cli.fault_support import abilities, runtimes
 
     found = abilities()
     if arguments.json:
         show(as_json([{"fault": each.kind, "runtime": each.runtime, "possible": each.possible,
                        "missing": [{"only": form.only, "why": form.why} for form in each.missing]} for each in found]))  # fmt: skip
         return 0
+    titles = runtimes()
     said = {(each.kind, each.runtime): str(each) for each in found}
-    rows = [[kind, *(said[kind, runtime] for runtime in RUNTIMES)] for kind in dict.fromkeys(each.kind for each in found)]
-    show_table(["fault", *RUNTIMES], rows, [None, *[50] * len(RUNTIMES)])
+    rows = [[kind, *(said[kind, runtime] for runtime in titles)] for kind in dict.fromkeys(each.kind for each in found)]
+    show_table(["fault", *titles], rows, [None, *[50] * len(titles)])
     return 0
 
 

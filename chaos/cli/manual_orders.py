@@ -16,20 +16,17 @@ import yaml
 
 from chaos.api import Ordered, order_text
 from chaos.core import plugins as tables
+from chaos.core.capabilities import NOT_BY_HAND, ON_DEMAND
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import CLIENTS, DNS, Link
+from chaos.plan.capabilities import runtime_of
 from chaos.plan.plan import Plan
+from chaos.plan.traits import made
 from chaos.run.manual.socket import HandOrder
 
 NAME: Final = "by-hand"
 _KEPT: Final = ("experiment", "question", "cluster", "traffic", "limits")
 """What of an experiment says what its cluster is; the rest is about measuring."""
-_PLAIN: Final = frozenset({
-    "kill", "stop", "restart", "pause", "remove", "power_off", "partition", "loss", "latency", "bandwidth", "slow_close", "timeout",
-    "reset_peer", "slicer", "limit_data", "down", "dns",
-})  # fmt: skip
-"""Faults for which every cluster that is up is prepared; others need what only an experiment that names them brings along."""
-
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What may be a container's name (the engine's own rule)."""
 
@@ -46,20 +43,19 @@ def written(kind: str, to: str | None, lasts: str, fields: Sequence[str]) -> Han
 
 def planned(ordered: Ordered, hand: HandOrder) -> Plan:
     """The experiment of a cluster that is up, with this fault instead of its own, at once."""
+    tables.find("faults", hand.kind)
     own = {spec.kind for spec in ordered.experiment.faults}
-    if hand.kind not in _PLAIN | own:
-        raise CapabilityMissing(
-            f"the cluster that is up is not prepared for '{hand.kind}'", how="hold an experiment that names this fault: nines up X.yaml"
-        )
     document = {key: value for key, value in yaml.safe_load(ordered.text).items() if key in _KEPT}
     plan = _order(document, hand, Path(ordered.experiment.file), ordered.plan.runtime).plan
     (spec,) = plan.experiment.faults
-    if spec.params.get("recovery") == "policy":
+    needs = made(spec).needs
+    if hand.kind not in own and needs & ON_DEMAND:
         raise CapabilityMissing(
-            "a cluster of 'nines up' relies on no restart policy", how="leave 'recovery' out: nodes are started at the limit"
+            f"the cluster that is up is not prepared for '{hand.kind}'", how="hold an experiment that names this fault: nines up X.yaml"
         )
-    if spec.params.get("existing") == "keep" and spec.kind == "partition":
-        raise CapabilityMissing("connections are not watched from their beginning here", how="leave 'existing: keep' out")
+    for need, (what, how) in NOT_BY_HAND.items():
+        if need in needs:
+            raise CapabilityMissing(what, how=how)
     return plan
 
 
@@ -68,10 +64,10 @@ def prepared(ordered: Ordered) -> Plan:
     plan, target = ordered.plan, ordered.target
     names = [node.name for node in plan.nodes]
     ends = [CLIENTS] if plan.experiment.cluster.dns.balancer == "engine" else [CLIENTS, DNS]
-    links = [Link(end, name) for end in ends for name in names]
-    if plan.runtime == "docker" or target.local.peers == "per-node":
-        links += [Link(*pair) for pair in itertools.permutations(names, 2)]
-    kept = tuple(spec for spec in plan.experiment.faults if spec.kind not in _PLAIN)
+    pairs = [*((end, name) for end in ends for name in names), *itertools.permutations(names, 2)]
+    runtime = runtime_of(plan.runtime)
+    links = [link for link in itertools.starmap(Link, pairs) if not runtime.link_lacks(link, target)]
+    kept = tuple(spec for spec in plan.experiment.faults if made(spec).needs & ON_DEMAND)
     experiment = msgspec.structs.replace(plan.experiment, faults=kept)
     every = tuple(sorted(links))
     return msgspec.structs.replace(plan, experiment=experiment, windows=(), looks_s=(), links=every, proxied=every)

@@ -132,21 +132,13 @@ def _followed(live: Live) -> Callable[[Row], None]:
 
 def _where(ordered: Ordered, asked: str) -> str:
     """The runtime; whose choice it was; and of docker which engine, since the settings of the docker command may lead anywhere."""
-    runtime = ordered.plan.runtime
-    chosen = f"'{runtime}'"
-    if asked == "auto":
-        chosen += " (chosen: an engine answers)" if runtime == "docker" else " (chosen: no Docker engine that would do for this target)"
-    if runtime == "docker":
-        from chaos.engine.connection import connect
+    from chaos.plan.capabilities import AUTO, runtime_of
 
-        try:
-            with connect(checked=False) as engine:
-                chosen += f" on {engine.facts}"
-                if engine.facts.elsewhere:
-                    chosen += " (elsewhere: the harness travels there)"
-        except NinesError as error:
-            chosen += f" ({str(error).splitlines()[0]})"  # the run itself is about to be refused for it
-    return chosen
+    runtime = runtime_of(ordered.plan.runtime)
+    chosen = f"'{runtime.name}'"
+    if asked == AUTO and ordered.experiment.cluster.attach is None:
+        chosen += f" (chosen: {runtime.suits(ordered.target)})"
+    return chosen + runtime.place()
 
 
 def _tell(report: Report, arguments: argparse.Namespace, label: str) -> None:

@@ -11,9 +11,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar, Literal
 
+from chaos.core.capabilities import Capability
 from chaos.core.units import BytesPerSecond
 from chaos.core.values import Link, Shaping, Toxic, Victims
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import packets as trains
 from chaos.faults.base import streams as toxics
 from chaos.plugin import Scene
@@ -38,6 +38,7 @@ class Bandwidth(toxics.StreamFault, frozen=True, forbid_unknown_fields=True):
     level: Literal["streams", "packets"] = "streams"
 
     toxic: ClassVar[str] = "bandwidth"
+    by_hand: ClassVar[str] = f"{toxics.TOXIC_BY_HAND} It is healed when a transfer is as fast as before."
 
     def __post_init__(self) -> None:
         """Toxiproxy knows nothing slower, and takes 0 for a line that is dead."""
@@ -56,9 +57,10 @@ class Bandwidth(toxics.StreamFault, frozen=True, forbid_unknown_fields=True):
         """More than asked is not harmed enough."""
         return f"more than {self.rate_bytes_per_s:g} bytes/s passed"
 
-    def missing(self, runtime: str, target: Target) -> str | None:
-        """Needs packets, for the line's."""
-        return trains.missing(runtime) if self.level == "packets" else super().missing(runtime, target)
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Packets, for the line's."""
+        return frozenset({Capability.PACKET_RULES if self.level == "packets" else Capability.STREAMS})
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic | Shaping, ...]:
         """One a link and direction of its stream."""

@@ -18,13 +18,15 @@ from typing import Annotated, ClassVar, Literal
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import to_ns, to_s
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import PERCENT, Seconds, SignedSeconds
 from chaos.core.values import ClockReading, Evidence, Status, Victims
 from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, ReadsClocks, Scene, SetsClock
+from chaos.faults.base.evidence import UNPREDICTED
+from chaos.plugin import Effect, Fault, ReadsClocks, Scene, SetsClock
 from chaos.query.clock import question_of, resolution_s
 from chaos.runtimes.base import faketime
 
@@ -41,7 +43,7 @@ SEEN_WITHIN_S = 3.0
 LOOK_EVERY_S = 0.05
 
 
-class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Clock(Fault, frozen=True, forbid_unknown_fields=True):
     """How it is wrong, and by how much."""
 
     mode: Literal["jump", "skew", "strobe"] = "jump"
@@ -49,10 +51,12 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate: Annotated[float, msgspec.Meta(gt=0, extra={"unit": PERCENT})] | None = None
     every_s: Seconds | None = None
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = False
-    tools: ClassVar[bool] = True
-    clocks: ClassVar[bool] = True
+    pings: ClassVar[bool] = False
+    unpredicted: ClassVar[str] = UNPREDICTED
+    by_hand: ClassVar[str] = (
+        "Write `+0.000000 x1.000000` into the file `now` of the node's clock (in the run folder below `clocks/`; in a container "
+        "below `/.nines-clock/`). It is healed when the node's clock agrees with this machine's."
+    )
 
     def __post_init__(self) -> None:
         """Each mode has its own fields; what could not be seen is refused."""
@@ -70,12 +74,13 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.every_s is not None and self.every_s < LEAST_EVERY_S:
             raise ValueError(f"'every' is at least {LEAST_EVERY_S * 1e3:g}ms")
 
-    def missing(self, runtime: str, target: Target) -> str | None:
-        """Needs processes that read their clock through a library, and answers that tell the time."""
-        if runtime not in {"local", "docker"}:
-            return f"nodes of the runtime '{runtime}' have no clock of their own; use 'local' or 'docker'"
-        if runtime == "docker" and target.pid1:
-            return f"the image of '{target.name}' insists on being PID 1: nobody stands beside it to see which clock it reads"
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Processes that read their clock through a library."""
+        return frozenset({Capability.OWN_CLOCK, *([Capability.CLOCK_RATE] if self.mode == "skew" else [])})
+
+    def target_lacks(self, target: Target) -> str | None:
+        """Its answers must tell the time."""
         if any(question_of(target, part) is None for part in target.parts):
             return f"nothing that '{target.name}' answers tells its time: declare 'clock: {{http: ..., json: ...}}' in its target.yaml"
         if resolution_s(target) and (self.mode == "skew" or abs(self.offset_s or 0.0) < DATE_OFFSET_S):
@@ -85,10 +90,8 @@ class Clock(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             )
         return None
 
-    def lacks_here(self, runtime: str, target: Target) -> str | None:
+    def lacks_here(self, target: Target) -> str | None:
         """Plain processes need the library here, and programs that can be deceived; in an image both are asked when they run."""
-        if runtime != "local":
-            return None
         if faketime.find() is None:
             return f"there is no {faketime.NAME} on this machine: {faketime.HOW}"
         for part in target.parts.values():

@@ -14,31 +14,37 @@ from typing import Annotated, ClassVar
 import msgspec
 
 from chaos.agent.agent_parts.connections import room
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Evidence, Status, Victims
 from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, GathersCrowds, LimitsFiles, Scene
+from chaos.faults.base.evidence import UNPREDICTED
+from chaos.plugin import Effect, Fault, GathersCrowds, LimitsFiles, Reference, Scene
 
 MOST = 20_000
 """One address has some 28,000 ports for connections to another one (ip_local_port_range)."""
 
 
-class Connections(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Connections(Fault, frozen=True, forbid_unknown_fields=True):
     """How many to each victim, and to which port of it (by name; by default the first one of its part)."""
 
     count: Annotated[int, msgspec.Meta(ge=1, le=MOST)]
     port: str = ""
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = False
-    crowds: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.CONNECTIONS})
+    unpredicted: ClassVar[str] = UNPREDICTED
+    by_hand: ClassVar[str] = "End the process that holds them (`ss -tnp` at the clients' side names it). It is healed when none is left."
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - the same for every target
-        """Needs sockets, and as many descriptors on this side."""
-        if runtime not in {"local", "docker"}:
-            return f"nodes of the runtime '{runtime}' have no sockets; use 'local' or 'docker'"
-        if runtime == "local" and self.count > room():
+    @property
+    def names(self) -> tuple[Reference, ...]:
+        """The port is one that each victim has."""
+        return (Reference("port", "port", self.port),) if self.port else ()
+
+    def lacks_here(self, target: Target) -> str | None:
+        """Where it is this process that holds them, it needs as many descriptors."""
+        del target
+        if self.count > room():
             return f"the limit of open files of this process lets {room()} connections: raise it (ulimit -Hn)"
         return None
 

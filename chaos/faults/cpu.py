@@ -14,37 +14,36 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Ratio
 from chaos.core.values import Load, Victims
 from chaos.experiment.spec import Resources
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import load as stressing
-from chaos.plugin import Effect, Scene
+from chaos.faults.base.evidence import UNPREDICTED
+from chaos.plugin import Effect, Fault, Scene
 
 ENOUGH = 0.5
 """So much of the load that was asked for must be seen to run or to wait for a processor: a busy machine may not let it run."""
 
 
-class Cpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Cpu(Fault, frozen=True, forbid_unknown_fields=True):
     """How many processes work, and how much of the node's processor time they take together."""
 
     workers: Annotated[int, msgspec.Meta(ge=1, le=64)] | None = None
     load: Ratio = 1.0
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = False
-    tools: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.CGROUP})
+    unpredicted: ClassVar[str] = UNPREDICTED
+    by_hand: ClassVar[str] = (
+        "End the load inside the node's container (`pkill nines-tool`). It is healed when the node answers as fast as before."
+    )
 
     def __post_init__(self) -> None:
         """A load of nothing is no fault."""
         if self.load <= 0:
             raise ValueError("a 'load' of 0% is no fault")
-
-    def missing(self, runtime: str, target: Target) -> str | None:
-        """Needs limits that the kernel keeps."""
-        return stressing.missing("cpu", runtime, target)
 
     def lacks(self, resources: Resources) -> tuple[str, str] | None:
         """What of the cluster's resources is not such that this may begin: what is wrong, and what would be right."""
@@ -55,7 +54,7 @@ class Cpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return f"{self.workers} workers cannot keep {wanted:g} processors busy", f"workers: {math.ceil(wanted)}, or a lower load"
         return None
 
-    def order(self, cpus: float) -> Load:
+    def load_for(self, cpus: float) -> Load:
         """For a node that may use so many processors. By default one worker for each processor that the limit begins."""
         workers = self.workers or max(1, math.ceil(cpus))
         return Load("cpu", workers, busy=1.0 if self.load >= 1 else min(1.0, self.load * cpus / workers))
@@ -65,7 +64,7 @@ class Cpu(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Load the victims; their processes must be seen to run, or to wait for a processor."""
         nodes = victims.nodes
         stressing.require_limits(scene, nodes, self.lacks)
-        orders = {node: self.order(stressing.loads_of(scene, node).allowed.cpus or 1.0) for node in nodes}
+        orders = {node: self.load_for(stressing.loads_of(scene, node).allowed.cpus or 1.0) for node in nodes}
         before = self._figures(scene, nodes, stressing.busy(scene, nodes))
         with stressing.loaded(scene, orders) as loads:
             used = stressing.busy(scene, nodes)

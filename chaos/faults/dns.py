@@ -21,21 +21,20 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
-import msgspec
-
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Seconds
 from chaos.core.values import Evidence, LookUp, NameHarm, NamesHarmed, Victims
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, HasNames, Names, Scene
+from chaos.plugin import Effect, Fault, HasNames, Names, Reference, Scene
 from chaos.traffic.lookup import REFUSED, TIMED_OUT
 
 TIMEOUT_S = 0.5
-IN_VIRTUAL_TIME = frozenset({"stale", "missing"})
+OF_THE_SET = frozenset({"stale", "missing"})
+"""Modes that every client may get an answer in."""
 
 
-class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Dns(Fault, frozen=True, forbid_unknown_fields=True):
     """What it does wrong, and the figure or the name that belongs to it."""
 
     mode: Literal["down", "refused", "slow", "servfail", "nxdomain", "stale", "wrong", "missing", "ttl"] = "down"
@@ -44,8 +43,12 @@ class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ttl_s: Seconds | None = None
 
     takes: ClassVar[tuple[str, ...]] = ()
-    takes_down: ClassVar[bool] = False
     untargeted: ClassVar[bool] = True
+    of_name: ClassVar[bool] = True
+    whom: ClassVar[str] = "the name server"
+    by_hand: ClassVar[str] = (
+        "Start the name server anew: it does wrong only as long as it is told to. It is healed when the name has its addresses again."
+    )
 
     def __post_init__(self) -> None:
         """Each mode needs its own field and no other one."""
@@ -59,13 +62,20 @@ class Dns(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if self.ttl_s is not None and self.ttl_s != int(self.ttl_s):
             raise ValueError("the DNS knows whole seconds only: 'ttl' must be one")
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - the same for every target
-        """Needs a name server that takes orders."""
-        if runtime == "fake" and self.mode not in IN_VIRTUAL_TIME:
-            return f"virtual clients always get an answer, so that only {', '.join(sorted(IN_VIRTUAL_TIME))} can be done; use 'local'"
-        if runtime not in {"local", "docker", "fake"}:
-            return f"the name server of the runtime '{runtime}' takes no orders; use 'local'"
-        return None
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """A name server that takes orders; most of them harm its answers."""
+        return frozenset({Capability.NAME_SET, *([] if self.mode in OF_THE_SET else [Capability.NAME_ANSWERS])})
+
+    @property
+    def role(self) -> str:
+        """The mode."""
+        return self.mode
+
+    @property
+    def names(self) -> tuple[Reference, ...]:
+        """The node whose record is left out."""
+        return (Reference("record", "node", self.record),) if self.record else ()
 
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:  # noqa: ARG002 - there is one name server

@@ -13,15 +13,16 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import to_s
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Bytes, show_bytes
 from chaos.core.values import Load, Victims
 from chaos.experiment.spec import Resources
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import load as stressing
-from chaos.plugin import Effect, Scene
+from chaos.faults.base.evidence import UNPREDICTED
+from chaos.plugin import Effect, Fault, Scene
 
 LEAST_BYTES = 1_048_576
 """stress-ng's smallest file."""
@@ -31,16 +32,17 @@ SPARE = 4
 """The disk must have so many times the size of the files free."""
 
 
-class Io(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Io(Fault, frozen=True, forbid_unknown_fields=True):
     """How many processes write, each into a file of so many bytes."""
 
     workers: Annotated[int, msgspec.Meta(ge=1, le=16)] = 1
     bytes_bytes: Bytes = 16_000_000
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = False
-    tools: ClassVar[bool] = True
-    scratch: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.CGROUP, Capability.SHARED_DISK})
+    unpredicted: ClassVar[str] = UNPREDICTED
+    by_hand: ClassVar[str] = (
+        "End the load inside the node's container (`pkill nines-tool`). It is healed when writes are as fast as before."
+    )
 
     def __post_init__(self) -> None:
         """The files are bounded."""
@@ -48,10 +50,6 @@ class Io(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("'bytes' is less than 1MiB")
         if self.workers * self.bytes_bytes > MOST_BYTES:
             raise ValueError(f"'workers' times 'bytes' is more than {show_bytes(MOST_BYTES)}")
-
-    def missing(self, runtime: str, target: Target) -> str | None:
-        """Needs a node whose processes can be told from others."""
-        return stressing.missing("io", runtime, target)
 
     def lacks(self, resources: Resources) -> tuple[str, str] | None:
         """Without a limit the workers would also take the processors of the whole machine."""

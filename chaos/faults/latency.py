@@ -14,15 +14,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
-import msgspec
-
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Ratio, Seconds
 from chaos.core.values import TIMERS_LATE_S, Evidence, Link, RoundTrip, Shaping, Toxic, Victims
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import packets as trains
-from chaos.plugin import Effect, Scene
+from chaos.faults.base.streams import TOXIC_BY_HAND
+from chaos.plugin import Effect, Fault, Scene
 
 FEWEST, MOST = 3, 15
 """Round trips measured on each link; the median is the figure."""
@@ -31,7 +30,7 @@ MEASURED_S = 0.5
 ROUNDING = 1e-6
 
 
-class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Latency(Fault, frozen=True, forbid_unknown_fields=True):
     """How late, how evenly, which way."""
 
     latency_s: Seconds
@@ -44,7 +43,7 @@ class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     correlation: Ratio = 0.0
 
     takes: ClassVar[tuple[str, ...]] = ("links",)
-    takes_down: ClassVar[bool] = False
+    by_hand: ClassVar[str] = f"{TOXIC_BY_HAND} It is healed when a round trip is as short as before."
 
     def __post_init__(self) -> None:
         """Fields that would say nothing together are refused, and what Toxiproxy would round."""
@@ -60,9 +59,10 @@ class Latency(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """It is done to packets, not to streams."""
         return self.level == "packets" or self.distribution != "uniform" or self.correlation > 0
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
-        """Works wherever links can be proxied; to packets, where there are any."""
-        return trains.missing(runtime) if self.packets else None
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Links that can be proxied; of packets, those."""
+        return frozenset({Capability.PACKET_RULES if self.packets else Capability.LINKS})
 
     @property
     def added_s(self) -> float:

@@ -15,15 +15,16 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import to_ns
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Bytes, Ratio, show_bytes
 from chaos.core.values import Evidence, Load, Loaded, Status, Usage, Victims
 from chaos.experiment.spec import Resources
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import load as stressing
-from chaos.plugin import Effect, Scene
+from chaos.faults.base.evidence import UNPREDICTED
+from chaos.plugin import Effect, Fault, Scene
 
 TAKEN_WITHIN_S = 10.0
 LOOK_EVERY_S = 0.05
@@ -33,15 +34,18 @@ ENOUGH = 0.8
 LEAST_BYTES = 4_194_304
 
 
-class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Memory(Fault, frozen=True, forbid_unknown_fields=True):
     """How much is taken: so many bytes, or a share of the node's limit; and what brings back a node that dies of it."""
 
     percent: Ratio | None = None
     bytes_bytes: Bytes | None = None
     recovery: Literal["restart", "policy"] = "restart"
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    tools: ClassVar[bool] = True
+    awaits: ClassVar[Literal["restart"]] = "restart"
+    unpredicted: ClassVar[str] = UNPREDICTED
+    by_hand: ClassVar[str] = (
+        "End the load inside the node's container (`pkill nines-tool`); if the node is dead, start it again. It is healed when it answers."
+    )
 
     def __post_init__(self) -> None:
         """One of the two, and more than nothing."""
@@ -55,9 +59,15 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """It is meant to kill, where it takes all there is."""
         return self.percent is not None and self.percent >= 1
 
-    def missing(self, runtime: str, target: Target) -> str | None:
-        """Needs limits that the kernel keeps."""
-        return stressing.missing("memory", runtime, target)
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Limits that the kernel keeps; and where it is the runtime's to start a dead node again, that it does."""
+        return frozenset({Capability.CGROUP, *([Capability.RESTART_POLICY] if self.recovery == "policy" else [])})
+
+    @property
+    def revival(self) -> str:
+        """As it is written."""
+        return self.recovery
 
     def lacks(self, resources: Resources) -> tuple[str, str] | None:
         """What of the cluster's resources is not such that this may begin: what is wrong, and what would be right."""
@@ -70,7 +80,7 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             return f"{self.percent:.3g} of {show_bytes(limit)} is less than {show_bytes(LEAST_BYTES)}", "more of it"
         return None
 
-    def order(self, limit_bytes: int) -> Load:
+    def load_for(self, limit_bytes: int) -> Load:
         """For a node with that limit."""
         taken = self.bytes_bytes if self.bytes_bytes is not None else round((self.percent or 0) * limit_bytes)
         return Load("memory", 1, bytes=taken)
@@ -80,7 +90,7 @@ class Memory(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         """Take it; the control groups must show it, or the engine an out-of-memory kill."""
         nodes = victims.nodes
         stressing.require_limits(scene, nodes, self.lacks)
-        orders = {node: self.order(stressing.loads_of(scene, node).allowed.memory_bytes or 0) for node in nodes}
+        orders = {node: self.load_for(stressing.loads_of(scene, node).allowed.memory_bytes or 0) for node in nodes}
         used = stressing.usages(scene, nodes)
         before = proof.node_figures(scene, proof.ask_nodes(scene, nodes)) | {
             f"{node}.memory_bytes": used[node].memory_bytes for node in nodes

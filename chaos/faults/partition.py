@@ -19,25 +19,27 @@ is cut by packet rules. ``drop`` is silence, ``reject`` an immediate no.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar, Literal
 
-import msgspec
-
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Victims
-from chaos.experiment.target.spec import Target
+from chaos.experiment.spec import LinkTo, Same, Selector
 from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, Net, Scene
+from chaos.plan import shapes
+from chaos.plan.candidates import NothingMatched
+from chaos.plugin import Effect, Fault, Net, Reference, Scene
 
 MEASURE_TIMEOUT_S = 0.2
+CUT_BY_HAND = 'of the cut links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`).'
 ASKED_AGAIN = 5
 
 Answers = dict[proof.Way, RoundTrip]
 
 
-class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Partition(Fault, frozen=True, forbid_unknown_fields=True):
     """Who is cut from whom, and how it feels."""
 
     shape: Literal["isolate", "majority", "minority", "halves", "bridge", "ring"] = "isolate"
@@ -50,6 +52,9 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     takes: ClassVar[tuple[str, ...]] = ("nodes", "links", "groups")
     takes_down: ClassVar[bool] = True
+    leader: ClassVar[Literal["outlasts"]] = "outlasts"
+    severs: ClassVar[bool] = True
+    by_hand: ClassVar[str] = f"Enable the proxies {CUT_BY_HAND} It is healed when both sides answer each other."
 
     def __post_init__(self) -> None:
         """Fields that would say nothing together are refused."""
@@ -59,17 +64,82 @@ class Partition(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise ValueError("'direction' and 'include' belong to the shape 'isolate'")
 
     @property
+    def needs(self) -> frozenset[Capability]:
+        """Links; to cut one network or new connections only needs more."""
+        found = {Capability.LINKS}
+        found |= {Capability.NETWORKS} if self.network else set()
+        return frozenset(found | ({Capability.NEW_CONNECTIONS} if self.existing == "keep" else set()))
+
+    # --- to whom -------------------------------------------------------------------------------------------------------
+
+    @property
     def untargeted(self) -> bool:
         """Groups and shapes of a whole part name everybody themselves."""
-        return bool(self.groups) or self.shape in {"halves", "bridge", "ring"}
+        return bool(self.groups) or self.shape in shapes.WHOLE
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
-        """Cutting only what is new needs packet rules; several networks need containers."""
-        if self.network and runtime == "local":
-            return "'network' needs networks, which plain processes do not have; use the runtime 'docker'"
-        if self.existing == "keep" and runtime == "local":
-            return "'existing: keep' (cut new connections only) needs packet rules, which plain processes do not have"
+    @property
+    def role(self) -> str:
+        """Of a whole part: its shape; of groups: that they are such."""
+        return self.shape if self.shape in shapes.WHOLE else "groups"
+
+    @property
+    def side(self) -> str:
+        """Of others that stand on the side of the target."""
+        return self.shape if self.shape in shapes.SIDED else ""
+
+    @property
+    def whom(self) -> str:
+        """The groups, or everybody."""
+        return " | ".join(",".join(group) for group in self.groups) or "all nodes"
+
+    @property
+    def names(self) -> tuple[Reference, ...]:
+        """The network is one of the cluster's."""
+        return (Reference("network", "network", self.network),) if self.network else ()
+
+    def refuses(self, target: Selector) -> tuple[str, str] | None:
+        """Fields that contradict a selector."""
+        if self.groups:
+            return "'groups' and 'target' exclude each other", "one of them"
+        if isinstance(target, LinkTo) and self.shape in shapes.SIDED:
+            return "a link has no shape", "a node, such as leader or n2"
+        if isinstance(target, LinkTo) and self.direction != "both":
+            return "a link has its direction by its arrow", "leave 'direction' out: ->, or <-> for both"
+        if isinstance(target, Same) and self.shape in shapes.SIDED:
+            return "a shape picks who stands where by itself", "a node, such as leader or n2"
         return None
+
+    def pick(self, members: Sequence[str]) -> Victims:
+        """The groups, or a shape of the whole part."""
+        if self.groups:
+            return Victims(groups=self.groups, role="groups")
+        if len(members) < (3 if self.shape == shapes.BRIDGE else 2):
+            raise NothingMatched(f"{len(members)} nodes make no '{self.shape}'")
+        if self.shape == shapes.HALVES:
+            return Victims(groups=shapes.halves(members), role=self.shape)
+        links = shapes.bridge(members) if self.shape == shapes.BRIDGE else shapes.ring(members)
+        if not links:
+            raise NothingMatched(f"{len(members)} nodes make no '{self.shape}': every majority is all of them")
+        return Victims(links=links, role=self.shape)
+
+    def orders(self, members: Sequence[str]) -> list[list[str]]:
+        """A ring is turned in vain: every two nodes must come to opposite places of it."""
+        return shapes.opposites(members) if self.shape == shapes.RING else super().orders(members)
+
+    def widen(self, victims: Victims, members: Sequence[str], others: Sequence[str], protect: Collection[str]) -> Victims:
+        """So many others with the victims, the first in this order, as make a majority or a minority of their part."""
+        if not self.side or not victims.nodes:
+            return victims
+        count = shapes.side_size(self.shape, len(members))
+        # The smaller side is the one that is cut off: no protected node may come to stand there.
+        first = [*victims.nodes, *(name for name in members if name in protect and self.shape == shapes.MAJORITY)]
+        if count < len(first) or count > len(first) + len(others):
+            raise NothingMatched(f"{len(first)} of {len(members)} nodes cannot stand in a {self.shape} of {count}")
+        together = {*first, *others[: count - len(first)]}
+        sides = shapes.side([name for name in members if name in together] + [name for name in members if name not in together], count)
+        return Victims(groups=sides, role=f"{self.shape}:{victims.role}")
+
+    # --- harm ----------------------------------------------------------------------------------------------------------
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Cut, ...]:
         """Every directed link that is cut for these victims among these nodes."""

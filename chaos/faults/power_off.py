@@ -16,33 +16,35 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import ClassVar, Literal
 
-import msgspec
-
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Status, Victims
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
+from chaos.faults.base.nodes import HEALED_ALIVE, NodeFault, start_dead
 from chaos.plugin import Effect, Scene
 
 MEASURE_TIMEOUT_S = 0.2
 
 
-class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PowerOff(NodeFault, frozen=True, forbid_unknown_fields=True):
     """What brings the machine back: ``restart`` (the harness, after the schedule's ``for``) or ``none`` (dark to the end)."""
 
     recovery: Literal["restart", "none"] = "restart"
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.SIGNALS, Capability.PACKET_RULES})
     halts: ClassVar[bool] = True
+    only_processes: ClassVar[bool] = False
+    leader: ClassVar[Literal["ends"]] = "ends"
+    awaits: ClassVar[Literal["restart"]] = "restart"
+    by_hand: ClassVar[str] = (
+        "Remove the packet rules at the node and its peers (`nft delete table inet nines` in each one's network namespace), then "
+        f"start the process again with the same data and address. {HEALED_ALIVE}"
+    )
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - the same for every target
-        """Silence needs packet rules."""
-        if runtime == "local":
-            return "a machine that goes silent needs packet rules, which plain processes do not have; use 'kill', or the runtime 'docker'"
-        if runtime == "fake":
-            return "the fake runtime knows processes only; use 'kill'"
-        return None
+    @property
+    def endless(self) -> bool:
+        """It stays dark."""
+        return self.recovery == "none"
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Cut, ...]:
         """Every packet of the victims, to and from everyone."""
@@ -85,7 +87,7 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
                     )  # fmt: skip
                     yield effect
             finally:
-                started_ns += self._recover(scene, victims)
+                started_ns += [] if self.endless else start_dead(scene, victims.nodes)
             effect.healed_at_ns = max(started_ns, default=None)
 
     def _prove(
@@ -99,18 +101,12 @@ class PowerOff(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if loud:
             raise FaultNotEffective(f"not silent: {', '.join(loud)}")
 
-    def _recover(self, scene: Scene, victims: Victims) -> list[int]:
-        if self.recovery != "restart":
-            return []
-        dead = [node for node in victims.nodes if scene.cluster.nodes[node].status() is Status.DOWN]
-        return [scene.cluster.nodes[node].start() for node in dead]
-
     def _gone(
         self, scene: Scene, victims: Victims, ways: list[Link], further: list[proof.Way], before: proof.Figures
     ) -> Evidence:  # fmt: skip
-        if self.recovery == "none":
-            return Evidence(ok=True, figures={f"{node}.process": str(scene.cluster.nodes[node].status()) for node in victims.nodes})
-        up = proof.nodes_answer(scene, victims.nodes)
+        up = self.gone(scene, victims)
+        if self.endless:
+            return up
         answers = proof.ask_links(scene.cluster.net, ways, MEASURE_TIMEOUT_S)
         silent = [
             str(link)

@@ -8,60 +8,34 @@ plain processes that is a kill.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-import msgspec
-
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
-from chaos.core.values import Status, Victims
-from chaos.experiment.target.spec import Target
-from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, Removable, Scene
+from chaos.faults.base.nodes import NodeFault
+from chaos.plugin import Node, Removable
 
 
-class Remove(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Remove(NodeFault, frozen=True, forbid_unknown_fields=True):
     """Does its data go too?"""
 
     volumes: bool = True
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = True
-    only_processes: ClassVar[bool] = True
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.SIGNALS, Capability.DATA})
+    leader: ClassVar[Literal["ends"]] = "ends"
+    awaits: ClassVar[Literal["restart"]] = "restart"
+    struck: ClassVar[str] = "it was removed"
+    by_hand: ClassVar[str] = (
+        "Start the process again with the same address; its folder is empty or as it was. It is healed when it has caught up and votes."
+    )
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - the same for every target
-        """Somebody must know where the data lies."""
-        if runtime == "fake":
-            return "virtual nodes have no data that could be lost; use 'kill', or the runtime 'local'"
-        if runtime not in {"local", "docker"}:
-            return f"the runtime '{runtime}' cannot remove a node and bring it back; use 'kill', or the runtime 'local'"
-        return None
+    @property
+    def mechanism(self) -> str:
+        """And what became of its data."""
+        return "SIGKILL, data deleted" if self.volumes else "SIGKILL, data kept"
 
-    @contextmanager
-    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
-        """Kill and delete; the victims must be seen dead and silent, their data gone. Leaving starts them empty."""
-        before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
-        started_ns: list[int] = []
-        with ExitStack() as undo:
-            try:
-                deaths_ns = []
-                for name in victims.nodes:
-                    node = scene.cluster.nodes[name]
-                    if not isinstance(node, Removable):
-                        raise FaultNotEffective(f"{name} cannot be removed by this runtime")
-                    undo.enter_context(scene.undo.intent("start", name))
-                    deaths_ns.append(node.remove(data=self.volumes))
-                answers = proof.ask_nodes(scene, victims.nodes)
-                alive = {node for node, trip in answers.items() if trip.rtt_s is not None}
-                alive |= {node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.DOWN}
-                if alive:
-                    raise FaultNotEffective(f"{', '.join(sorted(alive))} still ran after it was removed")
-                how = "SIGKILL, data deleted" if self.volumes else "SIGKILL, data kept"
-                during = proof.node_figures(scene, answers)
-                effect = Effect(min(deaths_ns), how, before, during, lambda: proof.nodes_answer(scene, victims.nodes))
-                yield effect
-            finally:
-                dead = [node for node in victims.nodes if scene.cluster.nodes[node].status() is Status.DOWN]
-                started_ns += [scene.cluster.nodes[node].start() for node in dead]
-            effect.healed_at_ns = max(started_ns, default=None)
+    def hit(self, node: Node) -> int:
+        """Kill it and delete its data; ``FaultNotEffective`` for one whose runtime cannot."""
+        if not isinstance(node, Removable):
+            raise FaultNotEffective(f"{node.info.name} cannot be removed by this runtime")
+        return node.remove(data=self.volumes)

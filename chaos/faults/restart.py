@@ -15,13 +15,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import ClassVar, Literal
 
-import msgspec
-
 from chaos.core.clock import to_ns, to_s
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Seconds
 from chaos.core.values import LEADER, VOTING, Evidence, Status, Victims
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import nodes as stopping
 from chaos.plugin import Effect, Scene
@@ -29,20 +26,17 @@ from chaos.plugin import Effect, Scene
 LOOK_EVERY_S = 0.05
 
 
-class Restart(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Restart(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
     """How gently, in what order, with what pause between two nodes."""
 
     grace_s: Seconds = 10.0
     order: Literal["rolling", "leader-last", "together"] = "rolling"
     gap_s: Seconds = 0.0
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = True
-    only_processes: ClassVar[bool] = True
-
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - works everywhere
-        """Every runtime can stop and start."""
-        return None
+    leader: ClassVar[Literal["ends"]] = "ends"
+    awaits: ClassVar[Literal["restart"]] = "restart"
+    polite: ClassVar[bool] = True
+    by_hand: ClassVar[str] = "Start whichever of the nodes is down. It is healed when all of them answer and vote."
 
     def cuts(self, victims: Victims, nodes: Sequence[str]) -> frozenset[str]:  # noqa: ARG002 - whoever else there is
         """Those that are down at one time: of a rolling restart one, whichever."""

@@ -7,55 +7,30 @@ schedule's ``for`` counts from there too.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from typing import ClassVar
+from collections.abc import Sequence
+from contextlib import ExitStack
+from typing import ClassVar, Literal
 
-import msgspec
-
-from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Seconds
-from chaos.core.values import Status, Victims
-from chaos.experiment.target.spec import Target
-from chaos.faults.base import evidence as proof
 from chaos.faults.base import nodes as stopping
-from chaos.plugin import Effect, Scene
+from chaos.plugin import Scene
 
 
-class Stop(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Stop(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
     """How long it may take to end by itself."""
 
     grace_s: Seconds = 10.0
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = True
-    only_processes: ClassVar[bool] = True
+    leader: ClassVar[Literal["ends"]] = "ends"
+    awaits: ClassVar[Literal["restart"]] = "restart"
+    polite: ClassVar[bool] = True
+    struck: ClassVar[str] = "it was stopped"
+    by_hand: ClassVar[str] = f"Start the process again with the same data and address. {stopping.HEALED_ALIVE}"
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - works everywhere
-        """Every runtime can send a signal."""
-        return None
-
-    @contextmanager
-    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
-        """Ask the victims to end; they must be seen dead and silent. Leaving starts them again."""
-        before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
-        started_ns: list[int] = []
-        with ExitStack() as undo:
-            try:
-                for node in victims.nodes:
-                    undo.enter_context(scene.undo.intent("start", node))
-                stopped = stopping.stop_all(scene, victims.nodes, self.grace_s)
-                answers = proof.ask_nodes(scene, victims.nodes)
-                alive = {node for node, trip in answers.items() if trip.rtt_s is not None}
-                alive |= {node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.DOWN}
-                if alive:
-                    raise FaultNotEffective(f"{', '.join(sorted(alive))} still ran after it was stopped")
-                during = proof.node_figures(scene, answers) | stopping.figures(stopped)
-                asked_ns = min(each.asked_ns for each in stopped)
-                how = stopping.mechanism(stopped, self.grace_s)
-                effect = Effect(asked_ns, how, before, during, lambda: proof.nodes_answer(scene, victims.nodes))
-                yield effect
-            finally:
-                dead = [node for node in victims.nodes if scene.cluster.nodes[node].status() is Status.DOWN]
-                started_ns += [scene.cluster.nodes[node].start() for node in dead]
-            effect.healed_at_ns = max(started_ns, default=None)
+    def strike(self, scene: Scene, nodes: Sequence[str], undo: ExitStack) -> stopping.Struck:
+        """Ask all of them to end; since when the first was asked."""
+        for node in nodes:
+            undo.enter_context(scene.undo.intent(self.undoes, node))
+        stopped = stopping.stop_all(scene, nodes, self.grace_s)
+        asked_ns = min(each.asked_ns for each in stopped)
+        return stopping.Struck(asked_ns, stopping.mechanism(stopped, self.grace_s), stopping.figures(stopped))

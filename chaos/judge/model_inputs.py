@@ -11,7 +11,7 @@ from chaos.measure.faults import FaultRecord, Trial
 from chaos.measure.phases_nodes import ARROW
 from chaos.measure.timeline import Timeline
 from chaos.plan import places
-from chaos.plan.plan import Plan
+from chaos.plan.plan import Plan, Traits
 from chaos.predict.facts import OVERLAP, ClassFacts, RunFacts, felt, outside
 from chaos.predict.scenarios import expected
 from chaos.predict.system import system
@@ -40,18 +40,15 @@ def _turns(plan: Plan, trials: Sequence[Trial]) -> dict[str, list[tuple[float, .
     """
     known, nodes = system(plan), expected.members(plan)
     numbers = {node.name: number for number, node in enumerate(nodes)}
-    specs = {spec.name: spec for spec in plan.experiment.faults}
     law = places.evenly(len(nodes))
     found: dict[str, list[tuple[float, ...]]] = {}
     for trial in sorted(trials, key=lambda each: each.effective_s):
         turn: tuple[float, ...] = ()
         for fault in trial.faults:
-            params = specs[fault.name].params if fault.name in specs else {}
-            order = str(params.get("order", places.ROLLING if fault.kind == "restart" else places.TOGETHER))
             victims = tuple(numbers[name] for name in fault.target if name in numbers)
             role = fault.role if fault.role in (LEADER, FOLLOWER, "mixed") else ""
-            deposes = expected.deposes(known, fault.kind, _held_s(fault), bool(params.get("network")))
-            strike = places.Strike(fault.kind, role, (victims,) if victims else (), order, deposes)
+            deposes = expected.deposes(known, fault.traits, _held_s(fault))
+            strike = places.Strike(fault.kind, role, (victims,) if victims else (), fault.traits.order, deposes)
             law = places.narrowed(law, strike)
             turn, law = places.turns(law, strike), places.after(law, strike)
         found.setdefault(trial.fault_class, []).append(turn)
@@ -68,7 +65,8 @@ def _class(plan: Plan, name: str, trials: list[Trial], turns: Sequence[tuple[flo
         kind=OVERLAP if is_overlap else first.kind,
         role="" if is_overlap else first.role,
         for_s=tuple(max(_held_s(fault) for fault in trial.faults) for trial in trials),
-        params=felt(spec.params, plan.experiment.cluster) if spec and not is_overlap else {},
+        params=spec.params if spec and not is_overlap else {},
+        traits=Traits() if is_overlap else felt(first.traits, plan.experiment.cluster),
         victims=max(len(touched), 1),
         turns=expected.mean_turns(turns),
         outside=outside(plan, (end for trial in trials for fault in trial.faults for entry in fault.target for end in _ends(entry))),

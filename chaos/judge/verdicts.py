@@ -38,7 +38,7 @@ def state(code: int, seen: Timeline, checked: Sequence[Check], harness_died: boo
 
 def qualifiers(plan: Plan) -> list[str]:
     """What a reader must know beside the word: that nothing was broken, that nothing was real."""
-    return [BASELINE] * (not plan.windows) + [SIMULATED] * (plan.runtime == "fake")
+    return [BASELINE] * (not plan.windows) + [SIMULATED] * plan.virtual
 
 
 def halted_at_s(seen: Timeline) -> float | None:

@@ -64,7 +64,7 @@ def name_empty(plan: Plan, timeline: Timeline) -> list[NameEmpty]:
     """
     if plan.experiment.cluster.dns.check.what.startswith("role:"):
         return []
-    of_the_name = [fault for fault in timeline.faults if fault.kind == "dns" and fault.effective_s is not None]
+    of_the_name = [fault for fault in timeline.faults if fault.traits.of_name and fault.effective_s is not None]
     harmed = [(fault.effective_s or 0.0, fault.explains_until_s) for fault in of_the_name]
     found = []
     for place, seen in enumerate(timeline.sets):

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 import msgspec
 
 from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, FaultSkipped, Row, Settled
-from chaos.plan.plan import Plan, Window
+from chaos.plan.plan import Plan, Traits, Window
+from chaos.plan.traits import traits
 from chaos.results.observed import Outage
 
 BACKGROUND = "background"
@@ -51,6 +52,8 @@ class FaultRecord(msgspec.Struct, frozen=True):
     during: Figures = {}
     after: Figures = {}
 
+    traits: Traits = Traits()
+    """What it is, by its own class's word."""
     not_back: str = ""
     """Which nodes did not come back although all of the fault was taken back: the system's own failure."""
 
@@ -147,6 +150,7 @@ def _record(plan: Plan, window: Window | None, name: str, draft: _Draft, to_s: C
         planned=window is not None,
         entry=window.entry if window else "",
         overlap=any(spec.overlap for spec in plan.experiment.faults if spec.name == fault),
+        traits=next((traits(plan, spec) for spec in plan.experiment.faults if spec.name == fault), Traits()),
         asked_s=to_s(asked.at_ns) if asked else None,
         effective_s=to_s(effective.at_ns) if effective else None,
         healed_s=to_s(healed.at_ns) if healed else None,

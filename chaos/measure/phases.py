@@ -38,13 +38,7 @@ LEADER_ELECTED = "leader_elected"
 CLIENT_SLACK_S = 0.5
 """What is still called the client's after its cache, its deadline and the closing slots have run out."""
 
-RESTART, RESUME, HEAL = "restart", "resume", "heal"
-WAITS_FOR = {
-    **dict.fromkeys(("kill", "stop", "restart", "remove", "power_off", "memory", "read_only"), RESTART),
-    "pause": RESUME,
-}
-"""Kind of fault -> what its victims are waited for with; of all others it is the healing."""
-NAMES = "dns"
+RESTART = "restart"
 
 LOCAL_READS = 1
 """The parameter ``reads`` of the models, as a number: 0 quorum, 1 local."""
@@ -107,7 +101,7 @@ class _Cutter:
         """Causes in the order in which they held the service up."""
         faults = self._causes(faults)
         since_s = min((fault.effective_s for fault in faults if fault.effective_s is not None), default=outage.start_s - self._slack_s)
-        if faults and all(fault.kind == NAMES for fault in faults):
+        if faults and all(fault.traits.of_name for fault in faults):
             right_s = max(math.inf if fault.healed_s is None else fault.healed_s for fault in faults)
             return [("dns", right_s), ("client", right_s + self._client_s)]
         since_s = max(since_s, self._led_before_s(outage.start_s))  # one fault may end several leaders, one after the other
@@ -144,8 +138,8 @@ class _Cutter:
         def off_s(fault: FaultRecord) -> float:
             return math.inf if fault.healed_s is None or math.isinf(back_s) else abs(fault.healed_s - back_s)
 
-        nodes = [fault for fault in faults if fault.kind != NAMES]
-        return WAITS_FOR.get(min(nodes, key=off_s).kind, HEAL) if nodes else RESTART
+        nodes = [fault for fault in faults if not fault.traits.of_name]
+        return min(nodes, key=off_s).traits.awaits if nodes else RESTART
 
     # --- the leader, and the quorum behind it ------------------------------------------------------------------------
 

@@ -11,7 +11,6 @@ from chaos.measure.faults import FaultRecord
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan
 
-PARTITION = "partition"
 ARROW = " -> "
 
 
@@ -25,8 +24,7 @@ class Abilities:
         for moment in timeline.statuses:
             self._changes.setdefault(moment.node, []).append((moment.at_s, moment.what))
         cluster = plan.experiment.cluster
-        spared = {spec.name for spec in plan.experiment.faults if cluster.spares_peers(spec.params.get("network"))}
-        severing = (fault for fault in timeline.faults if fault.kind == PARTITION and fault.name not in spared)
+        severing = (fault for fault in timeline.faults if fault.traits.severs and not cluster.spares_peers(fault.traits.network))
         self._cuts = [fault for fault in severing if fault.effective_s is not None]
         edges = [at_s for changes in self._changes.values() for at_s, _ in changes]
         edges += [at_s for fault in self._cuts for at_s in (fault.effective_s, fault.healed_s) if at_s is not None]

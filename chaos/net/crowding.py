@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from chaos.core import plugins as tables
 from chaos.core.errors import CapabilityMissing
 from chaos.core.values import CLIENTS
 from chaos.experiment.spec import Dns, FaultSpec
@@ -44,7 +43,7 @@ def crowds(deployment: Deployment) -> list[Crowd]:
     rate_per_s = sum(operation.rate_per_s for operation in traffic.operations.values()) * traffic.client.attempts
     found: dict[str, Crowd] = {}
     for planned in planned_faults(plan.experiment, target, plan.nodes, part) if proxied else ():
-        if not getattr(tables.find("faults", planned.spec.kind), HANGS, False):
+        if not planned.fault.hangs:
             continue
         hangs_s = min(planned.spec.for_s or math.inf, _named_s(dns), plan.duration_s)
         arrivals = math.ceil(rate_per_s * hangs_s / max(len(served), 1))

@@ -10,8 +10,8 @@ import msgspec
 
 from chaos.core.values import Cut, Link, Shaping, Toxic
 from chaos.net.tc import kernel_needs
-from chaos.plan.faults import ActsOnLinks, planned_faults
-from chaos.plugin import Deployment
+from chaos.plan.faults import planned_faults
+from chaos.plugin import ActsOnLinks, Deployment
 
 
 class Needs(msgspec.Struct, frozen=True):

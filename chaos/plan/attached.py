@@ -13,30 +13,16 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from chaos.core.errors import CapabilityMissing
 from chaos.experiment.reading.attach import ATTACHED
-from chaos.experiment.spec import AttachSpec, Experiment, FaultSpec, Resources
+from chaos.experiment.spec import AttachSpec, Experiment, Resources
 from chaos.experiment.target.spec import Ask, Count, DockerPart, Part, Ready, Target
 from chaos.plan.cluster import refuse
 
-CAN: Final = frozenset({
-    "kill", "stop", "restart", "pause", "power_off", "partition", "down", "loss", "duplicate", "corrupt", "reorder", "connections",
-    "load", "latency", "bandwidth", "slow_close", "timeout", "reset_peer", "slicer", "limit_data",
-})  # fmt: skip
-"""What can be done to containers that are not ours, and taken back to the last trace."""
 ONE_PART: Final = (
     "each service is a part of its own; for nodes of one part give their containers one label, and write attach: {label: role=kv}"
 )
 _PORT: Final = "client"
-_LIMITS: Final = "what it uses up would have to be given limits first, and those of what already runs are not changed"
 _WHERE: Final = re.compile(r"(?:[A-Z]+\s+)?(?:(?P<scheme>http)://)?(?P<host>[^/:\s]+)(?::(?P<port>\d+))?(?P<path>/\S*)?")
-_WHY: Final = {
-    "remove": "it would take away what is not ours to make again",
-    "clock": "its processes read the clock that they were started with",
-    "disk_full": "its disks have no limit of ours, so this machine's own would be filled",
-    "read_only": "its disks are not ours to mount anew",
-    "dns": "its names are answered by a server that takes no orders of ours",
-}
 
 
 class Where(NamedTuple):
@@ -83,28 +69,6 @@ def client_name(experiment: Experiment) -> str:
     assert attach is not None
     hosts = [where.host for where in map(_where, _written(experiment)) if where is not None and where.host != "{address}"]
     return attach.name or next(iter((*hosts, *attach.services)), "")
-
-
-def check_attached(experiment: Experiment, kinds: Sequence[FaultSpec], runtime: str) -> None:
-    """``CapabilityMissing`` for what cannot be done to containers that are not ours."""
-    if experiment.cluster.attach is None:
-        return
-    if runtime != "docker":
-        raise CapabilityMissing(f"the runtime '{runtime}' has no containers to attach to", how="the runtime 'docker'")
-    if experiment.cluster.dns.balancer != "engine":
-        why = "an attached system keeps its own names: they are answered by the engine"
-        raise refuse(experiment, "cluster.dns.balancer", why, "engine, or leave 'dns' out")
-    for spec in kinds:
-        why = cannot(spec.kind, spec.params)
-        if why:
-            raise CapabilityMissing(f"the fault '{spec.name}' cannot be done to an attached system", how=why)
-
-
-def cannot(kind: str, params: Mapping[str, object]) -> str:
-    """Why this fault cannot be done to containers that are not ours; empty if it can."""
-    if kind not in CAN:
-        return _WHY.get(kind, _LIMITS)
-    return "which of its networks is meant is said by 'attach.network'" if params.get("network") else ""
 
 
 # --- reading it off ----------------------------------------------------------------------------------------------------

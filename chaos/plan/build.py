@@ -7,18 +7,18 @@ runtime cannot do is ``CapabilityMissing``.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import BadInput, CapabilityMissing
-from chaos.core.values import DNS, LEADER
-from chaos.experiment.spec import Experiment, Resources
+from chaos.core.values import LEADER
+from chaos.experiment.spec import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.plan import calibration as calibrations
-from chaos.plan.attached import check_attached
+from chaos.plan.capabilities import check_attached, check_capabilities, check_networks, check_resources, check_runtime, runtime_of
 from chaos.plan.cluster import (
     check_dns,
     check_traffic,
@@ -31,14 +31,13 @@ from chaos.plan.cluster import (
     refuse,
 )
 from chaos.plan.describe import PlanRow, describe
-from chaos.plan.faults import Planned, check_capabilities, planned_faults, proxied_links
-from chaos.plan.networks import check_networks
+from chaos.plan.faults import planned_faults, proxied_links
 from chaos.plan.objectives import check_objectives, check_production
 from chaos.plan.overlap import check_windows, planned_duration_s
 from chaos.plan.plan import SCHEMA, Parameter, Plan, PlannedNode
 from chaos.plan.proofs import check_proofs
-from chaos.plan.resources import check_resources
 from chaos.plan.rounds import rounds
+from chaos.plan.traits import declared
 from chaos.plan.windows import planned_windows
 
 BY_CHANCE: Final = 0.05
@@ -62,11 +61,12 @@ def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runti
 
 def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: str, longest_s: float | None) -> Plan:
     seed = experiment.seed if seed is None else seed
-    check_attached(experiment, experiment.faults, runtime)
+    place = runtime_of(runtime)
+    check_attached(experiment, place)
     nodes = planned_nodes(experiment, target)
     settings = planned_settings(experiment, target)
     part = check_dns(experiment, target)
-    operations = planned_operations(experiment, target, part, settings, runtime)
+    operations = planned_operations(experiment, target, part, settings, here=Capability.HERE in place.offers)
     judge = judged(experiment)
     check_traffic(experiment)
     check_objectives(experiment)
@@ -79,10 +79,10 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     replication, parameters = planned_parameters(experiment, target, settings)
     parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)
     check_production(experiment, parameters, nodes)
-    check_networks(experiment, target, faults, runtime)
-    _check_runtime(experiment, target, nodes, runtime, faults)
-    check_capabilities(faults, target, runtime, nodes)
-    check_proofs(experiment, target, faults, runtime, nodes)
+    check_networks(experiment, target, faults, place)
+    check_runtime(experiment, target, nodes, place, faults)
+    check_capabilities(faults, target, place, nodes, attached=experiment.cluster.attach is not None)
+    check_proofs(experiment, target, faults, place, nodes)
     check_resources(experiment, faults)
     return Plan(
         schema=SCHEMA,
@@ -101,8 +101,10 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
         has_roles=LEADER in target.roles,
         configuration=configuration_hash(experiment, target, runtime),
         looks_s=looks_s,
-        proxied=proxied_links(faults, runtime, nodes),
+        proxied=proxied_links(faults, place.offers, nodes),
         calibration=measured_in,
+        virtual=place.virtual,
+        traits={planned.spec.name: declared(planned.fault) for planned in faults},
     )
 
 
@@ -158,37 +160,3 @@ def _check_limits(experiment: Experiment, nodes: tuple[PlannedNode, ...]) -> Non
         known_or_refuse(experiment, "limits.protect", "node", name, [node.name for node in nodes])
     if limits.nodes_down is not None and limits.nodes_down < 0:
         raise refuse(experiment, "limits.nodes_down", f"{limits.nodes_down} is out of range", "at least 0")
-
-
-def _check_runtime(experiment: Experiment, target: Target, nodes: tuple[PlannedNode, ...], runtime: str, faults: Sequence[Planned]) -> None:
-    for part in dict.fromkeys(node.part for node in nodes):
-        declared = target.parts[part]
-        if runtime == "local" and declared.local is None:
-            how = f"add 'parts.{part}.local: {{command: [...]}}' to {target.folder}/target.yaml"
-            raise CapabilityMissing(f"'{target.name}' does not say how its part '{part}' runs as a plain process", how=how)
-        if runtime == "docker" and declared.docker is None:
-            how = f"add 'parts.{part}.docker: {{image: ..., command: [...]}}' to {target.folder}/target.yaml"
-            raise CapabilityMissing(f"'{target.name}' does not say how its part '{part}' runs as a container", how=how)
-    if runtime == "docker":
-        _check_names(experiment, faults)
-        return
-    if experiment.cluster.dns.balancer == "engine":
-        how = "use 'health-checked' or 'round-robin', or the runtime 'docker'"
-        raise CapabilityMissing(f"the balancer 'engine' is Docker's own name server, which the runtime '{runtime}' does not have", how=how)
-    if experiment.cluster.resources != Resources():
-        how = "leave 'cluster.resources' out, or use the runtime 'docker'"
-        raise CapabilityMissing(f"the runtime '{runtime}' cannot limit what a node uses", how=how)
-
-
-def _check_names(experiment: Experiment, faults: Sequence[Planned]) -> None:
-    """Docker's own name server takes no orders of ours, and asks no node how it is."""
-    if experiment.cluster.dns.balancer != "engine":
-        return
-    for planned in faults:
-        if not planned.halts and any(DNS in (link.source, link.destination) for link in planned.links):
-            who = f"line {planned.spec.line}: the fault '{planned.spec.name}' cuts links of 'dns', which the balancer 'engine' has not"
-            raise CapabilityMissing(who, how="Docker's own name server checks no node; leave 'dns' out, or use 'health-checked'")
-    named = next((spec for spec in experiment.faults if spec.kind == "dns"), None)
-    if named is not None:
-        who = f"line {named.line}: the fault '{named.name}' cannot be done with the balancer 'engine'"
-        raise CapabilityMissing(who, how="Docker's own name server takes no orders; use 'health-checked' or 'round-robin'")

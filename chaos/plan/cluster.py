@@ -175,7 +175,7 @@ def planned_parameters(experiment: Experiment, target: Target, settings: dict[st
 
 
 def planned_operations(
-    experiment: Experiment, target: Target, part: str, settings: dict[str, str], runtime: str
+    experiment: Experiment, target: Target, part: str, settings: dict[str, str], *, here: bool
 ) -> dict[str, OperationKind]:
     """What each service of the experiment asks, each read by its own probe; ``part`` is the one whose ports clients know."""
     found: dict[str, OperationKind] = {}
@@ -187,7 +187,7 @@ def planned_operations(
         else:
             known_or_refuse(experiment, f"traffic.operations.{name}", "operation", name, target.operations)
             kind, file, path = target.operations[name], f"{target.folder}/target.yaml", f"operations.{name}"
-        check_operation(kind, path, words, target.folder, partial(locate, file), here=runtime == "local")
+        check_operation(kind, path, words, target.folder, partial(locate, file), here=here)
         found[name] = kind
     return found
 

@@ -10,6 +10,7 @@ from chaos.core import plugins as tables
 from chaos.core.units import Ratio, digits, show, show_s
 from chaos.experiment.spec import Condition, FaultSpec, LinkTo, Named, OnFault, OnNode, OnRole, OnService, Role, Same, Selector, Side, Zone
 from chaos.plan.plan import Plan, Window
+from chaos.plan.traits import made
 
 
 class PlanRow(msgspec.Struct, frozen=True):
@@ -99,10 +100,7 @@ def target_text(spec: FaultSpec) -> str:
     """To whom, in the words of the file."""
     if spec.target is not None:
         return selector_text(spec.target)
-    groups = spec.params.get("groups")
-    if isinstance(groups, tuple) and groups:
-        return " | ".join(",".join(group) for group in groups)
-    return "all nodes" if "shape" in spec.params else "the name server" if "mode" in spec.params else ""
+    return made(spec).whom
 
 
 def selector_text(selector: Selector) -> str:
@@ -127,12 +125,13 @@ def selector_text(selector: Selector) -> str:
 
 def details_text(spec: FaultSpec) -> str:
     """``latency 40 ms, jitter 5 ms``: the fields that are not at their default, times with their unit."""
-    fields = msgspec.structs.fields(tables.find("faults", spec.kind))
+    fault = made(spec)
+    fields = msgspec.structs.fields(type(fault))
     usual = {field.name: field.default for field in fields if not field.required}
     shares = _shares(spec.kind)
     shown = []
     for name, value in spec.params.items():
-        if value == usual.get(name, msgspec.NODEFAULT) or name == "groups":
+        if value == usual.get(name, msgspec.NODEFAULT) or (value and value == fault.groups):
             continue
         if isinstance(value, tuple):
             label, text = name, ", ".join(map(str, value))

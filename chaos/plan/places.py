@@ -19,10 +19,6 @@ from chaos.core.values import FOLLOWER, LEADER
 ROLLING: Final = "rolling"
 LEADER_LAST: Final = "leader-last"
 TOGETHER: Final = "together"
-ENDS: Final = frozenset({"kill", "stop", "restart", "remove", "power_off"})
-"""Kinds that end their victims."""
-CUTS_OFF: Final = frozenset({"pause", "partition"})
-"""Kinds that depose a leader if they last longer than its followers' patience."""
 MOST: Final = 500
 """Sets of victims that are looked at one by one."""
 

@@ -62,6 +62,22 @@ class Parameter(msgspec.Struct, frozen=True):
     """From how many measurements, if it was calibrated."""
 
 
+class Traits(msgspec.Struct, frozen=True):
+    """What a fault is, as far as models and judgement go by it: see the declarations of the same names in ``plugin.Fault``."""
+
+    leader: str = "keeps"
+    polite: bool = False
+    severs: bool = False
+    of_name: bool = False
+    awaits: str = "heal"
+    network: str = ""
+    order: str = "together"
+    role: str = ""
+    side: str = ""
+    whom: str = ""
+    unpredicted: str = ""
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What will be done, exactly."""
 
@@ -90,6 +106,10 @@ class Plan(msgspec.Struct, frozen=True):
     None (of plans older than this field): in all of them."""
     calibration: tuple[str, ...] = ()
     """The runs that parameters were measured in: their predictions must not be held against any of them."""
+    virtual: bool = False
+    """Its runtime lives in virtual time: what it shows is simulated."""
+    traits: dict[str, Traits] = {}
+    """Fault -> what it is, by its own class's word."""
 
     def __repr__(self) -> str:
         return f"Plan({len(self.windows)} faults in {self.duration_s:.0f} s, {len(self.nodes)} nodes, {self.runtime}, seed {self.seed})"

@@ -9,20 +9,16 @@ frozen, proxied only an answer of the program's own tells: the kernel, and a pro
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
+from chaos.core.capabilities import Capability
 from chaos.core.values import CLIENTS, DNS, LEADER, Toxic
 from chaos.experiment.spec import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.plan.cluster import refuse
-from chaos.plan.faults import ActsOnLinks, Planned
+from chaos.plan.faults import Planned
 from chaos.plan.plan import PlannedNode
-
-REAL: Final = ("local", "docker")
-FROZEN: Final = ("pause",)
-"""Kinds whose victims still accept connections: their kernel does."""
-UNASKED: Final = ("dns", "clock", "load", "disk_full", "read_only")
-"""Kinds that ask their victims by other ways than a ping: the name server, the clock's question, requests, what the agent sees."""
+from chaos.plugin import ActsOnLinks, Runtime
 
 
 class _Need(NamedTuple):
@@ -32,9 +28,11 @@ class _Need(NamedTuple):
     """A bare connection does not tell."""
 
 
-def check_proofs(experiment: Experiment, target: Target, faults: Sequence[Planned], runtime: str, nodes: Sequence[PlannedNode]) -> None:
+def check_proofs(
+    experiment: Experiment, target: Target, faults: Sequence[Planned], runtime: type[Runtime], nodes: Sequence[PlannedNode]
+) -> None:  # fmt: skip
     """Raise ``BadInput`` for a fault that nothing of this target could prove, with what to add to the target."""
-    if runtime not in REAL:
+    if runtime.virtual:
         return
     for planned in faults:
         for need in dict.fromkeys(_needs(target, planned, runtime, nodes)):
@@ -47,20 +45,20 @@ def check_proofs(experiment: Experiment, target: Target, faults: Sequence[Planne
                 raise refuse(experiment, planned.path, message, right)
 
 
-def _needs(target: Target, planned: Planned, runtime: str, nodes: Sequence[PlannedNode]) -> Iterator[_Need]:
+def _needs(target: Target, planned: Planned, runtime: type[Runtime], nodes: Sequence[PlannedNode]) -> Iterator[_Need]:
     part_of = {node.name: node.part for node in nodes}
     if LEADER not in target.roles:
         yield from (_Need(part, target.parts[part].client_port, False) for part in dict.fromkeys(part_of.values()))
     hit = [name for victims in planned.possible for name in victims.nodes]
-    if planned.spec.kind not in UNASKED and "nodes" in planned.fault.takes:
+    if planned.fault.pings and "nodes" in planned.fault.takes:
         for part in dict.fromkeys(part_of[name] for name in hit if name in part_of):
-            yield _Need(part, target.parts[part].client_port, planned.spec.kind in FROZEN)
+            yield _Need(part, target.parts[part].client_port, planned.fault.hangs)
     if isinstance(planned.fault, ActsOnLinks):
         for link in planned.links:
             if link.destination in part_of:
                 part = part_of[link.destination]
                 port = target.parts[part].port_for(peers=link.source not in (CLIENTS, DNS))
-                yield _Need(part, port, runtime == "local" or _is_proxied(planned, nodes))
+                yield _Need(part, port, Capability.PACKET_RULES not in runtime.offers or _is_proxied(planned, nodes))
 
 
 def _is_proxied(planned: Planned, nodes: Sequence[PlannedNode]) -> bool:

@@ -11,6 +11,7 @@ last is called "majorities ring": with it every node can believe that it belongs
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from chaos.core.values import Link
@@ -81,3 +82,13 @@ def apart(groups: Sequence[Sequence[str]], names: Sequence[str]) -> frozenset[st
     sides = [set(names) & set(group) for group in groups]
     sides.append(set(names).difference(*sides))
     return frozenset(names) - max(sides, key=len)
+
+
+def opposites(order: Sequence[str]) -> list[list[str]]:
+    """Orders that bring every two nodes to opposite places of a circle, either of them first: turning it would change nothing."""
+    found = []
+    for one, other in itertools.permutations(order, 2):
+        between = [name for name in order if name not in {one, other}]
+        half = len(order) // 2 - 1
+        found.append([one, *between[:half], other, *between[half:]])
+    return found or [list(order)]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from chaos.core import rng as seeds
@@ -18,14 +18,11 @@ from chaos.experiment.target.spec import Target
 from chaos.plan.cluster import known_or_refuse, refuse
 from chaos.plan.plan import PlannedNode, Window
 from chaos.plan.schedules import problem, starts_s
+from chaos.plan.traits import made
+from chaos.plugin import Fault
 
 _STEP: Final = re.compile(r"\.(sequence|parallel)\[.*")
 Span = tuple[float, float]
-
-
-def is_endless(spec: FaultSpec) -> bool:
-    """It is never taken back within the run."""
-    return spec.params.get("recovery") == "none"
 
 
 def entry_path(spec: FaultSpec) -> str:
@@ -33,11 +30,14 @@ def entry_path(spec: FaultSpec) -> str:
     return _STEP.sub("", spec.path)
 
 
-def check_times(experiment: Experiment, target: Target, nodes: tuple[PlannedNode, ...], spec: FaultSpec) -> None:
+def check_times(
+    experiment: Experiment, target: Target, nodes: tuple[PlannedNode, ...], spec: FaultSpec, faults: Mapping[str, Fault]
+) -> None:
     """How long, how often, and what it waits for: refused where it makes no sense by itself."""
-    if spec.for_s is None and not is_endless(spec):
+    endless = faults[spec.name].endless
+    if spec.for_s is None and not endless:
         raise refuse(experiment, spec.path, "nothing says for how long", "for: 3s")
-    if spec.for_s is not None and is_endless(spec) and spec.step is None:
+    if spec.for_s is not None and endless and spec.step is None:
         raise refuse(experiment, f"{spec.path}.for", "'for' does not go with 'recovery: none': it is never taken back", "one of them")
     steps = next(steps for steps in entries(experiment.faults) if spec in steps)
     if spec is not steps[0]:
@@ -129,7 +129,7 @@ def _occasion(steps: Sequence[FaultSpec], count: int, start_s: float, seed: int)
                 fault=spec.name,
                 kind=spec.kind,
                 start_s=begin_s,
-                end_s=None if is_endless(spec) else round(begin_s + (spec.for_s or 0.0), 4),
+                end_s=None if made(spec).endless else round(begin_s + (spec.for_s or 0.0), 4),
                 draw=seeds.derive(seed, "draw", spec.name, count),
                 entry=f"{step.of}/{count}" if step else "",
                 after=tuple(f"{name}.{count}" for name in step.after) if step else (),

@@ -12,8 +12,9 @@ import msgspec
 
 from chaos.core.values import CLIENTS, DNS
 from chaos.experiment.spec import ClusterSpec, LinkTo, Named, Role, Selector, Zone
-from chaos.plan.candidate_nodes import ANY
-from chaos.plan.plan import Plan
+from chaos.plan.candidates import ANY
+from chaos.plan.plan import Plan, Traits
+from chaos.plan.traits import known
 
 PART: Final = "part:"
 """What the role of victims begins with that stand outside the part behind the name: ``part:sentinel``."""
@@ -24,13 +25,12 @@ OVERLAP: Final = "overlap"
 Params = dict[str, str | float | bool | tuple[str | tuple[str, ...], ...] | None]
 
 
-def felt(params: Params, cluster: ClusterSpec) -> Params:
-    """A fault's fields as the models are told them: ``network`` stays only where it leaves nodes the one that they talk to each other on.
+def felt(what: Traits, cluster: ClusterSpec) -> Traits:
+    """What a fault is to the models: of a ``network`` only where it leaves nodes the one that they talk to each other on.
 
     A cut of the last network alone is to the system what a cut of all of them is.
     """
-    network = params.get("network")
-    return {**params, "network": ""} if network and not cluster.spares_peers(network) else dict(params)
+    return what if cluster.spares_peers(what.network) else msgspec.structs.replace(what, network="")
 
 
 def judged_part(plan: Plan) -> str:
@@ -94,6 +94,13 @@ class ClassFacts(msgspec.Struct, frozen=True):
     """Where victims are taken one after the other: how likely the leader is the first, the second... of them; empty: each is as likely."""
     outside: tuple[str, ...] = ()
     """Parts of the cluster that it touches beside (or instead of) the one behind the name."""
+    traits: Traits | None = None
+    """None: as its kind says."""
+
+    @property
+    def what(self) -> Traits:
+        """What it is."""
+        return known(self.kind, self.params) if self.traits is None else self.traits
 
     @property
     def count(self) -> int:

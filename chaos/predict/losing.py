@@ -7,29 +7,24 @@ to the whole time of the cut.
 
 from __future__ import annotations
 
-from typing import Final
-
 from chaos.core.values import LEADER
 from chaos.plan.plan import Plan
 from chaos.predict.facts import ClassFacts
 from chaos.predict.system import System
 from chaos.results.predicted import Range
 
-ENDS_IT: Final = ("kill", "power_off", "remove", "stop", "restart", "pause")
-CUTS_IT: Final = ("partition",)
-
 
 def writes(plan: Plan, known: System, each: ClassFacts, service: str) -> Range | None:
     """Per fault of that class; None where the primary waits for others, where it is not the victim, or where nothing is written."""
     if not known.asynchronous or plan.operations[service].does != "write" or each.role != LEADER:
         return None
-    if each.kind not in (*ENDS_IT, *CUTS_IT) or (known.hands_over and each.kind in ("stop", "restart")):
+    if each.what.leader == "keeps" or (known.hands_over and each.what.polite):
         return None
     lag = known.given.get("replication_lag_s")
     if lag is None:
         return Range(None, reason="how far replicas lag behind is not said (model: {replication_lag: ...})")
     per_s = plan.experiment.traffic.operations[service].rate_per_s
-    if each.kind in CUTS_IT:
+    if each.what.severs:
         cut_s = max(each.for_s, default=0.0)
         return Range(None, per_s * lag.low_s, per_s * (lag.high_s + cut_s), reason="clients may go on writing to a primary that is cut off")
     return Range(per_s * lag.mean_s, per_s * lag.low_s, per_s * lag.high_s)

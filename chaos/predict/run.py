@@ -19,15 +19,15 @@ from chaos.core.units import show_s
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.experiment.spec import FaultSpec, LinkTo, Named, Role, Side, Zone
 from chaos.plan import places, shapes
-from chaos.plan.candidate_nodes import ANY, FOLLOWERS, MAJORITY
-from chaos.plan.plan import Plan, tries
+from chaos.plan.candidates import ANY, FOLLOWERS, MAJORITY
+from chaos.plan.plan import Plan, Traits, tries
+from chaos.plan.traits import traits
 from chaos.predict import assumptions, losing, production
-from chaos.predict.facts import OVERLAP, ClassFacts, RunFacts, aimed_outside, felt, judged_part, wholly_outside
+from chaos.predict.facts import OVERLAP, PART, ClassFacts, RunFacts, aimed_outside, felt, judged_part, wholly_outside
 from chaos.predict.figures import ClassSamples, aggregate, shown
 from chaos.predict.scenarios import client, expected
 from chaos.predict.scenarios.case import Case
 from chaos.predict.scenarios.outages import Rule
-from chaos.predict.scenarios.streams import WHY_NOT
 from chaos.predict.scenarios.table import MIXED, NODE, PILOT, knows, scenario, slots_each
 from chaos.predict.system import System, system
 from chaos.results.predicted import ClassPredicted, ParameterUsed, Predicted, Range, ServicePredicted
@@ -90,10 +90,10 @@ def _advice(plan: Plan, known: System, facts: RunFacts, samples: dict[str, Class
     found = []
     for each in facts.classes:
         now = samples.get(each.fault_class)
-        rolls = each.kind == "restart" and each.victims > 1 and each.params.get("order", places.ROLLING) == places.ROLLING
+        rolls = each.what.order == places.ROLLING and each.victims > 1
         if not rolls or now is None or each.role not in (LEADER, MIXED) or known.hands_over or not known.needs_leader(_does(plan)):
             continue
-        last = msgspec.structs.replace(each, params={**each.params, "order": places.LEADER_LAST})
+        last = msgspec.structs.replace(each, params={**each.params, "order": places.LEADER_LAST}, traits=None)
         then, _ = _draw(plan, known, facts, last, plan.judge)
         turns = each.turns or places.evenly(each.victims)
         if then is None:
@@ -174,10 +174,11 @@ def facts_from_plan(plan: Plan) -> RunFacts:
             spec.kind,
             "" if spec.kind == OVERLAP else name.partition("/")[2],
             tuple(found[name]),
-            felt(spec.params, plan.experiment.cluster),
+            spec.params,
             victims=_planned_victims(plan, spec),
             turns=expected.mean_turns(turns[name]),
             outside=aimed_outside(plan, spec.target),
+            traits=Traits() if spec.kind == OVERLAP else felt(traits(plan, spec), plan.experiment.cluster),
         )
         for name, spec in like.items()
     )
@@ -185,18 +186,20 @@ def facts_from_plan(plan: Plan) -> RunFacts:
 
 
 def _planned_role(plan: Plan, spec: FaultSpec, met: dict[str, float], chance: float) -> str:
-    target, shape = spec.target, str(spec.params.get("shape", ""))
+    what = traits(plan, spec)
+    role = _role_of(plan, spec, met, chance)
+    return f"{what.side}:{role}" if what.side and spec.target is not None and not role.startswith((PART, "zone:")) else role
+
+
+def _role_of(plan: Plan, spec: FaultSpec, met: dict[str, float], chance: float) -> str:
+    """Of the victims of its selector."""
+    target = spec.target
     if role := wholly_outside(plan, target):
         return role
     if isinstance(target, Zone):
         return f"zone:{target.zone}"
     if target is None:
-        if shape in shapes.WHOLE:
-            return shape
-        return CLIENTS if "rate_per_s" in spec.params else str(spec.params.get("mode", "groups"))
-    if shape in shapes.SIDED:
-        plain = msgspec.structs.replace(spec, params={**spec.params, "shape": ""})
-        return f"{shape}:{_planned_role(plan, plain, met, chance)}"
+        return traits(plan, spec).role
     word = target.role if isinstance(target, Role) else ""
     if isinstance(target, LinkTo):
         ends = (target.source, target.destination)
@@ -243,7 +246,7 @@ def _members(plan: Plan) -> int:
 def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service: str) -> tuple[ClassSamples | None, ClassPredicted]:
     if each.outside:
         return None, _nothing(_elsewhere(plan, each))
-    if known.front.leader_only and not known.replicated and each.kind not in UNLED and each.role != FOLLOWER:
+    if known.front.leader_only and not known.replicated and each.kind != OVERLAP and not each.what.of_name and each.role != FOLLOWER:
         return None, _nothing(NO_SUCCESSOR)
     durations_s = np.minimum(np.array(each.for_s), facts.span_s)
     strata, faults = _strata(durations_s)
@@ -254,15 +257,13 @@ def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service:
     if seen is None:
         what = f"the class '{each.fault_class}'" if knows(each.kind) else f"kind '{each.kind}'"
         reason = f"the models do not know {'faults that are done together' if each.kind == OVERLAP else f'faults of {what}'}"
-        why = WHY_NOT.get(each.kind, "")
+        why = each.what.unpredicted
         return None, _nothing(f"{reason}: {why}" if why else reason)
     samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults), seen.lost_s)
     figures = shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
     return samples, msgspec.structs.replace(figures, lost_writes=losing.writes(plan, known, each, service))
 
 
-UNLED: Final = ("dns", OVERLAP)
-"""Kinds that no role of a victim decides."""
 NO_SUCCESSOR: Final = (
     "the name holds the leader alone, and with 'replication: none' nothing says who follows it (replication: quorum, or replication: async)"
 )

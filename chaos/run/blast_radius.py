@@ -4,32 +4,30 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 
-import msgspec
-
-from chaos.core import plugins as tables
 from chaos.core.values import CLIENTS, DNS, Victims
 from chaos.experiment.spec import FaultSpec
 from chaos.plan import shapes
-from chaos.plan.faults import SaysWhoIsDown
 from chaos.plan.plan import Plan
+from chaos.plan.traits import made
+from chaos.plugin import SaysWhoIsDown
 
 
 def refusal(plan: Plan, spec: FaultSpec, victims: Victims, down: Collection[str], in_force: Iterable[tuple[FaultSpec, Victims]]) -> str:
     """Why not, empty if it may. ``down`` are the nodes dead or frozen now; what is cut off follows from the faults in force."""
     names = [node.name for node in plan.nodes]
     touched = set(victims.nodes) | {end for link in victims.links for end in (link.source, link.destination)} - {CLIENTS, DNS}
-    if spec.params.get("groups"):
+    fault = made(spec)
+    if fault.groups:
         touched |= cut_off(victims, names)
     for node in sorted(touched & set(plan.experiment.limits.protect)):
         return f"{node} is protected"
     limit = plan.experiment.limits.nodes_down
-    fault = tables.find("faults", spec.kind)
     if limit is None or not fault.takes_down:
         return ""
-    cut = {node for other, its in in_force if other.kind == "partition" for node in cut_off(its, names)}
+    cut = {node for other, its in in_force if made(other).severs for node in cut_off(its, names)}
     hit = cut_off(victims, names)
-    if isinstance(made := msgspec.convert(spec.params, fault), SaysWhoIsDown):
-        hit = set(made.cuts(victims, names))
+    if isinstance(fault, SaysWhoIsDown):
+        hit = set(fault.cuts(victims, names))
     total = len({*down, *cut, *hit})
     return f"{total} nodes would be down, limits.nodes_down is {limit}" if total > limit else ""
 

@@ -139,7 +139,7 @@ class Injector:
             self._lose_after(life)
             return
         self._active[window.id] = Active(window, life)
-        if spec.params.get("recovery") == "none":
+        if life.fault.endless:
             self._settling.left_dead.update(victims.nodes)
         effect = life.effect
         if window.end_s is not None:
@@ -204,7 +204,7 @@ class Injector:
             return
         left_dead = returning.concerned(life.victims) & self._settling.left_dead
         why = "" if left_dead else returning.not_back(
-            self._cluster, self._state, life.victims, self._start_ns, self._logs, only_processes=life.only_processes
+            self._cluster, self._state, life.victims, self._start_ns, self._logs, only_processes=life.fault.only_processes
         )  # fmt: skip
         if left_dead or why:
             # All of ours is taken back; what does not answer is a node that another fault left dead, or a system that did not recover.

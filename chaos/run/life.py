@@ -10,16 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
-import msgspec
-
-from chaos.core import plugins as tables
 from chaos.core.errors import FaultNotEffective, NinesError
 from chaos.core.values import Evidence, Victims
 from chaos.experiment.spec import FaultSpec
 from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, Row
 from chaos.plan import selection as selectors
 from chaos.plan.plan import Plan
-from chaos.plugin import Cluster, Effect, Fault, Scene
+from chaos.plan.traits import made
+from chaos.plugin import Cluster, Effect, Scene
 
 
 class Life:
@@ -36,13 +34,8 @@ class Life:
         self.effect: Effect
         self._scene = scene
         self._tell = tell
-        self._fault: Fault = msgspec.convert(spec.params, tables.find("faults", spec.kind))
+        self.fault = made(spec)
         self._manager: AbstractContextManager[Effect]
-
-    @property
-    def only_processes(self) -> bool:
-        """It did nothing but to processes."""
-        return getattr(self._fault, "only_processes", False)
 
     def begin(self) -> bool:
         """Do harm; false if it did not take effect."""
@@ -52,7 +45,7 @@ class Life:
                 fault_class=f"{self.spec.kind}/{self.victims.role}", target=named(self.victims),
             )
         )  # fmt: skip
-        self._manager = self._fault.inject(self._scene, self.victims)
+        self._manager = self.fault.inject(self._scene, self.victims)
         try:
             effect = self._manager.__enter__()
         except FaultNotEffective as error:
@@ -112,5 +105,5 @@ def pick(plan: Plan, cluster: Cluster, spec: FaultSpec, up: frozenset[str], draw
         last=last or {},
         part=plan.experiment.cluster.dns.part or plan.nodes[0].part,
         has_roles=plan.has_roles,
-        params=spec.params,
+        fault=made(spec),
     )

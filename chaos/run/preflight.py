@@ -15,9 +15,11 @@ from typing import Final
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.units import show_bytes
 from chaos.history import observations
+from chaos.plan.capabilities import runtime_of
 from chaos.plan.plan import Plan
 
 HARNESS_BYTES: Final = 150_000_000
@@ -44,7 +46,7 @@ class Machine(msgspec.Struct, frozen=True):
     disk_bytes: int | None = None
     """Where the run folder goes."""
     engine_bytes: int | None = None
-    """Where the Docker engine keeps its data."""
+    """Where the runtime keeps what nodes write, if that is apart: the Docker engine's data folder."""
     files: int | None = None
     """Open files of one process, at most."""
     ports: int | None = None
@@ -79,16 +81,15 @@ def too_little(plan: Plan, machine: Machine) -> Iterator[tuple[str, str]]:
     yield from _bytes("memory", memory_bytes, machine.memory_bytes, fewer if seen_bytes < memory_bytes / 10 else "a lower rate of traffic")
     shorter = "free some, a lower rate of traffic, or --folder on another disk"
     yield from _bytes("disk for the run folder", SPARE_BYTES + seen_bytes, machine.disk_bytes, shorter)
-    if plan.runtime == "docker":
-        needed_bytes = ENGINE_SPARE_BYTES + seen_bytes
-        yield from _bytes(
-            "disk for the Docker engine", needed_bytes, machine.engine_bytes, "free some: 'docker system df' shows what it holds"
-        )
+    runtime = runtime_of(plan.runtime)
+    needed_bytes = ENGINE_SPARE_BYTES + seen_bytes
+    what = f"disk where the runtime '{runtime.name}' keeps what nodes write"
+    yield from _bytes(what, needed_bytes, machine.engine_bytes, "free some there, or a lower rate of traffic")
     hung = _hung(plan)
-    if plan.runtime == "local" and machine.files is not None and hung + FILES > machine.files:
+    if Capability.HERE in runtime.offers and machine.files is not None and hung + FILES > machine.files:
         what = f"{hung + FILES:,} open files may be needed while nothing answers, and {machine.files:,} are allowed"
         yield what, f"ulimit -n {hung + FILES}, a lower rate, or a shorter client.deadline"
-    if plan.runtime != "fake" and machine.ports is not None and hung > machine.ports:
+    if not runtime.virtual and machine.ports is not None and hung > machine.ports:
         what = f"{hung:,} connections at once may be needed while nothing answers, and there are {machine.ports:,} ports to open them from"
         yield what, "a lower rate, or a shorter client.deadline"
 
@@ -106,7 +107,7 @@ def _observations_bytes(plan: Plan) -> int:
 def _nodes_bytes(plan: Plan) -> int:
     """As much as they may take, where that is limited; nodes of others, and virtual ones, take nothing of ours."""
     cluster = plan.experiment.cluster
-    if plan.runtime == "fake" or cluster.attach is not None:
+    if runtime_of(plan.runtime).virtual or cluster.attach is not None:
         return 0
     # What fills a disk in memory is not the node's own: it comes on top of the limit.
     each_bytes = (cluster.resources.memory_bytes or NODE_BYTES) + (cluster.resources.disk_bytes or 0)

@@ -16,8 +16,8 @@ from chaos.core.values import TrafficOrder, Victims
 from chaos.engine.connection import Engine
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
-from chaos.faults.files import Files
-from chaos.faults.load import Load
+from chaos.faults.open_files import Files
+from chaos.faults.surge import Load
 from chaos.history import observations
 from chaos.history.events import Aborting, TrafficSecond
 from chaos.plugin import LimitsFiles, Removable, SetsClock

@@ -14,7 +14,7 @@ from chaos.core.clock import MonotonicClock
 from chaos.core.errors import CapabilityMissing
 from chaos.core.values import CLIENTS, Cut, Link, Victims
 from chaos.engine.connection import Engine
-from chaos.faults.loss import Loss
+from chaos.faults.packets import Loss
 from chaos.faults.partition import Partition
 from chaos.history.undo import UndoLog
 from chaos.net.needs import Needs

@@ -16,7 +16,7 @@ from chaos.engine.connection import Engine
 from chaos.engine.queues import require_queues
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.base.packets import Z_99, Counted
-from chaos.faults.loss import Loss as LossFault
+from chaos.faults.packets import Loss as LossFault
 from chaos.history.undo import UndoLog, pending
 from chaos.net.needs import Needs
 from chaos.net.nft import TABLE

@@ -20,10 +20,9 @@ from chaos.core.values import Status, Victims
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.faults.cpu import Cpu
-from chaos.faults.disk_full import DiskFull
+from chaos.faults.disks import DiskFull, ReadOnly
 from chaos.faults.io import Io
 from chaos.faults.memory import Memory
-from chaos.faults.read_only import ReadOnly
 from chaos.history.events import NodeChanged, Row
 from chaos.history.folder import RunFolder
 from chaos.history.undo import UndoLog, pending

@@ -17,14 +17,9 @@ from chaos.engine import leftovers as leftovers_docker
 from chaos.engine import packet_rules as engine_packets
 from chaos.engine.connection import Engine
 from chaos.faults.bandwidth import Bandwidth
-from chaos.faults.down import Down
 from chaos.faults.latency import Latency
-from chaos.faults.limit_data import LimitData
 from chaos.faults.partition import Partition
-from chaos.faults.reset_peer import ResetPeer
-from chaos.faults.slicer import Slicer
-from chaos.faults.slow_close import SlowClose
-from chaos.faults.timeout import Timeout
+from chaos.faults.streams import Down, LimitData, ResetPeer, Slicer, SlowClose, Timeout
 from chaos.history.events import Looked, PhaseBegun
 from chaos.history.folder import RunFolder
 from chaos.history.undo import UndoLog, pending

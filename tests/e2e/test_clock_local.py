@@ -16,14 +16,15 @@ from chaos.core.errors import CapabilityMissing, FaultNotEffective
 from chaos.core.values import Status, Victims
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
-from chaos.faults.files import Files
-from chaos.faults.load import Load
+from chaos.faults.open_files import Files
+from chaos.faults.surge import Load
 from chaos.history import observations
 from chaos.history.events import TrafficSecond
 from chaos.history.undo import pending
 from chaos.plugin import Fault, LimitsFiles, SetsClock
 from chaos.runtimes.base import faketime
 from chaos.runtimes.local.runtime import LocalRuntime
+from tests.support.capable import why
 from tests.support.echo_deployment import need_toxiproxy
 from tests.support.loaded_deployment import loaded_deployment
 from tests.support.needs import need_libfaketime
@@ -109,8 +110,8 @@ def test_the_date_of_an_answer_will_do_for_jumps(tmp_path: Path) -> None:
         with stage.harmed(Clock(offset_s=-3600.0)) as effect:
             assert effect.during["n1.clock_offset_s"] == pytest.approx(-3600.0, abs=1.0)
         target = loaded_deployment(tmp_path / "plain", "local", "jump", declared=False).target
-        assert "'Date'" in (Clock(offset_s=1.0).missing("local", target) or "")
-        assert "'Date'" in (Clock(mode="skew", rate=2.0).missing("local", target) or "")
+        assert "'Date'" in why(Clock(offset_s=1.0), "local", target)
+        assert "'Date'" in why(Clock(mode="skew", rate=2.0), "local", target)
 
 
 @SETTABLE

@@ -10,16 +10,11 @@ import pytest
 from chaos.core.values import CLIENTS, Link, Status, Victims
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.dns import Dns
-from chaos.faults.down import Down
-from chaos.faults.limit_data import LimitData
 from chaos.faults.partition import Partition
 from chaos.faults.remove import Remove
-from chaos.faults.reset_peer import ResetPeer
 from chaos.faults.restart import Restart
-from chaos.faults.slicer import Slicer
-from chaos.faults.slow_close import SlowClose
 from chaos.faults.stop import Stop
-from chaos.faults.timeout import Timeout
+from chaos.faults.streams import Down, LimitData, ResetPeer, Slicer, SlowClose, Timeout
 from chaos.history.events import DnsChanged, NodeChanged
 from chaos.plan.shapes import bridge, ring
 from chaos.plugin import Effect, Fault

@@ -14,9 +14,8 @@ from chaos.core.clock import MonotonicClock
 from chaos.core.values import Victims
 from chaos.experiment.spec import At, FaultSpec, Named, Resources
 from chaos.faults.cpu import Cpu
-from chaos.faults.disk_full import DiskFull
+from chaos.faults.disks import DiskFull, ReadOnly
 from chaos.faults.memory import Memory
-from chaos.faults.read_only import ReadOnly
 from chaos.history.events import Row
 from chaos.history.folder import HistoryWriter, RunFolder
 from chaos.history.undo import UndoLog

@@ -7,15 +7,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import ClassVar
 
-import msgspec
-
 import chaos
 from chaos.api import new_folder, order, order_text, perform
 from chaos.cli.progress import Live
+from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock, ManualClock, MonotonicClock
 from chaos.core.units import Seconds
 from chaos.core.values import Cut, Evidence, Link, Rule, Toxic, Victims
-from chaos.experiment.target.spec import Target
 from chaos.history.events import Row
 from chaos.history.folder import RunFolder
 from chaos.plan.plan import Plan
@@ -24,16 +22,16 @@ from chaos.report.build import exit_status, from_folder
 from chaos.results.report import Report
 
 
-class Hiccup(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Hiccup(Fault, frozen=True, forbid_unknown_fields=True):
     """A fault of a user's own."""
 
     every_s: Seconds = 0.1
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
     takes_down: ClassVar[bool] = True
 
-    def missing(self, runtime: str, target: Target) -> str | None:
-        return None if runtime == "local" and target.parts else "only plain processes"
+    @property
+    def needs(self) -> frozenset[Capability]:
+        return frozenset({Capability.SIGNALS, Capability.STREAMS} if self.every_s else {Capability.SIGNALS})
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Rule, ...]:
         link = Link(victims.nodes[0], nodes[0])

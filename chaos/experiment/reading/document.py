@@ -104,7 +104,7 @@ def _cluster(entry: Table, file: str) -> ClusterSpec:
         settings={name: text(value) for name, value in _entries(entry, "settings")},
         zones={name: texts(value, "[n1, n2]") for name, value in _entries(entry, "zones")},
         dns=struct(dns, Dns) if dns is not None else Dns(balancer="engine") if attached else Dns(),
-        runtime=_word(runtime, runtimes) if runtime is not None else "docker" if attached else "auto",
+        runtime=_word(runtime, runtimes) if runtime is not None else "auto",
         resources=struct(resources, Resources) if (resources := entry.get("resources")) else Resources(),
         attach=attached,
         networks=_networks(value, attached) if (value := entry.get("networks")) else (),

@@ -30,7 +30,7 @@ _BRANCH: Final[Schema] = {
 
 def faults(shapes: Shapes) -> Schema:
     """The list of entries."""
-    kinds = {kind: _fault(shapes, kind) for kind in tables.names("faults")}
+    kinds = {kind: _fault(shapes, kind) for kind in tables.loading("faults")}
     one_kind: Schema = {"oneOf": [{"required": [kind]} for kind in kinds]}
     done = _done(shapes)
     around = {"name": said(NAMED, "For the report; the faults of a run are called `NAME.1`, `NAME.2`...")} | times(shapes)
@@ -52,7 +52,10 @@ def _fault(shapes: Shapes, kind: str) -> Schema:
     """Its fields; no value at all where none is needed (``pause:``)."""
     cls = tables.find("faults", kind)
     fields = shapes.table(cls)
-    about = f"{clean(sys.modules[cls.__module__].__doc__)} {fields.pop('description', '')}".strip()
+    whole = sys.modules[cls.__module__].__doc__ or ""
+    own = fields.pop("description", "")
+    # A file with one fault says what it is on top; one with several says so of each.
+    about = f"{clean(whole)} {own}".strip() if whole.startswith(f"``{kind}``") else own
     return shapes.define(f"fault-{kind}", said(fields if fields.get("required") else or_nothing(fields), about))
 
 

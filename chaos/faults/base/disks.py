@@ -16,15 +16,6 @@ from chaos.faults.base import evidence as proof
 from chaos.plugin import Disks, HasDisks, Scene
 
 
-def missing(kind: str, runtime: str) -> str | None:
-    """Why there are no such disks, in the words of a capability error."""
-    if runtime == "local":
-        return f"the folders of plain processes lie on this machine's own disk, which '{kind}' would harm; use the runtime 'docker'"
-    if runtime != "docker":
-        return f"the runtime '{runtime}' has no disks; use the runtime 'docker'"
-    return None
-
-
 def lacks(resources: Resources) -> tuple[str, str] | None:
     """What is wrong with the cluster's resources, and what would be right."""
     if resources.disk_bytes is None:

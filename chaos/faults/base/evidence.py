@@ -16,6 +16,8 @@ Answer = TypeVar("Answer")
 PING_TIMEOUT_S = 0.15
 """How long a node may take to answer before it counts as silent; a healthy one answers in a few milliseconds."""
 
+UNPREDICTED = "what a system does then is its own"
+
 Figures = dict[str, float | str | None]
 Way = tuple[Link, str]
 """A link on one network, or to one further address of its end; on no named one, where there is just one."""

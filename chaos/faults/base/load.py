@@ -16,25 +16,11 @@ from chaos.core.clock import to_ns, to_s
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Evidence, Load, Loaded, Usage, Work
 from chaos.experiment.spec import Resources
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
 from chaos.plugin import HasLoads, Loads, Scene
 
 WINDOW_S: Final = 0.3
 """How long rates are measured: three periods of the kernel's processor limit."""
-
-
-def missing(kind: str, runtime: str, target: Target) -> str | None:
-    """Why a node cannot be loaded there, in the words of a capability error."""
-    if runtime == "local":
-        return f"plain processes have no limits of their own: '{kind}' would take from the whole machine; use the runtime 'docker'"
-    if runtime != "docker":
-        return f"the runtime '{runtime}' has no real processors, memory or disks; use the runtime 'docker'"
-    if target.pid1:
-        return (
-            f"'{target.name}' insists on being PID 1, in a process namespace that our agent does not see: it could not end the load there"
-        )
-    return None
 
 
 def loads_of(scene: Scene, node: str) -> Loads:

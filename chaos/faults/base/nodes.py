@@ -1,21 +1,112 @@
-"""Ending nodes the polite way: SIGTERM to all at once, SIGKILL to those that still run after the grace."""
+"""What the faults on a node's own process share: strike, see them silent, bring them back; and ending nodes the polite way."""
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import ExitStack, contextmanager
+from typing import ClassVar
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import to_ns, to_s
 from chaos.core.errors import FaultNotEffective
-from chaos.core.values import Status
-from chaos.plugin import Scene
+from chaos.core.values import Evidence, Status, Victims
+from chaos.faults.base import evidence as proof
+from chaos.plugin import Effect, Fault, Node, Scene
 
 LOOK_EVERY_S = 0.005
 SENT_WITHIN_S = 0.005
 """One after the other is asked to end, each after the last one was: so the order of their deaths is that of their names."""
+HEALED_ALIVE = "It is healed when it answers and is voting again."
+
+
+class Struck(msgspec.Struct, frozen=True):
+    """What became of the victims: since when, by what means, and what was measured of it."""
+
+    at_ns: int
+    mechanism: str
+    figures: proof.Figures = {}
+
+
+class NodeFault(Fault, frozen=True, forbid_unknown_fields=True):
+    """Strikes its victims one by one; they must be seen silent, and in the state ``leaves``. Leaving brings back those still in it."""
+
+    takes: ClassVar[tuple[str, ...]] = ("nodes",)
+    takes_down: ClassVar[bool] = True
+    only_processes: ClassVar[bool] = True
+    undoes: ClassVar[str] = "start"
+    leaves: ClassVar[Status] = Status.DOWN
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Processes that obey."""
+        return frozenset({Capability.SIGNALS})
+
+    @property
+    def struck(self) -> str:
+        """What was done to them, as ``still ran after ...`` ends."""
+        return ""
+
+    @property
+    def certain(self) -> bool:
+        """They stay as they are: one that is seen alive was not struck."""
+        return True
+
+    def hit(self, node: Node) -> int:
+        """Strike one node; when it happened."""
+        raise NotImplementedError
+
+    def strike(self, scene: Scene, nodes: Sequence[str], undo: ExitStack) -> Struck:
+        """Strike them all, the intent to undo it on disk before each."""
+        at_ns = []
+        for name in nodes:
+            undo.enter_context(scene.undo.intent(self.undoes, name))
+            at_ns.append(self.hit(scene.cluster.nodes[name]))
+        return Struck(min(at_ns), self.mechanism)
+
+    @property
+    def mechanism(self) -> str:
+        """For the report."""
+        return ""
+
+    def bring_back(self, scene: Scene, nodes: Sequence[str]) -> list[int]:
+        """Whoever is down is started; when."""
+        return start_dead(scene, nodes)
+
+    def gone(self, scene: Scene, victims: Victims) -> Evidence:
+        """All answer; of one that is never taken back, how they are."""
+        if self.endless:
+            return Evidence(ok=True, figures={f"{node}.process": str(scene.cluster.nodes[node].status()) for node in victims.nodes})
+        return proof.nodes_answer(scene, victims.nodes)
+
+    @contextmanager
+    def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """Strike the victims, prove it, and bring them back. The time of effect is the first strike."""
+        before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
+        back_ns: list[int] = []
+        with ExitStack() as undo:
+            try:
+                struck = self.strike(scene, victims.nodes, undo)
+                answers = proof.ask_nodes(scene, victims.nodes)
+                during = proof.node_figures(scene, answers) | struck.figures
+                loud = {node for node, trip in answers.items() if trip.rtt_s is not None}
+                loud |= {node for node in victims.nodes if scene.cluster.nodes[node].status() is not self.leaves}
+                if loud and self.certain:
+                    raise FaultNotEffective(f"{', '.join(sorted(loud))} still ran after {self.struck}")
+                effect = Effect(struck.at_ns, struck.mechanism, before, during, lambda: self.gone(scene, victims))
+                yield effect
+            finally:
+                back_ns += self.bring_back(scene, victims.nodes)
+            effect.healed_at_ns = max(back_ns, default=None)
+
+
+def start_dead(scene: Scene, nodes: Sequence[str]) -> list[int]:
+    """Start those of them that are down; when each process began."""
+    dead = [node for node in nodes if scene.cluster.nodes[node].status() is Status.DOWN]
+    return [scene.cluster.nodes[node].start() for node in dead]
 
 
 class Stopped(msgspec.Struct, frozen=True):

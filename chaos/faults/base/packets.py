@@ -15,13 +15,14 @@ from typing import ClassVar, Literal
 import msgspec
 
 from chaos.core import values as kinds
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective, NinesError
 from chaos.core.units import Ratio
 from chaos.core.values import CLIENTS, DNS, Evidence, Link, Passage, Shaping, Train, Victims
-from chaos.experiment.target.spec import Target
+from chaos.experiment.spec import LinkTo, Selector
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import streams as toxics
-from chaos.plugin import Effect, HasAddresses, Line, Scene
+from chaos.plugin import Effect, Fault, HasAddresses, Line, Scene
 
 Direction = Literal["both", "to", "from"]
 Include = tuple[Literal["peers", "clients", "dns"], ...]
@@ -32,6 +33,9 @@ HITS = 100
 """So many datagrams are to be hit in a measurement."""
 FEWEST, MOST = 500, 20_000
 QUIET_S = 0.3
+BY_HAND = (
+    "In the network namespace of each end remove packet rules and queues (`nft delete table inet nines`, `tc qdisc del dev eth0 root`)."
+)
 Z_99 = 2.576
 Z_PROOF = 6.0
 """Beyond so many standard errors (one measurement in 500 million) it was not by chance."""
@@ -59,7 +63,7 @@ class Counted(msgspec.Struct, frozen=True):
         return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
 
 
-class PacketFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PacketFault(Fault, frozen=True, forbid_unknown_fields=True):
     """How many, and between whom if nodes are the target: ``to`` them, ``from`` them or both."""
 
     percent: Ratio
@@ -68,7 +72,7 @@ class PacketFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     correlation: Ratio = 0.0
 
     takes: ClassVar[tuple[str, ...]] = ("nodes", "links")
-    takes_down: ClassVar[bool] = False
+    unpredicted: ClassVar[str] = "what a lost or late packet costs is up to TCP's own timers"
     what: ClassVar[str]
     """Netem's word."""
     word: ClassVar[str]
@@ -81,9 +85,16 @@ class PacketFault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         if not self.include:
             raise ValueError("'include' names nobody")
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - it is the same for every target
-        """Needs packets; whether the kernel has netem is asked before anything starts."""
-        return missing(runtime)
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Packets, and the kernel's queue in front of them."""
+        return frozenset({Capability.PACKET_RULES, Capability.NETEM})
+
+    def refuses(self, target: Selector) -> tuple[str, str] | None:
+        """A link says by itself which way."""
+        if isinstance(target, LinkTo) and self.direction != "both":
+            return "a link has its direction by its arrow", "leave 'direction' out: ->, or <-> for both"
+        return None
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Shaping | kinds.Loss, ...]:
         """One a link and way."""
@@ -154,18 +165,6 @@ def links(victims: Victims, nodes: Sequence[str], direction: str, include: Seque
         found |= {Link(other, node) for other in others if direction != "from"}
         found |= {Link(node, other) for other in others if direction != "to"}
     return tuple(sorted(found))
-
-
-def missing(runtime: str) -> str | None:
-    """Where packets are out of reach."""
-    if runtime == "fake":
-        return "virtual links carry no packets; use the runtime 'docker'"
-    if runtime == "local":
-        return (
-            "plain processes are harmed through Toxiproxy, which carries a stream of bytes and sees no packets;"
-            " use the runtime 'docker', where each node has a network namespace of its own"
-        )
-    return None
 
 
 def figures(seen: dict[proof.Way, Counted], word: str) -> proof.Figures:

@@ -13,17 +13,19 @@ from typing import ClassVar, Literal
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective, NinesError
 from chaos.core.units import Ratio, Seconds
 from chaos.core.values import Evidence, Link, Passage, Rule, Shaping, Toxic, Victims
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, Gauge, Scene
+from chaos.plugin import Effect, Fault, Gauge, Scene
 
 Stream = Literal["downstream", "upstream", "both"]
 Existing = Literal["keep", "cut"]
 
 PING_TIMEOUT_S = 0.3
+TOXIC_BY_HAND = "Delete the toxic from the proxies of the links (Toxiproxy: `DELETE /proxies/<name>/toxics/<toxic>`)."
+PROXY_BY_HAND = 'of the links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`).'
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -41,7 +43,7 @@ def streams(stream: Stream) -> tuple[str, ...]:
     return ("downstream", "upstream") if stream == "both" else (stream,)
 
 
-class StreamFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class StreamFault(Fault, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """Which way, to how many of the connections, and whether to those that are open already."""
 
     stream: Stream = "downstream"
@@ -49,7 +51,7 @@ class StreamFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     existing: Existing = "keep"
 
     takes: ClassVar[tuple[str, ...]] = ("links",)
-    takes_down: ClassVar[bool] = False
+    unpredicted: ClassVar[str] = "it depends on how much the system sends over a connection"
     toxic: ClassVar[str]
     """Toxiproxy's word."""
 
@@ -67,11 +69,10 @@ class StreamFault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
     def look(self, scene: Scene, link: Link) -> Seen:
         """At one link."""
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
-        """Needs somebody who sends bytes through the link and sees what becomes of them; a round trip does not show it."""
-        if runtime == "fake":
-            return "virtual links carry no bytes; use 'latency', or the runtime 'local'"
-        return None
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Somebody who sends bytes through the link and sees what becomes of them; a round trip does not show it."""
+        return frozenset({Capability.STREAMS})
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic | Shaping, ...]:  # noqa: ARG002 - links are named already
         """One toxic a link and direction of its stream."""
@@ -93,19 +94,15 @@ class TimedFault(StreamFault, frozen=True, forbid_unknown_fields=True):
 
     timeout_s: Seconds = 0.0
 
-    virtual: ClassVar[str]
-    """What becomes of virtual connections, which know no such time."""
-
     @property
     def attributes(self) -> dict[str, float]:
         """In ms."""
         return {"timeout": self.timeout_s * 1e3}
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - peer links are checked by the plan, which knows them
-        """Works wherever links can be proxied: a round trip shows it."""
-        if runtime == "fake" and self.timeout_s > 0:
-            return f"virtual connections are {self.virtual}; leave 'timeout' out, or use the runtime 'local'"
-        return None
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """A round trip shows what begins at once; only real connections have first data."""
+        return frozenset({Capability.STREAMS if self.timeout_s > 0 else Capability.LINKS})
 
 
 @contextmanager

@@ -100,14 +100,10 @@ class Ways(msgspec.Struct, frozen=True):
 
 
 def ways(case: Case) -> Ways:
-    """From the selector of a link, or from the fields of a partition of nodes; a ``network`` that still stands there is not the peers'."""
-    link, params = case.link, case.facts.params
-    spared = bool(params.get("network"))
+    """From the selector of a link; without one, all with peers. A ``network`` that is still told of is not the peers'."""
+    link, spared = case.link, bool(case.facts.what.network)
     if link is None:
-        include = params.get("include") or ("peers",)
-        listed = include if isinstance(include, tuple) else (str(include),)
-        direction, peers = case.text("direction", "both"), "peers" in listed and not spared
-        return Ways(peers and direction != "to", peers and direction != "from", CLIENTS in listed, DNS in listed)
+        return Ways(not spared, not spared)
     ends = (link.source, link.destination)
     if CLIENTS in ends or DNS in ends:
         return Ways(False, False, CLIENTS in ends, DNS in ends)

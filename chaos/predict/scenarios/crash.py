@@ -6,11 +6,12 @@ closes. A *silent* node swallows attempts, each with its whole time-out: the sam
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from chaos.core.values import LEADER
+from chaos.plugin import Model
 from chaos.predict.scenarios.case import Case, assembled, leaderless, led, quorum_lost, steps_down, succession, withdrawn
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
 
@@ -81,3 +82,8 @@ def pause(case: Case) -> Scenario:
     slept = (Spell(Fate.LOSE, np.where(deposed, awake_s, 0.0)), Spell(Fate.WAIT, same_s), Spell(Fate.REFUSE, again_s))
     blocks = (Block("resume", same_s), *led(noticed_s, again_s))
     return assembled(case, Group(case.victims, slept, away.left_s, away.back_s), others, blocks, again_s, silent=True)
+
+
+KILL: Final = Model(kill)
+POWER_OFF: Final = Model(power_off)
+PAUSE: Final = Model(pause)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chaos.plugin import Model
 from chaos.predict.scenarios.case import Case
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
 
@@ -218,3 +219,6 @@ class _Uses:
             at_s = np.where(awaited, then_s, self.next_s(then_s))
             first_s = np.where(awaited, first_s, at_s)
         return found_s
+
+
+DNS: Final = Model(server, whole=True)

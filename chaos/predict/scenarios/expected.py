@@ -8,7 +8,8 @@ from chaos.core.values import FOLLOWER, LEADER
 from chaos.experiment.spec import FaultSpec, LinkTo, Named, Role, Side, Zone
 from chaos.plan import places
 from chaos.plan.places import Strike
-from chaos.plan.plan import Plan, PlannedNode, Window
+from chaos.plan.plan import Plan, PlannedNode, Traits, Window
+from chaos.plan.traits import traits
 from chaos.predict.facts import judged_part, wholly_outside
 from chaos.predict.system import System
 
@@ -22,7 +23,8 @@ def members(plan: Plan) -> list[PlannedNode]:
 def strike(plan: Plan, known: System, spec: FaultSpec, nodes: Sequence[PlannedNode], window: Window, count: int) -> Strike:
     """One planned fault, on so many victims. Links say who is struck by their ends; one of them that nobody names may be any node."""
     held_s = (plan.duration_s if window.end_s is None else window.end_s) - window.start_s
-    order = str(spec.params.get("order", places.ROLLING if spec.kind == "restart" else places.TOGETHER))
+    what = traits(plan, spec)
+    order = what.order
     numbers = {node.name: number for number, node in enumerate(nodes)}
     target = spec.target
     if wholly_outside(plan, target):
@@ -44,14 +46,14 @@ def strike(plan: Plan, known: System, spec: FaultSpec, nodes: Sequence[PlannedNo
             sets = () if role else sets
         case None:
             sets = ()
-    return Strike(spec.kind, role, sets, order, deposes(known, spec.kind, held_s, bool(spec.params.get("network"))))
+    return Strike(spec.kind, role, sets, order, deposes(known, what, held_s))
 
 
-def deposes(known: System, kind: str, held_s: float, spares_peers: bool = False) -> bool:
+def deposes(known: System, what: Traits, held_s: float) -> bool:
     """Does a leader that meets it for so long lose its place?"""
-    if kind in places.ENDS:
+    if what.leader == "ends":
         return True
-    if kind not in places.CUTS_OFF or spares_peers:
+    if what.leader != "outlasts" or what.network:
         return False
     timeout = known.given.get("election_timeout_s")
     return held_s > (known.heartbeat_s if timeout is None else timeout.mean_s)

@@ -6,11 +6,12 @@ via a follower      the same, after the follower has handed the request on to th
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
 
+from chaos.plugin import Model
 from chaos.predict.scenarios.case import Case, Ways, assembled, leaderless, led, succession, ways
 from chaos.predict.scenarios.client import Fate, Group, Scenario, Service, Spell
 
@@ -45,7 +46,7 @@ def by_packets(case: Case) -> bool:
     """Every packet is late, handshakes and acknowledgements as well, which is more than the round trips that are modelled here."""
     params = case.facts.params
     drawn = params.get("distribution", "uniform") != "uniform" or bool(params.get("correlation", 0.0))
-    return case.facts.kind == "latency" and (params.get("level") == "packets" or drawn)
+    return params.get("level") == "packets" or drawn
 
 
 def _of_leader(case: Case, slow: Ways) -> tuple[Group, ...]:
@@ -147,3 +148,6 @@ def _unsettled(case: Case, slow: Ways, groups: tuple[Group, ...]) -> Scenario:
     if len(led_now) == 2:
         return assembled(case, *led_now, led(noticed_s, again_s), again_s, noticed_s)
     return Scenario(case.samples, led_now, led(noticed_s, again_s))
+
+
+LATENCY: Final = Model(latency, understands=lambda case: None if by_packets(case) else case)

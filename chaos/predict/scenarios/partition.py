@@ -13,8 +13,9 @@ import msgspec
 import numpy as np
 
 from chaos.core.errors import BadInput
-from chaos.core.values import CLIENTS, FOLLOWER, LEADER
+from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.plan import shapes
+from chaos.plugin import Model
 from chaos.predict.scenarios.case import (
     ALWAYS_ASKED,
     Away,
@@ -65,11 +66,21 @@ def understood(case: Case) -> Case | None:
 
 def partition(case: Case) -> Scenario:
     """Groups kept apart, or some nodes cut off."""
-    return _split(case) if case.facts.role == GROUPS and not _spares_peers(case) else _cut_off(case, ways(case))
+    return _split(case) if case.facts.role == GROUPS and not _spares_peers(case) else _cut_off(case, _ways(case))
+
+
+def _ways(case: Case) -> Ways:
+    """Of nodes, from the fields that say who is cut off from them, which way."""
+    if case.link is not None:
+        return ways(case)
+    include = case.facts.params.get("include") or ("peers",)
+    listed = include if isinstance(include, tuple) else (str(include),)
+    direction, peers = case.text("direction", "both"), "peers" in listed and not _spares_peers(case)
+    return Ways(peers and direction != "to", peers and direction != "from", CLIENTS in listed, DNS in listed)
 
 
 def _spares_peers(case: Case) -> bool:
-    return bool(case.facts.params.get("network"))
+    return bool(case.facts.what.network)
 
 
 def _cut_off(case: Case, cut: Ways) -> Scenario:
@@ -178,3 +189,6 @@ def _group_sizes(case: Case) -> list[int]:
         raise BadInput(f"{case.facts.fault_class}: the sizes of the groups are not known")
     rest = case.system.nodes - sum(named)
     return [*named, rest] if rest > 0 else named
+
+
+PARTITION: Final = Model(partition, understands=understood)

@@ -17,6 +17,7 @@ import numpy as np
 
 from chaos.core.values import LEADER
 from chaos.plan.places import LEADER_LAST, ROLLING, TOGETHER
+from chaos.plugin import Model
 from chaos.predict.scenarios import crash as crashes
 from chaos.predict.scenarios.case import Away, Case, assembled, leaderless, led, succession, withdrawn
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
@@ -160,3 +161,8 @@ def _succeeded(case: Case, leads: NDArray[np.bool_], asked_s: Floats, gone_s: Fl
 def _shifted(away: Away, by_s: Floats) -> Away:
     left_s, back_s = (None if time_s is None else time_s + by_s for time_s in (away.left_s, away.back_s))
     return Away(left_s, back_s)
+
+
+STOP: Final = Model(stop)
+RESTART: Final = Model(restart)
+REMOVE: Final = Model(remove)

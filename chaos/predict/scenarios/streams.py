@@ -11,21 +11,10 @@ from typing import Final
 
 import msgspec
 
+from chaos.plugin import Model
 from chaos.predict.scenarios import partition as partitions
 from chaos.predict.scenarios.case import Case, ways
 from chaos.predict.scenarios.client import Scenario
-
-WHY_NOT: Final = {
-    **dict.fromkeys(("loss", "duplicate", "corrupt", "reorder"), "what a lost or late packet costs is up to TCP's own timers"),
-    **dict.fromkeys(
-        ("bandwidth", "slicer", "limit_data", "slow_close", "reset_peer"), "it depends on how much the system sends over a connection"
-    ),
-    **dict.fromkeys(
-        ("cpu", "memory", "io", "disk_full", "read_only", "files", "connections", "load", "clock"), "what a system does then is its own"
-    ),
-    "timeout": "only a part of the connections, or one way of a link between nodes, or less time than a client waits",
-}
-"""Kind -> why there is no prediction."""
 
 
 def down(case: Case) -> Scenario | None:
@@ -46,3 +35,7 @@ def timeout(case: Case) -> Scenario | None:
 
 def _behaving(case: Case, word: str) -> Case:
     return replace(case, facts=msgspec.structs.replace(case.facts, params={**case.facts.params, "behavior": word}))
+
+
+DOWN: Final = Model(down)
+TIMEOUT: Final = Model(timeout)

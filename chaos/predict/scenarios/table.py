@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Final
 
 import msgspec
 import numpy as np
 
+from chaos.core import plugins
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.experiment.spec import ClientPolicy
-from chaos.predict.scenarios import crash as crashes
-from chaos.predict.scenarios import dns as names
-from chaos.predict.scenarios import latency as latencies
+from chaos.plugin import Model
 from chaos.predict.scenarios import partition as partitions
-from chaos.predict.scenarios import shutdown as leaving
-from chaos.predict.scenarios import streams
 from chaos.predict.scenarios.case import Case, either
 from chaos.predict.scenarios.client import Scenario
 
@@ -28,29 +24,33 @@ MIXED: Final = "mixed"
 
 
 def scenario(case: Case) -> Scenario | None:
-    """What the fault does; None if the models do not know its kind."""
-    if case.facts.kind == "dns":
-        return names.server(case)
-    build = BUILDERS.get(case.facts.kind)
-    if build is None or latencies.by_packets(case):
+    """What the fault does; None if no model knows it."""
+    model = model_of(case.facts.kind)
+    if model is None:
         return None
-    if case.facts.kind == "partition":
-        shaped = partitions.understood(case)
-        if shaped is None:
-            return None
-        case = shaped
-    if case.facts.role in (LEADER, FOLLOWER, NODE, partitions.GROUPS, CLIENTS, DNS) or not case.by_leader:
-        return build(case)
+    understood = model.understands(case)
+    if understood is None:
+        return None
+    case = understood
+    if model.whole or case.facts.role in (LEADER, FOLLOWER, NODE, partitions.GROUPS, CLIENTS, DNS) or not case.by_leader:
+        return model.build(case)
     if case.facts.role == MIXED:
-        return build(_as(case, LEADER))
+        return model.build(_as(case, LEADER))
     led = case.rng.uniform(0.0, 1.0, case.samples) < case.victims / case.system.nodes
-    with_leader, without = build(_as(case, LEADER)), build(_as(case, FOLLOWER))
+    with_leader, without = model.build(_as(case, LEADER)), model.build(_as(case, FOLLOWER))
     return None if with_leader is None or without is None else either(led, with_leader, without)
 
 
+def model_of(kind: str) -> Model | None:
+    """How faults of this kind are predicted; None where nothing says it. ``EnvironmentUnusable`` for one of another package that does
+    not load."""
+    found: Model | None = plugins.find("models", kind) if kind in plugins.names("models") else None
+    return found
+
+
 def knows(kind: str) -> bool:
-    """Are there scenarios for faults of this kind, if not for every class of them?"""
-    return kind == "dns" or kind in BUILDERS
+    """Is there a model for faults of this kind, if not for every class of them?"""
+    return model_of(kind) is not None
 
 
 def slots_each(case: Case, policy: ClientPolicy, slot_s: float) -> float:
@@ -67,18 +67,3 @@ def slots_each(case: Case, policy: ClientPolicy, slot_s: float) -> float:
 def _as(case: Case, role: str) -> Case:
     """The same case, with victims of another role."""
     return replace(case, facts=msgspec.structs.replace(case.facts, role=role))
-
-
-BUILDERS: Final[Mapping[str, Callable[[Case], Scenario | None]]] = {
-    "kill": crashes.kill,
-    "power_off": crashes.power_off,
-    "pause": crashes.pause,
-    "partition": partitions.partition,
-    "latency": latencies.latency,
-    "stop": leaving.stop,
-    "restart": leaving.restart,
-    "remove": leaving.remove,
-    "down": streams.down,
-    "timeout": streams.timeout,
-}
-"""Kind -> its scenario."""

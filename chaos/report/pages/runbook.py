@@ -9,59 +9,14 @@ import shlex
 from collections.abc import Sequence
 from typing import Final
 
+from chaos.core import plugins as tables
 from chaos.core.escaping import markdown, markdown_code
 from chaos.experiment.spec import Experiment, FaultSpec, LinkTo, Role
 from chaos.plan.describe import PlanRow, describe, target_text
 from chaos.plan.plan import Plan, Window
+from chaos.plan.traits import traits
 from chaos.report import format as say
 from chaos.results.predicted import ClassPredicted, Predicted
-
-_TOXIC: Final = "Delete the toxic from the proxies of the links (Toxiproxy: `DELETE /proxies/<name>/toxics/<toxic>`)."
-_QUEUE: Final = (
-    "In the network namespace of each end remove packet rules and queues (`nft delete table inet nines`, `tc qdisc del dev eth0 root`)."
-)
-BY_HAND: Final = {
-    "kill": "Start the process again with the same data and address. It is healed when it answers and is voting again.",
-    "power_off": "Remove the packet rules at the node and its peers (`nft delete table inet nines` in each one's network namespace), then "
-    "start the process again with the same data and address. It is healed when it answers and is voting again.",
-    "stop": "Start the process again with the same data and address. It is healed when it answers and is voting again.",
-    "restart": "Start whichever of the nodes is down. It is healed when all of them answer and vote.",
-    "remove": "Start the process again with the same address; its folder is empty or as it was. "
-    "It is healed when it has caught up and votes.",
-    "pause": "`kill -CONT <pid>` of the node's process. It is healed when it answers.",
-    "partition": 'Enable the proxies of the cut links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`). '
-    "It is healed when both sides answer each other.",
-    "latency": "Delete the toxic from the proxies of the links (Toxiproxy: `DELETE /proxies/<name>/toxics/<toxic>`). "
-    "It is healed when a round trip is as short as before.",
-    "loss": f"{_QUEUE} It is healed when nothing is missing any more.",
-    "duplicate": f"{_QUEUE} It is healed when nothing comes twice.",
-    "corrupt": f"{_QUEUE} It is healed when nothing is missing any more.",
-    "reorder": f"{_QUEUE} It is healed when a round trip is as short as before.",
-    "bandwidth": f"{_TOXIC} It is healed when a transfer is as fast as before.",
-    "slow_close": f"{_TOXIC} It is healed when a close is heard at once.",
-    "timeout": f"{_TOXIC} It is healed when questions are answered; connections that it held are closed.",
-    "reset_peer": f"{_TOXIC} It is healed when questions are answered.",
-    "slicer": f"{_TOXIC} It is healed when a transfer is as fast as before.",
-    "limit_data": f"{_TOXIC} It is healed when long transfers come whole.",
-    "down": 'Open the proxies of the links again (Toxiproxy: `POST /proxies/<name>`, `{"enabled": true}`). '
-    "It is healed when questions are answered.",
-    "cpu": "End the load inside the node's container (`pkill nines-tool`). It is healed when the node answers as fast as before.",
-    "memory": "End the load inside the node's container (`pkill nines-tool`); if the node is dead, start it again. "
-    "It is healed when it answers.",
-    "io": "End the load inside the node's container (`pkill nines-tool`). It is healed when writes are as fast as before.",
-    "disk_full": "Delete what fills the disk; if the node is dead, start it again. "
-    "It is healed when a write succeeds and the node answers.",
-    "read_only": "Remount the disk for writing (`mount -o remount,rw`); if the node is dead, start it again. "
-    "It is healed when a write succeeds and the node answers.",
-    "clock": "Write `+0.000000 x1.000000` into the file `now` of the node's clock (in the run folder below `clocks/`; in a container "
-    "below `/.nines-clock/`). It is healed when the node's clock agrees with this machine's.",
-    "files": "`prlimit --pid <pid> --nofile=<soft>` with the limit that the report gives as before. "
-    "It is healed when a new connection is answered.",
-    "connections": "End the process that holds them (`ss -tnp` at the clients' side names it). It is healed when none is left.",
-    "load": "End the second sender (`nines stop <run>` ends the whole run). It is healed when the rate is the experiment's own.",
-    "dns": "Start the name server anew: it does wrong only as long as it is told to. It is healed when the name has its addresses again.",
-}
-"""How each shipped fault is taken back without the harness; ``nines heal`` does all of it."""
 
 ROLES: Final = (
     ("Conductor", "starts and stops the experiment, keeps the time, decides on aborting"),
@@ -148,17 +103,17 @@ def _steps(plan: Plan, predicted: Predicted | None) -> list[str]:
             "| step | at | fault | to whom | lasts | what we expect | seen, and by whom |", "|---|---|---|---|---|---|---|"]  # fmt: skip
     specs = {spec.name: spec for spec in plan.experiment.faults}
     steps = zip(plan.windows, describe(plan), strict=True)
-    rows = [
-        f"| {number} | {markdown(_begins(row))} | {markdown(f'{window.kind} ({window.fault})')} | {markdown(_whom(specs[window.fault]))} "
-        f"| {_lasts(window)} "
-        f"| {markdown(_expected(window, specs[window.fault], predicted))} | |"
-        for number, (window, row) in enumerate(steps, start=1)
-    ]
+    rows = []
+    for number, (window, row) in enumerate(steps, start=1):
+        spec = specs[window.fault]
+        expected = _expected(plan, window, spec, predicted)
+        cells = [_begins(row), f"{window.kind} ({window.fault})", _whom(plan, spec), _lasts(window), expected]
+        rows.append(f"| {number} | {' | '.join(map(markdown, cells))} | |")
     return [*head, *rows, ""]
 
 
-def _whom(spec: FaultSpec) -> str:
-    network = spec.params.get("network")
+def _whom(plan: Plan, spec: FaultSpec) -> str:
+    network = traits(plan, spec).network
     return target_text(spec) + (f", on the network {network} alone" if network else "")
 
 
@@ -179,7 +134,7 @@ def _lasts(window: Window) -> str:
     return "to the end" if window.end_s is None else say.seconds(window.end_s - window.start_s)
 
 
-def _expected(window: Window, spec: FaultSpec, predicted: Predicted | None) -> str:
+def _expected(plan: Plan, window: Window, spec: FaultSpec, predicted: Predicted | None) -> str:
     """By the model, for each class this window may turn out to be of; which one is known only when it happens."""
     if predicted is None:
         return ""
@@ -187,17 +142,19 @@ def _expected(window: Window, spec: FaultSpec, predicted: Predicted | None) -> s
     if window.entry and together:
         return "; ".join(dict.fromkeys(_effect(row) for row in together.values()))
     found = {
-        name: row for name, row in predicted.by_fault.items() if name.split("/")[0] == window.kind and _may_be(name.partition("/")[2], spec)
+        name: row
+        for name, row in predicted.by_fault.items()
+        if name.split("/")[0] == window.kind and _may_be(name.partition("/")[2], plan, spec)
     }
     found = found or {name: row for name, row in predicted.by_fault.items() if name.split("/")[0] == window.kind}
     several = len(found) > 1
     return "; ".join((f"{name}: " if several else "") + _effect(row) for name, row in found.items()) or "no prediction"
 
 
-def _may_be(role: str, spec: FaultSpec) -> bool:
-    target, told = spec.target, spec.params.get("mode") or spec.params.get("shape", "isolate")
+def _may_be(role: str, plan: Plan, spec: FaultSpec) -> bool:
+    target, what = spec.target, traits(plan, spec)
     if target is None or ":" in role:  # groups, a shape or a mode is the class itself, or comes before the role
-        return role.partition(":")[0] in (told, "groups")
+        return role.partition(":")[0] in (what.side or what.role, "groups")
     if isinstance(target, Role):
         return role in (target.role, target.role.removesuffix("s"))
     return not isinstance(target, LinkTo) or role in (target.source, target.destination)
@@ -217,7 +174,8 @@ def _effect(row: ClassPredicted) -> str:
 def _by_hand(plan: Plan) -> list[str]:
     kinds: Sequence[str] = list(dict.fromkeys(window.kind for window in plan.windows))
     lines = ["## How to heal by hand", "", "If the harness itself is gone: `nines heal` takes back everything it had done. Without it:", ""]
-    lines += [f"- **{kind}**: {BY_HAND.get(kind, 'see the documentation of the package that brings this fault.')}" for kind in kinds]
+    unsaid = "see the documentation of the package that brings this fault."
+    lines += [f"- **{kind}**: {tables.find('faults', kind).by_hand or unsaid}" for kind in kinds]
     return [*lines, ""]
 
 

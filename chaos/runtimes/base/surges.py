@@ -9,15 +9,16 @@ from pathlib import Path
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.values import Sent
 from chaos.history import observations
 from chaos.history.events import Row
 from chaos.history.observations import Outcome
+from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.plugin import Deployment
 from chaos.runtimes.base.helper import Helper
-from chaos.runtimes.base.wants import SURGES, wants
 
 SURGE = "load"
 """Its helpers are called load-1, load-2..."""
@@ -69,7 +70,7 @@ class Spares:
 
     def warm(self, plan: Plan) -> None:
         """As many as the plan has surges, if those are few."""
-        if wants(plan, SURGES):
+        if Capability.SURGES in needed(plan):
             for _ in range(min(MOST_SPARES, max(1, sum(window.kind == SURGE for window in plan.windows)))):
                 self._waiting.append(self._new())
 

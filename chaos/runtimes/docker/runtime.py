@@ -7,28 +7,55 @@ system's first packet and survive its restart, a signal comes from inside the no
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Final
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
-from chaos.engine import leftovers as leftovers_docker
-from chaos.engine.connection import connect
-from chaos.plugin import Deployment, Sink
-from chaos.registry import runs as registry
-from chaos.runtimes.base.cluster import RunningCluster
-from chaos.runtimes.base.session import Session
-from chaos.runtimes.docker.attach.session import AttachedSession
-from chaos.runtimes.docker.session import DockerSession
+from chaos.core.errors import NinesError
+from chaos.experiment.target.spec import Target
+from chaos.plugin import Deployment, Runtime, Sink
+
+if TYPE_CHECKING:
+    from chaos.runtimes.base.cluster import RunningCluster
+    from chaos.runtimes.base.session import Session
+
+C = Capability
+_ALONE: Final[Mapping[Capability, str]] = {
+    C.RESTART_POLICY: "a target that insists on being PID 1 is killed by the engine, which then does not act on its restart policy",
+    C.OWN_CLOCK: "a target that insists on being PID 1 has nobody beside it to see which clock it reads",
+    C.OPEN_FILES: "a target that insists on being PID 1 has nobody beside it who could limit it",
+    C.CGROUP: "a target that insists on being PID 1 has a process namespace that our agent does not see: it could not end the load there",
+}
+"""What a system's own namespace of processes keeps from us."""
+_THEIRS: Final = "what it uses up would have to be given limits first, and those of what already runs are not changed"
+_ATTACHED: Final[Mapping[Capability, str]] = {
+    C.DATA: "it would take away what is not ours to make again",
+    C.NETWORKS: "which of its networks is meant is said by 'attach.network'",
+    C.NAME_SET: "its names are answered by a server that takes no orders of ours",
+    C.OWN_CLOCK: "its processes read the clock that they were started with",
+    C.OPEN_FILES: _THEIRS,
+    C.CGROUP: _THEIRS,
+    C.DISKS: "its disks are not ours: they have no limit of ours, and cannot be mounted anew",
+}
+"""Why it is not done to containers that run already."""
 
 
-class DockerRuntime:
-    """``kinds.Runtime`` on the engine of this machine. ``rng`` draws the subnet; it has no effect on what is measured.
+class DockerRuntime(Runtime):
+    """``Runtime`` on the engine of this machine. ``rng`` draws the subnet; it has no effect on what is measured.
 
     Without ``traffic``, a system that is attached to need not have a name that clients resolve.
     """
 
-    name = "docker"
+    name: ClassVar[str] = "docker"
+    preference: ClassVar[int] = 20
+    offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE}
+    attached: ClassVar[frozenset[Capability] | None] = frozenset({
+        C.SIGNALS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS, C.CONNECTIONS, C.SURGES,
+        C.ENGINE_NAMES,
+    })  # fmt: skip
 
     def __init__(
         self, rng: random.Random | None = None, state: Path | None = None, host: str | None = None, *, traffic: bool = True
@@ -38,6 +65,56 @@ class DockerRuntime:
         self._state = state
         self._host = host
 
+    @classmethod
+    def lacks(cls, need: Capability, target: Target, *, attached: bool = False) -> str:
+        """Less to containers that are not ours, and to a system that stands alone in its namespace."""
+        if attached and need not in (cls.attached or ()):
+            return _ATTACHED.get(need) or super().lacks(need, target, attached=True)
+        return (_ALONE.get(need, "") if target.pid1 else "") or super().lacks(need, target, attached=attached)
+
+    @classmethod
+    def target_lacks(cls, target: Target, part: str) -> tuple[str, str] | None:
+        """An image to start it from."""
+        if target.parts[part].docker is not None:
+            return None
+        how = f"add 'parts.{part}.docker: {{image: ..., command: [...]}}' to {target.folder}/target.yaml"
+        return f"'{target.name}' does not say how its part '{part}' runs as a container", how
+
+    @classmethod
+    def suits(cls, target: Target) -> str:
+        """Where all of a target can run in containers, and there is an engine."""
+        from chaos.engine.connection import answers
+
+        return "an engine answers" if all(part.docker is not None for part in target.parts.values()) and answers() else ""
+
+    @classmethod
+    def place(cls) -> str:
+        """Which engine: the settings of the docker command may lead anywhere."""
+        from chaos.engine.connection import connect
+
+        try:
+            with connect(checked=False) as engine:
+                return f" on {engine.facts}" + (" (elsewhere: the harness travels there)" if engine.facts.elsewhere else "")
+        except NinesError as error:
+            return f" ({str(error).splitlines()[0]})"  # the run itself is about to be refused for it
+
+    @classmethod
+    @contextmanager
+    def elsewhere(cls) -> Iterator[object | None]:
+        """The engine, where nodes could not be reached from here."""
+        from chaos.engine.connection import connect
+
+        with connect(checked=False) as engine:
+            yield engine if engine.facts.elsewhere else None
+
+    @classmethod
+    def disk(cls) -> Path | None:
+        """The engine's data folder, where that is on this machine."""
+        from chaos.engine.connection import connect
+
+        with connect() as engine:
+            return Path(engine.facts.data_root) if engine.facts.local and engine.facts.data_root else None
+
     @contextmanager
     def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[RunningCluster]:
         """Start everything, wait until every node is ready and the name resolves; leaving removes all of it, always.
@@ -45,6 +122,12 @@ class DockerRuntime:
         ``EnvironmentUnusable`` for an engine that will not do, leftovers of an earlier run, an image that cannot be had or a node
         that does not become ready; ``NotHealed`` if something that was started could not be removed.
         """
+        from chaos.engine import leftovers as leftovers_docker
+        from chaos.engine.connection import connect
+        from chaos.registry import runs as registry
+        from chaos.runtimes.docker.attach.session import AttachedSession
+        from chaos.runtimes.docker.session import DockerSession
+
         with connect(self._host) as engine:
             leftovers_docker.refuse(engine, self._state)
             with registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=engine.facts.host) as claim:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future, wait
 from pathlib import Path
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import BadInput
 from chaos.core.values import CLIENTS, DNS, Link, RoundTrip
@@ -23,12 +24,13 @@ from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
 from chaos.history.events import DnsChanged
 from chaos.net.needs import needs
+from chaos.plan.capabilities import needed
+from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.session import Parts, Session
-from chaos.runtimes.base.wants import CROWDS, wants
 from chaos.runtimes.docker.containers import NETWORK, Containers, pool
 from chaos.runtimes.docker.crowds import AgentCrowds
 from chaos.runtimes.docker.helpers import ContainerHelpers
@@ -89,7 +91,7 @@ class DockerSession(Session):
     def _bring_all_up(self, pairs: Pairs, helpers: ContainerHelpers) -> None:
         """All at once; the first failure is raised when all have ended, so that nothing is made behind the back of the end."""
         named = {end for link in self._deployment.plan.links for end in (link.source, link.destination)}
-        if wants(self._deployment.plan, CROWDS):
+        if Capability.CONNECTIONS in needed(self._deployment.plan):
             named.add(CLIENTS)
         jobs: list[Callable[[], object]] = [lambda info=info: pairs.bring_up(info) for info in self._layout.nodes.values()]  # type: ignore[misc]
 
@@ -184,8 +186,7 @@ class DockerSession(Session):
 
 def _restarts(deployment: Deployment) -> bool:
     """Whether containers need a restart policy: only where a death relies on it, since it would undo any other one."""
-    deadly = [spec for spec in deployment.plan.experiment.faults if spec.kind in ("kill", "memory")]
-    ways = {str(spec.params.get("recovery", "restart")) for spec in deadly}
+    ways = {made(spec).revival for spec in deployment.plan.experiment.faults} - {""}
     if "policy" in ways and len(ways) > 1:
         raise BadInput(
             f"faults with 'recovery: policy' and with '{', '.join(sorted(ways - {'policy'}))}' in one experiment",

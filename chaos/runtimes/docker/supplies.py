@@ -5,8 +5,7 @@
     scratch   a folder on the engine's disk for what loads it
     clock     a folder that a node shares with its agent: its wall clock, and the library that reads it
 
-A fault says so by ``tools``, ``scratch``, ``clocks`` or ``remounts`` (its agent must be able to remount); disks are limited where
-``cluster.resources.disk`` says a size.
+What the faults need says which; disks are limited where ``cluster.resources.disk`` says a size.
 """
 
 from __future__ import annotations
@@ -16,14 +15,14 @@ from typing import Final
 
 import msgspec
 
-from chaos.core import plugins as tables
+from chaos.core.capabilities import Capability
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
 from chaos.engine.images.build import Note, quiet
 from chaos.engine.images.ensure import ensure_base
 from chaos.engine.images.tools import FOLDER, ensure_tools
+from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
-from chaos.runtimes.base.wants import skews
 from chaos.runtimes.docker.containers import Containers, Spec
 
 TOOLS: Final = "tools"
@@ -53,13 +52,13 @@ class Supplies(msgspec.Struct, frozen=True):
 
 def supplies(plan: Plan) -> Supplies:
     """By the faults of the plan and its resources."""
-    kinds = [tables.find("faults", kind) for kind in {spec.kind for spec in plan.experiment.faults}]
+    needs = needed(plan)
     return Supplies(
-        tools=any(getattr(kind, "tools", False) for kind in kinds),
-        scratch=any(getattr(kind, "scratch", False) for kind in kinds),
-        remounts=any(getattr(kind, "remounts", False) for kind in kinds),
-        clocks=any(getattr(kind, "clocks", False) for kind in kinds),
-        skews=skews(plan),
+        tools=bool(needs & {Capability.CGROUP, Capability.OWN_CLOCK}),
+        scratch=Capability.SHARED_DISK in needs,
+        remounts=Capability.REMOUNT in needs,
+        clocks=Capability.OWN_CLOCK in needs,
+        skews=Capability.CLOCK_RATE in needs,
         disk_bytes=plan.experiment.cluster.resources.disk_bytes,
     )
 

@@ -12,14 +12,16 @@ import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from signal import Signals
+from typing import ClassVar
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective
 from chaos.core.values import LEADER, VOTING, Cut, Link, LookUp, NameHarm, NamesHarmed, NodeInfo, RoundTrip, Rule, Status, TrafficOrder
 from chaos.history.events import NodeUp
-from chaos.plugin import Deployment, Layer, Sink
+from chaos.plugin import Deployment, Layer, Runtime, Sink
 from chaos.runtimes.fake.dns import VirtualDns
 from chaos.runtimes.fake.faces import Meets
 from chaos.runtimes.fake.parameters import FakeParameters
@@ -259,10 +261,20 @@ class FakeCluster:
                 traffic.finish(max(sim.now_ns, traffic.over_ns))
 
 
-class FakeRuntime:
-    """``kinds.Runtime`` in virtual time."""
+class FakeRuntime(Runtime):
+    """``Runtime`` in virtual time."""
 
-    name = "fake"
+    name: ClassVar[str] = "fake"
+    virtual: ClassVar[bool] = True
+    offers: ClassVar[frozenset[Capability]] = frozenset({
+        Capability.SIGNALS, Capability.LINKS, Capability.NETWORKS, Capability.NAME_SET,
+    })  # fmt: skip
+    words: ClassVar[Mapping[Capability, str]] = {
+        Capability.DATA: "virtual nodes have no data that could be lost",
+        Capability.STREAMS: "virtual links carry no bytes",
+        Capability.PACKET_RULES: "virtual links carry no packets",
+        Capability.NAME_ANSWERS: "virtual clients always get an answer, so that only 'mode: stale' and 'mode: missing' can be done",
+    }
 
     @contextmanager
     def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[FakeCluster]:

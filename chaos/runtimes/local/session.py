@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from chaos.agent.agent_parts import listening
+from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import CLIENTS, Link
@@ -20,6 +21,7 @@ from chaos.net.layers import LayeredNet
 from chaos.net.toxiproxy.errors import ToxiproxyError
 from chaos.net.toxiproxy.toxics import ProxyState, ToxiproxyServer
 from chaos.net.transfer import EndsHere, ProxyGauge
+from chaos.plan.capabilities import needed
 from chaos.plugin import Deployment, Sink
 from chaos.registry import orphans
 from chaos.registry.runs import Claim
@@ -29,7 +31,6 @@ from chaos.runtimes.base.helpers import Helpers, environment
 from chaos.runtimes.base.process import Child, Died
 from chaos.runtimes.base.readiness import see
 from chaos.runtimes.base.session import INIT_WITHIN_S, Parts, Session
-from chaos.runtimes.base.wants import CLOCKS, skews, wants
 from chaos.runtimes.local.clock import NodeClock, refuse_unable
 from chaos.runtimes.local.layout import TOXIPROXY_PORT, LocalLayout
 from chaos.runtimes.local.node import LocalNode, NodeRecipe, prepare
@@ -69,12 +70,13 @@ class LocalSession(Session):
         return Parts(self._layout, self._nodes, net, self._asker, self._helpers, partial(own_crowd, self._layout))
 
     def _prepare_nodes(self) -> None:
-        clocks = wants(self._deployment.plan, CLOCKS)
+        needs = needed(self._deployment.plan)
         for name, info in self._layout.nodes.items():
             part, context, data = self._layout.part(name), self._layout.context(name), self._layout.data(name)
             files = {relative: fill(template, context) for relative, template in part.files.items()}
             env = environment(self._claim, name) | {key: fill(value, context) for key, value in part.env.items()}
-            own_clock = NodeClock(self._clocks / name, self._clock, not skews(self._deployment.plan)) if clocks else None
+            keeps_rate = Capability.CLOCK_RATE not in needs
+            own_clock = NodeClock(self._clocks / name, self._clock, keeps_rate) if Capability.OWN_CLOCK in needs else None
             if own_clock is not None:
                 env |= own_clock.environment
             recipe = NodeRecipe(info, self._layout.command(name), env, data, self._log_of(name), files)
@@ -99,7 +101,7 @@ class LocalSession(Session):
         return listening.queue_of(listening.queues(), info.address, port)
 
     def _look_at_nodes(self) -> None:
-        if wants(self._deployment.plan, CLOCKS):
+        if Capability.OWN_CLOCK in needed(self._deployment.plan):
             refuse_unable({name: node.child.pid for name, node in self._nodes.items() if node.child is not None})
 
     def _how_ended(self, node: str) -> str:

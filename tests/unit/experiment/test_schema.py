@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from functools import reduce
 from operator import getitem
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 import pytest
@@ -25,6 +25,7 @@ from chaos.experiment.reading.document import load_experiment
 from chaos.experiment.reading.faults import _COMMON, _OF_A_STEP
 from chaos.experiment.schema.document import SCHEMAS
 from chaos.experiment.schema.structs import Shapes
+from chaos.plugin import Fault
 from tests.support.doc_pages import blocks
 from tests.support.paths import BAD, ROOT
 from tests.support.quick import QUICK
@@ -239,7 +240,7 @@ def test_of_the_bad_files_the_schema_refuses_those_of_wrong_structure(file: Path
 # --- what is added -----------------------------------------------------------------------------------------------------
 
 
-class Fog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Fog(Fault, frozen=True, forbid_unknown_fields=True):
     """How thick."""
 
     rate_bytes_per_s: BytesPerSecond
@@ -250,12 +251,11 @@ class Fog(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     kind: Literal["thin", "thick"] = "thin"
     where: tuple[Literal["here", "there"], ...] = ("here",)
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-
 
 def test_a_new_fault_stands_in_the_schema_without_a_word_there(monkeypatch: pytest.MonkeyPatch) -> None:
     """As an entry point adds it: with units, choices, defaults and texts; as an entry, and as a step of several."""
-    monkeypatch.setattr(tables, "_added", lambda table: {"fog": f"{__name__}:Fog"} if table == "faults" else {})
+    fog = tables.Added("faults", "fog", f"{__name__}:Fog", "a-package")
+    monkeypatch.setattr(tables, "_added", lambda table: {"fog": fog} if table == "faults" else {})
     made = SCHEMAS["experiment"]()
     fields = made["$defs"]["fault-fog"]["properties"]
     assert made["$defs"]["fault-fog"]["required"] == ["rate"]

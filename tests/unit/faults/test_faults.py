@@ -16,6 +16,7 @@ from chaos.faults.partition import Partition
 from chaos.faults.pause import Pause
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Fault, Scene
+from tests.support.capable import why
 from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
 NODES = ["n1", "n2", "n3"]
@@ -152,5 +153,5 @@ def test_policy_recovery_is_a_capability_error_on_plain_processes() -> None:
     """They have no restart policy; saying nothing would be a restart that never comes."""
     from tests.support.samples import sample_target
 
-    assert "restart policy" in str(Kill(recovery="policy").missing("local", sample_target()))
-    assert Kill(recovery="restart").missing("local", sample_target()) is None
+    assert "restart policy" in why(Kill(recovery="policy"), "local", sample_target())
+    assert why(Kill(recovery="restart"), "local", sample_target()) == ""

@@ -28,14 +28,15 @@ from chaos.experiment.spec import Experiment
 from chaos.experiment.target.load import load_target
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections
-from chaos.faults.files import Files
-from chaos.faults.load import Load
+from chaos.faults.open_files import Files
+from chaos.faults.surge import Load
 from chaos.history.folder import RunFolder
 from chaos.history.undo import UndoLog, pending
 from chaos.plan.plan import Plan
 from chaos.plugin import Fault, Scene
 from chaos.runtimes.base import faketime
 from chaos.runtimes.local import clock as local_clock
+from tests.support.capable import why
 from tests.support.needs import need, need_libfaketime
 from tests.support.quick import QUICK
 from tests.support.samples import sample_plan
@@ -98,10 +99,11 @@ def test_a_load_comes_from_the_clients() -> None:
     plan: Plan = sample_plan("  - load: {rate: 10/s}\n    at: 1s\n    for: 1s\n", runtime="local")
     assert isinstance(plan.experiment, Experiment)
     from chaos.plan import selection as selectors
+    from chaos.plan.traits import made
 
     victims = selectors.resolve(
         None, nodes=plan.nodes, roles={}, up=frozenset(), protect=(), draw=1, last={}, part="data", has_roles=True,
-        params=plan.experiment.faults[0].params,
+        fault=made(plan.experiment.faults[0]),
     )  # fmt: skip
     assert victims == Victims(role=CLIENTS)
 
@@ -118,15 +120,14 @@ def test_virtual_nodes_have_none_of_it(fault: str) -> None:
 def test_a_clock_needs_a_program_that_can_be_deceived(monkeypatch: pytest.MonkeyPatch) -> None:
     """etcd is written in Go, so this machine cannot do it; nor can it without the library. A plan may be made all the same."""
     etcd, kv, fault = load_target("etcd"), load_target("replicated_kv"), Clock(offset_s=5.0)
-    assert "PID 1" in (fault.missing("docker", msgspec.structs.replace(kv, pid1=True)) or "")
+    assert "PID 1" in why(fault, "docker", msgspec.structs.replace(kv, pid1=True))
     monkeypatch.setattr(faketime, "find", lambda: Path("/lib/libfaketimeMT.so.1"))
     monkeypatch.setattr(faketime, "refusal", lambda command: "it is written in Go" if "etcd" in command else "")
-    assert "written in Go" in (fault.lacks_here("local", etcd) or "")
-    assert fault.lacks_here("docker", etcd) is None
-    assert fault.lacks_here("local", kv) is None
+    assert "written in Go" in (fault.lacks_here(etcd) or "")
+    assert fault.lacks_here(kv) is None
     monkeypatch.setattr(faketime, "find", lambda: None)
-    assert "install libfaketime" in (fault.lacks_here("local", kv) or "")
-    assert [fault.missing(runtime, target) for runtime in ("local", "docker") for target in (kv, etcd)] == [None] * 4
+    assert "install libfaketime" in (fault.lacks_here(kv) or "")
+    assert [why(fault, runtime, target) for runtime in ("local", "docker") for target in (kv, etcd)] == [""] * 4
     with pytest.raises(CapabilityMissing, match="libfaketime"):
         local_clock.NodeClock(Path("nowhere"), ManualClock(), waits=True)
 
@@ -374,15 +375,15 @@ def test_a_crowd_that_nobody_takes_is_small() -> None:
 
 
 def test_more_connections_than_the_limit_lets_are_refused() -> None:
-    """Before any is opened; and before the start, by the plan."""
+    """Before any is opened."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with pytest.raises(ValueError, match="ulimit"):
         connections.opened("127.0.0.1", 1, hard + 1, 1.0)
 
 
-def test_a_plan_for_more_connections_than_the_limit_lets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_with_more_connections_than_the_limit_lets_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """On this machine; in containers the agent has its own."""
     monkeypatch.setattr("chaos.faults.connections.room", lambda: 100)
     target = load_target("replicated_kv")
-    assert "ulimit" in (Connections(count=101).missing("local", target) or "")
-    assert Connections(count=100).missing("local", target) is None
+    assert "ulimit" in (Connections(count=101).lacks_here(target) or "")
+    assert Connections(count=100).lacks_here(target) is None

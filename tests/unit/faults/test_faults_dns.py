@@ -20,6 +20,7 @@ from chaos.dns.zone import Zone
 from chaos.faults.dns import Dns
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Scene
+from tests.support.capable import why
 from tests.support.samples import sample_target
 from tests.support.stub_cluster import StubCluster, StubNet
 
@@ -137,8 +138,8 @@ def test_fields_that_do_not_belong_together(fields: dict[str, Any], message: str
 def test_where_it_can_be_done() -> None:
     """In virtual time what the set alone shows."""
     target = sample_target()
-    assert {mode for mode, fault in FAULTS.items() if fault.missing("fake", target) is None} == {"stale", "missing"}
-    assert all(fault.missing("local", target) is None for fault in FAULTS.values())
+    assert {mode for mode, fault in FAULTS.items() if why(fault, "fake", target) == ""} == {"stale", "missing"}
+    assert all(why(fault, "local", target) == "" for fault in FAULTS.values())
 
 
 # --- the server's side -------------------------------------------------------------------------------------------------

@@ -17,6 +17,7 @@ from chaos.faults.stop import Stop
 from chaos.history.undo import UndoLog, pending
 from chaos.plan.build import make_plan
 from chaos.plugin import Fault, Scene
+from tests.support.capable import why
 from tests.support.samples import sample_experiment, sample_plan, sample_target
 from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
@@ -162,8 +163,8 @@ def test_remove_says_what_becomes_of_the_data(volumes: bool, log: Path) -> None:
 
 def test_remove_needs_somebody_who_knows_the_data() -> None:
     """Not in virtual time."""
-    assert "data" in str(Remove().missing("fake", sample_target()))
-    assert Remove().missing("local", sample_target()) is None
+    assert "data" in why(Remove(), "fake", sample_target())
+    assert why(Remove(), "local", sample_target()) == ""
 
 
 ROLL = """\

@@ -10,7 +10,6 @@ import msgspec
 import pytest
 
 from chaos.agent.agent_parts import resources
-from chaos.core import plugins as tables
 from chaos.core.clock import ManualClock
 from chaos.core.errors import BadInput, CapabilityMissing, FaultNotEffective
 from chaos.core.values import Allowed, Held, Load, Loaded, Room, Status, Usage, Victims, Work
@@ -18,12 +17,12 @@ from chaos.experiment.decode import struct
 from chaos.experiment.source import parse
 from chaos.experiment.spec import Resources
 from chaos.faults.cpu import Cpu
-from chaos.faults.disk_full import DiskFull
+from chaos.faults.disks import DiskFull, ReadOnly
 from chaos.faults.io import Io
 from chaos.faults.memory import Memory
-from chaos.faults.read_only import ReadOnly
 from chaos.history.undo import UndoLog, pending
 from chaos.plan.build import make_plan
+from chaos.plan.plan import Plan
 from chaos.plugin import Fault, Scene
 from chaos.runtimes.docker.resources import command
 from chaos.runtimes.docker.supplies import Supplies, supplies
@@ -41,11 +40,11 @@ def entry(kind: str, fields: str) -> str:
     return f"  - {{{kind}: {fields}, target: n1, at: 2s, for: 2s}}"
 
 
-def plan_of(kind: str, fields: str, resources: str, runtime: str = "docker") -> None:
-    """Plan it; raises what is refused."""
+def plan_of(kind: str, fields: str, resources: str, runtime: str = "docker") -> Plan:
+    """Its plan; raises what is refused."""
     experiment = sample_experiment(entry(kind, fields))
     cluster = msgspec.structs.replace(experiment.cluster, resources=struct(parse(resources, "x.yaml"), Resources))
-    make_plan(msgspec.structs.replace(experiment, cluster=cluster), sample_target(IN_CONTAINERS), seed=1, runtime=runtime)
+    return make_plan(msgspec.structs.replace(experiment, cluster=cluster), sample_target(IN_CONTAINERS), seed=1, runtime=runtime)
 
 
 # --- before the start --------------------------------------------------------------------------------------------------
@@ -116,18 +115,20 @@ def test_other_runtimes_cannot(kind: str, runtime: str) -> None:
 def test_what_a_plan_needs_in_its_nodes() -> None:
     """Nothing, unless a fault says so."""
     assert supplies(sample_plan(entry("kill", "{}"))) == Supplies()
-    assert {kind for kind in tables.FAULTS if getattr(tables.find("faults", kind), "remounts", False)} == {"read_only"}
+    assert supplies(plan_of("read_only", "{}", "{disk: 64MB}")) == Supplies(remounts=True, disk_bytes=64_000_000)
+    assert supplies(plan_of("disk_full", "{}", "{disk: 64MB}")) == Supplies(disk_bytes=64_000_000)
+    assert supplies(plan_of("io", "{}", "{cpus: 1}")) == Supplies(tools=True, scratch=True)
     assert Supplies(tools=True).capabilities == ("SYS_PTRACE",)
     assert "SYS_ADMIN" in Supplies(remounts=True).capabilities
 
 
 def test_the_share_of_each_worker() -> None:
     """Together they want what was asked of the node's own limit, whatever their number; at 100 % they never rest."""
-    assert Cpu().order(0.5) == Load("cpu", 1, busy=1.0)
-    assert Cpu(workers=4).order(2.0) == Load("cpu", 4, busy=1.0)
-    assert Cpu(load=0.5).order(2.0) == Load("cpu", 2, busy=0.5)
-    assert Cpu(workers=4, load=0.5).order(2.0) == Load("cpu", 4, busy=0.25)
-    words = command(Cpu(workers=4, load=0.5).order(2.0), "77")
+    assert Cpu().load_for(0.5) == Load("cpu", 1, busy=1.0)
+    assert Cpu(workers=4).load_for(2.0) == Load("cpu", 4, busy=1.0)
+    assert Cpu(load=0.5).load_for(2.0) == Load("cpu", 2, busy=0.5)
+    assert Cpu(workers=4, load=0.5).load_for(2.0) == Load("cpu", 4, busy=0.25)
+    words = command(Cpu(workers=4, load=0.5).load_for(2.0), "77")
     assert words[words.index("--cpu-load") + 1] == "25"
     assert words[words.index("--seed") + 1] == "77"
 

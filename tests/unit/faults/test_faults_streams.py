@@ -12,14 +12,10 @@ from chaos.core.clock import ManualClock
 from chaos.core.errors import EnvironmentUnusable, FaultNotEffective
 from chaos.core.values import Cut, Link, Passage, RoundTrip, Toxic, Victims
 from chaos.faults.bandwidth import Bandwidth
-from chaos.faults.down import Down
-from chaos.faults.limit_data import LimitData
-from chaos.faults.reset_peer import ResetPeer
-from chaos.faults.slicer import Slicer
-from chaos.faults.slow_close import SlowClose
-from chaos.faults.timeout import Timeout
+from chaos.faults.streams import Down, LimitData, ResetPeer, Slicer, SlowClose, Timeout
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Fault, Scene
+from tests.support.capable import why
 from tests.support.samples import sample_target
 from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
@@ -181,10 +177,10 @@ def test_what_would_be_nothing_or_everything_is_refused(make: Callable[[], objec
 def test_virtual_links_carry_no_bytes() -> None:
     """Only what a round trip shows can be done in virtual time."""
     target = sample_target()
-    assert "bytes" in str(Bandwidth(rate_bytes_per_s=5e4).missing("fake", target))
-    assert "bytes" in str(Slicer().missing("fake", target))
-    assert "bytes" in str(LimitData(bytes_bytes=1).missing("fake", target))
-    assert Timeout().missing("fake", target) is None
-    assert Timeout(timeout_s=1.0).missing("fake", target)
-    assert ResetPeer().missing("fake", target) is None
-    assert Down().missing("fake", target) is None
+    assert "bytes" in why(Bandwidth(rate_bytes_per_s=5e4), "fake", target)
+    assert "bytes" in why(Slicer(), "fake", target)
+    assert "bytes" in why(LimitData(bytes_bytes=1), "fake", target)
+    assert why(Timeout(), "fake", target) == ""
+    assert why(Timeout(timeout_s=1.0), "fake", target)
+    assert why(ResetPeer(), "fake", target) == ""
+    assert why(Down(), "fake", target) == ""

@@ -20,13 +20,11 @@ from chaos.core.values import Link, Passage, Rule, Shaping, Train, Victims
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.base import packets as trains
 from chaos.faults.base.packets import Counted
-from chaos.faults.corrupt import Corrupt
-from chaos.faults.duplicate import Duplicate
 from chaos.faults.latency import Latency
-from chaos.faults.loss import Loss
-from chaos.faults.reorder import Reorder
+from chaos.faults.packets import Corrupt, Duplicate, Loss, Reorder
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Fault, Scene
+from tests.support.capable import why
 from tests.support.samples import sample_target
 from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
@@ -179,8 +177,8 @@ def test_what_could_not_be_proven_is_refused(make: Callable[[], object]) -> None
 @pytest.mark.parametrize("fault", [*FAULTS, Bandwidth(1e5, level="packets"), Latency(0.1, level="packets")], ids=str)
 def test_only_where_there_are_packets(fault: Any, runtime: str) -> None:
     """Said before anything starts."""
-    assert "docker" in fault.missing(runtime, sample_target())
-    assert fault.missing("docker", sample_target()) is None
+    assert "docker" in why(fault, runtime, sample_target())
+    assert why(fault, "docker", sample_target()) == ""
 
 
 def test_the_range_of_chances() -> None:

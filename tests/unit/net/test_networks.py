@@ -27,6 +27,7 @@ from chaos.net.addresses import UNNAMED, Addresses
 from chaos.net.nft import DROP, INPUT, OUTPUT, PacketCut
 from chaos.plan.build import make_plan
 from chaos.plan.plan import Plan
+from chaos.plan.traits import traits
 from chaos.plugin import Cluster, HasNetworks, Layer, Scene
 from chaos.report.pages.plan import planned as plan_table
 from chaos.report.pages.runbook import render as runbook
@@ -252,7 +253,8 @@ def test_the_anatomy_knows_who_could_agree(tmp_path: Path, network: str, back_s:
     """Every node alone: on the peers' network no quorum until the heal, on another one it never was without."""
     made = ordered(TWO, {"partition": {"network": network, "shape": "ring"}})
     name, links = made.experiment.faults[0].name, ("n1 -> n2", "n1 -> n3", "n2 -> n3")
-    cut = FaultRecord("cut.1", name, "partition", "partition/ring", links, "healed", "", effective_s=2.0, healed_s=6.0)
+    what = traits(made, made.experiment.faults[0])
+    cut = FaultRecord("cut.1", name, "partition", "partition/ring", links, "healed", "", effective_s=2.0, healed_s=6.0, traits=what)
     timeline = cast(Timeline, SimpleNamespace(statuses=(), faults=(cut,)))
     assert Abilities(made, timeline).quorum_back_s(1.0, 9.0) == back_s
 

@@ -310,7 +310,7 @@ def test_shapes_prepare_every_link_that_they_may_cut(shape: str, target: str, ro
         leader = names[draw % 5]
         victims = resolve(
             spec.target, nodes=plan.nodes, roles={leader: frozenset({"leader"})}, up=frozenset(names), protect=(), draw=draw, last={},
-            part="data", has_roles=True, params=spec.params,
+            part="data", has_roles=True, fault=fault,
         )  # fmt: skip
         assert {rule.link for rule in fault.rules(victims, names)} <= set(plan.links)
         found.add(victims.role)
@@ -344,7 +344,7 @@ def test_no_protected_node_stands_on_the_side_that_is_cut_off() -> None:
         picked = {
             shape: resolve(
                 Named(("n1",)) if shape in ("majority", "minority") else None, nodes=nodes, roles={}, up=everybody,
-                protect=("n4",), draw=draw, last={}, part="data", has_roles=False, params={"shape": shape},
+                protect=("n4",), draw=draw, last={}, part="data", has_roles=False, fault=Partition(shape=shape),
             )
             for shape in ("majority", "minority", "halves", "ring")
         }  # fmt: skip

@@ -8,21 +8,24 @@ import pytest
 
 from chaos.core.values import Link, Victims
 from chaos.experiment.spec import LinkTo, Named, Role, Same, Side, Zone
+from chaos.faults.partition import Partition
+from chaos.faults.pause import Pause
 from chaos.plan.plan import PlannedNode
 from chaos.plan.selection import NothingMatched, possible, resolve
 
 NODES = tuple(PlannedNode(f"n{i}", "data", zone) for i, zone in enumerate("aabbb", 1))
+PAUSE = Pause()
 NAMES = [node.name for node in NODES]
 PARTS = (*(PlannedNode(f"data-{i}", "data") for i in (1, 2, 3)), *(PlannedNode(f"sentinel-{i}", "sentinel") for i in (1, 2, 3)))
 
 
-def pick(selector, *, leader="n3", up=None, protect=(), draw=1, last=None, has_roles=True, params=None, nodes=NODES) -> Victims:
+def pick(selector, *, leader="n3", up=None, protect=(), draw=1, last=None, has_roles=True, fault=PAUSE, nodes=NODES) -> Victims:
     """Resolve in a cluster of five where n3 leads and all run, unless said otherwise."""
     names = frozenset(node.name for node in nodes)
     roles = {name: frozenset({"leader", "voting"} if name == leader else {"voting"}) for name in names}
     return resolve(
         selector, nodes=nodes, roles=roles, up=names if up is None else frozenset(up), protect=protect, draw=draw, last=last or {},
-        part="data", has_roles=has_roles, params=params,
+        part="data", has_roles=has_roles, fault=fault,
     )  # fmt: skip
 
 
@@ -37,7 +40,16 @@ def test_of_two_that_say_they_lead_one_is_picked():
     roles = {"n1": frozenset({"leader"}), "n2": frozenset({"leader"})}
     picked = {
         resolve(
-            Role("leader"), nodes=NODES, roles=roles, up=frozenset(NAMES), protect=(), draw=draw, last={}, part="data", has_roles=True
+            Role("leader"),
+            nodes=NODES,
+            roles=roles,
+            up=frozenset(NAMES),
+            protect=(),
+            draw=draw,
+            last={},
+            part="data",
+            has_roles=True,
+            fault=PAUSE,
         ).nodes
         for draw in range(40)
     }
@@ -105,7 +117,7 @@ def test_only_running_and_unprotected_nodes_are_picked():
         (Same("kill"), {}, "'kill' has not picked anyone yet"),
         (LinkTo("leader", "any"), {"leader": ""}, "there is no leader"),
         (LinkTo("n1", "n2"), {"up": ("n1",)}, "n2 is down already"),
-        (None, {"params": {"groups": ()}}, "neither a target nor groups are given"),
+        (None, {"fault": Partition(shape="bridge"), "up": ("n1", "n2")}, "2 nodes make no 'bridge'"),
     ],
 )
 def test_nobody_to_pick_says_why(selector, options, says):
@@ -123,7 +135,7 @@ def test_same_picks_again_whom_the_other_picked_with_todays_role():
 def test_groups_come_from_the_fault_itself():
     """Without a target."""
     groups = (("n1", "n2"), ("n3", "n4", "n5"))
-    assert pick(None, params={"groups": groups}) == Victims(groups=groups, role="groups")
+    assert pick(None, fault=Partition(groups=groups)) == Victims(groups=groups, role="groups")
 
 
 def links(*pairs: str) -> set[Link]:
@@ -158,9 +170,9 @@ def test_a_protected_node_is_left_out_of_any_links():
     assert set(pick(LinkTo("leader", "any"), protect=("n1", "n2")).links) == links("n3>n4", "n3>n5")
 
 
-def all_of(selector, *, nodes=NODES, protect=(), has_roles=True, params=None, others=None) -> list[Victims]:
+def all_of(selector, *, nodes=NODES, protect=(), has_roles=True, fault=PAUSE, others=None) -> list[Victims]:
     """All that may be picked."""
-    return list(possible(selector, nodes=nodes, protect=protect, part="data", has_roles=has_roles, params=params, others=others))
+    return list(possible(selector, nodes=nodes, protect=protect, part="data", has_roles=has_roles, fault=fault, others=others))
 
 
 def test_planning_sees_every_leader_there_may_be():
@@ -206,7 +218,7 @@ def test_whatever_is_resolved_was_seen_by_planning():
 
 def test_planning_follows_same_to_the_other_fault():
     """Its victims are whoever that fault may pick."""
-    others = {"kill": (Named(("n4",)), {})}
+    others = {"kill": (Named(("n4",)), PAUSE)}
     assert {victims.nodes for victims in all_of(Same("kill"), others=others)} == {("n4",)}
 
 

@@ -8,6 +8,7 @@ import pytest
 from chaos.experiment.spec import At, Dns, FaultSpec, LinkTo, Named, Role, Selector, Zone
 from chaos.plan.plan import Plan, PlannedNode, Window
 from chaos.plan.selection import resolve
+from chaos.plan.traits import made
 from chaos.predict.facts import PART
 from chaos.predict.run import facts_from_plan, predict
 from tests.support.predicting import a_plan
@@ -50,6 +51,7 @@ def test_the_class_is_the_same_in_plan_and_run(target: Selector, role: str, insi
         resolve(
             target, nodes=NODES, roles=held, up=frozenset(n.name for n in NODES),
             protect=(), draw=draw, last={}, part="web", has_roles=plan.has_roles,
+            fault=made(plan.experiment.faults[0]),
         ).role
         for held in roles for draw in range(8)
     }  # fmt: skip

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 
 from chaos.api import order_text
+from chaos.core import plugins as tables
 from chaos.core.plugins import FAULTS
 from chaos.plan.plan import Plan
 from chaos.predict.run import facts_from_plan, predict
-from chaos.report.pages.runbook import BY_HAND, render
+from chaos.report.pages.runbook import render
 from chaos.results.predicted import Range
 from tests.support.quick import QUICK
 
@@ -52,7 +53,7 @@ def test_expected_not_to_be_noticed(plan: Plan) -> None:
 @pytest.mark.parametrize("kind", sorted(FAULTS))
 def test_every_shipped_fault_can_be_healed_by_hand(kind: str) -> None:
     """A new fault must come with words for those who have to take it back without us."""
-    assert BY_HAND[kind]
+    assert tables.find("faults", kind).by_hand
 
 
 def test_what_is_done_to_nobody_in_particular_is_said(tmp_path: Path) -> None:

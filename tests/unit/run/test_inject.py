@@ -91,7 +91,7 @@ def test_words_that_are_no_order() -> None:
 @pytest.mark.parametrize(
     "hand",
     [HandOrder("kill", "n1", "3s", {"recovery": "policy"}), HandOrder("partition", "n1", "3s", {"existing": "keep"}),
-     HandOrder("memory", "n1", "3s")],
+     HandOrder("memory", "n1", "3s", {"percent": "50%"})],
     ids=lambda hand: hand.kind,
 )  # fmt: skip
 def test_what_the_cluster_was_not_prepared_for_is_refused(ordered: Ordered, hand: HandOrder) -> None:

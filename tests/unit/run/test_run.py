@@ -251,7 +251,7 @@ def test_a_bug_in_healing_one_fault_leaves_no_other_in_force(tmp_path: Path, mon
     def broken(*_: object) -> list[int]:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr(Kill, "_recover", broken)
+    monkeypatch.setattr(Kill, "bring_back", broken)
     faults = (
         "  - {name: one, kill: {}, target: n1, at: 5s, for: 25s}\n  - {name: two, pause: {}, target: n2, at: 6s, for: 25s, overlap: true}\n"
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock, to_ns
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
 from chaos.core.values import CLIENTS, Link, RoundTrip, Status
@@ -25,6 +26,8 @@ from chaos.experiment.target.spec import Ask
 from chaos.history.events import DnsChanged
 from chaos.net.needs import needs
 from chaos.plan.attached import client_name
+from chaos.plan.capabilities import needed
+from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
@@ -32,7 +35,6 @@ from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.layout import Layout
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.base.surges import Surges
-from chaos.runtimes.base.wants import SURGES, wants
 from chaos.runtimes.docker.agent_link import AgentLink
 from chaos.runtimes.docker.attach.find import address_on, choose, ground, look_up, write_keys
 from chaos.runtimes.docker.attach.give_back import give_back
@@ -79,7 +81,7 @@ class AttachedSession(Session):
         found = self._inspected()
         common = ground(api, self._attach, list(found.values()))
         policy = self._policy(found)
-        if not name and wants(deployment.plan, SURGES):
+        if not name and Capability.SURGES in needed(deployment.plan):
             raise CapabilityMissing("by hand no traffic is sent, so there can be no more of it", how="an experiment that attaches to them")
         if name and not common.has_names:
             how = "put them on a network of their own (docker network create), where Docker answers names"
@@ -145,7 +147,7 @@ class AttachedSession(Session):
 
     def _policy(self, found: dict[str, dict[str, Any]]) -> bool:
         """Whether kills are for their own restart policies to mend; those must then be there."""
-        ways = {str(spec.params.get("recovery")) for spec in self._deployment.plan.experiment.faults if spec.kind == "kill"}
+        ways = {made(spec).revival for spec in self._deployment.plan.experiment.faults} - {""}
         if "policy" not in ways:
             return False
         if len(ways) > 1:

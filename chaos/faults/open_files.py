@@ -13,30 +13,27 @@ from typing import Annotated, ClassVar
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Evidence, OpenFiles, Status, Victims
-from chaos.experiment.target.spec import Target
 from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, LimitsFiles, Scene
+from chaos.faults.base.evidence import UNPREDICTED
+from chaos.plugin import Effect, Fault, LimitsFiles, Scene
 
 MOST: int = 1_000_000
 
 
-class Files(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Files(Fault, frozen=True, forbid_unknown_fields=True):
     """How many descriptors each of its processes may still open."""
 
     left: Annotated[int, msgspec.Meta(ge=0, le=MOST)] = 0
 
-    takes: ClassVar[tuple[str, ...]] = ("nodes",)
-    takes_down: ClassVar[bool] = False
-
-    def missing(self, runtime: str, target: Target) -> str | None:
-        """Needs processes of the kernel, and somebody beside them."""
-        if runtime not in {"local", "docker"}:
-            return f"nodes of the runtime '{runtime}' have no file descriptors; use 'local' or 'docker'"
-        if runtime == "docker" and target.pid1:
-            return f"the image of '{target.name}' insists on being PID 1: nobody stands beside it who could limit it"
-        return None
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.OPEN_FILES})
+    unpredicted: ClassVar[str] = UNPREDICTED
+    by_hand: ClassVar[str] = (
+        "`prlimit --pid <pid> --nofile=<soft>` with the limit that the report gives as before. "
+        "It is healed when a new connection is answered."
+    )
 
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:

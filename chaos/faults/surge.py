@@ -11,15 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import ClassVar
 
-import msgspec
-
+from chaos.core.capabilities import Capability
 from chaos.core.clock import to_ns
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import PerSecond
-from chaos.core.values import Evidence, Sent, Victims
-from chaos.experiment.target.spec import Target
+from chaos.core.values import CLIENTS, Evidence, Sent, Victims
 from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, Scene, SendsSurges, Surge
+from chaos.faults.base.evidence import UNPREDICTED
+from chaos.plugin import Effect, Fault, Reference, Scene, SendsSurges, Surge
 
 SHOWS_AFTER_S = 0.3
 """So much of it must have been sent, and ended, before it counts as begun."""
@@ -30,27 +29,30 @@ ENOUGH = 0.5
 MOST_PER_S = 20_000.0
 
 
-class Load(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Load(Fault, frozen=True, forbid_unknown_fields=True):
     """How much more, of which operation (by default of the one that is judged)."""
 
     rate_per_s: PerSecond
     operation: str = ""
 
     takes: ClassVar[tuple[str, ...]] = ()
-    takes_down: ClassVar[bool] = False
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.SURGES})
     untargeted: ClassVar[bool] = True
-    surges: ClassVar[bool] = True
+    role: ClassVar[str] = CLIENTS
+    unpredicted: ClassVar[str] = UNPREDICTED
+    by_hand: ClassVar[str] = (
+        "End the second sender (`nines stop <run>` ends the whole run). It is healed when the rate is the experiment's own."
+    )
 
     def __post_init__(self) -> None:
         """One prober can do only so much."""
         if self.rate_per_s > MOST_PER_S:
             raise ValueError(f"one prober sends at most some {MOST_PER_S:g}/s: ask for several loads with 'overlap: true'")
 
-    def missing(self, runtime: str, target: Target) -> str | None:  # noqa: ARG002 - the same for every target
-        """Needs real traffic."""
-        if runtime not in {"local", "docker"}:
-            return f"the nodes of the runtime '{runtime}' are not slowed by any load; use 'local' or 'docker'"
-        return None
+    @property
+    def names(self) -> tuple[Reference, ...]:
+        """The operation is one of the experiment's."""
+        return (Reference("operation", "operation", self.operation),) if self.operation else ()
 
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:  # noqa: ARG002 - it comes to whomever the name leads

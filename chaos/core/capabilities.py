@@ -1,0 +1,106 @@
+"""What a fault may need and a runtime may offer: one closed set of words, each with the words of its refusal.
+
+A fault says which of them it ``needs``, a runtime which of them it ``offers``; nobody asks a runtime for its name. A runtime may know
+better than the general words here why it lacks one, and says so in its own (``Runtime.words``).
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
+
+class Capability(enum.StrEnum):
+    """One thing that a runtime can do to its nodes, their links or their name, truthfully. In the order in which they are looked at."""
+
+    SIGNALS = "signals"
+    """Processes of nodes end, freeze and go on when they are told to."""
+    RESTART_POLICY = "restart_policy"
+    """A node that dies may be started again by the runtime itself."""
+    DATA = "data"
+    """A node's data can be deleted with it (``plugin.Removable``)."""
+    LINKS = "links"
+    """Links can be cut and slowed, as a round trip shows."""
+    STREAMS = "streams"
+    """The bytes of single connections can be harmed and measured (``plugin.Gauge``)."""
+    PACKET_RULES = "packet_rules"
+    """Packets of any link can be dropped, counted and held back where nodes send and receive them (``plugin.Line``)."""
+    NETEM = "netem"
+    """The kernel's netem can be put in front of a link: duplicates, damage, order, dice that remember."""
+    NETWORKS = "networks"
+    """Nodes stand on several networks, each of which can be cut alone (``plugin.HasNetworks``)."""
+    NEW_CONNECTIONS = "new_connections"
+    """New connections can be cut while open ones go on."""
+    NAME_SET = "name_set"
+    """The name server can be told to keep its set, or to leave a record out (``plugin.HasNames``)."""
+    NAME_ANSWERS = "name_answers"
+    """Its answers can be withheld, late or wrong."""
+    OWN_CLOCK = "own_clock"
+    """Each node has a wall clock of its own (``plugin.SetsClock``)."""
+    CLOCK_RATE = "clock_rate"
+    """That clock may run at another rate."""
+    OPEN_FILES = "open_files"
+    """Processes can be denied further file descriptors (``plugin.LimitsFiles``)."""
+    CONNECTIONS = "connections"
+    """Idle connections can be held from where clients are (``plugin.GathersCrowds``)."""
+    SURGES = "surges"
+    """More traffic can be sent beside the measured one (``plugin.SendsSurges``)."""
+    CGROUP = "cgroup"
+    """Nodes have limits of processor and memory that the kernel keeps, and can be loaded within them (``plugin.HasLoads``)."""
+    SHARED_DISK = "shared_disk"
+    """There is a disk beneath all nodes that one of them can load."""
+    DISKS = "disks"
+    """Nodes have disks of limited size (``plugin.HasDisks``)."""
+    REMOUNT = "remount"
+    """Those disks can be made read-only."""
+    # What faults do not need, but experiments ask for.
+    ENGINE_NAMES = "engine_names"
+    """A name server of its own answers the cluster's name (``dns: {balancer: engine}``)."""
+    HERE = "here"
+    """Nodes and clients are processes of this machine, with its programs, files and limits."""
+
+
+C = Capability
+REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
+    C.SIGNALS: "its nodes take no signals",
+    C.RESTART_POLICY: "its nodes have no restart policy that could act",
+    C.DATA: "its nodes have no data that could be deleted",
+    C.LINKS: "its links cannot be harmed",
+    C.STREAMS: "its links carry no bytes that could be harmed",
+    C.PACKET_RULES: "its links carry no packets on which a rule could act",
+    C.NETEM: "its links have no queue of the kernel in front of them",
+    C.NETWORKS: "its nodes do not stand on several networks",
+    C.NEW_CONNECTIONS: "it cannot tell new connections from open ones ('existing: keep')",
+    C.NAME_SET: "its name server takes no orders",
+    C.NAME_ANSWERS: "its clients always get an answer, so only 'mode: stale' and 'mode: missing' can be done",
+    C.OWN_CLOCK: "its nodes have no clock of their own",
+    C.CLOCK_RATE: "the clocks of its nodes keep their rate",
+    C.OPEN_FILES: "its nodes have no file descriptors that could run out",
+    C.CONNECTIONS: "its nodes have no sockets to which connections could be held",
+    C.SURGES: "its nodes are not slowed by any load",
+    C.CGROUP: "its nodes have no real processors and memory with limits of their own",
+    C.SHARED_DISK: "its nodes have no real disk beneath them",
+    C.DISKS: "its nodes have no disks of limited size",
+    C.REMOUNT: "the disks of its nodes cannot be made read-only",
+    C.ENGINE_NAMES: "it has no name server of its own",
+    C.HERE: "its nodes are no processes of this machine",
+})  # fmt: skip
+"""What is said of a runtime that lacks one."""
+INSTEAD: Final[Mapping[Capability, str]] = MappingProxyType({
+    C.RESTART_POLICY: "'recovery: restart', with which Nines starts the node again",
+    C.DATA: "'kill'",
+    C.STREAMS: "'latency'",
+})  # fmt: skip
+"""What may be done where it is lacking."""
+
+ON_DEMAND: Final = frozenset({C.NETEM, C.OWN_CLOCK, C.OPEN_FILES, C.CONNECTIONS, C.SURGES, C.CGROUP, C.SHARED_DISK, C.DISKS, C.REMOUNT})
+"""A cluster has these only where its experiment's faults need them; every cluster that is up has the others, as far as its runtime can."""
+NOT_BY_HAND: Final[Mapping[Capability, tuple[str, str]]] = MappingProxyType({
+    C.RESTART_POLICY: (
+        "a cluster of 'nines up' relies on no restart policy", "leave 'recovery' out: nodes are started at the limit"
+    ),
+    C.NEW_CONNECTIONS: ("connections are not watched from their beginning here", "leave 'existing: keep' out"),
+})  # fmt: skip
+"""What a cluster that is held for faults by hand does without: what is wrong, and what to do."""
