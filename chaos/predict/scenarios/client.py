@@ -19,6 +19,7 @@ and retries that do not, stale caches, partial outages and fast and slow failure
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -63,6 +64,8 @@ class Spell:
     fate: Fate
     until_s: Floats
     service: Service | None = None
+    most_s: float = math.inf
+    """No answer of ``service`` takes longer."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -114,6 +117,13 @@ class Scenario:
         """All of them."""
         return sum(group.nodes for group in self.groups)
 
+    def harmless(self, policy: ClientPolicy) -> bool:
+        """Every node answers every first attempt in time, however slowly: all slots are good, and none need be asked."""
+        limit_s = min(policy.timeout_s, policy.deadline_s) - INSTANT_S
+        spells = [spell for group in self.groups for spell in group.spells]
+        listed = any(group.left_s is None for group in self.groups)  # else there may be nobody to ask
+        return listed and all(spell.fate is Fate.SLOW and spell.most_s < limit_s for spell in spells)
+
     def hopeless_s(self) -> Floats:
         """The due time before which all slots are bad, per sample: every node refuses at once, so all attempts are spent at once."""
         return np.asarray(np.minimum.reduce([group.refuses_s(self.samples) for group in self.groups]), dtype=np.float64)
@@ -164,6 +174,9 @@ class Seen:
 
 def see(scenario: Scenario, policy: ClientPolicy, rule: slots.Rule, rng: np.random.Generator) -> Seen:
     """Ask every slot from the effect to the end of the last spell, and apply the outage rule."""
+    if scenario.harmless(policy):
+        nothing = np.zeros(scenario.samples)
+        return Seen(nothing, nothing.copy(), nothing.astype(np.int64), nothing.copy())
     horizon_s = scenario.horizon_s(policy)
     order = np.argsort(horizon_s, kind="stable")  # samples of like length together: no slots wasted on short ones
     parts: list[tuple[Ints, slots.Outages]] = []
@@ -236,6 +249,10 @@ def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientP
 
 def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints | None, rng: np.random.Generator) -> Ints:
     """Which group each attempt goes to; -1 where the answer is empty. ``tried``: attempts made of each, where others come first."""
+    if tried is None and all(group.left_s is None and group.back_s is None for group in groups):
+        ends = np.cumsum([group.nodes for group in groups])
+        chosen = np.searchsorted(ends, rng.uniform(0.0, 1.0, len(sample)) * ends[-1], side="right")
+        return np.asarray(np.minimum(chosen, len(groups) - 1), dtype=np.int64)
     members = np.empty((len(groups), len(sample)))
     for index, group in enumerate(groups):
         there = np.ones(len(sample), dtype=bool)

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 
 from chaos.experiment.spec import ClientPolicy
-from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell, see
+from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Seen, Spell, see
 from chaos.predict.scenarios.outages import Rule
 from tests.reference.delays import follower_loss_s
 
@@ -112,6 +112,27 @@ def test_slow_answers_against_the_time_out() -> None:
     for attempts, lost_s in ((1, 0.5 * 2.0), (2, 0.25 * 1.9)):  # second tries of the last 100 ms find it well
         seen = see(slow, policy(attempts=attempts), EVERY_SLOT, rng())
         assert seen.downtime_s.mean() == pytest.approx(lost_s, rel=0.02)
+
+
+@pytest.mark.parametrize(("slowest_s", "asks"), [(0.08, False), (0.1, True), (0.3, True)])
+def test_answers_that_are_always_in_time_need_not_be_asked(slowest_s: float, asks: bool) -> None:
+    """What is known to be in time costs nothing, and gives what asking every slot gives; at the time-out itself every slot is asked."""
+    asked: list[int] = []
+
+    def service(generator: np.random.Generator, size: int) -> NDArray[np.float64]:
+        asked.append(size)
+        return generator.uniform(0.0, slowest_s, size)
+
+    def seen(most_s: float) -> Seen:
+        spell = Spell(Fate.SLOW, same(0.5), service, most_s)
+        return see(Scenario(SAMPLES, (Group(1, (spell,)), Group(2, (spell,)))), policy(), USUAL, rng())
+
+    known = seen(slowest_s)
+    assert bool(asked) == asks
+    unknown = seen(np.inf)
+    assert asked
+    for name in ("downtime_s", "recovery_s", "outages", "lost_s"):
+        assert (getattr(known, name) == getattr(unknown, name)).all()
 
 
 def test_phases_sum_to_the_outage() -> None:
