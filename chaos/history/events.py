@@ -75,6 +75,8 @@ class TrafficEnded(RowBase, frozen=True, tag="traffic_ended"):
     load_1m: float | None = None
     """The machine's load average of the last minute, and how many processors share it; None where no real machine sent it."""
     cpus: int = 0
+    priority: list[str] = []
+    """What the prober had of the processor before others: ``niceness -10``, ``short slices``, ``real time``; none: an ordinary share."""
 
 
 class PhaseBegun(RowBase, frozen=True, tag="phase"):

@@ -7,9 +7,7 @@ sent up to 1 ms late every time. An epoll descriptor can itself be waited for by
 from __future__ import annotations
 
 import asyncio
-import errno
 import heapq
-import os
 import select
 import selectors
 from collections.abc import Callable
@@ -18,7 +16,6 @@ from pathlib import Path
 from chaos.traffic.probe import Slot
 
 _SLACK_NS = 1_000
-_NICENESS = -10
 Ready = list[tuple[selectors.SelectorKey, int]]
 
 
@@ -44,25 +41,6 @@ def fine_timers() -> None:
     slack = Path("/proc/self/timerslack_ns")
     if slack.exists():
         slack.write_text(str(_SLACK_NS), encoding="ascii")
-
-
-def raise_priority() -> bool:
-    """Ask to be scheduled before the systems under test, so that a busy core delays them and not their clock; true if granted.
-
-    Only a privileged user may (``setpriority(2)``); without it slots are late more often, and are recorded as late. Where the
-    kernel groups tasks by session (``sched(7)``, autogroup), the niceness of the group is what counts between sessions; whoever was
-    started outside of any session is in the root group, whose weight is fixed (EINVAL), and has its own niceness alone.
-    """
-    group = Path("/proc/self/autogroup")
-    try:
-        os.setpriority(os.PRIO_PROCESS, 0, _NICENESS)
-        if group.exists():
-            group.write_text(str(_NICENESS), encoding="ascii")
-    except OSError as error:
-        if error.errno not in (errno.EPERM, errno.EACCES, errno.EAGAIN, errno.EROFS, errno.EINVAL):
-            raise
-        return False
-    return True
 
 
 class Wheel:

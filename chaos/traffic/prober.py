@@ -28,7 +28,8 @@ from chaos.core.rng import derive
 from chaos.history.events import TrafficEnded, TrafficSecond
 from chaos.traffic.engine import Engine
 from chaos.traffic.http_client import raise_file_limit
-from chaos.traffic.loop import fine_timers, new_loop, raise_priority
+from chaos.traffic.loop import fine_timers, new_loop
+from chaos.traffic.priority import raise_priority, real_time
 from chaos.traffic.probe import Build, Probe, Setup, StartsSomething
 from chaos.traffic.spec import ProberSpec
 from chaos.traffic.transport import connect
@@ -112,7 +113,7 @@ def run(spec: ProberSpec) -> None:
     asyncio.set_event_loop(loop)
     raise_file_limit()
     fine_timers()
-    raise_priority()
+    priority = raise_priority()
     client = spec.client
     resolver, wires = connect(
         loop, spec.nameserver, spec.nameserver_port, time.monotonic_ns,
@@ -123,6 +124,7 @@ def run(spec: ProberSpec) -> None:
     for probe in probes:
         if isinstance(probe, StartsSomething):
             loop.run_until_complete(probe.started())
+    priority += real_time()
     voice = Voice()
     engine = Engine(spec, probes, resolver, loop, emit=voice.say)
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -149,7 +151,8 @@ def run(spec: ProberSpec) -> None:
     end_ns = max(grid.end_ns for grid in engine.grids)
     slots = {grid.order.name: grid.limit for grid in engine.grids}
     load_1m, cpus = os.getloadavg()[0], os.cpu_count() or 1
-    voice.say(TrafficEnded(at_ns=time.monotonic_ns(), end_ns=end_ns, slots=slots, load_1m=load_1m, cpus=cpus), must=True)
+    at_ns = time.monotonic_ns()
+    voice.say(TrafficEnded(at_ns=at_ns, end_ns=end_ns, slots=slots, load_1m=load_1m, cpus=cpus, priority=priority), must=True)
     loop.close()
 
 
