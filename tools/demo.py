@@ -8,7 +8,6 @@ exit status 0 here; ``nines run`` gives 3 for it. Every other status is that of 
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from typing import Final
 from chaos.api import new_folder
 from chaos.cli import main as cli
 from chaos.experiment.source import parse, read_text, table, text
+from chaos.history.events import TrafficEnded
 from chaos.history.folder import RunFolder
 
 EXPERIMENT: Final = "experiments/quickstart.yaml"
@@ -33,15 +33,21 @@ def late_share(folder: RunFolder) -> float:
     return float((seen["sent"] - seen["due"] > half_ns).mean()) if len(seen) else 0.0
 
 
-def told(status: int, late: float) -> str:
+def load(folder: RunFolder) -> tuple[float, int]:
+    """The machine's load while the requests were sent, and its processors; (0, 1) of a run that did not come so far."""
+    ended = next((row for row in folder.read_history().rows if isinstance(row, TrafficEnded)), None)
+    return (ended.load_1m or 0.0, ended.cpus) if ended is not None else (0.0, 1)
+
+
+def told(status: int, late: float, busy: tuple[float, int]) -> str:
     """The sentence for a run that a busy machine spoilt; empty for any other."""
-    if status != UNKNOWN or late < BUSY_SHARE:
+    at, cores = busy
+    if status != UNKNOWN or (late < BUSY_SHARE and at <= cores):
         return ""
-    load, cores = os.getloadavg()[0], os.cpu_count() or 1
-    machine = f"load {load:.1f} on {cores} core{'s' * (cores > 1)}"
+    machine = f"load {at:.1f} on {cores} core{'s' * (cores > 1)}"
     return (
-        f"This machine was too busy to tell: {late:.1%} of the requests left too late ({machine}). "
-        "Close what keeps it busy, and run 'make demo' again."
+        f"This machine was too busy to tell ({machine}; {late:.1%} of the requests left too late): "
+        "close what keeps it busy, and run 'make demo' again."
     )
 
 
@@ -51,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
     name = text(table(parse(read_text(Path(file)), file)).need("experiment"))
     folder = new_folder(name)
     status = cli.main(["run", file, "--runtime", "local", "--folder", str(folder.path)])
-    sentence = told(status, late_share(folder)) if folder.plan.exists() else ""
+    sentence = told(status, late_share(folder), load(folder)) if folder.plan.exists() else ""
     if sentence:
         print(f"\n{sentence}")
     return 0 if sentence else status

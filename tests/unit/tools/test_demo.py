@@ -13,10 +13,13 @@ from tools import demo
 
 def test_only_an_open_verdict_of_a_busy_machine_is_excused() -> None:
     """What to do is told; a miss, a leftover or an open verdict of a quiet machine keeps its status."""
-    sentence = demo.told(3, 0.013)
-    assert sentence.startswith("This machine was too busy to tell: 1.3% of the requests left too late (load ")
+    sentence = demo.told(3, 0.013, (7.5, 2))
+    assert sentence.startswith("This machine was too busy to tell (load 7.5 on 2 cores; 1.3% of the requests left too late)")
     assert sentence.endswith("run 'make demo' again.")
-    assert [demo.told(status, late) for status, late in ((3, 0.0), (1, 0.5), (6, 0.5), (0, 0.5))] == [""] * 4
+    assert sentence.count(".") == 3  # one sentence, and two decimal points
+    assert demo.told(3, 0.0, (7.5, 2))
+    assert demo.told(3, 0.013, (0.0, 1))
+    assert [demo.told(status, late, (2.0, 2)) for status, late in ((3, 0.0), (1, 0.5), (6, 0.5), (0, 0.5))] == [""] * 4
 
 
 def test_virtual_requests_are_never_late(quick_run: Path) -> None:
@@ -42,5 +45,6 @@ def test_the_status_of_make(
 
     monkeypatch.setattr(demo.cli, "main", run)
     monkeypatch.setattr(demo, "late_share", lambda _folder: late)
+    monkeypatch.setattr(demo, "load", lambda _folder: (0.5, 2))
     assert demo.main([str(file)]) == ends
     assert ("too busy" in capsys.readouterr().out) is (ends == 0)
