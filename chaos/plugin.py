@@ -370,6 +370,7 @@ class Left(msgspec.Struct, frozen=True):
     """Its name there."""
     where: str = ""
     """Where it is, if the runtime knows several places: it is asked there again to remove it."""
+    detail: str = ""
 
 
 class CrashedRun(msgspec.Struct, frozen=True):
@@ -458,6 +459,12 @@ class Runtime:
         """What these runs left; ``thorough``: also what runs left that no record tells of. Changes nothing."""
         del crashed, state, thorough
         return []
+
+    @classmethod
+    def called(cls, run: CrashedRun) -> Mapping[str, str]:
+        """Node -> what it is called, of a run that attached to what was there before."""
+        del run
+        return {}
 
     @classmethod
     def heal(cls, run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left | None, str]]:

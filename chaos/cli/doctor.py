@@ -55,6 +55,7 @@ def examine() -> list[Finding]:
         _targets,
         _docker,
         _faults,
+        _plugins,
     )
     return [finding for check in checks for finding in check()]
 
@@ -208,6 +209,23 @@ def _faults() -> list[Finding]:
         cannot = [each.kind for each in here if not each.possible]
         detail = f"{len(here) - len(cannot)} of {len(here)}" + (f"; not {', '.join(cannot)}" if cannot else "")
         out.append(Finding(f"faults on {runtime}", OK, detail, "nines doctor --faults says why, and what else" if cannot else ""))
+    return out
+
+
+def _plugins() -> list[Finding]:
+    """What other packages bring, each by its name; one that does not load with its reason."""
+    from chaos.core.plugins import added, failure
+
+    out = []
+    for each in added():
+        what, why = f"{each.table.removesuffix('s')} {each.name}", failure(each.table, each.name)
+        if each.hidden:
+            found, how = f"of {each.package}: not used, a shipped {each.table.removesuffix('s')} has this name", "another name"
+        elif why:
+            found, how = f"of {each.package} does not load: {why}", "repair or remove that package"
+        else:
+            found, how = f"of {each.package}: {each.path}", ""
+        out.append(Finding(what, OPTIONAL if how else OK, found, how))
     return out
 
 

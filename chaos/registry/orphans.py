@@ -15,8 +15,6 @@ FROZEN = "frozen process"
 UNDO = "undo"
 BLOCK = "address block"
 RECORD = "record"
-ENGINE = "engine"
-"""A Docker engine that cannot be asked what a run left there."""
 
 HELPERS = frozenset({"prober", "dns", "watch"})
 """Our own helper processes end by themselves when their harness is gone; they get a moment to write what they hold."""
@@ -34,7 +32,9 @@ class Leftover(msgspec.Struct, frozen=True):
     detail: str = ""
     process: proc.Identity | None = None
     host: str = ""
-    """For what is on a Docker engine: where that is."""
+    """For what a runtime made: where that is, if it knows several places, such as engines."""
+    runtime: str = ""
+    """Which runtime made it, where it is that one's to remove."""
 
     def __str__(self) -> str:
         return f"{self.run}: {self.kind} {self.subject}" + (f" ({self.detail})" if self.detail else "")

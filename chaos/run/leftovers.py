@@ -1,4 +1,4 @@
-"""What crashed runs left on this machine, and its removal.
+"""What crashed runs left, and its removal: processes, undo logs and records here, all else by the runtime that made it.
 
 A leftover is a thing of a run whose harness is gone: a process with the run's label, a frozen one, an undo that was never
 done, an address block, the record itself. Active runs of others are never touched, nor is anything without our label. A pid
@@ -9,19 +9,21 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 
-from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.core.errors import BadInput, EnvironmentUnusable, NinesError
 from chaos.engine import leftovers as leftovers_docker
 from chaos.history import undo
 from chaos.history.events import HARNESS_DIED, RunEnded
 from chaos.history.folder import HistoryWriter, RunFolder
+from chaos.plan.capabilities import loaded, runtime_of
+from chaos.plugin import CrashedRun, Left, Runtime
 from chaos.registry import runs as registry
-from chaos.registry.orphans import BLOCK, ENGINE, RECORD, UNDO, Leftover, NotRemoved, end_processes, processes_of
+from chaos.registry.orphans import BLOCK, RECORD, UNDO, Leftover, NotRemoved, end_processes, processes_of
 from chaos.registry.runs import RunRecord
-from chaos.runtimes.docker.attach import leftovers as leftovers_attached
 
 
 class HealResult(msgspec.Struct, frozen=True):
@@ -34,16 +36,16 @@ class HealResult(msgspec.Struct, frozen=True):
 def leftovers(state: Path | None = None, *, recorded_only: bool = False) -> list[Leftover]:
     """Everything left by runs whose harness is gone, run by run: processes and containers first, the record last.
 
-    Docker engines are asked by the records of stale runs, and every engine that runs of this state folder ever used; the latter
-    not with ``recorded_only``, since it takes a moment.
+    Runtimes are asked by the records of stale runs, and for what no record tells of; the latter not with ``recorded_only``, since it
+    takes a moment.
     """
     where = state or registry.state_dir()
     stale = {record.run: record for record in registry.stale(where)}
-    on_engines = _on_engines(where, stale, recorded_only)
-    runs = {*stale, *on_engines, *(process.run for process in registry.orphans(where)), *_ownerless_blocks(where).values()}
+    by_runtimes = _by_runtimes(where, stale, recorded_only)
+    runs = {*stale, *by_runtimes, *(process.run for process in registry.orphans(where)), *_ownerless_blocks(where).values()}
     found: list[Leftover] = []
     for run in sorted(runs):
-        found += _of_run(where, run, stale.get(run), on_engines.get(run, []))
+        found += _of_run(where, run, stale.get(run), by_runtimes.get(run, []))
     return found
 
 
@@ -73,20 +75,32 @@ def heal_unrecorded(state: Path | None = None) -> HealResult:
     return HealResult(removed, could_not)
 
 
-def _on_engines(where: Path, stale: dict[str, RunRecord], recorded_only: bool) -> dict[str, list[Leftover]]:
+def _by_runtimes(where: Path, stale: dict[str, RunRecord], recorded_only: bool) -> dict[str, list[Leftover]]:
     by_run: dict[str, list[Leftover]] = {}
-    needed = {record.engine for record in stale.values() if record.engine}
-    for host in sorted(needed if recorded_only else needed | registry.engines(where)):
-        try:
-            things = leftovers_docker.left(host, where, set(stale), must_answer=host in needed)
-        except EnvironmentUnusable as error:
-            for record in stale.values():
-                if record.engine == host:
-                    by_run.setdefault(record.run, []).append(Leftover(record.run, ENGINE, host, error.what, host=host))
-            continue
-        for thing in things:
-            by_run.setdefault(thing.run, []).append(Leftover(thing.run, thing.kind, thing.name, f"on {host}", host=host))
+    crashed = [_crashed(record.run, record) for record in stale.values()]
+    named = {record.runtime for record in stale.values()}
+    for runtime in [each for each in map(_runtime, sorted(named)) if each is not None] if recorded_only else loaded():
+        for thing in runtime.leftovers(crashed, where, thorough=not recorded_only):
+            detail = thing.detail or (f"on {thing.where}" if thing.where else f"of the runtime '{runtime.name}'")
+            found = Leftover(thing.run, thing.kind, thing.subject, detail, host=thing.where, runtime=runtime.name)
+            by_run.setdefault(thing.run, []).append(found)
     return by_run
+
+
+def _runtime(name: str) -> type[Runtime] | None:
+    """None for one that is not here, or does not load."""
+    try:
+        return runtime_of(name)
+    except NinesError:
+        return None
+
+
+def _crashed(run: str, record: RunRecord | None) -> CrashedRun:
+    if record is None:
+        return CrashedRun(run)
+    folder = RunFolder(Path(record.folder))
+    undone = tuple((entry.action, entry.subject) for entry in undo.pending(folder.undo))
+    return CrashedRun(run, folder.path, record.engine, str(record.harness), undone)
 
 
 def refuse_leftovers(state: Path | None = None) -> None:
@@ -139,12 +153,13 @@ def forget(run: str, state: Path | None = None) -> list[Leftover]:
     return [item for item in found if item.kind != BLOCK]
 
 
-def _of_run(where: Path, run: str, record: RunRecord | None, on_engines: list[Leftover]) -> list[Leftover]:
-    found = processes_of(run, where) + on_engines
+def _of_run(where: Path, run: str, record: RunRecord | None, by_runtimes: list[Leftover]) -> list[Leftover]:
+    found = processes_of(run, where) + by_runtimes
     if record is not None:
         log = RunFolder(Path(record.folder)).undo
-        containers = leftovers_attached.containers(record)
-        found += [Leftover(run, UNDO, _named(entry, containers), f"number {entry.id}") for entry in undo.pending(log)]
+        runtime = _runtime(record.runtime)
+        before = runtime.called(_crashed(run, record)) if runtime is not None else {}
+        found += [Leftover(run, UNDO, _named(entry, before), f"number {entry.id}") for entry in undo.pending(log)]
     owners = registry.block_owners(where)
     found += [Leftover(run, BLOCK, str(block), f"127.{block}.0.0/16") for block, owner in owners.items() if owner == run]
     if record is not None:
@@ -152,10 +167,10 @@ def _of_run(where: Path, run: str, record: RunRecord | None, on_engines: list[Le
     return found
 
 
-def _named(entry: undo.Entry, containers: dict[str, str]) -> str:
-    """With the container's name where the node is a container that was there before the run."""
-    container = containers.get(entry.subject)
-    return f"{entry} (the container {container})" if container else str(entry)
+def _named(entry: undo.Entry, before: Mapping[str, str]) -> str:
+    """With its own name where the node was there before the run."""
+    name = before.get(entry.subject)
+    return f"{entry} ({name})" if name else str(entry)
 
 
 def _ownerless_blocks(where: Path) -> dict[int, str]:
@@ -171,13 +186,19 @@ def _ownerless_blocks(where: Path) -> dict[int, str]:
 
 
 def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
-    if record is not None and record.runtime not in ("local", "docker"):
-        why = f"this version cannot heal the runtime '{record.runtime}'; once nothing of it is left: nines heal --forget {run}"
-        return [NotRemoved(item, why) for item in items]
+    if record is not None:
+        try:
+            runtime_of(record.runtime)
+        except NinesError as error:
+            reason = str(error).splitlines()[0]
+            why = (
+                f"the runtime '{record.runtime}' cannot be asked to heal ({reason}); once nothing of it is left: nines heal --forget {run}"
+            )
+            return [NotRemoved(item, why) for item in items]
     failures = end_processes([item for item in items if item.process is not None])
     # A helper may have started something after we listed: look again before anything is called gone.
     failures += end_processes([item for item in processes_of(run, where) if item not in items])
-    failures += _heal_engines(run, record, items) or _heal_attached(where, record, items)
+    failures += _heal_runtimes(where, run, record, items)
     if failures:
         # Harm may live in what is still there, so neither its undo log nor its record is closed.
         told = {failure.leftover for failure in failures}
@@ -185,7 +206,7 @@ def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Lefto
             NotRemoved(item, "something of this run is still there") for item in items if item.process is None and item not in told
         ]
     if record is None:
-        registry.forget(RunRecord(run, 0, 0, "", "", "local"), where)
+        registry.forget(RunRecord(run, 0, 0, "", "", ""), where)
         return []
     try:
         _close_folder(RunFolder(Path(record.folder)))
@@ -195,30 +216,20 @@ def _heal_run(where: Path, run: str, record: RunRecord | None, items: list[Lefto
     return []
 
 
-def _heal_attached(where: Path, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
-    """Containers that are not ours, given back; while they are not, everything of the run stays, since it says what is to be done."""
-    if record is None or not leftovers_attached.attached(record):
-        return []
-    try:
-        problems = leftovers_attached.give_back(record, where)
-    except EnvironmentUnusable as error:
-        problems = [error.what]
-    why = "; ".join(problems)
-    return [NotRemoved(item, why) for item in items if item.kind in (UNDO, RECORD)] if problems else []
-
-
-def _heal_engines(run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
-    logs = Path(record.folder) / "logs" if record is not None else None
+def _heal_runtimes(where: Path, run: str, record: RunRecord | None, items: list[Leftover]) -> list[NotRemoved]:
+    """All that runtimes made, and what they had changed; while that is there, everything of the run stays: it says what is to be done."""
     failures = []
-    for host in sorted({item.host for item in items if item.host}):
-        mine = [item for item in items if item.host == host]
-        try:
-            reasons = leftovers_docker.heal(host, run, logs)
-        except EnvironmentUnusable as error:
-            failures += [NotRemoved(item, error.what) for item in mine]
-            continue
-        named = {item.subject: item for item in mine}
-        failures += [NotRemoved(named.get(name) or Leftover(run, kind, name, f"on {host}", host=host), why) for kind, name, why in reasons]
+    names = {item.runtime for item in items if item.runtime} | ({record.runtime} if record is not None else set())
+    for name in sorted(names):
+        mine = {Left(item.run, item.kind, item.subject, item.host, item.detail): item for item in items if item.runtime == name}
+        by_subject = {item.subject: item for item in mine.values()}
+        for thing, why in runtime_of(name).heal(_crashed(run, record), list(mine), where):
+            if thing is None:
+                failures += [NotRemoved(item, why) for item in items if item.kind in (UNDO, RECORD)]
+            else:
+                known = by_subject.get(thing.subject)
+                found = Leftover(run, thing.kind, thing.subject, f"on {thing.where}", host=thing.where, runtime=name)
+                failures.append(NotRemoved(known or found, why))
     return failures
 
 

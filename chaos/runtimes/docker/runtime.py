@@ -7,7 +7,7 @@ system's first packet and survive its restart, a signal comes from inside the no
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -16,7 +16,7 @@ from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import NinesError
 from chaos.experiment.target.spec import Target
-from chaos.plugin import Deployment, Runtime, Sink
+from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink
 
 if TYPE_CHECKING:
     from chaos.runtimes.base.cluster import RunningCluster
@@ -114,6 +114,27 @@ class DockerRuntime(Runtime):
 
         with connect() as engine:
             return Path(engine.facts.data_root) if engine.facts.local and engine.facts.data_root else None
+
+    @classmethod
+    def leftovers(cls, crashed: Sequence[CrashedRun], state: Path, *, thorough: bool) -> list[Left]:
+        """On the engines that crashed runs used, and every engine that runs of this state folder ever used if ``thorough``."""
+        from chaos.runtimes.docker.leftovers import leftovers
+
+        return leftovers(crashed, state, thorough=thorough)
+
+    @classmethod
+    def called(cls, run: CrashedRun) -> Mapping[str, str]:
+        """The container that each node is."""
+        from chaos.runtimes.docker.leftovers import called
+
+        return called(run)
+
+    @classmethod
+    def heal(cls, run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left | None, str]]:
+        """Containers, networks and volumes of the run away, containers that are not ours as they were."""
+        from chaos.runtimes.docker.leftovers import heal
+
+        return heal(run, left, state)
 
     @contextmanager
     def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[RunningCluster]:

@@ -1,0 +1,88 @@
+"""What a crashed run left on engines, and its removal; and containers that are not ours, given back as they were.
+
+The latter live on, so what was done to them does not go away with the run's things. They are found again by the keys that the run wrote
+into its folder before it did anything, and given back by a fresh guest in each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from chaos.core.clock import MonotonicClock
+from chaos.core.errors import EnvironmentUnusable
+from chaos.engine import leftovers as on_engine
+from chaos.engine.leftovers import HARNESS, STATE
+from chaos.plugin import CrashedRun, Left
+from chaos.registry import runs as registry
+
+ENGINE: Final = "engine"
+"""One that cannot be asked what a run left there."""
+START: Final = "start"
+"""The undo of whatever stopped a node."""
+
+
+def leftovers(crashed: Sequence[CrashedRun], state: Path, *, thorough: bool) -> list[Left]:
+    """On the engines of these runs; ``thorough``: on every engine that runs of this state folder ever used."""
+    found: list[Left] = []
+    runs = {each.run for each in crashed}
+    needed = {each.where for each in crashed if each.where}
+    for host in sorted(needed | registry.engines(state) if thorough else needed):
+        try:
+            things = on_engine.left(host, state, runs, must_answer=host in needed)
+        except EnvironmentUnusable as error:
+            found += [Left(each.run, ENGINE, host, host, error.what) for each in crashed if each.where == host]
+            continue
+        found += [Left(thing.run, thing.kind, thing.name, host) for thing in things]
+    return found
+
+
+def heal(run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left | None, str]]:
+    """What could not be removed, and why; containers of others once nothing of ours is left."""
+    logs = run.folder / "logs" if run.folder is not None else None
+    failures: list[tuple[Left | None, str]] = []
+    for host in sorted({thing.where for thing in left if thing.where}):
+        try:
+            reasons = on_engine.heal(host, run.run, logs)
+        except EnvironmentUnusable as error:
+            failures += [(thing, error.what) for thing in left if thing.where == host]
+            continue
+        failures += [(Left(run.run, kind, name, host), why) for kind, name, why in reasons]
+    if failures or not attached(run):
+        return failures
+    try:
+        problems = give_back(run, state)
+    except EnvironmentUnusable as error:
+        problems = [error.what]
+    return [(None, "; ".join(problems))] if problems else []
+
+
+def attached(run: CrashedRun) -> bool:
+    """Whether this run had come to containers that are not ours."""
+    from chaos.runtimes.docker.attach.find import FILE
+
+    return bool(run.where) and run.folder is not None and (run.folder / FILE).exists()
+
+
+def called(run: CrashedRun) -> dict[str, str]:
+    """Which container each node was; empty where the run attached to nothing."""
+    from chaos.runtimes.docker.attach.find import containers_of
+
+    return {node: f"the container {name}" for node, name in containers_of(run.folder).items()} if run.folder and attached(run) else {}
+
+
+def give_back(run: CrashedRun, state: Path) -> list[str]:
+    """No rule, nothing frozen, and what it had stopped started again; what could not be taken back. Safe to repeat."""
+    from chaos.engine.connection import connect
+    from chaos.engine.images.ensure import ensure_harness
+    from chaos.runtimes.docker.attach import find as docker_attach_find
+    from chaos.runtimes.docker.attach import give_back as docker_attach_back
+    from chaos.runtimes.docker.containers import Containers
+
+    assert run.folder is not None
+    keys = docker_attach_find.read_keys(run.folder)
+    stopped = frozenset(subject for action, subject in run.undone if action == START)
+    with connect(run.where, checked=False) as engine:
+        containers = Containers(engine, run.run, {STATE: str(state), HARNESS: run.harness})
+        return docker_attach_back.give_back(containers, keys, ensure_harness(engine), stopped, MonotonicClock())
