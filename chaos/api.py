@@ -69,7 +69,23 @@ def order_text(
     place = None if runtime else locate(str(file), "cluster.runtime")
     chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place, attached=experiment.cluster.attach is not None)
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
+    if faults:
+        _require_agreement_possible(plan)
     return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
+
+
+def _require_agreement_possible(plan: Plan) -> None:
+    """Refuse ``agreement: consistent`` where the models say nothing of any fault: there is nothing that could agree."""
+    if not plan.windows or not any(spec.measure == "agreement" for spec in plan.experiment.objectives):
+        return
+    from chaos.plan.cluster import refuse
+    from chaos.predict.run import why_nothing
+
+    reasons = why_nothing(plan)
+    if reasons:
+        message = f"no fault of this plan is predicted, so nothing could decide 'agreement': {'; '.join(reasons)}"
+        right = "leave it out, or plan a fault that is predicted (docs/faults.md, What is predicted)"
+        raise refuse(plan.experiment, "objectives.agreement", message, right)
 
 
 def _target(experiment: Experiment, file: Path) -> Target:

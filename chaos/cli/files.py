@@ -96,7 +96,7 @@ def validate(arguments: argparse.Namespace) -> int:
             note(f"nines: {error}")
             worst = worst if worst == BadInput.exit_code else error.exit_code
         else:
-            for caution in cautions(ordered.experiment):
+            for caution in cautions(ordered.plan):
                 note(f"nines: {file}: {caution}")
             nodes, faults = count(len(ordered.plan.nodes), "node"), count(len(ordered.plan.windows), "fault")
             show(f"{file}: fine ({nodes}, {faults}, {ordered.plan.duration_s:.0f} s)")

@@ -8,7 +8,8 @@ from typing import Final
 from chaos.core.units import show_s
 from chaos.experiment.spec import PLANNED, ZONE, Experiment, ProductionRate
 from chaos.plan.cluster import refuse
-from chaos.plan.plan import Parameter, PlannedNode
+from chaos.plan.plan import Parameter, Plan, PlannedNode
+from chaos.plan.traits import traits
 
 OF_FAULTS: Final = ("recovery", "agreement")
 """Measures that speak of faults: without any there is nothing to judge."""
@@ -29,8 +30,26 @@ def check_objectives(experiment: Experiment) -> None:
             raise refuse(experiment, f"objectives.{spec.measure}", message, "leave it out, or plan a fault")
 
 
-def cautions(experiment: Experiment) -> tuple[str, ...]:
-    """What can be asked and may well not be shown: rates at which a slot is shorter than what a busy machine makes the prober late."""
+def cautions(plan: Plan) -> tuple[str, ...]:
+    """What can be asked and may well not be shown, or not be predicted rightly."""
+    return (*too_fast(plan.experiment), *_ending_untold(plan))
+
+
+def _ending_untold(plan: Plan) -> tuple[str, ...]:
+    """Nobody can see from outside what a node will do when it is asked to end: its target has to say so."""
+    told = {parameter.name for parameter in plan.parameters}
+    asked = [spec for spec in plan.experiment.faults if traits(plan, spec).polite]
+    if not asked or not told or "stopping" in told:
+        return ()
+    return (
+        f"'{asked[0].kind}' asks nodes to end, and the target does not say what they do then: they are taken to serve on for its 'stop', "
+        "or not at all, and to end as in a crash. If they drain or hand over first, say so under 'model:' (stopping: drain); "
+        "else 'stopping: crash'",
+    )
+
+
+def too_fast(experiment: Experiment) -> tuple[str, ...]:
+    """Rates at which a slot is shorter than what a busy machine makes the prober late."""
     found = []
     for name, spec in experiment.traffic.operations.items():
         if spec.rate_per_s > FAST_PER_S:

@@ -1,7 +1,7 @@
 """A plan and what was done (or will be) -> what a run like that shows, as figures and as distributions.
 
-Two questions are answered, and never mixed: what this *finite run* with these injected faults should show (models.md 3.7: the
-downtime of m faults is the sum of m independent outages), and what *production* with its own fault rates would (``production``).
+Two questions are answered, and never mixed: what this *finite run* with these injected faults should show (the downtime of m faults
+is the sum of m independent outages), and what *production* with its own fault rates would (``production``).
 No measured outcome is read here. All draws come from generators fixed by the fault class and the service: the same plan and
 facts give the same prediction, whatever the seed of the run.
 """
@@ -243,11 +243,44 @@ def _members(plan: Plan) -> int:
 # --- one class on one service ------------------------------------------------------------------------------------------
 
 
-def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service: str) -> tuple[ClassSamples | None, ClassPredicted]:
+def why_nothing(plan: Plan) -> tuple[str, ...]:
+    """Why the models say nothing of any planned fault, as far as the judged operation goes; empty if they know one of them.
+
+    ``BadInput`` where no prediction at all is possible.
+    """
+    known, facts = system(plan), facts_from_plan(plan)
+    reasons = [_why_not(plan, known, facts, each) for each in facts.classes if each.count]
+    return tuple(dict.fromkeys(reasons)) if all(reasons) else ()
+
+
+def _why_not(plan: Plan, known: System, facts: RunFacts, each: ClassFacts) -> str:
+    impossible = _impossible(plan, known, each)
+    if impossible:
+        return impossible
+    pilot = _case(plan, known, each, plan.judge, np.resize(np.minimum(np.array(each.for_s), facts.span_s), PILOT))
+    return _unknown(each) if scenario(pilot) is None else ""
+
+
+def _impossible(plan: Plan, known: System, each: ClassFacts) -> str:
+    """Why nothing is predicted of this class, whatever the scenarios know; empty if something may be."""
     if each.outside:
-        return None, _nothing(_elsewhere(plan, each))
-    if known.front.leader_only and not known.replicated and each.kind != OVERLAP and not each.what.of_name and each.role != FOLLOWER:
-        return None, _nothing(NO_SUCCESSOR)
+        return _elsewhere(plan, each)
+    unled = not known.front.leader_only or known.replicated or each.kind == OVERLAP or each.what.of_name or each.role == FOLLOWER
+    return "" if unled else NO_SUCCESSOR
+
+
+def _unknown(each: ClassFacts) -> str:
+    """Why there is no scenario for this class."""
+    what = f"the class '{each.fault_class}'" if knows(each.kind) else f"kind '{each.kind}'"
+    reason = f"the models do not know {'faults that are done together' if each.kind == OVERLAP else f'faults of {what}'}"
+    why = each.what.unpredicted
+    return f"{reason}: {why}" if why else reason
+
+
+def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service: str) -> tuple[ClassSamples | None, ClassPredicted]:
+    impossible = _impossible(plan, known, each)
+    if impossible:
+        return None, _nothing(impossible)
     durations_s = np.minimum(np.array(each.for_s), facts.span_s)
     strata, faults = _strata(durations_s)
     pilot = _case(plan, known, each, service, np.resize(strata, PILOT))
@@ -255,10 +288,7 @@ def _draw(plan: Plan, known: System, facts: RunFacts, each: ClassFacts, service:
     stratum = np.arange(size) % len(faults)
     seen = _see(plan, service, _case(plan, known, each, service, strata[stratum]))
     if seen is None:
-        what = f"the class '{each.fault_class}'" if knows(each.kind) else f"kind '{each.kind}'"
-        reason = f"the models do not know {'faults that are done together' if each.kind == OVERLAP else f'faults of {what}'}"
-        why = each.what.unpredicted
-        return None, _nothing(f"{reason}: {why}" if why else reason)
+        return None, _nothing(_unknown(each))
     samples = ClassSamples(seen.downtime_s, seen.noticed, seen.recovery_s, seen.outages, stratum, tuple(faults), seen.lost_s)
     figures = shown(samples, seen.phases, derive(0, "models", "range", each.fault_class, service))
     return samples, msgspec.structs.replace(figures, lost_writes=losing.writes(plan, known, each, service))

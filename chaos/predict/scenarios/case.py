@@ -16,12 +16,16 @@ from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
 from chaos.predict.system import NOTHING, System
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
     Flags = NDArray[np.bool_]
+    Renewed = Callable[[Floats], Floats]
 
 
+READ: Final = "read"
 ANY: Final = "any"
 """All other peers, as an end of a link."""
 
@@ -52,6 +56,11 @@ class Case:
     def by_leader(self) -> bool:
         """Does the operation need a leader?"""
         return self.system.needs_leader(self.does)
+
+    @property
+    def reads_anywhere(self) -> bool:
+        """Is it a read that any replica answers, sent to a name that holds the leader alone? Then who leads decides only who is asked."""
+        return self.by_leader and self.does == READ and self.system.local_reads
 
     @property
     def leads(self) -> bool:
@@ -178,17 +187,32 @@ class Away(msgspec.Struct, frozen=True):
 ALWAYS_ASKED: Final = Away()
 
 
-def withdrawn(case: Case, silent: bool, well_s: Floats, fails_s: Floats | float = 0.0) -> Away:
+def renewals(case: Case) -> Renewed:
+    """Tells when clients use an answer from after a change: their cache is renewed once in each TTL, at one phase for each sample."""
+    front = case.system.front
+    phase_s = case.moment(front.ttl_s)
+
+    def renewed(change_s: Floats) -> Floats:
+        if front.resolve != "ttl" or front.ttl_s <= 0:
+            return change_s
+        return np.asarray(phase_s + np.ceil((change_s - phase_s) / front.ttl_s) * front.ttl_s)
+
+    return renewed
+
+
+def withdrawn(case: Case, silent: bool, well_s: Floats, fails_s: Floats | float = 0.0, renewed: Renewed | None = None) -> Away:
     """The health check takes victims out of the set, unless they are well again before, and back in some checks after that.
 
-    ``fails_s``: from when on the check fails; before 0 for a node that says so while it still serves.
+    ``fails_s``: from when on the check fails; before 0 for a node that says so while it still serves. ``renewed``: the renewals of the
+    clients' cache, where several changes meet the same one.
     """
     front = case.system.front
     if not front.health_checked or front.resolve == "once":
         return ALWAYS_ASKED
+    renewed = renewals(case) if renewed is None else renewed
     out_s = fails_s + front.withdrawal(silent).sample(case.rng, case.samples)
-    left_s = out_s + front.stale.sample(case.rng, case.samples)
-    back_s = well_s + front.admission().sample(case.rng, case.samples) + front.stale.sample(case.rng, case.samples)
+    left_s = renewed(out_s)
+    back_s = renewed(well_s + front.admission().sample(case.rng, case.samples))
     stays = out_s >= well_s
     return Away(np.where(stays, np.inf, left_s), np.where(stays, np.inf, np.maximum(back_s, left_s)))
 
@@ -208,7 +232,8 @@ def assembled(
     alone: when the old one fails the check for good (None: at once), and whether the check then meets silence.
     """
     if case.system.front.leader_only and (case.by_leader or case.facts.role in (LEADER, FOLLOWER)):
-        return leader_name.scenario(case, victims, others, blocks, led_s, case.zeros() if ceases_s is None else ceases_s, silent)
+        ceases_s = case.zeros() if ceases_s is None else ceases_s
+        return leader_name.scenario(case, victims, others, blocks, led_s, ceases_s, silent, renewals(case))
     if others.nodes == 0 and victims.back_s is not None:
         blocks = (*blocks, Block("dns", np.where(np.isfinite(victims.back_s), victims.back_s, 0.0)))
     elif victims.left_s is not None and victims.last_s is not None and not case.system.client_evades(victims.nodes):

@@ -71,12 +71,13 @@ class Spell:
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
     """Nodes that are alike, and the stretch (if any) in which the answers that clients hold leave them out: they ask them neither
-    from ``left_s`` on nor before ``back_s``."""
+    from ``left_s`` on nor before ``back_s``; and not at all any more from ``gone_s`` on."""
 
     nodes: int
     spells: tuple[Spell, ...]
     left_s: Floats | None = None
     back_s: Floats | None = None
+    gone_s: Floats | None = None
 
     def refuses_s(self, samples: int) -> Floats:
         """Until when it does nothing but refuse, from the effect on."""
@@ -260,6 +261,8 @@ def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints | Non
             there = at_s < group.left_s[sample]
         if group.back_s is not None:
             there |= at_s >= group.back_s[sample]
+        if group.gone_s is not None:
+            there &= at_s < group.gone_s[sample]
         members[index] = group.nodes * there
     if tried is not None:
         fresh = np.maximum(members - tried, 0.0)

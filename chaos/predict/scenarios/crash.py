@@ -40,8 +40,7 @@ def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None)
     fails_s = case.zeros() if fails_s is None else fails_s
     started_s = case.for_s
     ready_s = started_s + case.draw("restart_s", "a kill")
-    # A replica that hands requests on to a leader serves as soon as it hears one; another serves what it has synced.
-    serving_s = ready_s + (case.moment(system.heartbeat_s) if case.by_leader else case.optional(resync))
+    serving_s = serves(case, ready_s, resync)
     away = withdrawn(case, silent, ready_s, fails_s)
     stay = system.nodes - case.victims
     dark = (Spell(Fate.LOSE, started_s),) if silent else ()
@@ -82,6 +81,14 @@ def pause(case: Case) -> Scenario:
     slept = (Spell(Fate.LOSE, np.where(deposed, awake_s, 0.0)), Spell(Fate.WAIT, same_s), Spell(Fate.REFUSE, again_s))
     blocks = (Block("resume", same_s), *led(noticed_s, again_s))
     return assembled(case, Group(case.victims, slept, away.left_s, away.back_s), others, blocks, again_s, silent=True)
+
+
+def serves(case: Case, ready_s: Floats, resync: str = "resync_s") -> Floats:
+    """When a node that is ready answers again: if it hands requests on, once it hears a leader; a replica that any read will do for,
+    at once; a node by itself, when it has what it serves."""
+    if case.by_leader and not case.reads_anywhere:
+        return ready_s + case.moment(case.system.heartbeat_s)
+    return ready_s if case.system.replicated else ready_s + case.optional(resync)
 
 
 KILL: Final = Model(kill)

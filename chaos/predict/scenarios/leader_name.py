@@ -19,6 +19,8 @@ from chaos.core.errors import BadInput
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from chaos.predict.scenarios.case import Case
@@ -27,12 +29,20 @@ if TYPE_CHECKING:
 
 
 def scenario(
-    case: Case, victims: Group, others: Group, blocks: tuple[Block, ...], led_s: Floats | None, ceases_s: Floats, silent: bool
+    case: Case,
+    victims: Group,
+    others: Group,
+    blocks: tuple[Block, ...],
+    led_s: Floats | None,
+    ceases_s: Floats,
+    silent: bool,
+    renewed: Callable[[Floats], Floats],
 ) -> Scenario:
     """Both groups with the times at which they are asked.
 
     ``led_s``: when a new leader is there, 0 in samples that keep theirs; None: all do. ``ceases_s``: when the old one fails the check for
-    good, ``silent`` if the check meets no answer then. Where nobody new leads, a leader among the victims is asked as its group says.
+    good, ``silent`` if the check meets no answer then. ``renewed``: the renewals of the clients' cache. Where nobody new leads, a leader
+    among the victims is asked as its group says.
     """
     never_s, ever_s = np.full(case.samples, -np.inf), np.full(case.samples, np.inf)
     if led_s is None:
@@ -41,18 +51,8 @@ def scenario(
         return _both(case, Group(victims.nodes, victims.spells, never_s, ever_s), others, blocks)
     front = case.system.front
     if front.resolve == "once":
-        raise BadInput(
-            "clients that resolve once never learn of a new leader behind a name that holds the leader alone", right="resolve: ttl"
-        )
+        raise never_learned()
     lost = led_s > 0
-    phase_s = case.moment(front.ttl_s)
-
-    def renewed(change_s: Floats) -> Floats:
-        """When clients use an answer from after the change."""
-        if front.resolve != "ttl" or front.ttl_s <= 0:
-            return change_s
-        return np.asarray(phase_s + np.ceil((change_s - phase_s) / front.ttl_s) * front.ttl_s)
-
     out_s = renewed(ceases_s + front.withdrawal(silent).sample(case.rng, case.samples))
     found_s = renewed(led_s + front.admission().sample(case.rng, case.samples))
     told = (*blocks, Block("dns", np.where(lost, found_s, 0.0)))
@@ -67,6 +67,11 @@ def scenario(
     old = Group(victims.nodes, (*victims.spells, *refuses), np.where(lost, out_s, left_s), np.where(lost, again_s, back_s))
     new = Group(others.nodes, others.spells, never_s, np.where(lost, found_s, np.inf))
     return _both(case, old, new, told)
+
+
+def never_learned() -> BadInput:
+    """The refusal of clients that ask for the name once."""
+    return BadInput("clients that resolve once never learn of a new leader behind a name that holds the leader alone", right="resolve: ttl")
 
 
 def _both(case: Case, victims: Group, others: Group, blocks: tuple[Block, ...]) -> Scenario:

@@ -25,6 +25,19 @@ MIXED: Final = "mixed"
 
 def scenario(case: Case) -> Scenario | None:
     """What the fault does; None if no model knows it."""
+    named = _scenario(case)
+    if named is None or not case.reads_anywhere or case.facts.what.of_name:
+        return named
+    # The name decides whom clients ask, and each node answers as it would behind any name.
+    anyone = msgspec.structs.replace(case.system, front=msgspec.structs.replace(case.system.front, leader_only=False))
+    well = _scenario(replace(case, system=anyone))
+    if well is None or len(well.groups) != len(named.groups):
+        return named
+    groups = tuple(replace(asked, spells=node.spells) for asked, node in zip(named.groups, well.groups, strict=True))
+    return Scenario(named.samples, groups, named.blocks)
+
+
+def _scenario(case: Case) -> Scenario | None:
     model = model_of(case.facts.kind)
     if model is None:
         return None

@@ -24,7 +24,7 @@ def planned(plan: Plan) -> str:
         + ", ".join(f"{name} {operation.rate_per_s:g}/s" for name, operation in experiment.traffic.operations.items())
         + f"; the first {say.seconds(experiment.baseline_s)} are a quiet baseline; '{plan.judge}' is judged",
     ]
-    head += cautions(experiment)
+    head += cautions(plan)
     networks = experiment.cluster.networks
     if len(networks) > 1:
         head.append(f"networks: {', '.join(networks)}; clients stand on '{networks[0]}', nodes talk to each other on '{networks[-1]}'")

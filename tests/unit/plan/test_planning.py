@@ -12,7 +12,7 @@ from chaos.experiment.spec import Named
 from chaos.experiment.target.load import load_target
 from chaos.faults.partition import Partition
 from chaos.plan.build import configuration_hash, describe, make_plan
-from chaos.plan.objectives import cautions
+from chaos.plan.objectives import too_fast
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.plan.selection import resolve
 from tests.support.paths import ROOT
@@ -359,7 +359,7 @@ def test_no_protected_node_stands_on_the_side_that_is_cut_off() -> None:
 def test_a_rate_that_the_prober_may_not_prove_is_said_before_the_run(rate, warns):
     """In so many words; more than 20,000 a second are refused."""
     text = EXPERIMENT.replace("FAULTS", "  []").replace("write: 100/s", f"write: {rate}")
-    found = cautions(parse_experiment(text, "sample.yaml"))
+    found = too_fast(parse_experiment(text, "sample.yaml"))
     assert bool(found) is warns
     assert not warns or "more than 1 % of slots sent late the verdict is unknown (at most 3,000/s)" in found[0]
     with pytest.raises(BadInput, match="at most 20,000/s"):

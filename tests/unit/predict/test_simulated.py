@@ -22,22 +22,31 @@ ERRORS = 3.0
 SLOT_S = 0.02
 
 
+LEADER_ONLY = "role:leader"
+
+
 @pytest.mark.parametrize(
-    ("kind", "policy", "hangs"),
+    ("kind", "policy", "what", "words"),
     [
-        ("partition-leader", "retry", False),
-        ("partition-leader", "plain", True),
-        ("rejecting-leader", "plain", False),
-        ("pause-leader", "retry", True),
-        ("kill-leader", "retry", True),
-        ("kill-follower", "plain", False),
-        ("rolling", "plain", False),
+        ("partition-leader", "retry", "ready", {}),
+        ("partition-leader", "plain", "ready", {"leaderless": "hang"}),
+        ("rejecting-leader", "plain", "ready", {}),
+        ("pause-leader", "retry", "ready", {"leaderless": "hang"}),
+        ("kill-leader", "retry", "ready", {"leaderless": "hang"}),
+        ("kill-follower", "plain", "ready", {}),
+        ("rolling", "plain", "ready", {}),
+        ("rolling", "retry", LEADER_ONLY, {}),
+        ("leader-last", "plain", LEADER_ONLY, {}),
+        ("rolling", "plain", LEADER_ONLY, {"reads": "local"}),
+        ("partition-leader", "plain", LEADER_ONLY, {"reads": "local"}),
     ],
 )
-def test_a_simulation_costs_what_is_predicted(kind: str, policy: str, hangs: bool, tmp_path: Path) -> None:
-    """Seconds of outage over all faults within three standard errors, or within a slot a fault."""
+def test_a_simulation_costs_what_is_predicted(kind: str, policy: str, what: str, words: dict[str, str], tmp_path: Path) -> None:
+    """Seconds of outage over all faults within three standard errors, or within a slot a fault; of reads where any replica answers them."""
     whole = json.loads(text(kind, policy, FAULTS))
-    whole["predict"] = {"parameters": {"leaderless": "hang" if hangs else "refuse", "refused": "10%", "round_trip": "20ms"}}
+    whole["cluster"]["dns"]["check"]["what"] = what
+    whole["traffic"]["judge"] = "read" if "reads" in words else "write"
+    whole["predict"] = {"parameters": {"refused": "10%", "round_trip": "20ms", **words}}
     file = tmp_path / "x.yaml"
     file.write_text(json.dumps(whole), encoding="utf-8")
     ordered = api.order(file, runtime="fake")
