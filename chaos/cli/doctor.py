@@ -79,13 +79,13 @@ def _system() -> list[Finding]:
             "Linux",
             OK if fine else MISSING,
             sys.platform,
-            "" if fine else "the local runtime uses addresses that only Linux binds by itself",
+            "" if fine else "the local runtime needs Linux: it uses all loopback addresses",
         ),
         Finding(
             "cores",
             OK if cores > 1 else OPTIONAL,
             str(cores),
-            "" if cores > 1 else "with one core the prober and the cluster disturb each other",
+            "" if cores > 1 else "with one core, prober and cluster disturb each other",
         ),
     ]
 
@@ -96,9 +96,7 @@ def _loopback() -> list[Finding]:
             listener.bind(("127.251.0.1", 0))
     except OSError as error:
         return [
-            Finding(
-                "loopback addresses", MISSING, f"127.251.0.1: {error.strerror}", "all of 127.0.0.0/8 must be bindable, as Linux does it"
-            )
+            Finding("loopback addresses", MISSING, f"127.251.0.1: {error.strerror}", "all of 127.0.0.0/8 must be bindable, as on Linux")
         ]
     return [Finding("loopback addresses", OK, "all of 127.0.0.0/8 can be bound")]
 
@@ -159,12 +157,12 @@ def _leftovers() -> list[Finding]:
 
     found = leftovers()
     if not found:
-        return [Finding("earlier runs", OK, "nothing is left of them")]
+        return [Finding("earlier runs", OK, "no leftovers")]
     return [
         Finding(
             "earlier runs",
             MISSING,
-            f"{len(found)} things are left of {len({item.run for item in found})} crashed runs",
+            f"{len(found)} leftovers of {len({item.run for item in found})} crashed runs",
             "nines leftovers, then nines heal",
         )
     ]
@@ -178,7 +176,7 @@ def _targets() -> list[Finding]:
         programs = [part.local.command[0] for part in target.parts.values() if part.local is not None]
         absent = [program for program in programs if "{" not in program and shutil.which(program) is None]
         if not programs:
-            out.append(Finding(f"target {target.name}", OPTIONAL, "has no form for the local runtime", ""))
+            out.append(Finding(f"target {target.name}", OPTIONAL, "not available on the local runtime", ""))
         elif absent:
             out.append(
                 Finding(f"target {target.name}", OPTIONAL, f"{', '.join(absent)} is not on PATH", "install it, see the target's README")
@@ -208,7 +206,7 @@ def _faults() -> list[Finding]:
         here = [each for each in found if each.runtime == runtime]
         cannot = [each.kind for each in here if not each.possible]
         detail = f"{len(here) - len(cannot)} of {len(here)}" + (f"; not {', '.join(cannot)}" if cannot else "")
-        out.append(Finding(f"faults on {runtime}", OK, detail, "nines doctor --faults says why, and what else" if cannot else ""))
+        out.append(Finding(f"faults on {runtime}", OK, detail, "details: nines doctor --faults" if cannot else ""))
     return out
 
 
@@ -238,7 +236,7 @@ def _subnets(engine: Engine) -> Finding:
     except NinesError as error:
         what, _, how = str(error).partition("\n  ")
         return Finding("Docker subnets", OPTIONAL, what, how)
-    return Finding("Docker subnets", OK, f"free ones in {', '.join(map(str, ranges))}")
+    return Finding("Docker subnets", OK, f"free subnets in {', '.join(map(str, ranges))}")
 
 
 def _base_image(engine: Engine) -> Finding:
@@ -249,5 +247,5 @@ def _base_image(engine: Engine) -> Finding:
     if image_id(engine, name) is not None:
         return Finding("Docker base image", OK, name)
     return Finding(
-        "Docker base image", OPTIONAL, f"{name} is not there yet", "the first run gets it: pulled, or made by mmdebstrap (about 20 s)"
+        "Docker base image", OPTIONAL, f"{name} is not present yet", "the first run pulls it, or builds it with mmdebstrap (about 20 s)"
     )

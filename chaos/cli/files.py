@@ -58,7 +58,7 @@ def plan(arguments: argparse.Namespace) -> int:
     from chaos.report.pages.plan import planned
     from chaos.report.pages.plan_power import render as decides
 
-    show(planned(ordered.plan) + "\n" + (decides(foreseen) if foreseen is not None else f"What it can decide is unknown: {why}\n"))
+    show(planned(ordered.plan) + "\n" + (decides(foreseen) if foreseen is not None else f"What this plan can decide is unknown: {why}.\n"))
     return 0
 
 
@@ -67,7 +67,7 @@ def _foreseen(plan: Plan) -> tuple[Power | None, str]:
     from chaos.judge.power import power
 
     if not plan.windows:
-        return None, "it has no fault"
+        return None, "it injects no fault"
     try:
         return power(plan), ""
     except BadInput as error:
@@ -77,7 +77,7 @@ def _foreseen(plan: Plan) -> tuple[Power | None, str]:
 def validate(arguments: argparse.Namespace) -> int:
     """Load and plan each file; the first thing that is wrong in each is said, with its line. Or print what files may say."""
     if bool(arguments.files) == bool(arguments.schema):
-        what = "a schema checks no file by itself" if arguments.files else "there is no file to check"
+        what = "--schema and files exclude each other" if arguments.files else "no file to check"
         raise BadInput(what, right="nines validate FILE.yaml, or nines validate --schema")
     if arguments.schema:
         from chaos.experiment.schema.document import SCHEMAS
@@ -99,7 +99,7 @@ def validate(arguments: argparse.Namespace) -> int:
             for caution in cautions(ordered.plan):
                 note(f"nines: {file}: {caution}")
             nodes, faults = count(len(ordered.plan.nodes), "node"), count(len(ordered.plan.windows), "fault")
-            show(f"{file}: fine ({nodes}, {faults}, {ordered.plan.duration_s:.0f} s)")
+            show(f"{file}: valid ({nodes}, {faults}, {ordered.plan.duration_s:.0f} s)")
     return worst
 
 
@@ -147,7 +147,7 @@ def init(arguments: argparse.Namespace) -> int:
 
     path = Path(arguments.file)
     if path.exists():
-        raise BadInput(f"{path} is there already", right="name another file")
+        raise BadInput(f"{path} exists", right="choose another file name")
     target = load_target(arguments.target)
     writes = [name for name, operation in target.operations.items() if operation.does == "write"]
     text = STARTER.format(
@@ -156,5 +156,5 @@ def init(arguments: argparse.Namespace) -> int:
     )  # fmt: skip
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text, encoding="utf-8")
-    note(f"{path} is written; next: nines plan {path}, then nines run {path}")
+    note(f"Wrote {path}. Next: nines plan {path}, then nines run {path}")
     return 0

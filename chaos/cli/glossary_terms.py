@@ -40,17 +40,17 @@ FAULTS: Final = {
     "roll back": "To undo a fault: the process starts, the link is restored, the disk is emptied. Each is verified from outside.",
     "settle": "Waiting until nodes vote and clients succeed again before the next fault. When the time is over, that fault is skipped.",
     "toxic": "Harm to a stream of bytes on a link, with the names that Toxiproxy gives it.",
-    "orphaned resources": "Processes, containers, rules or files that a crashed run left behind. `nines leftovers` lists them, `nines heal` "
-    "removes them.",
+    "orphaned resources": "Processes, containers, rules or files that a crashed run left behind. `nines leftovers` lists them, "
+    "`nines heal` removes them.",
 }
 MEASURING: Final = {
     "open loop": "A load generator that sends each request at its planned time, whether earlier ones were answered or not. Nines is one.",
-    "closed loop": "A load generator that waits for an answer before it sends the next request. It slows down with the system, and so hides "
-    "outages.",
+    "closed loop": "A load generator that waits for an answer before it sends the next request. It slows down with the system, and so "
+    "hides outages.",
     "coordinated omission": "The error of a closed loop: requests that should have been sent during a stall never are, so latency and "
     "outages look far better than clients would find them.",
-    "slot": "One scheduled request of one operation: slot i is due at start + i / rate, whatever happened before. Each slot ends as exactly "
-    "one record.",
+    "slot": "One scheduled request of one operation: slot i is due at start + i / rate, whatever happened before. Each slot ends as "
+    "exactly one record.",
     "observation": "What became of one slot: due, sent and done times, outcome, address, number of attempts.",
     "history": "All events of a run, on disk, as they happened. Judging reads the history and nothing else.",
     "timeline": "The states of services, nodes, roles and DNS as intervals.",
@@ -78,13 +78,15 @@ OBJECTIVES: Final = {
     "state it.",
     "SLA": "Service level agreement: a contract that names an objective and what is owed if it is missed.",
     "error budget": "What an objective allows to fail: at 99.9 % over 30 days, 43 min 12 s of downtime.",
-    "burn rate": "How fast an error budget is used: at 1 it is just used up at the end of the window, at 14.4 over an hour 2 % of it is gone.",
+    "burn rate": "How fast an error budget is used: at 1 it is just used up at the end of the window. At 14.4 over an hour "
+    "2 % of a 30-day budget is gone.",
     "RTO": "Recovery time objective: the longest time a service may take to recover. Here `expect: {recovery: ...}` or `mttr`.",
     "RPO": "Recovery point objective: how much of the newest data may be lost. Here `lost_writes`.",
     "confidence-level objective": "An objective with `basis: claim`: its whole interval must lie on the right side of the bound. Too few "
     "faults leave it undecided.",
     "verdict": "pass: the objectives are met. fail: one is missed. unknown: a check failed, or too few faults decide.",
-    "validity check": "An assumption that every figure rests on, such as that requests were sent on time. A failed one makes the run invalid.",
+    "validity check": "An assumption that every figure rests on, such as that requests were sent on time. A failed check makes the "
+    "run invalid.",
     "report": "All figures of a run as one value. Each form (text, json, junit, markdown, html) shows the same numbers.",
 }
 MODELS: Final = {

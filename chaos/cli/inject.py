@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from chaos.run.signals import Interruption
 
 _NO_NODE: Final = "the name service"
-"""Whom a fault without a node hits."""
+"""What a fault without a node hits."""
+_STATUS: Final = {"healed": "rolled back", "failed": "not effective", "leftover": "LEFT OVER"}
+"""What came of a fault, for people."""
 
 # --- a cluster of ours -------------------------------------------------------------------------------------------------
 
@@ -36,7 +38,7 @@ def up(arguments: argparse.Namespace) -> int:
 
     ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
     if ordered.plan.virtual:
-        raise BadInput(f"the runtime '{ordered.plan.runtime}' holds no cluster", right="--runtime local or docker")
+        raise BadInput(f"the runtime '{ordered.plan.runtime}' cannot hold a cluster", right="--runtime local or docker")
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
     with ExitStack() as stack:
         far = engine_elsewhere(ordered.plan, stack)
@@ -70,15 +72,15 @@ def hold(ordered: Ordered, folder: RunFolder, found: Ordered | None = None) -> i
         if isinstance(what, Refusal):
             note(f"refused: {what.refused}")
         else:
-            note(f"{what.fault} on {', '.join(what.target) or 'nobody'}: {what.status} {what.reason}".rstrip())
+            note(f"{what.fault} on {', '.join(what.target) or 'no node'}: {_STATUS.get(what.status, what.status)} {what.reason}".rstrip())
 
-    note(f"{run}: bringing {len(ordered.plan.nodes)} nodes of {ordered.plan.experiment.cluster.target} up on '{ordered.plan.runtime}'")
+    note(f"{run}: starting {len(ordered.plan.nodes)} nodes of {ordered.plan.experiment.cluster.target} on '{ordered.plan.runtime}'")
     try:
         with (
             interruption.watched(),
             standing(prepared(ordered), ordered.target, ordered.text, folder, runtime, clock, interruption) as there,
         ):
-            note(f"{run} is up; 'nines inject pause --to n1 --for 10s --run {run}' breaks it, Ctrl-C or 'nines down {run}' ends it")
+            note(f"{run} is up. Inject a fault: nines inject pause --to n1 --for 10s --run {run}. Stop: Ctrl-C or nines down {run}")
             show(run)
             serve(there, run, lambda hand: planned(found or ordered, hand), said)
     except Interrupted as error:
@@ -93,7 +95,7 @@ def down(arguments: argparse.Namespace) -> int:
     record = ended(arguments)
     if record is None:
         return 0
-    note(f"{record.run} is down; what was done to it stands in {record.folder}")
+    note(f"{record.run} is down; its history is in {record.folder}")
     return 0
 
 
@@ -217,10 +219,10 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
     )
     refuse_leftovers()
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
-    note(f"attaching to {len(ordered.plan.nodes)} containers; what is done stands in {folder.path}")
+    note(f"attaching to {len(ordered.plan.nodes)} containers; the injection log is in {folder.path}")
     cut = [str(link) for link in ordered.plan.proxied or () if link.source != CLIENTS]
     if cut:
-        note(f"connections that are open on {', '.join(cut)} are cut, now and when all is given back")
+        note(f"open connections on {', '.join(cut)} are cut now, and again at the end")
     runtime = DockerRuntime(traffic=False)
     with (
         interruption.watched(),
@@ -257,13 +259,13 @@ def _steps(containers: dict[str, str], *, quiet: bool) -> Callable[[Row], None]:
             return
         match row:
             case FaultAsked():
-                note(f"asked      {row.kind} on {victims(row.target, containers) or _NO_NODE}")
+                note(f"injecting  {row.kind} on {victims(row.target, containers) or _NO_NODE}")
             case FaultEffective():
-                note(f"effective  {row.mechanism}")
+                note(f"in force   {row.mechanism}")
             case FaultHealed():
-                note("healed")
+                note("rolled back")
             case FaultGone():
-                note("gone")
+                note("verified: the fault is gone")
 
     return told
 
@@ -276,7 +278,7 @@ def _told(done: ByHand, containers: dict[str, str]) -> str:
 
     names = list(dict.fromkeys([*done.before, *done.during, *done.after]))
     rows = [[units.show(name, 0.0)[0], *(_figure(figures, name) for figures in (done.before, done.during, done.after))] for name in names]
-    times = [("effective", done.effective_s), ("healed", done.healed_s), ("gone", done.gone_s)]
+    times = [("in force", done.effective_s), ("rolled back", done.healed_s), ("verified as gone", done.gone_s)]
     when = ", ".join(f"{word} after {at_s:.3f} s" for word, at_s in times if at_s is not None)
     head = f"{done.fault} on {victims(done.target, containers) or _NO_NODE}: {done.status}" + (f", {done.reason}" if done.reason else "")
     parts = [head, f"by {done.mechanism}" if done.mechanism else "", when]

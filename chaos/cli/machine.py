@@ -88,14 +88,14 @@ def leftovers(arguments: argparse.Namespace) -> int:
     if found:
         show("\n".join(terminal(str(item)) for item in found))
     if found or far:
-        note("nines heal removes them")
+        note("Remove them with: nines heal")
     for run in others:
-        show(terminal(f"{run.run}: no record of this run is left ({run}), on {run.host}:"))
+        show(terminal(f"{run.run}: this run has no record ({run}), on {run.host}:"))
         show("\n".join(terminal(f"  {thing.kind} {thing.name}") for thing in run.things))
     if dead:
-        note("nines heal --orphans removes what belongs to a dead harness")
+        note("Remove those of dead runs with: nines heal --orphans")
     if not found and not others and not far:
-        note("nothing is left of earlier runs")
+        note("No leftovers of earlier runs.")
     return 5 if found or dead or far else 0
 
 
@@ -119,7 +119,7 @@ def heal(arguments: argparse.Namespace) -> int:
         for item in removed:
             show(terminal(f"removed  {item}"))
         if not removed and not could_not:
-            note("nothing to heal")
+            note("No leftovers of earlier runs.")
     if could_not:
         raise NotHealed("could not remove:\n  " + "\n  ".join(could_not))
     return 0
@@ -134,7 +134,7 @@ def _forget(arguments: argparse.Namespace) -> int:
         show(as_json({"forgotten": arguments.forget, "may_be_left": [str(item) for item in found]}))
         return 0
     show("\n".join(f"may be left  {item}" for item in found))
-    note(f"{arguments.forget} is forgotten: nothing was removed, and what is left of it is yours to look for")
+    note(f"The record of {arguments.forget} is dropped. Nothing was removed: check what is listed above by hand.")
     return 0
 
 

@@ -15,10 +15,15 @@ from typing import Final, NamedTuple
 Arguments = Callable[[argparse.ArgumentParser], None]
 
 EXITS: Final = """exit status:
-  0 objectives met            4 aborted by a safety condition
-  1 objectives missed         5 environment not usable, or leftovers of an earlier run
-  2 usage or file error       6 could not prove that every fault was removed
-  3 unknown                  70 a bug in the harness      130 / 143 interrupted, undo completed"""
+  0    objectives met
+  1    objectives missed
+  2    usage or file error
+  3    undecided, or an invalid run
+  4    aborted by a safety condition
+  5    environment not usable, or leftovers of an earlier run
+  6    a fault could not be verified as rolled back
+  70   a bug in Nines
+  130, 143   interrupted; faults rolled back"""
 
 
 class Verb(NamedTuple):
@@ -30,8 +35,8 @@ class Verb(NamedTuple):
 
 
 def _runtime(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    parser.add_argument("--runtime", default=default, metavar="NAME", help="auto, local, docker or fake; default: what the experiment says")
-    parser.add_argument("--seed", type=int, metavar="N", help="instead of the experiment's own")
+    parser.add_argument("--runtime", default=default, metavar="NAME", help="auto, local, docker or fake; default: the experiment's")
+    parser.add_argument("--seed", type=int, metavar="N", help="override the experiment's seed")
 
 
 def _json(parser: argparse.ArgumentParser) -> None:
@@ -48,14 +53,16 @@ def _run(parser: argparse.ArgumentParser) -> None:
     _json(parser)
     parser.add_argument("--junit", metavar="FILE", help="write JUnit XML")
     parser.add_argument("--markdown", metavar="FILE", help="write a Markdown summary")
-    parser.add_argument("--html", metavar="FILE", help="write the HTML report there too (the run folder has it anyway)")
+    parser.add_argument("--html", metavar="FILE", help="write the HTML report there too (the run folder always has it)")
     parser.add_argument("--folder", metavar="DIR", help="the run folder; default: runs/<experiment>-<time>-<id>")
-    parser.add_argument("--no-faults", action="store_true", help="traffic only: nothing is broken")
+    parser.add_argument("--no-faults", action="store_true", help="send traffic only, inject no fault")
     parser.add_argument(
-        "--until-decided", action="store_true", help="further rounds of the faults until the claims (or else the agreement) are decided"
+        "--until-decided",
+        action="store_true",
+        help="repeat the faults until the confidence-level objectives (or else the agreement) are decided",
     )
-    parser.add_argument("--max", default=None, metavar="TIME", help="with --until-decided: at most so long, such as 15m (default)")
-    parser.add_argument("-q", "--quiet", action="store_true", help="no progress, and of the report only the verdict")
+    parser.add_argument("--max", default=None, metavar="TIME", help="with --until-decided: time limit (default: 15m)")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress; print only the verdict")
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
@@ -66,11 +73,11 @@ def _plan(parser: argparse.ArgumentParser) -> None:
 
 def _predict(parser: argparse.ArgumentParser) -> None:
     _plan(parser)
-    parser.add_argument("--window", metavar="TIME", help="the window of production to speak of, such as 30d; default: the SLO's")
+    parser.add_argument("--window", metavar="TIME", help="the time window for production figures, e.g. 30d; default: the SLO's")
     parser.add_argument("--sweep", action="append", metavar="NAME=LEVELS", help="compare levels: nodes=1..9, restart=1s,5s; twice for two")
-    parser.add_argument("--cost-per-node", type=float, metavar="N", help="with --sweep: what one node costs, in any currency")
-    parser.add_argument("--html", metavar="FILE", help="with --sweep: the table and the picture as a page")
-    parser.add_argument("--throughput", metavar="FILE", help="fit measured throughput at several numbers of nodes instead")
+    parser.add_argument("--cost-per-node", type=float, metavar="N", help="with --sweep: cost of one node, in any currency")
+    parser.add_argument("--html", metavar="FILE", help="with --sweep: write table and chart as an HTML page")
+    parser.add_argument("--throughput", metavar="FILE", help="instead: fit measured throughput at several numbers of nodes")
 
 
 def _formulas(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +89,7 @@ def _validate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE.yaml")
     _runtime(parser)
     parser.add_argument(
-        "--schema", nargs="?", const="experiment", choices=["experiment", "target"], help="print the JSON Schema of such files instead"
+        "--schema", nargs="?", const="experiment", choices=["experiment", "target"], help="instead: print the JSON Schema of these files"
     )
 
 
@@ -93,20 +100,20 @@ def _judge(parser: argparse.ArgumentParser) -> None:
 
 def _report(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
-    parser.add_argument("--format", default="text", metavar="NAME", help="text (default), json, junit, markdown or html")
-    parser.add_argument("-o", "--output", metavar="FILE", help="instead of standard output")
+    parser.add_argument("--format", default="text", metavar="NAME", help="text (default), json, junit, markdown, html or notebook")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
 
 
 def _history(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
     _json(parser)
-    parser.add_argument("--all", action="store_true", help="also the prober's summary of every second")
+    parser.add_argument("--all", action="store_true", help="include the prober's summary of every second")
 
 
 def _runbook(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE.yaml")
     _runtime(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="instead of standard output")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
 
 
 def _init(parser: argparse.ArgumentParser) -> None:
@@ -115,22 +122,22 @@ def _init(parser: argparse.ArgumentParser) -> None:
 
 
 def _calibrate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folders", nargs="+", metavar="RUN", help="run folders of one target, one configuration")
-    parser.add_argument("-o", "--output", metavar="FILE", help="instead of standard output")
+    parser.add_argument("folders", nargs="+", metavar="RUN", help="run folders with the same target and configuration")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("word", nargs="?", metavar="WORD", help="without one: the list of words")
+    parser.add_argument("word", nargs="?", metavar="WORD", help="a term; without one: list all terms")
 
 
 def _doctor(parser: argparse.ArgumentParser) -> None:
     _json(parser)
-    parser.add_argument("--faults", action="store_true", help="instead: which fault each runtime can do, and why not")
+    parser.add_argument("--faults", action="store_true", help="instead: list which fault works on which runtime")
 
 
 def _stop(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("run", metavar="RUN", help="its name, or its folder")
-    parser.add_argument("--within", type=float, default=60.0, metavar="S", help="how long to wait for its end; default: 60")
+    parser.add_argument("run", metavar="RUN", help="name or folder of the run")
+    parser.add_argument("--within", type=float, default=60.0, metavar="S", help="how long to wait for the end, in seconds; default: 60")
 
 
 def _fetch(parser: argparse.ArgumentParser) -> None:
@@ -139,36 +146,40 @@ def _fetch(parser: argparse.ArgumentParser) -> None:
 
 
 def _up(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE.yaml", help="an experiment; only its cluster is brought up")
+    parser.add_argument("file", metavar="FILE.yaml", help="an experiment; only its cluster is started")
     _runtime(parser)
-    parser.add_argument("--folder", metavar="DIR", help="where its logs and history go; default: runs/<experiment>-<time>-<id>")
+    parser.add_argument("--folder", metavar="DIR", help="folder for logs and history; default: runs/<experiment>-<time>-<id>")
 
 
 def _inject(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("fault", metavar="FAULT", help="its kind, such as kill, pause, partition or latency")
+    parser.add_argument("fault", metavar="FAULT", help="kind of the fault, e.g. kill, pause, partition, latency")
     parser.add_argument(
-        "--to", metavar="SELECTOR", help="as 'target' in an experiment: n2, leader, '[n1, n2]', 'clients -> n2'; or a container's name"
+        "--to",
+        metavar="SELECTOR",
+        help="target selector, as in an experiment: n2, leader, '[n1, n2]', 'clients -> n2'; or a container name",
     )
-    parser.add_argument("--for", dest="lasts", required=True, metavar="TIME", help="its limit, such as 10s: healed then at the latest")
-    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="a field of the fault; may be repeated")
-    parser.add_argument("--run", metavar="RUN", help="a cluster of 'nines up', by name or folder; default: the only one there is")
-    parser.add_argument("--attach", metavar="label=WORD", help="containers that run already, by their label: label=app=web")
-    parser.add_argument("--compose", metavar="PROJECT", help="containers of a compose project, by its name or its file")
-    parser.add_argument("--service", action="append", default=[], metavar="NAME", help="with --compose: which of its services")
-    parser.add_argument("--ask", metavar="URL", help="with --attach and --compose: what shows that one answers: http://{address}:8080/")
+    parser.add_argument("--for", dest="lasts", required=True, metavar="TIME", help="maximum duration, e.g. 10s")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="set a field of the fault; may be repeated")
+    parser.add_argument("--run", metavar="RUN", help="name or folder of a cluster started by 'nines up'; default: the only one")
+    parser.add_argument("--attach", metavar="label=WORD", help="running containers, selected by label: label=app=web")
+    parser.add_argument("--compose", metavar="PROJECT", help="containers of a compose project, by name or file")
     parser.add_argument(
-        "--port", type=int, action="append", default=[], metavar="N", help="another port where they listen; may be repeated"
+        "--service", action="append", default=[], metavar="NAME", help="with --compose: one of its services; may be repeated"
     )
-    parser.add_argument("--folder", metavar="DIR", help="with --attach and --compose: where what is done is noted")
-    parser.add_argument("--yes", action="store_true", help="with --attach and --compose: on a terminal, do not ask before the fault")
+    parser.add_argument("--ask", metavar="URL", help="with --attach and --compose: health check URL, e.g. http://{address}:8080/")
+    parser.add_argument(
+        "--port", type=int, action="append", default=[], metavar="N", help="another port on which the containers listen; may be repeated"
+    )
+    parser.add_argument("--folder", metavar="DIR", help="with --attach and --compose: directory for the injection log")
+    parser.add_argument("--yes", action="store_true", help="with --attach and --compose: inject without asking for confirmation")
     _json(parser)
 
 
 def _heal(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--orphans", action="store_true", help="also remove containers, networks and volumes of dead runs without a record")
     parser.add_argument(
-        "--orphans", action="store_true", help="also containers, networks and volumes of runs without a record whose harness is dead"
+        "--forget", metavar="RUN", help="instead: drop the record of a run that cannot be cleaned up, and list what it may have left"
     )
-    parser.add_argument("--forget", metavar="RUN", help="instead: name what may be left of a run that cannot be healed, and forget it")
     _json(parser)
 
 
@@ -177,29 +188,29 @@ def _nothing(_parser: argparse.ArgumentParser) -> None:
 
 
 VERBS: Final[dict[str, Verb]] = {
-    "run": Verb("run experiments: break, measure, judge", "chaos.cli.run:run", _run),
-    "plan": Verb("show what a run would do, when, to whom; changes nothing", "chaos.cli.files:plan", _plan),
-    "validate": Verb("check experiment files, say what is wrong and where", "chaos.cli.files:validate", _validate),
-    "predict": Verb("what the model expects of a run, without a cluster", "chaos.cli.files:predict", _predict),
-    "formulas": Verb("the articles' formulas: as printed, what they mean, corrected", "chaos.cli.models:formulas", _formulas),
-    "runbook": Verb("a game-day page in Markdown that people can follow", "chaos.cli.files:runbook", _runbook),
-    "init": Verb("write a first experiment to start from", "chaos.cli.files:init", _init),
+    "run": Verb("run experiments: start, inject, measure, judge", "chaos.cli.run:run", _run),
+    "plan": Verb("show what a run would do, and what it can decide; starts nothing", "chaos.cli.files:plan", _plan),
+    "validate": Verb("check experiment files", "chaos.cli.files:validate", _validate),
+    "predict": Verb("show what the model predicts for a run and for production", "chaos.cli.files:predict", _predict),
+    "formulas": Verb("show the articles' formulas: as printed, and corrected", "chaos.cli.models:formulas", _formulas),
+    "runbook": Verb("write a game-day runbook in Markdown", "chaos.cli.files:runbook", _runbook),
+    "init": Verb("write a starter experiment", "chaos.cli.files:init", _init),
     "judge": Verb("judge a run folder again, without a cluster", "chaos.cli.folders:judge", _judge),
-    "report": Verb("show a run's report in another form", "chaos.cli.folders:report", _report),
-    "calibrate": Verb("measure in runs what the models need, for the prediction of other runs", "chaos.cli.folders:calibrate", _calibrate),
-    "history": Verb("what happened in a run, row by row", "chaos.cli.folders:history", _history),
-    "up": Verb("bring an experiment's cluster up and hold it for faults by hand", "chaos.cli.inject:up", _up),
-    "down": Verb("end a cluster that is up", "chaos.cli.inject:down", _stop),
-    "status": Verb("what goes on on this machine", "chaos.cli.inject:status", _json),
-    "inject": Verb("do one fault by hand, with a limit in time", "chaos.cli.inject:inject", _inject),
-    "stop": Verb("ask a run that goes on to heal, save, judge and end", "chaos.cli.machine:stop", _stop),
+    "report": Verb("show the report of a run in another format", "chaos.cli.folders:report", _report),
+    "calibrate": Verb("fit model parameters from past runs", "chaos.cli.folders:calibrate", _calibrate),
+    "history": Verb("show what happened in a run, row by row", "chaos.cli.folders:history", _history),
+    "up": Verb("start an experiment's cluster and hold it for manual faults", "chaos.cli.inject:up", _up),
+    "down": Verb("stop a cluster started by 'nines up'", "chaos.cli.inject:down", _stop),
+    "status": Verb("show running experiments and clusters", "chaos.cli.inject:status", _json),
+    "inject": Verb("inject a single fault for a limited time", "chaos.cli.inject:inject", _inject),
+    "stop": Verb("stop a run: roll back faults, save results, write the report", "chaos.cli.machine:stop", _stop),
     "fetch": Verb("bring what a run measured on an engine elsewhere, whose command here died", "chaos.cli.fetch:fetch", _fetch),
     "leftovers": Verb("list what earlier runs left behind", "chaos.cli.machine:leftovers", _json),
     "heal": Verb("remove what earlier runs left behind", "chaos.cli.machine:heal", _heal),
-    "doctor": Verb("check this machine: what works, what is missing, how to get it", "chaos.cli.machine:doctor", _doctor),
-    "targets": Verb("the systems that can be started by name", "chaos.cli.machine:targets", _json),
-    "explain": Verb("what a word means here", "chaos.cli.glossary:explain", _explain),
-    "version": Verb("which version this is, and of what it is made", "chaos.cli.machine:version", _json),
+    "doctor": Verb("check this machine: what works, what is missing, how to install it", "chaos.cli.machine:doctor", _doctor),
+    "targets": Verb("list the systems that can be started by name", "chaos.cli.machine:targets", _json),
+    "explain": Verb("explain a term", "chaos.cli.glossary:explain", _explain),
+    "version": Verb("show the versions of Nines and its packages", "chaos.cli.machine:version", _json),
 }
 
 
@@ -207,7 +218,7 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
         prog="nines",
-        description="Break a replicated cluster on schedule, measure what clients saw, hold it against a prediction.",
+        description="Chaos experiments on replicated clusters: inject faults, measure what clients see, compare with a prediction.",
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

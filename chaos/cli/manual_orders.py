@@ -37,7 +37,7 @@ def written(kind: str, to: str | None, lasts: str, fields: Sequence[str]) -> Han
     pairs = [each.partition("=") for each in fields]
     for name, equals, _ in pairs:
         if not equals or not name:
-            raise BadInput(f"'{name}' sets nothing", right="--set latency=50ms")
+            raise BadInput(f"--set '{name}' has no value", right="--set latency=50ms")
     return HandOrder(kind, to or "", lasts, {name: value for name, _, value in pairs})
 
 
@@ -51,7 +51,7 @@ def planned(ordered: Ordered, hand: HandOrder) -> Plan:
     needs = made(spec).needs
     if hand.kind not in own and needs & ON_DEMAND:
         raise CapabilityMissing(
-            f"the cluster that is up is not prepared for '{hand.kind}'", how="hold an experiment that names this fault: nines up X.yaml"
+            f"this cluster is not prepared for '{hand.kind}'", how="start an experiment that names this fault: nines up X.yaml"
         )
     for need, (what, how) in NOT_BY_HAND.items():
         if need in needs:
@@ -81,7 +81,7 @@ def attached(
     if label is not None:
         word, equals, rest = label.partition("=")
         if word != "label" or not equals or not rest:
-            raise BadInput(f"'{label}' names no containers", right="--attach label=app=web")
+            raise BadInput(f"--attach '{label}' is not a label", right="--attach label=app=web")
         what["label"] = rest
     else:
         what |= {"compose": compose, "services": list(services)}
@@ -89,7 +89,7 @@ def attached(
         what["ports"] = list(ports)
     if not ask:
         right = "--ask http://{address}:8080/"
-        raise BadInput("nothing says how a container is asked whether it answers, without which no fault can be shown", right=right)
+        raise BadInput("a health check URL is missing; without one no fault can be verified", right=right)
     cluster = {"attach": what}
     operation = {"http": ask, "rate": "1/s"}
     document = {"experiment": NAME, "question": "A fault by hand.", "cluster": cluster, "traffic": {"operations": {"asked": operation}}}
@@ -123,7 +123,7 @@ def _running(document: dict[str, Any]) -> dict[str, list[str]]:
         found = names_of(engine.client.api, attach)
     missing = [name or attach.label for name, names in found.items() if not names]
     if missing:
-        raise BadInput(f"no container runs for {', '.join(missing)}", right="start them first: nothing is started here")
+        raise BadInput(f"no container runs for {', '.join(missing)}", right="start them first: 'nines inject' starts no container")
     return found
 
 

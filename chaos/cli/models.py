@@ -46,7 +46,7 @@ def sweep(arguments: argparse.Namespace, ordered: Ordered) -> int:
     found = compare(ordered.plan, facts_from_plan(ordered.plan), axes, arguments.cost_per_node)
     if arguments.html is not None:
         put(page(found, ordered.experiment.name), arguments.html)
-        note(f"the picture is in {arguments.html}")
+        note(f"Wrote {arguments.html}")
     show(as_json(found) if arguments.json else text(found))
     return 0
 
@@ -68,15 +68,16 @@ def _scales(found: Scalability) -> str:
     table = text(make("", [right("nodes"), right("fitted, 1/s"), right("efficiency")], rows))
     peak = "no peak" if found.peak_nodes is None else f"slower beyond {found.peak_nodes:.1f} nodes"
     return (
-        f"At a latency of {say.seconds(found.objective_s)} or less:\n{table}\n"
-        f"contention {found.contention:.3g}, coherency {found.coherency:.3g}; {peak}; the law is off by {found.worst_error:.1%} at most"
+        f"At a latency of at most {say.seconds(found.objective_s)}:\n{table}\n"
+        f"contention {found.contention:.3g}, coherency {found.coherency:.3g}; {peak}; "
+        f"largest error of the fit {say.percent(found.worst_error)}"
     )
 
 
 def checked(arguments: argparse.Namespace) -> None:
     """``BadInput`` for options of a sweep without one."""
     if not arguments.sweep and (arguments.cost_per_node is not None or arguments.html is not None):
-        raise BadInput("--cost-per-node and --html belong to a sweep", right="--sweep nodes=1..9")
+        raise BadInput("--cost-per-node and --html need --sweep", right="--sweep nodes=1..9")
 
 
 def within(ordered: Ordered, window: str) -> Ordered:
@@ -90,6 +91,6 @@ def within(ordered: Ordered, window: str) -> Ordered:
     except WrongUnit as error:
         raise BadInput(f"--window: {error}") from None
     if not 0 < window_s < float("inf"):
-        raise BadInput(f"--window: '{window}' is no window", right="above 0")
+        raise BadInput(f"--window: '{window}' is not a duration", right="more than 0, e.g. 30d")
     experiment = replace(ordered.plan.experiment, slo=replace(ordered.plan.experiment.slo, window_s=window_s))
     return replace(ordered, experiment=experiment, plan=replace(ordered.plan, experiment=experiment))

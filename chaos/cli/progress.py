@@ -86,7 +86,7 @@ class Live:
             case FaultAsked():
                 self._faults[row.id] = f"{row.id} on {', '.join(row.target)}"
             case FaultHealed():
-                self._faults[row.id] = f"{row.id} healed"
+                self._faults[row.id] = f"{row.id} rolled back"
             case FaultGone():
                 self._faults.pop(row.id, None)
             case FaultSkipped():
@@ -95,7 +95,7 @@ class Live:
                 self._faults.pop(row.id, None)
                 return f"{row.id} {'LEFT OVER' if row.left_over else 'did not take effect'}: {row.reason}"
             case Awaited(came=False):
-                return f"{row.id}: '{row.condition}' did not come within {row.waited_s:g} s"
+                return f"{row.id}: condition '{row.condition}' not met within {row.waited_s:g} s"
             case Aborting():
                 return f"ending early: {row.condition}"
         return ""

@@ -79,7 +79,7 @@ def _longest_s(arguments: argparse.Namespace) -> float | None:
             raise BadInput("--max goes with --until-decided", right="nines run X.yaml --until-decided --max 15m")
         return None
     if arguments.no_faults:
-        raise BadInput("without faults nothing is ever decided", right="--until-decided without --no-faults")
+        raise BadInput("--until-decided needs faults", right="leave --no-faults out")
     try:
         return duration_s(arguments.max or LONGEST)
     except WrongUnit as error:
@@ -98,7 +98,7 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
     else:
         folder = RunFolder(Path(arguments.folder) / label if label else Path(arguments.folder))
     if not arguments.quiet:
-        at_most = f"at most {ordered.plan.duration_s:.0f} s, a look after each of {len(ordered.plan.looks_s)} rounds"
+        at_most = f"at most {ordered.plan.duration_s:.0f} s, an interim analysis after each of {len(ordered.plan.looks_s)} rounds"
         lasts = at_most if ordered.plan.looks_s else f"{ordered.plan.duration_s:.0f} s"
         where = _where(ordered, arguments.runtime or ordered.experiment.cluster.runtime)
         note(f"{ordered.experiment.name}: {lasts} on the runtime {where}, into {folder.path}")

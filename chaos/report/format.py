@@ -144,7 +144,7 @@ def figures(values: dict[str, float | str | None]) -> str:
 def windows(seen: Observed) -> tuple[str, str]:
     """The name and the figures of a line with the worst windows: ``worst 1 s / 10 s``, ``0 % / 81.2 %``; empty without any."""
     names = " / ".join(seconds(each.window_s) for each in seen.windows)
-    return f"worst {names}" if names else "", " / ".join(percent(each.ratio) for each in seen.windows)
+    return f"success ratio, worst {names} window" if names else "", " / ".join(percent(each.ratio) for each in seen.windows)
 
 
 def phase(name: str) -> str:
@@ -169,9 +169,9 @@ def extrapolated(found: Extrapolated) -> str:
     if not found.parts:
         return found.reason
     chosen = any(part.rate_basis == "chosen" for part in found.parts)
-    whose = "rates that we chose" if chosen else "rates that were counted"
+    whose = "assumed" if chosen else "counted"
     yearly = estimate(found.downtime_s_per_year, seconds)
-    return f"Outages measured here, at {whose}: availability {estimate(found.availability, percent)}, {yearly} of downtime a year"
+    return f"Measured outages at {whose} fault rates: availability {estimate(found.availability, percent)}, {yearly} of downtime per year"
 
 
 def length(outage: Outage) -> str:
@@ -189,7 +189,7 @@ def bad_rows(report: Report) -> list[tuple[str, ...]]:
     """Why most requests failed, the primary service first: service, when, how many, what they met, at which nodes."""
     ordered = sorted(report.bad_requests, key=lambda row: (row.service != report.judged, row.service, row.when != "baseline", -row.count))
     rows: list[tuple[str, ...]] = [
-        (row.service, "before any fault" if row.when == "baseline" else "in the run", str(row.count), reasons.said(row), reasons.nodes(row))
+        (row.service, "baseline" if row.when == "baseline" else "run", str(row.count), reasons.said(row), reasons.nodes(row))
         for row in ordered[:BAD_SHOWN]
     ]
     rest = ordered[BAD_SHOWN:]
@@ -207,7 +207,8 @@ def way_out(report: Report) -> str:
 def rule(value: Rule) -> str:
     """The outage rule in words."""
     merge = f", gaps under {seconds(value.merge_s)} joined" if value.merge_s else ""
-    return f"{value.open} bad slots of {seconds(value.slot_s)} or more, until {value.close} good ones{merge}"
+    failed = "1 failed request" if value.open == 1 else f"{value.open} failed requests in a row"
+    return f"{failed} or more ({seconds(value.slot_s)} apart), until {value.close} succeed in a row{merge}"
 
 
 def maintained(value: Maintainability) -> str:

@@ -78,7 +78,7 @@ def headline(report: Report) -> str:
             return _halted(report)
         case _:
             if not report.reasons:
-                return "No verdict: nothing says why."
+                return "No verdict, and no reason is recorded."
             more = len(report.reasons) - 1
             return report.reasons[0].rstrip(".") + (f", and {count(more, 'further reason')}." if more else ".")
 
@@ -86,7 +86,7 @@ def headline(report: Report) -> str:
 def _passed(report: Report) -> str:
     met = len(report.objectives)
     if not met:
-        return "No objective was set; every assumption check held."
+        return "No objective is set; every validity check passed."
     return f"All {met} objectives met." if met > 1 else "The objective is met."
 
 
@@ -100,7 +100,7 @@ def _compared(objective: Objective) -> str:
 def _inconclusive(report: Report) -> str:
     open_ = [objective for objective in report.objectives if objective.verdict == "unknown"]
     if not open_:
-        return report.reasons[0].rstrip(".") + "." if report.reasons else "No verdict: nothing says why."
+        return report.reasons[0].rstrip(".") + "." if report.reasons else "No verdict, and no reason is recorded."
     first, more = open_[0], f" {count(len(open_) - 1, 'further objective')} undecided." if len(open_) > 1 else ""
     faults = _effective(report)
     if first.observed.value is None:
@@ -171,23 +171,25 @@ def story(report: Report) -> list[str]:
 def _seen(report: Report) -> str:
     seen = report.observed
     if seen is None:
-        return "Nothing was observed."
+        return "Clients observed nothing: no request was sent."
     service = f"{report.judged}s" if report.judged in ("write", "read") else report.judged or "the service"
     if seen.downtime_s is None:
-        return f"What clients saw of {service} cannot be told: {seen.availability.reason}."
+        return f"The availability of {service} is unknown: {seen.availability.reason}."
     outages = len(seen.outages)
     faults = _effective(report)
     if not faults:
         begin = "Baseline only (no faults injected)" if "baseline" in report.qualifiers else "No fault took effect"
-        what = f"no outage of {service}" if not outages else f"{count(outages, 'outage')} of {service}, {seconds(seen.downtime_s)} in all"
+        what = (
+            f"no outage of {service}" if not outages else f"{count(outages, 'outage')} of {service}, {seconds(seen.downtime_s)} of downtime"
+        )
         return f"{begin}: {what}; availability {percent(seen.availability.value)}."
     after = f"after {count(faults, 'fault')}"
     if not outages:
         seen_from = f"of {seconds(seen.rule.open * seen.rule.slot_s)} or more "
         return f"Clients saw no outage of {service} {seen_from}{after}; availability {percent(seen.availability.value)}."
-    mean = f", {seconds(seen.mttr_s.value)} on average" if seen.mttr_s.value is not None else ""
+    mean = f", MTTR {seconds(seen.mttr_s.value)}" if seen.mttr_s.value is not None else ""
     return (
-        f"Clients saw {count(outages, 'outage')} of {service} {after}: {seconds(seen.downtime_s)} in all{mean}; "
+        f"Clients saw {count(outages, 'outage')} of {service} {after}: {seconds(seen.downtime_s)} of downtime{mean}, "
         f"availability {percent(seen.availability.value)} in this run.{_by_themselves(seen.outages)}"
     )
 
@@ -225,15 +227,17 @@ def _held(report: Report) -> str:
     over = f"over {count(faults, 'fault')}"
     figures_said = ""
     if report.predicted is not None and report.observed is not None and report.predicted.mttr_s.value is not None:
-        figures_said = f" (MTTR predicted {seconds(report.predicted.mttr_s.value)}, seen {seconds(report.observed.mttr_s.value)})"
+        figures_said = f" (MTTR predicted {seconds(report.predicted.mttr_s.value)}, observed {seconds(report.observed.mttr_s.value)})"
     size = apart(overall) if overall is not None else ""
     if report.agreement_overall == "consistent":
-        difference = f", yet a difference is detectable: clients lost {size}" if overall is not None and overall.detectable and size else ""
-        return f"That is consistent with the prediction {over}{figures_said}{difference}.{_one_sided(report)}"
+        difference = (
+            f" A difference is detectable, though: clients lost {size}." if overall is not None and overall.detectable and size else ""
+        )
+        return f"The observation is consistent with the prediction {over}{figures_said}.{difference}{_one_sided(report)}"
     if report.agreement_overall == "inconsistent":
         chance = f" ({is_chance(overall.p_value)})" if overall is not None and overall.p_value is not None else ""
         lost = f": clients lost {size}" if size else ""
-        return f"That differs from the prediction {over}{figures_said}{lost}{chance}. See the outage breakdown by phase."
+        return f"The observation differs from the prediction {over}{figures_said}{lost}{chance}. See the outage breakdown by phase."
     if not report.agreement:
         return ""
     decide = overall.faults_to_decide if overall is not None else None
@@ -286,22 +290,22 @@ def causes(production: Production) -> list[str]:
     """Where the predicted downtime of a year comes from, and what stands around the cluster or beside its availability."""
     lines = []
     listed = [
-        f"{seconds(each.downtime_s_per_year)} by {_CAUSES.get(each.cause, each.cause)}"
+        f"{seconds(each.downtime_s_per_year)} {_CAUSES.get(each.cause, each.cause)}"
         for each in production.parts
         if each.downtime_s_per_year > 0
     ]
     if len(listed) > 1:
-        lines.append(f"Of the cluster's own downtime in a year: {', '.join(listed)}.")
+        lines.append(f"Downtime of the cluster per year, by cause: {', '.join(listed)}.")
     if production.around:
         first = production.around[0]
         lines.append(
-            f"Of all parts that clients need, {first.name} matters most: without its failures {seconds(first.saves_s_per_year)} a year."
+            f"Of all parts that clients need, {first.name} matters most: its failures cost {seconds(first.saves_s_per_year)} per year."
         )
     planned = production.planned
     if planned is not None:
         lines.append(
-            f"Planned restarts, one every {seconds(planned.every_s)}, cost {seconds(planned.each_s)} each, "
-            f"{seconds(planned.downtime_s_per_year)} a year: not counted in the availability."
+            f"Planned restarts, one every {seconds(planned.every_s)}, cost {seconds(planned.each_s)} each and "
+            f"{seconds(planned.downtime_s_per_year)} per year. The availability does not count them."
         )
     return lines
 
@@ -323,10 +327,10 @@ def _meaning(report: Report) -> str:
     production = report.predicted.production if report.predicted is not None else None
     if production is None or production.nines is None or production.downtime_s_per_year is None:
         return ""
-    rates = f" ({'; '.join(production.rates)})" if production.rates else ""
+    rates = f" Assumed production fault rates: {'; '.join(production.rates)}." if production.rates else ""
     return (
-        f"Model estimate at the fault rates assumed for production{rates}: {percent(production.availability)} available, "
-        f"{production.nines:.1f} nines, {monthly(production)} of downtime a month."
+        f"Model estimate for production: availability {percent(production.availability)}, {production.nines:.1f} nines, "
+        f"{monthly(production)} of downtime per month.{rates}"
     )
 
 
@@ -335,7 +339,8 @@ def _improve(report: Report) -> str:
         return ""
     first = report.predicted.production.improve_first[:1]
     said = [
-        f"{parameter(each.parameter)}; halving it would save {seconds(each.halving_saves_s_per_year)} a year{_paid(each)}" for each in first
+        f"{parameter(each.parameter)}; halving it would save {seconds(each.halving_saves_s_per_year)} of downtime per year{_paid(each)}"
+        for each in first
     ]
     return " ".join(f"Biggest lever: {line}." for line in [*said, *report.predicted.advice])
 
@@ -345,7 +350,7 @@ def _paid(each: Improvement) -> str:
 
 
 def monthly(production: Production) -> str:
-    """Downtime a month: ``24.4 s``, ``4 min 20 s``."""
+    """Downtime per month: ``24.4 s``, ``4 min 20 s``."""
     yearly_s = production.downtime_s_per_year
     return DASH if yearly_s is None else show_s(yearly_s / MONTHS_A_YEAR)
 

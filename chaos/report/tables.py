@@ -73,7 +73,7 @@ def figures(report: Report) -> Table:
     rows = [row for name in sorted(services, key=lambda each: each != report.judged) for row in _of_service(name, services[name], report)]
     note = "" if observed is None else f"95 % intervals. An outage is {say.rule(observed.rule)}; both of its ends are back-dated."
     columns: Columns = ["service", "figure", "observed", right("n"), "predicted for a run like this", Column("", drawn=True)]
-    return make("Observed beside predicted", columns, rows, note)
+    return make("Observed and predicted", columns, rows, note)
 
 
 def _of_service(name: str, observed: Observed, report: Report) -> Iterator[list[Cell | str]]:
@@ -169,7 +169,7 @@ def _length(outage: Outage) -> float:
 
 def bad_requests(report: Report) -> Table:
     """Why requests failed: by service, reason and node."""
-    columns: Columns = ["service", "when", right("requests"), "what they met", "at the nodes"]
+    columns: Columns = ["service", "when", right("requests"), "outcome", "nodes"]
     note = "How the last attempt of each failed request ended."
     return make("Failed requests by reason", columns, say.bad_rows(report), note, [say.way_out(report)])
 
@@ -270,7 +270,7 @@ def extrapolated(report: Report) -> Table:
     columns: Columns = ["fault class", "production rate", right("measured here"), right("downtime per year"), right("share of variance"),
                Column("note", wide=True)]  # fmt: skip
     note = "" if found is None else f"{say.extrapolated(found)}."
-    return make("Measured outages at production rates", columns, rows, note, otherwise="" if found is None else found.reason)
+    return make("Measured outages scaled to production rates", columns, rows, note, otherwise="" if found is None else found.reason)
 
 
 def parameters(predicted: Predicted) -> Table:

@@ -67,24 +67,24 @@ def test_by_hand_from_another_process(folder: Path, capsys: pytest.CaptureFixtur
         assert cli.main(["inject", "power_off", "--to", "n1", "--for", "500ms"]) == 5
         with nines("inject", "pause", "--to", "n1", "--for", "600s", "--run", "held") as caller:
             assert caller.stderr is not None
-            next(line for line in caller.stderr if line.startswith("effective"))
+            next(line for line in caller.stderr if line.startswith("in force"))
             caller.kill()
         assert up.stderr is not None
-        next(line for line in up.stderr if line.startswith("pause on n1: healed"))
+        next(line for line in up.stderr if line.startswith("pause on n1: rolled back"))
         assert cli.main(["down", "held"]) == 0
         assert up.wait(WITHIN_S) == 0
     gone = [row.id for row in RunFolder(folder / "held").rows() if isinstance(row, FaultGone)]
     assert gone == ["kill-1.1", "pause-1.1"]
     assert leftovers.leftovers() == []
     assert cli.main(["inject", "kill", "--to", "n1", "--for", "1s"]) == 2
-    assert "nothing goes on" in capsys.readouterr().err
+    assert "no cluster is up" in capsys.readouterr().err
 
 
 def test_a_held_cluster_of_a_killed_harness_is_healed(folder: Path) -> None:
     """A fault by hand in force, and the harness that holds the cluster dies: listed, then gone."""
     with held() as up, nines("inject", "pause", "--to", "n1", "--for", "600s") as caller:
         assert caller.stderr is not None
-        next(line for line in caller.stderr if line.startswith("effective"))
+        next(line for line in caller.stderr if line.startswith("in force"))
         up.kill()
         up.wait()
         assert caller.wait(WITHIN_S) == 5, "whoever asked is told that nobody heals it"

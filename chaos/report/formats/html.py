@@ -76,7 +76,7 @@ def _cards(report: Report) -> Iterator[Card]:
         yield Card("Prediction check", report.agreement_overall)
     production = model.production if model is not None else None
     if production is not None and production.nines is not None:
-        more = f"{tell.monthly(production)} of downtime a month, by the model"
+        more = f"{tell.monthly(production)} of downtime per month, by the model"
         yield Card("At production fault rates", f"{production.nines:.1f} nines", more)
 
 

@@ -19,15 +19,15 @@ def planned(plan: Plan) -> str:
     head = [
         f"{experiment.name}: {experiment.question}",
         f"{say.count(len(plan.nodes), 'node')} of {experiment.cluster.target} on the runtime '{plan.runtime}', "
-        f"behind a {experiment.cluster.dns.balancer} name; seed {plan.seed}",
+        f"{experiment.cluster.dns.balancer} DNS, seed {plan.seed}",
         f"{say.seconds(plan.duration_s)} of traffic: "
         + ", ".join(f"{name} {operation.rate_per_s:g}/s" for name, operation in experiment.traffic.operations.items())
-        + f"; the first {say.seconds(experiment.baseline_s)} are a quiet baseline; '{plan.judge}' is judged",
+        + f"; baseline {say.seconds(experiment.baseline_s)}; primary service {plan.judge}",
     ]
     head += cautions(plan)
     networks = experiment.cluster.networks
     if len(networks) > 1:
-        head.append(f"networks: {', '.join(networks)}; clients stand on '{networks[0]}', nodes talk to each other on '{networks[-1]}'")
+        head.append(f"networks: {', '.join(networks)}; clients use '{networks[0]}', nodes among themselves '{networks[-1]}'")
     rows: list[Row] = [[row.id, row.begins, row.ends, row.kind, row.target, row.remarks] for row in describe(plan)]
     faults = make("", ["fault", right("from (s)"), right("to (s)"), "kind", "target", "details"], rows)
     table = text(faults) or "No faults."
@@ -41,9 +41,9 @@ def _said_of_times(plan: Plan) -> str:
     """What the marks at times mean, where there are any."""
     said = ""
     if any(window.after or window.beside for window in plan.windows):
-        said += "Times with '~' follow another fault, and count on that one to end in time. "
+        said += "Times marked '~' are estimates: the fault begins when an earlier one has ended. "
     if any(window.latest_s is not None for window in plan.windows):
-        said += "'A to B': it begins when its condition holds, looked for from A on, until B at the latest. "
+        said += "'A to B': the fault begins when its condition holds, at A at the earliest and B at the latest. "
     return said
 
 
@@ -86,24 +86,24 @@ def _lost(predicted: Predicted) -> list[str]:
                 f"about {say.number(lost.value)}" + (f" ({around})" if around else "") if lost.value is not None else around or say.DASH
             )
             reason = f"; {lost.reason}" if lost.reason else ""
-            lines.append(f"Acknowledged {service}s that each {name} loses: {figure}{reason}.")
+            lines.append(f"Acknowledged {service}s lost by each {name} fault: {figure}{reason}.")
     return lines
 
 
 def _advice(predicted: Predicted) -> list[str]:
-    return [f"What to improve first: {line}." for line in predicted.advice]
+    return [f"Biggest lever: {say.parameter(line)}." for line in predicted.advice]
 
 
 def _production(predicted: Predicted) -> str:
     production = predicted.production
     if production.nines is None:
-        return f"Production: {production.reason or 'no fault rates were given (predict: production:)'}"
+        return f"Production: {production.reason or 'unknown, since the experiment assumes no fault rates (predict: production:)'}"
     rates = "; ".join(production.rates)
-    lines = [f"Production, at the assumed rates ({rates}): {production.nines:.2f} nines, {say.percent(production.availability)}, "
-             f"{tell.monthly(production)} down a month"]  # fmt: skip
+    lines = [f"Production, at the assumed rates ({rates}): availability {say.percent(production.availability)}, "
+             f"{production.nines:.2f} nines, {tell.monthly(production)} of downtime per month."]  # fmt: skip
     lines += _window(production) + _parts(production)
     lines.append(text(levers(production)))
-    lines += [f"Not advised: {text}." for text in production.not_advised]
+    lines += [f"Not advised: {say.parameter(text)}." for text in production.not_advised]
     return "\n".join(line for line in lines if line)
 
 
@@ -132,18 +132,25 @@ def _window(production: Production) -> list[str]:
     if window.outages > 0:
         each_s = (1 - window.mean_availability - window.evenly) * window.window_s / window.outages
         often = say.seconds(window.window_s / window.outages)
-        lines.append(f"An outage that clients notice every {often}, {say.seconds(each_s)} long on average.")
+        lines.append(f"Clients notice an outage every {often} on average; it lasts {say.seconds(each_s)} on average.")
     if window.evenly > 0:
         lines.append(
-            "Of some parts around the cluster only a share of time is known, not how long their failures last: every window loses "
-            f"{say.percent(window.evenly)} to them (more would be told by {{fails: 1 per 90d, for: 30s}})."
+            f"Every window loses {say.percent(window.evenly)} to parts around the cluster of which only the availability is known. "
+            "How often they fail and for how long would tell more: {fails: 1 per 90d, for: 30s}."
         )
-    return [*lines, f"In a window of {say.seconds(window.window_s)}: no outage with probability {say.percent(window.no_outage)}, "
-            f"{say.number(window.outages)} on average; one window in 20 is below {say.percent(window.worst_of_20)}{met}"]  # fmt: skip
+    return [*lines, f"In a window of {say.seconds(window.window_s)}: {say.number(window.outages)} outages on average, none with "
+            f"probability {say.percent(window.no_outage)}. One window in 20 is below {say.percent(window.worst_of_20)}{met}."]  # fmt: skip
 
 
 def _inputs(predicted: Predicted) -> str:
     table = text(parameters(predicted))
     assumed = "\n".join(f"  - {text}" for text in predicted.assumptions)
-    own = "" if predicted.own_share is None else f"\n{say.percent(predicted.own_share)} of the predicted downtime stems from our own 'for'."
-    return f"It rests on:\n{table}\n{assumed}{own}"
+    return f"Inputs of the model:\n{table}\n\nAssumptions:\n{assumed}{_own(predicted.own_share)}"
+
+
+def _own(share: float | None) -> str:
+    """How much of the predicted downtime the experiment brings itself."""
+    if share is None:
+        return ""
+    part = say.percent(share)
+    return f"\n{'None' if part == '0 %' else part} of the predicted downtime stems from the configured fault duration ('for')."

@@ -16,7 +16,7 @@ WORTH: Final = 1e-3
 
 def render(power: Power) -> str:
     """Objectives, agreement, budget, and what cannot be decided."""
-    head = f"{say.count(power.faults, 'fault')} in {say.seconds(power.duration_s)}. If outages are as the model predicts them:"
+    head = f"What {say.count(power.faults, 'fault')} in {say.seconds(power.duration_s)} can decide, if outages are as the model predicts:"
     blocks = [head, _objectives(power), _agreement(power.agreement), _budget(power.budget)]
     blocks += ["\n".join(f"Warning: {text}" for text in power.warnings)]
     return "\n\n".join(block for block in blocks if block) + "\n"
@@ -48,20 +48,23 @@ def _agreement(agreed: AgreementPower | None) -> str:
 def _budget(budget: BudgetSaid | None) -> str:
     if budget is None:
         return ""
-    promise = f"{say.percent(budget.availability)} over {say.seconds(budget.window_s)} allow {say.seconds(budget.downtime_s)} of downtime"
+    promise = (
+        f"Error budget: {say.percent(budget.availability)} over {say.seconds(budget.window_s)} "
+        f"allows {say.seconds(budget.downtime_s)} of downtime"
+    )
     taken = [f"{what} take {say.seconds(spent_s)}" for what, spent_s in
              (("the parts around the cluster", budget.around_s), ("overlapping faults", budget.overlaps_s))
              if spent_s > WORTH * budget.downtime_s]  # fmt: skip
-    faults = ", ".join(f"{count:.0f} of {name}" for name, count in budget.faults.items())
+    faults = ", ".join(f"{count:.0f} {name} faults" for name, count in budget.faults.items())
     if budget.left_s <= 0:
-        lines = [f"{promise}; {say.joined(taken)}: more than all of it, whatever the cluster does."]
+        lines = [f"{promise}; {say.joined(taken)}, which is more than the whole budget."]
     else:
         kept = f"; {say.joined(taken)} of it" if taken else ""
-        lines = [promise + kept + (f": {faults}, as predicted." if faults else ".")]
+        lines = [promise + kept + (f", enough for {faults} as predicted." if faults else ".")]
     if budget.mttr_limit_s is not None:
-        lines.append(f"At the assumed production rates a mean outage may last {say.seconds(budget.mttr_limit_s)} at most.")
-    lines.append(f"Suggested burn-rate alerts: {'; '.join(map(_alert, budget.alerts)) or 'none of the usual three'}.")
-    lines += [f"Left out: {_alert(each)}: {each.reason}." for each in budget.alerts_left_out]
+        lines.append(f"At the assumed production rates this allows an MTTR of at most {say.seconds(budget.mttr_limit_s)}.")
+    lines.append(f"Suggested burn-rate alerts: {'; '.join(map(_alert, budget.alerts)) or 'none of the usual three fits'}.")
+    lines += [f"Not suggested: {_alert(each)}: {each.reason}." for each in budget.alerts_left_out]
     return "\n".join(lines)
 
 

@@ -51,15 +51,18 @@ def sentences(found: Sweep) -> list[str]:
     digits = round(-math.log10(found.wanted))
     reaching = [way for way in found.ways if way.reaches]
     nodes = next((way for way in found.ways if "nodes instead" in way.what), None)
-    now = f"As it is: {found.now.nines:.2f} nines, {minutes(found.now.minutes_a_year)} a year."
+    now = f"Today: {found.now.nines:.2f} nines, {minutes(found.now.minutes_a_year)} of downtime per year."
     if not reaching:
-        best = f" The most is bought by {found.ways[0].what}: {minutes(found.ways[0].minutes_a_year)}." if found.ways else ""
-        return [*told, f"{now} Nothing that was tried buys {digits} nines.{best}"]
+        best = f" Closest: {say.parameter(found.ways[0].what)}, {minutes(found.ways[0].minutes_a_year)} per year." if found.ways else ""
+        return [*told, f"{now} No change that was tried reaches {digits} nines.{best}"]
     cheapest = reaching[0]
-    told.append(f"{now} {digits} nines are bought by {cheapest.what} ({minutes(cheapest.minutes_a_year)} a year{_price(cheapest)}).")
+    told.append(
+        f"{now} The cheapest way to {digits} nines: {say.parameter(cheapest.what)}. "
+        f"Downtime is then {minutes(cheapest.minutes_a_year)} per year{_price(cheapest)}."
+    )
     if nodes is not None and cheapest is not nodes:
-        ending = "reaches it as well" if nodes.reaches else f"would leave {minutes(nodes.minutes_a_year)}"
-        told.append(f"Another replica is not the cheapest way: {nodes.what} {ending}{_price(nodes)}.")
+        ending = "also reach the goal" if nodes.reaches else f"leave {minutes(nodes.minutes_a_year)} per year"
+        told.append(f"More replicas are not the cheapest way: {nodes.what} {ending}{_price(nodes)}.")
     return told
 
 
@@ -69,9 +72,9 @@ def _price(way: Way) -> str:
 
 def _knee(found: Sweep) -> str:
     if found.knee is None:
-        return "No knee: the last level still pays." if len(found.levels) > 1 else "One level has no knee."
+        return "No knee: the last level still pays off." if len(found.levels) > 1 else "One level has no knee."
     knee, least = found.levels[found.knee], min(level.minutes_a_year for level in found.levels if level.minutes_a_year is not None)
-    return f"The knee is at {place(found, knee)}: {minutes(knee.minutes_a_year)} a year; no level gets below {minutes(least)}."
+    return f"The knee is at {place(found, knee)}: {minutes(knee.minutes_a_year)} of downtime per year; the best level has {minutes(least)}."
 
 
 # --- for a terminal ----------------------------------------------------------------------------------------------------
@@ -109,7 +112,9 @@ def levels(found: Sweep) -> Table:
 
 def ways(found: Sweep) -> Table:
     """What buys the next nine, the cheapest first."""
-    rows: list[Row] = [[way.what, minutes(way.minutes_a_year), "yes" if way.reaches else "no", _cost(way.cost)] for way in found.ways]
+    rows: list[Row] = [
+        [say.parameter(way.what), minutes(way.minutes_a_year), "yes" if way.reaches else "no", _cost(way.cost)] for way in found.ways
+    ]
     columns: Columns = [f"to {round(-math.log10(found.wanted))} nines", right("downtime per year"), "reached", right("more cost")]
     return make("", columns, rows)
 

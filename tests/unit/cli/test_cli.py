@@ -104,7 +104,7 @@ def test_validate_names_file_line_and_path(nines: Nines, tmp_path: Path) -> None
     assert status == 2
     assert "bad.yaml:9" in err
     assert "baseline" in err
-    assert "good.yaml: fine" in out
+    assert "good.yaml: valid" in out
 
 
 def test_unknown_target_and_runtime_are_named_with_their_place(nines: Nines, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ def test_run_writes_everything(nines: Nines, quick: Path, tmp_path: Path) -> Non
     status, out, err = nines("run", quick, "--junit", "out/j.xml", "--markdown", "m.md", "--html", "h.html", "--folder", "here")
     assert status == 0
     assert out.startswith("PASS  quick")
-    assert "Outages" in out
+    assert "Outage breakdown" in out
     assert "fake" in err
     assert (tmp_path / "here" / "report.json").exists()
     assert Xml.parse(tmp_path / "out" / "j.xml").getroot().get("name") == "quick"

@@ -47,7 +47,7 @@ def test_shows_phase_time_services_and_faults(plan: Plan) -> None:
     live.row(second(15, bad_run_s=0.4, bad=20))
     assert live.line().startswith("faults  5 of 19 s  write down 0.4 s  kill-leader.1 on n2")
     live.row(FaultHealed(at_ns=15 * NS_PER_S, id="kill-leader.1"))
-    assert "healed" in live.line()
+    assert "rolled back" in live.line()
     live.row(FaultGone(at_ns=15 * NS_PER_S, id="kill-leader.1", after={}))
     live.row(second(16))
     assert live.line() == "faults  6 of 19 s  write ok"

@@ -84,7 +84,7 @@ def test_words_that_are_no_order() -> None:
     """Refused before anyone is asked."""
     with pytest.raises(BadInput, match="did you mean 'pause'"):
         written("pausse", "n1", "3s", [])
-    with pytest.raises(BadInput, match="sets nothing"):
+    with pytest.raises(BadInput, match="has no value"):
         written("latency", "n1", "3s", ["latency"])
 
 
