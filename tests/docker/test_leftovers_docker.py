@@ -189,7 +189,7 @@ def test_a_run_whose_record_is_gone_is_told_and_removed_only_on_demand(
     capsys.readouterr()
     assert cli.main(["leftovers"]) == 5
     said = capsys.readouterr()
-    assert f"{folder.name}: no record of this run is left (started " in said.out
+    assert f"{folder.name}: this run has no record (started " in said.out
     assert f"by {proc.user_name()}, harness dead" in said.out
     assert {"container", "network", "volume"} <= {thing.kind for thing in mine[0].things}
     assert all(f"{thing.kind} {thing.name}" in said.out for thing in mine[0].things)

@@ -100,7 +100,8 @@ def agreement(predicted: float, observed: float, *, detectable: bool) -> Agreeme
 def test_a_detectable_difference_is_said_in_the_story_with_its_size(report: Report) -> None:
     """Consistent within the margin, and 24 % less all the same."""
     told = msgspec.structs.replace(report, agreement=[agreement(16.3, 12.4, detectable=True)], agreement_overall="consistent")
-    assert any("A difference is detectable, though: clients lost 24 % less time than predicted." in sentence for sentence in tell.story(told))
+    said = "A difference is detectable, though: clients lost 24 % less time than predicted."
+    assert any(said in sentence for sentence in tell.story(told))
 
 
 def test_faults_that_all_lie_on_one_side_are_said(report: Report) -> None:
