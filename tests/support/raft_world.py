@@ -6,10 +6,10 @@ import heapq
 import random
 from collections.abc import Callable
 
+from replicated_kv.checkpoint import Snapshot
 from replicated_kv.log import Log
 from replicated_kv.messages import AppendReply, BeatReply, ChunkReply, Entry, Message, PollReply, VoteReply
 from replicated_kv.raft import LEADER, Ballot, Outgoing, Raft, Work
-from replicated_kv.replication import Snapshot
 from replicated_kv.rules import ASYNC, Rules, Timing
 from replicated_kv.store import Store
 
@@ -26,6 +26,7 @@ class Disk:
         self.ballot = Ballot()
         self.entries: list[Entry] = []
         self.snapshot: Snapshot | None = None
+        self.doubtful = False
 
     def save(self, work: Work) -> None:
         """Do what ``Storage.save`` does."""
@@ -37,6 +38,11 @@ class Disk:
             self.entries.append(entry)
         if work.ballot is not None:
             self.ballot = work.ballot
+
+    def rot(self, lost: int) -> None:
+        """Flipped bits were found in the log: the last entries are gone, and that is known."""
+        self.entries = self.entries[: max(0, len(self.entries) - lost)]
+        self.doubtful = True
 
     def log(self) -> Log:
         """What ``Storage.recover`` gives."""
@@ -67,11 +73,13 @@ class Member:
         self.saves, self.pending, self.reads, self.disk_free = [], {}, {}, 0
         self.store = Store()
         if self.disk.snapshot is not None:
-            self.store.replace(*self.disk.snapshot)
+            self.store.replace(*self.disk.snapshot[:3])
         others = [name for name in self.world.names if name != self.name]
         rng = random.Random(self.world.rng.random())
         rules = self.world.rules
-        self.raft = Raft(self.name, others, TIMING, rng, self.world.now, self.snapshot, self.disk.ballot, self.disk.log(), rules)
+        self.raft = Raft(
+            self.name, others, TIMING, rng, self.world.now, self.snapshot, self.disk.ballot, self.disk.log(), rules, self.disk.doubtful
+        )
         self.work()
 
     def snapshot(self) -> Snapshot:
@@ -97,7 +105,7 @@ class Member:
         self.disk_free = max(self.disk_free, world.now) + (80 * MS if world.rng.random() < 0.02 else world.rng.randint(0, 2 * MS))
         world.after(self.disk_free - world.now, self, self.saved)
         if work.installed is not None:
-            self.store.replace(*work.installed)
+            self.store.replace(*work.installed[:3])
         for entry in self.raft.log.between(self.store.applied + 1, work.commit):
             self.store.apply(entry)
             world.committed(self, entry)
@@ -121,6 +129,8 @@ class Member:
         """The oldest save on its way has reached the disk."""
         work, messages = self.saves.pop(0)
         self.disk.save(work)
+        if not self.saves and not self.raft.doubtful:
+            self.disk.doubtful = False
         for outgoing in messages:
             self.world.send(self, outgoing)
         if work.entries:

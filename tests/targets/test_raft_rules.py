@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
+from replicated_kv.checkpoint import Snapshot
 from replicated_kv.log import Log
 from replicated_kv.messages import Append, AppendReply, Beat, BeatReply, Entry, Message, Poll, PollReply, Vote, VoteReply
 from replicated_kv.raft import Raft, Work
-from replicated_kv.replication import Snapshot
 from replicated_kv.rules import CANDIDATE, FOLLOWER, LEADER
 from replicated_kv.state import Ballot
 
@@ -191,9 +191,9 @@ def test_a_follower_that_lost_its_log_is_found_out_by_a_beat() -> None:
     leader.handle(now, "n2", AppendReply(leader.term, True, 4))
     assert [outgoing for outgoing in leader.take(now).messages if outgoing.to == "n2"] == []
     leader.handle(now, "n2", BeatReply(leader.term, 1, False))
-    leader.handle(now, "n2", AppendReply(leader.term, False, 0))
+    leader.handle(now, "n2", AppendReply(leader.term, False, 0, 1))
     sent = [outgoing.message for outgoing in leader.take(now).messages if outgoing.to == "n2"]
-    assert sent == [Append(leader.term, 0, 0, leader.log.between(1, 4), 0)]
+    assert sent == [Append(leader.term, 0, 0, leader.log.between(1, 4), 0, 1)]
 
 
 def test_a_read_needs_a_round_that_began_after_it() -> None:

@@ -12,6 +12,9 @@ class Election(Leading):
 
     def _stand(self, now_ns: int) -> None:
         """The time-out is over: find out whether a candidacy can succeed."""
+        if self.doubtful:
+            self._election_due_ns = now_ns + self._draw_ns()
+            return
         self.state, self.leader, self.voting = CANDIDATE, None, False
         self._polling, self._votes = True, {self.name}
         self.election_started_ns = now_ns
@@ -53,7 +56,7 @@ class Election(Leading):
 
     def _on_poll(self, now_ns: int, sender: str, message: Poll, request: int) -> None:
         heard, up_to_date = self._hears_leader(now_ns), self._up_to_date(message)
-        granted = message.term > self.term and up_to_date and not heard
+        granted = message.term > self.term and up_to_date and not heard and not self.doubtful
         if granted and self._polling:
             # Two at once would split the votes: of two with the same log the one with the smaller name goes on.
             granted = not self._as_good(message) or sender < self.name
@@ -66,7 +69,7 @@ class Election(Leading):
     def _on_vote(self, now_ns: int, sender: str, message: Vote, request: int) -> None:
         if message.term > self.term and (message.handover or not self._hears_leader(now_ns)):
             self._follow(message.term, None, now_ns)
-        granted = message.term == self.term and self.voted_for in {None, sender} and self._up_to_date(message)
+        granted = message.term == self.term and self.voted_for in {None, sender} and self._up_to_date(message) and not self.doubtful
         if granted:
             self._ballot_changed |= self.voted_for is None
             self.voted_for = sender
@@ -85,7 +88,7 @@ class Election(Leading):
             self._count(now_ns)
 
     def _on_takeover(self, now_ns: int, sender: str, message: Takeover, request: int) -> None:
-        wanted = message.term == self.term and self.state == FOLLOWER and self.leader == sender
+        wanted = message.term == self.term and self.state == FOLLOWER and self.leader == sender and not self.doubtful
         self._send(sender, TakeoverReply(self.term, wanted), request)
         if wanted:
             self.election_started_ns = now_ns

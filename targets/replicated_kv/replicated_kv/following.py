@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from .checkpoint import Snapshot
 from .messages import NEEDS_STATE, Append, AppendReply, Beat, BeatReply, Chunk, ChunkReply, Message
-from .replication import Snapshot
 from .rules import ASYNC, FOLLOWER
 from .state import State
 
@@ -21,6 +21,9 @@ class Following(State):
             self._send(sender, self._refusal(message), request)
             return
         self._follow(message.term, sender, now_ns)
+        if self.doubtful:
+            first = self._first_session = self._first_session or (message.term, message.session)
+            self._believed = self._believed or (message.term, message.session) > first
         if isinstance(message, Beat):
             self._on_beat(now_ns, sender, message, request)
         elif isinstance(message, Append):
@@ -32,11 +35,13 @@ class Following(State):
         if isinstance(message, Beat):
             return BeatReply(self.term, 0, False)
         if isinstance(message, Append):
-            return AppendReply(self.term, False, 0)
-        return ChunkReply(self.term, message.at, 0, False)
+            return AppendReply(self.term, False, 0, message.session)
+        return ChunkReply(self.term, message.at, 0, False, message.session)
 
     def _on_beat(self, now_ns: int, sender: str, message: Beat, request: int) -> None:
         known = message.commit <= self.commit or self.log.term_at(message.commit) == message.commit_term
+        # Until its session has changed, what the leader believes about this node's log may be from before the damage.
+        known = known and (not self.doubtful or self._believed)
         if known:
             self.commit = max(self.commit, message.commit)
             self._agreed = max(self._agreed, message.commit)
@@ -44,18 +49,25 @@ class Following(State):
             self._heard_ns = now_ns
             self._election_due_ns = now_ns + self._draw_ns()
             # Caught up: at this beat it has what was committed by the last one, so it is less than a heartbeat behind.
-            self.voting = 0 <= self._leader_commit <= self.commit
+            self._end_doubt(0 <= self._leader_commit <= self.commit)
+            self.voting = 0 <= self._leader_commit <= self.commit and not self.doubtful
             self._leader_commit = message.leader_commit
         self._send(sender, BeatReply(self.term, message.round, known), request)
+
+    def _end_doubt(self, caught_up: bool) -> None:
+        """A node whose disk lost entries may miss some that its own acknowledgement helped to commit. It is whole again when it has all
+        that a leader has committed, the last of which is of that leader's term: any leader has what was committed before its term."""
+        if self.doubtful and self._believed and caught_up and self.log.term_at(self.commit) == self.term:
+            self.doubtful = False
 
     def _on_append(self, sender: str, message: Append, request: int) -> None:
         known = self.log.term_at(message.prev_index)
         if self._rewinding or self._contradicts(message):
             self._rewinding = True
-            self._send(sender, AppendReply(self.term, False, NEEDS_STATE), request)
+            self._send(sender, AppendReply(self.term, False, NEEDS_STATE, message.session), request)
             return
         if message.prev_index > self.log.base_index and known != message.prev_term:
-            self._send(sender, AppendReply(self.term, False, self._hint(message.prev_index)), request)
+            self._send(sender, AppendReply(self.term, False, self._hint(message.prev_index), message.session), request)
             return
         for entry in message.entries:
             if entry.at <= self.log.base_index or self.log.term_at(entry.at) == entry.term:
@@ -69,7 +81,7 @@ class Following(State):
         match = message.prev_index + len(message.entries)
         self._agreed = max(self._agreed, match)
         self.commit = max(self.commit, min(message.commit, self._agreed))
-        self._send(sender, AppendReply(self.term, True, match), request, durable=True)
+        self._send(sender, AppendReply(self.term, True, match, message.session), request, durable=True)
 
     def _contradicts(self, message: Append) -> bool:
         """Something committed here is not in the leader's log, as after ``replication: async``: only its whole state helps then."""
@@ -91,17 +103,17 @@ class Following(State):
 
     def _on_chunk(self, sender: str, message: Chunk, request: int) -> None:
         if message.at <= self.commit and not self._rewinding:
-            self._send(sender, ChunkReply(self.term, message.at, 0, True), request, durable=True)
+            self._send(sender, ChunkReply(self.term, message.at, 0, True, message.session), request, durable=True)
             return
         if message.at != self._chunks_index:
             self._chunks, self._chunks_index = [], message.at
         if message.offset == len(self._chunks):
             self._chunks += message.items
             if message.last:
-                self._install(Snapshot(message.at, message.at_term, self._chunks))
-                self._send(sender, ChunkReply(self.term, message.at, 0, True), request, durable=True)
+                self._install(Snapshot(message.at, message.at_term, self._chunks, message.members))
+                self._send(sender, ChunkReply(self.term, message.at, 0, True, message.session), request, durable=True)
                 return
-        self._send(sender, ChunkReply(self.term, message.at, len(self._chunks), False), request)
+        self._send(sender, ChunkReply(self.term, message.at, len(self._chunks), False, message.session), request)
 
     def _install(self, snapshot: Snapshot) -> None:
         self._installed = snapshot

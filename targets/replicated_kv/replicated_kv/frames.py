@@ -1,8 +1,9 @@
-"""Frames on disk: length, check sum, JSON. A file is a row of them; what a crash tore off at its end is recognised and dropped.
+"""Frames on disk: a mark, length, check sum, JSON. A file is a row of them; torn ends and flipped bits are recognised.
 
-    length u32 · crc32 u32 (of length and payload) · payload          little-endian
+    mark 4 bytes · length u32 · crc32 u32 (of length and payload) · payload          little-endian
 
-One group commit is one frame, so whatever order the pages of a torn write reached the disk in, it is the last frame that is torn.
+One group commit is one frame, so whatever order the pages of a torn write reached the disk in, it is the last frame that is torn. The JSON
+is ASCII and the mark is not: after a damaged frame the next mark is the next frame.
 """
 
 from __future__ import annotations
@@ -10,43 +11,66 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from typing import NamedTuple
 
-HEADER = struct.Struct("<II")
+MARK = b"\xf7\x9eKV"
+HEADER = struct.Struct("<4sII")
 
 
 class Damaged(Exception):
-    """A frame in the middle of a file is not what was written: the log must not be trusted, and is not."""
+    """What stands on disk is not what was written."""
+
+
+class Scan(NamedTuple):
+    """The frames of a file. ``end``: where the last whole one ends. ``holes``: before how many of the values something is damaged."""
+
+    values: list[object]
+    end: int
+    holes: list[int]
 
 
 def pack(value: object) -> bytes:
     """One frame."""
     payload = json.dumps(value, separators=(",", ":")).encode()
-    return HEADER.pack(len(payload), _sum(len(payload), payload)) + payload
+    return HEADER.pack(MARK, len(payload), _sum(len(payload), payload)) + payload
 
 
-def unpack(data: bytes, name: str, torn_tail: bool) -> tuple[list[object], int]:
-    """The values of the frames, and where the last whole frame ends. A torn tail is dropped if ``torn_tail``, else ``Damaged``."""
+def unpack(data: bytes, name: str) -> list[object]:
+    """The values of a file that was written as a whole; ``Damaged`` if a bit of it is not as it was."""
+    found = scan(data)
+    if found.holes or found.end != len(data):
+        raise Damaged(f"{name}: the frame at byte {found.end} is damaged" if not found.holes else f"{name}: a frame is damaged")
+    return found.values
+
+
+def scan(data: bytes) -> Scan:
+    """All frames that are as they were written, and where something between them is not. A torn end is no hole."""
     values: list[object] = []
-    at = 0
+    holes: list[int] = []
+    at = end = 0
     while at < len(data):
-        end, payload = _frame(data, at)
-        if payload is None:
-            # A length that was never written may point anywhere; a whole file behind the frame means that it was not the last.
-            if torn_tail and (end >= len(data) or not data[at:].strip(b"\0")):
-                return values, at
-            raise Damaged(f"{name}: the frame at byte {at} is damaged, and it is not the end of the log")
-        values.append(json.loads(payload))
-        at = end
-    return values, at
+        stop, payload = _frame(data, at)
+        if payload is not None:
+            values.append(json.loads(payload))
+            at = end = stop
+            continue
+        at = data.find(MARK, at + 1)
+        # Nothing whole behind it: the last frame, which a crash tore.
+        while at >= 0 and _frame(data, at)[1] is None:
+            at = data.find(MARK, at + 1)
+        if at < 0:
+            break
+        holes.append(len(values))
+    return Scan(values, end, holes)
 
 
 def _frame(data: bytes, at: int) -> tuple[int, bytes | None]:
     if at + HEADER.size > len(data):
         return len(data), None
-    length, check = HEADER.unpack_from(data, at)
+    mark, length, check = HEADER.unpack_from(data, at)
     end = at + HEADER.size + length
     payload = data[at + HEADER.size : end]
-    return end, payload if len(payload) == length and _sum(length, payload) == check else None
+    return end, payload if mark == MARK and len(payload) == length and _sum(length, payload) == check else None
 
 
 def _sum(length: int, payload: bytes) -> int:

@@ -65,7 +65,9 @@ class Leading(State):
         for name, follower in self.followers.items():
             shared = min(follower.match, self.commit)
             term = self.log.term_at(shared)
-            self._send(name, Beat(self.term, shared if term is not None else 0, term or 0, self.commit, self._round, grid))
+            self._send(
+                name, Beat(self.term, shared if term is not None else 0, term or 0, self.commit, self._round, grid, follower.session)
+            )
         self._confirm()
 
     def _replicate(self, now_ns: int) -> None:
@@ -92,6 +94,8 @@ class Leading(State):
             if not message.known:
                 follower.forgot()
             self._confirm()
+        elif message.session != follower.session:
+            follower.answered()
         elif isinstance(message, ChunkReply):
             follower.received(message.at, message.received, message.done)
         elif message.ok:

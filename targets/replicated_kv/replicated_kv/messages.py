@@ -46,13 +46,17 @@ class VoteReply(NamedTuple):
 
 
 class Append(NamedTuple):
-    """Entries that follow the one at ``prev_index``, and how far the leader has committed."""
+    """Entries that follow the one at ``prev_index``, and how far the leader has committed.
+
+    ``session`` goes up when the leader learns that a follower has lost something; answers of an earlier one say nothing about its log.
+    """
 
     term: int
     prev_index: int
     prev_term: int
     entries: list[Entry]
     commit: int
+    session: int = 0
 
 
 class AppendReply(NamedTuple):
@@ -61,6 +65,7 @@ class AppendReply(NamedTuple):
     term: int
     ok: bool
     match: int
+    session: int = 0
 
 
 class Takeover(NamedTuple):
@@ -86,6 +91,7 @@ class Beat(NamedTuple):
     leader_commit: int
     round: int
     grid: bool
+    session: int = 0
 
 
 class BeatReply(NamedTuple):
@@ -105,6 +111,8 @@ class Chunk(NamedTuple):
     offset: int
     items: list[tuple[str, str, int]]
     last: bool
+    members: str = ""
+    session: int = 0
 
 
 class ChunkReply(NamedTuple):
@@ -114,6 +122,7 @@ class ChunkReply(NamedTuple):
     at: int
     received: int
     done: bool
+    session: int = 0
 
 
 NEEDS_STATE = -1

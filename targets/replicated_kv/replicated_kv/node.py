@@ -12,15 +12,17 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from .api import Api
+from .backup import Backup, restore
+from .checkpoint import Snapshot
 from .client import Channel
 from .disk import Disk
 from .forwarding import Forwarder
 from .messages import PATHS, Malformed, Message, decode, encode
 from .monitor import Monitor
 from .raft import LEADER, Outgoing, Raft, Work
-from .replication import Snapshot
 from .rules import NONE
 from .server import HttpServer, Reply
 from .settings import Settings
@@ -40,15 +42,18 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._loop = asyncio.get_running_loop()
+        self._backup = Backup(Path(settings.backup), settings.backup_every) if settings.backup else None
+        if self._backup is not None and settings.restore:
+            restore(Path(settings.backup), settings.data)
         self._storage = Storage(settings.data, settings.fsync)
         recovered = self._storage.recover()
         self.store = Store()
         if recovered.snapshot is not None:
-            self.store.replace(*recovered.snapshot)
+            self.store.replace(*recovered.snapshot[:3])
         others = [name for name in settings.peers if name != settings.node]
         self._raft = Raft(
             settings.node, others, settings.timing, random.Random(), time.monotonic_ns(),
-            self._snapshot, recovered.ballot, recovered.log, settings.rules,
+            self._snapshot, recovered.ballot, recovered.log, settings.rules, recovered.doubtful,
         )  # fmt: skip
         beat_s, hang_s = settings.timing.heartbeat / 1e9, settings.timing.election_min / 1e9
         self._channels = {name: Channel(*settings.peers[name], beat_s, hang_s) for name in others}
@@ -68,6 +73,8 @@ class Node:
         self._flushing = False
         self._compacting = False
         self._snapshot_due = 0
+        self._checkpoint_ns, self._checkpoint_at = time.monotonic_ns(), recovered.snapshot.at if recovered.snapshot else 0
+        self._doubtful = recovered.doubtful
         self._timer: asyncio.TimerHandle | None = None
         self._flush_soon()
 
@@ -97,6 +104,9 @@ class Node:
             "applied": self.store.applied,
             "last": raft.log.last_index,
             "keys": len(self.store),
+            "checkpoint": self._checkpoint_at,
+            "doubtful": raft.doubtful,
+            "backup": self._backup.at if self._backup else None,
             "election_started_ns": raft.election_started_ns,
             "leader_elected_ns": raft.leader_elected_ns,
             "clock_s": time.time(),
@@ -217,9 +227,12 @@ class Node:
         self._send([outgoing for outgoing in work.messages if not outgoing.durable])
         self._save(work, [outgoing for outgoing in work.messages if outgoing.durable])
         if work.installed is not None:
-            self.store.replace(*work.installed)
+            self.store.replace(*work.installed[:3])
         self._apply(work.commit)
         self._answer(work.reads)
+        self._checkpoint_if_due()
+        self._backup_if_due()
+        self._end_doubt()
         self._forwarder.flush(self._raft.leader if self._raft.state != LEADER else None)
         if self._timer is not None:
             self._timer.cancel()
@@ -278,7 +291,6 @@ class Node:
                     pending[1](200 if pending[0] == entry.term else 504, entry.at)
             if self._when_applied:
                 self._show_applied()
-            self._compact_if_long()
         elif self._when_applied:
             self._show_applied()
         if self._pending and self._raft.state != LEADER:
@@ -293,41 +305,64 @@ class Node:
         for show in ready:
             show(True)
 
+    def _end_doubt(self) -> None:
+        if self._doubtful and not self._raft.doubtful:
+            # Behind all saves so far: what ended the doubt is on disk then.
+            self._doubtful = False
+            self._disk.save(None, self._storage.trust)
+
     def _answer(self, reads: list[tuple[int, int]]) -> None:
         for token, index in reads:
             done = self._reads.pop(token)
             done(*((503, 0, 0) if index < 0 else (200, self._raft.term, index)))
 
-    # --- compaction ----------------------------------------------------------------------------------------------------
+    # --- checkpoints ---------------------------------------------------------------------------------------------------
 
     def _snapshot(self) -> Snapshot:
         return Snapshot(self.store.applied, self.store.applied_term, self.store.items())
 
-    def _compact_if_long(self) -> None:
+    def _checkpoint_if_due(self) -> None:
         """Start a new segment, and once the state has all of the old one, write it beside the log and forget what it covers."""
-        if not self._compacting and len(self._raft.log) > self.settings.compact_after:
+        told = self.settings
+        long = len(self._raft.log) > told.compact_after or self._raft.log.size > told.compact_bytes
+        late = 0 < told.checkpoint_every <= time.monotonic_ns() - self._checkpoint_ns and self.store.applied > self._checkpoint_at
+        if not self._compacting and (long or late):
             self._compacting = True
             self._disk.rotate(self._rotated)
         elif 0 < self._snapshot_due <= self.store.applied:
             self._snapshot_due = 0
-            threading.Thread(target=self._write_snapshot, args=(self._snapshot(),), name="snapshot", daemon=True).start()
+            threading.Thread(target=self._write_checkpoint, args=(self._snapshot(),), name="checkpoint", daemon=True).start()
+
+    def _backup_if_due(self) -> None:
+        now_ns = time.monotonic_ns()
+        if self._backup is not None and self._raft.state == LEADER and self._backup.due(self.store.applied, now_ns):
+            threading.Thread(target=self._write_backup, args=(self._backup, self._snapshot(), now_ns), name="backup", daemon=True).start()
+
+    def _write_backup(self, backup: Backup, snapshot: Snapshot, now_ns: int) -> None:
+        try:
+            backup.write(snapshot, now_ns, self.settings.fsync)
+        except OSError as error:
+            # The store goes on without; what is missing is seen in ``/status``.
+            print(f"cannot write a backup: {error}", file=sys.stderr, flush=True)
 
     def _rotated(self) -> None:
         self._snapshot_due = self._raft.log.last_index
+        self._flush_soon()
 
-    def _write_snapshot(self, snapshot: Snapshot) -> None:
+    def _write_checkpoint(self, snapshot: Snapshot) -> None:
         try:
-            self._storage.write_snapshot(snapshot)
+            self._storage.write_checkpoint(snapshot)
         except OSError as error:
             # A disk that refuses this will refuse the log as well: the same end as in ``Disk``.
-            print(f"cannot write a snapshot: {error}", file=sys.stderr, flush=True)
+            print(f"cannot write a checkpoint: {error}", file=sys.stderr, flush=True)
             self._loop.call_soon_threadsafe(self._loop.stop)
             return
         self._loop.call_soon_threadsafe(self._compacted, snapshot.at)
 
     def _compacted(self, at: int) -> None:
-        self._raft.log.compact(at - self.settings.compact_after // KEEP_SHARE)
-        self._compacting = False
+        kept = self._raft.log.kept(self.settings.compact_after // KEEP_SHARE, self.settings.compact_bytes // KEEP_SHARE)
+        self._raft.log.compact(min(at, kept))
+        self._compacting, self._checkpoint_ns, self._checkpoint_at = False, time.monotonic_ns(), at
 
 
 def _ignored(status: int, answer: bytes) -> None:

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .checkpoint import Snapshot
 from .election import Election
 from .following import Following
 from .messages import (
@@ -35,7 +36,6 @@ from .messages import (
     Vote,
     VoteReply,
 )
-from .replication import Snapshot
 from .rules import ALL, LEADER, READ_ROUND_NS
 from .state import Ballot, Outgoing
 

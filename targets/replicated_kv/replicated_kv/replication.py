@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
 
+from .checkpoint import Snapshot
 from .log import Log
 from .messages import NEEDS_STATE, Append, Chunk
 
 IN_FLIGHT = 16
 CHUNK_ITEMS = 2000
 CHUNK_CHARACTERS = 256 * 1024
-
-
-class Snapshot(NamedTuple):
-    """The state after the entry at that index: (key, value, index of the write) items."""
-
-    at: int
-    term: int
-    items: list[tuple[str, str, int]]
 
 
 class Progress:
@@ -38,6 +30,7 @@ class Progress:
         self.lease_ns = 0
         self.round = 0
         self.needs_state = False
+        self.session = 0
         self.snapshot: Snapshot | None = None
         self.offset = 0
 
@@ -52,6 +45,10 @@ class Progress:
         self.probing = True
         self.waiting = True
         self.next = self.match + 1
+
+    def answered(self) -> None:
+        """An answer of an earlier session: one message less is on its way, and that is all it says."""
+        self.in_flight = max(0, self.in_flight - 1)
 
     def accepted(self, match: int) -> None:
         """It has the entries up to ``match``."""
@@ -73,6 +70,7 @@ class Progress:
     def forgot(self) -> None:
         """It has not what it once had (its disk was emptied): find out anew, a low bound is always safe."""
         self.match = 0
+        self.session += 1
         self.next = max(1, self.next - 1)
         self.probing = True
 
@@ -110,7 +108,7 @@ class Progress:
         if prev_term is None:
             raise ValueError(f"entry {self.next - 1} is not in the log")
         entries = log.batch(self.next)
-        message = Append(term, self.next - 1, prev_term, entries, commit)
+        message = Append(term, self.next - 1, prev_term, entries, commit, self.session)
         self.next += len(entries)
         return message
 
@@ -123,4 +121,4 @@ class Progress:
                 items = items[:count]
                 break
         last = self.offset + len(items) >= len(snapshot.items)
-        return Chunk(term, snapshot.at, snapshot.term, self.offset, items, last)
+        return Chunk(term, snapshot.at, snapshot.term, self.offset, items, last, snapshot.members if last else "", self.session)

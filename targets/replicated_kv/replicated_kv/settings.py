@@ -35,6 +35,13 @@ class Settings(NamedTuple):
     reads: str
     fsync: bool
     compact_after: int
+    """Entries in the log, and ``compact_bytes`` characters, after which a checkpoint is made."""
+    compact_bytes: int
+    checkpoint_every: int
+    backup: str
+    """Folder of the backups; empty: none are made."""
+    backup_every: int
+    restore: bool
     detector: str
     """``off``, ``fixed`` or ``phi``: how this node judges whether the others are alive."""
     detector_timeout: int
@@ -108,6 +115,11 @@ OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
     "detector_phi": ("8", float),
     "fsync": ("on", _switch),
     "compact_after": ("20000", _count),
+    "compact_bytes": ("67108864", _count),
+    "backup": ("", str),
+    "backup_every": ("30s", span_ns),
+    "restore": ("off", _switch),
+    "checkpoint_every": ("0s", lambda text: span_ns(text, zero=True)),
 }
 """Name -> its default (None: it must be given), and what reads it."""
 

@@ -6,9 +6,10 @@ import random
 from collections.abc import Callable
 from typing import NamedTuple
 
+from .checkpoint import Snapshot
 from .log import Log
 from .messages import Entry, Message
-from .replication import Progress, Snapshot
+from .replication import Progress
 from .rules import FOLLOWER, LEADER, Rules, Timing
 
 
@@ -34,6 +35,7 @@ class State:
     def __init__(
         self, name: str, others: list[str], timing: Timing, random_source: random.Random, now_ns: int,
         take_snapshot: Callable[[], Snapshot], ballot: Ballot | None = None, log: Log | None = None, rules: Rules | None = None,
+        doubtful: bool = False,
     ) -> None:  # fmt: skip
         self.name = name
         self.others = others
@@ -73,6 +75,10 @@ class State:
         self._chunks: list[tuple[str, str, int]] = []
         self._chunks_index = -1
         self._rewinding = False
+        self.doubtful = doubtful
+        """Its disk has lost what it once acknowledged: no vote, no candidacy until a leader has given it back."""
+        self._first_session: tuple[int, int] | None = None
+        self._believed = False
         # what ``take`` hands out
         self._ballot_changed = False
         self._entries: list[Entry] = []

@@ -1,28 +1,31 @@
-"""The log on disk: segments of frames, a snapshot beside them, and recovery from both after a crash at any byte.
+"""The log on disk, and the checkpoints that let its beginning go.
 
-    log-00000001  log-00000002 ...   append-only; the highest is being written
-    snapshot                         the state at an index; it replaces the segments that end before it
+    log-00000001  log-00000002 ...   append-only segments; the highest is being written
+    checkpoint-<index>               the state at an index; the two newest are kept, and the log from the older one on
+    ballot                           the ballot once more (recovery.py says why)
+    doubt                            there as long as this node may miss what it once acknowledged
 
-A frame is the list of the saves of one group commit, each with any of: ``base`` [index, term] (the log starts anew behind a snapshot),
-``entries`` [[index, term, key, value], ...] (one whose index exists already replaces it and all that followed), ``ballot`` [term,
-voted for].
+A frame of the log is the list of the saves of one group commit, each with any of: ``base`` [index, term] (the log starts anew behind a
+checkpoint), ``entries`` [[index, term, key, value, op], ...] (one whose index exists already replaces it and all that followed), ``ballot``
+[term, voted for].
 """
 
 from __future__ import annotations
 
 import os
+import sys
 import threading
 from pathlib import Path
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
-from .frames import Damaged, pack, unpack
-from .log import Log
+from . import checkpoint
+from .checkpoint import Snapshot, sync_folder
+from .frames import pack
 from .messages import Entry
-from .replication import Snapshot
+from .recovery import BALLOT, CHECKPOINTS, DOUBT, Recovered, recover
 from .state import Ballot
 
-SNAPSHOT = "snapshot"
-ITEMS_A_FRAME = 500
+KEPT = 2
 
 
 class Save(NamedTuple):
@@ -33,63 +36,66 @@ class Save(NamedTuple):
     installed: Snapshot | None
 
 
-class Recovered(NamedTuple):
-    """What a restart starts from."""
-
-    ballot: Ballot
-    log: Log
-    snapshot: Snapshot | None
-
-
 class Storage:
-    """The folder of one node. ``save`` and ``rotate`` belong to one thread, ``write_snapshot`` may run in another."""
+    """The folder of one node. ``save`` and ``rotate`` belong to one thread, ``write_checkpoint`` may run in another."""
 
     def __init__(self, folder: Path, fsync: bool = True) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._fsync = fsync
-        self._snapshot_lock = threading.Lock()
-        self._snapshot_index = 0
+        self._lock = threading.Lock()
+        self._checkpoints: list[int] = []
         self._closed: list[tuple[Path, int]] = []
         self._number = 0
         self._file = -1
-        self._size = 0
         self._last_index = 0
         self._ballot = Ballot()
 
     def recover(self) -> Recovered:
-        """Read all that is there, drop a torn tail, and open the last segment for writing."""
-        snapshot = self._read_snapshot()
-        index, term = (snapshot.at, snapshot.term) if snapshot else (0, 0)
-        self._snapshot_index = index
-        replay = _Replay()
-        segments = sorted(self._folder.glob("log-*"))
-        size = 0
-        for segment in segments:
-            values, size = unpack(segment.read_bytes(), str(segment), torn_tail=segment == segments[-1])
-            for saves in values:
-                for save in cast(list[dict[str, list[object]]], saves):
-                    replay.take(save)
-            self._closed.append((segment, replay.highest))
-        self._ballot = replay.ballot
-        log = replay.log(index, term)
-        if segments:
-            self._closed.pop()
-            self._number = int(segments[-1].name.removeprefix("log-"))
-            self._last_index = replay.highest
-            self._open(segments[-1], size)
+        """Read all that is there, and open the last segment for writing. What is damaged is set aside as ``damaged-...``."""
+        found = recover(self._folder)
+        self._ballot = found.ballot
+        self._checkpoints = sorted(int(path.name.partition("-")[2]) for path in self._folder.glob(CHECKPOINTS))
+        self._last_index = max([found.log.last_index, *(last for _, last in found.segments)])
+        if found.segments:
+            self._number = int(found.segments[-1][0].name.removeprefix("log-"))
+        for line in found.found:
+            print(f"recovered from damage: {line}", file=sys.stderr, flush=True)
+        if found.doubtful and found.found:
+            self._start_anew(found)
+        elif found.segments:
+            self._closed = found.segments[:-1]
+            self._open(found.segments[-1][0], found.size)
         else:
             self.rotate()
-        return Recovered(replay.ballot, log, snapshot)
+        return found
+
+    def _start_anew(self, found: Recovered) -> None:
+        """Keep what is whole in a new segment; the old ones are of no use to the log any more."""
+        (self._folder / DOUBT).touch()
+        sync_folder(self._folder, self._fsync)
+        log = found.log
+        self._last_index = log.last_index
+        self.rotate()
+        entries = log.between(log.base_index + 1, log.last_index)
+        self._append(pack([{"base": [log.base_index, log.base_term], "entries": entries, "ballot": self._ballot}]))
+        for path, _ in found.segments:
+            path.rename(path.with_name("damaged-" + path.name))
+        self._closed = []
+
+    def trust(self) -> None:
+        """This node has again all that it ever acknowledged."""
+        (self._folder / DOUBT).unlink(missing_ok=True)
+        sync_folder(self._folder, self._fsync)
 
     def save(self, saves: list[Save]) -> None:
-        """Put them on disk for good, all or nothing: one frame, one write, one fsync."""
+        """Put them on disk for good, all or nothing: one frame, one write, one fsync; and one before that if a ballot changes."""
         self._append(pack([self._part(save) for save in saves]))
 
     def _part(self, save: Save) -> dict[str, object]:
         part: dict[str, object] = {}
         if save.installed is not None:
-            self.write_snapshot(save.installed, anew=True)
+            self.write_checkpoint(save.installed, anew=True)
             part["base"] = [save.installed.at, save.installed.term]
             self._last_index = max(self._last_index, save.installed.at)
         if save.entries:
@@ -98,38 +104,44 @@ class Storage:
         if save.ballot is not None:
             part["ballot"] = save.ballot
             self._ballot = save.ballot
+            self._write_ballot()
         return part
+
+    def _write_ballot(self) -> None:
+        with (self._folder / BALLOT).open("wb") as file:
+            file.write(pack(self._ballot))
+            file.flush()
+            self._sync(file.fileno())
 
     def rotate(self) -> None:
         """Close this segment and open the next one, which starts with the ballot, so that older ones can be dropped."""
         if self._file >= 0:
             os.close(self._file)
-            with self._snapshot_lock:
+            with self._lock:
                 self._closed.append((self._path(), self._last_index))
         self._number += 1
         self._open(self._path(), 0)
         self._append(pack([{"ballot": self._ballot}]))
-        self._sync_folder()
+        sync_folder(self._folder, self._fsync)
 
-    def write_snapshot(self, snapshot: Snapshot, anew: bool = False) -> None:
-        """Replace the snapshot on disk by this newer one (``anew``: also by an older one), and drop the segments that it covers."""
-        with self._snapshot_lock:
-            if snapshot.at <= self._snapshot_index and not anew:
+    def write_checkpoint(self, snapshot: Snapshot, anew: bool = False) -> None:
+        """Put a newer checkpoint beside the last one, and drop what the older of both covers.
+
+        ``anew``: the state comes from a leader, and is right whatever stands here; older and newer checkpoints go.
+        """
+        with self._lock:
+            if not anew and self._checkpoints and snapshot.at <= self._checkpoints[-1]:
                 return
-            new = self._folder / (SNAPSHOT + ".new")
-            with new.open("wb") as file:
-                file.write(pack([snapshot.at, snapshot.term, len(snapshot.items)]))
-                for start in range(0, len(snapshot.items), ITEMS_A_FRAME):
-                    file.write(pack(snapshot.items[start : start + ITEMS_A_FRAME]))
-                file.flush()
-                self._sync(file.fileno())
-            new.replace(self._folder / SNAPSHOT)
-            self._sync_folder()
-            self._snapshot_index = snapshot.at
-            covered = [path for path, last in self._closed if last <= snapshot.at]
-            self._closed = [(path, last) for path, last in self._closed if last > snapshot.at]
-            for path in covered:
+            checkpoint.write(self._folder / f"checkpoint-{snapshot.at:012d}", snapshot, self._fsync)
+            kept = [snapshot.at] if anew else [*self._checkpoints, snapshot.at][-KEPT:]
+            for at in set(self._checkpoints) - set(kept):
+                (self._folder / f"checkpoint-{at:012d}").unlink(missing_ok=True)
+            self._checkpoints = kept
+            # With a single one the whole log stays, in case its bits rot.
+            floor = snapshot.at if anew else kept[0] if len(kept) == KEPT else -1
+            for path, _ in [each for each in self._closed if each[1] <= floor]:
                 path.unlink()
+            self._closed = [each for each in self._closed if each[1] > floor]
 
     def _path(self) -> Path:
         return self._folder / f"log-{self._number:08d}"
@@ -148,67 +160,3 @@ class Storage:
     def _sync(self, file: int) -> None:
         if self._fsync:
             os.fdatasync(file)
-
-    def _sync_folder(self) -> None:
-        folder = os.open(self._folder, os.O_RDONLY)
-        try:
-            if self._fsync:
-                os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def _read_snapshot(self) -> Snapshot | None:
-        path = self._folder / SNAPSHOT
-        (self._folder / (SNAPSHOT + ".new")).unlink(missing_ok=True)
-        if not path.exists():
-            return None
-        values, _ = unpack(path.read_bytes(), str(path), torn_tail=False)
-        index, term, count = cast(list[int], values[0])
-        items = [(key, value, written) for frame in values[1:] for key, value, written in cast(list[tuple[str, str, int]], frame)]
-        if len(items) != count:
-            raise Damaged(f"{path}: {len(items)} items instead of {count}")
-        return Snapshot(index, term, items)
-
-
-class _Replay:
-    """The frames of all segments, in the order written."""
-
-    def __init__(self) -> None:
-        self.ballot = Ballot()
-        self.highest = 0
-        self._base: tuple[int, int] = (0, 0)
-        self._entries: list[Entry] = []
-
-    def take(self, value: dict[str, list[object]]) -> None:
-        """One save."""
-        if "base" in value:
-            self._base = cast(tuple[int, int], tuple(value["base"]))
-            self._entries = []
-            self.highest = max(self.highest, self._base[0])
-        for fields in value.get("entries", ()):
-            self._entry(Entry(*cast(tuple[int, int, str | None, str | None], fields)))
-        if "ballot" in value:
-            self.ballot = Ballot(*cast(tuple[int, str | None], value["ballot"]))
-
-    def _entry(self, entry: Entry) -> None:
-        self.highest = max(self.highest, entry.at)
-        if not self._entries:
-            self._entries.append(entry)
-            return
-        at = entry.at - self._entries[0].at
-        if at > len(self._entries):
-            raise Damaged(f"the log has no entry before {entry.at}, although it goes on behind it")
-        # An entry from before the first one kept replaces all of them.
-        del self._entries[max(at, 0) :]
-        self._entries.append(entry)
-
-    def log(self, index: int, term: int) -> Log:
-        """The entries behind the snapshot at ``index``, if they belong to its history."""
-        before = [entry for entry in self._entries if entry.at <= index]
-        behind = [entry for entry in self._entries if entry.at > index]
-        if not behind or behind[0].at != index + 1:
-            return Log(index, term)
-        known = before[-1].term if before else (self._base[1] if self._base[0] == index else None)
-        if known is not None and known != term:
-            return Log(index, term)
-        return Log(index, term, behind)
