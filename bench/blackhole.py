@@ -19,7 +19,7 @@ import msgspec
 import numpy as np
 
 from bench.servers import runs
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 
 ADDRESS, PORT = "127.9.1.1", 7000
 RATE_PER_S = 1000.0

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.experiment.spec import ClientPolicy, Dns, OperationSpec, TrafficSpec
+from chaos.experiment.cluster import Dns
+from chaos.experiment.traffic import ClientPolicy, OperationSpec, TrafficSpec
 from chaos.plan.plan import PlannedNode
 from chaos.plugin import Deployment
 from tests.support.echo_deployment import echo_deployment, echo_plan

@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.servers import runs
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 from chaos.measure import slots as timeline_slots
 
 TARGET = Path(__file__).resolve().parents[1] / "targets" / "metronome"

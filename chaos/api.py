@@ -18,7 +18,7 @@ import msgspec
 from chaos.core import storage
 from chaos.core.errors import Aborted, EnvironmentUnusable, NinesError, NotHealed, Place
 from chaos.core.files import write_atomically
-from chaos.experiment.spec import Experiment
+from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.history import identity
 from chaos.history.folder import RunFolder
@@ -60,7 +60,7 @@ def order_text(
     text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None
 ) -> Ordered:
     """The same from a text; ``file`` names it in messages, and relative paths start from its folder."""
-    from chaos.experiment.reading.document import parse_experiment
+    from chaos.experiment.document import parse_experiment
     from chaos.experiment.source import locate
     from chaos.plan.build import make_plan
 
@@ -90,7 +90,7 @@ def _require_agreement_possible(plan: Plan) -> None:
 
 def _target(experiment: Experiment, file: Path) -> Target:
     """The one that is named; for a system that runs already, what the experiment says about it."""
-    from chaos.experiment.reading.attach import ATTACHED
+    from chaos.experiment.cluster import ATTACHED
     from chaos.experiment.source import locate
     from chaos.experiment.target.load import load_target
     from chaos.plan.attached import attached_target

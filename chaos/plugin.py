@@ -46,7 +46,8 @@ from chaos.core.values import (
 )
 
 if TYPE_CHECKING:
-    from chaos.experiment.spec import Resources, Selector
+    from chaos.experiment.cluster import Resources
+    from chaos.experiment.selectors import Selector
     from chaos.experiment.target.spec import Target
     from chaos.history.events import Row
     from chaos.plan.plan import Plan

@@ -15,7 +15,7 @@ from typing import Final
 
 from chaos.api import new_folder
 from chaos.cli import main as cli
-from chaos.experiment.source import parse, read_text, table, text
+from chaos.experiment.source import parse, read_text, table_of, text
 from chaos.history.events import TrafficEnded
 from chaos.history.folder import RunFolder
 
@@ -54,7 +54,7 @@ def told(status: int, late: float, busy: tuple[float, int]) -> str:
 def main(arguments: Sequence[str]) -> int:
     """Run it; the exit status of ``make demo``."""
     file = arguments[0] if arguments else EXPERIMENT
-    name = text(table(parse(read_text(Path(file)), file)).need("experiment"))
+    name = text(table_of(parse(read_text(Path(file)), file)).need("experiment"))
     folder = new_folder(name)
     status = cli.main(["run", file, "--runtime", "local", "--folder", str(folder.path)])
     sentence = told(status, late_share(folder), load(folder)) if folder.plan.exists() else ""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaos.cli.output import as_json
-from chaos.experiment.schema.document import SCHEMAS
+from chaos.experiment.document import SCHEMAS
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 

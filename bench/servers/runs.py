@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 from chaos.history import observations
 from chaos.traffic.spec import OperationOrder, ProberSpec
 

@@ -80,7 +80,7 @@ def validate(arguments: argparse.Namespace) -> int:
         what = "--schema and files exclude each other" if arguments.files else "no file to check"
         raise BadInput(what, right="nines validate FILE.yaml, or nines validate --schema")
     if arguments.schema:
-        from chaos.experiment.schema.document import SCHEMAS
+        from chaos.experiment.document import SCHEMAS
 
         show(as_json(SCHEMAS[arguments.schema]()))
         return 0

@@ -111,7 +111,7 @@ def by_nodes(selector: str, containers: Mapping[str, str]) -> str:
 def _running(document: dict[str, Any]) -> dict[str, list[str]]:
     """The names of the containers of each part that run, asked of the engine."""
     from chaos.engine.connection import connect
-    from chaos.experiment.reading.document import parse_experiment
+    from chaos.experiment.document import parse_experiment
     from chaos.runtimes.docker.attach.find import names_of
 
     try:

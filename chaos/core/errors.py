@@ -7,11 +7,14 @@ status 70. Nothing here is ever swallowed: a fault that could not be healed must
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import ClassVar, Final
 
 import msgspec
 
 MOST_CHARACTERS: Final = 800
+MOST_MISTAKES: Final = 10
+"""More of them than these are counted, not told: whoever has mended ten asks again."""
 _LINE: Final = re.compile(r"line (\d+): ")
 
 
@@ -54,6 +57,35 @@ class BadInput(NinesError):
         where = f"{place}: " if place else ""
         tail = f" ({right})" if right else ""
         super().__init__(f"{where}{message}{tail}")
+
+    @property
+    def each(self) -> tuple[BadInput, ...]:
+        """All the mistakes that this tells: here one."""
+        return (self,)
+
+
+class SeveralMistakes(BadInput):
+    """All that is wrong with one file, in the order of its lines; ``message``, ``place`` and ``right`` are those of the first."""
+
+    def __init__(self, mistakes: Sequence[BadInput]) -> None:
+        first = mistakes[0]
+        super().__init__(first.message, place=first.place, right=first.right)
+        self._all = tuple(mistakes)
+        told = [str(mistake) for mistake in mistakes[:MOST_MISTAKES]]
+        more = len(mistakes) - MOST_MISTAKES
+        self.args = ("\n".join([*told, *([f"... and {more} more"] if more > 0 else [])]),)
+
+    @property
+    def each(self) -> tuple[BadInput, ...]:
+        """All of them, also those that the text leaves out."""
+        return self._all
+
+
+def together(mistakes: Sequence[BadInput]) -> BadInput:
+    """One error that tells them all, each once."""
+    once = {str(mistake): mistake for mistake in mistakes}
+    ordered = sorted(once.values(), key=lambda mistake: (mistake.place and mistake.place.line) or 0)
+    return ordered[0] if len(ordered) == 1 else SeveralMistakes(ordered)
 
 
 class EnvironmentUnusable(NinesError):

@@ -12,6 +12,10 @@ import msgspec
 
 from chaos.core import units
 from chaos.core.errors import BadInput
+from chaos.experiment.forms import Form, known, listed, string
+from chaos.experiment.schema import Schema, Shapes, anchored, any_of, array
+from chaos.experiment.source import Listing, Value
+from chaos.experiment.source import text as text_of
 
 RANGE: Final = ".."
 
@@ -69,34 +73,75 @@ class Given(msgspec.Struct, frozen=True):
 
 def read(key: str, text: str) -> Given:
     """One parameter from its text, settings filled in. Raises ``BadInput`` without a place: the caller knows it."""
-    known = KNOWN[key]
-    if known.words:
-        if text not in known.words:
-            raise BadInput(f"'{text}' is not a choice here", right=f"one of: {', '.join(known.words)}")
-        at = float(known.words.index(text))
-        return Given(key, known.unit, at, at, text)
-    ends = [_number(end.strip(), known) for end in text.split(RANGE, 1)]
+    each = KNOWN[key]
+    if each.words:
+        if text not in each.words:
+            raise BadInput(f"'{text}' is not a choice here", right=f"one of: {', '.join(each.words)}")
+        at = float(each.words.index(text))
+        return Given(key, each.unit, at, at, text)
+    ends = [_number(end.strip(), each) for end in text.split(RANGE, 1)]
     if ends[0] > ends[-1]:
         raise BadInput(f"the range '{text}' ends before it begins", right="[low, high]")
-    return Given(f"{key}_s" if known.unit == "s" else key, known.unit, ends[0], ends[-1])
+    return Given(f"{key}_s" if each.unit == "s" else key, each.unit, ends[0], ends[-1])
 
 
-def _number(text: str, known: Known) -> float:
+def form(*, templates: bool) -> Form[dict[str, str]]:
+    """Parameters by their names, as text; with ``templates`` a setting of the target may stand for any of them, and is filled in later."""
+    return known("parameter", lambda: {name: _parameter(each, name, templates=templates) for name, each in KNOWN.items()})
+
+
+_ENDS: Final = listed(string(), example="[150ms, 300ms]", least=2, most=2, few="a range has two ends")
+_FILLED_IN: Final[Schema] = {"type": "string", "pattern": r"\{"}
+"""Text of a target in which a setting is still to be filled in."""
+
+
+def _parameter(each: Known, name: str, *, templates: bool) -> Form[str]:
+    """A word, a quantity or number, or the two ends of a range."""
+
+    def read_text(value: Value) -> str:
+        written = RANGE.join(_ENDS.read(value)) if isinstance(value, Listing) else text_of(value)
+        if not templates:
+            try:
+                read(name, written)
+            except BadInput as refusal:
+                raise BadInput(refusal.message, place=value.place, right=refusal.right) from None
+        return written
+
+    return Form(read_text, lambda shapes: _describe(shapes, each, [_FILLED_IN] if templates else [])).said(each.about)
+
+
+def _describe(shapes: Shapes, each: Known, later: list[Schema]) -> Schema:
+    if each.words:
+        return any_of({"enum": list(each.words)}, *later)
+    if each.unit != "s":
+        plain: Schema = {"type": ["number", "string"]}
+        return any_of(plain, _range(plain))
+    amount = units.pattern(units.DURATION, "more than 0" if each.positive else "at least 0")
+    spread: Schema = {"type": "string", "pattern": anchored(rf"{amount}(?:\.\.{amount})?")}
+    end = any_of({"type": "string", "pattern": anchored(amount)}, *later)
+    return shapes.define(f"parameter-duration{', more than 0' if each.positive else ''}", any_of(spread, _range(end), *later))
+
+
+def _range(end: Schema) -> Schema:
+    return array(end, minItems=2, maxItems=2)
+
+
+def _number(text: str, each: Known) -> float:
     try:
-        in_percent = known.share and text.endswith("%")
-        value = units.duration_s(text) if known.unit == "s" else units.ratio(text) if in_percent else float(text)
+        in_percent = each.share and text.endswith("%")
+        value = units.duration_s(text) if each.unit == "s" else units.ratio(text) if in_percent else float(text)
     except units.WrongUnit as error:
         message, _, right = str(error).partition("; ")
         raise BadInput(message, right=right) from None
     except ValueError:
         raise BadInput(
-            f"'{text}' is not a number", right="write it like 99%" if known.share else "write it like 3, without a unit"
+            f"'{text}' is not a number", right="write it like 99%" if each.share else "write it like 3, without a unit"
         ) from None
-    if known.whole and not (1 <= value < float("inf") and value == round(value)):
+    if each.whole and not (1 <= value < float("inf") and value == round(value)):
         raise BadInput(f"'{text}' is no count", right="1, 2, 3, ...")
-    if known.share and known.below > 1 and not value <= 1:
+    if each.share and each.below > 1 and not value <= 1:
         raise BadInput(f"'{text}' is out of range", right="0% to 100%")
-    if not 0 <= value < known.below or (known.positive and value == 0):
-        limit = "" if known.below == float("inf") else f", below {known.below:g}"
-        raise BadInput(f"'{text}' is out of range", right=f"{'above' if known.positive else 'at least'} 0{limit}")
+    if not 0 <= value < each.below or (each.positive and value == 0):
+        limit = "" if each.below == float("inf") else f", below {each.below:g}"
+        raise BadInput(f"'{text}' is out of range", right=f"{'above' if each.positive else 'at least'} 0{limit}")
     return value

@@ -1,6 +1,6 @@
 """A YAML file as a tree in which everything knows where it stands: file, line and path.
 
-    text -> yaml nodes -> Scalar | Listing | Table -> (convert.py) frozen structs
+    text -> yaml nodes -> Scalar | Listing | Table -> (forms) frozen structs
 
 Only the text of a scalar is kept, with the kind that YAML gave it: quantities are parsed where the wanted unit is known, so
 that ``1:30`` or ``010`` never turn into numbers that nobody wrote. Refused here, with ``BadInput``: a file that cannot be read,
@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 import yaml
 
-from chaos.core.errors import BadInput, Place, shortened
+from chaos.core.errors import BadInput, Place, shortened, together
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 40
@@ -61,15 +61,21 @@ class Table(msgspec.Struct, frozen=True):
     place: Place
     entries: dict[str, Value]
 
-    def only(self, known: Iterable[str], later: Mapping[str, str] | None = None) -> None:
-        """Refuse any other key; ``later`` names keys of the format that this version cannot do, each with what to do instead."""
+    def unknown(self, known: Iterable[str], later: Mapping[str, str] | None = None) -> list[BadInput]:
+        """A mistake for any other key; ``later`` names keys of a version to come, each with what to do instead."""
         names = list(known)
+        found = []
         for key, value in self.entries.items():
-            if key in names:
-                continue
             if later and key in later:
-                raise BadInput(f"'{key}' is not supported yet", place=value.place, right=later[key])
-            raise BadInput(f"unknown key '{key}'", place=value.place, right=suggest(key, names))
+                found.append(BadInput(f"'{key}' is not supported yet", place=value.place, right=later[key]))
+            elif key not in names:
+                found.append(BadInput(f"unknown key '{key}'", place=value.place, right=suggest(key, names)))
+        return found
+
+    def only(self, known: Iterable[str]) -> None:
+        """Refuse any other key."""
+        if found := self.unknown(known):
+            raise together(found)
 
     def need(self, key: str, example: str = "") -> Value:
         """The value of a key that must be there."""
@@ -111,7 +117,7 @@ def what_is(value: Value) -> str:
             return "a mapping"
 
 
-def table(value: Value, wanted: str = "keys and values") -> Table:
+def table_of(value: Value, wanted: str = "keys and values") -> Table:
     """The value as a table, or a refusal."""
     if isinstance(value, Table):
         return value

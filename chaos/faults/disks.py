@@ -11,7 +11,7 @@ from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Bytes, Ratio, show_bytes
 from chaos.core.values import Room, Victims
-from chaos.experiment.spec import Resources
+from chaos.experiment.cluster import Resources
 from chaos.faults.base import disks as filling
 from chaos.faults.base.evidence import UNPREDICTED
 from chaos.plugin import Effect, Fault, Scene

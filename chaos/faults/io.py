@@ -18,7 +18,7 @@ from chaos.core.clock import to_s
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Bytes, show_bytes
 from chaos.core.values import Load, Victims
-from chaos.experiment.spec import Resources
+from chaos.experiment.cluster import Resources
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import load as stressing
 from chaos.faults.base.evidence import UNPREDICTED

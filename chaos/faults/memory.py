@@ -20,7 +20,7 @@ from chaos.core.clock import to_ns
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Bytes, Ratio, show_bytes
 from chaos.core.values import Evidence, Load, Loaded, Status, Usage, Victims
-from chaos.experiment.spec import Resources
+from chaos.experiment.cluster import Resources
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import load as stressing
 from chaos.faults.base.evidence import UNPREDICTED

@@ -26,7 +26,7 @@ from typing import ClassVar, Literal
 from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Victims
-from chaos.experiment.spec import LinkTo, Same, Selector
+from chaos.experiment.selectors import LinkTo, Same, Selector
 from chaos.faults.base import evidence as proof
 from chaos.plan import shapes
 from chaos.plan.candidates import NothingMatched

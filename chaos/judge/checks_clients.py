@@ -8,7 +8,7 @@ from typing import Final
 
 import numpy as np
 
-from chaos.experiment.spec import OnService
+from chaos.experiment.schedules import OnService
 from chaos.measure import slots as timeline_slots
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos.core.units import show_s
-from chaos.experiment.spec import ObjectiveSpec
+from chaos.experiment.objectives import ObjectiveSpec
 from chaos.plan.plan import Plan
 from chaos.predict.unseen import Unseen
 from chaos.results.check_names import CONTRADICTION, RESOLUTION

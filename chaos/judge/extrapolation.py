@@ -24,7 +24,7 @@ import msgspec
 
 from chaos.core.rng import derive
 from chaos.core.values import FOLLOWER, LEADER
-from chaos.experiment.spec import PLANNED, ZONE, ProductionRate
+from chaos.experiment.production import PLANNED, ZONE, ProductionRate
 from chaos.measure import evidence as stats_evidence
 from chaos.measure.means import CONFIDENCE, few, possible_means
 from chaos.measure.timeline import ServiceTimeline, Timeline

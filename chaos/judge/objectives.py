@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from chaos.experiment.spec import Bound, ObjectiveSpec
+from chaos.experiment.objectives import Bound, ObjectiveSpec
 from chaos.measure.faults import FaultRecord
 from chaos.measure.timeline import ServiceTimeline, Timeline
 from chaos.plan.plan import Plan

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chaos.core.units import show_s
-from chaos.experiment.spec import PLANNED
+from chaos.experiment.production import PLANNED
 from chaos.judge import checks_probe
 from chaos.judge.agreement import OVERALL
 from chaos.judge.power_agreement import AgreementPower, agreement

@@ -10,7 +10,7 @@ import msgspec
 
 from chaos.core.rng import derive
 from chaos.core.search import least_count
-from chaos.experiment.spec import Bound, ObjectiveSpec
+from chaos.experiment.objectives import Bound, ObjectiveSpec
 from chaos.judge.objectives import COMPARE, PASS, UNKNOWN, held
 from chaos.judge.power_agreement import AgreementPower
 from chaos.measure.means import MANY, mean

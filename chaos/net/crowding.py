@@ -16,7 +16,8 @@ import msgspec
 
 from chaos.core.errors import CapabilityMissing
 from chaos.core.values import CLIENTS
-from chaos.experiment.spec import Dns, FaultSpec
+from chaos.experiment.cluster import Dns
+from chaos.experiment.faults import FaultSpec
 from chaos.plan.faults import planned_faults
 from chaos.plugin import Deployment
 

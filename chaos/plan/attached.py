@@ -13,8 +13,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from chaos.experiment.reading.attach import ATTACHED
-from chaos.experiment.spec import AttachSpec, Experiment, Resources
+from chaos.experiment.cluster import ATTACHED, AttachSpec, Resources
+from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Ask, Count, DockerPart, Part, Ready, Target
 from chaos.plan.cluster import refuse
 

@@ -15,7 +15,7 @@ import msgspec
 from chaos.core.capabilities import Capability
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import LEADER
-from chaos.experiment.spec import Experiment
+from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.plan import calibration as calibrations
 from chaos.plan.capabilities import check_attached, check_capabilities, check_networks, check_resources, check_runtime, runtime_of

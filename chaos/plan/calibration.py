@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Any, Final
 
 import msgspec
 
@@ -17,8 +17,9 @@ from chaos.core.errors import BadInput
 from chaos.core.files import write_atomically
 from chaos.core.units import Seconds
 from chaos.experiment import parameters
-from chaos.experiment.decode import integer, struct, texts
-from chaos.experiment.source import parse, read_text, suggest, table, text
+from chaos.experiment.forms import WHOLE, WORDS, known, listed, mapping
+from chaos.experiment.source import Table, Value, parse, read_text
+from chaos.experiment.tables import Field, Key, Written, table
 from chaos.plan.plan import Parameter
 
 SCHEMA: Final = 1
@@ -47,16 +48,43 @@ class Measured(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     of: str = ""
 
 
+def _version(found: int, value: Value) -> int:
+    if found != SCHEMA:
+        raise BadInput(f"version {found} is not known", place=value.place, right=f"{SCHEMA}")
+    return found
+
+
+def _spread(fitted: Fitted, value: Value) -> Fitted:
+    if fitted.high_s < fitted.low_s:
+        raise BadInput("the range ends before it begins", place=value.place, right="low at most high")
+    return fitted
+
+
+_FITTED: Final = table(Fitted).then(_spread)
+_TIMES: Final = known("parameter", lambda: {name: _FITTED for name, each in parameters.KNOWN.items() if each.unit == "s"})
+
+
+def _made(found: dict[str, Any], _: Table) -> Calibration:
+    del found["calibration"]
+    usual: dict[str, Any] = {"settings": {}, "measured": {}}
+    return Calibration(**usual | found | {"parameters": {f"{name}_s": fitted for name, fitted in found["parameters"].items()}})
+
+
+@Written(
+    blank=True,
+    make=_made,
+    extra=(Field("calibration", "calibration", WHOLE.then(_version), example="nines calibrate RUN... -o calibration.yaml writes one"),),
+)
 class Calibration(msgspec.Struct, frozen=True):
     """What was measured, where, and what follows from it for the models."""
 
-    target: str
-    runtime: str
-    nodes: int
-    settings: Mapping[str, str]
-    runs: tuple[str, ...]
-    measured: Mapping[str, Measured]
-    parameters: Mapping[str, Fitted]
+    target: Annotated[str, WORDS, Key(example="target: replicated_kv")]
+    runtime: Annotated[str, WORDS, Key(example="runtime: local")]
+    nodes: Annotated[int, WHOLE, Key(example="nodes: 3")]
+    settings: Annotated[Mapping[str, str], mapping(WORDS), Key(missing=True)]
+    runs: Annotated[tuple[str, ...], listed(WORDS, distinct=True), Key(example="runs: [RUN]")]
+    measured: Annotated[Mapping[str, Measured], mapping(table(Measured)), Key(missing=True)]
+    parameters: Annotated[Mapping[str, Fitted], _TIMES, Key(example="parameters: {restart: {...}}")]
     """By their name in code: ``restart_s``."""
 
 
@@ -93,32 +121,7 @@ def _quoted(value: str) -> str:
 
 def load(path: Path) -> Calibration:
     """Read one. Raises ``BadInput`` with the place of what is wrong."""
-    root = parse(read_text(path), str(path))
-    root.only(("calibration", "target", "runtime", "nodes", "settings", "runs", "measured", "parameters"))
-    version = root.need("calibration", "nines calibrate RUN... -o calibration.yaml writes one")
-    if integer(version) != SCHEMA:
-        raise BadInput(f"version {integer(version)} is not known", place=version.place, right=f"{SCHEMA}")
-    settings = root.get("settings")
-    fitted = {}
-    for key, value in table(root.need("parameters", "parameters: {restart: {...}}")).entries.items():
-        known = parameters.KNOWN.get(key)
-        if known is None or known.unit != "s":
-            times = [name for name, each in parameters.KNOWN.items() if each.unit == "s"]
-            raise BadInput(f"unknown parameter '{key}'", place=value.place, right=suggest(key, times))
-        entry = struct(value, Fitted)
-        if entry.high_s < entry.low_s:
-            raise BadInput("the range ends before it begins", place=value.place, right="low at most high")
-        fitted[f"{key}_s"] = entry
-    measured = root.get("measured")
-    return Calibration(
-        target=text(root.need("target", "target: replicated_kv")),
-        runtime=text(root.need("runtime", "runtime: local")),
-        nodes=integer(root.need("nodes", "nodes: 3")),
-        settings={} if settings is None else {name: text(value) for name, value in table(settings).entries.items()},
-        runs=texts(root.need("runs", "runs: [RUN]")),
-        measured={} if measured is None else {name: struct(value, Measured) for name, value in table(measured).entries.items()},
-        parameters=fitted,
-    )
+    return table(Calibration).read(parse(read_text(path), str(path)))
 
 
 def located(written: str, file: str) -> Path:

@@ -11,7 +11,7 @@ import msgspec
 
 from chaos.core.errors import BadInput
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER, Link, Victims
-from chaos.experiment.spec import LinkTo, Named, Role, Selector, Side, Zone
+from chaos.experiment.selectors import LinkTo, Named, Role, Selector, Side, Zone
 from chaos.plan.plan import PlannedNode
 from chaos.plan.shapes import quorum
 

@@ -8,7 +8,9 @@ import msgspec
 
 from chaos.core import plugins as tables
 from chaos.core.units import Ratio, digits, show, show_s
-from chaos.experiment.spec import Condition, FaultSpec, LinkTo, Named, OnFault, OnNode, OnRole, OnService, Role, Same, Selector, Side, Zone
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import Condition, OnFault, OnNode, OnRole, OnService
+from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Side, Zone
 from chaos.plan.plan import Plan, Window
 from chaos.plan.traits import made
 

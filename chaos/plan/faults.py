@@ -8,8 +8,10 @@ import msgspec
 
 from chaos.core.capabilities import Capability
 from chaos.core.values import CLIENTS, DNS, LEADER, Link, Rule, Toxic, Victims
+from chaos.experiment.document import Experiment
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Zone
 from chaos.experiment.source import suggest
-from chaos.experiment.spec import Experiment, FaultSpec, LinkTo, Named, Role, Same, Selector, Zone
 from chaos.experiment.target.spec import Target
 from chaos.plan import shapes
 from chaos.plan.attached import ONE_PART

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos.core.units import show_s
-from chaos.experiment.spec import PLANNED, ZONE, Experiment, ProductionRate
+from chaos.experiment.document import Experiment
+from chaos.experiment.production import PLANNED, ZONE, ProductionRate
 from chaos.plan.cluster import refuse
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.plan.traits import traits

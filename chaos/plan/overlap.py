@@ -6,7 +6,9 @@ import math
 from collections.abc import Iterator
 from typing import Final
 
-from chaos.experiment.spec import Experiment, OnFault, Same
+from chaos.experiment.document import Experiment
+from chaos.experiment.schedules import OnFault
+from chaos.experiment.selectors import Same
 from chaos.plan.cluster import refuse
 from chaos.plan.faults import Planned
 from chaos.plan.plan import Window

@@ -9,8 +9,8 @@ from __future__ import annotations
 import msgspec
 
 from chaos.core.values import Link
-from chaos.experiment.spec import Experiment
-from chaos.experiment.target.spec import OperationKind
+from chaos.experiment.document import Experiment
+from chaos.experiment.target.operation import OperationKind
 
 SCHEMA = 1
 

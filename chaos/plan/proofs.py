@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from chaos.core.capabilities import Capability
 from chaos.core.values import CLIENTS, DNS, LEADER, Toxic
-from chaos.experiment.spec import Experiment
+from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.plan.cluster import refuse
 from chaos.plan.faults import Planned

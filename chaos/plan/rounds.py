@@ -10,7 +10,7 @@ import msgspec
 
 from chaos.core.errors import BadInput
 from chaos.core.rng import derive
-from chaos.experiment.spec import Experiment
+from chaos.experiment.document import Experiment
 from chaos.plan.faults import Planned
 from chaos.plan.overlap import planned_duration_s
 from chaos.plan.plan import Window

@@ -16,7 +16,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import At, Every, Poisson, Renewal, Schedule
+from chaos.experiment.schedules import At, Every, Poisson, Renewal, Schedule
 
 MAX_WINDOWS = 10_000
 """More than this in one run is a slip of the pen, not an experiment."""

@@ -16,7 +16,7 @@ from typing import Final
 
 from chaos.core.rng import stream
 from chaos.core.values import LEADER, Victims
-from chaos.experiment.spec import LinkTo, Named, Role, Same, Selector, Side, Zone
+from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Side, Zone
 from chaos.plan.candidates import (
     ENDPOINTS,
     FOLLOWERS,

@@ -13,7 +13,7 @@ import msgspec
 
 from chaos.core import plugins as tables
 from chaos.core.errors import NinesError
-from chaos.experiment.spec import FaultSpec
+from chaos.experiment.faults import FaultSpec
 from chaos.plan.plan import Plan, Traits
 from chaos.plugin import Fault
 

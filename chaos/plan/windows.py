@@ -13,7 +13,9 @@ from typing import Final
 
 from chaos.core import rng as seeds
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import At, Experiment, FaultSpec, OnFault, OnNode, OnRole, OnService
+from chaos.experiment.document import Experiment
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At, OnFault, OnNode, OnRole, OnService
 from chaos.experiment.target.spec import Target
 from chaos.plan.cluster import known_or_refuse, refuse
 from chaos.plan.plan import PlannedNode, Window

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chaos.experiment.spec import PLANNED, ZONE
+from chaos.experiment.production import PLANNED, ZONE
 from chaos.plan.plan import Plan
 from chaos.predict.facts import RunFacts
 from chaos.predict.system import NOTHING, System

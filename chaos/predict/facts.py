@@ -11,7 +11,8 @@ from typing import Final
 import msgspec
 
 from chaos.core.values import CLIENTS, DNS
-from chaos.experiment.spec import ClusterSpec, LinkTo, Named, Role, Selector, Zone
+from chaos.experiment.cluster import ClusterSpec
+from chaos.experiment.selectors import LinkTo, Named, Role, Selector, Zone
 from chaos.plan.candidates import ANY
 from chaos.plan.plan import Plan, Traits
 from chaos.plan.traits import known

@@ -18,7 +18,7 @@ import numpy as np
 
 from chaos.core.errors import BadInput
 from chaos.core.values import FOLLOWER, LEADER
-from chaos.experiment.spec import PLANNED, ZONE, ProductionRate
+from chaos.experiment.production import PLANNED, ZONE, ProductionRate
 from chaos.plan.plan import Plan
 from chaos.predict import overlaps, production_window
 from chaos.predict import surroundings as around

@@ -14,7 +14,8 @@ import msgspec
 import numpy as np
 
 from chaos.core.rng import derive
-from chaos.experiment.spec import ZONE, ClientPolicy
+from chaos.experiment.production import ZONE
+from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Plan
 from chaos.predict import overlaps
 from chaos.predict.facts import ClassFacts

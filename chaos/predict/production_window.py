@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from chaos.experiment.spec import Around
+from chaos.experiment.production import Around
 from chaos.predict import surroundings as around
 from chaos.predict.markov.window import FiniteRun, Mixture
 from chaos.results.predicted import WindowPredicted

@@ -17,7 +17,8 @@ import numpy as np
 from chaos.core.rng import derive
 from chaos.core.units import show_s
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
-from chaos.experiment.spec import FaultSpec, LinkTo, Named, Role, Side, Zone
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.selectors import LinkTo, Named, Role, Side, Zone
 from chaos.plan import places, shapes
 from chaos.plan.candidates import ANY, FOLLOWERS, MAJORITY
 from chaos.plan.plan import Plan, Traits, tries

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
-from chaos.experiment.spec import CLUSTER, Around, Needs
+from chaos.experiment.production import CLUSTER, Around, Needs
 from chaos.predict import rbd
 from chaos.results.predicted import AroundShown
 

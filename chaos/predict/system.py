@@ -13,7 +13,7 @@ import msgspec
 
 from chaos.core.errors import BadInput
 from chaos.experiment import parameters
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.predict.facts import judged_part
 from chaos.predict.markov.chain import majority

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 
 from chaos.core.values import CLIENTS, DNS, Victims
-from chaos.experiment.spec import FaultSpec
+from chaos.experiment.faults import FaultSpec
 from chaos.plan import shapes
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from chaos.core.values import Status
-from chaos.experiment.spec import Condition, OnFault, OnNode, OnRole, OnService
+from chaos.experiment.schedules import Condition, OnFault, OnNode, OnRole, OnService
 from chaos.history.events import (
     FaultAsked,
     FaultEffective,

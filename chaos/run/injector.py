@@ -18,7 +18,8 @@ import msgspec
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import BadInput, FaultNotEffective
 from chaos.core.values import Evidence, Victims
-from chaos.experiment.spec import FaultSpec, OnService, When
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import OnService, When
 from chaos.history.events import Aborting, Awaited, FaultSkipped
 from chaos.plan.describe import condition_text
 from chaos.plan.plan import Plan, Window

@@ -12,7 +12,7 @@ from contextlib import AbstractContextManager
 
 from chaos.core.errors import FaultNotEffective, NinesError
 from chaos.core.values import Evidence, Victims
-from chaos.experiment.spec import FaultSpec
+from chaos.experiment.faults import FaultSpec
 from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, Row
 from chaos.plan import selection as selectors
 from chaos.plan.plan import Plan

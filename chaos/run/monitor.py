@@ -9,7 +9,8 @@ from collections.abc import Callable
 import msgspec
 
 from chaos.core.values import Status
-from chaos.experiment.spec import AbortIf, Condition
+from chaos.experiment.safety import AbortIf
+from chaos.experiment.schedules import Condition
 from chaos.history.events import Aborting, NodeChanged, Row, TrafficSecond
 from chaos.run.conditions import Known
 

@@ -20,7 +20,7 @@ from typing import Final
 
 from chaos.core.clock import Clock, ManualClock, to_ns, to_s
 from chaos.core.errors import EnvironmentUnusable, NotHealed
-from chaos.experiment.spec import AbortCommand
+from chaos.experiment.safety import AbortCommand
 from chaos.history.events import AbortAnswered, Aborting
 from chaos.registry import processes as proc
 from chaos.registry import runs as registry

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 import msgspec
 
 from chaos.core.clock import NS_PER_S
-from chaos.experiment.spec import ClientPolicy, OperationSpec
-from chaos.experiment.target.spec import OperationKind
+from chaos.experiment.target.operation import OperationKind
+from chaos.experiment.traffic import ClientPolicy, OperationSpec
 
 PER_REQUEST = "per-request"
 ONCE = "once"

@@ -25,7 +25,10 @@ from chaos.core.clock import MonotonicClock, to_ns
 from chaos.core.values import CLIENTS, Link, RoundTrip, Victims
 from chaos.engine.connection import Engine
 from chaos.engine.networks import make_network
-from chaos.experiment.spec import At, Dns, FaultSpec, Named
+from chaos.experiment.cluster import Dns
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import Named
 from chaos.faults.power_off import PowerOff
 from chaos.history.undo import UndoLog
 from chaos.plugin import Cluster, Removable, Scene

@@ -18,7 +18,10 @@ from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
 from chaos.core.values import CLIENTS, Cut, Link, NameHarm, Status, Toxic, TrafficOrder, Victims
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
-from chaos.experiment.spec import At, Dns, FaultSpec, Named, Resources
+from chaos.experiment.cluster import Dns, Resources
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import Named
 from chaos.faults.power_off import PowerOff
 from chaos.history import observations
 from chaos.history.events import Aborting, DnsChanged, NodeChanged, TrafficEnded

@@ -24,7 +24,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 from chaos.history import observations
 from chaos.history.observations import Outcome, Why
 from chaos.traffic.spec import OperationOrder, ProberSpec

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chaos.experiment.spec import OutageRule
+from chaos.experiment.traffic import OutageRule
 from chaos.measure import estimates as stats
 from chaos.measure.timeline import build
 from tests.support import synthetic

@@ -6,8 +6,10 @@ from pathlib import Path
 
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import CLIENTS, DNS, Link
-from chaos.experiment.spec import ClientPolicy, ClusterSpec, Dns, DnsCheck, Experiment, OperationSpec, TrafficSpec
+from chaos.experiment.cluster import ClusterSpec, Dns, DnsCheck
+from chaos.experiment.document import Experiment
 from chaos.experiment.target.load import load_target
+from chaos.experiment.traffic import ClientPolicy, OperationSpec, TrafficSpec
 from chaos.net.toxiproxy import program as toxiproxy_server
 from chaos.plan.plan import SCHEMA, Parameter, Plan, PlannedNode
 from chaos.plugin import Deployment

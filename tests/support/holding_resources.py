@@ -12,7 +12,10 @@ sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from chaos.core.clock import MonotonicClock
 from chaos.core.values import Victims
-from chaos.experiment.spec import At, FaultSpec, Named, Resources
+from chaos.experiment.cluster import Resources
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import Named
 from chaos.faults.cpu import Cpu
 from chaos.faults.disks import DiskFull, ReadOnly
 from chaos.faults.memory import Memory

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from chaos.experiment.spec import At, FaultSpec, Named
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import Named
 from chaos.experiment.target.spec import Ask
 from chaos.plugin import Deployment
 from tests.support.echo_deployment import echo_deployment, echo_plan

@@ -2,18 +2,12 @@
 
 from __future__ import annotations
 
-from chaos.experiment.spec import (
-    ClientPolicy,
-    ClusterSpec,
-    Dns,
-    Experiment,
-    FaultSpec,
-    OperationSpec,
-    PredictSpec,
-    ProductionRate,
-    TrafficSpec,
-)
-from chaos.experiment.target.spec import OperationKind
+from chaos.experiment.cluster import ClusterSpec, Dns
+from chaos.experiment.document import Experiment
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.production import PredictSpec, ProductionRate
+from chaos.experiment.target.operation import OperationKind
+from chaos.experiment.traffic import ClientPolicy, OperationSpec, TrafficSpec
 from chaos.plan.plan import Parameter, Plan, PlannedNode, Window
 from chaos.predict.facts import ClassFacts, RunFacts
 from chaos.predict.run import Prediction

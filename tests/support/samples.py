@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chaos.experiment.reading.document import parse_experiment
-from chaos.experiment.spec import Experiment
+from chaos.experiment.document import Experiment, parse_experiment
 from chaos.experiment.target.load import parse_target
 from chaos.experiment.target.spec import Target
 from chaos.plan.build import make_plan

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 from hypothesis import strategies as st
 
-from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.document import parse_experiment
 from chaos.experiment.source import Listing, Scalar, Table, Value, parse
 from chaos.experiment.target.load import parse_target
 from tests.support.samples import EXPERIMENT, TARGET

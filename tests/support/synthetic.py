@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from chaos.core.clock import to_ns
-from chaos.experiment.spec import (
-    At,
-    ClientPolicy,
-    ClusterSpec,
-    Dns,
-    Experiment,
-    FaultSpec,
-    ObjectiveSpec,
-    OperationSpec,
-    OutageRule,
-    Role,
-    Slo,
-    TrafficSpec,
-)
-from chaos.experiment.target.spec import OperationKind
+from chaos.experiment.cluster import ClusterSpec, Dns
+from chaos.experiment.document import Experiment, Slo
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.objectives import ObjectiveSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import Role
+from chaos.experiment.target.operation import OperationKind
+from chaos.experiment.traffic import ClientPolicy, OperationSpec, OutageRule, TrafficSpec
 from chaos.history import observations
 from chaos.history.events import (
     SCHEMA,

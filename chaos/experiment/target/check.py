@@ -12,23 +12,24 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import BadInput, Place
-from chaos.experiment import probe_options
+from chaos.experiment import parameters, probe_options
+from chaos.experiment.forms import Mistakes
 from chaos.experiment.probe_options import Written, WrongOption
-from chaos.experiment.source import Listing, Table, Value, suggest, table
+from chaos.experiment.source import Listing, Table, Value, suggest, table_of
 from chaos.experiment.target import question as asking
 from chaos.experiment.target import templates
-from chaos.experiment.target.spec import Ask, OperationKind, Setting, Target
+from chaos.experiment.target.operation import OperationKind
+from chaos.experiment.target.spec import Ask, Setting, Target
 
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
 
 def check(root: Table, target: Target) -> None:
-    """Raise ``BadInput`` at the first thing in the file that cannot be right."""
-    _check_names(root, target)
-    _check_files(root, target)
-    _check_questions(root, target)
-    _check_templates(root, target)
-    _check_operations(root, target)
+    """Raise ``BadInput`` for what in the file cannot be right: the first thing of each kind."""
+    mistakes = Mistakes()
+    for each in (_check_names, _check_files, _check_model, _check_questions, _check_templates, _check_operations):
+        mistakes.of(partial(each, root, target))
+    mistakes.tell()
 
 
 def defaults(settings: dict[str, Setting]) -> dict[str, str]:
@@ -81,7 +82,7 @@ def _check_operations(root: Table, target: Target) -> None:
 
 def _check_names(root: Table, target: Target) -> None:
     for name, part in target.parts.items():
-        place = table(root.entries["parts"]).entries[name].place
+        place = table_of(root.entries["parts"]).entries[name].place
         if not _PART.fullmatch(name):
             raise BadInput(
                 f"'{name}' is not the name of a part",
@@ -112,6 +113,16 @@ def _check_files(root: Table, target: Target) -> None:
             if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in written:
                 what = f"the file '{written}' would not lie in the node's folder"
                 raise BadInput(what, place=_find(root, f"parts.{name}.files"), right="a relative path without '..'")
+
+
+def _check_model(root: Table, target: Target) -> None:
+    """The parameters, with the defaults of the settings filled in."""
+    with_defaults = templates.Context(node="", address="", ports={}, settings=defaults(target.settings))
+    for name, written in target.model.items():
+        try:
+            parameters.read(name, templates.fill(written, with_defaults))
+        except BadInput as refusal:
+            raise BadInput(refusal.message, place=_find(root, f"model.{name}"), right=refusal.right) from None
 
 
 def _check_questions(root: Table, target: Target) -> None:

@@ -1,4 +1,4 @@
-"""What a system under test declares: the typed form of a ``target.yaml`` (loaded by ``load.load_target``).
+"""What a system under test declares: a ``target.yaml`` and its JSON Schema (loaded by ``load.load_target``).
 
 Templates (``command``, ``env``, ``files``, ``ready``, ``roles``...) know ``{node}``, ``{address}``, ``{peer_address}`` (where other
 nodes reach it, if it stands on a network for that), ``{data}`` (the node's folder), ``{NAME}`` for each port and setting, and
@@ -8,11 +8,21 @@ addresses are the peer's.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Any, Final, Literal
 
 import msgspec
 
+from chaos.core.errors import BadInput
 from chaos.core.units import Seconds
+from chaos.experiment import parameters
+from chaos.experiment.forms import WHOLE, WORDS, Form, listed, mapping, one_of, string
+from chaos.experiment.source import Table, Value, table_of
+from chaos.experiment.tables import DISTINCT, UNWRITTEN, Field, Key, Written, table
+from chaos.experiment.target.operation import OPTION, OperationKind, operation
+
+SCHEMA: Final = 1
+_ABOUT: Final = "The version of this form"
+_NAME: Final = string().then(lambda name, _: name.strip())
 
 
 class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -20,7 +30,7 @@ class Setting(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     default: str | int | float | bool
     about: str = ""
-    choices: tuple[str, ...] = ()
+    choices: Annotated[tuple[str, ...], DISTINCT] = ()
 
 
 class Count(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -96,7 +106,7 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ports: dict[str, int]
     ready: Ready
     nodes: Count = Count()
-    data: tuple[str, ...] = ()
+    data: Annotated[tuple[str, ...], DISTINCT] = ()
     local: LocalPart | None = None
     docker: DockerPart | None = None
     env: dict[str, str] = {}
@@ -119,39 +129,82 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return self.ready.ask if f"{{{port}}}" in asked else None
 
 
-class OperationKind(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One question to the service. Exactly one probe kind is set: ``probe`` names it, ``options`` are its fields as text."""
-
-    probe: str
-    does: str
-    """read, write, append, add or incr."""
-    options: dict[str, str] = {}
-
-
 class LocalTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the target can be asked for on plain processes. ``peers: per-node``: each node may be given its own address per peer."""
 
     peers: Literal["per-node"] | None = None
 
 
+class Marks(msgspec.Struct, frozen=True):
+    """Moments that a node stamps itself: name -> dotted path in the JSON answer of ``ask``."""
+
+    ask: Annotated[Ask, table(Ask), Key(example="ask: {http: ...}")]
+    values: Annotated[dict[str, str], mapping(WORDS)]
+
+
+def _version(found: int, value: Value) -> int:
+    if found != SCHEMA:
+        raise BadInput(f"this version of Nines reads schema {SCHEMA}", place=value.place, right=f"schema: {SCHEMA}")
+    return found
+
+
+def _ready(written_as: str, value: Value) -> None:
+    if written_as != "ready":
+        raise BadInput(f"'{written_as}' is not a question", place=value.place, right="'ready', or {http: ..., json: ...}")
+
+
+_READY: Final = Form(string().then(_ready).read, {"const": "ready", "description": "The question of the part whether a node is ready"})
+_STEP: Final = mapping(OPTION)
+
+
+def _made(found: dict[str, Any], entry: Table) -> Target:
+    """The word ``ready`` as a role stands for the question of the parts; ``marks`` are a question and what its answer holds."""
+    del found["schema"]
+    asks = [part.ready.ask for part in found["parts"].values()]
+    roles = found.pop("roles", {})
+    short = next((role for role, ask in roles.items() if ask is None), None)
+    if short is not None and any(ask != asks[0] for ask in asks):
+        place = table_of(entry.entries["roles"]).entries[short].place
+        raise BadInput("the parts have different 'ready' questions", place=place, right="write the question out")
+    marks = found.pop("marks", None)
+    found |= {"marks": marks.values, "marks_ask": marks.ask} if marks else {}
+    usual: dict[str, Any] = {"folder": "", "about": "", "settings": {}, "operations": {}}
+    return Target(**usual | found, roles={role: ask or asks[0] for role, ask in roles.items()})
+
+
+@Written(
+    make=_made,
+    blank=True,
+    inline=True,
+    extra=(Field("schema", "schema", Form(WHOLE.then(_version).read, {"const": SCHEMA}), example="schema: 1", about=_ABOUT),),
+)
 class Target(msgspec.Struct, frozen=True):
     """A kind of system under test."""
 
-    name: str
-    folder: str
-    about: str
-    settings: dict[str, Setting]
-    parts: dict[str, Part]
-    operations: dict[str, OperationKind]
-    roles: dict[str, Ask] = {}
-    marks: dict[str, str] = {}
-    """Moments that a node stamps itself, for the anatomy: name -> dotted path in the JSON answer of ``marks_ask``."""
-    marks_ask: Ask | None = None
+    name: Annotated[str, _NAME, Key("target", example="target: etcd")]
+    """Its name"""
+    folder: Annotated[str, UNWRITTEN]
+    about: Annotated[str, WORDS, Key(missing=True)]
+    settings: Annotated[dict[str, Setting], mapping(table(Setting)), Key(missing=True)]
+    """Knobs that experiments may turn"""
+    parts: Annotated[dict[str, Part], mapping(table(Part), empty="there is no part", right="at least one, such as 'data'")]
+    """Groups of like nodes, by name"""
+    operations: Annotated[dict[str, OperationKind], mapping(operation()), Key(missing=True)]
+    """What can be asked of it, by name"""
+    roles: Annotated[dict[str, Ask], mapping(one_of(_READY, table=table(Ask)))] = {}
+    """Asked of each node; it has the role if the expression holds"""
+    marks: Annotated[dict[str, str], table(Marks)] = {}
+    """Moments that a node stamps itself, for the anatomy: name -> dotted path in the JSON answer of ``ask``."""
+    marks_ask: Annotated[Ask | None, UNWRITTEN] = None
     clock: Ask | None = None
     """Asks a node what its own wall clock says; ``json`` is the dotted path of the answer, in seconds since 1970."""
-    init: tuple[dict[str, str], ...] = ()
-    read_node: OperationKind | None = None
-    model: dict[str, str] = {}
-    """parameter of the models (docs/models.md has the table) -> template; ``replication`` is a word, a range is ``low..high``."""
+    init: Annotated[tuple[dict[str, str], ...], listed(_STEP, wanted="a list of steps", example="[{node: n1, command: ...}]")] = ()
+    """Steps that are done once"""
+    read_node: Annotated[OperationKind | None, operation(does="read")] = None
+    model: Annotated[dict[str, str], parameters.form(templates=True)] = {}
+    """Parameters of the models; a setting may stand for any of them"""
     pid1: bool = False
     local: LocalTraits = LocalTraits()
+
+
+TARGET: Final = table(Target)

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Evidence, Room, Status
-from chaos.experiment.spec import Resources
+from chaos.experiment.cluster import Resources
 from chaos.faults.base import evidence as proof
 from chaos.plugin import Disks, HasDisks, Scene
 

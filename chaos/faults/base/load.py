@@ -15,7 +15,7 @@ import msgspec
 from chaos.core.clock import to_ns, to_s
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Evidence, Load, Loaded, Usage, Work
-from chaos.experiment.spec import Resources
+from chaos.experiment.cluster import Resources
 from chaos.faults.base import evidence as proof
 from chaos.plugin import HasLoads, Loads, Scene
 

@@ -19,7 +19,7 @@ from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective, NinesError
 from chaos.core.units import Ratio
 from chaos.core.values import CLIENTS, DNS, Evidence, Link, Passage, Shaping, Train, Victims
-from chaos.experiment.spec import LinkTo, Selector
+from chaos.experiment.selectors import LinkTo, Selector
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import streams as toxics
 from chaos.plugin import Effect, Fault, HasAddresses, Line, Scene

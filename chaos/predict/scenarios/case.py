@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
-from chaos.experiment.spec import LinkTo
+from chaos.experiment.selectors import LinkTo
 from chaos.predict.facts import ClassFacts
 from chaos.predict.scenarios import leader_name
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell

@@ -31,7 +31,7 @@ from chaos.predict.scenarios import outages as slots
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from chaos.experiment.spec import ClientPolicy
+    from chaos.experiment.traffic import ClientPolicy
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chaos.core.values import FOLLOWER, LEADER
-from chaos.experiment.spec import FaultSpec, LinkTo, Named, Role, Side, Zone
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.selectors import LinkTo, Named, Role, Side, Zone
 from chaos.plan import places
 from chaos.plan.places import Strike
 from chaos.plan.plan import Plan, PlannedNode, Traits, Window

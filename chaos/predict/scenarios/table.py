@@ -10,7 +10,7 @@ import numpy as np
 
 from chaos.core import plugins
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 from chaos.plugin import Model
 from chaos.predict.scenarios import partition as partitions
 from chaos.predict.scenarios.case import Case, either

@@ -11,7 +11,9 @@ from typing import Final
 
 from chaos.core import plugins as tables
 from chaos.core.escaping import markdown, markdown_code
-from chaos.experiment.spec import Experiment, FaultSpec, LinkTo, Role
+from chaos.experiment.document import Experiment
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.selectors import LinkTo, Role
 from chaos.plan.describe import PlanRow, describe, target_text
 from chaos.plan.plan import Plan, Window
 from chaos.plan.traits import traits

@@ -23,7 +23,7 @@ from chaos.core.values import DNS, Allowed, NodeInfo
 from chaos.engine.errors import translated
 from chaos.engine.images.ensure import AGENT
 from chaos.engine.images.tools import FAKETIME_THREADS, FOLDER
-from chaos.experiment.spec import Resources
+from chaos.experiment.cluster import Resources
 from chaos.experiment.target.templates import fill
 from chaos.plugin import Sink
 from chaos.runtimes.base.helper import Breakage

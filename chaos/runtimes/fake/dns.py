@@ -12,7 +12,7 @@ from chaos.core.clock import to_ns
 from chaos.core.errors import CapabilityMissing
 from chaos.core.values import DNS, LEADER, Link, NameHarm
 from chaos.dns.health import Change, Health
-from chaos.experiment.spec import Dns
+from chaos.experiment.cluster import Dns
 from chaos.history.events import DnsChanged
 from chaos.plugin import Sink
 from chaos.runtimes.fake.faces import Face, Meets

@@ -12,7 +12,7 @@ from pathlib import Path
 from chaos.core.clock import to_ns
 from chaos.core.rng import stream
 from chaos.core.values import TrafficOrder
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 from chaos.history.events import TrafficEnded, TrafficSecond
 from chaos.history.observations import Outcome, Why
 from chaos.runtimes.fake.dns import VirtualDns

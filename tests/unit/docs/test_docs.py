@@ -19,11 +19,13 @@ import yaml
 from chaos.api import order, order_text
 from chaos.cli import main as cli
 from chaos.core import plugins as tables
-from chaos.core.units import SUFFIX
-from chaos.experiment import parameters
-from chaos.experiment import spec as experiment
-from chaos.experiment.target.load import _KEYS as TARGET_KEYS
+from chaos.experiment import cluster, parameters, traffic
+from chaos.experiment.document import Experiment, Slo
+from chaos.experiment.production import PredictSpec
+from chaos.experiment.safety import AbortCommand, AbortIf, Limits
+from chaos.experiment.tables import keys_of
 from chaos.experiment.target.load import parse_target
+from chaos.experiment.target.spec import Target
 from tests.support.doc_pages import FENCE, PAGES, Block, blocks, blocks_of
 from tests.support.paths import ROOT
 from tests.support.quick import QUICK
@@ -156,25 +158,16 @@ def test_python_compiles(block: Block) -> None:
 # --- completeness ------------------------------------------------------------------------------------------------------
 
 
-def words_of(struct: type[msgspec.Struct]) -> set[str]:
-    """The keys of a struct as they are written in YAML."""
-    found = set()
-    for name in struct.__struct_fields__:
-        suffix = max((suffix for suffix in SUFFIX.values() if name.endswith(suffix)), key=len)
-        found.add(name.removesuffix(suffix))
-    return found
-
-
 @pytest.mark.parametrize(
     "struct",
-    [experiment.ClusterSpec, experiment.Dns, experiment.DnsCheck, experiment.TrafficSpec, experiment.ClientPolicy, experiment.OutageRule,
-     experiment.Limits, experiment.AbortIf, experiment.Slo, experiment.PredictSpec],
+    [cluster.ClusterSpec, cluster.AttachSpec, cluster.Dns, cluster.DnsCheck, traffic.TrafficSpec, traffic.ClientPolicy, traffic.OutageRule,
+     Limits, AbortIf, AbortCommand, Slo, PredictSpec, Experiment],
     ids=lambda struct: struct.__name__,
 )  # fmt: skip
 def test_every_key_of_an_experiment_is_explained(struct: type[msgspec.Struct]) -> None:
     """docs/experiments.md names every key there is."""
     page = (ROOT / "docs" / "experiments.md").read_text(encoding="utf-8")
-    assert not {word for word in words_of(struct) if not re.search(rf"\b{word}\b", page)}
+    assert not {word for word in keys_of(struct).fields if not re.search(rf"\b{word}\b", page)}
 
 
 @pytest.mark.parametrize("kind", sorted(tables.FAULTS))
@@ -182,7 +175,7 @@ def test_every_fault_is_explained(kind: str) -> None:
     """docs/faults.md has a row for each fault, with each of its fields."""
     page = (ROOT / "docs" / "faults.md").read_text(encoding="utf-8")
     row = next(line for line in page.splitlines() if line.startswith(f"| `{kind}` |"))
-    fields = words_of(tables.find("faults", kind))
+    fields = keys_of(tables.find("faults", kind)).fields
     assert not {field for field in fields if f"`{field}`" not in row}
 
 
@@ -191,7 +184,7 @@ def test_every_key_of_a_target_is_explained() -> None:
     from chaos.experiment.target.templates import RESERVED
 
     page = (ROOT / "docs" / "targets.md").read_text(encoding="utf-8")
-    assert not [key for key in TARGET_KEYS if f"`{key}`" not in page]
+    assert not [key for key in keys_of(Target).fields if f"`{key}`" not in page]
     assert not [probe for probe in tables.PROBES if f"| `{probe}` |" not in page]
     assert not [name for name in RESERVED if f"`{{{name}" not in page]
 

@@ -9,32 +9,16 @@ import pytest
 
 from chaos.core import units
 from chaos.core.errors import BadInput
-from chaos.experiment.decode import struct
-from chaos.experiment.reading.document import experiment_text, load_experiment, parse_experiment
+from chaos.experiment.cluster import Dns, DnsCheck
+from chaos.experiment.document import Experiment, Slo, experiment_text, load_experiment, parse_experiment
+from chaos.experiment.objectives import Bound, ObjectiveSpec
+from chaos.experiment.production import ProductionRate
+from chaos.experiment.safety import AbortIf
+from chaos.experiment.schedules import At, Every, Poisson, Renewal
+from chaos.experiment.selectors import LinkTo, Named, Role, Same, Side, Zone
 from chaos.experiment.source import MAX_BYTES, locate, parse
-from chaos.experiment.spec import (
-    AbortIf,
-    At,
-    Bound,
-    ClientPolicy,
-    Dns,
-    DnsCheck,
-    Every,
-    Experiment,
-    LinkTo,
-    Named,
-    ObjectiveSpec,
-    OperationSpec,
-    OutageRule,
-    Poisson,
-    ProductionRate,
-    Renewal,
-    Role,
-    Same,
-    Side,
-    Slo,
-    Zone,
-)
+from chaos.experiment.tables import table
+from chaos.experiment.traffic import ClientPolicy, OperationSpec, OutageRule
 from chaos.plan.build import make_plan
 from tests.support.paths import BAD, ROOT
 from tests.support.samples import EXPERIMENT, sample_experiment, sample_plan, sample_target
@@ -405,7 +389,7 @@ class Sample(msgspec.Struct, frozen=True):
 
 def read(text: str) -> Sample:
     """That struct from YAML."""
-    return struct(parse(text, "s.yaml"), Sample)
+    return table(Sample).read(parse(text, "s.yaml"))
 
 
 def test_every_kind_of_field_is_converted():
@@ -454,7 +438,7 @@ def test_the_structs_of_the_experiment_can_all_be_converted():
     """No field of the experiment has a type that the converter does not know."""
     for cls in (Dns, ClientPolicy, OutageRule, Slo, AbortIf, DnsCheck, Renewal):
         keys = "{distribution: uniform, mean: 1s}" if cls is Renewal else "{}"
-        assert isinstance(struct(parse(keys, "s.yaml"), cls), cls)
+        assert isinstance(table(cls).read(parse(keys, "s.yaml")), cls)
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "experiments").glob("*.yaml")), ids=lambda file: file.stem)

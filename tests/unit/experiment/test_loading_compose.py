@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.reading.compose import compose_project
+from chaos.experiment.compose import compose_project
 
 SERVICES = "services: {web: {image: example/web}}\n"
 CASES = [

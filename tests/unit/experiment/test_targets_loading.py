@@ -6,7 +6,8 @@ import pytest
 
 from chaos.core.errors import BadInput
 from chaos.experiment.target.load import known_targets, load_target, search_path
-from chaos.experiment.target.spec import Ask, OperationKind, Setting
+from chaos.experiment.target.operation import OperationKind
+from chaos.experiment.target.spec import Ask, Setting
 from tests.support.paths import ROOT
 from tests.support.samples import TARGET, sample_target
 

@@ -22,9 +22,9 @@ from chaos.api import order_text, perform
 from chaos.core.clock import ManualClock
 from chaos.core.errors import BadInput, CapabilityMissing, FaultNotEffective
 from chaos.core.values import CLIENTS, Victims
-from chaos.experiment.reading.faults import params
+from chaos.experiment.document import Experiment
+from chaos.experiment.faults import params
 from chaos.experiment.source import parse
-from chaos.experiment.spec import Experiment
 from chaos.experiment.target.load import load_target
 from chaos.faults.clock import Clock
 from chaos.faults.connections import Connections

@@ -13,9 +13,9 @@ from chaos.agent.agent_parts import resources
 from chaos.core.clock import ManualClock
 from chaos.core.errors import BadInput, CapabilityMissing, FaultNotEffective
 from chaos.core.values import Allowed, Held, Load, Loaded, Room, Status, Usage, Victims, Work
-from chaos.experiment.decode import struct
+from chaos.experiment.cluster import Resources
 from chaos.experiment.source import parse
-from chaos.experiment.spec import Resources
+from chaos.experiment.tables import table
 from chaos.faults.cpu import Cpu
 from chaos.faults.disks import DiskFull, ReadOnly
 from chaos.faults.io import Io
@@ -43,7 +43,7 @@ def entry(kind: str, fields: str) -> str:
 def plan_of(kind: str, fields: str, resources: str, runtime: str = "docker") -> Plan:
     """Its plan; raises what is refused."""
     experiment = sample_experiment(entry(kind, fields))
-    cluster = msgspec.structs.replace(experiment.cluster, resources=struct(parse(resources, "x.yaml"), Resources))
+    cluster = msgspec.structs.replace(experiment.cluster, resources=table(Resources).read(parse(resources, "x.yaml")))
     return make_plan(msgspec.structs.replace(experiment, cluster=cluster), sample_target(IN_CONTAINERS), seed=1, runtime=runtime)
 
 

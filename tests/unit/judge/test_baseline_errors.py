@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.document import parse_experiment
 from chaos.judge.judge import judge
 from chaos.plan.build import BY_CHANCE, told_apart
 from tests.support import synthetic

@@ -14,7 +14,7 @@ from chaos.api import order_text
 from chaos.cli import main as cli
 from chaos.core.clock import ManualClock
 from chaos.core.errors import BadInput
-from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.document import parse_experiment
 from chaos.history.folder import RunFolder
 from chaos.judge.agreement import OVERALL
 from chaos.judge.calibrate import LEAST, calibrate

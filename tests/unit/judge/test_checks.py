@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from chaos.experiment.spec import FaultSpec
+from chaos.experiment.faults import FaultSpec
 from chaos.history.events import (
     Aborting,
     FaultFailed,

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from chaos.core.plugins import find
-from chaos.experiment.spec import Bound, Dns, DnsCheck, ObjectiveSpec
+from chaos.experiment.cluster import Dns, DnsCheck
+from chaos.experiment.objectives import Bound, ObjectiveSpec
 from chaos.history import observations
 from chaos.history.events import RunEnded, TrafficEnded
 from chaos.judge.judge import Judgement, judge

@@ -11,8 +11,8 @@ import pytest
 
 from chaos.core.errors import BadInput
 from chaos.core.rng import derive
-from chaos.experiment.reading import document as loading
-from chaos.experiment.spec import PredictSpec, ProductionRate
+from chaos.experiment import document as loading
+from chaos.experiment.production import PredictSpec, ProductionRate
 from chaos.judge.extrapolation import YEAR_S, Share, combine, extrapolate
 from chaos.measure.means import interval_of_mean
 from chaos.measure.timeline import build

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from chaos.core.errors import HistoryUnreadable
-from chaos.experiment.spec import Bound, ObjectiveSpec
+from chaos.experiment.objectives import Bound, ObjectiveSpec
 from chaos.history.events import HARNESS_DIED, Aborting, FaultGone, Row, RunEnded, RunStarted
 from chaos.history.folder import RunFolder
 from chaos.judge.judge import judge

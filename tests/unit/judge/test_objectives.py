@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from chaos.experiment.spec import Bound, ObjectiveSpec
+from chaos.experiment.objectives import Bound, ObjectiveSpec
 from chaos.history.events import FaultEffective
 from chaos.judge import objectives
 from chaos.judge.objectives import held

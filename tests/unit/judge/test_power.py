@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import Around, AroundPart, Bound, Needs, ObjectiveSpec, PredictSpec, ProductionRate, Slo
+from chaos.experiment.document import Slo
+from chaos.experiment.objectives import Bound, ObjectiveSpec
+from chaos.experiment.production import Around, AroundPart, Needs, PredictSpec, ProductionRate
 from chaos.judge.agreement import compare
 from chaos.judge.power import BudgetSaid, power
 from chaos.measure.means import mean

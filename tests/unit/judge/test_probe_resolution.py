@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from chaos.api import order_text
-from chaos.experiment.spec import Bound, ObjectiveSpec, OutageRule
+from chaos.experiment.objectives import Bound, ObjectiveSpec
+from chaos.experiment.traffic import OutageRule
 from chaos.judge.judge import Judgement, judge
 from chaos.judge.power import power
 from chaos.plan.plan import Plan

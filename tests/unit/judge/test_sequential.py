@@ -13,7 +13,7 @@ import pytest
 from chaos.cli import main as cli
 from chaos.core.clock import ManualClock
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import Bound, ObjectiveSpec
+from chaos.experiment.objectives import Bound, ObjectiveSpec
 from chaos.history.events import FaultEffective, Looked, Row, RunEnded, TrafficEnded
 from chaos.history.folder import RunFolder
 from chaos.judge import early_stop as deciding

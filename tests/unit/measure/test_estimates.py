@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy import stats as oracle
 
-from chaos.experiment.spec import Slo
+from chaos.experiment.document import Slo
 from chaos.history.events import FaultAsked, FaultFailed
 from chaos.history.observations import Outcome, Why
 from chaos.measure import estimates as stats

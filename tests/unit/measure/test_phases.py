@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from chaos.experiment.spec import ClientPolicy, Dns
+from chaos.experiment.cluster import Dns
+from chaos.experiment.traffic import ClientPolicy
 from chaos.measure import phases as anatomy
 from chaos.measure.timeline import build
 from chaos.plan.plan import Parameter, Plan, Window

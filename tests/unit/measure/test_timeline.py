@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from chaos.experiment.spec import OutageRule
+from chaos.experiment.traffic import OutageRule
 from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultSkipped, NodeChanged, PhaseBegun, TrafficStarted
 from chaos.history.observations import Outcome, Why
 from chaos.measure.slots import BAD, GOOD, MISSING

@@ -15,7 +15,7 @@ import yaml
 from chaos.api import Ordered, order_text, perform
 from chaos.core.errors import BadInput, CapabilityMissing, FaultNotEffective
 from chaos.core.values import CLIENTS, Cut, Link, Loss, RoundTrip, Rule, Shaping, Victims
-from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.document import parse_experiment
 from chaos.faults.partition import Partition
 from chaos.history.folder import RunFolder
 from chaos.history.undo import UndoLog, pending

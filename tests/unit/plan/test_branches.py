@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import FaultSpec
+from chaos.experiment.faults import FaultSpec
 from chaos.history.events import Aborting, FaultAsked, FaultEffective, FaultGone, FaultHealed, FaultSkipped, Row, Settled
 from chaos.history.folder import RunFolder
 from chaos.judge.judge import judge

@@ -9,7 +9,7 @@ import pytest
 
 from chaos.core.errors import CapabilityMissing
 from chaos.core.values import CLIENTS, Link
-from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.document import parse_experiment
 from chaos.judge.model_inputs import facts_of
 from chaos.measure import timeline
 from chaos.net.needs import Needs, needs

@@ -7,7 +7,7 @@ import random
 import msgspec
 import pytest
 
-from chaos.experiment.spec import Named, Role
+from chaos.experiment.selectors import Named, Role
 from chaos.plan import places
 from chaos.plan.places import Strike
 from chaos.plan.plan import Plan

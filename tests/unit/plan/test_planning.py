@@ -7,8 +7,8 @@ import pytest
 
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import Link
-from chaos.experiment.reading.document import load_experiment, parse_experiment
-from chaos.experiment.spec import Named
+from chaos.experiment.document import load_experiment, parse_experiment
+from chaos.experiment.selectors import Named
 from chaos.experiment.target.load import load_target
 from chaos.faults.partition import Partition
 from chaos.plan.build import configuration_hash, describe, make_plan

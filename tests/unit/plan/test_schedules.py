@@ -10,7 +10,7 @@ from itertools import pairwise
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import At, Every, Poisson, Renewal
+from chaos.experiment.schedules import At, Every, Poisson, Renewal
 from chaos.plan.schedules import MAX_WINDOWS, gaps, problem, starts_s
 
 

@@ -7,7 +7,7 @@ import math
 import pytest
 
 from chaos.core.values import Link, Victims
-from chaos.experiment.spec import LinkTo, Named, Role, Same, Side, Zone
+from chaos.experiment.selectors import LinkTo, Named, Role, Same, Side, Zone
 from chaos.faults.partition import Partition
 from chaos.faults.pause import Pause
 from chaos.plan.plan import PlannedNode

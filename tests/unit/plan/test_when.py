@@ -9,7 +9,7 @@ import pytest
 
 from chaos.core.clock import to_ns
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import At, OnFault, OnNode, OnRole, OnService
+from chaos.experiment.schedules import At, OnFault, OnNode, OnRole, OnService
 from chaos.history.events import (
     Aborting,
     Awaited,

@@ -10,7 +10,7 @@ import pytest
 
 from chaos.core.clock import ManualClock, to_s
 from chaos.core.errors import BadInput
-from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.document import parse_experiment
 from chaos.history.events import FaultAsked, FaultEffective, FaultSkipped, NodeChanged, TrafficEnded, TrafficStarted
 from chaos.history.folder import RunFolder
 from chaos.plan.build import make_plan

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.experiment.spec import ProductionRate
+from chaos.experiment.production import ProductionRate
 from chaos.predict.improving import changes, price, unsafe
 from chaos.predict.production import at_rates
 from chaos.predict.scenarios.delays import Uniform

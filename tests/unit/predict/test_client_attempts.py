@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Seen, Spell, see
 from chaos.predict.scenarios.outages import Rule
 from tests.reference.delays import follower_loss_s

@@ -6,7 +6,11 @@ import random
 
 import pytest
 
-from chaos.experiment.spec import At, ClientPolicy, Dns, FaultSpec, Role
+from chaos.experiment.cluster import Dns
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import Role
+from chaos.experiment.traffic import ClientPolicy
 from chaos.judge.power import power
 from chaos.plan.plan import Parameter, Window
 from chaos.predict.run import predict

@@ -10,7 +10,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from chaos.experiment.spec import Around, AroundPart, ClientPolicy, Dns, Needs, ProductionRate, Slo
+from chaos.experiment.cluster import Dns
+from chaos.experiment.document import Slo
+from chaos.experiment.production import Around, AroundPart, Needs, ProductionRate
+from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Parameter, Plan
 from chaos.predict import surroundings as around
 from chaos.predict.facts import RunFacts

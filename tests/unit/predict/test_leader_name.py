@@ -7,7 +7,8 @@ from statistics import fmean, stdev
 
 import pytest
 
-from chaos.experiment.spec import ClientPolicy, Dns, DnsCheck
+from chaos.experiment.cluster import Dns, DnsCheck
+from chaos.experiment.traffic import ClientPolicy
 from chaos.predict.run import predict
 from tests.support.predicting import a_plan, facts, of_class
 

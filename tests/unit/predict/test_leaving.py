@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.experiment.spec import ClientPolicy, Dns, Zone
+from chaos.experiment.cluster import Dns
+from chaos.experiment.selectors import Zone
+from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Parameter, Plan
 from chaos.predict.facts import RunFacts
 from chaos.predict.figures import ClassSamples

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import ClientPolicy, Dns, DnsCheck
+from chaos.experiment.cluster import Dns, DnsCheck
+from chaos.experiment.traffic import ClientPolicy
 from chaos.predict.run import draws, predict
 from tests.reference.delays import dead_server_loss_s
 from tests.support.name_client import Policy, mean_lost_s

@@ -5,7 +5,10 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.experiment.spec import At, Dns, FaultSpec, LinkTo, Named, Role, Selector, Zone
+from chaos.experiment.cluster import Dns
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import LinkTo, Named, Role, Selector, Zone
 from chaos.plan.plan import Plan, PlannedNode, Window
 from chaos.plan.selection import resolve
 from chaos.plan.traits import made

@@ -10,17 +10,13 @@ import pytest
 
 from chaos.api import order
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import (
-    At,
-    ClientPolicy,
-    Dns,
-    DnsCheck,
-    FaultSpec,
-    LinkTo,
-    ProductionRate,
-    Role,
-)
+from chaos.experiment.cluster import Dns, DnsCheck
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.production import ProductionRate
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import LinkTo, Role
 from chaos.experiment.target.load import load_target
+from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.faults import planned_faults
 from chaos.plan.plan import Parameter, Window
 from chaos.predict.facts import RunFacts

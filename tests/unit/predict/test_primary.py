@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from chaos.experiment.spec import ClientPolicy, Dns, DnsCheck
+from chaos.experiment.cluster import Dns, DnsCheck
+from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Parameter
 from chaos.predict.losing import writes
 from chaos.predict.run import predict

@@ -11,8 +11,8 @@ import pytest
 
 from chaos.api import order_text
 from chaos.core.errors import BadInput
-from chaos.experiment.reading.document import parse_experiment
-from chaos.experiment.spec import CLUSTER, PredictSpec
+from chaos.experiment.document import parse_experiment
+from chaos.experiment.production import CLUSTER, PredictSpec
 from chaos.plan.plan import Plan
 from chaos.predict import production_draws
 from chaos.predict.improving import changes

@@ -5,7 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from chaos.experiment.spec import ClientPolicy, LinkTo
+from chaos.experiment.selectors import LinkTo
+from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Plan
 from chaos.predict.run import draws, facts_from_plan, predict
 from tests.support.predicting import Field, a_plan

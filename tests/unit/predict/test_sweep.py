@@ -12,7 +12,7 @@ import pytest
 
 from chaos.cli import main as cli
 from chaos.core.errors import BadInput
-from chaos.experiment.spec import ProductionRate
+from chaos.experiment.production import ProductionRate
 from chaos.predict.facts import ClassFacts, RunFacts
 from chaos.predict.run import predict
 from chaos.predict.sweep import Axis, Level, Sweep, axis, sweep

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from chaos.experiment.spec import AbortIf
+from chaos.experiment.safety import AbortIf
 from chaos.history.events import NodeChanged, Row, TrafficSecond
 from chaos.run.monitor import RATIO_WINDOW_S, LiveState
 

@@ -9,8 +9,8 @@ import pytest
 
 from chaos.cli import main as cli
 from chaos.core.errors import EnvironmentUnusable
-from chaos.experiment.reading.document import parse_experiment
-from chaos.experiment.spec import Resources
+from chaos.experiment.cluster import Resources
+from chaos.experiment.document import parse_experiment
 from chaos.history.observations import RECORD
 from chaos.plan.build import make_plan
 from chaos.plan.plan import Plan

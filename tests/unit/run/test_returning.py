@@ -11,7 +11,8 @@ import pytest
 
 from chaos.core.clock import to_ns
 from chaos.core.values import Link, Status, Victims
-from chaos.experiment.spec import AbortIf, Bound, ObjectiveSpec
+from chaos.experiment.objectives import Bound, ObjectiveSpec
+from chaos.experiment.safety import AbortIf
 from chaos.history.events import FaultFailed, FaultGone, FaultHealed, NodeChanged, Row
 from chaos.judge import checks, objectives
 from chaos.measure import estimates as stats

@@ -11,7 +11,7 @@ import pytest
 
 from chaos.core.clock import Clock, ManualClock, to_ns
 from chaos.core.errors import EnvironmentUnusable, NotHealed
-from chaos.experiment.reading.document import parse_experiment
+from chaos.experiment.document import parse_experiment
 from chaos.faults.kill import Kill
 from chaos.faults.pause import Pause
 from chaos.history.events import (

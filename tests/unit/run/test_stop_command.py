@@ -10,7 +10,7 @@ import pytest
 from chaos.cli import main as cli
 from chaos.core.clock import to_ns
 from chaos.core.errors import BadInput, EnvironmentUnusable
-from chaos.experiment.spec import AbortCommand
+from chaos.experiment.safety import AbortCommand
 from chaos.history.events import AbortAnswered, Aborting, FaultAsked, FaultHealed, RunEnded, TrafficStarted
 from chaos.registry import processes as proc
 from chaos.report.pages.runbook import render

@@ -17,8 +17,11 @@ from numpy.typing import NDArray
 from chaos.core.clock import ManualClock, MonotonicClock, to_ns, to_s
 from chaos.core.errors import CapabilityMissing
 from chaos.core.values import CLIENTS, DNS, LEADER, VOTING, Cut, Link, Toxic, TrafficOrder
-from chaos.experiment.spec import ClientPolicy, ClusterSpec, Dns, DnsCheck, Experiment, OperationSpec, TrafficSpec
-from chaos.experiment.target.spec import Ask, LocalTraits, OperationKind, Part, Ready, Target
+from chaos.experiment.cluster import ClusterSpec, Dns, DnsCheck
+from chaos.experiment.document import Experiment
+from chaos.experiment.target.operation import OperationKind
+from chaos.experiment.target.spec import Ask, LocalTraits, Part, Ready, Target
+from chaos.experiment.traffic import ClientPolicy, OperationSpec, TrafficSpec
 from chaos.history import observations
 from chaos.history.events import DnsChanged, Marked, RoleChanged, Row, TrafficEnded, TrafficSecond
 from chaos.history.observations import Outcome, Why

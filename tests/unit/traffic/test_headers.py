@@ -10,8 +10,8 @@ import pytest
 
 from chaos.core.errors import BadInput
 from chaos.experiment import probe_options
+from chaos.experiment.document import parse_experiment
 from chaos.experiment.probe_options import Written
-from chaos.experiment.reading.document import parse_experiment
 from chaos.history.folder import RunFolder
 from chaos.traffic.probe import Setup, Slot
 from chaos.traffic.probes import http

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from chaos.core.clock import NS_PER_S
-from chaos.experiment.spec import ClientPolicy
+from chaos.experiment.traffic import ClientPolicy
 from chaos.history import observations
 from chaos.history.events import TrafficSecond
 from chaos.history.observations import Outcome, Why
@@ -361,8 +361,8 @@ def test_a_torn_tail_is_dropped_and_all_before_it_is_read(tmp_path: Path) -> Non
 
 def test_orders_are_staggered_in_the_order_of_the_traffic() -> None:
     """Two operations of one rate are due half a slot apart, so that neither makes the other late."""
-    from chaos.experiment.spec import OperationSpec
-    from chaos.experiment.target.spec import OperationKind
+    from chaos.experiment.target.operation import OperationKind
+    from chaos.experiment.traffic import OperationSpec
 
     kinds = {"read": OperationKind("http", "read", {"what": "b"}), "write": OperationKind("http", "write", {"what": "a"})}
     found = orders({"write": OperationSpec(100.0), "read": OperationSpec(100.0)}, kinds)

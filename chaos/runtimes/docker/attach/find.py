@@ -17,7 +17,7 @@ from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.core.files import write_atomically
 from chaos.engine.errors import translated
 from chaos.engine.leftovers import RUN
-from chaos.experiment.spec import AttachSpec
+from chaos.experiment.cluster import AttachSpec
 from chaos.plan.plan import PlannedNode
 
 if TYPE_CHECKING:

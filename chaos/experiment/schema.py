@@ -1,12 +1,13 @@
-"""What a JSON Schema of ours is made of: kinds of values, tables, lists, choices, and what keys ask of one another."""
+"""What a JSON Schema of ours is made of: kinds of values, tables, lists, choices, and what keys ask of one another.
+
+The forms (``forms``, ``tables``) describe themselves with these pieces; ``Shapes`` collects what the pieces of one schema refer to.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-from chaos.experiment.decode import DECIMAL
 
 Schema = dict[str, Any]
 """A piece of JSON Schema, which is data and stays so."""
@@ -15,18 +16,12 @@ TEXT: Final[Schema] = {"type": ["string", "number", "boolean"]}
 """Text: plain YAML takes some words for numbers, the loader takes them as they are written."""
 WORDS: Final[Schema] = TEXT | {"pattern": r"\S"}
 """The same, and not empty."""
-COUNT: Final[Schema] = {"type": "integer", "minimum": 1}
-FLAG: Final[Schema] = {"type": "boolean"}
 NOTHING: Final[Schema] = {"type": "null"}
 
 
 def anchored(pattern: str) -> str:
     """For the whole of a text: JSON Schema looks for a pattern anywhere in it."""
     return f"^(?:{pattern})$"
-
-
-NUMBER: Final[Schema] = {"type": ["number", "string"], "pattern": anchored(DECIMAL.pattern)}
-"""Without a unit; some spellings (``1e5``) are text to YAML."""
 
 
 def slug(name: str) -> str:
@@ -50,12 +45,12 @@ def named(value: Schema) -> Schema:
     return {"type": "object", "additionalProperties": value}
 
 
-def listed(item: Schema) -> Schema:
+def array(item: Schema, **more: object) -> Schema:
     """A list."""
-    return {"type": "array", "items": item}
+    return {"type": "array", "items": item} | more
 
 
-def one_of(*choices: Schema) -> Schema:
+def any_of(*choices: Schema) -> Schema:
     """Any of them will do."""
     return {"anyOf": list(choices)}
 
@@ -70,7 +65,7 @@ def or_nothing(schema: Schema) -> Schema:
         kinds = [rest["type"]] if isinstance(rest["type"], str) else rest["type"]
         return said(rest | {"type": list(dict.fromkeys([*kinds, "null"]))}, about)
     choices = rest["anyOf"] if set(rest) == {"anyOf"} else [rest]
-    return said(one_of(*choices, *([] if NOTHING in choices else [NOTHING])), about)
+    return said(any_of(*choices, *([] if NOTHING in choices else [NOTHING])), about)
 
 
 _OF_A_TYPE: Final = frozenset(
@@ -85,12 +80,24 @@ def given(key: str) -> Schema:
     return {"required": [key], "properties": {key: {"not": NOTHING}}}
 
 
-def written(*keys: str) -> Schema:
+def there(*keys: str) -> Schema:
     """One of the keys is there, with a value or without."""
-    return one_of(*({"required": [key]} for key in keys))
+    return any_of(*({"required": [key]} for key in keys))
 
 
 def said(schema: Schema, description: str = "", default: object = None) -> Schema:
     """With what people are told about it."""
     told = {"description": description} if description else {}
     return told | schema | ({"default": default} if default is not None else {})
+
+
+class Shapes:
+    """Collects what the pieces of one schema refer to."""
+
+    def __init__(self) -> None:
+        self.definitions: dict[str, Schema] = {}
+
+    def define(self, name: str, schema: Schema) -> Schema:
+        """A reference to what stands under that name from now on."""
+        self.definitions[slug(name)] = schema
+        return ref(name)

@@ -1,0 +1,188 @@
+"""``cluster``: what to start, or with ``attach`` which containers that already run are the nodes.
+
+::
+
+    attach: {label: app=web}                                      every container with this label
+    attach: {compose: shop, services: [web]}                      of a compose project, by its name
+    attach: {compose: compose.yaml, services: [web, db]}          or by its file
+
+Nothing is asked of an engine here: how many there are is said by ``nodes`` (or ``parts``) and held against what runs at the start.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from chaos.core import plugins
+from chaos.core.errors import BadInput
+from chaos.core.units import Bytes, Seconds
+from chaos.experiment.compose import PROJECT, compose_project
+from chaos.experiment.forms import COUNT, NAME, WORDS, choice, listed, mapping, string, whole
+from chaos.experiment.schema import anchored, given
+from chaos.experiment.source import Table, Value
+from chaos.experiment.tables import DISTINCT, Key, Rule, Strict, Written
+from chaos.experiment.target.spec import Ask
+
+ATTACHED: Final = "attached"
+"""Stands for the target where the experiment names none."""
+MOST_PORT: Final = 65535
+_MOST_NETWORKS: Final = 4
+"""Each of them takes a bridge and a subnet of the engine's, for every run."""
+_FILES: Final = (".yaml", ".yml")
+_TARGET: Final = string("the name or path of a target")
+_RUNTIME: Final = choice(lambda: ["auto", *plugins.names("runtimes")])
+_NODES: Final = listed(WORDS, example="[n1, n2]", distinct=True)
+_PORTS: Final = listed(whole(ge=1, le=MOST_PORT), example="[7001]", distinct=True)
+_SERVICES: Final = listed(WORDS, example="[web, db]", least=1, distinct=True, few="no service is named")
+_NETWORKS: Final = listed(NAME, example="[front, back]", least=1, most=_MOST_NETWORKS, distinct=True)
+_LABEL: Final = string("a label", pattern=re.compile(r"[A-Za-z0-9._/-]+(=\S*)?"), right="app=web")
+
+
+class DnsCheck(Strict, frozen=True):
+    """How the name server decides who is in the set. ``what``: ``ready``, ``role:leader``, or an http path."""
+
+    what: str = "ready"
+    every_s: Seconds = 0.25
+    timeout_s: Seconds = 0.2
+    fall: int = 2
+    rise: int = 2
+
+
+class Dns(Strict, frozen=True):
+    """The name in front of the cluster."""
+
+    balancer: Literal["health-checked", "round-robin", "engine"] = "health-checked"
+    part: str | None = None
+    ttl_s: Seconds = 1.0
+    order: Annotated[tuple[str, ...], DISTINCT] = ()
+    weights: dict[str, float] = {}
+    check: DnsCheck = DnsCheck()
+    fail_open: bool = False
+    """With every health check failing, the name answers with all its nodes, as managed name services and proxies do; else with none."""
+
+
+class Resources(Strict, frozen=True):
+    """What each node may use at most; None: no limit."""
+
+    cpus: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    memory_bytes: Bytes | None = None
+    disk_bytes: Bytes | None = None
+    """Of each of its data folders, which are then kept in memory."""
+
+
+def _project(written_as: str, value: Value) -> str:
+    """The project's name; for a file the one that compose gives it: its own word, the environment's, or that of its folder."""
+    if not written_as.endswith(_FILES):
+        if not PROJECT.fullmatch(written_as):
+            raise BadInput(f"'{written_as}' is not the name of a compose project", place=value.place, right="shop, or compose.yaml")
+        return written_as
+    path = Path(value.place.file).parent / written_as
+    try:
+        return compose_project(path, os.environ)
+    except BadInput as refusal:
+        right = refusal.right or f"the compose file of what runs; {path} was looked at"
+        raise BadInput(refusal.message, place=value.place, right=right) from None
+
+
+_COMPOSE: Final = string("a compose project or file").then(
+    _project, {"pattern": anchored("|".join([PROJECT.pattern, *(rf".*\{ending}" for ending in _FILES)]))}
+)
+
+
+def _check_attach(entry: Table) -> None:
+    label, compose, services = entry.get("label"), entry.get("compose"), entry.get("services")
+    if (label is None) == (compose is None):
+        raise BadInput("'attach' names its containers by 'label' or by 'compose'", place=entry.place, right="attach: {label: app=web}")
+    if compose is None and services is not None:
+        raise BadInput("'services' goes with 'compose'", place=services.place, right="attach: {compose: shop, services: [web]}")
+    if compose is not None and services is None:
+        raise BadInput("nothing says which services", place=compose.place, right="services: [web]")
+
+
+_BY_LABEL_OR_COMPOSE: Final = Rule(
+    _check_attach,
+    {
+        "oneOf": [given("label"), given("compose")],
+        "allOf": [{"if": given("compose"), "then": given("services"), "else": {"not": given("services")}}],
+    },
+)
+
+
+@Written(rules=(_BY_LABEL_OR_COMPOSE,), blank=True, inline=True)
+class AttachSpec(Strict, frozen=True):
+    """Containers that already run: those with a ``label``, or those of some ``services`` of a compose ``project``."""
+
+    label: Annotated[str, _LABEL] = ""
+    """``app=web``, or ``app`` alone for any value."""
+    project: Annotated[str, _COMPOSE, Key("compose")] = ""
+    """A compose project, by its name or its file"""
+    services: Annotated[tuple[str, ...], _SERVICES] = ()
+    name: Annotated[str, WORDS] = ""
+    """What clients resolve, where the operations do not say."""
+    network: Annotated[str, WORDS] = ""
+    """Which of their networks is meant, where they share several."""
+    ready: Ask | None = None
+    """How a node is asked whether it answers, where the operations do not show it."""
+    ports: Annotated[tuple[int, ...], _PORTS] = ()
+    """Where they listen beside the port that is asked: a link is harmed at all of them."""
+
+
+def _check_cluster(entry: Table) -> None:
+    nodes, parts, networks = entry.get("nodes"), entry.get("parts"), entry.get("networks")
+    if nodes is not None and parts is not None:
+        raise BadInput("'nodes' and 'parts' exclude each other", place=parts.place, right="nodes: 3, or parts: {data: 3}")
+    if entry.get("attach") is None:
+        _TARGET.read(entry.need("target", "target: replicated_kv"))
+    elif networks is not None:
+        right = "leave it out; attach: {network: NAME} says which of them is meant"
+        raise BadInput("containers that already run have the networks that they have", place=networks.place, right=right)
+
+
+_ONE_COUNT_AND_TARGET: Final = Rule(
+    _check_cluster,
+    {
+        "allOf": [
+            {"if": given("attach"), "then": {"not": given("networks")}, "else": given("target")},
+            {"not": {"allOf": [given("nodes"), given("parts")]}},
+        ]
+    },
+)
+
+
+def _cluster(found: dict[str, Any], _: Table) -> ClusterSpec:
+    """What already runs is found by its containers' own names, and need not be a target of ours."""
+    if found.get("attach"):
+        found = {"target": ATTACHED, "dns": Dns(balancer="engine")} | found
+    return ClusterSpec(**found)
+
+
+@Written(rules=(_ONE_COUNT_AND_TARGET,), blank=True, inline=True, make=_cluster)
+class ClusterSpec(Strict, frozen=True):
+    """What to start, or with ``attach`` what runs already."""
+
+    target: Annotated[str, _TARGET, Key(missing=True)]
+    """A name that ``nines targets`` lists, or the path of a folder"""
+    nodes: Annotated[int | None, COUNT] = None
+    """How many; they are called n1, n2..."""
+    parts: Annotated[dict[str, int], mapping(COUNT)] = {}
+    """How many of each part; they are called data-1, data-2..."""
+    settings: Annotated[dict[str, str], mapping(WORDS)] = {}
+    """Values for the settings that the target declares"""
+    zones: Annotated[dict[str, tuple[str, ...]], mapping(_NODES)] = {}
+    """Groups of nodes by name"""
+    dns: Dns = Dns()
+    runtime: Annotated[str, _RUNTIME] = "auto"
+    """Where nodes run"""
+    resources: Resources = Resources()
+    attach: AttachSpec | None = None
+    networks: Annotated[tuple[str, ...], _NETWORKS] = ()
+    """Of each node, by name. Clients stand on the first, nodes talk to each other on the last; none named: all share one."""
+
+    def spares_peers(self, network: object) -> bool:
+        """Whether a cut of this network alone leaves the nodes the one that they talk to each other on."""
+        return bool(network) and network != self.networks[-1]

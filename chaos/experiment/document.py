@@ -1,0 +1,145 @@
+"""An experiment: one question, answered by one run. From its YAML to an ``Experiment``, and its JSON Schema.
+
+Every key, type, unit and range is checked, with ``file:line: path`` in each refusal; all that is wrong with a file is told at once.
+What cannot be known from the file alone (does the node exist, does the target know the operation) is for the plan.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from chaos.core.units import PERCENT, Ratio, Seconds
+from chaos.experiment.cluster import ClusterSpec
+from chaos.experiment.faults import FAULTS, FaultSpec
+from chaos.experiment.forms import NAME, choice, one_of, quantity, string, whole
+from chaos.experiment.objectives import OBJECTIVES, ObjectiveSpec
+from chaos.experiment.production import PredictSpec
+from chaos.experiment.safety import AbortIf, Limits
+from chaos.experiment.schedules import AT_LEAST_0
+from chaos.experiment.schema import Schema, Shapes
+from chaos.experiment.source import Table, parse, read_text
+from chaos.experiment.tables import UNWRITTEN, Key, Strict, Written, table
+from chaos.experiment.target.spec import TARGET
+from chaos.experiment.traffic import TrafficSpec
+
+MOST_ERRORS: Final = 0.5
+"""A system of which every second request fails has no quiet time to compare with."""
+VERDICTS: Final = ("pass", "fail", "unknown")
+MOST_SEED: Final = 2**53 - 1
+
+
+class Slo(Strict, frozen=True):
+    """The contract people wrote down."""
+
+    availability: Ratio | None = None
+    window_s: Seconds = 30 * 86400.0
+    latency_s: Seconds | None = None
+
+
+@Written(blank=True, filled=("for",), inline=True)
+class Baseline(Strict, frozen=True):
+    """Quiet time before the first fault."""
+
+    for_s: Annotated[float, AT_LEAST_0] = 10.0
+    errors: Annotated[float, quantity(PERCENT, ge=0, lt=MOST_ERRORS)] = 0.0
+    """The share of requests that may fail without any fault"""
+
+
+_QUESTION: Final = string("a question").then(lambda asked, _: asked.strip())
+_BASELINE: Final = one_of(AT_LEAST_0.then(lambda for_s, _: Baseline(for_s)), table=table(Baseline))
+
+
+def _made(found: dict[str, Any], entry: Table) -> Experiment:
+    """What one key says of two fields, and what faults say of objectives, is put where it belongs."""
+    if baseline := found.pop("baseline_s", None):
+        found |= {"baseline_s": baseline.for_s, "baseline_errors": baseline.errors}
+    specs, expected = found.pop("faults", ((), ()))
+    objectives = (*found.pop("objectives", ()), *expected)
+    return Experiment(**found, faults=specs, objectives=objectives, file=entry.place.file)
+
+
+@Written(
+    make=_made,
+    blank=True,
+    filled=("baseline", "settle"),
+    inline=True,
+    later={"data": "leave it out: acknowledged writes are not checked after the run"},
+)
+class Experiment(Strict, frozen=True):
+    """One question, answered by one run."""
+
+    name: Annotated[str, NAME, Key("experiment", example="experiment: leader-kill")]
+    """Its name; run folders are called after it"""
+    question: Annotated[str, _QUESTION, Key(example="question: How long do writes fail?")]
+    """What is asked, in a sentence."""
+    cluster: Annotated[ClusterSpec, table(ClusterSpec), Key(example="cluster: {target: replicated_kv}")]
+    traffic: Annotated[TrafficSpec, table(TrafficSpec), Key(example="traffic: {operations: {write: 100/s}}")]
+    baseline_s: Annotated[Seconds, _BASELINE] = 10.0
+    """Quiet time before the first fault; a bad slot in it makes the run unknown, unless ``errors`` allows for it."""
+    baseline_errors: Annotated[float, msgspec.Meta(ge=0, lt=1), UNWRITTEN] = 0.0
+    """The share of requests that may fail without any fault: the system's own errors."""
+    faults: Annotated[tuple[FaultSpec, ...], FAULTS] = ()
+    settle_s: Annotated[Seconds, AT_LEAST_0] = 20.0
+    """How long to wait, at most, until all nodes are up and voting before the next fault; after that it is skipped."""
+    limits: Limits = Limits()
+    seed: Annotated[int, whole(ge=0, le=MOST_SEED)] = 1
+    """Fixes all times and draws."""
+    duration_s: Annotated[Seconds | None, AT_LEAST_0] = None
+    """Lengthens the run beyond its schedule; too short is an error."""
+    slo: Slo = Slo()
+    predict: PredictSpec = PredictSpec()
+    objectives: Annotated[tuple[ObjectiveSpec, ...], OBJECTIVES] = ()
+    abort_if: AbortIf = AbortIf()
+    expect_verdict: Annotated[str, choice(VERDICTS)] = "pass"
+    """An experiment that shows a weakness says fail."""
+    file: Annotated[str, UNWRITTEN] = ""
+
+
+def experiment_text(path: Path) -> str:
+    """The file as given, for the run folder; ``BadInput`` if it cannot be read."""
+    return read_text(path)
+
+
+def load_experiment(path: Path) -> Experiment:
+    """The experiment of a file. Raises ``BadInput`` with all that is wrong in it."""
+    return parse_experiment(read_text(path), str(path))
+
+
+def parse_experiment(content: str, file: str) -> Experiment:
+    """The experiment of a text that has been read already; ``file`` is for messages."""
+    return EXPERIMENT.read(parse(content, file))
+
+
+EXPERIMENT: Final = table(Experiment)
+
+
+# --- JSON Schema -------------------------------------------------------------------------------------------------------
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+def experiment_schema() -> Schema:
+    """Of an experiment's file, with every fault, probe and runtime that is installed. An editor completes and checks by it.
+
+    What the schema refuses the loader refuses too; what hangs together over the whole file (do faults overlap) only the loader knows.
+    """
+    return _document("An experiment of Nines", EXPERIMENT.describe)
+
+
+def target_schema() -> Schema:
+    """Of a ``target.yaml``, with every probe that is installed."""
+    return _document("A target of Nines", TARGET.describe)
+
+
+SCHEMAS: Final = {"experiment": experiment_schema, "target": target_schema}
+"""By what is described."""
+
+
+def _document(title: str, describe: Callable[[Shapes], Schema]) -> Schema:
+    shapes = Shapes()
+    root = describe(shapes)
+    return {"$schema": _DIALECT, "title": title} | root | {"$defs": dict(sorted(shapes.definitions.items()))}

@@ -1,1 +1,0 @@
-"""JSON Schema of experiments and targets, made of what the loader reads."""

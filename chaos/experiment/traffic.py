@@ -1,0 +1,73 @@
+"""``traffic``: what clients ask, how often, how they ask, and what counts as an outage."""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, Literal
+
+from chaos.core.units import RATE, PerSecond, Seconds
+from chaos.experiment.forms import Form, mapping, one_of, quantity, string
+from chaos.experiment.source import Table, Value, table_of
+from chaos.experiment.tables import Key, Strict, Written
+from chaos.experiment.target.operation import operation
+
+MOST_PER_S: Final = 20_000.0
+"""Of one operation: more than a prober on one core can send."""
+_EACH_S: Final = quantity(RATE, gt=0, le=MOST_PER_S)
+_ASKED: Final = operation(does="read", besides={"rate": _EACH_S})
+
+
+class ClientPolicy(Strict, frozen=True):
+    """How clients ask: ``timeout_s`` an attempt, ``deadline_s`` the slot from its due time, ``resolve`` per-request, ttl or once."""
+
+    timeout_s: Seconds = 0.25
+    attempts: int = 2
+    other_address: bool = True
+    deadline_s: Seconds = 0.6
+    resolve: Literal["per-request", "ttl", "once"] = "ttl"
+
+
+class OutageRule(Strict, frozen=True):
+    """Open after ``open`` bad slots in a row, close after ``close`` good ones, join gaps shorter than ``merge_s``."""
+
+    open: int = 2
+    close: int = 2
+    merge_s: Seconds = 0.0
+
+
+class OperationSpec(Strict, frozen=True):
+    """One service: the target's operation of that name, or one defined here (then ``probe`` and ``options``)."""
+
+    rate_per_s: PerSecond
+    probe: str | None = None
+    does: str | None = None
+    options: dict[str, str] = {}
+
+
+def _of_target(rate_per_s: float, _: Value) -> OperationSpec:
+    return OperationSpec(rate_per_s)
+
+
+def _defined_here(value: Value) -> OperationSpec:
+    entry: Table = table_of(value)
+    rate_per_s = _EACH_S.read(entry.need("rate", "100/s"))
+    if set(entry.entries) == {"rate"}:
+        return OperationSpec(rate_per_s)
+    kind = _ASKED.read(entry)
+    return OperationSpec(rate_per_s, probe=kind.probe, does=kind.does, options=kind.options)
+
+
+_SERVICE: Final = one_of(_EACH_S.then(_of_target), table=Form(_defined_here, _ASKED.describe))
+"""``100/s`` of the target's operation of that name, or one defined here."""
+_EXAMPLE: Final = "operations: {write: 100/s}"
+
+
+@Written(blank=True, inline=True)
+class TrafficSpec(Strict, frozen=True):
+    """What clients do."""
+
+    operations: Annotated[dict[str, OperationSpec], mapping(_SERVICE, empty="there is no operation", right=_EXAMPLE), Key(example=_EXAMPLE)]
+    """What clients ask, and how often: an operation of the target, or one defined here"""
+    client: ClientPolicy = ClientPolicy()
+    outage: OutageRule = OutageRule()
+    judge: Annotated[str | None, string("an operation")] = None
+    """The operation that the objectives speak of"""
