@@ -57,6 +57,7 @@ def made(suite: str, root: Path) -> None:
         raise EnvironmentUnusable(f"this machine's package sources have no Debian {suite}", how="run it on a Debian machine")
     say(f"making a bare {suite} in {root}")
     shutil.rmtree(root, ignore_errors=True)
+    root.mkdir(parents=True)
     options = [f"--aptopt={line}" for line in debian.apt_options()]
     command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(PACKAGES)}", *options, suite, str(root), *mirrors]
     subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
