@@ -35,9 +35,9 @@ from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, checked
 from chaos.dns.zone import LiveName, Zone
 from chaos.history.events import DnsChanged, NamesOrdered
 from chaos.query import question as asking
-from chaos.query.aio import AsyncAsker, Fetched
+from chaos.query.aio import fetch
 from chaos.query.grid import Grid
-from chaos.query.once import Once, fits
+from chaos.query.once import Fetched, Once, numeric
 from chaos.query.question import Question
 
 _TCP_IDLE_S: Final = 10.0
@@ -109,10 +109,9 @@ class _Doors:
 class _Checker:
     """Checks the replicas of one name and keeps its live set."""
 
-    def __init__(self, live: LiveName, asker: AsyncAsker, rows: Rows, clock: Clock, harms: Harms) -> None:
+    def __init__(self, live: LiveName, rows: Rows, clock: Clock, harms: Harms) -> None:
         self.live = live
         self._harms = harms
-        self._asker = asker
         self._rows = rows
         self._clock = clock
         check = live.spec.check
@@ -143,7 +142,7 @@ class _Checker:
         for index, replica in enumerate(replicas):
             assert replica.check is not None
             question = asking.prepare(replica.check)
-            check = self._check_once if fits(question) else self._check_by_task
+            check = self._check_once if numeric(question.host, question.port) else self._check_by_task
             grid = Grid(every_s, lambda number, _, check=check, node=replica.node, asked=question: check(node, asked, number), self._clock)  # type: ignore[misc]
             self._grids.append(grid)
             grid.begin(every_s * index / len(replicas))
@@ -162,7 +161,7 @@ class _Checker:
         task.add_done_callback(self._tasks.discard)
 
     async def _check(self, node: str, question: Question, number: int) -> None:
-        self._take(node, question, number, await self._asker.fetch(question, self.live.spec.check.timeout_s))
+        self._take(node, question, number, await fetch(question, self.live.spec.check.timeout_s, self._clock))
 
     def _take(self, node: str, question: Question, number: int, fetched: Fetched) -> None:
         why = fetched.error if fetched.reply is None else asking.refusal(question, fetched.reply)
@@ -278,8 +277,7 @@ async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | N
     clock = clock or MonotonicClock()
     zone = Zone(spec)
     harms = Harms(spec.names, spec.nowhere)
-    asker = AsyncAsker(keep_alive=False, clock=clock)
-    checkers = [_Checker(live, asker, rows, clock, harms) for live in zone.live if live.spec.balancer == HEALTH_CHECKED]
+    checkers = [_Checker(live, rows, clock, harms) for live in zone.live if live.spec.balancer == HEALTH_CHECKED]
     await asyncio.gather(*(checker.first_round() for checker in checkers))
     doors = _Doors(spec, zone, harms)
     await doors.open()
@@ -304,7 +302,6 @@ async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | N
             checker.close()
         doors.close()
         hole.close()
-        asker.close()
 
 
 def main(arguments: list[str]) -> int:

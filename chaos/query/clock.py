@@ -9,10 +9,10 @@ from __future__ import annotations
 from email.utils import parsedate_to_datetime
 from typing import Final
 
-from chaos.core.clock import to_s, wall_s
+from chaos.core.clock import Clock, to_s, wall_s
 from chaos.core.values import ClockReading
 from chaos.experiment.target.spec import Ask, Target
-from chaos.query.aio import AsyncAsker
+from chaos.query.aio import fetch
 from chaos.query.question import CLOSED, NotJson, look_up, prepare, read_json
 
 DATE_RESOLUTION_S: Final = 1.0
@@ -33,14 +33,14 @@ def resolution_s(target: Target) -> float:
     return 0.0 if target.clock is not None else DATE_RESOLUTION_S
 
 
-async def read_clock(asker: AsyncAsker, question: Ask, timeout_s: float) -> ClockReading:
+async def read_clock(question: Ask, timeout_s: float, clock: Clock) -> ClockReading:
     """One GET (templates filled in); without ``json`` it is the answer's ``Date`` that counts."""
     assert question.http is not None, "a clock is asked by http"
-    fetched = await asker.fetch(prepare(Ask(http=question.http)), timeout_s, dated=question.json is None)
+    fetched = await fetch(prepare(Ask(http=question.http)), timeout_s, clock, dated=question.json is None)
     reply = fetched.reply
     if reply is None:
         return ClockReading(None, error=fetched.error or CLOSED)
-    ago_s = wall_s() - to_s(asker.clock.now_ns())
+    ago_s = wall_s() - to_s(clock.now_ns())
     sent_s, came_s = ago_s + to_s(fetched.sent_ns), ago_s + to_s(fetched.done_ns)
     bound_s = (came_s - sent_s) / 2
     if question.json is not None:

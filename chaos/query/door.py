@@ -1,4 +1,4 @@
-"""Asking for code that waits: the asynchronous asker on an event loop in a thread of its own, so that many questions go out at once."""
+"""Asking for code that waits: the questions of ``aio`` on an event loop in a thread of its own, so that many questions go out at once."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ import threading
 from collections.abc import Coroutine, Sequence
 from typing import Any, TypeVar
 
-from chaos.core.clock import Clock
+from chaos.core.clock import Clock, MonotonicClock
 from chaos.experiment.target.spec import Ask
-from chaos.query.aio import AsyncAsker
+from chaos.query.aio import ask
 from chaos.query.question import Answer
 
 T = TypeVar("T")
@@ -19,21 +19,20 @@ class Door:
     """To be closed. Every question goes on a connection of its own; a node's failure is an answer, never an exception."""
 
     def __init__(self, clock: Clock | None = None) -> None:
-        self.asker = AsyncAsker(keep_alive=False, clock=clock)
-        """Only for coroutines that ``run`` runs."""
+        self.clock = clock or MonotonicClock()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="asker", daemon=True)
         self._thread.start()
 
     def ask(self, question: Ask, timeout_s: float) -> Answer:
         """Once, all within ``timeout_s``."""
-        return self.run(self.asker.ask(question, timeout_s))
+        return self.run(ask(question, timeout_s, self.clock))
 
     def ask_all(self, questions: Sequence[Ask], timeout_s: float) -> list[Answer]:
         """All at the same time; the answers in the order of the questions."""
 
         async def together() -> list[Answer]:
-            return await asyncio.gather(*(self.asker.ask(question, timeout_s) for question in questions))
+            return await asyncio.gather(*(ask(question, timeout_s, self.clock) for question in questions))
 
         return self.run(together())
 
@@ -49,7 +48,6 @@ class Door:
             for task in open_still:
                 task.cancel()
             await asyncio.gather(*open_still, return_exceptions=True)
-            self.asker.close()
 
         self.run(end())
         self._loop.call_soon_threadsafe(self._loop.stop)

@@ -15,10 +15,9 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from chaos.core.clock import Clock, to_ns
-from chaos.query.aio import RESET_ON_CLOSE, Fetched
 from chaos.query.grid import Grid
 from chaos.query.http import BadReply, Reply, ReplyReader
-from chaos.query.once import numeric
+from chaos.query.once import RESET_ON_CLOSE, Fetched, numeric
 from chaos.query.question import CLOSED, TIMED_OUT, Question, say
 
 _MOST: Final = 65_536

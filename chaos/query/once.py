@@ -2,7 +2,7 @@
 
     Once(question, timeout_s, take, clock).begin()     ``take`` is told once what came of it
 
-As load balancers ask, so that a server that no longer accepts is seen. For HTTP questions, and for a mere connect, at an address.
+As load balancers ask, so that a server that no longer accepts is seen. At an address: ``aio`` looks names up first.
 """
 
 from __future__ import annotations
@@ -11,14 +11,18 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 from collections.abc import Callable
+
+import msgspec
 
 from chaos.core.clock import Clock
 from chaos.core.http1 import whole
-from chaos.query.aio import RESET_ON_CLOSE, Fetched
 from chaos.query.http import BadReply, Reply, ReplyReader
-from chaos.query.question import CLOSED, TIMED_OUT, Question, say
+from chaos.query.question import CLOSED, MOST_BYTES, NOT_EXPECTED, TIMED_OUT, Question, say
 
+RESET_ON_CLOSE = struct.pack("ii", 1, 0)
+"""Of SO_LINGER: the connection ends by reset, so that nodes that hang do not gather half-open ones."""
 _PIECE = 65_536
 Place = tuple[int, tuple[str, int]]
 """An address family, and an address of it."""
@@ -33,15 +37,19 @@ def numeric(host: str, port: int) -> Place | None:
     return family, (str(address[0]), int(address[1]))
 
 
-def fits(question: Question) -> bool:
-    """Whether it is of the kinds that can be asked so."""
-    return question.expect is None and numeric(question.host, question.port) is not None
+class Fetched(msgspec.Struct, frozen=True):
+    """A whole reply, or why there is none; with the times of sending and of the end. For a TCP question neither means yes."""
+
+    reply: Reply | None
+    error: str | None
+    sent_ns: int
+    done_ns: int
 
 
 class Once:
-    """One question; ``take`` is called from the loop, never from ``begin``."""
+    """One question; ``take`` is called from the loop, never from ``begin``. ``dated``: the reply comes with its date."""
 
-    def __init__(self, question: Question, timeout_s: float, take: Callable[[Fetched], None], clock: Clock) -> None:
+    def __init__(self, question: Question, timeout_s: float, take: Callable[[Fetched], None], clock: Clock, *, dated: bool = False) -> None:
         self._question = question
         self._timeout_s = timeout_s
         self._take = take
@@ -49,18 +57,26 @@ class Once:
         self._loop = asyncio.get_running_loop()
         self._sent_ns = 0
         self._rest = question.request
-        self._reader: ReplyReader | None = None
+        self._reader: ReplyReader | None = ReplyReader(dated=True) if dated else None
         """Of an answer that has come in part."""
+        self._text = b""
+        """What has come where a text is awaited."""
+        self._open = False
         self._socket: socket.socket
         self._timer: asyncio.TimerHandle
 
     def begin(self) -> None:
         """Connect, and send as soon as that is possible: within this call where the other side is near."""
         place = numeric(self._question.host, self._question.port)
-        assert place is not None, "see ``fits``"
+        assert place is not None, "an address"
         self._sent_ns = self._clock.now_ns()
+        try:
+            self._socket = socket.socket(place[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        except OSError as error:  # no descriptors left
+            self._loop.call_soon(self._take, Fetched(None, say(error), self._sent_ns, self._sent_ns))
+            return
+        self._open = True
         self._timer = self._loop.call_later(self._timeout_s, self._end, None, TIMED_OUT)
-        self._socket = socket.socket(place[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         code = self._socket.connect_ex(place[1])
         if code not in (0, errno.EINPROGRESS):
@@ -72,8 +88,9 @@ class Once:
 
     def close(self) -> None:
         """Give it up, unless it has ended; nobody is told."""
-        if self._socket.fileno() < 0:
+        if not self._open:
             return
+        self._open = False
         self._timer.cancel()
         self._loop.remove_reader(self._socket)
         self._loop.remove_writer(self._socket)
@@ -99,9 +116,10 @@ class Once:
         code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if code:
             self._end(None, say(OSError(code, os.strerror(code))))
-        elif not self._question.request:
+        elif not self._question.request and self._question.expect is None:
             self._end(None, None)
-        elif self._sent():
+        elif not self._question.request or self._sent():
+            self._sent_ns = self._sent_ns if self._question.request else self._clock.now_ns()
             self._loop.remove_writer(self._socket)
             self._loop.add_reader(self._socket, self._readable)
 
@@ -112,6 +130,9 @@ class Once:
             return
         except OSError as error:
             self._end(None, say(error))
+            return
+        if self._question.expect is not None:
+            self._await(self._question.expect, data)
             return
         plain = whole(data) if self._reader is None else None
         if plain is not None:
@@ -126,8 +147,15 @@ class Once:
         if reply is not None or not data:
             self._end(reply, None if reply is not None else CLOSED)
 
+    def _await(self, expect: bytes, data: bytes) -> None:
+        self._text += data
+        if expect in self._text:
+            self._end(None, None)
+        elif not data or len(self._text) > MOST_BYTES:
+            self._end(None, NOT_EXPECTED if self._text else CLOSED)
+
     def _end(self, reply: Reply | None, why: str | None) -> None:
-        if self._socket.fileno() < 0:
+        if not self._open:
             return  # it has ended already
         done_ns = self._clock.now_ns()
         if why is not None:

@@ -17,6 +17,8 @@ import asyncio
 import re
 import sys
 from collections.abc import Iterable
+from functools import partial
+from itertools import chain
 from typing import Final
 
 import msgspec
@@ -27,9 +29,10 @@ from chaos.core.errors import BadInput
 from chaos.core.worker import Rows
 from chaos.history.events import Marked, RoleChanged
 from chaos.query import question as asking
-from chaos.query.aio import AsyncAsker, Fetched
+from chaos.query.aio import fetch
 from chaos.query.http import Reply
 from chaos.query.kept import Beat, KeptQuestion
+from chaos.query.once import Fetched
 from chaos.query.question import Question
 from chaos.query.watch_spec import WatchedNode, WatchSpec
 
@@ -115,38 +118,33 @@ def _stamp(value: object) -> int:
 _STAMP = re.compile(r"[0-9]{1,19}")
 
 
-async def _poll(state: WatchedState, asker: AsyncAsker, timeout_s: float) -> list[RoleChanged | Marked]:
-    fetched = await asyncio.gather(*(asker.fetch(question, timeout_s) for question in state.questions))
-    return state.take({_line(question): each for question, each in zip(state.questions, fetched, strict=True)})
+def _kept(state: WatchedState, rows: Rows, clock: Clock) -> list[KeptQuestion]:
+    """Its questions over kept connections, and its rows once each has an answer, or none; empty where not all are of HTTP."""
+    if not all(question.request and question.expect is None for question in state.questions):
+        return []
+    came: dict[Line, Fetched] = {}
 
+    def take(line: Line, fetched: Fetched) -> None:
+        came[line] = fetched
+        if len(came) == len(state.questions):
+            for row in state.take(came):
+                rows.put(row)
+            came.clear()
 
-def _kept(state: WatchedState, rows: Rows, clock: Clock) -> KeptQuestion | None:
-    """For the common case, one HTTP question that serves all roles and marks; None for any other."""
-    if len(state.questions) != 1 or not state.questions[0].request or state.questions[0].expect is not None:
-        return None
-    question, line = state.questions[0], _line(state.questions[0])
-
-    def take(fetched: Fetched) -> None:
-        for row in state.take({line: fetched}):
-            rows.put(row)
-
-    return KeptQuestion(question, take, clock)
+    return [KeptQuestion(question, partial(take, _line(question)), clock) for question in state.questions]
 
 
 async def _watch_node(state: WatchedState, spec: WatchSpec, phase_s: float, rows: Rows, clock: Clock) -> None:
-    """What takes more than one question, or another kind."""
-    asker = AsyncAsker(keep_alive=True, clock=clock)
+    """One that is asked by other protocols too."""
     interval_ns = to_ns(spec.interval_s)
     due_ns = clock.now_ns() + to_ns(phase_s)
-    try:
-        while True:
-            await asyncio.sleep(max(0.0, to_s(due_ns - clock.now_ns())))
-            for row in await _poll(state, asker, spec.timeout_s):
-                rows.put(row)
-            missed = max(0, (clock.now_ns() - due_ns) // interval_ns)
-            due_ns += (missed + 1) * interval_ns
-    finally:
-        asker.close()
+    while True:
+        await asyncio.sleep(max(0.0, to_s(due_ns - clock.now_ns())))
+        fetched = await asyncio.gather(*(fetch(question, spec.timeout_s, clock) for question in state.questions))
+        for row in state.take({_line(question): each for question, each in zip(state.questions, fetched, strict=True)}):
+            rows.put(row)
+        missed = max(0, (clock.now_ns() - due_ns) // interval_ns)
+        due_ns += (missed + 1) * interval_ns
 
 
 async def watch(spec: WatchSpec, rows: Rows, stop: asyncio.Event, clock: Clock | None = None) -> None:
@@ -154,9 +152,10 @@ async def watch(spec: WatchSpec, rows: Rows, stop: asyncio.Event, clock: Clock |
     clock = clock or MonotonicClock()
     states = [state for state in map(WatchedState, spec.nodes) if state.questions]
     questions = [_kept(state, rows, clock) for state in states]
-    kept = [question for question in questions if question is not None]
-    others = [state for state, question in zip(states, questions, strict=True) if question is None]
-    beats = [Beat(kept[at : at + AT_ONCE], spec.interval_s, spec.timeout_s, clock) for at in range(0, len(kept), AT_ONCE)]
+    kept = [each for each in questions if each]
+    others = [state for state, each in zip(states, questions, strict=True) if not each]
+    groups = [list(chain.from_iterable(kept[at : at + AT_ONCE])) for at in range(0, len(kept), AT_ONCE)]
+    beats = [Beat(group, spec.interval_s, spec.timeout_s, clock) for group in groups]
     rows.ready()
     try:
         for beat, phase in zip(beats, _phases(len(beats)), strict=True):

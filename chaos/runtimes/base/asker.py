@@ -11,6 +11,7 @@ from chaos.core.clock import Clock
 from chaos.core.values import ClockReading, Link, RoundTrip
 from chaos.experiment.target.spec import Ask
 from chaos.query import question as asking
+from chaos.query.aio import ask
 from chaos.query.clock import read_clock
 from chaos.query.door import Door
 from chaos.runtimes.base.layout import Layout
@@ -54,7 +55,7 @@ class Asker:
 
     def clock(self, question: Ask, node: str, timeout_s: float) -> ClockReading:
         """What the node answers to this question for its time."""
-        return self._door.run(read_clock(self._door.asker, self._layout.ask(question, node), timeout_s))
+        return self._door.run(read_clock(self._layout.ask(question, node), timeout_s, self._door.clock))
 
     def _round_trip(self, node: str, source: str | None, port: str, timeout_s: float) -> RoundTrip:
         question = self._layout.ping_question(node, port)
@@ -63,7 +64,7 @@ class Asker:
         return round_trip(self._door.ask(self._layout.ask(question, node, source), timeout_s))
 
     async def _roles_of(self, node: str) -> frozenset[str]:
-        questions = {role: self._layout.ask(ask, node) for role, ask in self._roles.items()}
+        questions = {role: self._layout.ask(wanted, node) for role, wanted in self._roles.items()}
         answers: dict[Ask, asking.Answer] = {}
         held = set()
         for role, question in questions.items():
@@ -71,7 +72,7 @@ class Asker:
             if bare not in answers:
                 if any(answer.error == asking.TIMED_OUT for answer in answers.values()):
                     break  # it is silent: asking on would only wait as long again
-                answers[bare] = await self._door.asker.ask(bare, ROLES_TIMEOUT_S)
+                answers[bare] = await ask(bare, ROLES_TIMEOUT_S, self._door.clock)
             if answers[bare].ok and _holds(question.json, answers[bare].body):
                 held.add(role)
         return frozenset(held)

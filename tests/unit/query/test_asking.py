@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
 import socket
 import threading
@@ -22,13 +24,13 @@ from chaos.core.clock import MonotonicClock
 from chaos.core.errors import BadInput
 from chaos.experiment.target.question import request_bytes
 from chaos.experiment.target.spec import Ask
+from chaos.query import aio
 from chaos.query import clock as asking_clock
 from chaos.query import question as asking
-from chaos.query.aio import AsyncAsker, Fetched
 from chaos.query.door import Door
 from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.kept import Beat, KeptQuestion
-from chaos.query.once import Once, fits
+from chaos.query.once import Fetched
 from chaos.query.question import Expression, Operator, parse, why_not
 from chaos.runtimes.docker import agent_link
 from chaos.runtimes.docker.agent_link import AgentLink
@@ -334,15 +336,14 @@ def page(body: bytes, status: int = 200) -> bytes:
     return b"HTTP/1.1 %d X\r\nContent-Length: %d\r\n\r\n%s" % (status, len(body), body)
 
 
-def one_async(ask: Ask, timeout_s: float) -> asking.Answer:
-    async def run() -> asking.Answer:
-        asker = AsyncAsker()
-        try:
-            return await asker.ask(ask, timeout_s)
-        finally:
-            asker.close()
+def one_async(question: Ask, timeout_s: float) -> asking.Answer:
+    return asyncio.run(aio.ask(question, timeout_s, MonotonicClock()))
 
-    return asyncio.run(run())
+
+def by_name(question: Ask, timeout_s: float) -> asking.Answer:
+    """The same at a name of this machine, all of whose addresses are tried."""
+    named = {field: (getattr(question, field) or "").replace("127.0.0.1", "localhost") or None for field in ("http", "tcp")}
+    return one_async(msgspec.structs.replace(question, **named), timeout_s)
 
 
 def fetched_by(ask: Ask, begin: Callable[[asking.Question, Callable[[Fetched], None]], Closable]) -> asking.Answer:
@@ -368,19 +369,6 @@ class Closable(Protocol):
 
     def close(self) -> None:
         """End it."""
-
-
-def one_bare(ask: Ask, timeout_s: float) -> asking.Answer:
-    """As the name server checks; what it asks otherwise it asks by tasks."""
-    if not fits(asking.prepare(ask)):
-        return one_async(ask, timeout_s)
-
-    def begin(question: asking.Question, take: Callable[[Fetched], None]) -> Once:
-        once = Once(question, timeout_s, take, MonotonicClock())
-        once.begin()
-        return once
-
-    return fetched_by(ask, begin)
 
 
 def one_kept(ask: Ask, timeout_s: float) -> asking.Answer:
@@ -411,7 +399,7 @@ class Inside(AgentLink):
 
 
 ASKERS = pytest.mark.parametrize(
-    "ask", [through_the_door, one_async, one_bare, one_kept, Inside().ask], ids=["blocking", "async", "bare", "kept", "agent"]
+    "ask", [through_the_door, one_async, by_name, one_kept, Inside().ask], ids=["door", "address", "name", "kept", "agent"]
 )
 Asker = Callable[[Ask, float], asking.Answer]
 
@@ -501,21 +489,37 @@ def test_a_body_is_posted(ask: Asker) -> None:
         assert ask(Ask(http=f"http://127.0.0.1:{listener.port}/", body="{}"), 1.0).body == b"{}"
 
 
+def kept(port: int, timeout_s: float, count: int, then: Callable[[], object] = lambda: None) -> list[Fetched]:
+    """So much of what came of one question over a kept connection; ``then`` is called after each."""
+
+    async def run() -> list[Fetched]:
+        found: list[Fetched] = []
+        enough = asyncio.Event()
+
+        def take(fetched: Fetched) -> None:
+            found.append(fetched)
+            then()
+            if len(found) == count:
+                enough.set()
+
+        question = KeptQuestion(asking.prepare(Ask(http=f"http://127.0.0.1:{port}/"), True), take, MonotonicClock())
+        beat = Beat([question], 0.01, timeout_s, MonotonicClock())
+        beat.begin(0.0)
+        await enough.wait()
+        beat.close()
+        return found[:count]
+
+    return asyncio.run(run())
+
+
 def test_connections_are_kept_and_renewed() -> None:
     """Three questions go over one connection; one that finds it closed is asked again on a new one, without failing."""
 
     def script(connection: int, request: int) -> bytes | None:
         return None if (connection, request) == (1, 4) else page(b"{}")
 
-    async def run(port: int) -> list[asking.Answer]:
-        asker = AsyncAsker()
-        answers = [await asker.ask(Ask(http=f"http://127.0.0.1:{port}/"), 1.0) for _ in range(5)]
-        asker.close()
-        return answers
-
     with listening(script) as listener:
-        answers = asyncio.run(run(listener.port))
-        assert [answer.error for answer in answers] == [None] * 5
+        assert [fetched.error for fetched in kept(listener.port, 5.0, 5)] == [None] * 5
         assert listener.connections == 2
 
 
@@ -529,19 +533,11 @@ def test_a_question_that_timed_out_takes_its_connection_along() -> None:
             return page(b'"late"')
         return page(b'"fresh"')
 
-    async def run(port: int) -> list[asking.Answer]:
-        asker = AsyncAsker()
-        question = Ask(http=f"http://127.0.0.1:{port}/")
-        first = await asker.ask(question, 0.1)
-        late.set()
-        second = await asker.ask(question, 1.0)
-        asker.close()
-        return [first, second]
-
     with listening(script) as listener:
-        first, second = asyncio.run(run(listener.port))
+        first, *more = kept(listener.port, 0.1, 20, late.set)
     assert first.error == asking.TIMED_OUT
-    assert second.body == b'"fresh"'
+    bodies = {fetched.reply.body for fetched in more if fetched.reply is not None}
+    assert bodies == {b'"fresh"'}
 
 
 def test_many_are_asked_at_once_and_answered_in_order() -> None:
@@ -599,7 +595,7 @@ def test_a_clock_is_read_from_the_answer_or_its_date(headers: bytes, body: bytes
     answer = b"HTTP/1.1 200 OK\r\n%sContent-Length: %d\r\n\r\n%s" % (headers, len(body), body)
     with listening(lambda _connection, _request: answer) as listener, closing(Door()) as door:
         began_s = time.time()
-        reading = door.run(asking_clock.read_clock(door.asker, Ask(http=f"http://127.0.0.1:{listener.port}/", json=json), 5.0))
+        reading = door.run(asking_clock.read_clock(Ask(http=f"http://127.0.0.1:{listener.port}/", json=json), 5.0, door.clock))
         ended_s = time.time()
     if told_s is None:
         assert reading.offset_s is None
@@ -607,3 +603,22 @@ def test_a_clock_is_read_from_the_answer_or_its_date(headers: bytes, body: bytes
     else:
         assert reading.offset_s is not None
         assert told_s - ended_s <= reading.offset_s <= told_s - began_s
+
+
+def test_without_descriptors_a_question_ends_with_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A harness or a name server that has none left does not die of it."""
+    real = socket.socket
+
+    def full(family: int = -1, kind: int = -1, *rest: int) -> socket.socket:
+        if kind & socket.SOCK_NONBLOCK:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(family, kind, *rest)
+
+    async def run() -> asking.Answer:
+        monkeypatch.setattr("chaos.query.once.socket.socket", full)
+        try:
+            return await aio.ask(Ask(http="http://127.0.0.1:1/"), 1.0, MonotonicClock())
+        finally:
+            monkeypatch.undo()
+
+    assert asyncio.run(run()).error == "too many open files"
