@@ -38,8 +38,6 @@ AGENT: Final = ("python3", "-I", "-S", "/opt/nines/agent/agent.py")
 """The command of the node agent in the harness image; isolated, since it runs beside whatever the node is given."""
 GUEST: Final = ("python3", "-I", "-S", "/opt/nines/agent/agent_guest.py")
 """The same as a guest of a container that is not ours."""
-PROBER: Final = ("python3", "-m", "chaos.traffic.prober")
-NAME_SERVER: Final = ("python3", "-m", "chaos.dns.server")
 TOXIPROXY: Final = "/usr/local/bin/toxiproxy-server"
 _USES_BASE: Final = re.compile(r"^\s*ARG\s+BASE\b", re.MULTILINE | re.IGNORECASE)
 

@@ -20,9 +20,8 @@ LOADER: Final = f"{FOLDER}/nines-tool"
 """The loader of their own libraries. It is what the kernel starts, so its name is that of each of their processes: ours are told by it."""
 STRESS: Final = (LOADER, "--library-path", LIBRARIES, f"{FOLDER}/stress-ng")
 """How stress-ng is started in any image, whatever its C library."""
-FAKETIME: Final = f"{LIBRARIES}/libfaketime.so.1"
 FAKETIME_THREADS: Final = f"{LIBRARIES}/libfaketimeMT.so.1"
-"""To be preloaded; the second one is for programs with threads."""
+"""To be preloaded: libfaketime for programs with threads."""
 
 
 def ensure_tools(engine: Engine, base: str, note: Note) -> str:
