@@ -76,10 +76,7 @@ class Cpu(Fault, frozen=True, forbid_unknown_fields=True):
             ]
             if idle:
                 raise FaultNotEffective("; ".join(idle))
-            effect = Effect(
-                min(load.effective_at_ns for load in loads.values()), next(iter(loads.values())).mechanism, before, during,
-                lambda: stressing.gone(scene, loads),
-            )  # fmt: skip
+            effect = stressing.effect(scene, loads, before, during)
             yield effect
         effect.healed_at_ns = scene.clock.now_ns()
 

@@ -78,10 +78,7 @@ class Io(Fault, frozen=True, forbid_unknown_fields=True):
             idle = [node for node, rate in rates.items() if rate <= 0]
             if idle:
                 raise FaultNotEffective(f"the load on {', '.join(idle)} wrote nothing")
-            effect = Effect(
-                min(load.effective_at_ns for load in loads.values()), next(iter(loads.values())).mechanism, before, during,
-                lambda: stressing.gone(scene, loads),
-            )  # fmt: skip
+            effect = stressing.effect(scene, loads, before, during)
             yield effect
         effect.healed_at_ns = scene.clock.now_ns()
 

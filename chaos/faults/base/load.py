@@ -17,7 +17,7 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Evidence, Load, Loaded, Usage, Work
 from chaos.experiment.cluster import Resources
 from chaos.faults.base import evidence as proof
-from chaos.plugin import HasLoads, Loads, Scene
+from chaos.plugin import Effect, HasLoads, Loads, Scene
 
 WINDOW_S: Final = 0.3
 """How long rates are measured: three periods of the kernel's processor limit."""
@@ -90,6 +90,12 @@ def busy(scene: Scene, nodes: Sequence[str]) -> dict[str, Busy]:
 def works(scene: Scene, nodes: Sequence[str]) -> dict[str, Work]:
     """Of all at the same time."""
     return proof.at_once(nodes, lambda node: loads_of(scene, node).work())
+
+
+def effect(scene: Scene, loads: Mapping[str, Loaded], before: proof.Figures, during: proof.Figures) -> Effect:
+    """In force on every node, since the first of them."""
+    began_ns, mechanism = min(load.effective_at_ns for load in loads.values()), next(iter(loads.values())).mechanism
+    return Effect(began_ns, mechanism, before, during, lambda: gone(scene, loads))
 
 
 def gone(scene: Scene, loads: Mapping[str, Loaded]) -> Evidence:
