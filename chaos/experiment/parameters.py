@@ -38,6 +38,8 @@ KNOWN: Final = {
     "replication": Known("who must have a write before it is acknowledged", "", ("quorum", "none", "async", "all")),
     "replication_lag": Known("by how much replicas of an asynchronous primary lag behind it"),
     "heartbeat": Known("time between heartbeats", positive=True),
+    "beat_lateness": Known("how much later than the quickest a beat comes, on average"),
+    "beat_loss": Known("share of beats that never come", "1", below=1.0, share=True),
     "misses": Known("heartbeats that must be missed before a node is suspected", "1", whole=True),
     "timeout": Known("further time before a silent node is suspected"),
     "close_detection": Known("from a closed connection to a dead process until it is given up"),

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from chaos.core.units import show_s
+from chaos.predict import false_alarms
 from chaos.predict.scenarios.delays import Uniform
 from chaos.predict.system import System
 
@@ -29,10 +30,11 @@ GIVEN_UP_AFTER: Final = 3.0
 TRIPS: Final = 10.0
 """Round trips that fit, at least, into the wait for a leader."""
 LEAST_TTL_S: Final = 1.0
+YEAR_S: Final = 365 * 86400.0
+LONGEST_YEARS: Final = 1000
 TOGETHER: Final = "heartbeat_s and election_timeout_s together"
 
 PRICES: Final = {
-    "heartbeat_s": "twice as many beats",
     "round_trip_s": "nodes nearer to each other, or faster disks",
     "restart_s": "a faster start",
     "resync_s": "more load on the others while a node catches up",
@@ -99,10 +101,33 @@ def changes(known: System) -> dict[str, Change]:
 def price(name: str, now: System, then: System) -> str:
     """What the change costs, in words."""
     if name in ("election_timeout_s", "timeout_s"):
-        return f"false alarms: the leader is given up after {_missed(then):.2g} missed beats instead of {_missed(now):.2g}"
+        beats = f"false alarms: the leader is given up after {_missed(then):.2g} missed beats instead of {_missed(now):.2g}"
+        return f"{beats}, {_alarms(now, then)}"
     if name == TOGETHER:
-        return f"twice as many beats, and a leader that pauses for {show_s(_patience_s(then) or 0.0)} is deposed"
+        deposed = f"a leader that pauses for {show_s(_patience_s(then) or 0.0)} is deposed"
+        return f"{_messages(now, then)}, and {deposed}; {_alarms(now, then)}"
+    if name == "heartbeat_s":
+        return _messages(now, then)
     return PRICES.get(name, "")
+
+
+def _messages(now: System, then: System) -> str:
+    """Each beat goes to all followers, and each of them answers."""
+    often, before = ((known.nodes - 1) / known.heartbeat_s for known in (then, now))
+    return f"{often:.3g} beats a second instead of {before:.3g}, each with its answer"
+
+
+def _alarms(now: System, then: System) -> str:
+    often, before = false_alarms.per_s(then), false_alarms.per_s(now)
+    if often is None or before is None:
+        return "how often that happens needs 'beat_lateness' or 'beat_loss'"
+    return f"{_each(often)} instead of {_each(before)}, for {show_s(YEAR_S * false_alarms.share(then))} a year"
+
+
+def _each(rate_per_s: float) -> str:
+    if rate_per_s * YEAR_S * LONGEST_YEARS < 1:
+        return f"less than one in {LONGEST_YEARS:,} years"
+    return f"one each {show_s(1 / rate_per_s)}"
 
 
 def unsafe(now: System, then: System) -> str:
@@ -123,12 +148,8 @@ def unsafe(now: System, then: System) -> str:
 
 def _patience_s(known: System) -> float | None:
     """The shortest time without a beat after which the leader is given up; None where nobody beats."""
-    if known.heartbeat_s <= 0:
-        return None
-    if known.randomised:
-        return known.given["election_timeout_s"].low_s
-    misses = known.given["misses"].mean_s if "misses" in known.given else 1.0
-    return misses * known.heartbeat_s + (known.given["timeout_s"].mean_s if "timeout_s" in known.given else 0.0)
+    waits = known.wait_for_leader
+    return None if waits is None else waits.low_s
 
 
 def _missed(known: System) -> float:

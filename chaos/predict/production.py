@@ -20,7 +20,7 @@ from chaos.core.errors import BadInput
 from chaos.core.values import FOLLOWER, LEADER
 from chaos.experiment.production import PLANNED, ZONE, ProductionRate
 from chaos.plan.plan import Plan
-from chaos.predict import overlaps, production_window
+from chaos.predict import false_alarms, overlaps, production_window
 from chaos.predict import surroundings as around
 from chaos.predict.facts import ClassFacts, RunFacts
 from chaos.predict.improving import TOGETHER, Change, changes, price, unsafe
@@ -239,17 +239,29 @@ class Judge:
         halved = {name: change(0.5) for name, change in changes(known).items()}
         reasons = {name: why for name, then in halved.items() if (why := unsafe(known, then))}
         saved = {name: lost is None or now - lost > LEAST_SAVED * now for name in reasons for lost in (self._tried(halved[name]),)}
-        return [f"{name} (half of it): {why}" for name, why in reasons.items() if saved[name]]
+        dear = [name for name, then in halved.items() if name not in reasons and self._costs_more(known, then, now)]
+        told = [f"{name} (half of it): {why}" for name, why in reasons.items() if saved[name]]
+        return told + [
+            f"{name} (half of it): false alarms would cost more than it saves ({price(name, known, halved[name])})" for name in dear
+        ]
+
+    def _costs_more(self, known: System, then: System, now: float) -> bool:
+        """Would the false alarms of the changed system take what it saves?"""
+        lost, cost = self._tried(then), _alarms_cost(known, then)
+        return lost is not None and cost > 0 and 0 < now - lost <= cost
 
     def _improvement(self, known: System, name: str, change: Change, now: float) -> Improvement | None:
         """None where half of it describes no working system, which nobody is advised to try, or saves too little to be told."""
         half = self._tried(change(0.5))
-        if half is None or now - half <= LEAST_SAVED * now:
+        if half is None:
+            return None
+        saved = now - half - _alarms_cost(known, change(0.5))
+        if saved <= LEAST_SAVED * now:
             return None
         up, down = self._tried(change(1 + STEP)), self._tried(change(1 - STEP))
         ends = [(1 + STEP, up or now), (1 - STEP, down or now)] if up and down else [(1.0, now), (0.5, half)]
         slope = math.log(ends[0][1] / ends[1][1]) / math.log(ends[0][0] / ends[1][0]) if ends[0][1] > 0 and ends[1][1] > 0 else 0.0
-        return Improvement(name, slope, (now - half) * YEAR_S, price(name, known, change(0.5)))
+        return Improvement(name, slope, saved * YEAR_S, price(name, known, change(0.5)))
 
     def _tried(self, known: System, rate: float = 1.0) -> float | None:
         """U of a system that we changed ourselves; None if no system can be like that, or the models cannot carry it."""
@@ -257,6 +269,11 @@ class Judge:
             return self.unavailability(known, self._plan, rate)
         except BadInput:
             return None
+
+
+def _alarms_cost(known: System, then: System) -> float:
+    """By how much the share of time grows that false alarms take."""
+    return false_alarms.share(then) - false_alarms.share(known)
 
 
 def _too_fast(unavailability: float) -> TooFast:

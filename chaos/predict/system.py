@@ -142,6 +142,17 @@ class System(msgspec.Struct, frozen=True):
         told = self.client
         return told.other_address and nodes < min(told.attempts, self.nodes) and nodes * told.timeout_s < told.deadline_s
 
+    @property
+    def wait_for_leader(self) -> Uniform | None:
+        """After how long without a beat a leader is given up; None where nobody beats."""
+        if self.heartbeat_s <= 0:
+            return None
+        if self.randomised:
+            return self.given["election_timeout_s"]
+        misses = self.given["misses"].mean_s if "misses" in self.given else 1.0
+        wait_s = misses * self.heartbeat_s + (self.given["timeout_s"].mean_s if "timeout_s" in self.given else 0.0)
+        return Uniform(wait_s, wait_s)
+
     def needs_leader(self, does: str) -> bool:
         """Does this operation need a leader? Writes do, and reads unless any node answers them; all do where the name holds it alone."""
         return self.replicated and (self.front.leader_only or not (does == "read" and self.local_reads))
