@@ -1,19 +1,28 @@
-"""Every protocol on one page: what the author of a plug-in reads. The values that they pass on are in ``core/values.py``.
+"""The one page that the author of a plug-in reads: what faults, probes, runtimes, reports and models are, and what they are given.
 
     experiment -> plan -> run(plan, cluster) -> history on disk -> timeline -> estimates -> verdict -> report
 
+    nines.faults     a class ``Fault``       what is done, and how it is proven
+    nines.models     a ``Model``             what that should come to, for the fault of the same name
+    nines.runtimes   a class ``Runtime``     where nodes run; ``up`` gives a ``Cluster`` of ``Node``s, with a ``Net``
+    nines.probes     a ``Build``             how one operation of the traffic is sent: ``build(setup)`` gives a ``Probe``
+    nines.reports    a function              from a ``Report`` to text
+
 *When* (schedule), *what* (fault), *to whom* (selector) and *where* (runtime) are apart. A fault is one method that returns a
-context manager: entering harms, leaving heals; it has no duration and never sleeps. What happened is pushed, as rows of
-``history/events.py``, into a ``Sink`` at the moment it happens.
+context manager: entering harms, leaving heals; it has no duration and never sleeps. What a fault ``needs`` and a runtime ``offers`` are
+the words of ``Capability``. What happened is pushed, as rows of ``history/events.py``, into a ``Sink`` at the moment it happens.
+
+Everything in ``__all__`` can be imported from here. ``chaos.testing`` has checks for each kind; docs/extending.md shows one of each.
 """
 
 from __future__ import annotations
 
+import importlib
 from abc import abstractmethod
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, Protocol, runtime_checkable
 
 import msgspec
 
@@ -46,13 +55,190 @@ from chaos.core.values import (
 )
 
 if TYPE_CHECKING:
+    from chaos.core.clock import to_ns, to_s
+    from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NotHealed
+    from chaos.core.units import Bytes, BytesPerSecond, PerSecond, Ratio, Seconds
+    from chaos.core.values import Cut, Loss, Shaping, Toxic
     from chaos.experiment.cluster import Resources
     from chaos.experiment.selectors import Selector
     from chaos.experiment.target.spec import Target
+    from chaos.faults.base import evidence
     from chaos.history.events import Row
+    from chaos.history.observations import Outcome, Why
     from chaos.plan.plan import Plan
     from chaos.predict.scenarios.case import Case
     from chaos.predict.scenarios.client import Scenario
+    from chaos.registry.runs import Claim, claim
+    from chaos.results.report import Report
+    from chaos.traffic.probe import Build, Carrier, Probe, Setup, Slot, StartsSomething, Template, Written, reads
+
+__all__ = [
+    "ActsOnLinks",
+    "Allowed",
+    "BadInput",
+    "Build",
+    "Bytes",
+    "BytesPerSecond",
+    "Capability",
+    "CapabilityMissing",
+    "Carrier",
+    "Case",
+    "Claim",
+    "Clock",
+    "ClockReading",
+    "Cluster",
+    "CrashedRun",
+    "Crowd",
+    "Cut",
+    "Deployment",
+    "Disks",
+    "Effect",
+    "EnvironmentUnusable",
+    "Evidence",
+    "Fault",
+    "FaultNotEffective",
+    "GathersCrowds",
+    "Gauge",
+    "HasAddresses",
+    "HasDisks",
+    "HasLoads",
+    "HasNames",
+    "HasNetworks",
+    "Held",
+    "Layer",
+    "Left",
+    "LimitsFiles",
+    "Line",
+    "Link",
+    "Load",
+    "Loaded",
+    "Loads",
+    "LookUp",
+    "Loss",
+    "Model",
+    "NameHarm",
+    "Names",
+    "NamesHarmed",
+    "NeedsLimits",
+    "NeedsOfMachine",
+    "Net",
+    "Node",
+    "NodeInfo",
+    "NotHealed",
+    "OpenFiles",
+    "Outcome",
+    "Passage",
+    "PerSecond",
+    "Plan",
+    "Probe",
+    "Ratio",
+    "ReadsClocks",
+    "Reference",
+    "Removable",
+    "Report",
+    "Resources",
+    "Room",
+    "RoundTrip",
+    "Row",
+    "Rule",
+    "Runtime",
+    "SaysWhoIsDown",
+    "Scenario",
+    "Scene",
+    "Seconds",
+    "Selector",
+    "SendsSurges",
+    "Sent",
+    "SetsClock",
+    "Setup",
+    "Shaping",
+    "Sink",
+    "Slot",
+    "StartsSomething",
+    "Status",
+    "Surge",
+    "Target",
+    "Template",
+    "Toxic",
+    "Traffic",
+    "TrafficOrder",
+    "Train",
+    "Undo",
+    "Usage",
+    "Victims",
+    "Why",
+    "Work",
+    "Written",
+    "claim",
+    "evidence",
+    "reads",
+    "to_ns",
+    "to_s",
+]
+
+_FROM: Final = {
+    "chaos.core.clock": (
+        "to_ns",
+        "to_s",
+    ),
+    "chaos.core.errors": (
+        "BadInput",
+        "CapabilityMissing",
+        "EnvironmentUnusable",
+        "FaultNotEffective",
+        "NotHealed",
+    ),
+    "chaos.core.units": (
+        "Bytes",
+        "BytesPerSecond",
+        "PerSecond",
+        "Ratio",
+        "Seconds",
+    ),
+    "chaos.core.values": (
+        "Cut",
+        "Loss",
+        "Shaping",
+        "Toxic",
+    ),
+    "chaos.experiment.cluster": ("Resources",),
+    "chaos.experiment.selectors": ("Selector",),
+    "chaos.experiment.target.spec": ("Target",),
+    "chaos.faults.base": ("evidence",),
+    "chaos.history.events": ("Row",),
+    "chaos.history.observations": (
+        "Outcome",
+        "Why",
+    ),
+    "chaos.plan.plan": ("Plan",),
+    "chaos.predict.scenarios.case": ("Case",),
+    "chaos.predict.scenarios.client": ("Scenario",),
+    "chaos.registry.runs": (
+        "Claim",
+        "claim",
+    ),
+    "chaos.results.report": ("Report",),
+    "chaos.traffic.probe": (
+        "Build",
+        "Carrier",
+        "Probe",
+        "Setup",
+        "Slot",
+        "StartsSomething",
+        "Template",
+        "Written",
+        "reads",
+    ),
+}
+"""Where those names are that are loaded only when they are asked for."""
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any kind
+    module = next((module for module, names in _FROM.items() if name in names), None)
+    if module is None:
+        raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
+    found = importlib.import_module(module)
+    return getattr(found, name) if hasattr(found, name) else importlib.import_module(f"{module}.{name}")
 
 
 class Layer(msgspec.Struct):

@@ -22,8 +22,8 @@ from chaos.history import observations
 from chaos.history.events import Aborting, TrafficSecond
 from chaos.plugin import LimitsFiles, Removable, SetsClock
 from chaos.runtimes.docker.runtime import DockerRuntime
+from chaos.testing.stage import WITHIN_S, Stage, staged
 from tests.support.loaded_deployment import loaded_deployment
-from tests.support.staging import WITHIN_S, Stage, staged
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -27,33 +25,21 @@ from chaos.history import observations
 from chaos.history.events import Aborting, DnsChanged, NodeChanged, TrafficEnded
 from chaos.history.undo import UndoLog
 from chaos.plan.plan import Plan
-from chaos.plugin import Cluster, Deployment, HasNames, Removable, Scene
+from chaos.plugin import Deployment, HasNames, Removable, Scene
 from chaos.runtimes.docker.runtime import DockerRuntime
-from tests.support.echo_deployment import ALL_LINKS, NODES, echo_deployment, echo_plan
-from tests.support.paths import ROOT
-
-CONTRACT = ROOT / "tests" / "contract"
-sys.path.insert(0, str(CONTRACT))
-
-import test_runtimes as contract  # noqa: E402 - found only now
+from chaos.testing import runtimes as contract
+from chaos.testing.runtimes import ALL_LINKS, NODES
+from tests.support.echo_deployment import echo_deployment, echo_plan
 
 Change = Callable[[Deployment], Deployment]
 
 
-class DockerStage(contract.Stage):
+class DockerStage(contract.RuntimeStage):
     """The contract's stage, in containers; ``change`` alters what is deployed."""
 
     def __init__(self, folder: Path, change: Change = lambda deployment: deployment) -> None:
-        super().__init__("docker", folder)
-        self.runtime = DockerRuntime()
+        super().__init__(DockerRuntime(), folder, lambda folder, links: self.change(echo_deployment(folder, echo_plan("docker", links))))
         self.change = change
-
-    @contextmanager
-    def cluster(self, links: tuple[Link, ...] = ()) -> Iterator[Cluster]:
-        """The echo cluster, up."""
-        deployment = self.change(echo_deployment(self.folder, echo_plan("docker", links)))
-        with self.runtime.up(deployment, self.rows.append, self.clock) as cluster:
-            yield cluster
 
 
 @pytest.fixture
@@ -98,7 +84,7 @@ def of_pid1(deployment: Deployment) -> Deployment:
     return msgspec.structs.replace(deployment, target=msgspec.structs.replace(deployment.target, pid1=True))
 
 
-class TestDocker(contract.TestEveryRuntime):
+class TestDocker(contract.RuntimeContract):
     """The contract, where packets take the place of proxies in a cut."""
 
     def test_what_a_proxy_cannot_do_is_refused(self, stage: DockerStage) -> None:
@@ -133,14 +119,14 @@ class TestPid1:
         stage.change = of_pid1
         return stage
 
-    test_killed_node_is_down_until_started = contract.TestEveryRuntime.test_killed_node_is_down_until_started
-    test_paused_node_is_silent_until_resumed = contract.TestEveryRuntime.test_paused_node_is_silent_until_resumed
-    test_paused_node_can_be_killed = contract.TestEveryRuntime.test_paused_node_can_be_killed
-    test_what_makes_no_sense_is_refused = contract.TestEveryRuntime.test_what_makes_no_sense_is_refused
-    test_harmless_signal_changes_nothing = contract.TestEveryRuntime.test_harmless_signal_changes_nothing
-    test_stamps_of_a_node_are_in_order = contract.TestEveryRuntime.test_stamps_of_a_node_are_in_order
-    test_logs_are_kept = contract.TestEveryRuntime.test_logs_are_kept
-    test_cut_stands_in_its_network = contract.TestEveryRuntime.test_reject_refuses_and_two_of_them_count
+    test_killed_node_is_down_until_started = contract.RuntimeContract.test_killed_node_is_down_until_started
+    test_paused_node_is_silent_until_resumed = contract.RuntimeContract.test_paused_node_is_silent_until_resumed
+    test_paused_node_can_be_killed = contract.RuntimeContract.test_paused_node_can_be_killed
+    test_what_makes_no_sense_is_refused = contract.RuntimeContract.test_what_makes_no_sense_is_refused
+    test_harmless_signal_changes_nothing = contract.RuntimeContract.test_harmless_signal_changes_nothing
+    test_stamps_of_a_node_are_in_order = contract.RuntimeContract.test_stamps_of_a_node_are_in_order
+    test_logs_are_kept = contract.RuntimeContract.test_logs_are_kept
+    test_cut_stands_in_its_network = contract.RuntimeContract.test_reject_refuses_and_two_of_them_count
 
     def test_is_pid_1_and_its_own_death_is_seen(self, stage: DockerStage, engine: Engine) -> None:
         """A death that nobody ordered is told as the node's own."""

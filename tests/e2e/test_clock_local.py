@@ -24,11 +24,11 @@ from chaos.history.undo import pending
 from chaos.plugin import Fault, LimitsFiles, SetsClock
 from chaos.runtimes.base import faketime
 from chaos.runtimes.local.runtime import LocalRuntime
+from chaos.testing.stage import N1, WITHIN_S, Stage, staged
 from tests.support.capable import why
 from tests.support.echo_deployment import need_toxiproxy
 from tests.support.loaded_deployment import loaded_deployment
 from tests.support.needs import need_libfaketime
-from tests.support.staging import N1, WITHIN_S, Stage, staged
 
 pytestmark = pytest.mark.e2e
 

@@ -19,8 +19,8 @@ from chaos.history.events import DnsChanged, NodeChanged
 from chaos.plan.shapes import bridge, ring
 from chaos.plugin import Effect, Fault
 from chaos.runtimes.local.runtime import LocalRuntime
+from chaos.testing.stage import Stage, staged
 from tests.support.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
-from tests.support.staging import Stage, staged
 
 pytestmark = pytest.mark.e2e
 LINK = Link(CLIENTS, "n1")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaos.core.errors import EnvironmentUnusable
-from chaos.core.values import CLIENTS, DNS, Link
+from chaos.core.values import Link
 from chaos.experiment.cluster import ClusterSpec, Dns, DnsCheck
 from chaos.experiment.document import Experiment
 from chaos.experiment.target.load import load_target
@@ -18,7 +18,6 @@ from tests.support.needs import need
 ECHO = Path(__file__).parent / "targets" / "echo"
 NODES = ("n1", "n2", "n3")
 PEERS = tuple(Link(one, other) for one in NODES for other in NODES if one != other)
-ALL_LINKS = PEERS + tuple(Link(end, node) for end in (CLIENTS, DNS) for node in NODES)
 
 
 def echo_plan(runtime: str, links: tuple[Link, ...] = (), settings: dict[str, str] | None = None, duration_s: float = 1.0) -> Plan:

@@ -16,8 +16,8 @@ from chaos.faults.partition import Partition
 from chaos.faults.pause import Pause
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Fault, Scene
+from chaos.testing.stubs import StubCluster, StubNet, StubNode
 from tests.support.capable import why
-from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
 NODES = ["n1", "n2", "n3"]
 

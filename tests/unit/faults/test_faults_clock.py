@@ -36,11 +36,11 @@ from chaos.plan.plan import Plan
 from chaos.plugin import Fault, Scene
 from chaos.runtimes.base import faketime
 from chaos.runtimes.local import clock as local_clock
+from chaos.testing.stubs import StubCluster, StubNet, StubNode
 from tests.support.capable import why
 from tests.support.needs import need, need_libfaketime
 from tests.support.quick import QUICK
 from tests.support.samples import sample_plan
-from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
 # --- what is refused ---------------------------------------------------------------------------------------------------
 

@@ -20,9 +20,9 @@ from chaos.dns.zone import Zone
 from chaos.faults.dns import Dns
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Scene
+from chaos.testing.stubs import StubCluster, StubNet
 from tests.support.capable import why
 from tests.support.samples import sample_target
-from tests.support.stub_cluster import StubCluster, StubNet
 
 NAME = "data.nines.test"
 NOWHERE = "127.0.0.99"

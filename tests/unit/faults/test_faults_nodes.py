@@ -17,9 +17,9 @@ from chaos.faults.stop import Stop
 from chaos.history.undo import UndoLog, pending
 from chaos.plan.build import make_plan
 from chaos.plugin import Fault, Scene
+from chaos.testing.stubs import StubCluster, StubNet, StubNode
 from tests.support.capable import why
 from tests.support.samples import sample_experiment, sample_plan, sample_target
-from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
 ALL = ("n1", "n2", "n3")
 

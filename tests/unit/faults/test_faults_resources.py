@@ -26,8 +26,8 @@ from chaos.plan.plan import Plan
 from chaos.plugin import Fault, Scene
 from chaos.runtimes.docker.resources import command
 from chaos.runtimes.docker.supplies import Supplies, supplies
+from chaos.testing.stubs import StubCluster, StubNet, StubNode
 from tests.support.samples import TARGET, sample_experiment, sample_plan, sample_target
-from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
 IN_CONTAINERS = TARGET.replace("    ready:", "    docker: {image: sample, command: [serve]}\n    ready:")
 N1 = Victims(nodes=("n1",))

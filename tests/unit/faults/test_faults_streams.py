@@ -15,9 +15,9 @@ from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.streams import Down, LimitData, ResetPeer, Slicer, SlowClose, Timeout
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Fault, Scene
+from chaos.testing.stubs import StubCluster, StubNet, StubNode
 from tests.support.capable import why
 from tests.support.samples import sample_target
-from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
 LINK = Link("n1", "n2")
 OTHER = Link("n1", "n3")

@@ -24,9 +24,9 @@ from chaos.faults.latency import Latency
 from chaos.faults.packets import Corrupt, Duplicate, Loss, Reorder
 from chaos.history.undo import UndoLog, pending
 from chaos.plugin import Fault, Scene
+from chaos.testing.stubs import StubCluster, StubNet, StubNode
 from tests.support.capable import why
 from tests.support.samples import sample_target
-from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 
 NODES = ("n1", "n2", "n3")
 LINK, BACK, OTHER = Link("n1", "n2"), Link("n2", "n1"), Link("n1", "n3")

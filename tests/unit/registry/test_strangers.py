@@ -15,8 +15,8 @@ from chaos.core.files import write_atomically
 from chaos.history.folder import HistoryWriter, RunFolder
 from chaos.history.undo import UndoLog
 from chaos.runtimes.local.node import NodeRecipe, prepare
+from chaos.testing.stubs import StubNode
 from tests.support.quick import QUICK
-from tests.support.stub_cluster import StubNode
 
 VICTIM = "do not lose this\n"
 

@@ -19,9 +19,9 @@ from chaos.measure import estimates as stats
 from chaos.measure.timeline import build
 from chaos.run import returning
 from chaos.run.monitor import LiveState
+from chaos.testing.stubs import StubCluster, StubNet, StubNode
 from tests.support import synthetic
 from tests.support.samples import sample_plan
-from tests.support.stub_cluster import StubCluster, StubNet, StubNode
 from tests.support.virtual_run import of, run
 
 SLOW = '  - {name: slow, latency: {latency: 50ms}, target: {link: "clients -> n2"}, at: 2s, for: 4s}\n'

@@ -1,4 +1,4 @@
-"""A cluster that is up, and faults that are done to it: what the tests of faults share on either runtime."""
+"""A cluster that is up, and faults that are done to it, on any runtime; ``virtual`` in virtual time, where a minute takes a moment."""
 
 from __future__ import annotations
 
@@ -6,8 +6,10 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Final
 
-from chaos.core.clock import MonotonicClock, to_ns, to_s
+from chaos.core import plugins as tables
+from chaos.core.clock import Clock, ManualClock, MonotonicClock, to_ns, to_s
 from chaos.core.values import Victims
 from chaos.history.events import NodeChanged, Row
 from chaos.history.undo import UndoLog, pending
@@ -22,7 +24,9 @@ READ_S = 0.2
 class Stage:
     """A cluster, and what is asked of it."""
 
-    def __init__(self, scene: Scene, folder: Path, rows: list[Row]) -> None:
+    def __init__(self, scene: Scene, deployment: Deployment, rows: list[Row]) -> None:
+        folder = deployment.folder
+        self.plan = deployment.plan
         self.scene = scene
         self.folder = folder
         self.undo = folder / "undo.jsonl"
@@ -86,7 +90,36 @@ class Stage:
 
 @contextmanager
 def staged(runtime: Runtime, deployment: Deployment) -> Iterator[Stage]:
-    """Up; leaving proves that nothing of it is left."""
-    clock, rows = MonotonicClock(), []
+    """Up; leaving removes it. In virtual time where that is the runtime's."""
+    clock: Clock = ManualClock() if runtime.virtual else MonotonicClock()
+    rows: list[Row] = []
     with runtime.up(deployment, rows.append, clock) as up:
-        yield Stage(Scene(cluster=up, clock=clock, undo=UndoLog(deployment.folder / "undo.jsonl")), deployment.folder, rows)
+        yield Stage(Scene(cluster=up, clock=clock, undo=UndoLog(deployment.folder / "undo.jsonl")), deployment, rows)
+
+
+EXPERIMENT: Final = """
+experiment: stage
+question: What does it do to a virtual cluster?
+cluster: {target: replicated_kv, nodes: 3, dns: {check: {every: 100ms, timeout: 100ms}}}
+traffic: {operations: {write: 50/s}}
+baseline: 1s
+faults: FAULTS
+settle: 10s
+"""
+
+
+@contextmanager
+def virtual(folder: Path, *entries: str, experiment: str = EXPERIMENT) -> Iterator[Stage]:
+    """Three nodes of ``replicated_kv`` in virtual time. ``entries``: faults as they are written, whose links are prepared for harm.
+
+    ``experiment`` may be another one, with the word FAULTS where they go.
+    """
+    from chaos.api import order_text
+
+    written = "[" + ", ".join(entries) + "]"
+    ordered = order_text(experiment.replace("FAULTS", written), folder / "experiment.yaml", runtime="fake")
+    folder.mkdir(parents=True, exist_ok=True)
+    deployment = Deployment(run=folder.name, folder=folder, plan=ordered.plan, target=ordered.target)
+    runtime: Runtime = tables.find("runtimes", ordered.plan.runtime)()
+    with staged(runtime, deployment) as stage:
+        yield stage
