@@ -42,7 +42,7 @@ def fetch(arguments: argparse.Namespace) -> int:
 def _judge(folder: RunFolder) -> None:
     """Its reports, where there is enough to judge."""
     from chaos.report.build import from_folder, write
-    from chaos.report.story import line
+    from chaos.report.headline import line
 
     try:
         report = from_folder(folder)

@@ -143,7 +143,7 @@ def _where(ordered: Ordered, asked: str) -> str:
 
 def _tell(report: Report, arguments: argparse.Namespace, label: str) -> None:
     from chaos.core import plugins as tables
-    from chaos.report.story import line
+    from chaos.report.headline import line
 
     if arguments.json:
         show(tables.find("reports", "json")(report))

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chaos.core.rng import derive
+from chaos.core.units import show_share
 from chaos.core.values import FOLLOWER, LEADER
 from chaos.experiment.production import PLANNED, ZONE, ProductionRate
 from chaos.measure import evidence as stats_evidence
@@ -242,8 +243,9 @@ def _means_s(share: Share, rng: np.random.Generator, seed: int) -> Floats:
 
 def _note(share: Share) -> str:
     if share.stands_in:
-        return f"not injected here: counted like {share.stands_in}"
+        return f"not injected here, counted like {share.stands_in}"
     if any(share.downs_s):
         return ""
     most = 1 - 0.05 ** (1 / len(share.downs_s))
-    return f"none of {len(share.downs_s)} was noticed, so up to {most:.0%} may be; one is taken to last as long as the fault"
+    injected = f"{len(share.downs_s)} {'fault' if len(share.downs_s) == 1 else 'faults'}"
+    return f"0 of {injected} caused an outage; upper bound {show_share(round(most, 2))}, each assumed to last as long as the fault"

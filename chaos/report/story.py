@@ -1,4 +1,4 @@
-"""What a report says in plain sentences: the verdict, what clients saw, whether it was predicted, what it means, how to repeat it."""
+"""What a report says in plain sentences: what clients saw, whether it was predicted, what it means, how to repeat it."""
 
 from __future__ import annotations
 
@@ -8,164 +8,23 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos.core.units import show_s
-from chaos.report.format import DASH, count, is_chance, joined, measure, number, parameter, percent, seconds
-from chaos.report.format import objective as named
-from chaos.results.check_names import COMPLETE, FAILED, HEALED
+from chaos.report.format import DASH, count, estimate, extrapolated, is_chance, joined, number, parameter, percent, seconds
+from chaos.report.headline import effective
 from chaos.results.observed import Outage
 from chaos.results.predicted import Improvement, Production
 from chaos.results.report import Report
-from chaos.results.verdict import Agreement, Objective
+from chaos.results.verdict import Agreement
 
 MONTHS_A_YEAR: Final = 12.0
 """A month is a twelfth of a year here: 30.44 days."""
-CUT_SHORT: Final = FAILED[COMPLETE]
 _CAUSES: Final = {"overlaps": "faults that overlap, share a cause or are not covered"}
 """What stands for a cause in ``report.json`` and is no fault class."""
-STATES: Final = {
-    "pass": "PASS",
-    "fail": "FAIL",
-    "inconclusive": "INCONCLUSIVE",
-    "invalid": "INVALID",
-    "aborted": "ABORTED",
-    "interrupted": "INTERRUPTED",
-    "left-over": "FAULTS LEFT OVER",
-    "crashed": "CRASHED",
-    "not-started": "NOT STARTED",
-    "unknown": "UNKNOWN",
-}
-"""What a run came to, as the first word of every report."""
-BY_CODE: Final = {
-    0: "pass",
-    1: "fail",
-    4: "aborted",
-    5: "not-started",
-    6: "left-over",
-    70: "crashed",
-    130: "interrupted",
-    143: "interrupted",
-}
-QUALIFIERS: Final = {"baseline": "BASELINE", "simulated": "SIMULATED"}
-
-
-def state(report: Report) -> str:
-    """``report.state``; of a report that is older than this word, what its exit code tells."""
-    return report.state or BY_CODE.get(report.exit_code, "unknown")
-
-
-def verdict(report: Report) -> str:
-    """The words of the verdict line: ``PASS``, ``INCONCLUSIVE, SIMULATED``."""
-    return ", ".join([STATES.get(state(report), "UNKNOWN"), *(QUALIFIERS[word] for word in report.qualifiers if word in QUALIFIERS)])
-
-
-def line(report: Report) -> str:
-    """The verdict line: ``PASS  quick [SIMULATED]: All 2 objectives met.``"""
-    beside = ", ".join(QUALIFIERS[word] for word in report.qualifiers if word in QUALIFIERS)
-    return f"{STATES.get(state(report), 'UNKNOWN')}  {report.experiment}{f' [{beside}]' if beside else ''}: {headline(report)}"
-
-
-def headline(report: Report) -> str:
-    """What led to the verdict, in one sentence."""
-    match state(report):
-        case "pass":
-            return _passed(report)
-        case "fail":
-            missed = [_compared(objective) for objective in report.objectives if objective.verdict == "fail"]
-            tail = " That was expected of this experiment." if report.expect_verdict == "fail" else ""
-            return f"Objectives missed: {'; '.join(missed)}.{tail}" if missed else f"Objectives missed.{tail}"
-        case "inconclusive":
-            return _inconclusive(report)
-        case "interrupted" | "aborted":
-            return _halted(report)
-        case _:
-            if not report.reasons:
-                return "No verdict, and no reason is recorded."
-            more = len(report.reasons) - 1
-            return report.reasons[0].rstrip(".") + (f", and {count(more, 'further reason')}." if more else ".")
-
-
-def _passed(report: Report) -> str:
-    met = len(report.objectives)
-    if not met:
-        return "No objective is set; every validity check passed."
-    return f"All {met} objectives met." if met > 1 else "The objective is met."
-
-
-def _compared(objective: Objective) -> str:
-    """``mttr 2.4 s, wanted <= 2s``."""
-    seen = objective.observed
-    value = measure(objective.name)(seen.value) if seen.value is not None else seen.reason or "not measured"
-    return f"{named(objective.name)} {value}, wanted {objective.want}"
-
-
-def _inconclusive(report: Report) -> str:
-    open_ = [objective for objective in report.objectives if objective.verdict == "unknown"]
-    if not open_:
-        return report.reasons[0].rstrip(".") + "." if report.reasons else "No verdict, and no reason is recorded."
-    first, more = open_[0], f" {count(len(open_) - 1, 'further objective')} undecided." if len(open_) > 1 else ""
-    faults = _effective(report)
-    if first.observed.value is None:
-        return f"{named(first.name)} {first.want}: {first.observed.reason or 'not measured'}.{more}"
-    value = measure(first.name)(first.observed.value)
-    if first.basis == "claim" and faults:
-        what = "one fault cannot" if faults == 1 else f"{faults} faults do not"
-        return f'{named(first.name)} {value}, but {what} establish "{first.want}".{more}'
-    why = f": {first.observed.reason}" if first.observed.reason else ""
-    return f'{named(first.name)} {value}, and whether it is "{first.want}" is open{why}.{more}'
-
-
-def _halted(report: Report) -> str:
-    """``after 13 of 52 s: 1 of 4 faults ran; objectives not evaluated.``"""
-    at_s = report.duration_s if report.halted_at_s is None else report.halted_at_s
-    ran = _effective(report)
-    of_faults = f"{ran} of {count(report.planned_faults, 'fault')} ran" if report.planned_faults else ""
-    of_time = f" of {report.planned_s:.0f}" if report.planned_s else ""
-    why = next((reason.partition(": ")[2] for reason in report.reasons if reason.startswith(CUT_SHORT)), "")
-    rolled_back = next((check for check in report.checks if check.name == HEALED), None)
-    clean = "All faults rolled back." if ran and rolled_back is not None and rolled_back.verdict == "pass" else ""
-    if state(report) == "aborted":
-        parts = [f"At {at_s:.1f}{of_time} s: {why or 'a safety condition ended the run'}.", clean]
-    else:
-        signalled = f" ({why})" if why else ""
-        done = "; ".join(part for part in (of_faults, "objectives not evaluated" if report.objectives else "") if part)
-        parts = [f"After {at_s:.0f}{of_time} s{signalled}" + (f": {done}." if done else "."), clean]
-    return " ".join(part for part in parts if part)
-
-
-def _effective(report: Report) -> int:
-    return sum(fault.effective_at_s is not None for fault in report.faults)
-
-
-def notes(report: Report) -> list[str]:
-    """The reasons that the headline does not say already."""
-    match state(report):
-        case "pass" | "fail" | "interrupted" | "aborted" | "inconclusive":
-            return [reason for reason in report.reasons if not _in_headline(report, reason)]
-        case _:
-            return report.reasons[1:]
-
-
-def _in_headline(report: Report, reason: str) -> bool:
-    """Whether the headline says it: what ended the run; the missed objectives; the first one that is open."""
-    match state(report):
-        case "interrupted" | "aborted":
-            return reason.startswith(CUT_SHORT)
-        case "fail":
-            return any(reason.startswith(objective.name) and objective.want in reason for objective in report.objectives
-                       if objective.verdict == "fail")  # fmt: skip
-        case "inconclusive":
-            return bool(report.reasons) and reason == report.reasons[0]
-        case _:
-            return False
-
-
-def next_steps(report: Report) -> list[str]:
-    """What would bring an answer; a sentence each."""
-    return [f"{step[:1].upper()}{step[1:].rstrip('.')}." for step in report.next_steps]
 
 
 def story(report: Report) -> list[str]:
     """What clients saw, what was predicted, what it means in production: a sentence each, fit to be read aloud."""
-    return [sentence for sentence in (_seen(report), _empty(report), _held(report), _meaning(report), _improve(report)) if sentence]
+    told = (_seen(report), _empty(report), _held(report), _scaled(report), _meaning(report), _budget(report), _improve(report))
+    return [sentence for sentence in told if sentence]
 
 
 def _seen(report: Report) -> str:
@@ -176,7 +35,7 @@ def _seen(report: Report) -> str:
     if seen.downtime_s is None:
         return f"The availability of {service} is unknown: {seen.availability.reason}."
     outages = len(seen.outages)
-    faults = _effective(report)
+    faults = effective(report)
     if not faults:
         begin = "Baseline only (no faults injected)" if "baseline" in report.qualifiers else "No fault took effect"
         what = (
@@ -187,7 +46,7 @@ def _seen(report: Report) -> str:
     if not outages:
         seen_from = f"of {seconds(seen.rule.open * seen.rule.slot_s)} or more "
         return f"Clients saw no outage of {service} {seen_from}{after}; availability {percent(seen.availability.value)}."
-    mean = f", MTTR {seconds(seen.mttr_s.value)}" if seen.mttr_s.value is not None else ""
+    mean = f", MTTR {estimate(seen.mttr_s, seconds)}" if seen.mttr_s.value is not None else ""
     return (
         f"Clients saw {count(outages, 'outage')} of {service} {after}: {seconds(seen.downtime_s)} of downtime{mean}, "
         f"availability {percent(seen.availability.value)} in this run.{_by_themselves(seen.outages)}"
@@ -221,7 +80,7 @@ def _empty(report: Report) -> str:
 
 def _held(report: Report) -> str:
     overall = next((row for row in report.agreement if row.measure == "downtime" and not row.fault_class), None)
-    faults = _effective(report)
+    faults = effective(report)
     if not faults:
         return ""
     over = f"over {count(faults, 'fault')}"
@@ -233,7 +92,9 @@ def _held(report: Report) -> str:
         difference = (
             f" A difference is detectable, though: clients lost {size}." if overall is not None and overall.detectable and size else ""
         )
-        return f"The observation is consistent with the prediction {over}{figures_said}.{difference}{_one_sided(report)}"
+        return (
+            f"The observation is consistent with the prediction {over}{figures_said}{_strength(overall)}.{difference}{_one_sided(report)}"
+        )
     if report.agreement_overall == "inconsistent":
         chance = f" ({is_chance(overall.p_value)})" if overall is not None and overall.p_value is not None else ""
         lost = f": clients lost {size}" if size else ""
@@ -244,6 +105,13 @@ def _held(report: Report) -> str:
     more = f" (about {decide} needed)" if decide else ""
     few = "One fault is too few" if faults == 1 else f"{faults} faults are too few"
     return f"{few} to test the prediction{more}{figures_said}.{_one_sided(report)}"
+
+
+def _strength(overall: Agreement | None) -> str:
+    """How close the two are known to be: ``consistent`` alone would not say."""
+    if overall is None or overall.low is None or overall.high is None:
+        return ""
+    return f": true downtime is {number(overall.low)} to {number(overall.high)} times the predicted (90 % interval)"
 
 
 def apart(row: Agreement) -> str:
@@ -260,6 +128,8 @@ def apart(row: Agreement) -> str:
 
 MANY_TIMES: Final = 10
 """From here on people say how many times, not how many per cent more."""
+FAR_APART: Final = 1.5
+"""From this ratio on, two figures for one thing need a word of explanation."""
 BY_THEMSELVES: Final = 0.2
 """Outages without a fault are told where they make up this share of the time lost."""
 LEAST_ON_ONE_SIDE: Final = 6
@@ -278,7 +148,7 @@ def _one_sided(report: Report) -> str:
         and (expected := report.predicted.by_fault.get(fault.fault_class)) is not None
         and expected.recovery_s.value is not None
     ]
-    if len(sides) < LEAST_ON_ONE_SIDE or len(sides) < _effective(report) or not apart(overall):
+    if len(sides) < LEAST_ON_ONE_SIDE or len(sides) < effective(report) or not apart(overall):
         return ""
     if all(side > 0 for side in sides) or all(side < 0 for side in sides):
         which = "slower" if sides[0] > 0 else "faster"
@@ -323,30 +193,60 @@ def undecided(row: Agreement) -> str:
     )
 
 
+def _scaled(report: Report) -> str:
+    """What the outages of this run would cost in production: measured, so before the model's figure."""
+    found = report.extrapolated
+    return "" if found is None or not found.parts or found.availability.value is None else f"{extrapolated(found)}."
+
+
 def _meaning(report: Report) -> str:
     production = report.predicted.production if report.predicted is not None else None
     if production is None or production.nines is None or production.downtime_s_per_year is None:
         return ""
-    rates = f" Assumed production fault rates: {'; '.join(production.rates)}." if production.rates else ""
     return (
         f"Model estimate for production: availability {percent(production.availability)}, {production.nines:.1f} nines, "
-        f"{monthly(production)} of downtime per month.{rates}"
+        f"{seconds(production.downtime_s_per_year)} of downtime per year ({monthly(production)} per month)."
+        f"{_why_apart(report, production.downtime_s_per_year)}{_rates(production)}"
     )
+
+
+def _rates(production: Production) -> str:
+    return f" Assumed fault rates: {'; '.join(production.rates)}." if production.rates else ""
+
+
+def _why_apart(report: Report, model_s: float) -> str:
+    """Two figures of one year that are far apart: what the measured one counts that the model does not."""
+    found = report.extrapolated
+    measured_s = found.downtime_s_per_year.value if found is not None else None
+    if found is None or measured_s is None or (measured_s <= model_s * FAR_APART and model_s <= measured_s * FAR_APART):
+        return ""
+    noted = next((part for part in sorted(found.parts, key=lambda part: -part.downtime_s_per_year) if part.note), None)
+    return f" The measured figure differs because of {noted.fault_class}: {noted.note}." if noted is not None else ""
+
+
+def _budget(report: Report) -> str:
+    """The promise, and how much of what it allows to fail the model expects to be used."""
+    promised, window_s = report.slo.get("availability"), report.slo.get("window_s")
+    production = report.predicted.production if report.predicted is not None else None
+    if not promised or promised >= 1 or not window_s or production is None or production.availability is None:
+        return ""
+    used = (1 - production.availability) / (1 - promised)
+    told = f"{percent(used)} of the error budget" if used <= 1 else f"{number(used)} times the error budget"
+    return f"SLO {percent(promised)} over {seconds(window_s)}: by the model the assumed faults use {told}."
 
 
 def _improve(report: Report) -> str:
     if report.predicted is None:
         return ""
-    first = report.predicted.production.improve_first[:1]
-    said = [
-        f"{parameter(each.parameter)}; halving it would save {seconds(each.halving_saves_s_per_year)} of downtime per year{_paid(each)}"
-        for each in first
-    ]
-    return " ".join(f"Biggest lever: {line}." for line in [*said, *report.predicted.advice])
+    first = [_lever(each) for each in report.predicted.production.improve_first[:1]]
+    return " ".join(f"Biggest lever: {parameter(line)}." for line in [*first, *report.predicted.advice])
 
 
-def _paid(each: Improvement) -> str:
-    return f"; the price: {each.price}" if each.price else ""
+def _lever(each: Improvement) -> str:
+    saved = f"{seconds(each.halving_saves_s_per_year)} of downtime per year"
+    # "fault rates (half as many)" says already what is done.
+    said = f"{each.parameter} would save {saved}" if "(" in each.parameter else f"{each.parameter}; halving it would save {saved}"
+    return said + (f". Its price: {each.price}" if each.price else "")
 
 
 def monthly(production: Production) -> str:

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from chaos.report import format as say
+from chaos.report import headline as top
 from chaos.report import page, table, tables
 from chaos.report import story as tell
 from chaos.report.svg.axis import time_axis
@@ -35,12 +36,13 @@ class Card(NamedTuple):
 
 def render(report: Report) -> str:
     """The page."""
-    headline, told = _lead(tell.headline(report))
+    headline, told = _lead(top.headline(report))
     return page.render(
         "report.html.j2",
         report=report,
         say=say,
         tell=tell,
+        top=top,
         headline=headline,
         story=[*told, *tell.story(report)],
         tone=table.TONES.get(report.verdict, table.OPEN),

@@ -12,6 +12,7 @@ from xml.etree import ElementTree as Xml
 
 from chaos.core.escaping import every, xml
 from chaos.report import format as say
+from chaos.report import headline as top
 from chaos.report import story as tell
 from chaos.results.report import Report
 from chaos.results.verdict import Agreement, Check, Objective
@@ -26,7 +27,7 @@ def render(report: Report) -> str:
     suite = Xml.Element("testsuite", name=report.experiment, timestamp=report.started_at[:19], time=f"{report.duration_s:.3f}")
     properties = Xml.SubElement(suite, "properties")
     told = {"run": report.run, "seed": str(report.seed), "runtime": report.runtime, "target": report.target, "verdict": report.verdict,
-            "state": tell.verdict(report),
+            "state": top.verdict(report),
             "agreement": report.agreement_overall, "folder": report.folder, "configuration": report.configuration}  # fmt: skip
     for name, value in told.items():
         Xml.SubElement(properties, "property", name=name, value=value)
@@ -63,12 +64,12 @@ def _verdict(suite: Xml.Element, report: Report) -> None:
     case.set("time", f"{report.duration_s:.3f}")
     bad = [f"Bad requests of {service}, {when}: {number} {met}{f' ({nodes})' if nodes else ''}." for service, when, number, met, nodes
            in say.bad_rows(report)]  # fmt: skip
-    first = f"{tell.verdict(report)}: {tell.headline(report)}"
-    text = " ".join([first, *tell.story(report), *tell.next_steps(report), *bad]).rstrip()
+    first = f"{top.verdict(report)}: {top.headline(report)}"
+    text = " ".join([first, *tell.story(report), *top.next_steps(report), *bad]).rstrip()
     if report.verdict == report.expect_verdict:
         Xml.SubElement(case, "system-out").text = text
     elif report.verdict == "unknown":
-        _say(case, "error", tell.state(report), first, text)
+        _say(case, "error", top.state(report), first, text)
     else:
         _say(case, "failure", report.verdict, f"{first} Expected: {report.expect_verdict}.", text)
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from chaos.core.escaping import markdown, markdown_code
 from chaos.report import format as say
+from chaos.report import headline as top
 from chaos.report import story as tell
 from chaos.report import table, tables
 from chaos.results.report import Report
@@ -17,13 +18,13 @@ SHOWN: Final = ("objectives", "figures", "classes", "bad_requests", "agreement")
 def render(report: Report) -> str:
     """Verdict first, then the tables a reviewer needs."""
     tone = table.EMOJI.get(table.TONES.get(report.verdict, ""), "")
-    lines = [f"## {tone} {tell.verdict(report)}: {markdown(report.experiment)}", ""]
+    lines = [f"## {tone} {top.verdict(report)}: {markdown(report.experiment)}", ""]
     if report.question:
         lines += [f"*{markdown(report.question)}*", ""]
-    lines += [f"**{markdown(tell.headline(report))}**", ""]
+    lines += [f"**{markdown(top.headline(report))}**", ""]
     lines += [f"{markdown(sentence)}" + "  " for sentence in tell.story(report)]
     lines.append("")
-    for listed in ([markdown(reason) for reason in tell.notes(report)], [f"Next: {markdown(step)}" for step in tell.next_steps(report)]):
+    for listed in ([markdown(reason) for reason in top.notes(report)], [f"Next: {markdown(step)}" for step in top.next_steps(report)]):
         lines += [f"- {line}" for line in listed] + ([""] if listed else [])
     made = tables.of(report, 0)
     for name in SHOWN:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from chaos.core.escaping import every, terminal
+from chaos.report import headline as top
 from chaos.report import story as tell
 from chaos.report import table, tables
 from chaos.results.report import Report
@@ -21,12 +22,12 @@ def render(report: Report) -> str:
 
 
 def _verdict(report: Report) -> str:
-    lines = [tell.line(report)]
+    lines = [top.line(report)]
     if report.question:
         lines += [f"  {report.question}"]
     lines += [""] + [f"  {sentence}" for sentence in tell.story(report)]
-    lines += [f"  Note: {reason}" for reason in tell.notes(report)]
-    lines += [f"  Next: {step}" for step in tell.next_steps(report)]
+    lines += [f"  Note: {reason}" for reason in top.notes(report)]
+    lines += [f"  Next: {step}" for step in top.next_steps(report)]
     return "\n".join(lines)
 
 

@@ -146,7 +146,7 @@ def test_unnoticed_faults_are_no_proof_of_perfection() -> None:
     assert found.availability.high is None
     assert found.availability.low is not None
     assert 0.999999 < found.availability.low < 1.0
-    assert "26%" in found.parts[0].note
+    assert "26 %" in found.parts[0].note
     assert "no fault was noticed" in found.reason
 
 
@@ -183,7 +183,7 @@ def test_a_run_at_production_rates() -> None:
     assert found.availability.value == pytest.approx(1 - 3 * 0.5 / (30 * DAY_S), rel=1e-9)
     parts = {part.fault_class: part for part in found.parts}
     assert parts["kill/leader"].note == ""
-    assert "not injected here: counted like kill/leader" in parts["kill/follower"].note
+    assert "not injected here, counted like kill/leader" in parts["kill/follower"].note
     assert (parts["kill/leader"].faults, parts["kill/follower"].faults) == (10, 0)
     assert parts["kill/follower"].downtime_s_per_year == pytest.approx(2 * parts["kill/leader"].downtime_s_per_year)
     assert {part.rate_basis for part in found.parts} == {"chosen"}

@@ -13,7 +13,7 @@ import pytest
 
 from chaos.core import plugins as tables
 from chaos.report import format as say
-from chaos.report import story as tell
+from chaos.report import headline as top
 from chaos.report.build import exit_status, json_schema
 from chaos.results.observed import Estimate, Maintainability
 from chaos.results.predicted import ParameterUsed
@@ -232,7 +232,7 @@ def test_html_says_the_verdict_first(report: Report) -> None:
     """The verdict stands before any table or drawing."""
     text = render("html", report)
     assert text.index("PASS") < text.index("<svg")
-    assert text.index(tell.headline(report)) < text.index("<table")
+    assert text.index(top.headline(report)) < text.index("<table")
 
 
 def test_html_draws_every_outage(report: Report) -> None:

@@ -7,12 +7,13 @@ import pytest
 
 from chaos.core import plugins as tables
 from chaos.judge import verdicts
+from chaos.report import headline as top
 from chaos.report import story as tell
 from chaos.report.format import seconds
 from chaos.results import check_names
 from chaos.results.observed import Estimate, Outage
 from chaos.results.report import Report
-from chaos.results.verdict import Agreement, Check, Objective
+from chaos.results.verdict import Agreement, Check, Contribution, Extrapolated, Objective
 from tests.support.paths import GOLDEN
 
 SUCCESS = ("rolled back", "complete", "error-free", "effective", "on time", "reached by", "pass", "held", "healed")
@@ -26,7 +27,7 @@ def report() -> Report:
 
 def said(report: Report, **changes: object) -> str:
     """The verdict line with these fields changed."""
-    return tell.line(msgspec.structs.replace(report, **changes))
+    return top.line(msgspec.structs.replace(report, **changes))
 
 
 @pytest.mark.parametrize(
@@ -171,3 +172,30 @@ def test_ten_times_as_much_is_not_told_in_percent(report: Report) -> None:
         (0.5, "50 % less time than predicted"),
     ):
         assert tell.apart(msgspec.structs.replace(row, predicted=0.5, observed=0.5 * times)) == words
+
+
+def test_the_first_screen_has_the_budget_and_says_why_two_figures_differ(report: Report) -> None:
+    """The promise with what the model uses of it; the measured year before the modelled one, and what sets them apart."""
+    assert report.predicted is not None
+    production = msgspec.structs.replace(report.predicted.production, availability=0.9998, nines=3.7, downtime_s_per_year=6311.0)
+    part = Contribution("kill/follower", "1 per 45d", "chosen", 1, 60_000.0, 0.9, "0 of 1 fault caused an outage; upper bound 95 %")
+    scaled = Extrapolated(Estimate(0.998, 0.99, 0.999), Estimate(63_000.0, 1.0, 99_000.0), [part])
+    told = msgspec.structs.replace(
+        report, predicted=msgspec.structs.replace(report.predicted, production=production), extrapolated=scaled,
+        slo={"availability": 0.9995, "window_s": 2_592_000.0, "latency_s": None},
+    )  # fmt: skip
+    story = tell.story(told)
+    measured, model, budget = (next(place for place, line in enumerate(story) if line.startswith(word))
+                               for word in ("Measured outages", "Model estimate", "SLO 99.95 % over 30 d"))  # fmt: skip
+    assert measured < model < budget
+    assert "differs because of kill/follower: 0 of 1 fault caused an outage" in story[model]
+    assert "use 40 % of the error budget" in story[budget]
+    near = msgspec.structs.replace(scaled, downtime_s_per_year=Estimate(6000.0, 1.0, 9000.0))
+    assert "differs because" not in " ".join(tell.story(msgspec.structs.replace(told, extrapolated=near)))
+
+
+def test_consistent_says_how_close(report: Report) -> None:
+    """The interval of true over predicted stands beside the word."""
+    row = msgspec.structs.replace(agreement(10.0, 10.5, detectable=False), low=0.9, high=1.2)
+    story = " ".join(tell.story(msgspec.structs.replace(report, agreement=[row], agreement_overall="consistent")))
+    assert "true downtime is 0.9 to 1.2 times the predicted" in story

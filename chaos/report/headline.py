@@ -1,0 +1,154 @@
+"""The verdict line of every report: the state in capitals, what led to it in one sentence, and what to do next."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from chaos.report.format import count, measure
+from chaos.report.format import objective as named
+from chaos.results.check_names import COMPLETE, FAILED, HEALED
+from chaos.results.report import Report
+from chaos.results.verdict import Objective
+
+CUT_SHORT: Final = FAILED[COMPLETE]
+STATES: Final = {
+    "pass": "PASS",
+    "fail": "FAIL",
+    "inconclusive": "INCONCLUSIVE",
+    "invalid": "INVALID",
+    "aborted": "ABORTED",
+    "interrupted": "INTERRUPTED",
+    "left-over": "FAULTS LEFT OVER",
+    "crashed": "CRASHED",
+    "not-started": "NOT STARTED",
+    "unknown": "UNKNOWN",
+}
+"""What a run came to, as the first word of every report."""
+BY_CODE: Final = {
+    0: "pass",
+    1: "fail",
+    4: "aborted",
+    5: "not-started",
+    6: "left-over",
+    70: "crashed",
+    130: "interrupted",
+    143: "interrupted",
+}
+QUALIFIERS: Final = {"baseline": "BASELINE", "simulated": "SIMULATED"}
+
+
+def state(report: Report) -> str:
+    """``report.state``; of a report that is older than this word, what its exit code tells."""
+    return report.state or BY_CODE.get(report.exit_code, "unknown")
+
+
+def verdict(report: Report) -> str:
+    """The words of the verdict line: ``PASS``, ``INCONCLUSIVE, SIMULATED``."""
+    return ", ".join([STATES.get(state(report), "UNKNOWN"), *(QUALIFIERS[word] for word in report.qualifiers if word in QUALIFIERS)])
+
+
+def line(report: Report) -> str:
+    """The verdict line: ``PASS  quick [SIMULATED]: All 2 objectives met.``"""
+    beside = ", ".join(QUALIFIERS[word] for word in report.qualifiers if word in QUALIFIERS)
+    return f"{STATES.get(state(report), 'UNKNOWN')}  {report.experiment}{f' [{beside}]' if beside else ''}: {headline(report)}"
+
+
+def headline(report: Report) -> str:
+    """What led to the verdict, in one sentence."""
+    match state(report):
+        case "pass":
+            return _passed(report)
+        case "fail":
+            missed = [_compared(objective) for objective in report.objectives if objective.verdict == "fail"]
+            tail = " That was expected of this experiment." if report.expect_verdict == "fail" else ""
+            return f"Objectives missed: {'; '.join(missed)}.{tail}" if missed else f"Objectives missed.{tail}"
+        case "inconclusive":
+            return _inconclusive(report)
+        case "interrupted" | "aborted":
+            return _halted(report)
+        case _:
+            if not report.reasons:
+                return "No verdict, and no reason is recorded."
+            more = len(report.reasons) - 1
+            return report.reasons[0].rstrip(".") + (f", and {count(more, 'further reason')}." if more else ".")
+
+
+def _passed(report: Report) -> str:
+    met = len(report.objectives)
+    if not met:
+        return "No objective is set; every validity check passed."
+    return f"All {met} objectives met." if met > 1 else "The objective is met."
+
+
+def _compared(objective: Objective) -> str:
+    """``mttr 2.4 s, wanted <= 2s``."""
+    seen = objective.observed
+    value = measure(objective.name)(seen.value) if seen.value is not None else seen.reason or "not measured"
+    return f"{named(objective.name)} {value}, wanted {objective.want}"
+
+
+def _inconclusive(report: Report) -> str:
+    open_ = [objective for objective in report.objectives if objective.verdict == "unknown"]
+    if not open_:
+        return report.reasons[0].rstrip(".") + "." if report.reasons else "No verdict, and no reason is recorded."
+    first, more = open_[0], f" {count(len(open_) - 1, 'further objective')} undecided." if len(open_) > 1 else ""
+    faults = effective(report)
+    if first.observed.value is None:
+        return f"{named(first.name)} {first.want}: {first.observed.reason or 'not measured'}.{more}"
+    value = measure(first.name)(first.observed.value)
+    if first.basis == "claim" and faults:
+        what = "one fault cannot" if faults == 1 else f"{faults} faults do not"
+        return f'{named(first.name)} {value}, but {what} establish "{first.want}".{more}'
+    why = f": {first.observed.reason}" if first.observed.reason else ""
+    return f'{named(first.name)} {value}, and whether it is "{first.want}" is open{why}.{more}'
+
+
+def _halted(report: Report) -> str:
+    """``after 13 of 52 s: 1 of 4 faults ran; objectives not evaluated.``"""
+    at_s = report.duration_s if report.halted_at_s is None else report.halted_at_s
+    ran = effective(report)
+    of_faults = f"{ran} of {count(report.planned_faults, 'fault')} ran" if report.planned_faults else ""
+    of_time = f" of {report.planned_s:.0f}" if report.planned_s else ""
+    why = next((reason.partition(": ")[2] for reason in report.reasons if reason.startswith(CUT_SHORT)), "")
+    rolled_back = next((check for check in report.checks if check.name == HEALED), None)
+    clean = "All faults rolled back." if ran and rolled_back is not None and rolled_back.verdict == "pass" else ""
+    if state(report) == "aborted":
+        parts = [f"At {at_s:.1f}{of_time} s: {why or 'a safety condition ended the run'}.", clean]
+    else:
+        signalled = f" ({why})" if why else ""
+        done = "; ".join(part for part in (of_faults, "objectives not evaluated" if report.objectives else "") if part)
+        parts = [f"After {at_s:.0f}{of_time} s{signalled}" + (f": {done}." if done else "."), clean]
+    return " ".join(part for part in parts if part)
+
+
+def effective(report: Report) -> int:
+    """How many faults took effect."""
+    return sum(fault.effective_at_s is not None for fault in report.faults)
+
+
+def notes(report: Report) -> list[str]:
+    """The reasons that the headline does not say already."""
+    match state(report):
+        case "pass" | "fail" | "interrupted" | "aborted" | "inconclusive":
+            return [reason for reason in report.reasons if not _in_headline(report, reason)]
+        case _:
+            return report.reasons[1:]
+
+
+def _in_headline(report: Report, reason: str) -> bool:
+    """Whether the headline says it: what ended the run; the missed objectives; the first one that is open."""
+    match state(report):
+        case "interrupted" | "aborted":
+            return reason.startswith(CUT_SHORT)
+        case "fail":
+            return any(reason.startswith(objective.name) and objective.want in reason for objective in report.objectives
+                       if objective.verdict == "fail")  # fmt: skip
+        case "inconclusive":
+            return bool(report.reasons) and reason == report.reasons[0]
+        case _:
+            return False
+
+
+def next_steps(report: Report) -> list[str]:
+    """What would bring an answer; a sentence each."""
+    return [f"{step[:1].upper()}{step[1:].rstrip('.')}." for step in report.next_steps]
