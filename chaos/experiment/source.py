@@ -14,12 +14,14 @@ import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import msgspec
-import yaml
 
 from chaos.core.errors import BadInput, Place, shortened, together
+
+if TYPE_CHECKING:
+    import yaml
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 40
@@ -162,6 +164,8 @@ def read_text(path: Path) -> str:
 
 def parse(content: str, file: str) -> Table:
     """The whole document, which must be one table."""
+    import yaml  # prober and name server, which share the values here, read no YAML and have no package for it
+
     try:
         root = yaml.compose(content, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
@@ -213,6 +217,8 @@ class _Builder:
         self._count = 0
 
     def build(self, node: yaml.Node, path: str, line: int, depth: int) -> Value:
+        import yaml
+
         place = Place(self._file, line, path)
         self._count += 1
         if self._count > MAX_VALUES or depth > MAX_DEPTH:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 import tarfile
 from pathlib import Path
 
@@ -60,6 +61,24 @@ def test_the_harness_image_holds_what_its_programs_import_and_no_package_more() 
     assert {name.split(".")[1] for name in needed} == set(images_harness.PACKAGES)
     assert {"chaos/__init__.py", "agent/agent.py", "agent/agent_parts/aside.py"} <= held
     assert {name.split("/")[0] for name in held} == {"chaos", "agent"}
+
+
+ALONE = """
+import importlib, sys
+allowed = {"chaos", "dns", *sys.argv[2].split(","), *sys.stdlib_module_names}
+class Image:
+    def find_spec(self, name, path=None, target=None):
+        if path is None and name.partition(".")[0] not in allowed:
+            raise ModuleNotFoundError(f"the image has no {name}")
+sys.meta_path.insert(0, Image())
+importlib.import_module(sys.argv[1])
+"""
+
+
+@pytest.mark.parametrize("program", ["chaos.traffic.prober", "chaos.traffic.probes.http", "chaos.dns.server"])
+def test_programs_in_the_image_start_with_the_packages_that_are_there(program: str) -> None:
+    """A package that the product needs elsewhere must not be loaded by what a container runs."""
+    subprocess.run([sys.executable, "-c", ALONE, program, ",".join(images_harness.NEEDS)], check=True)
 
 
 @pytest.mark.parametrize(
