@@ -124,20 +124,20 @@ def check_runtime(
             how = f"use 'health-checked' or 'round-robin'{elsewhere(frozenset({Capability.ENGINE_NAMES}), target, ', or ')}"
             message = f"the balancer 'engine' is Docker's own name server, which the runtime '{runtime.name}' does not have"
             raise CapabilityMissing(message, how=how)
-        _check_engine_names(faults)
+        _check_engine_names(experiment, faults)
     if experiment.cluster.resources != Resources() and Capability.CGROUP not in runtime.offers:
         how = f"leave 'cluster.resources' out{elsewhere(frozenset({Capability.CGROUP}), target, ', or use ')}"
         raise CapabilityMissing(f"the runtime '{runtime.name}' cannot limit what a node uses", how=how)
 
 
-def _check_engine_names(faults: Sequence[Planned]) -> None:
+def _check_engine_names(experiment: Experiment, faults: Sequence[Planned]) -> None:
     """Docker's own name server takes no orders of ours, and asks no node how it is."""
     for planned in faults:
         if not planned.halts and any(DNS in (link.source, link.destination) for link in planned.links):
             who = f"line {planned.spec.line}: the fault '{planned.spec.name}' cuts links of 'dns', which the balancer 'engine' has not"
             raise CapabilityMissing(who, how="Docker's own name server checks no node; leave 'dns' out, or use 'health-checked'")
     named = next((planned.spec for planned in faults if Capability.NAME_SET in planned.fault.needs), None)
-    if named is not None:
+    if named is not None and experiment.cluster.attach is None:  # of an attached system the runtime says it in its own words
         who = f"line {named.line}: the fault '{named.name}' cannot be done with the balancer 'engine'"
         raise CapabilityMissing(who, how="Docker's own name server takes no orders; use 'health-checked' or 'round-robin'")
 

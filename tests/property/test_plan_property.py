@@ -14,6 +14,7 @@ from chaos.experiment.source import Listing, Scalar, Table, parse, walk
 from chaos.experiment.target.templates import Context, Peer, fill
 from chaos.plan.build import make_plan
 from chaos.plan.selection import resolve
+from chaos.plan.traits import made
 from tests.support.samples import sample_experiment, sample_target
 
 QUIET = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much])
@@ -61,7 +62,7 @@ def test_every_link_that_is_resolved_was_prepared(link, leader, draw):
     roles = {node.name: frozenset({"leader"} if node.name == leader else ()) for node in plan.nodes}
     victims = resolve(
         plan.experiment.faults[0].target, nodes=plan.nodes, roles=roles, up=frozenset(roles), protect=(), draw=draw, last={},
-        part="data", has_roles=True,
+        part="data", has_roles=True, fault=made(plan.experiment.faults[0]),
     )  # fmt: skip
     assert victims.links
     assert set(victims.links) <= set(plan.links)

@@ -107,7 +107,7 @@ def test_what_is_wrong_is_refused(tmp_path: Path, cluster: str, operations: str,
         ("{remove: {}, target: n1, at: 1s, for: 1s}", "not ours"),
         ("{dns: {mode: servfail}, at: 1s, for: 1s}", "no orders of ours"),
         ("{cpu: {}, target: n1, at: 1s, for: 1s}", "given limits first"),
-        ("{disk_full: {}, target: n1, at: 1s, for: 1s}", "this machine's own would be filled"),
+        ("{disk_full: {}, target: n1, at: 1s, for: 1s}", "no limit of ours"),
     ],
 )
 def test_what_could_not_be_taken_back_to_the_last_trace_is_refused(tmp_path: Path, fault: str, says: str) -> None:
