@@ -9,6 +9,7 @@
 #   make bench-predictions   seconds lost as predicted and as seen, every kind that is predicted (45 minutes on local; ARGS="--runtime docker")
 #   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 10 minutes;
 #                 RUNTIME=both needs root, for a Docker engine of its own)
+#   make mutations  1,000 mutants of every experiment and target: each planned or refused with file and line (an hour)
 #   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
 
 BIN := .venv/bin
@@ -20,7 +21,7 @@ COUNT ?= 40
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 
-.PHONY: setup demo test test-docker test-engines check lint bench bench-predictions soak picture clean
+.PHONY: setup demo test test-docker test-engines check lint bench bench-predictions mutations soak picture clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -68,6 +69,9 @@ check: lint
 bench: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m bench $(ARGS)
+
+mutations: .venv/.installed-dev
+	@NINES_MUTATIONS=$${NINES_MUTATIONS:-1000} $(PY) -m pytest -q --timeout 0 tests/unit/experiment/test_mutations.py $(ARGS)
 
 bench-predictions: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null

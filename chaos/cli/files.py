@@ -75,7 +75,7 @@ def _foreseen(plan: Plan) -> tuple[Power | None, str]:
 
 
 def validate(arguments: argparse.Namespace) -> int:
-    """Load and plan each file; the first thing that is wrong in each is said, with its line. Or print what files may say."""
+    """Load and plan each file; all that is wrong in each is said, with its line. Or print what files may say."""
     if bool(arguments.files) == bool(arguments.schema):
         what = "--schema and files exclude each other" if arguments.files else "no file to check"
         raise BadInput(what, right="nines validate FILE.yaml, or nines validate --schema")

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import functools
 import importlib
+from collections.abc import Iterable
 from typing import Any, Final, NamedTuple
 
 from chaos.core.errors import BadInput, EnvironmentUnusable
@@ -134,10 +135,11 @@ def added() -> list[Added]:
     return [each for table in TABLES for each in _added(table).values()]
 
 
-def suggest(name: str, known: list[str]) -> str:
+def suggest(name: str, known: Iterable[str]) -> str:
     """``did you mean 'latency'?`` or the list of what there is."""
-    near = difflib.get_close_matches(name[:200], known, n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(known)}"
+    names = list(known)
+    near = difflib.get_close_matches(name[:200], names, n=1, cutoff=0.6)
+    return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(names)}"
 
 
 class Added(NamedTuple):

@@ -99,11 +99,6 @@ class Experiment(Strict, frozen=True):
     file: Annotated[str, UNWRITTEN] = ""
 
 
-def experiment_text(path: Path) -> str:
-    """The file as given, for the run folder; ``BadInput`` if it cannot be read."""
-    return read_text(path)
-
-
 def load_experiment(path: Path) -> Experiment:
     """The experiment of a file. Raises ``BadInput`` with all that is wrong in it."""
     return parse_experiment(read_text(path), str(path))

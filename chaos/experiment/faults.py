@@ -14,13 +14,14 @@ import msgspec
 
 from chaos.core import plugins
 from chaos.core.errors import BadInput
+from chaos.core.plugins import suggest
 from chaos.experiment.forms import NAME, Form, Mistakes
 from chaos.experiment.objectives import EXPECT, ObjectiveSpec
 from chaos.experiment.schedules import SPAN, At, Schedule, Timing, When
 from chaos.experiment.schema import Schema, Shapes, array, closed, or_nothing, said, there
 from chaos.experiment.selectors import SELECTOR, Selector
 from chaos.experiment.sequences import BRANCHES, STEPS_SCHEMA, Branch, Step, branches, is_several
-from chaos.experiment.source import Listing, Table, Value, suggest, table_of, what_is
+from chaos.experiment.source import Listing, Table, Value, table_of, what_is
 from chaos.experiment.tables import Strict, Written, empty_or, keys_of, table
 
 Param = str | float | bool | None | tuple[str | tuple[str, ...], ...]
@@ -90,7 +91,7 @@ def _faults(value: Value) -> Faults:
     counts: dict[str, int] = {}
     lines: dict[str, int] = {}
     for item in value.items:
-        made = mistakes.of(lambda item=item: _entry(table_of(item, "a fault"), counts, objectives)) or []  # type: ignore[misc]
+        made = mistakes.of(_entry, item, counts, objectives) or []
         for each in dict.fromkeys(name for spec in made for name in (spec.step.of if spec.step else spec.name, spec.name)):
             if each in lines:
                 place = item.entries["name"].place if isinstance(item, Table) and "name" in item.entries else item.place
@@ -103,14 +104,15 @@ def _faults(value: Value) -> Faults:
     return tuple(specs), tuple(objectives)
 
 
-def _entry(entry: Table, counts: dict[str, int], objectives: list[ObjectiveSpec]) -> list[FaultSpec]:
+def _entry(item: Value, counts: dict[str, int], objectives: list[ObjectiveSpec]) -> list[FaultSpec]:
     """The fault or the faults of one entry; ``counts`` names those that nobody has named."""
+    entry = table_of(item, "a fault")
     mistakes = Mistakes()
     several = is_several(entry)
-    word = next(word for word in BRANCHES if word in entry.entries) if several else mistakes.of(lambda: _kind(entry))
+    word = next(word for word in BRANCHES if word in entry.entries) if several else mistakes.of(_kind, entry)
     counts[word or ""] = counts.get(word or "", 0) + 1
-    common = mistakes.of(lambda: keys_of(Entry).part(entry, entry.entries)) or Entry()
-    timing = mistakes.of(lambda: keys_of(Timing).part(entry, entry.entries, rules=word is not None)) or Timing()
+    common = mistakes.of(keys_of(Entry).part, entry, entry.entries) or Entry()
+    timing = mistakes.of(keys_of(Timing).part, entry, entry.entries, rules=word is not None) or Timing()
     name = common.name or f"{word}-{counts[word or '']}"
     whole = FaultSpec(
         name=name, kind="", params={}, schedule=timing.schedule, for_s=None, times=timing.times, target=None, overlap=common.overlap,
@@ -118,9 +120,9 @@ def _entry(entry: Table, counts: dict[str, int], objectives: list[ObjectiveSpec]
     )  # fmt: skip
     if several:
         outer = (*keys_of(Entry).fields, *keys_of(Timing).fields)
-        made = mistakes.of(lambda: branches(entry, whole, outer, partial(_step, objectives))) or []
+        made = mistakes.of(branches, entry, whole, outer, partial(_step, objectives)) or []
     else:
-        done = mistakes.of(lambda: _done(objectives, entry, name, word)) or whole
+        done = mistakes.of(_done, objectives, entry, name, word) or whole
         made = [msgspec.structs.replace(
             done, schedule=whole.schedule, times=whole.times, overlap=whole.overlap, when=whole.when
         )]  # fmt: skip
@@ -152,12 +154,12 @@ def _kind(entry: Table) -> str:
 def _step(objectives: list[ObjectiveSpec], entry: Table, name: str) -> FaultSpec:
     """One of several: it is done when its turn comes, and has no time of its own."""
     mistakes = Mistakes()
-    kind = mistakes.of(lambda: _kind(entry))
+    kind = mistakes.of(_kind, entry)
     for key in (*keys_of(Entry).fields, *keys_of(Timing).fields):
         if key in entry.entries:
             place = entry.entries[key].place
             mistakes.found.append(BadInput(f"'{key}' is no part of a step", place=place, right="it belongs to the whole entry"))
-    done = mistakes.of(lambda: _done(objectives, entry, name, kind))
+    done = mistakes.of(_done, objectives, entry, name, kind)
     mistakes.tell()
     assert done is not None
     return done
@@ -166,8 +168,8 @@ def _step(objectives: list[ObjectiveSpec], entry: Table, name: str) -> FaultSpec
 def _done(objectives: list[ObjectiveSpec], entry: Table, name: str, kind: str | None) -> FaultSpec:
     """What is done, to whom, for how long; its ``expect`` goes to the objectives. Without a kind only its mistakes matter."""
     mistakes = Mistakes()
-    done = mistakes.of(lambda: keys_of(Done).part(entry, entry.entries)) or Done()
-    fields = None if kind is None else mistakes.of(lambda: params(entry.entries[kind], kind))
+    done = mistakes.of(keys_of(Done).part, entry, entry.entries) or Done()
+    fields = None if kind is None else mistakes.of(params, entry.entries[kind], kind)
     mistakes.tell()
     objectives += [msgspec.structs.replace(each, fault=name) for each in done.expect]
     return FaultSpec(

@@ -17,14 +17,16 @@ import math
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from operator import ge, gt, le, lt
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, ParamSpec, TypeVar
 
 from chaos.core import units
 from chaos.core.errors import BadInput, together
+from chaos.core.plugins import suggest
 from chaos.experiment import schema as json
 from chaos.experiment.schema import Schema, Shapes
-from chaos.experiment.source import BOOL, FLOAT, INT, NULL, TEXT, Listing, Scalar, Table, Value, suggest, table_of, text, what_is
+from chaos.experiment.source import BOOL, FLOAT, INT, NULL, TEXT, Listing, Scalar, Table, Value, table_of, text, what_is
 
+P = ParamSpec("P")
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -67,14 +69,10 @@ class Mistakes:
     def __init__(self) -> None:
         self.found: list[BadInput] = []
 
-    def reading(self, form: Form[T], value: Value) -> T | None:
-        """What the form reads; None, and a mistake more, if it refuses."""
-        return self.of(lambda: form.read(value))
-
-    def of(self, work: Callable[[], T]) -> T | None:
+    def of(self, work: Callable[P, T], *args: P.args, **options: P.kwargs) -> T | None:
         """What the work gives; None, and its mistakes more, if it refuses."""
         try:
-            return work()
+            return work(*args, **options)
         except BadInput as mistake:
             self.found += mistake.each
             return None
@@ -242,7 +240,7 @@ def listed(
             right = example if few else f"{least} to {most} of them" if most else f"write it like {example}"
             raise BadInput(few or f"a list of {len(value.items)} stands here", place=value.place, right=right)
         mistakes = Mistakes()
-        found = [mistakes.reading(item, one) for one in value.items]
+        found = [mistakes.of(item.read, one) for one in value.items]
         if distinct:
             _once(value.items, mistakes)
         mistakes.tell()
@@ -276,10 +274,9 @@ def mapping(value: Form[T], *, empty: str = "", right: str = "") -> Form[dict[st
     """A table whose keys are names; ``empty`` is what is wrong with one that has none."""
 
     def read(found: Value) -> dict[str, T]:
-        entries = table_of(found).entries
-        if empty and not entries:
+        if empty and not table_of(found).entries:
             raise BadInput(empty, place=found.place, right=right)
-        return _each(entries, lambda _: value)
+        return _each(table_of(found), lambda _, one: value.read(one))
 
     return Form(read, lambda shapes: json.named(value.describe(shapes)) | ({"minProperties": 1} if empty else {}))
 
@@ -287,24 +284,23 @@ def mapping(value: Form[T], *, empty: str = "", right: str = "") -> Form[dict[st
 def known(what: str, forms: Callable[[], Mapping[str, Form[T]]], later: Mapping[str, str] | None = None) -> Form[dict[str, T]]:
     """A table whose keys are some names of ``what`` (fault, measure), each with a form; ``later``: names of a version to come."""
 
+    def each(name: str, value: Value, all_forms: Mapping[str, Form[T]]) -> T:
+        if later and name in later:
+            raise BadInput(f"'{name}' is not supported yet", place=value.place, right=later[name])
+        if name not in all_forms:
+            raise BadInput(f"unknown {what} '{name}'", place=value.place, right=suggest(name, all_forms))
+        return all_forms[name].read(value)
+
     def read(value: Value) -> dict[str, T]:
-        entries, all_forms = table_of(value).entries, forms()
-
-        def form(name: str) -> Form[T]:
-            if later and name in later:
-                raise BadInput(f"'{name}' is not supported yet", place=entries[name].place, right=later[name])
-            if name not in all_forms:
-                raise BadInput(f"unknown {what} '{name}'", place=entries[name].place, right=suggest(name, all_forms))
-            return all_forms[name]
-
-        return _each(entries, form)
+        all_forms = forms()
+        return _each(table_of(value), lambda name, one: each(name, one, all_forms))
 
     return Form(read, lambda shapes: json.closed({name: form.describe(shapes) for name, form in forms().items()}))
 
 
-def _each(entries: Mapping[str, Value], form: Callable[[str], Form[T]]) -> dict[str, T]:
+def _each(entry: Table, read: Callable[[str, Value], T]) -> dict[str, T]:
     mistakes = Mistakes()
-    found = {name: mistakes.of(lambda name=name, one=one: form(name).read(one)) for name, one in entries.items()}  # type: ignore[misc]
+    found = {name: mistakes.of(read, name, one) for name, one in entry.entries.items()}
     mistakes.tell()
     return found  # type: ignore[return-value] # a None would have been told
 

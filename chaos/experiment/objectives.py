@@ -112,11 +112,7 @@ def _bound(measure: str) -> Form[ObjectiveSpec]:
 _ALL: Final = {measure: _objective(measure) for measure in MEASURES}
 
 
-def _listed(found: dict[str, ObjectiveSpec], _: Value) -> tuple[ObjectiveSpec, ...]:
-    return tuple(found.values())
-
-
-OBJECTIVES: Final[Form[tuple[ObjectiveSpec, ...]]] = known("measure", lambda: _ALL, _LATER).then(_listed)
+OBJECTIVES: Final[Form[tuple[ObjectiveSpec, ...]]] = known("measure", lambda: _ALL, _LATER).then(lambda found, _: tuple(found.values()))
 """Of a run."""
 
 EXPECT: Final[Form[tuple[ObjectiveSpec, ...]]] = record(

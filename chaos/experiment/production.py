@@ -7,12 +7,13 @@ from typing import Annotated, Any, Final
 
 from chaos.core import plugins, units
 from chaos.core.errors import BadInput
+from chaos.core.plugins import suggest
 from chaos.core.units import DURATION, PERCENT
 from chaos.experiment import parameters
 from chaos.experiment.forms import COUNT, Form, known, listed, mapping, number, one_of, parsed, quantity, string
 from chaos.experiment.schedules import SPAN
 from chaos.experiment.schema import WORDS, Schema, anchored, ref, said
-from chaos.experiment.source import Listing, Scalar, Table, Value, suggest, text, what_is
+from chaos.experiment.source import Listing, Scalar, Table, Value, text, what_is
 from chaos.experiment.tables import Key, Rule, Strict, Written, table
 
 PLANNED: Final = "planned"
@@ -135,22 +136,13 @@ class Failing(Strict, frozen=True):
         return AroundPart("", odds / (1.0 + odds), f"{self.fails[1]}, {self.for_s[1]} each", self.for_s[0])
 
 
-def _inner(value: Value) -> Needs:
-    return _NEEDS.read(value)
-
-
 _SHARE: Final = quantity(PERCENT, gt=0, le=1).then(lambda share, value: AroundPart("", 1.0 - share, text(value)))
 _PART: Final = one_of(_SHARE, table=table(Failing).then(lambda found, _: found.part()))
 """``99.99%`` of the time, or ``{fails: 1 per 90d, for: 30s}``."""
-_INNER: Final[Form[Needs]] = Form(_inner, ref("needs"))
-_SEVERAL: Final[Form[tuple[Needs, ...]]] = listed(
-    _INNER, wanted="a list of parts", example=_EXAMPLE, least=1, distinct=True,
-    few="a list of no parts",
-)  # fmt: skip
-
-
-_BRIDGE: Final = listed(_INNER, wanted="a list of parts", example=_TIE, least=5, most=5,
-    distinct=True, few="a bridge has 5 parts")  # fmt: skip
+_INNER: Final[Form[Needs]] = Form(lambda value: _NEEDS.read(value), ref("needs"))  # noqa: PLW0108 - defined below
+_PARTS: Final[dict[str, Any]] = {"wanted": "a list of parts", "distinct": True}
+_SEVERAL: Final[Form[tuple[Needs, ...]]] = listed(_INNER, example=_EXAMPLE, least=1, few="a list of no parts", **_PARTS)
+_BRIDGE: Final[Form[tuple[Needs, ...]]] = listed(_INNER, example=_TIE, least=5, most=5, few="a bridge has 5 parts", **_PARTS)
 
 
 def _check_how(entry: Table) -> None:

@@ -120,7 +120,7 @@ class _Making(NamedTuple):
 
 def _read(entry: Table, outer: Iterable[str], begins: Step, name: str, making: _Making) -> tuple[str, ...]:
     """Append the steps in their order; returns the names of those whose end is the end of this entry."""
-    branch = making.mistakes.of(lambda: keys_of(Branch).part(entry, (*keys_of(Branch).fields, *outer)))
+    branch = making.mistakes.of(keys_of(Branch).part, entry, (*keys_of(Branch).fields, *outer))
     if branch is None:
         return ()
     ends: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ def _read(entry: Table, outer: Iterable[str], begins: Step, name: str, making: _
         if is_several(step):
             last = _read(step, (), at, inner, making)
         else:
-            spec = making.mistakes.of(lambda step=step, inner=inner: making.make(step, inner))  # type: ignore[misc]
+            spec = making.mistakes.of(making.make, step, inner)
             if spec is not None:
                 making.made.append(msgspec.structs.replace(spec, step=at))
             last = (inner,)

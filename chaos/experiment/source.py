@@ -9,7 +9,6 @@ is not UTF-8, empty, too big, too deep, not YAML, that has a key twice, or whose
 
 from __future__ import annotations
 
-import difflib
 import re
 import stat
 from collections.abc import Iterable, Iterator, Mapping
@@ -19,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chaos.core.errors import BadInput, Place, shortened, together
+from chaos.core.plugins import suggest
 
 if TYPE_CHECKING:
     import yaml
@@ -92,13 +92,6 @@ class Table(msgspec.Struct, frozen=True):
 
 
 Value = Scalar | Listing | Table
-
-
-def suggest(name: str, known: Iterable[str]) -> str:
-    """``did you mean 'latency'?``, or the list of what there is."""
-    names = list(known)
-    near = difflib.get_close_matches(name[:MOST_SHOWN], names, n=1, cutoff=0.6)
-    return f"did you mean '{near[0]}'?" if near else f"one of: {', '.join(names)}"
 
 
 def short(text: str) -> str:
@@ -202,11 +195,16 @@ def locate(file: str, path: str) -> Place:
         root = parse(read_text(Path(file)), file)
     except BadInput:
         return Place(file or "experiment", None, path)
+    return place_in(root, path)
+
+
+def place_in(root: Table, path: str) -> Place:
+    """The same in a file that has been read."""
     places = {value.place.path: value.place.line for value in walk(root)}
     near = path
     while near and near not in places:
         near = re.sub(r"(\.[^.\[\]]+|\[\d+\]|^[^.\[\]]+|.)$", "", near, flags=re.DOTALL)
-    return Place(file, places.get(near), path)
+    return Place(root.place.file, places.get(near), path)
 
 
 class _Builder:

@@ -24,20 +24,7 @@ import msgspec
 from chaos.core import units
 from chaos.core.errors import BadInput
 from chaos.experiment import schema as json
-from chaos.experiment.forms import (
-    ANY_TEXT,
-    FLAG,
-    PLAIN,
-    Form,
-    Mistakes,
-    choice,
-    listed,
-    mapping,
-    number,
-    optional,
-    quantity,
-    whole,
-)
+from chaos.experiment.forms import ANY_TEXT, FLAG, PLAIN, Form, Mistakes, choice, listed, mapping, number, optional, quantity, whole
 from chaos.experiment.schema import Schema, Shapes
 from chaos.experiment.source import NULL, Scalar, Table, Value, table_of
 
@@ -134,13 +121,13 @@ class Keys(Generic[T]):
         for key, value in entry.entries.items():
             field = self.fields.get(key)
             if field is not None and not (self._may_be_blank(field) and isinstance(value, Scalar) and value.kind == NULL):
-                given[field.name] = mistakes.reading(field.form, value)
+                given[field.name] = mistakes.of(field.form.read, value)
         for field in self.fields.values():
             if field.required and field.key not in entry.entries and f"did you mean '{field.key}'?" not in unknown:
-                mistakes.of(lambda field=field: entry.need(field.key, field.example or units.EXAMPLE.get(field.form.unit, "")))  # type: ignore[misc]
+                mistakes.of(entry.need, field.key, field.example or units.EXAMPLE.get(field.form.unit, ""))
         if rules and not unknown:
             for rule in self.options.rules:
-                mistakes.of(lambda rule=rule: rule.check(entry))  # type: ignore[misc]
+                mistakes.of(rule.check, entry)
         mistakes.tell()
         try:
             return self._make(given, entry)
@@ -202,10 +189,12 @@ def table(cls: type[S], wanted: str = "keys and values") -> Form[S]:
         keys = keys_of(cls)
         if keys.options.inline:
             return keys.describe(shapes)
-        if json.slug(cls.__name__) not in shapes.definitions:
-            shapes.define(cls.__name__, {})  # It may hold itself.
-            shapes.define(cls.__name__, keys.describe(shapes))
-        return json.ref(cls.__name__)
+        ours = cls.__module__.partition(".")[0] == "chaos"
+        name = cls.__name__ if ours else f"{cls.__module__}.{cls.__name__}"
+        if json.slug(name) not in shapes.definitions:
+            shapes.define(name, {})  # It may hold itself.
+            shapes.define(name, keys.describe(shapes))
+        return json.ref(name)
 
     return Form(lambda value: keys_of(cls).read(table_of(value, wanted)), describe)
 

@@ -21,12 +21,13 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Victims
 from chaos.experiment.selectors import LinkTo, Same, Selector
+from chaos.experiment.tables import DISTINCT
 from chaos.faults.base import evidence as proof
 from chaos.plan import shapes
 from chaos.plan.candidates import NothingMatched
@@ -43,7 +44,7 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
     """Who is cut from whom, and how it feels."""
 
     shape: Literal["isolate", "majority", "minority", "halves", "bridge", "ring"] = "isolate"
-    groups: tuple[tuple[str, ...], ...] = ()
+    groups: tuple[Annotated[tuple[str, ...], DISTINCT], ...] = ()
     direction: Literal["both", "to", "from"] = "both"
     behavior: Literal["drop", "reject"] = "drop"
     include: tuple[Literal["peers", "clients", "dns"], ...] = ("peers",)

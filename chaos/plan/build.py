@@ -16,6 +16,8 @@ from chaos.core.capabilities import Capability
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import LEADER
 from chaos.experiment.document import Experiment
+from chaos.experiment.forms import Mistakes
+from chaos.experiment.target.operation import OperationKind
 from chaos.experiment.target.spec import Target
 from chaos.plan import calibration as calibrations
 from chaos.plan.capabilities import check_attached, check_capabilities, check_networks, check_resources, check_runtime, runtime_of
@@ -63,14 +65,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     seed = experiment.seed if seed is None else seed
     place = runtime_of(runtime)
     check_attached(experiment, place)
-    nodes = planned_nodes(experiment, target)
-    settings = planned_settings(experiment, target)
-    part = check_dns(experiment, target)
-    operations = planned_operations(experiment, target, part, settings, here=Capability.HERE in place.offers)
-    judge = judged(experiment)
-    check_traffic(experiment)
-    check_objectives(experiment)
-    _check_limits(experiment, nodes)
+    nodes, settings, part, operations, judge = _standing(experiment, target, here=Capability.HERE in place.offers)
     faults = planned_faults(experiment, target, nodes, part)
     windows, looks_s = (planned_windows(experiment, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
     check_windows(experiment, faults, windows, len(nodes))
@@ -106,6 +101,26 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
         virtual=place.virtual,
         traits={planned.spec.name: declared(planned.fault) for planned in faults},
     )
+
+
+def _standing(
+    experiment: Experiment, target: Target, *, here: bool
+) -> tuple[tuple[PlannedNode, ...], dict[str, str], str, dict[str, OperationKind], str]:
+    """What stands before any fault: nodes, settings, the part behind the name, operations, and the judged one. All mistakes are told."""
+    mistakes = Mistakes()
+    nodes = mistakes.of(planned_nodes, experiment, target) or ()
+    settings = mistakes.of(planned_settings, experiment, target)
+    part = mistakes.of(check_dns, experiment, target)
+    operations = {}
+    if settings is not None and part is not None:
+        operations = mistakes.of(planned_operations, experiment, target, part, settings, here=here) or {}
+    judge = mistakes.of(judged, experiment) or ""
+    for check in (check_traffic, check_objectives):
+        mistakes.of(check, experiment)
+    if nodes:
+        mistakes.of(_check_limits, experiment, nodes)
+    mistakes.tell()
+    return nodes, settings or {}, part or "", operations, judge
 
 
 def told_apart(experiment: Experiment, duration_s: float) -> Experiment:

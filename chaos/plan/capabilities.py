@@ -8,11 +8,11 @@ from typing import Final
 from chaos.core import plugins as tables
 from chaos.core.capabilities import INSTEAD, Capability
 from chaos.core.errors import BadInput, CapabilityMissing, NinesError, Place
+from chaos.core.plugins import suggest
 from chaos.core.units import show_bytes
 from chaos.core.values import DNS, Toxic
 from chaos.experiment.cluster import Resources
 from chaos.experiment.document import Experiment
-from chaos.experiment.source import suggest
 from chaos.experiment.target.spec import Part, Target
 from chaos.experiment.target.templates import PEER_ADDRESS
 from chaos.plan.cluster import refuse

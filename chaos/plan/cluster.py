@@ -6,13 +6,14 @@ from collections.abc import Collection
 from functools import partial
 
 from chaos.core.errors import BadInput, Place
+from chaos.core.plugins import suggest
 from chaos.core.units import WrongUnit, duration_s
 from chaos.core.values import LEADER
 from chaos.experiment import parameters
 from chaos.experiment.cluster import Dns
 from chaos.experiment.document import Experiment
 from chaos.experiment.schedules import SHORTEST_S
-from chaos.experiment.source import locate, suggest
+from chaos.experiment.source import locate
 from chaos.experiment.target import templates
 from chaos.experiment.target.check import check_operation, defaults, operation_words, setting_text
 from chaos.experiment.target.operation import OperationKind

@@ -7,11 +7,12 @@ from collections.abc import Iterator, Sequence
 import msgspec
 
 from chaos.core.capabilities import Capability
+from chaos.core.plugins import suggest
 from chaos.core.values import CLIENTS, DNS, LEADER, Link, Rule, Toxic, Victims
 from chaos.experiment.document import Experiment
 from chaos.experiment.faults import FaultSpec
+from chaos.experiment.forms import Mistakes
 from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Zone
-from chaos.experiment.source import suggest
 from chaos.experiment.target.spec import Target
 from chaos.plan import shapes
 from chaos.plan.attached import ONE_PART
@@ -74,37 +75,42 @@ def _down(victims: Victims, nodes: int) -> int:
 
 
 def planned_faults(experiment: Experiment, target: Target, nodes: tuple[PlannedNode, ...], part: str) -> list[Planned]:
-    """Each fault, checked by itself."""
-    has_roles = LEADER in target.roles
+    """Each fault, checked by itself; of each the first thing that is wrong is told."""
     faults = {spec.name: made(spec) for spec in experiment.faults}
-    others = {spec.name: (spec.target, faults[spec.name]) for spec in experiment.faults}
-    found = []
-    for index, spec in enumerate(experiment.faults):
-        path = spec.path
-        fault = faults[spec.name]
-        _check_target(experiment, path, spec, fault, nodes)
-        if not has_roles and set(_role_words(spec.target)) & {LEADER, FOLLOWERS}:
-            message = f"'{target.name}' has no roles: nobody leads"
-            raise refuse(experiment, f"{path}.target", message, "any, or a node by name")
-        check_times(experiment, target, nodes, spec, faults)
-        try:
-            victims = tuple(
-                possible(
-                    spec.target, nodes=nodes, protect=experiment.limits.protect, part=part, has_roles=has_roles,
-                    fault=fault, others=others,
-                )
-            )  # fmt: skip
-        except NothingMatched as error:
-            message = f"the selector matches nothing: {error.message}"
-            raise refuse(experiment, _target_path(path, spec), message, _one_part(experiment)) from None
-        _check_ports(experiment, target, path, spec, fault, victims, nodes)
-        links = _links(fault, victims, [node.name for node in nodes])
-        if isinstance(fault, ActsOnLinks) and not links:
-            raise refuse(experiment, _target_path(path, spec), "there is no link that this could touch", "at least two nodes, or clients")
-        planned = Planned(index, spec, fault, victims, links)
-        _check_limits(experiment, planned, len(nodes))
-        found.append(planned)
-    return found
+    mistakes = Mistakes()
+    found = [mistakes.of(_planned, experiment, target, nodes, part, index, spec, faults) for index, spec in enumerate(experiment.faults)]
+    mistakes.tell()
+    return [planned for planned in found if planned is not None]
+
+
+def _planned(
+    experiment: Experiment, target: Target, nodes: tuple[PlannedNode, ...], part: str, index: int, spec: FaultSpec, faults: dict[str, Fault]
+) -> Planned:
+    has_roles = LEADER in target.roles
+    others = {other.name: (other.target, faults[other.name]) for other in experiment.faults}
+    path = spec.path
+    fault = faults[spec.name]
+    _check_target(experiment, path, spec, fault, nodes)
+    if not has_roles and set(_role_words(spec.target)) & {LEADER, FOLLOWERS}:
+        message = f"'{target.name}' has no roles: nobody leads"
+        raise refuse(experiment, f"{path}.target", message, "any, or a node by name")
+    check_times(experiment, target, nodes, spec, faults)
+    try:
+        victims = tuple(
+            possible(
+                spec.target, nodes=nodes, protect=experiment.limits.protect, part=part, has_roles=has_roles, fault=fault, others=others
+            )
+        )
+    except NothingMatched as error:
+        message = f"the selector matches nothing: {error.message}"
+        raise refuse(experiment, _target_path(path, spec), message, _one_part(experiment)) from None
+    _check_ports(experiment, target, path, spec, fault, victims, nodes)
+    links = _links(fault, victims, [node.name for node in nodes])
+    if isinstance(fault, ActsOnLinks) and not links:
+        raise refuse(experiment, _target_path(path, spec), "there is no link that this could touch", "at least two nodes, or clients")
+    planned = Planned(index, spec, fault, victims, links)
+    _check_limits(experiment, planned, len(nodes))
+    return planned
 
 
 def _one_part(experiment: Experiment) -> str:

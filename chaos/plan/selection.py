@@ -17,17 +17,7 @@ from typing import Final
 from chaos.core.rng import stream
 from chaos.core.values import LEADER, Victims
 from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Side, Zone
-from chaos.plan.candidates import (
-    ENDPOINTS,
-    FOLLOWERS,
-    NothingMatched,
-    View,
-    all_of,
-    candidates_of,
-    pickable,
-    victims_of,
-    victims_of_links,
-)
+from chaos.plan.candidates import ENDPOINTS, FOLLOWERS, NothingMatched, View, all_of, candidates_of, pickable, victims_of, victims_of_links
 from chaos.plan.plan import PlannedNode
 from chaos.plugin import Fault
 

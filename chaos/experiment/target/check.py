@@ -12,10 +12,11 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import BadInput, Place
+from chaos.core.plugins import suggest
 from chaos.experiment import parameters, probe_options
 from chaos.experiment.forms import Mistakes
 from chaos.experiment.probe_options import Written, WrongOption
-from chaos.experiment.source import Listing, Table, Value, suggest, table_of
+from chaos.experiment.source import Table, place_in, table_of
 from chaos.experiment.target import question as asking
 from chaos.experiment.target import templates
 from chaos.experiment.target.operation import OperationKind
@@ -28,7 +29,7 @@ def check(root: Table, target: Target) -> None:
     """Raise ``BadInput`` for what in the file cannot be right: the first thing of each kind."""
     mistakes = Mistakes()
     for each in (_check_names, _check_files, _check_model, _check_questions, _check_templates, _check_operations):
-        mistakes.of(partial(each, root, target))
+        mistakes.of(each, root, target)
     mistakes.tell()
 
 
@@ -73,7 +74,7 @@ def _check_operations(root: Table, target: Target) -> None:
         for part in target.parts.values():
             words = operation_words(target, part.ports, defaults(target.settings))
             try:
-                check_operation(kind, path, words, target.folder, partial(_find, root))
+                check_operation(kind, path, words, target.folder, partial(place_in, root))
             except BadInput as refusal:
                 refusals.append(refusal)
         if len(refusals) == len(target.parts):
@@ -112,7 +113,7 @@ def _check_files(root: Table, target: Target) -> None:
             path = PurePosixPath(written)
             if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in written:
                 what = f"the file '{written}' would not lie in the node's folder"
-                raise BadInput(what, place=_find(root, f"parts.{name}.files"), right="a relative path without '..'")
+                raise BadInput(what, place=place_in(root, f"parts.{name}.files"), right="a relative path without '..'")
 
 
 def _check_model(root: Table, target: Target) -> None:
@@ -122,7 +123,7 @@ def _check_model(root: Table, target: Target) -> None:
         try:
             parameters.read(name, templates.fill(written, with_defaults))
         except BadInput as refusal:
-            raise BadInput(refusal.message, place=_find(root, f"model.{name}"), right=refusal.right) from None
+            raise BadInput(refusal.message, place=place_in(root, f"model.{name}"), right=refusal.right) from None
 
 
 def _check_questions(root: Table, target: Target) -> None:
@@ -132,24 +133,26 @@ def _check_questions(root: Table, target: Target) -> None:
     if target.clock:
         if target.clock.http is None or not target.clock.json:
             right = '{http: "http://...", json: the.path.of.the.time}'
-            raise BadInput("'clock' is asked by 'http', and 'json' says where in the answer it is", place=_find(root, "clock"), right=right)
+            raise BadInput(
+                "'clock' is asked by 'http', and 'json' says where in the answer it is", place=place_in(root, "clock"), right=right
+            )
         asks["clock"] = target.clock
     for name, part in target.parts.items():
         asks[f"parts.{name}.ready"] = part.ready.ask
         asks |= {f"parts.{name}.ping.{port}": ask for port, ask in part.ping.items()}
         for port in part.ping:
             if port not in part.ports:
-                place = _find(root, f"parts.{name}.ping.{port}")
+                place = place_in(root, f"parts.{name}.ping.{port}")
                 raise BadInput(f"there is no port '{port}'", place=place, right=suggest(port, part.ports))
     for path, ask in asks.items():
         if (ask.http is None) == (ask.tcp is None):
-            raise BadInput("a question is asked by 'http' or by 'tcp', one of them", place=_find(root, path))
+            raise BadInput("a question is asked by 'http' or by 'tcp', one of them", place=place_in(root, path))
         if ask.tcp is not None and (ask.json or ask.body or ask.status):
-            raise BadInput("'tcp' has no body, status or json", place=_find(root, path), right="send, and expect")
+            raise BadInput("'tcp' has no body, status or json", place=place_in(root, path), right="send, and expect")
         if ask.tcp is None and (ask.send is not None or ask.expect is not None):
-            raise BadInput("'send' and 'expect' are of 'tcp'", place=_find(root, path), right="body, status and json")
+            raise BadInput("'send' and 'expect' are of 'tcp'", place=place_in(root, path), right="body, status and json")
         if ask.send is not None and not ask.expect:
-            raise BadInput("'send' without 'expect': what would show that it answered?", place=_find(root, path), right="expect: a text")
+            raise BadInput("'send' without 'expect': what would show that it answered?", place=place_in(root, path), right="expect: a text")
 
 
 def _check_templates(root: Table, target: Target) -> None:
@@ -182,7 +185,7 @@ def _in_some_part(root: Table, path: str, contexts: list[templates.Context], rea
         except BadInput as refusal:
             refusals.append(refusal)
     if len(refusals) == len(contexts):
-        raise BadInput(refusals[0].message, place=_find(root, path), right=refusals[0].right)
+        raise BadInput(refusals[0].message, place=place_in(root, path), right=refusals[0].right)
 
 
 def _all_templates(target: Target) -> Iterator[tuple[str, str, str]]:
@@ -206,22 +209,6 @@ def _all_questions(target: Target) -> Iterator[tuple[str, Ask, str]]:
         yield "marks.ask", target.marks_ask, ""
     if target.clock:
         yield "clock", target.clock, ""
-
-
-def _find(root: Table, path: str) -> Place:
-    """The place of the longest written part of a path."""
-    value: Value = root
-    found = root.place
-    for step in path.replace("[", ".[").split("."):
-        inner: Value | None = None
-        if isinstance(value, Table):
-            inner = value.entries.get(step)
-        elif isinstance(value, Listing) and step.startswith("["):
-            inner = value.items[int(step.strip("[]"))]
-        if inner is None:
-            break
-        value, found = inner, inner.place
-    return msgspec.structs.replace(found, path=path)
 
 
 def _inner(place: Place, path: str) -> Place:

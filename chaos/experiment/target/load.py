@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import BadInput, Place
-from chaos.experiment.source import parse, read_text, suggest
+from chaos.core.plugins import suggest
+from chaos.experiment.source import parse, read_text
 from chaos.experiment.target.check import check
 from chaos.experiment.target.spec import TARGET, Target
 

@@ -10,10 +10,11 @@ import msgspec
 
 from chaos.core import plugins
 from chaos.core.errors import BadInput
+from chaos.core.plugins import suggest
 from chaos.experiment import probe_options
 from chaos.experiment.forms import Form, Mistakes, choice
 from chaos.experiment.schema import NOTHING, TEXT, WORDS, Schema, Shapes, any_of, array, closed, named, ref, said
-from chaos.experiment.source import Listing, Scalar, Table, Value, suggest, table_of, text
+from chaos.experiment.source import Listing, Scalar, Table, Value, table_of, text
 
 DOES: Final = ("read", "write", "append", "add", "incr")
 LATER_PROBES: Final = ("dns", "redis", "postgres", "amqp")
@@ -46,11 +47,15 @@ def _read(entry: Table, does: str, besides: Collection[str]) -> OperationKind:
         raise BadInput(f"{what} in this operation", place=entry.place, right=right)
     probe, kind = probes[0], does
     if "does" in entry.entries or not does:
-        kind = mistakes.of(lambda: _DOES.read(entry.need("does", "does: read"))) or ""
-    options = {"what": mistakes.of(lambda: option(entry.entries[probe])) or ""}
+        kind = mistakes.of(_does, entry) or ""
+    options = {"what": mistakes.of(option, entry.entries[probe]) or ""}
     options |= _options(entry, probe, {probe, "does", *besides}, mistakes)
     mistakes.tell()
     return OperationKind(probe=probe, does=kind, options=options)
+
+
+def _does(entry: Table) -> str:
+    return _DOES.read(entry.need("does", "does: read"))
 
 
 def _options(entry: Table, probe: str, besides: Collection[str], mistakes: Mistakes) -> dict[str, str]:
@@ -64,7 +69,7 @@ def _options(entry: Table, probe: str, besides: Collection[str], mistakes: Mista
         if names is not None and key not in names:
             mistakes.found.append(BadInput(f"unknown option '{key}'", place=value.place, right=suggest(key, names)))
         else:
-            found[key] = mistakes.of(lambda key=key, value=value: (headers if key == "headers" else option)(value)) or ""  # type: ignore[misc]
+            found[key] = mistakes.of(headers if key == "headers" else option, value) or ""
     return found
 
 

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import BadInput
-from chaos.experiment.source import suggest
+from chaos.core.plugins import suggest
 from chaos.experiment.target.spec import Ask
 
 PEER_ADDRESS: Final = "peer_address"

@@ -10,13 +10,13 @@ import pytest
 from chaos.core import units
 from chaos.core.errors import BadInput
 from chaos.experiment.cluster import Dns, DnsCheck
-from chaos.experiment.document import Experiment, Slo, experiment_text, load_experiment, parse_experiment
+from chaos.experiment.document import Experiment, Slo, load_experiment, parse_experiment
 from chaos.experiment.objectives import Bound, ObjectiveSpec
 from chaos.experiment.production import ProductionRate
 from chaos.experiment.safety import AbortIf
 from chaos.experiment.schedules import At, Every, Poisson, Renewal
 from chaos.experiment.selectors import LinkTo, Named, Role, Same, Side, Zone
-from chaos.experiment.source import MAX_BYTES, locate, parse
+from chaos.experiment.source import MAX_BYTES, locate, parse, read_text
 from chaos.experiment.tables import table
 from chaos.experiment.traffic import ClientPolicy, OperationSpec, OutageRule
 from chaos.plan.build import make_plan
@@ -241,7 +241,7 @@ def test_the_text_is_kept_as_given(tmp_path):
     """Comments and all; a byte order mark is not part of it."""
     file = tmp_path / "x.yaml"
     file.write_bytes(b"\xef\xbb\xbf# why\nexperiment: x\n")
-    assert experiment_text(file) == "# why\nexperiment: x\n"
+    assert read_text(file) == "# why\nexperiment: x\n"
 
 
 @pytest.mark.parametrize(

@@ -1,23 +1,28 @@
 """Files that were mutated at random: each is planned, or refused with exit 2 and the file; nothing else ever comes of one.
 
-A few of each file here; ``NINES_MUTATIONS=1000`` makes a thousand of each, which takes some minutes.
+What is taken has no key that the JSON Schema does not know: nothing is taken in silence. A few of each file here; ``make mutations``
+makes a thousand of each.
 """
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import zlib
 from pathlib import Path
 
 import pytest
+from jsonschema import Draft202012Validator
 
 from chaos.api import order
 from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.experiment.document import SCHEMAS
 from chaos.experiment.source import MAX_BYTES
 from chaos.predict.run import facts_from_plan, predict
 from tests.support.mutating import double_keys, mutated, unknown_keys
 from tests.support.paths import ROOT
+from tests.support.schema_forms import as_seen
 
 EXPERIMENTS = sorted((ROOT / "experiments").glob("*.yaml"))
 TARGETS = sorted((ROOT / "targets").glob("*/target.yaml"))
@@ -41,8 +46,22 @@ def outcome(file: Path, seen: Path) -> str:
             predict(ordered.plan, facts_from_plan(ordered.plan))
         except BadInput as refusal:
             assert str(refusal)
+        known_in_all(seen)
         return "planned"
+    known_in_all(seen)
     return "not on this machine"
+
+
+@functools.cache
+def check_of(kind: str) -> Draft202012Validator:
+    return Draft202012Validator(SCHEMAS[kind]())
+
+
+def known_in_all(seen: Path) -> None:
+    """No table of a file that was taken has a key that its JSON Schema does not know."""
+    file, kind = (seen / "target.yaml", "target") if seen.is_dir() else (seen, "experiment")
+    wrong = check_of(kind).iter_errors(as_seen(file.read_bytes().decode("utf-8-sig")))
+    assert not [error.message for error in wrong], f"taken: {file.read_text(encoding='utf-8')}"
 
 
 def seed_of(name: str, number: int) -> int:
