@@ -57,8 +57,3 @@ def known(kind: str, params: Mapping[str, Any]) -> Traits:
         return declared(make(kind, params))
     except (NinesError, msgspec.ValidationError):
         return Traits()
-
-
-def traits_of(plan: Plan) -> dict[str, Traits]:
-    """Of all faults of a plan, by their names."""
-    return {spec.name: traits(plan, spec) for spec in plan.experiment.faults}

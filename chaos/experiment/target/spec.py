@@ -59,22 +59,15 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     expect: str | None = None
 
 
-class Ready(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class Ready(Ask, frozen=True, forbid_unknown_fields=True):
     """When a node may take part, and how long that may take after its start."""
 
-    http: str | None = None
-    body: str | None = None
-    status: int | None = None
-    tcp: str | None = None
-    json: str | None = None
-    send: str | None = None
-    expect: str | None = None
     within_s: Seconds = 20.0
 
     @property
     def ask(self) -> Ask:
         """The question alone."""
-        return Ask(self.http, self.body, self.status, self.tcp, self.json, self.send, self.expect)
+        return Ask(*(getattr(self, name) for name in Ask.__struct_fields__))
 
 
 class Requires(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
