@@ -81,6 +81,24 @@ def test_programs_in_the_image_start_with_the_packages_that_are_there(program: s
     subprocess.run([sys.executable, "-c", ALONE, program, ",".join(images_harness.NEEDS)], check=True)
 
 
+def test_its_programs_need_no_package_that_the_image_lacks() -> None:
+    """Beside the standard library only what is copied in: a package that all of Nines has is not there."""
+    code = (
+        "import importlib, pkgutil, sys\n"
+        "class Image:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        top = name.partition('.')[0]\n"
+        "        if top not in sys.stdlib_module_names and top not in {'chaos', 'msgspec', 'dnslib', 'dns'}:\n"
+        "            raise ModuleNotFoundError(name)\n"
+        "sys.meta_path.insert(0, Image())\n"
+        "import chaos.traffic.prober, chaos.dns.server, chaos.traffic.probes\n"
+        "for probe in pkgutil.iter_modules(chaos.traffic.probes.__path__, 'chaos.traffic.probes.'):\n"
+        "    importlib.import_module(probe.name)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.parametrize(
     ("tag", "fine"),
     [
