@@ -23,6 +23,11 @@ def main() -> None:
     except Usage as error:
         print(f"replicated_kv: {error}", file=sys.stderr)
         sys.exit(2)
+    if settings.supervisor and settings.supervised < 0:
+        from .supervisor import Backoff, supervise
+
+        command = [sys.executable, "-E", "-s", "-S", *sys.argv]
+        sys.exit(supervise(command, Backoff(settings.restart_pause / 1e9), settings.hung_after / 1e9))
     # A full collection of a large store would stop the beats; almost nothing here is cyclic.
     gc.set_threshold(50_000, 20, 100)
     gc.freeze()

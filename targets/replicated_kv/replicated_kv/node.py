@@ -99,6 +99,7 @@ class Node:
             "leader": raft.leader,
             "term": raft.term,
             "ready": True,
+            "pid": os.getpid(),
             "voting": raft.has_contact(time.monotonic_ns()) if leads else raft.voting,
             "commit": raft.commit,
             "applied": self.store.applied,
@@ -376,6 +377,10 @@ async def run(settings: Settings) -> None:
     loop = asyncio.get_running_loop()
     if settings.stopping != "crash":
         loop.add_signal_handler(signal.SIGTERM, node.stop)
+    if settings.supervised >= 0:
+        from .supervisor import alive
+
+        alive(settings.supervised)
     print(json.dumps({"listening": settings.address, "monotonic_ns": time.monotonic_ns()}), flush=True)
     with contextlib.suppress(asyncio.CancelledError):
         await loop.create_future()

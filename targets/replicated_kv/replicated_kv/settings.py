@@ -46,6 +46,12 @@ class Settings(NamedTuple):
     """``off``, ``fixed`` or ``phi``: how this node judges whether the others are alive."""
     detector_timeout: int
     detector_phi: float
+    supervisor: bool
+    """Run under a parent that starts the node again when it dies or hangs."""
+    hung_after: int
+    restart_pause: int
+    supervised: int
+    """Set by that parent: the pipe that it watches; -1: there is none."""
     stopping: str
     """What SIGTERM does: ``crash`` ends the process at once; with ``handover`` a leader lets another one lead first."""
 
@@ -109,6 +115,10 @@ OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
     "reads": (LINEARIZABLE, _one_of(LINEARIZABLE, BY_LEASE, LOCAL)),
     "pre_vote": ("on", _switch),
     "check_quorum": ("on", _switch),
+    "supervisor": ("off", _switch),
+    "hung_after": ("2s", span_ns),
+    "restart_pause": ("100ms", span_ns),
+    "supervised": ("-1", int),
     "stopping": ("crash", _one_of("crash", "handover")),
     "detector": ("fixed", _one_of("off", "fixed", "phi")),
     "detector_timeout": ("500ms", span_ns),
