@@ -12,6 +12,7 @@ from replicated_kv.messages import AppendReply, BeatReply, ChunkReply, Entry, Me
 from replicated_kv.raft import LEADER, Ballot, Outgoing, Raft, Work
 from replicated_kv.rules import ASYNC, Rules, Timing
 from replicated_kv.store import Store
+from replicated_kv.wrong import CHECKPOINT_TORN, REPLAY_TWICE
 
 MS = 1_000_000
 TIMING = Timing(100 * MS, 500 * MS, 1000 * MS)
@@ -38,6 +39,13 @@ class Disk:
             self.entries.append(entry)
         if work.ballot is not None:
             self.ballot = work.ballot
+
+    def checkpoint(self, snapshot: Snapshot) -> bool:
+        """What ``Storage.write_checkpoint`` does: False if a newer one is there."""
+        if self.snapshot is not None and snapshot.at < self.snapshot.at:
+            return False
+        self.snapshot = snapshot
+        return True
 
     def rot(self, lost: int) -> None:
         """Flipped bits were found in the log: the last entries are gone, and that is known."""
@@ -72,6 +80,8 @@ class Member:
         self.alive, self.life = True, self.life + 1
         self.saves, self.pending, self.reads, self.disk_free = [], {}, {}, 0
         self.store = Store()
+        if self.world.rules.wrong == REPLAY_TWICE:
+            self.store.twice_until = self.disk.log().last_index
         if self.disk.snapshot is not None:
             self.store.replace(*self.disk.snapshot[:3])
         others = [name for name in self.world.names if name != self.name]
@@ -84,7 +94,19 @@ class Member:
 
     def snapshot(self) -> Snapshot:
         """The state applied so far."""
-        return Snapshot(self.store.applied, self.store.applied_term, self.store.items())
+        return self.store.snapshot(self.world.rules.wrong)
+
+    def checkpoint(self, kept: int) -> None:
+        """Write the state, which takes a while, and forget the log before it."""
+        snapshot = self.snapshot()
+        if self.world.rules.wrong == CHECKPOINT_TORN:
+            self.disk.checkpoint(snapshot._replace(items=snapshot.items[: len(snapshot.items) // 2]))
+
+        def written() -> None:
+            if self.disk.checkpoint(snapshot):
+                self.raft.log.compact(snapshot.at - kept)
+
+        self.world.after(self.world.rng.randint(0, 40 * MS), self, written)
 
     def crash(self) -> None:
         """Lose all that is not on disk."""
@@ -102,7 +124,11 @@ class Member:
         later = [outgoing for outgoing in work.messages if outgoing.durable]
         self.saves.append((work, later))
         # Saves finish in order, some of them late: that is when a crash hurts.
-        self.disk_free = max(self.disk_free, world.now) + (80 * MS if world.rng.random() < 0.02 else world.rng.randint(0, 2 * MS))
+        self.disk_free = max(self.disk_free, world.now) + (
+            80 * MS if world.rng.random() < world.slow_share else world.rng.randint(0, 2 * MS)
+        )
+        # What queues up shares a save (group commit), so a slow disk is never far behind.
+        self.disk_free = min(self.disk_free, world.now + 200 * MS)
         world.after(self.disk_free - world.now, self, self.saved)
         if work.installed is not None:
             self.store.replace(*work.installed[:3])
@@ -147,6 +173,8 @@ class World:
         self.names = [f"n{number}" for number in range(1, size + 1)]
         self.now = 0
         self.loss = loss
+        self.slow_share = 0.02
+        """Share of the saves that take long."""
         self.cut: set[tuple[str, str]] = set()
         self.reads = 0
         self.leaders: dict[int, str] = {}
@@ -231,14 +259,24 @@ class World:
         leading = [member for member in self.members.values() if member.alive and member.raft.state == LEADER]
         return max(leading, key=lambda member: member.raft.term, default=None)
 
-    def propose(self, value: str) -> None:
+    def propose(self, value: str, key: str = "k", op: str = "put") -> None:
         """A client's write, to any living leader."""
         leading = [member for member in self.members.values() if member.alive and member.raft.state == LEADER]
         if leading:
             member = self.rng.choice(leading)
-            entry = member.raft.propose("k", value)
+            entry = member.raft.propose(key, value, op)
             member.pending[entry.at] = (entry.term, value)
             member.work()
+
+    def verify(self) -> None:
+        """What is acknowledged stands in the history, and every state is what the history up to it amounts to."""
+        for at, value in self.acknowledged.items():
+            assert self.history[at].value == value, f"the acknowledged write {at} is lost"
+        for member in self.members.values():
+            expected = Store()
+            for at in range(1, member.store.applied + 1):
+                expected.apply(self.history[at])
+            assert sorted(expected.items()) == sorted(member.store.items()), f"{member.name} is not what its log amounts to"
 
     def read(self, token: int) -> None:
         """A client's read, to any living leader."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from .leading import Leading
 from .messages import Poll, PollReply, Takeover, TakeoverReply, Vote, VoteReply
 from .rules import CANDIDATE, FOLLOWER, LEADER
+from .wrong import IGNORE_TERMS
 
 
 class Election(Leading):
@@ -57,7 +58,9 @@ class Election(Leading):
     def _on_poll(self, now_ns: int, sender: str, message: Poll, request: int) -> None:
         heard, up_to_date = self._hears_leader(now_ns), self._up_to_date(message)
         granted = message.term > self.term and up_to_date and not heard and not self.doubtful
-        if granted and self._polling:
+        if self.rules.wrong == IGNORE_TERMS:
+            granted = up_to_date
+        elif granted and self._polling:
             # Two at once would split the votes: of two with the same log the one with the smaller name goes on.
             granted = not self._as_good(message) or sender < self.name
             if granted:
@@ -67,6 +70,9 @@ class Election(Leading):
             self._stand(now_ns)
 
     def _on_vote(self, now_ns: int, sender: str, message: Vote, request: int) -> None:
+        if self.rules.wrong == IGNORE_TERMS:
+            self._send(sender, VoteReply(message.term, self._up_to_date(message)), request)
+            return
         if message.term > self.term and (message.handover or not self._hears_leader(now_ns)):
             self._follow(message.term, None, now_ns)
         granted = message.term == self.term and self.voted_for in {None, sender} and self._up_to_date(message) and not self.doubtful

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from .checkpoint import Snapshot
 from .messages import NEEDS_STATE, Append, AppendReply, Beat, BeatReply, Chunk, ChunkReply, Message
-from .rules import ASYNC, FOLLOWER
+from .rules import ASYNC, FOLLOWER, LEADER
 from .state import State
+from .wrong import ACK_BEFORE_LOG, IGNORE_TERMS
 
 
 class Following(State):
@@ -17,7 +18,8 @@ class Following(State):
             self.commit = max(self.commit, min(index, self._agreed))
 
     def _on_leader(self, now_ns: int, sender: str, message: Append | Beat | Chunk, request: int) -> None:
-        if message.term < self.term:
+        refused = message.term < self.term if self.rules.wrong != IGNORE_TERMS else self.state == LEADER
+        if refused:
             self._send(sender, self._refusal(message), request)
             return
         self._follow(message.term, sender, now_ns)
@@ -81,7 +83,7 @@ class Following(State):
         match = message.prev_index + len(message.entries)
         self._agreed = max(self._agreed, match)
         self.commit = max(self.commit, min(message.commit, self._agreed))
-        self._send(sender, AppendReply(self.term, True, match, message.session), request, durable=True)
+        self._send(sender, AppendReply(self.term, True, match, message.session), request, durable=self.rules.wrong != ACK_BEFORE_LOG)
 
     def _contradicts(self, message: Append) -> bool:
         """Something committed here is not in the leader's log, as after ``replication: async``: only its whole state helps then."""

@@ -6,6 +6,7 @@ from .messages import Append, AppendReply, Beat, BeatReply, Chunk, ChunkReply, E
 from .replication import Progress
 from .rules import LEADER, READ_ROUND_NS
 from .state import State
+from .wrong import IGNORE_TERMS
 
 KEPT_ROUNDS = 64
 
@@ -81,7 +82,7 @@ class Leading(State):
             self._send(self.heir, Takeover(self.term))
 
     def _on_answer(self, now_ns: int, sender: str, message: AppendReply | BeatReply | ChunkReply) -> None:
-        if message.term > self.term:
+        if message.term > self.term and self.rules.wrong != IGNORE_TERMS:
             self._follow(message.term, None, now_ns)
             return
         follower = self.followers.get(sender)

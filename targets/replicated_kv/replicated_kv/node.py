@@ -28,6 +28,7 @@ from .server import HttpServer, Reply
 from .settings import Settings
 from .storage import Save, Storage
 from .store import Store
+from .wrong import REPLAY_TWICE
 
 MAX_VALUE = 1_000_000
 MAX_PEER_BODY = 64_000_000
@@ -45,11 +46,13 @@ class Node:
         self._backup = Backup(Path(settings.backup), settings.backup_every) if settings.backup else None
         if self._backup is not None and settings.restore:
             restore(Path(settings.backup), settings.data)
-        self._storage = Storage(settings.data, settings.fsync)
+        self._storage = Storage(settings.data, settings.fsync, settings.rules.wrong)
         recovered = self._storage.recover()
         self.store = Store()
         if recovered.snapshot is not None:
             self.store.replace(*recovered.snapshot[:3])
+        if settings.rules.wrong == REPLAY_TWICE:
+            self.store.twice_until = recovered.log.last_index
         others = [name for name in settings.peers if name != settings.node]
         self._raft = Raft(
             settings.node, others, settings.timing, random.Random(), time.monotonic_ns(),
@@ -320,7 +323,7 @@ class Node:
     # --- checkpoints ---------------------------------------------------------------------------------------------------
 
     def _snapshot(self) -> Snapshot:
-        return Snapshot(self.store.applied, self.store.applied_term, self.store.items())
+        return self.store.snapshot(self.settings.rules.wrong)
 
     def _checkpoint_if_due(self) -> None:
         """Start a new segment, and once the state has all of the old one, write it beside the log and forget what it covers."""

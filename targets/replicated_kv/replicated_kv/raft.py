@@ -38,6 +38,7 @@ from .messages import (
 )
 from .rules import ALL, LEADER, READ_ROUND_NS
 from .state import Ballot, Outgoing
+from .wrong import ACK_BEFORE_LOG, LOST_VOTE, STALE_LEASE
 
 
 class Work(NamedTuple):
@@ -102,6 +103,8 @@ class Raft(Election, Following):
         entry = Entry(self.log.last_index + 1, self.term, key, value, op)
         self.log.append(entry)
         self._entries.append(entry)
+        if self.rules.wrong == ACK_BEFORE_LOG:
+            self.saved(entry.at, entry.term)
         return entry
 
     def takes_writes(self, now_ns: int) -> bool:
@@ -114,7 +117,7 @@ class Raft(Election, Following):
 
     def read(self, token: int, now_ns: int) -> None:
         """Ask for the index at which a linearizable read may be answered; it comes out of ``take`` with the token."""
-        if self.rules.lease_reads and self.state == LEADER and self.lease_holds(now_ns):
+        if self.state == LEADER and (self.rules.wrong == STALE_LEASE or (self.rules.lease_reads and self.lease_holds(now_ns))):
             self._reads_done.append((token, self.commit))
             return
         self._reads.append((self._round + 1, token))
@@ -132,7 +135,7 @@ class Raft(Election, Following):
         if self.state == LEADER:
             self._replicate(now_ns)
         work = Work(
-            Ballot(self.term, self.voted_for) if self._ballot_changed else None,
+            Ballot(self.term, self.voted_for) if self._ballot_changed and self.rules.wrong != LOST_VOTE else None,
             self._entries, self._installed, self._messages, self._reads_done, self.commit,
         )  # fmt: skip
         self._ballot_changed, self._entries, self._installed, self._messages, self._reads_done = False, [], None, [], []

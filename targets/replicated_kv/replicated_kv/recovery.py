@@ -33,11 +33,11 @@ class Recovered(NamedTuple):
     size: int
 
 
-def recover(folder: Path) -> Recovered:
+def recover(folder: Path, counted: bool = True) -> Recovered:
     """Read all that is there. ``Damaged`` if it cannot be told any more what this node has voted."""
     for left in folder.glob("*" + checkpoint.NEW):
         left.unlink()
-    snapshot, found = checkpoint.newest(folder, CHECKPOINTS)
+    snapshot, found = checkpoint.newest(folder, CHECKPOINTS, counted)
     replay, size, segments = _Replay(), 0, []
     paths = sorted(folder.glob(SEGMENTS))
     for path in paths:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from .wrong import ACK_BEFORE_QUORUM
+
 FOLLOWER, CANDIDATE, LEADER = "follower", "candidate", "leader"
 READ_ROUND_NS = 5_000_000
 
@@ -35,6 +37,11 @@ class Rules(NamedTuple):
     lease_reads: bool = False
     """A leader answers reads alone while its lease lasts; a node that has just started then votes for nobody until no lease can be left."""
 
+    wrong: str = ""
+    """One of ``wrong.WRONG``; empty: nothing is done wrong on purpose."""
+
     def copies(self, voters: int) -> int:
         """How many of the voters must have an entry on disk before it is committed."""
+        if self.wrong == ACK_BEFORE_QUORUM:
+            return 1
         return {NONE: 1, ASYNC: 1, ALL: voters}.get(self.replication, voters // 2 + 1)

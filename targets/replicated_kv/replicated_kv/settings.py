@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from .rules import ALL, ASYNC, NONE, QUORUM, Rules, Timing
+from .wrong import WRONG
 
 LINEARIZABLE, BY_LEASE, LOCAL = "quorum", "leader", "local"
 """How a read is answered: by read index; by the leader alone, on its lease; by the asked node, however old."""
@@ -123,6 +124,7 @@ OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
     "detector": ("fixed", _one_of("off", "fixed", "phi")),
     "detector_timeout": ("500ms", span_ns),
     "detector_phi": ("8", float),
+    "wrong": ("", lambda text: "" if text == "none" else _one_of("", *WRONG)(text)),
     "fsync": ("on", _switch),
     "compact_after": ("20000", _count),
     "compact_bytes": ("67108864", _count),
@@ -159,7 +161,9 @@ def _checked(found: dict[str, object]) -> Settings:
     timing = Timing(*(found.pop(name) for name in ("heartbeat", "election_timeout_min", "election_timeout_max")))  # type: ignore[arg-type]
     if not timing.heartbeat * 2 <= timing.election_min <= timing.election_max:
         raise Usage("an election time-out is at least two heartbeats, and its min at most its max")
-    rules = Rules(found.pop("replication"), found.pop("pre_vote"), found.pop("check_quorum"), found["reads"] == BY_LEASE)  # type: ignore[arg-type]
+    rules = Rules(
+        found.pop("replication"), found.pop("pre_vote"), found.pop("check_quorum"), found["reads"] == BY_LEASE, found.pop("wrong")
+    )  # type: ignore[arg-type]
     settings = Settings(timing=timing, rules=rules, **found)  # type: ignore[arg-type]
     if settings.node not in settings.peers:
         raise Usage(f"--peers does not name this node, {settings.node}")

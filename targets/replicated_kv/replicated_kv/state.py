@@ -11,6 +11,7 @@ from .log import Log
 from .messages import Entry, Message
 from .replication import Progress
 from .rules import FOLLOWER, LEADER, Rules, Timing
+from .wrong import IGNORE_TERMS, STALE_LEASE
 
 
 class Ballot(NamedTuple):
@@ -122,4 +123,5 @@ class State:
     def has_contact(self, now_ns: int) -> bool:
         """This leader may go on: a quorum, itself included, was heard within the shortest election time-out."""
         fresh = sum(now_ns - follower.heard_ns < self.timing.election_min for follower in self.followers.values())
-        return self.state == LEADER and (fresh + 1 >= self.quorum or not self.rules.check_quorum)
+        fenced = self.rules.check_quorum and self.rules.wrong not in {STALE_LEASE, IGNORE_TERMS}
+        return self.state == LEADER and (fresh + 1 >= self.quorum or not fenced)

@@ -24,6 +24,7 @@ from .frames import pack
 from .messages import Entry
 from .recovery import BALLOT, CHECKPOINTS, DOUBT, Recovered, recover
 from .state import Ballot
+from .wrong import CHECKPOINT_TORN
 
 KEPT = 2
 
@@ -39,10 +40,11 @@ class Save(NamedTuple):
 class Storage:
     """The folder of one node. ``save`` and ``rotate`` belong to one thread, ``write_checkpoint`` may run in another."""
 
-    def __init__(self, folder: Path, fsync: bool = True) -> None:
+    def __init__(self, folder: Path, fsync: bool = True, wrong: str = "") -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._fsync = fsync
+        self._torn = wrong == CHECKPOINT_TORN
         self._lock = threading.Lock()
         self._checkpoints: list[int] = []
         self._closed: list[tuple[Path, int]] = []
@@ -53,7 +55,7 @@ class Storage:
 
     def recover(self) -> Recovered:
         """Read all that is there, and open the last segment for writing. What is damaged is set aside as ``damaged-...``."""
-        found = recover(self._folder)
+        found = recover(self._folder, counted=not self._torn)
         self._ballot = found.ballot
         self._checkpoints = sorted(int(path.name.partition("-")[2]) for path in self._folder.glob(CHECKPOINTS))
         self._last_index = max([found.log.last_index, *(last for _, last in found.segments)])
@@ -132,16 +134,21 @@ class Storage:
         with self._lock:
             if not anew and self._checkpoints and snapshot.at <= self._checkpoints[-1]:
                 return
-            checkpoint.write(self._folder / f"checkpoint-{snapshot.at:012d}", snapshot, self._fsync)
+            if self._torn:
+                self._drop([snapshot.at], snapshot.at)
+            checkpoint.write(self._folder / f"checkpoint-{snapshot.at:012d}", snapshot, self._fsync, whole=not self._torn)
             kept = [snapshot.at] if anew else [*self._checkpoints, snapshot.at][-KEPT:]
-            for at in set(self._checkpoints) - set(kept):
-                (self._folder / f"checkpoint-{at:012d}").unlink(missing_ok=True)
-            self._checkpoints = kept
             # With a single one the whole log stays, in case its bits rot.
-            floor = snapshot.at if anew else kept[0] if len(kept) == KEPT else -1
-            for path, _ in [each for each in self._closed if each[1] <= floor]:
-                path.unlink()
-            self._closed = [each for each in self._closed if each[1] > floor]
+            self._drop(kept, snapshot.at if anew else kept[0] if len(kept) == KEPT else -1)
+
+    def _drop(self, kept: list[int], covered: int) -> None:
+        """Only these checkpoints stay, and the segments that reach beyond what is covered."""
+        for at in set(self._checkpoints) - set(kept):
+            (self._folder / f"checkpoint-{at:012d}").unlink(missing_ok=True)
+        self._checkpoints = kept
+        for path, _ in [each for each in self._closed if each[1] <= covered]:
+            path.unlink()
+        self._closed = [each for each in self._closed if each[1] > covered]
 
     def _path(self) -> Path:
         return self._folder / f"log-{self._number:08d}"

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from .checkpoint import Snapshot
 from .messages import Entry
+from .wrong import CHECKPOINT_DROPS_TAIL, TAIL
 
 
 def _added(old: str, value: str) -> str:
@@ -35,6 +37,8 @@ class Store:
     def __init__(self) -> None:
         self.applied = 0
         self.applied_term = 0
+        self.twice_until = 0
+        """Entries up to this one are applied twice (``wrong: replay-twice``); 0: none."""
         self._values: dict[str, tuple[str, int]] = {}
 
     def apply(self, entry: Entry) -> None:
@@ -45,7 +49,10 @@ class Store:
         if entry.key is not None:
             value = entry.value or ""
             if entry.op != "put":
-                value = OPERATIONS[entry.op](self._values.get(entry.key, ("", 0))[0], value)
+                for _ in range(2 if entry.at <= self.twice_until else 1):
+                    changed = OPERATIONS[entry.op](self._values.get(entry.key, ("", 0))[0], value)
+                    self._values[entry.key] = (changed, entry.at)
+                return
             self._values[entry.key] = (value, entry.at)
 
     def get(self, key: str) -> tuple[str, int] | None:
@@ -54,6 +61,13 @@ class Store:
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def snapshot(self, wrong: str = "", members: str = "") -> Snapshot:
+        """The state for a checkpoint."""
+        items = self.items()
+        if wrong == CHECKPOINT_DROPS_TAIL:
+            items = [item for item in items if item[2] <= self.applied - TAIL]
+        return Snapshot(self.applied, self.applied_term, items, members)
 
     def items(self) -> list[tuple[str, str, int]]:
         """A copy of the state, for a snapshot."""
