@@ -142,7 +142,9 @@ _PART: Final = one_of(_SHARE, table=table(Failing).then(lambda found, _: found.p
 _INNER: Final[Form[Needs]] = Form(lambda value: _NEEDS.read(value), ref("needs"))  # noqa: PLW0108 - defined below
 _PARTS: Final[dict[str, Any]] = {"wanted": "a list of parts", "distinct": True}
 _SEVERAL: Final[Form[tuple[Needs, ...]]] = listed(_INNER, example=_EXAMPLE, least=1, few="a list of no parts", **_PARTS)
-_BRIDGE: Final[Form[tuple[Needs, ...]]] = listed(_INNER, example=_TIE, least=5, most=5, few="a bridge has 5 parts", **_PARTS)
+_BRIDGE: Final[Form[tuple[Needs, ...]]] = listed(
+    _INNER, example=_TIE, least=5, most=5, few="a bridge has 5 parts", wanted="a list of parts"
+)
 
 
 def _check_how(entry: Table) -> None:

@@ -17,7 +17,7 @@ from chaos.core.errors import BadInput
 from chaos.core.files import write_atomically
 from chaos.core.units import Seconds
 from chaos.experiment import parameters
-from chaos.experiment.forms import WHOLE, WORDS, known, listed, mapping
+from chaos.experiment.forms import ANY_TEXT, WHOLE, WORDS, known, listed, mapping
 from chaos.experiment.source import Table, Value, parse, read_text
 from chaos.experiment.tables import Field, Key, Written, table
 from chaos.plan.plan import Parameter
@@ -81,7 +81,7 @@ class Calibration(msgspec.Struct, frozen=True):
     target: Annotated[str, WORDS, Key(example="target: replicated_kv")]
     runtime: Annotated[str, WORDS, Key(example="runtime: local")]
     nodes: Annotated[int, WHOLE, Key(example="nodes: 3")]
-    settings: Annotated[Mapping[str, str], mapping(WORDS), Key(missing=True)]
+    settings: Annotated[Mapping[str, str], mapping(ANY_TEXT), Key(missing=True)]
     runs: Annotated[tuple[str, ...], listed(WORDS, distinct=True), Key(example="runs: [RUN]")]
     measured: Annotated[Mapping[str, Measured], mapping(table(Measured)), Key(missing=True)]
     parameters: Annotated[Mapping[str, Fitted], _TIMES, Key(example="parameters: {restart: {...}}")]

@@ -95,7 +95,10 @@ class Following:
             self._sim.after(self._sim.beat_s(), functools.partial(self._beat, node, node.hearing))
 
     def _beat(self, node: VirtualNode, number: int) -> None:
-        if node.hearing == number and node.answers and self._hears(node):
+        if node.hearing != number:
+            return
+        node.hearing = 0  # a frozen node misses this beat, and listens for another when it goes on
+        if node.answers and self._hears(node):
             self.follow(node)
             self._sim.changed()
 

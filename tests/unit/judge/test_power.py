@@ -215,7 +215,7 @@ def test_parts_around_the_cluster_spend_the_budget_first() -> None:
     assert half.faults["kill/leader"] == pytest.approx(alone.faults["kill/leader"] / 2, rel=1e-3)
     assert half.mttr_limit_s == pytest.approx(alone.mttr_limit_s / 2, rel=1e-3)
     assert (nothing.left_s, nothing.faults, nothing.mttr_limit_s) == (0.0, {}, None)
-    assert "more than all of it" in render(msgspec.structs.replace(power(plan), budget=nothing))
+    assert "more than the whole budget" in render(msgspec.structs.replace(power(plan), budget=nothing))
 
 
 def test_a_kind_that_the_models_do_not_know_is_told() -> None:

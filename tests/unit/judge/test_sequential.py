@@ -232,7 +232,7 @@ def test_the_command_line_says_what_goes_with_what(tmp_path: Path, capsys: pytes
     file = tmp_path / "quick.yaml"
     file.write_text(QUICK, encoding="utf-8")
     for words, status, says in (
-        (["--max", "5m"], 2, "--until-decided"), (["--until-decided", "--no-faults"], 2, "nothing is ever decided"),
+        (["--max", "5m"], 2, "--until-decided"), (["--until-decided", "--no-faults"], 2, "needs faults"),
         (["--until-decided", "--max", "5"], 2, "unit of time"), (["--until-decided", "--max", "5s"], 2, "one round takes"),
     ):  # fmt: skip
         assert cli.main(["run", str(file), *words]) == status
@@ -325,5 +325,5 @@ def test_every_form_of_the_report_shows_the_looks_and_what_follows_for_productio
         shown = tables.find("reports", name)(report)
         assert "--until-decided" in shown
         assert "0 in 90d per node (counted)" in shown
-        assert "rates that were counted" in shown
+        assert "Measured outages at counted fault rates" in shown
     assert msgspec.json.decode(tables.find("reports", "json")(report), type=Report) == report

@@ -164,9 +164,9 @@ TWO = ["front", "back"]
 @pytest.mark.parametrize(
     ("networks", "fault", "says"),
     [
-        (["a", "a"], CUT, "cluster.networks: two networks are named 'a' (each name once)"),
-        ([], CUT, "cluster.networks: 0 networks (1 to 4)"),
-        (list("abcde"), CUT, "cluster.networks: 5 networks (1 to 4)"),
+        (["a", "a"], CUT, "cluster.networks[1]: 'a' stands in this list twice (each once)"),
+        ([], CUT, "cluster.networks: a list of 0 stands here (1 to 4 of them)"),
+        (list("abcde"), CUT, "cluster.networks: a list of 5 stands here (1 to 4 of them)"),
         (["a b"], CUT, "'a b' is not a name"),
         ("back", CUT, "cluster.networks: 'back' stands where a list belongs (write it like [front, back])"),
         (["front", "bakc"], CUT, "faults[0].partition.network: there is no network 'back' (did you mean 'bakc'?)"),
@@ -234,7 +234,7 @@ def test_a_leader_without_the_peers_network_is_deposed(tmp_path: Path) -> None:
     assert report.faults[0].achieved is not None
     assert any(name.endswith(" on back.rtt_s") for name in report.faults[0].achieved.during)
     assert "network back" in plan_table(made.plan)
-    assert "clients stand on 'front', nodes talk to each other on 'back'" in plan_table(made.plan)
+    assert "clients use 'front', nodes among themselves 'back'" in plan_table(made.plan)
     assert "leader, on the network back alone" in runbook(made.plan)
 
 

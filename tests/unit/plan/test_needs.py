@@ -31,9 +31,9 @@ def on_docker(faults: str, more: str = "") -> Plan:
 
 
 def needed(faults: str, more_links: tuple[Link, ...] = ()) -> Needs:
-    plan = sample_plan(faults, runtime="fake")
+    plan = on_docker(faults)
     plan = msgspec.structs.replace(plan, links=(*plan.links, *more_links))
-    return needs(Deployment(run="r", folder=Path("r"), plan=plan, target=sample_target()))
+    return needs(Deployment(run="r", folder=Path("r"), plan=plan, target=DOCKER))
 
 
 def test_a_partition_needs_nothing():

@@ -6,8 +6,8 @@ import itertools
 import random
 
 import pytest
-from chaos.experiment.spec import ProductionRate
 
+from chaos.experiment.production import ProductionRate
 from chaos.plan.plan import Parameter
 from chaos.predict.false_alarms import mistake_chance, per_s
 from chaos.predict.improving import changes, price

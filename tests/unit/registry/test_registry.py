@@ -322,7 +322,7 @@ def test_a_run_that_cannot_be_healed_can_be_forgotten(state: Path, tmp_path: Pat
     assert cli.main(["heal", "--forget", "r1"]) == 0
     told = capsys.readouterr()
     assert f"may be left  r1: record {record.folder}" in told.out
-    assert "nothing was removed" in told.err
+    assert "Nothing was removed" in told.err
     assert leftovers.leftovers() == []
     assert registry.block_owners() == {}
     leftovers.refuse_leftovers()

@@ -79,13 +79,13 @@ def test_a_target_lends_its_roles_and_questions(tmp_path: Path) -> None:
         ("{attach: {label: app=web, compose: shop}}", HOME, "by 'label' or by 'compose'"),
         ("{attach: {label: app=web, services: [web]}}", HOME, "goes with 'compose'"),
         ("{attach: {compose: shop}}", HOME, "which services"),
-        ("{attach: {compose: shop, services: [web, web]}}", HOME, "named once"),
+        ("{attach: {compose: shop, services: [web, web]}}", HOME, "twice"),
         ("{attach: {compose: no.yaml, services: [web]}}", HOME, "no.yaml"),
         ("{attach: {compose: My Shop, services: [web]}}", HOME, "not the name of a compose project"),
         ("{attach: {label: app=web, lable: x}}", HOME, "unknown key 'lable'"),
         ("{attach: {label: 'a b'}}", HOME, "not a label"),
         ("{attach: {label: app=web, ports: 7001}}", HOME, "a list belongs"),
-        ("{attach: {label: app=web, ports: [70010]}}", HOME, "not a port"),
+        ("{attach: {label: app=web, ports: [70010]}}", HOME, "out of range"),
         ("{attach: {label: app=web}, resources: {cpus: 1}}", HOME, "limits that they have"),
         ("{attach: {label: app=web}, settings: {a: b}}", HOME, "nothing that already runs is set"),
         ("{attach: {label: app=web}, dns: {balancer: round-robin}}", HOME, "keeps its own names"),
@@ -132,7 +132,7 @@ def test_links_can_be_harmed(tmp_path: Path, fault: str) -> None:
 
 def test_a_link_is_harmed_at_every_port_that_is_named(tmp_path: Path) -> None:
     """The one that is asked, and those beside it; of a target too."""
-    (part,) = web(tmp_path, "{attach: {label: app=web, ports: [8080, 7001, 7001]}, nodes: 3}").target.parts.values()
+    (part,) = web(tmp_path, "{attach: {label: app=web, ports: [8080, 7001]}, nodes: 3}").target.parts.values()
     assert part.ports == {"client": 8080, "port7001": 7001}
     cluster = "{attach: {label: app=kv, name: kv, ports: [7002]}, target: replicated_kv, nodes: 3}"
     (part,) = web(tmp_path, cluster, "{write: 20/s}").target.parts.values()
