@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 import socket
 import struct
@@ -28,6 +29,7 @@ Place = tuple[int, tuple[str, int]]
 """An address family, and an address of it."""
 
 
+@functools.lru_cache(maxsize=1024)
 def numeric(host: str, port: int) -> Place | None:
     """Where to connect; None for a name, which must be looked up first."""
     try:
@@ -63,6 +65,10 @@ class Once:
         """What has come where a text is awaited."""
         self._open = False
         self._socket: socket.socket
+        self._fd = -1
+        """Told to the loop in place of the socket, of which it would write out all there is at each look-up that fails."""
+        self._undo: Callable[[int], bool] = self._loop.remove_reader
+        """Takes back what the loop was told to wait for."""
         self._timer: asyncio.TimerHandle
 
     def begin(self) -> None:
@@ -75,16 +81,17 @@ class Once:
         except OSError as error:  # no descriptors left
             self._loop.call_soon(self._take, Fetched(None, say(error), self._sent_ns, self._sent_ns))
             return
-        self._open = True
+        self._open, self._fd = True, self._socket.fileno()
         self._timer = self._loop.call_later(self._timeout_s, self._end, None, TIMED_OUT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         code = self._socket.connect_ex(place[1])
         if code not in (0, errno.EINPROGRESS):
             self._loop.call_soon(self._end, None, say(OSError(code, os.strerror(code))))
         elif not self._rest or not self._sent():
-            self._loop.add_writer(self._socket, self._writable)
+            self._undo = self._loop.remove_writer
+            self._loop.add_writer(self._fd, self._writable)
         else:
-            self._loop.add_reader(self._socket, self._readable)
+            self._loop.add_reader(self._fd, self._readable)
 
     def close(self) -> None:
         """Give it up, unless it has ended; nobody is told."""
@@ -92,8 +99,7 @@ class Once:
             return
         self._open = False
         self._timer.cancel()
-        self._loop.remove_reader(self._socket)
-        self._loop.remove_writer(self._socket)
+        self._undo(self._fd)
         self._socket.close()
 
     def _sent(self) -> bool:
@@ -120,8 +126,9 @@ class Once:
             self._end(None, None)
         elif not self._question.request or self._sent():
             self._sent_ns = self._sent_ns if self._question.request else self._clock.now_ns()
-            self._loop.remove_writer(self._socket)
-            self._loop.add_reader(self._socket, self._readable)
+            self._undo(self._fd)
+            self._undo = self._loop.remove_reader
+            self._loop.add_reader(self._fd, self._readable)
 
     def _readable(self) -> None:
         try:
