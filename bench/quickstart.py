@@ -4,7 +4,8 @@
 
 Nothing is read from inside the program: each run is a process, its figures come from the ``report.json`` it prints. To reach: exit 0
 every time; agreement consistent in nine of ten and never inconsistent; start, stop and judging at most 3 s over the planned duration;
-the phases of each outage add up to its length within 2 slots, and at least 90 % of the time is named.
+the phases of each outage add up to its length within 2 slots, and at least 90 % of the time is named; judging a run folder again takes
+at most 1 s of processor time.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import resource
 import subprocess
 import sys
 import tempfile
@@ -24,6 +26,7 @@ from bench.servers import runs
 
 FILE = Path(__file__).parent.parent / "experiments" / "quickstart.yaml"
 OVER_S = {"local": 3.0, "docker": 12.0}
+JUDGED_S = 1.0
 CONSISTENT = {"local": 0.9, "docker": 0.8}
 """Share of the runs whose agreement must be consistent."""
 
@@ -39,6 +42,8 @@ class Run:
     """Wall time of the process less the planned duration."""
     worst_sum_slots: float = 0.0
     """The largest distance between the length of an outage and the sum of its phases."""
+    judged_s: float = 0.0
+    """Processor time of ``nines judge``, user and system."""
     down_s: float = 0.0
     named_s: float = 0.0
     reasons: list[str] = field(default_factory=list)
@@ -73,7 +78,17 @@ def one(seed: int, runtime: str, folder: Path) -> Run:
     except json.JSONDecodeError:
         return Run(seed, done.returncode, reasons=done.stderr.strip().splitlines()[-5:])
     planned_s = json.loads((folder / "plan.json").read_text(encoding="utf-8"))["duration_s"]
-    return anatomy(Run(seed, done.returncode, report["agreement_overall"], took_s - planned_s, reasons=report["reasons"]), report)
+    run = Run(seed, done.returncode, report["agreement_overall"], took_s - planned_s, reasons=report["reasons"])
+    run.judged_s = judged_s(folder)
+    return anatomy(run, report)
+
+
+def judged_s(folder: Path) -> float:
+    """What it takes to judge the folder again, as a process of its own."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([sys.executable, "-m", "chaos", "judge", str(folder)], capture_output=True, check=False)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def anatomy(run: Run, report: dict[str, Any]) -> Run:
@@ -91,12 +106,13 @@ def anatomy(run: Run, report: dict[str, Any]) -> Run:
 
 
 def rows(found: list[Run], runtime: str) -> list[runs.Row]:
-    """One row for each of the three figures."""
+    """One row for each of the figures."""
     count = len(found)
     words = [run.agreement for run in found]
     zeros, consistent, inconsistent = sum(run.status == 0 for run in found), words.count("consistent"), words.count("inconsistent")
     enough, limit_s = math.ceil(CONSISTENT[runtime] * count - 1e-9), OVER_S[runtime]
     overs_s = sorted(run.over_s for run in found)
+    judged = sorted(run.judged_s for run in found)
     sums = max(run.worst_sum_slots for run in found)
     named = min((run.named_s / run.down_s for run in found if run.down_s), default=0.0)
     return [
@@ -120,6 +136,13 @@ def rows(found: list[Run], runtime: str) -> list[runs.Row]:
             f"{sums:.2f} slots, {named:.1%} named, at worst",
             "",
             sums <= 2 and named >= 0.9,
+        ),
+        runs.Row(
+            "processor time of 'nines judge' of such a run's folder",
+            f"<= {JUDGED_S:g} s",
+            f"{judged[count // 2]:.2f} s in the middle",
+            f"{judged[-1]:.2f} s at worst",
+            judged[count // 2] <= JUDGED_S,
         ),
     ]
 

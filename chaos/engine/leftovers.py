@@ -220,10 +220,12 @@ def remove(api: APIClient, run: str, only: frozenset[str] | None = None) -> list
     def mine() -> list[Thing]:
         return [thing for thing in things(api, run) if only is None or thing.id in only]
 
+    found = mine()
     with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="docker") as pool:
-        for kind in ORDER:
-            found = [thing for thing in mine() if thing.kind == kind]
-            for thing, why in zip(found, pool.map(lambda thing: _remove(api, thing), found), strict=True):
+        # The network and the volumes need not wait for each other, only for the containers that use them.
+        for kinds in ((CONTAINER,), (NETWORK, VOLUME)):
+            these = [thing for thing in found if thing.kind in kinds]
+            for thing, why in zip(these, pool.map(lambda thing: _remove(api, thing), these), strict=True):
                 if why:
                     reasons[thing.id] = why
     return [(thing.kind, thing.name, reasons.get(thing.id, "it is there again")) for thing in mine()]

@@ -20,6 +20,7 @@ from chaos.core.values import CLIENTS, DNS, TrafficOrder
 from chaos.history.events import DnsChanged, NamesOrdered, Row, TrafficEnded
 from chaos.history.folder import write_private
 from chaos.plugin import Deployment, Sink
+from chaos.query.watch_spec import WatchSpec
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.helper import Breakage, Helper, Talker
 from chaos.runtimes.base.layout import Layout
@@ -73,6 +74,7 @@ class Helpers:
         self._children: list[tuple[Child, Died]] = []
         self._dns: Helper | None = None
         self._watch: Helper | None = None
+        self._watching = False
         self._prober: Helper | None = None
         self._in_set: frozenset[str] = frozenset()
         self._spares = Spares(lambda name: self.make(name, CLIENTS, sink=unheard))
@@ -133,12 +135,20 @@ class Helpers:
         self._prober = self.make(PROBER, CLIENTS)
         self._spares.warm(self._deployment.plan)
 
-    def start_watch(self) -> None:
-        """Beside the harness, past every rule of ours; once, and only if there is anything to see."""
-        spec = watch_spec(self._deployment, self._layout)
-        if self._watch is None and any(node.roles or node.marks for node in spec.nodes):
+    def warm_watch(self) -> None:
+        """The role watch, loaded and waiting; only if there is anything to see."""
+        if self._watch is None and any(node.roles or node.marks for node in self._watched().nodes):
             self._watch = self._make_process(WATCH)
-            self.let_go(self._watch, msgspec.json.encode(spec))
+
+    def start_watch(self) -> None:
+        """Beside the harness, past every rule of ours; once."""
+        self.warm_watch()
+        if self._watch is not None and not self._watching:
+            self._watching = True
+            self.let_go(self._watch, msgspec.json.encode(self._watched()))
+
+    def _watched(self) -> WatchSpec:
+        return watch_spec(self._deployment, self._layout)
 
     def await_watch(self) -> None:
         """Until it asks."""

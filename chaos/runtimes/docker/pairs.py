@@ -91,6 +91,8 @@ class Pairs:
         self.systems: dict[str, str] = {}
         """Node -> id of its system's container."""
         self.logs: dict[str, NodeLog] = {}
+        self._ran: set[str] = set()
+        """Containers of systems that have been started before."""
 
     def agent(self, name: str, on_event: Callable[[Event], None] | None = None) -> AgentLink:
         """An agent that owns the place of a node, of the clients or of the name server on the network; running."""
@@ -287,8 +289,10 @@ class Pairs:
     def _start_system(self, name: str) -> None:
         system = self.systems[name]
         with translated(f"starting {name}"):
-            # The engine sees a death later than the agent does, and does not start what it believes to run.
-            self._containers.api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
+            if system in self._ran:
+                # The engine sees a death later than the agent does, and does not start what it believes to run.
+                self._containers.api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
+            self._ran.add(system)
             self._containers.api.start(system)
 
     def _note(self, link: AgentLink, event: Event) -> None:

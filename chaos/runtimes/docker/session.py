@@ -93,7 +93,8 @@ class DockerSession(Session):
         named = {end for link in self._deployment.plan.links for end in (link.source, link.destination)}
         if Capability.CONNECTIONS in needed(self._deployment.plan):
             named.add(CLIENTS)
-        jobs: list[Callable[[], object]] = [lambda info=info: pairs.bring_up(info) for info in self._layout.nodes.values()]  # type: ignore[misc]
+        jobs: list[Callable[[], object]] = [helpers.warm_watch]
+        jobs += [lambda info=info: pairs.bring_up(info) for info in self._layout.nodes.values()]  # type: ignore[misc]
 
         def helper(place: str, warm: Callable[[], None]) -> None:
             if place in named:
