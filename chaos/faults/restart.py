@@ -72,6 +72,8 @@ class _Roll:
         self._nodes = tuple(nodes)
         self._taken: tuple[str, ...] = ()
         self._whole_ns: int | None = None
+        self._votes = _anybody_votes(scene)
+        """Whether its nodes are such that vote. Between two leaders none may: that says nothing."""
         self.left = list(nodes)
         self.started_ns: int | None = None
         self.mechanism = "SIGTERM"
@@ -133,5 +135,9 @@ class _Roll:
         if not proof.nodes_answer(self._scene, self._taken).ok:
             return False
         roles = self._scene.cluster.roles()
-        votes = any(VOTING in held for held in roles.values())
-        return not votes or all(VOTING in roles.get(node, ()) for node in self._taken)
+        self._votes = self._votes or any(VOTING in held for held in roles.values())
+        return not self._votes or all(VOTING in roles.get(node, ()) for node in self._taken)
+
+
+def _anybody_votes(scene: Scene) -> bool:
+    return any(VOTING in held for held in scene.cluster.roles().values())
