@@ -29,7 +29,7 @@ class Api:
         elif path == "/status":
             reply(200, json.dumps(self._node.status()).encode())
         elif path.startswith("/raft/"):
-            self._node.on_peer(path, request.body, reply)
+            self._node.on_peer(path, request.body, request.session, reply)
         elif path == "/transfer" and request.method == "POST":
             heir = self._node.transfer(_words(request.query).get("to"))
             reply(200 if heir else 409, json.dumps({"heir": heir}).encode())

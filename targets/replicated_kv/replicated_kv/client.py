@@ -11,7 +11,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import cast
+from typing import TYPE_CHECKING, cast
+
+if TYPE_CHECKING:
+    from .handshake import Caller
 
 Done = Callable[[int, bytes], None]
 """How a request ended: the status and body of its answer; or 0 if none came (it may have been done), or -1 if it was never sent."""
@@ -24,7 +27,9 @@ MAX_WAITING = 256
 class Connection(asyncio.Protocol):
     """One connection to the peer, opening or open."""
 
-    def __init__(self, now_s: float) -> None:
+    def __init__(self, now_s: float, caller: Caller | None = None) -> None:
+        self._caller = caller
+        self._greeting = caller is not None
         self.waiting: deque[tuple[float, Done]] = deque()
         self.closed = False
         self.opened_s = now_s
@@ -39,8 +44,33 @@ class Connection(asyncio.Protocol):
         if self.closed:
             self._transport.abort()
             return
-        self._transport.writelines(self._unsent)
+        if self._caller is None:
+            self._write_unsent()
+        else:
+            self.waiting.appendleft((self._loop.time(), self._on_greeted))
+            self._transport.write(_post("/raft/hello", "peer", self._caller.hello()))
+
+    def _write_unsent(self) -> None:
+        self._greeting = False
+        if self._transport is not None:
+            self._transport.writelines(self._unsent)
         self._unsent.clear()
+
+    def _on_greeted(self, status: int, body: bytes) -> None:
+        """The peer has shown that it knows the secret: show it too, and send what waits without a further round trip."""
+        shown = self._caller.prove(body) if self._caller is not None and status == 200 else None
+        if self.closed:
+            return
+        if shown is None or self._transport is None:
+            self.abort()
+            return
+        self.waiting.appendleft((self._loop.time(), self._on_proven))
+        self._transport.write(_post("/raft/prove", "peer", shown))
+        self._write_unsent()
+
+    def _on_proven(self, status: int, body: bytes) -> None:  # noqa: ARG002 - the signature of ``Done``
+        if status != 200 and not self.closed:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is gone, whatever the cause
         self._end(LOST)
@@ -66,7 +96,7 @@ class Connection(asyncio.Protocol):
     def send(self, data: bytes, done: Done) -> None:
         """Queue a request; if the connection is still opening it goes out when it is open."""
         self.waiting.append((self._loop.time(), done))
-        if self._transport is None:
+        if self._transport is None or self._greeting:
             self._unsent.append(data)
         else:
             self._transport.write(data)
@@ -90,6 +120,10 @@ class Connection(asyncio.Protocol):
             done(status, b"")
 
 
+def _post(path: str, host: str, body: bytes) -> bytes:
+    return f"POST {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: {len(body)}\r\n\r\n".encode() + body
+
+
 def _head(head: bytes) -> tuple[int, int]:
     """Status and body size; status -1 if it is no such answer."""
     lines = head.lower().split(b"\r\n")
@@ -103,7 +137,8 @@ def _head(head: bytes) -> tuple[int, int]:
 class Channel:
     """The way to one peer. ``address`` may be the peer's own or a proxy's."""
 
-    def __init__(self, address: str, port: int, beat_s: float, hang_s: float) -> None:
+    def __init__(self, address: str, port: int, beat_s: float, hang_s: float, greet: Callable[[], Caller] | None = None) -> None:
+        self._greet = greet
         self._address = address
         self._port = port
         self._beat_s = beat_s
@@ -119,8 +154,7 @@ class Channel:
         if connection is None or len(connection.waiting) >= MAX_WAITING:
             self._loop.call_soon(done, UNSENT, b"")
             return
-        head = f"POST {path} HTTP/1.1\r\nhost: {self._address}\r\ncontent-length: {len(body)}\r\n\r\n"
-        connection.send(head.encode() + body, done)
+        connection.send(_post(path, self._address, body), done)
         if not self._sweeping:
             self._sweeping = True
             self._loop.call_later(self._hang_s / 4, self._sweep)
@@ -134,7 +168,7 @@ class Channel:
                 return newest
             if len(self._connections) >= MAX_CONNECTIONS:
                 return None
-        connection = Connection(now_s)
+        connection = Connection(now_s, self._greet() if self._greet is not None else None)
         self._connections.append(connection)
         task = self._loop.create_task(self._open(connection))
         self._opening.add(task)

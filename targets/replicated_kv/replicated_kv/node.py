@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .api import Api
 from .backup import Backup, restore
@@ -29,6 +30,9 @@ from .settings import Settings
 from .storage import Save, Storage
 from .store import Store
 from .wrong import REPLAY_TWICE
+
+if TYPE_CHECKING:
+    from .handshake import Caller
 
 MAX_VALUE = 1_000_000
 MAX_PEER_BODY = 64_000_000
@@ -59,8 +63,17 @@ class Node:
             self._snapshot, recovered.ballot, recovered.log, settings.rules, recovered.doubtful,
         )  # fmt: skip
         beat_s, hang_s = settings.timing.heartbeat / 1e9, settings.timing.election_min / 1e9
-        self._channels = {name: Channel(*settings.peers[name], beat_s, hang_s) for name in others}
-        self._forwarder = Forwarder({name: Channel(*settings.peers[name], beat_s, hang_s) for name in others})
+        self._called = None
+        if settings.secret:
+            from .handshake import Called
+
+            self._called = Called(settings.secret, settings.node, settings.peers.__contains__)
+
+        def channel(name: str) -> Channel:
+            return Channel(*settings.peers[name], beat_s, hang_s, self._greeter(name))
+
+        self._channels = {name: channel(name) for name in others}
+        self._forwarder = Forwarder({name: channel(name) for name in others})
         self._disk = Disk(self._storage, self._loop)
         self._disk.start()
         self._monitor = Monitor(settings.detector, settings.timing.heartbeat, settings.detector_timeout, settings.detector_phi)
@@ -175,8 +188,22 @@ class Node:
         self._raft.read(self._request, time.monotonic_ns())
         self._flush_soon()
 
-    def on_peer(self, path: str, body: bytes, reply: Reply) -> None:
-        """A request of another node."""
+    def _greeter(self, name: str) -> Callable[[], Caller] | None:
+        """What opens a connection to that peer, where peers have to prove who they are."""
+        if not self.settings.secret:
+            return None
+        from .handshake import Caller
+
+        return lambda: Caller(self.settings.secret, self.settings.node, name)
+
+    def on_peer(self, path: str, body: bytes, session: dict[str, str], reply: Reply) -> None:
+        """A request of another node, or of somebody who says so."""
+        if self._called is not None and "node" not in session:
+            if path in {"/raft/hello", "/raft/prove"}:
+                reply(*self._called.answer(path, body, session))
+            else:
+                reply(401, b'{"error":"who are you?"}')
+            return
         if path == "/raft/forward":
             self._on_forward(body, reply)
         elif path == "/raft/alive":
@@ -184,7 +211,7 @@ class Node:
             self._monitor.heard(name, disk_ms, time.monotonic_ns())
             reply(200, b"{}")
         else:
-            self._on_message(body, reply)
+            self._on_message(body, session, reply)
 
     def _say_alive(self) -> None:
         """Tell all others, at each heartbeat, that this node is there and how its disk does."""
@@ -203,11 +230,14 @@ class Node:
         else:
             self._ask_read(lambda status, term, index: reply(status, b'{"term":%d,"index":%d}' % (term, index)))
 
-    def _on_message(self, body: bytes, reply: Reply) -> None:
+    def _on_message(self, body: bytes, session: dict[str, str], reply: Reply) -> None:
         try:
             sender, message = decode(body)
         except Malformed as error:
             reply(400, json.dumps({"error": str(error)}).encode())
+            return
+        if sender != session.get("node", sender):
+            reply(401, b'{"error":"in the name of another"}')
             return
         self._request += 1
         self._requests[self._request] = reply

@@ -8,8 +8,9 @@ from collections.abc import Callable
 from typing import NamedTuple, cast
 
 REASONS = {
-    200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict", 411: "Length Required",
-    413: "Content Too Large", 431: "Request Header Fields Too Large", 503: "Service Unavailable", 504: "Gateway Timeout",
+    200: "OK", 400: "Bad Request", 401: "Unauthorized", 404: "Not Found", 405: "Method Not Allowed", 409: "Conflict",
+    411: "Length Required", 413: "Content Too Large", 431: "Request Header Fields Too Large", 503: "Service Unavailable",
+    504: "Gateway Timeout",
 }  # fmt: skip
 MAX_HEAD = 16 * 1024
 MAX_WAITING = 512
@@ -22,6 +23,8 @@ class Request(NamedTuple):
     path: str
     query: str
     body: bytes
+    session: dict[str, str]
+    """What is known of the connection that it came on; the handler's to fill."""
 
 
 Reply = Callable[[int, bytes], None]
@@ -64,6 +67,7 @@ class HttpServer(asyncio.Protocol):
         self._slots: deque[_Slot] = deque()
         self._transport: asyncio.Transport | None = None
         self._continued = False
+        self._session: dict[str, str] = {}
         self._ending = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -124,7 +128,7 @@ class HttpServer(asyncio.Protocol):
         keep = headers.get("connection", "").lower()
         self._slots.append(_Slot(close=keep == "close" or (version == "HTTP/1.0" and keep != "keep-alive")))
         path, _, query = target.partition("?")
-        return Request(method, path, query, body)
+        return Request(method, path, query, body, self._session)
 
     def _reply(self, slot: _Slot, status: int, body: bytes) -> None:
         slot.answer = answer(status, body, slot.close)

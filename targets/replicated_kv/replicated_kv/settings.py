@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -12,6 +13,9 @@ from .wrong import WRONG
 LINEARIZABLE, BY_LEASE, LOCAL = "quorum", "leader", "local"
 """How a read is answered: by read index; by the leader alone, on its lease; by the asked node, however old."""
 _SPAN_NS = {"us": 1e3, "ms": 1e6, "s": 1e9, "m": 60e9}
+
+
+FROM_ENVIRONMENT = "REPLICATED_KV_SECRET"
 
 
 class Usage(Exception):
@@ -47,6 +51,8 @@ class Settings(NamedTuple):
     """``off``, ``fixed`` or ``phi``: how this node judges whether the others are alive."""
     detector_timeout: int
     detector_phi: float
+    secret: bytes
+    """What peers prove to each other that they know; empty: everybody who reaches the port is believed. From the environment."""
     supervisor: bool
     """Run under a parent that starts the node again when it dies or hangs."""
     hung_after: int
@@ -164,7 +170,7 @@ def _checked(found: dict[str, object]) -> Settings:
     rules = Rules(
         found.pop("replication"), found.pop("pre_vote"), found.pop("check_quorum"), found["reads"] == BY_LEASE, found.pop("wrong")
     )  # type: ignore[arg-type]
-    settings = Settings(timing=timing, rules=rules, **found)  # type: ignore[arg-type]
+    settings = Settings(timing=timing, rules=rules, secret=os.environ.get(FROM_ENVIRONMENT, "").encode(), **found)  # type: ignore[arg-type]
     if settings.node not in settings.peers:
         raise Usage(f"--peers does not name this node, {settings.node}")
     if rules.replication == NONE:
