@@ -15,6 +15,7 @@ from typing import Final
 
 from chaos.api import new_folder
 from chaos.cli import main as cli
+from chaos.core.units import show_share
 from chaos.experiment.source import parse, read_text, table_of, text
 from chaos.history.events import TrafficEnded
 from chaos.history.folder import RunFolder
@@ -46,7 +47,7 @@ def told(status: int, late: float, busy: tuple[float, int]) -> str:
         return ""
     machine = f"load {at:.1f} on {cores} core{'s' * (cores > 1)}"
     return (
-        f"This machine was too busy to tell ({machine}; {late:.1%} of the requests left too late): "
+        f"This machine was too busy to tell ({machine}; {show_share(late)} of the requests left too late): "
         "close what keeps it busy, and run 'make demo' again."
     )
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 import numpy as np
 
-from chaos.core.units import show_s
+from chaos.core.units import show_s, show_share
 from chaos.judge import checks_clients, checks_leaders
 from chaos.judge import trend as checks_trend
 from chaos.measure import bad_requests as timeline_bad
@@ -113,7 +113,7 @@ def _traffic_complete(plan: Plan, timeline: Timeline) -> Check:
     )
     if short_s > 0.01 * plan.duration_s and not halted:
         troubles.append(f"the requests ended {show_s(short_s)} before the end that was planned")
-    fine = f"{total} slots, each with its record"
+    fine = f"{total} requests, each with its record"
     return _verdict(name, troubles, fine + (f", ended {show_s(short_s)} early" if short_s > 0.01 * plan.duration_s else ""))
 
 
@@ -138,7 +138,9 @@ def _baseline_quiet(plan: Plan, timeline: Timeline) -> Check:
     if timeline.end_s < plan.experiment.baseline_s * (1 - 1e-9):
         troubles.append(f"it was cut off after {show_s(timeline.end_s)}")
     found = _verdict(
-        name, troubles, f"{total} slots in {show_s(plan.experiment.baseline_s)}, {f'{natural} bad, as allowed' if natural else 'none bad'}"
+        name,
+        troubles,
+        f"{total} requests in {show_s(plan.experiment.baseline_s)}, {f'{natural} failed, as allowed' if natural else 'none failed'}",
     )
     return msgspec.structs.replace(found, next_step=next((step for step in next_steps if step), ""))
 
@@ -157,19 +159,23 @@ def _slots_present(plan: Plan, timeline: Timeline) -> Check:
         share = int(np.count_nonzero(states == MISSING)) / len(states) if len(states) else 0.0
         worst = max(worst, share)
         if share > MISSING_SHARE:
-            troubles.setdefault(service, []).append(f"{service}: {share:.2%} of the slots are missing (at most {MISSING_SHARE:.0%})")
+            troubles.setdefault(service, []).append(
+                f"{service}: {show_share(share)} of the requests are missing (limit {show_share(MISSING_SHARE)})"
+            )
         after = [fault for fault, why in seen.untold.items() if not why.outage]
         if after:
             told_of = f"{', '.join(after[:SHOWN])}{f' and {len(after) - SHOWN} more' if len(after) > SHOWN else ''}"
             troubles.setdefault(service, []).append(f"{service}: of {told_of} nothing can be told: {seen.untold[after[0]].reason}")
         # Each leaves its edge open by half a slot: of few of them the downtime does not depend.
         if seen.missing_under_edges * seen.rule.slot_s / 2 > MISSING_SHARE * seen.downtime_s:
-            troubles.setdefault(service, []).append(f"{service}: {seen.missing_under_edges} missing slots lie under an edge of an outage")
+            troubles.setdefault(service, []).append(f"{service}: {seen.missing_under_edges} missing requests lie at the edge of an outage")
     told = [trouble for service in troubles for trouble in troubles[service]]
     if told and plan.judge not in troubles:
         # The objectives and the agreement speak of the judged service, whose slots are sound: advice, not a failure.
         return Check(name, UNKNOWN, "; ".join(told))
-    found = _verdict(name, told, f"at most {worst:.2%} of a service's slots are missing, {under or 'none'} under an edge")
+    found = _verdict(
+        name, told, f"at most {show_share(worst)} of a service's requests are missing, {under or 'none'} at the edge of an outage"
+    )
     return msgspec.structs.replace(found, next_step=_on_an_idle_machine(timeline, list(troubles))) if told else found
 
 
@@ -326,7 +332,7 @@ def _addresses(plan: Plan, timeline: Timeline) -> Check:
 
     chi2 = math.fsum((picks[node] - expected[node]) ** 2 / expected[node] for node in picks)
     p_value = float(chdtrc(len(picks) - 1, chi2))
-    shares = ", ".join(f"{node} {count / total:.1%}" for node, count in picks.items())
+    shares = ", ".join(f"{node} {show_share(count / total)}" for node, count in picks.items())
     said = f"{shares} of {total} first choices, while the name was complete and no fault in force; chi-square p = {p_value:.2g}"
     # The prediction uses the measured shares, so an uneven spread is told and does not make the run unknown.
     return Check(name, PASS if p_value >= SHARES_P else UNKNOWN, said)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Sequence
 from typing import Final
 
-from chaos.core.units import show_s
+from chaos.core.units import show_chance, show_s, show_share
 from chaos.experiment.objectives import ObjectiveSpec
 from chaos.plan.plan import Plan
 from chaos.predict.unseen import Unseen
@@ -62,7 +62,7 @@ MOST_RATE: Final = 3000.0
 def coarse(plan: Plan, missed: Sequence[Unseen]) -> list[str]:
     """What the model expects and the probe does not see, in words."""
     return [
-        f"outages after {each.fault_class} last {show_s(each.outage_s)} by the model, of which {each.seen:.0%} are expected to be seen; "
+        f"outages after {each.fault_class} last {show_s(each.outage_s)} by the model; the probe sees {show_chance(each.seen)} of them; "
         f"{remedy(plan, each.outage_s / 2)}"
         for each in missed
     ]
@@ -85,7 +85,7 @@ def contradiction(plan: Plan, seen: Observed) -> Check:
     up, good = seen.availability.value, seen.success_ratio.value
     if up is None or good is None:
         return Check(CONTRADICTION, UNKNOWN, seen.availability.reason or seen.success_ratio.reason)
-    said = f"availability {up:.4%}, success ratio {good:.4%}"
+    said = f"availability {show_share(up)}, success ratio {show_share(good)}"
     specs = plan.experiment.objectives
     asked = any(spec.measure in ("success_ratio", "slo_ratio") for spec in specs)
     if asked or up - good <= APART + plan.experiment.baseline_errors:
@@ -97,6 +97,6 @@ def contradiction(plan: Plan, seen: Observed) -> Check:
     rule = f"'open: {seen.rule.open}' at {1 / seen.rule.slot_s:g}/s"
     return Check(
         CONTRADICTION, FAIL,
-        f"{said}: {1 - good:.2%} of the requests failed, most of them in no outage by the rule {rule}. Lower 'open', raise the rate, "
-        "or say with an objective on 'success_ratio' how many may fail",
+        f"{said}: {show_share(1 - good)} of the requests failed, most of them in no outage by the rule {rule}. Lower 'open', "
+        "raise the rate, or say with an objective on 'success_ratio' how many may fail",
     )  # fmt: skip

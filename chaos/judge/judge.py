@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from chaos.core.errors import BadInput
-from chaos.core.units import show_s
+from chaos.core.units import show_s, show_share
 from chaos.history.events import HARNESS_DIED, Row, TrafficStarted
 from chaos.history.folder import RunFolder
 from chaos.judge import agreement, checks, checks_probe, objectives, verdicts
@@ -144,8 +144,8 @@ def _by_looks(row: Agreement, looked: deciding.Assessment, judge: str) -> Agreem
 def decide(seen: Timeline, checked: Sequence[Check], held: Sequence[Objective]) -> tuple[int, list[str]]:
     """The exit code, and in plain words what led to it; with a verdict of pass or fail, what else a reader should know."""
     failed = [f"{check.heading}: {check.detail}" for check in checked if check.verdict == "fail"]
-    missed = [_objective(objective, "wanted") for objective in held if objective.verdict == "fail"]
-    untold = [_objective(objective, "cannot tell whether it is") for objective in held if objective.verdict == "unknown"]
+    missed = [_objective(objective, "wanted {}") for objective in held if objective.verdict == "fail"]
+    untold = [_objective(objective, "undecided against {}") for objective in held if objective.verdict == "unknown"]
     advice = [f"{check.heading}: {check.detail}" for check in checked if check.verdict == "unknown"]
     code = _halted(seen, checked)
     if code is not None:
@@ -183,11 +183,11 @@ def _harness_died(seen: Timeline) -> bool:
 def _objective(objective: Objective, wish: str) -> str:
     observed = objective.observed
     if observed.value is None:
-        return f"{objective.name}: {wish} {objective.want}" + (f" ({observed.reason})" if observed.reason else "")
-    value = f"{observed.value:.4%}" if objective.name in objectives.RATIOS else f"{observed.value:g}"
+        return f"{objective.title}: {wish.format(objective.want)}" + (f" ({observed.reason})" if observed.reason else "")
+    value = show_share(observed.value) if objective.name in objectives.RATIOS else f"{observed.value:g}"
     value = show_s(observed.value) if objective.name.split(" ")[0] in objectives.DURATIONS else value
     because = f": {observed.reason}" if observed.reason and objective.name.startswith("recovery") else ""
-    return f"{objective.name} is {value}, {wish} {objective.want}{because}"
+    return f"{objective.title} {value}, {wish.format(objective.want)}{because}"
 
 
 # --- the prediction beside the measurement -----------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.core.units import show_s
+from chaos.core.units import show_chance, show_s
 from chaos.experiment.production import PLANNED
 from chaos.judge import checks_probe
 from chaos.judge.agreement import OVERALL
@@ -100,14 +100,14 @@ def _warnings(plan: Plan, chances: Sequence[Chance], agreed: AgreementPower | No
         undecided = 1.0 - each.passes - each.fails
         if undecided > 1.0 - ENOUGH:
             needed = f"; about {each.faults_needed} faults would" if each.faults_needed else ""
-            found.append(f"{each.name} {each.want} ({each.basis}) is left undecided with a chance of {undecided:.0%}{needed}")
+            found.append(f"{each.name} {each.want} ({each.basis}) is left undecided with probability {show_chance(undecided)}{needed}")
         elif each.fails > 0.5:
-            found.append(f"{each.name} {each.want} is expected to be missed, with a chance of {each.fails:.0%}")
+            found.append(f"{each.name} {each.want} is missed with probability {show_chance(each.fails)}")
     asked = any(spec.measure == "agreement" for spec in plan.experiment.objectives)
     if agreed is not None and agreed.consistent < ENOUGH:
         needed = f"; about {agreed.faults_needed} faults would show it" if agreed.faults_needed else ""
         told = "the agreement that an objective asks for" if asked else "agreement with the prediction"
-        found.append(f"{told} can be shown with a chance of {agreed.consistent:.0%} only, even if the prediction is right{needed}")
+        found.append(f"{told} is confirmed with probability {show_chance(agreed.consistent)} only, even if the prediction is right{needed}")
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Final
 import msgspec
 import numpy as np
 
+from chaos.core.units import show_share
 from chaos.measure.slots import MISSING
 from chaos.measure.timeline import ServiceTimeline
 from chaos.results.observed import ClassObserved, Estimate, Observed
@@ -27,7 +28,7 @@ def lacking(service: ServiceTimeline) -> str:
     if not due or missing == due:
         return f"none of {due} requests was sent in time" if due else "no request was sent"
     if missing > MOST_MISSING * due:
-        return f"{missing / due:.1%} of the requests were not sent in time: what they would have shown is not known"
+        return f"{show_share(missing / due)} of the requests were not sent in time: what they would have shown is not known"
     return ""
 
 

@@ -24,7 +24,6 @@ TOO_FEW: Final = "too few"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?<!-)")
 """A node's name in a link or a group; the dash of an arrow is none of it."""
 
-_CAPITALS: Final = ("mttr", "mttf", "mtbf")
 _UNIT: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*?)_(?:bytes_per_s|per_s|bytes|s)\b")
 
 LEAST_CHANCE: Final = 1e-4
@@ -123,12 +122,6 @@ def measure(name: str) -> Show:
     if word in ("availability", "success_ratio", "slo_ratio"):
         return percent
     return number if word in ("lost_writes", "agreement") else seconds
-
-
-def objective(name: str) -> str:
-    """An objective's name: ``MTTR``, ``recovery of kill-leader``; what is an abbreviation stands in capitals."""
-    word, space, rest = name.partition(" ")
-    return f"{word.upper() if word in _CAPITALS else word}{space}{rest}"
 
 
 def figure(value: float | str | None, name: str) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Final
 
 from chaos.report.format import count, measure
-from chaos.report.format import objective as named
 from chaos.results.check_names import COMPLETE, FAILED, HEALED
 from chaos.results.report import Report
 from chaos.results.verdict import Objective
@@ -84,7 +83,7 @@ def _compared(objective: Objective) -> str:
     """``mttr 2.4 s, wanted <= 2s``."""
     seen = objective.observed
     value = measure(objective.name)(seen.value) if seen.value is not None else seen.reason or "not measured"
-    return f"{named(objective.name)} {value}, wanted {objective.want}"
+    return f"{objective.title} {value}, wanted {objective.want}"
 
 
 def _inconclusive(report: Report) -> str:
@@ -94,13 +93,13 @@ def _inconclusive(report: Report) -> str:
     first, more = open_[0], f" {count(len(open_) - 1, 'further objective')} undecided." if len(open_) > 1 else ""
     faults = effective(report)
     if first.observed.value is None:
-        return f"{named(first.name)} {first.want}: {first.observed.reason or 'not measured'}.{more}"
+        return f"{first.title} {first.want}: {first.observed.reason or 'not measured'}.{more}"
     value = measure(first.name)(first.observed.value)
     if first.basis == "claim" and faults:
         what = "one fault cannot" if faults == 1 else f"{faults} faults do not"
-        return f'{named(first.name)} {value}, but {what} establish "{first.want}".{more}'
+        return f'{first.title} {value}, but {what} establish "{first.want}".{more}'
     why = f": {first.observed.reason}" if first.observed.reason else ""
-    return f'{named(first.name)} {value}, and whether it is "{first.want}" is open{why}.{more}'
+    return f'{first.title} {value}, and whether it is "{first.want}" is open{why}.{more}'
 
 
 def _halted(report: Report) -> str:
@@ -141,7 +140,7 @@ def _in_headline(report: Report, reason: str) -> bool:
         case "interrupted" | "aborted":
             return reason.startswith(CUT_SHORT)
         case "fail":
-            return any(reason.startswith(objective.name) and objective.want in reason for objective in report.objectives
+            return any(reason.startswith(objective.title) and objective.want in reason for objective in report.objectives
                        if objective.verdict == "fail")  # fmt: skip
         case "inconclusive":
             return bool(report.reasons) and reason == report.reasons[0]

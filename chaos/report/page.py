@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Final
 
-from chaos.core.escaping import terminal
+from chaos.core.escaping import markdown, markdown_code, terminal
 from chaos.report.svg.drawing import Drawing, length
 
 if TYPE_CHECKING:
@@ -25,6 +26,17 @@ def render(template: str, **values: object) -> str:
     return _environment().get_template(template).render(values)
 
 
+class Ready(str):
+    """Markdown of ours, which is not escaped again."""
+
+    __slots__ = ()
+
+
+def render_markdown(template: str, **values: object) -> str:
+    """The same for a page in Markdown; the filter ``code`` makes a span of code."""
+    return _markdown_environment().get_template(template).render(values).rstrip() + "\n"
+
+
 def svg(drawing: Drawing, width: int) -> str:
     """A drawing as a file of its own: with its style, so many pixels wide."""
     return f"{_environment().get_template('drawing.svg.j2').module.svg(drawing, width)}\n"  # type: ignore[attr-defined]
@@ -32,22 +44,38 @@ def svg(drawing: Drawing, width: int) -> str:
 
 @cache
 def _environment() -> Environment:
+    environment = _made(autoescape=True, finalize=_visible)
+    environment.filters["tenth"] = length
+    return environment
+
+
+@cache
+def _markdown_environment() -> Environment:
+    environment = _made(autoescape=False, finalize=_as_markdown)
+    environment.filters["code"] = lambda text: Ready(markdown_code(text))
+    return environment
+
+
+def _made(*, autoescape: bool, finalize: Callable[[object], object]) -> Environment:
     """Loaded only where a page is made; undefined names are an error, not an empty place."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    environment = Environment(
+    return Environment(
         loader=PackageLoader("chaos.report", TEMPLATES),
-        autoescape=True,
+        autoescape=autoescape,  # noqa: S701 - Markdown is escaped by its own rules, see ``_as_markdown``
         undefined=StrictUndefined,
-        finalize=_visible,
+        finalize=finalize,
         trim_blocks=True,
         lstrip_blocks=True,
         auto_reload=False,
     )
-    environment.filters["tenth"] = length
-    return environment
 
 
 def _visible(value: object) -> object:
     """Text of others without characters that steer or cannot be shown. What a template made itself is not touched."""
     return terminal(value) if type(value) is str else value
+
+
+def _as_markdown(value: object) -> object:
+    """Every value but ``Ready`` ones loses its meaning as markup."""
+    return value if isinstance(value, Ready) else markdown(str(value))

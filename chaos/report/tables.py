@@ -60,8 +60,7 @@ def expected(value: Range | None, show: Show) -> Cell:
 def objectives(report: Report) -> Table:
     """What was to hold, and whether it does."""
     rows: list[Row] = [
-        [say.objective(row.name), row.want, row.basis, seen(row.observed, say.measure(row.name)), mark(row.verdict)]
-        for row in report.objectives
+        [row.title, row.want, row.basis, seen(row.observed, say.measure(row.name)), mark(row.verdict)] for row in report.objectives
     ]
     return make("Objectives", ["objective", Column("wanted", code=True), "basis", "observed", "verdict"], rows)
 

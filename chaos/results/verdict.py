@@ -6,6 +6,8 @@ never 100 %.
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from chaos.results.check_names import heading
@@ -27,6 +29,9 @@ class Check(msgspec.Struct, frozen=True):
         return heading(self.name, self.verdict)
 
 
+ABBREVIATED: Final = ("mttr", "mttf", "mtbf")
+
+
 class Objective(msgspec.Struct, frozen=True):
     """One thing that was to hold."""
 
@@ -35,6 +40,12 @@ class Objective(msgspec.Struct, frozen=True):
     basis: str
     observed: Estimate
     verdict: str
+
+    @property
+    def title(self) -> str:
+        """Its name for people: ``MTTR``, ``recovery of kill-leader``; an abbreviation stands in capitals."""
+        word, space, rest = self.name.partition(" ")
+        return f"{word.upper() if word in ABBREVIATED else word}{space}{rest}"
 
 
 class Agreement(msgspec.Struct, frozen=True):

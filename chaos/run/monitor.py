@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import msgspec
 
+from chaos.core.units import show_share
 from chaos.core.values import Status
 from chaos.experiment.safety import AbortIf
 from chaos.experiment.schedules import Condition
@@ -100,5 +101,5 @@ class LiveState:
             due = sum(row.due for row in self._seconds)
             bad = sum(row.bad for row in self._seconds)
             if due and bad / due > limit:
-                return f"{self._judge}: {bad / due:.1%} of the last {RATIO_WINDOW_S} s failed, limit {limit:.1%}"
+                return f"{self._judge}: {show_share(bad / due)} of the last {RATIO_WINDOW_S} s failed, limit {show_share(limit)}"
         return ""

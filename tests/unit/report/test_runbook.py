@@ -24,10 +24,10 @@ def plan() -> Plan:
 
 
 def test_says_all_that_people_need(plan: Plan) -> None:
-    """Question, roles of people, steady state, abort conditions, steps, healing by hand, afterwards: in this order."""
+    """Question, roles of people, steady state, abort conditions, steps, manual rollback, afterwards: in this order."""
     page = render(plan)
     heads = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
-    promised = ["The question", "Who does what", "Steady state", "When to abort", "Before", "Steps", "How to heal by hand", "Afterwards"]
+    promised = ["The question", "Roles", "Steady state", "When to abort", "Before", "Steps", "Manual rollback", "Afterwards"]
     assert heads == promised
     assert plan.experiment.question in page
     assert "`write` unavailable for 15 s" in page

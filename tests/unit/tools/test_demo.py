@@ -14,7 +14,7 @@ from tools import demo
 def test_only_an_open_verdict_of_a_busy_machine_is_excused() -> None:
     """What to do is told; a miss, a leftover or an open verdict of a quiet machine keeps its status."""
     sentence = demo.told(3, 0.013, (7.5, 2))
-    assert sentence.startswith("This machine was too busy to tell (load 7.5 on 2 cores; 1.3% of the requests left too late)")
+    assert sentence.startswith("This machine was too busy to tell (load 7.5 on 2 cores; 1.3 % of the requests left too late)")
     assert sentence.endswith("run 'make demo' again.")
     assert sentence.count(".") == 3  # one sentence, and two decimal points
     assert demo.told(3, 0.0, (7.5, 2))
