@@ -8,7 +8,6 @@ A probe says what reads its options with ``@reads``. A probe of another package 
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
@@ -111,6 +110,8 @@ def checked_host(written: Written, host: str) -> str:
     """A name that can be looked up, or an IPv4 address; it may not differ from slot to slot."""
     name = written.template(host).constant()
     if re.fullmatch(r"[0-9.]+", name):
+        import ipaddress
+
         try:
             ipaddress.IPv4Address(name)
         except ValueError:
