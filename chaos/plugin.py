@@ -59,7 +59,7 @@ if TYPE_CHECKING:
     from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NotHealed
     from chaos.core.units import Bytes, BytesPerSecond, PerSecond, Ratio, Seconds
     from chaos.core.values import Cut, Loss, Shaping, Toxic
-    from chaos.experiment.cluster import Resources
+    from chaos.experiment.cluster import AttachSpec, Resources
     from chaos.experiment.selectors import Selector
     from chaos.experiment.target.spec import Target
     from chaos.faults.base import evidence
@@ -75,6 +75,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ActsOnLinks",
     "Allowed",
+    "AttachSpec",
     "BadInput",
     "Build",
     "Bytes",
@@ -201,7 +202,7 @@ _FROM: Final = {
         "Shaping",
         "Toxic",
     ),
-    "chaos.experiment.cluster": ("Resources",),
+    "chaos.experiment.cluster": ("AttachSpec", "Resources"),
     "chaos.experiment.selectors": ("Selector",),
     "chaos.experiment.target.spec": ("Target",),
     "chaos.faults.base": ("evidence",),
@@ -639,6 +640,19 @@ class Runtime:
         """A folder of this machine where it keeps what nodes write, beside the run folder."""
         return None
 
+    # --- what runs already -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def by_hand(cls) -> Runtime:
+        """One that attaches without traffic, for a single fault by hand."""
+        return cls()
+
+    @classmethod
+    def running(cls, attach: AttachSpec) -> dict[str, list[str]]:
+        """The names of what runs and could be attached to: service -> names in the order of their nodes; under an empty name of a label."""
+        del attach
+        return {}
+
     # --- after a crash ---------------------------------------------------------------------------------------------------
 
     @classmethod
@@ -648,9 +662,9 @@ class Runtime:
         return []
 
     @classmethod
-    def called(cls, run: CrashedRun) -> Mapping[str, str]:
-        """Node -> what it is called, of a run that attached to what was there before."""
-        del run
+    def called(cls, folder: Path) -> Mapping[str, str]:
+        """Node -> its own name, of a run in this folder that attached to what was there before; also while it goes on."""
+        del folder
         return {}
 
     @classmethod

@@ -208,11 +208,10 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
     from chaos.core.clock import MonotonicClock
     from chaos.core.values import CLIENTS
     from chaos.history.folder import RunFolder
+    from chaos.plan.capabilities import runtime_of
     from chaos.report.format import victims
     from chaos.run.leftovers import refuse_leftovers
     from chaos.run.manual.session import standing
-    from chaos.runtimes.docker.attach.find import containers_of
-    from chaos.runtimes.docker.runtime import DockerRuntime
 
     ordered = attached(
         hand, label=arguments.attach, compose=arguments.compose, services=arguments.service, ask=arguments.ask, ports=arguments.port
@@ -223,12 +222,12 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
     cut = [str(link) for link in ordered.plan.proxied or () if link.source != CLIENTS]
     if cut:
         note(f"open connections on {', '.join(cut)} are cut now, and again at the end")
-    runtime = DockerRuntime(traffic=False)
+    runtime = runtime_of(ordered.plan.runtime).by_hand()
     with (
         interruption.watched(),
         standing(ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(), interruption) as there,
     ):
-        containers = containers_of(folder.path)
+        containers = dict(runtime.called(folder.path))
         for node, container in containers.items():
             note(f"{node} is the container {container}")
         ask = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()

@@ -19,7 +19,7 @@ from chaos.core import plugins as tables
 from chaos.core.capabilities import NOT_BY_HAND, ON_DEMAND
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import CLIENTS, DNS, Link
-from chaos.plan.capabilities import runtime_of
+from chaos.plan.capabilities import attaching, runtime_of
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.run.manual.socket import HandOrder
@@ -109,18 +109,15 @@ def by_nodes(selector: str, containers: Mapping[str, str]) -> str:
 
 
 def _running(document: dict[str, Any]) -> dict[str, list[str]]:
-    """The names of the containers of each part that run, asked of the engine."""
-    from chaos.engine.connection import connect
+    """The names of the containers of each part that run, by the word of the runtime that attaches to such."""
     from chaos.experiment.document import parse_experiment
-    from chaos.runtimes.docker.attach.find import names_of
 
     try:
         attach = parse_experiment(yaml.safe_dump(document, sort_keys=False), "by-hand.yaml").cluster.attach
     except BadInput as refusal:
         raise BadInput(refusal.message, right=refusal.right) from None
     assert attach is not None
-    with connect() as engine:
-        found = names_of(engine.client.api, attach)
+    found = attaching().running(attach)
     missing = [name or attach.label for name, names in found.items() if not names]
     if missing:
         raise BadInput(f"no container runs for {', '.join(missing)}", right="start them first: 'nines inject' starts no container")

@@ -43,9 +43,15 @@ def chosen(name: str, target: Target, place: Place | None = None, *, attached: b
         if name not in known:
             raise BadInput(f"unknown runtime '{name}'", place=place, right=tables.suggest(name, [AUTO, *known]))
         return name
-    able = [each for each in loaded() if each.preference > 0 and (each.attached is not None or not attached)]
-    ordered = able[::-1]
-    return next((each.name for each in ordered if attached or each.suits(target)), ordered[-1].name)
+    if attached:
+        return attaching().name
+    ordered = [each for each in reversed(loaded()) if each.preference > 0]
+    return next((each.name for each in ordered if each.suits(target)), ordered[-1].name)
+
+
+def attaching() -> type[Runtime]:
+    """The one that attaches to what runs already, where nobody names one."""
+    return next(each for each in reversed(loaded()) if each.attached is not None)
 
 
 def loaded() -> list[type[Runtime]]:

@@ -158,7 +158,7 @@ def _of_run(where: Path, run: str, record: RunRecord | None, by_runtimes: list[L
     if record is not None:
         log = RunFolder(Path(record.folder)).undo
         runtime = _runtime(record.runtime)
-        before = runtime.called(_crashed(run, record)) if runtime is not None else {}
+        before = runtime.called(Path(record.folder)) if runtime is not None else {}
         found += [Leftover(run, UNDO, _named(entry, before), f"number {entry.id}") for entry in undo.pending(log)]
     owners = registry.block_owners(where)
     found += [Leftover(run, BLOCK, str(block), f"127.{block}.0.0/16") for block, owner in owners.items() if owner == run]
@@ -168,9 +168,9 @@ def _of_run(where: Path, run: str, record: RunRecord | None, by_runtimes: list[L
 
 
 def _named(entry: undo.Entry, before: Mapping[str, str]) -> str:
-    """With its own name where the node was there before the run."""
+    """With the container's name where the node is a container that was there before the run."""
     name = before.get(entry.subject)
-    return f"{entry} ({name})" if name else str(entry)
+    return f"{entry} (the container {name})" if name else str(entry)
 
 
 def _ownerless_blocks(where: Path) -> dict[int, str]:

@@ -8,6 +8,7 @@ import pytest
 
 from chaos.core import plugins
 from chaos.core.values import Link
+from chaos.plan.capabilities import loaded
 from chaos.plugin import Deployment
 from chaos.testing.runtimes import RuntimeContract, RuntimeStage
 from tests.support.echo_deployment import echo_deployment, echo_plan, need_toxiproxy
@@ -16,7 +17,7 @@ from tests.support.echo_deployment import echo_deployment, echo_plan, need_toxip
 class TestEveryRuntime(RuntimeContract):
     """What is shipped and needs no engine."""
 
-    @pytest.fixture(params=["fake", "local"])
+    @pytest.fixture(params=[each.name for each in loaded() if each.attached is None])
     def stage(self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RuntimeStage:
         """Each runtime, with a registry of its own."""
         monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))

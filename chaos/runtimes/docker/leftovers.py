@@ -65,13 +65,6 @@ def attached(run: CrashedRun) -> bool:
     return bool(run.where) and run.folder is not None and (run.folder / FILE).exists()
 
 
-def called(run: CrashedRun) -> dict[str, str]:
-    """Which container each node was; empty where the run attached to nothing."""
-    from chaos.runtimes.docker.attach.find import containers_of
-
-    return {node: f"the container {name}" for node, name in containers_of(run.folder).items()} if run.folder and attached(run) else {}
-
-
 def give_back(run: CrashedRun, state: Path) -> list[str]:
     """No rule, nothing frozen, and what it had stopped started again; what could not be taken back. Safe to repeat."""
     from chaos.engine.connection import connect

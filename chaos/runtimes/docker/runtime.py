@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import NinesError
+from chaos.experiment.cluster import AttachSpec
 from chaos.experiment.target.spec import Target
 from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink
 
@@ -123,11 +124,25 @@ class DockerRuntime(Runtime):
         return leftovers(crashed, state, thorough=thorough)
 
     @classmethod
-    def called(cls, run: CrashedRun) -> Mapping[str, str]:
-        """The container that each node is."""
-        from chaos.runtimes.docker.leftovers import called
+    def by_hand(cls) -> DockerRuntime:
+        """Without a name that clients resolve."""
+        return cls(traffic=False)
 
-        return called(run)
+    @classmethod
+    def running(cls, attach: AttachSpec) -> dict[str, list[str]]:
+        """As the engine lists them."""
+        from chaos.engine.connection import connect
+        from chaos.runtimes.docker.attach.find import names_of
+
+        with connect() as engine:
+            return names_of(engine.client.api, attach)
+
+    @classmethod
+    def called(cls, folder: Path) -> Mapping[str, str]:
+        """The container that each node is."""
+        from chaos.runtimes.docker.attach.find import containers_of
+
+        return containers_of(folder)
 
     @classmethod
     def heal(cls, run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left | None, str]]:
