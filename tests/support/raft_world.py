@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 from replicated_kv.checkpoint import Snapshot
 from replicated_kv.log import Log
+from replicated_kv.members import decode, encode
 from replicated_kv.messages import AppendReply, BeatReply, ChunkReply, Entry, Message, PollReply, VoteReply
 from replicated_kv.raft import LEADER, Ballot, Outgoing, Raft, Work
 from replicated_kv.rules import ASYNC, Rules, Timing
@@ -84,17 +85,29 @@ class Member:
             self.store.twice_until = self.disk.log().last_index
         if self.disk.snapshot is not None:
             self.store.replace(*self.disk.snapshot[:3])
-        others = [name for name in self.world.names if name != self.name]
+        places = dict.fromkeys(self.world.founders, "")
+        if self.disk.snapshot is not None and self.disk.snapshot.members:
+            places = decode(self.disk.snapshot.members)
         rng = random.Random(self.world.rng.random())
         rules = self.world.rules
         self.raft = Raft(
-            self.name, others, TIMING, rng, self.world.now, self.snapshot, self.disk.ballot, self.disk.log(), rules, self.disk.doubtful
+            self.name,
+            [],
+            TIMING,
+            rng,
+            self.world.now,
+            self.snapshot,
+            self.disk.ballot,
+            self.disk.log(),
+            rules,
+            self.disk.doubtful,
+            places,
         )
         self.work()
 
     def snapshot(self) -> Snapshot:
         """The state applied so far."""
-        return self.store.snapshot(self.world.rules.wrong)
+        return self.store.snapshot(self.world.rules.wrong, encode(self.raft.members.at(self.store.applied)))
 
     def checkpoint(self, kept: int) -> None:
         """Write the state, which takes a while, and forget the log before it."""
@@ -167,10 +180,12 @@ class Member:
 class World:
     """Time, the network, and what must never happen."""
 
-    def __init__(self, seed: int, size: int = 3, loss: float = 0.1, rules: Rules | None = None) -> None:
+    def __init__(self, seed: int, size: int = 3, loss: float = 0.1, rules: Rules | None = None, founders: int | None = None) -> None:
         self.rules = rules or Rules()
         self.rng = random.Random(seed)
         self.names = [f"n{number}" for number in range(1, size + 1)]
+        self.founders = self.names if founders is None else self.names[:founders]
+        """The members at the start; the others are there, and belong to nobody."""
         self.now = 0
         self.loss = loss
         self.slow_share = 0.02

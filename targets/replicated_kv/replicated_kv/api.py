@@ -30,11 +30,22 @@ class Api:
             reply(200, json.dumps(self._node.status()).encode())
         elif path.startswith("/raft/"):
             self._node.on_peer(path, request.body, request.session, reply)
+        elif path == "/members" and request.method == "POST":
+            self._on_members(_words(request.query), reply)
         elif path == "/transfer" and request.method == "POST":
             heir = self._node.transfer(_words(request.query).get("to"))
             reply(200 if heir else 409, json.dumps({"heir": heir}).encode())
         else:
             reply(404, b'{"error":"no such path"}')
+
+    def _on_members(self, words: dict[str, str], reply: Reply) -> None:
+        """``?add=n4&at=127.0.0.1:7001`` or ``?remove=n1``, to the leader; answered when it is committed."""
+        add, remove, (host, _, port) = words.get("add"), words.get("remove"), unquote(words.get("at", "")).rpartition(":")
+        if (add is None) == (remove is None) or (add and not (host and port.isdigit())):
+            reply(400, b'{"error":"?add=NAME&at=ADDRESS:PORT or ?remove=NAME"}')
+            return
+        place = {add: f"{host}:{port}"} if add else {}
+        self._node.change_members(place, remove, lambda status, index: reply(status, b'{"index":%d}' % index))
 
     def _on_key(self, key: str, request: Request, reply: Reply) -> None:
         words = _words(request.query)

@@ -13,7 +13,7 @@ class Election(Leading):
 
     def _stand(self, now_ns: int) -> None:
         """The time-out is over: find out whether a candidacy can succeed."""
-        if self.doubtful:
+        if self.doubtful or not self.belongs:
             self._election_due_ns = now_ns + self._draw_ns()
             return
         self.state, self.leader, self.voting = CANDIDATE, None, False
@@ -27,7 +27,7 @@ class Election(Leading):
             self._candidate(now_ns)
 
     def _count(self, now_ns: int) -> None:
-        if len(self._votes) < self.quorum:
+        if len(self._votes & set(self.members.now)) < self.quorum:
             return
         if self._polling:
             self._candidate(now_ns)
@@ -94,7 +94,7 @@ class Election(Leading):
             self._count(now_ns)
 
     def _on_takeover(self, now_ns: int, sender: str, message: Takeover, request: int) -> None:
-        wanted = message.term == self.term and self.state == FOLLOWER and self.leader == sender and not self.doubtful
+        wanted = message.term == self.term and self.state == FOLLOWER and self.leader == sender and not self.doubtful and self.belongs
         self._send(sender, TakeoverReply(self.term, wanted), request)
         if wanted:
             self.election_started_ns = now_ns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .checkpoint import Snapshot
+from .members import decode
 from .messages import NEEDS_STATE, Append, AppendReply, Beat, BeatReply, Chunk, ChunkReply, Message
 from .rules import ASYNC, FOLLOWER, LEADER
 from .state import State
@@ -76,10 +77,14 @@ class Following(State):
                 continue
             if entry.at <= self.log.last_index:
                 self.log.truncate(entry.at)
+                if self.members.truncate(entry.at):
+                    self._count_members()
                 self._entries = [kept for kept in self._entries if kept.at < entry.at]
                 self._saved = min(self._saved, entry.at - 1)
             self.log.append(entry)
             self._entries.append(entry)
+            if self._note_members(entry):
+                self._count_members()
         match = message.prev_index + len(message.entries)
         self._agreed = max(self._agreed, match)
         self.commit = max(self.commit, min(message.commit, self._agreed))
@@ -120,6 +125,10 @@ class Following(State):
     def _install(self, snapshot: Snapshot) -> None:
         self._installed = snapshot
         self.log.reset(snapshot.at, snapshot.term)
+        self.members.truncate(self.log.last_index + 1)
+        if snapshot.members:
+            self.members.reset(snapshot.at, decode(snapshot.members))
+        self._count_members()
         # What follows it in the log is saved again behind it, since on disk a snapshot starts the log anew.
         self._entries = self.log.between(snapshot.at + 1, self.log.last_index)
         self._saved = max(snapshot.at, min(self._saved, self.log.last_index))

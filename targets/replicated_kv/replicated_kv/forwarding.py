@@ -69,7 +69,7 @@ class Forwarder:
         self._send(leader, b'{"read":true}', end)
 
     def _send(self, leader: str | None, body: bytes, end: Callable[[int, bytes], None]) -> None:
-        if leader is None:
+        if leader is None or leader not in self._channels:
             end(UNSENT, b"")
             return
         self._count += 1

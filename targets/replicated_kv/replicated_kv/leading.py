@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from .members import MEMBERS, Places, encode
 from .messages import Append, AppendReply, Beat, BeatReply, Chunk, ChunkReply, Entry, Takeover
 from .replication import Progress
 from .rules import LEADER, READ_ROUND_NS
@@ -33,8 +34,25 @@ class Leading(State):
         """
         if self.heir_told or self.log.term_at(self.commit) != self.term:
             return False
-        from_ns = sorted([now_ns, *(follower.lease_ns for follower in self.followers.values())], reverse=True)[self.quorum - 1]
+        from_ns = self._ranked(now_ns, (follower.lease_ns for follower in self.followers.values()))
         return now_ns - from_ns < self.timing.lease
+
+    def change_members(self, places: Places) -> int | None:
+        """Append new members, one node more or less than now; the index of the entry, or None if that cannot be now.
+
+        The last change must be committed, and so must an entry of this leader's term (Ongaro's correction of 2015).
+        """
+        one = len(places.keys() ^ self.members.now.keys()) == 1 and bool(places)
+        if self.state != LEADER or self.heir is not None or not one or self.members.changed_at > self.commit:
+            return None
+        if self.log.term_at(self.commit) != self.term:
+            return None
+        entry = Entry(self.log.last_index + 1, self.term, None, encode(places), MEMBERS)
+        self.log.append(entry)
+        self._entries.append(entry)
+        self._note_members(entry)
+        self._count_members()
+        return entry.at
 
     def _lead(self, now_ns: int) -> None:
         self.state, self.leader, self.voting = LEADER, self.name, True
@@ -49,6 +67,11 @@ class Leading(State):
         self._beat(now_ns, grid=True)
 
     def _beat_if_due(self, now_ns: int) -> None:
+        if self._left:
+            # What made this node leave is committed: the others go on without it.
+            self._left = False
+            self._follow(self.term, None, now_ns)
+            return
         if self.heir is not None and now_ns >= self._heir_until_ns:
             self.heir = None
         if now_ns >= self._beat_due_ns:
@@ -111,17 +134,18 @@ class Leading(State):
 
     def _advance(self) -> None:
         """Commit what enough voters have on disk, if it is of this term (section 5.4.2 of the paper)."""
-        on_disk = sorted([self._saved, *(follower.match for follower in self.followers.values())], reverse=True)
+        on_disk = sorted([follower.match for follower in self.followers.values()] + [self._saved] * self.belongs, reverse=True)
         needed = self.rules.copies(len(on_disk))
         # The leader alone counts only for itself: what it has not saved it must not answer for.
         index = self._saved if needed == 1 else on_disk[needed - 1]
         if index > self.commit and self.log.term_at(index) == self.term:
             self.commit = index
             self._confirm()
+            if not self.belongs and self.members.changed_at <= index:
+                self._left = True
 
     def _confirmed(self) -> int:
-        rounds = sorted([self._round, *(follower.round for follower in self.followers.values())], reverse=True)
-        return rounds[self.quorum - 1]
+        return self._ranked(self._round, (follower.round for follower in self.followers.values()))
 
     def _confirm(self) -> None:
         """Finish the reads whose round a quorum has answered, once an entry of this term is committed (section 6.4 of the thesis)."""

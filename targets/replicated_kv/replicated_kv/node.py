@@ -21,6 +21,8 @@ from .checkpoint import Snapshot
 from .client import Channel
 from .disk import Disk
 from .forwarding import Forwarder
+from .members import decode as decode_members
+from .members import encode as encode_members
 from .messages import PATHS, Malformed, Message, decode, encode
 from .monitor import Monitor
 from .raft import LEADER, Outgoing, Raft, Work
@@ -57,28 +59,27 @@ class Node:
             self.store.replace(*recovered.snapshot[:3])
         if settings.rules.wrong == REPLAY_TWICE:
             self.store.twice_until = recovered.log.last_index
-        others = [name for name in settings.peers if name != settings.node]
+        places = {} if settings.join else {name: f"{address}:{port}" for name, (address, port) in settings.peers.items()}
+        if recovered.snapshot is not None and recovered.snapshot.members:
+            places = decode_members(recovered.snapshot.members)
         self._raft = Raft(
-            settings.node, others, settings.timing, random.Random(), time.monotonic_ns(),
-            self._snapshot, recovered.ballot, recovered.log, settings.rules, recovered.doubtful,
+            settings.node, [], settings.timing, random.Random(), time.monotonic_ns(),
+            self._snapshot, recovered.ballot, recovered.log, settings.rules, recovered.doubtful, places,
         )  # fmt: skip
-        beat_s, hang_s = settings.timing.heartbeat / 1e9, settings.timing.election_min / 1e9
         self._called = None
         if settings.secret:
             from .handshake import Called
 
-            self._called = Called(settings.secret, settings.node, settings.peers.__contains__)
-
-        def channel(name: str) -> Channel:
-            return Channel(*settings.peers[name], beat_s, hang_s, self._greeter(name))
-
-        self._channels = {name: channel(name) for name in others}
-        self._forwarder = Forwarder({name: channel(name) for name in others})
+            self._called = Called(settings.secret, settings.node, lambda name: name in self._raft.members.now or name in settings.peers)
+        self._places: dict[str, str] = {}
+        self._channels: dict[str, Channel] = {}
+        self._forward_channels: dict[str, Channel] = {}
+        self._forwarder = Forwarder(self._forward_channels)
         self._disk = Disk(self._storage, self._loop)
         self._disk.start()
         self._monitor = Monitor(settings.detector, settings.timing.heartbeat, settings.detector_timeout, settings.detector_phi)
+        self._meet()
         if settings.detector != "off":
-            self._monitor.watch(others, time.monotonic_ns())
             self._say_alive()
         self._requests: dict[int, Reply] = {}
         self._request = 0
@@ -115,6 +116,7 @@ class Node:
             "leader": raft.leader,
             "term": raft.term,
             "ready": True,
+            "members": raft.members.now,
             "pid": os.getpid(),
             "voting": raft.has_contact(time.monotonic_ns()) if leads else raft.voting,
             "commit": raft.commit,
@@ -188,6 +190,32 @@ class Node:
         self._raft.read(self._request, time.monotonic_ns())
         self._flush_soon()
 
+    def _meet(self) -> None:
+        """The members have changed: open channels to those that are new, forget those that are gone."""
+        self._places = dict(self._raft.members.now)
+        beat_s, hang_s = self.settings.timing.heartbeat / 1e9, self.settings.timing.election_min / 1e9
+        for channels in (self._channels, self._forward_channels):
+            for name in [each for each in channels if each not in self._raft.others]:
+                channels.pop(name)
+            for name in self._raft.others:
+                if name not in channels:
+                    # What this node was told itself comes first: the way to a peer may be a proxy of its own.
+                    host, _, port = self._places[name].rpartition(":")
+                    address = self.settings.peers.get(name) or (host, int(port))
+                    channels[name] = Channel(*address, beat_s, hang_s, self._greeter(name))
+        if self.settings.detector != "off":
+            self._monitor.watch(self._raft.others, time.monotonic_ns())
+
+    def change_members(self, add: dict[str, str], remove: str | None, done: Callable[[int, int], None]) -> None:
+        """One node more or less; ``done`` gets 200 and the index when that is committed, 409 if it cannot be now."""
+        places = {name: place for name, place in (self._raft.members.now | add).items() if name != remove}
+        index = self._raft.change_members(places)
+        if index is None:
+            done(409, 0)
+            return
+        self._pending[index] = (self._raft.term, done)
+        self._flush_soon()
+
     def _greeter(self, name: str) -> Callable[[], Caller] | None:
         """What opens a connection to that peer, where peers have to prove who they are."""
         if not self.settings.secret:
@@ -258,6 +286,8 @@ class Node:
         if now_ns >= self._raft.due_ns:
             self._raft.tick(now_ns)
         work = self._raft.take(now_ns)
+        if self._places != self._raft.members.now:
+            self._meet()
         self._send([outgoing for outgoing in work.messages if not outgoing.durable])
         self._save(work, [outgoing for outgoing in work.messages if outgoing.durable])
         if work.installed is not None:
@@ -297,6 +327,8 @@ class Node:
                 reply = self._requests.pop(request, None)
                 if reply is not None:
                     reply(200, encode(self.settings.node, message))
+                continue
+            if to not in self._channels:
                 continue
             self._channels[to].post(PATHS[type(message)], encode(self.settings.node, message), self._answered(to, message))
 
@@ -353,7 +385,7 @@ class Node:
     # --- checkpoints ---------------------------------------------------------------------------------------------------
 
     def _snapshot(self) -> Snapshot:
-        return self.store.snapshot(self.settings.rules.wrong)
+        return self.store.snapshot(self.settings.rules.wrong, encode_members(self._raft.members.at(self.store.applied)))
 
     def _checkpoint_if_due(self) -> None:
         """Start a new segment, and once the state has all of the old one, write it beside the log and forget what it covers."""

@@ -51,6 +51,8 @@ class Settings(NamedTuple):
     """``off``, ``fixed`` or ``phi``: how this node judges whether the others are alive."""
     detector_timeout: int
     detector_phi: float
+    join: bool
+    """Belong to nobody at the start, and wait until the leader of a running cluster takes this node in."""
     secret: bytes
     """What peers prove to each other that they know; empty: everybody who reaches the port is believed. From the environment."""
     supervisor: bool
@@ -122,6 +124,7 @@ OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
     "reads": (LINEARIZABLE, _one_of(LINEARIZABLE, BY_LEASE, LOCAL)),
     "pre_vote": ("on", _switch),
     "check_quorum": ("on", _switch),
+    "join": ("off", _switch),
     "supervisor": ("off", _switch),
     "hung_after": ("2s", span_ns),
     "restart_pause": ("100ms", span_ns),

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from .checkpoint import Snapshot
 from .log import Log
+from .members import MEMBERS, Members, Places, decode
 from .messages import Entry, Message
 from .replication import Progress
 from .rules import FOLLOWER, LEADER, Rules, Timing
@@ -36,11 +37,10 @@ class State:
     def __init__(
         self, name: str, others: list[str], timing: Timing, random_source: random.Random, now_ns: int,
         take_snapshot: Callable[[], Snapshot], ballot: Ballot | None = None, log: Log | None = None, rules: Rules | None = None,
-        doubtful: bool = False,
+        doubtful: bool = False, members: Places | None = None,
     ) -> None:  # fmt: skip
         self.name = name
-        self.others = others
-        self.quorum = (len(others) + 1) // 2 + 1
+        self.members = Members(dict.fromkeys((name, *others), "") if members is None else members, self.log_base(log))
         self.timing = timing
         self.rules = rules or Rules()
         self.log = Log() if log is None else log
@@ -70,6 +70,7 @@ class State:
         self.heir: str | None = None
         self._heir_until_ns = 0
         self.heir_told = False
+        self._left = False
         # following
         self._agreed = self.commit
         self._leader_commit = -1
@@ -86,8 +87,42 @@ class State:
         self._installed: Snapshot | None = None
         self._messages: list[Outgoing] = []
         self._reads_done: list[tuple[int, int]] = []
+        for entry in self.log.between(self.log.base_index + 1, self.log.last_index):
+            self._note_members(entry)
+        self._count_members()
         # Alone there is nobody to wait for.
-        self._election_due_ns = now_ns + self._draw_ns() if others else now_ns
+        alone = self.belongs and not self.others
+        self._election_due_ns = now_ns if alone else now_ns + self._draw_ns()
+
+    @staticmethod
+    def log_base(log: Log | None) -> int:
+        """Where a log begins; 0 for none."""
+        return log.base_index if log is not None else 0
+
+    def _note_members(self, entry: Entry) -> bool:
+        """An entry is in the log: does it change the members?"""
+        if entry.op == MEMBERS and entry.value is not None:
+            self.members.change(entry.at, decode(entry.value))
+            return True
+        return False
+
+    def _count_members(self) -> None:
+        """The members have changed: who the others are, and how many make a majority. A leader forgets and meets followers."""
+        places = self.members.now
+        self.belongs = self.name in places
+        self.others = [each for each in places if each != self.name]
+        self.quorum = len(places) // 2 + 1
+        if self.state == LEADER:
+            # From the last entry on: an answer to that one tells where the logs agree.
+            new = {each: Progress(self.log.last_index, self._beat_due_ns) for each in self.others}
+            self.followers = {each: self.followers.get(each, progress) for each, progress in new.items()}
+            if self.heir not in self.followers:
+                self.heir = None
+
+    def _ranked(self, own: int, theirs: Iterable[int]) -> int:
+        """What a majority of the members has reached at least; ``own`` counts if this node is one of them."""
+        ranked = sorted([own, *theirs] if self.belongs else theirs, reverse=True)
+        return ranked[self.quorum - 1] if self.quorum <= len(ranked) else 0
 
     def _draw_ns(self) -> int:
         drawn = self._random.randint(self.timing.election_min, self.timing.election_max)
@@ -124,4 +159,4 @@ class State:
         """This leader may go on: a quorum, itself included, was heard within the shortest election time-out."""
         fresh = sum(now_ns - follower.heard_ns < self.timing.election_min for follower in self.followers.values())
         fenced = self.rules.check_quorum and self.rules.wrong not in {STALE_LEASE, IGNORE_TERMS}
-        return self.state == LEADER and (fresh + 1 >= self.quorum or not fenced)
+        return self.state == LEADER and (fresh + self.belongs >= self.quorum or not fenced)

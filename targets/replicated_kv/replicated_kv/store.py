@@ -46,7 +46,7 @@ class Store:
         if entry.at != self.applied + 1:
             raise ValueError(f"entry {entry.at} does not follow {self.applied}")
         self.applied, self.applied_term = entry.at, entry.term
-        if entry.key is not None:
+        if entry.key is not None and entry.op in OPERATIONS:
             value = entry.value or ""
             if entry.op != "put":
                 for _ in range(2 if entry.at <= self.twice_until else 1):
