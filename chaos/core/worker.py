@@ -19,6 +19,7 @@ from typing import IO, Any, TypeVar
 import msgspec
 
 from chaos.core.errors import BadInput, NinesError
+from chaos.core.priority import short_slices
 
 Spec = TypeVar("Spec")
 _ENCODER = msgspec.json.Encoder()
@@ -97,6 +98,7 @@ def run(module: str, arguments: list[str], read: Callable[[bytes], Spec], work: 
             spec = read(Path(arguments[0]).read_bytes())
         except (OSError, msgspec.DecodeError) as error:
             raise BadInput(f"{arguments[0]}: {error}") from error
+        short_slices()
         asyncio.run(_until_end_of_input(spec, work, orders))
     except NinesError as error:
         print(error, file=sys.stderr)

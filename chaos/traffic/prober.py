@@ -24,12 +24,12 @@ import msgspec
 
 from chaos.core import plugins as tables
 from chaos.core.errors import BadInput, NinesError
+from chaos.core.priority import raise_priority, real_time
 from chaos.core.rng import derive
 from chaos.history.events import TrafficEnded, TrafficSecond
 from chaos.traffic.engine import Engine
 from chaos.traffic.http_client import raise_file_limit
 from chaos.traffic.loop import fine_timers, new_loop
-from chaos.traffic.priority import raise_priority, real_time
 from chaos.traffic.probe import Build, Probe, Setup, StartsSomething
 from chaos.traffic.spec import ProberSpec
 from chaos.traffic.transport import connect

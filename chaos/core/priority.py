@@ -1,4 +1,6 @@
-"""What the prober may have of the processor before others: a busy machine must delay the systems under test, not their clock.
+"""What measures may have of the processor before others: a busy machine must delay the systems under test, not their clock.
+
+The prober takes all of it. Name server and role watch take short slices: a check must not fail because they themselves were held up.
 
     real time        SCHED_RR: nothing that runs by ordinary shares delays a slot. For the privileged (CAP_SYS_NICE, RLIMIT_RTPRIO).
     niceness         a larger share of a contended processor. For the privileged as well (RLIMIT_NICE).
@@ -35,7 +37,7 @@ def raise_priority() -> list[str]:
     found = []
     if _nice():
         found.append(f"niceness {NICENESS}")
-    if _short_slices():
+    if short_slices():
         found.append(SHORT_SLICES)
     return found
 
@@ -66,8 +68,8 @@ def _nice() -> bool:
     return True
 
 
-def _short_slices() -> bool:
-    """Older kernels take the wish and forget it, so it is read back."""
+def short_slices() -> bool:
+    """For this process and those that it starts. Older kernels take the wish and forget it, so it is read back."""
     calls = _CALLS.get(platform.machine())
     if calls is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
         return False

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from chaos.traffic import priority
+from chaos.core import priority
 
 REFUSALS = [errno.EPERM, errno.EACCES, errno.EAGAIN, errno.EROFS, errno.EINVAL]
-SAYS = "from chaos.traffic.priority import *; a = raise_priority(); import os; print([*a, *real_time()], os.sched_getscheduler(0))"
+SAYS = "from chaos.core.priority import *; a = raise_priority(); import os; print([*a, *real_time()], os.sched_getscheduler(0))"
 
 
 def _refusing(number: int) -> object:
@@ -27,7 +27,7 @@ def _refusing(number: int) -> object:
 def test_a_niceness_that_is_not_granted_is_done_without(number: int, monkeypatch: pytest.MonkeyPatch) -> None:
     """EINVAL is what the kernel answers a process that was started outside of any session: its group has a fixed weight."""
     monkeypatch.setattr(os, "setpriority", lambda *_: None)
-    monkeypatch.setattr(priority, "_short_slices", lambda: False)
+    monkeypatch.setattr(priority, "short_slices", lambda: False)
     monkeypatch.setattr(Path, "exists", lambda _: True)
     monkeypatch.setattr(Path, "write_text", _refusing(number))
     assert priority.raise_priority() == []
