@@ -112,6 +112,6 @@ def test_a_missing_program_is_told_before_the_start(tmp_path: Path, capsys: pyte
 
 def test_the_runbook_names_it() -> None:
     """Among the conditions that end the day by themselves."""
-    assert "`./healthy now`, asked every 2 s, does not answer with status 0 within 5 s" in render(
+    assert "`./healthy now`, run every 2 s, does not exit with status 0 within 5 s" in render(
         sample_plan(PAUSE, asking("./healthy now", ", every: 2s"))
     )
