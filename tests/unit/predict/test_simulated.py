@@ -13,6 +13,8 @@ import pytest
 from bench.predictions import compared, text
 from chaos import api
 from chaos.core.clock import ManualClock
+from chaos.core.values import VOTING, Status
+from chaos.history.events import NodeChanged, RoleChanged
 from chaos.history.folder import RunFolder
 from chaos.run.run import run_plan
 from chaos.runtimes.fake.runtime import FakeRuntime
@@ -56,3 +58,22 @@ def test_a_simulation_costs_what_is_predicted(kind: str, policy: str, what: str,
     assert found.why == ""
     assert found.faults == FAULTS
     assert found.seen_s == pytest.approx(found.predicted_s, abs=max(ERRORS * found.error_s, SLOT_S * FAULTS))
+
+
+def test_a_rolling_restart_takes_no_node_while_the_others_elect(tmp_path: Path) -> None:
+    """Between two leaders no node votes, which does not mean that none of them is such that votes: two vote whenever one is taken."""
+    whole = json.loads(text("rolling", "retry", FAULTS))
+    whole["predict"] = {"parameters": {"round_trip": "40ms"}}
+    file = tmp_path / "x.yaml"
+    file.write_text(json.dumps(whole), encoding="utf-8")
+    ordered = api.order(file, runtime="fake")
+    folder = RunFolder(tmp_path / "run")
+    run_plan(ordered.plan, ordered.target, ordered.text, folder, FakeRuntime(), ManualClock())
+    votes, taken = set[str](), 0
+    for row in folder.rows():
+        if isinstance(row, RoleChanged) and row.role == VOTING:
+            votes = votes | {row.node} if row.holds else votes - {row.node}
+        elif isinstance(row, NodeChanged) and row.status == Status.DOWN:
+            taken += 1
+            assert len(votes) == 3, row
+    assert taken == 3 * FAULTS
