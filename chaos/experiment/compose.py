@@ -14,8 +14,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-import yaml
-
 from chaos.core.errors import BadInput
 from chaos.experiment.source import read_text
 
@@ -51,6 +49,8 @@ def _plain(name: str) -> str:
 
 def _own_name(content: str, path: Path) -> str:
     """What stands at the key ``name``; empty if there is none."""
+    import yaml  # a run that is judged needs none of it
+
     try:
         root = yaml.compose(content, Loader=yaml.SafeLoader)
     except (yaml.YAMLError, RecursionError) as error:
