@@ -29,7 +29,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable
-from chaos.engine.errors import remote, translated, unreachable
+from chaos.engine.errors import answered_by, remote, translated, unreachable
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -229,6 +229,7 @@ def connect(where: str | None = None, *, checked: bool = True) -> Engine:
         client = _client(where, QUICK_S)
         info, version = client.info(), client.version()
     facts = facts_of(info, version, where, str(client.api.api_version))
+    answered_by(facts.product, facts.log)
     if checked:
         try:
             require(facts)

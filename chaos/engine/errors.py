@@ -33,6 +33,25 @@ _MEANINGS: Final[tuple[tuple[str, str, str], ...]] = (
 )
 
 
+_DOCKER: Final = ("Docker", "journalctl -u docker")
+_answering = _DOCKER
+
+
+def answered_by(product: str, log: str) -> None:
+    """Which program answers from now on, and what shows its log: messages name that one."""
+    global _answering  # noqa: PLW0603 - a process speaks with one engine, and its errors arise far from the connection
+    _answering = (product, log)
+
+
+def named(text: str) -> str:
+    """A sentence about the Docker engine, as one about the program that answers."""
+    product, log = _answering
+    text = text.replace(_DOCKER[1], log)
+    if product == _DOCKER[0]:
+        return text
+    return re.sub(r"\bdocker (?=(?:system|network|info|login)\b)", f"{product.lower()} ", text.replace(_DOCKER[0], product))
+
+
 def meaning(said: str) -> tuple[str, str] | None:
     """What went wrong and what to do, if the engine's words are known ones."""
     for pattern, what, how in _MEANINGS:
@@ -45,8 +64,8 @@ def unusable(doing: str, said: str) -> EnvironmentUnusable:
     """The error for the engine's words."""
     known = meaning(said)
     if known is None:
-        return EnvironmentUnusable(f"{doing}: {said}", how="see the engine's log (journalctl -u docker), and: nines doctor")
-    return EnvironmentUnusable(f"{doing}: {known[0]} ({said})", how=known[1])
+        return EnvironmentUnusable(f"{doing}: {said}", how=named("see the engine's log (journalctl -u docker), and: nines doctor"))
+    return EnvironmentUnusable(f"{doing}: {named(known[0])} ({said})", how=named(known[1]))
 
 
 @contextmanager
@@ -71,8 +90,10 @@ def translated(doing: str) -> Iterator[None]:
 
 def _hung_up(doing: str, said: str) -> EnvironmentUnusable:
     if "timed out" in said:
-        return EnvironmentUnusable(f"{doing}: the Docker engine did not answer in time ({said})", how="it may be overloaded: docker info")
-    return EnvironmentUnusable(f"{doing}: the connection to the Docker engine broke ({said})", how="does it still run? docker info")
+        what, how = f"the Docker engine did not answer in time ({said})", "it may be overloaded: docker info"
+    else:
+        what, how = f"the connection to the Docker engine broke ({said})", "does it still run? docker info"
+    return EnvironmentUnusable(f"{doing}: {named(what)}", how=named(how))
 
 
 ANSWERS_WITHIN_S: Final = 1.0
@@ -88,7 +109,7 @@ def silence(api: APIClient) -> str:
     try:
         api._get(api._url("/_ping"), timeout=ANSWERS_WITHIN_S)
     except (requests.exceptions.RequestException, urllib3.exceptions.HTTPError, DockerException, OSError):
-        return SILENT
+        return named(SILENT)
     return ""
 
 

@@ -262,7 +262,10 @@ def _remove(api: APIClient, thing: Thing) -> str:
             return ""
         except APIError as error:
             # 409: "removal is already in progress", or a container that is just going still holds it.
-            if error.status_code not in (409, 403) or time.monotonic() > until_s:
+            # Podman refuses (500) to remove one whose namespaces others share, until they are gone: they are being removed as well.
+            said = str(error.explanation or error)
+            busy = error.status_code in (409, 403) or "dependent containers" in said
+            if not busy or time.monotonic() > until_s:
                 return f"{error.explanation or error}{_phantom(api, thing)}"
         except RequestException as error:
             # On a busy machine the engine may answer too late, and have removed it by the next time it is asked.

@@ -34,7 +34,7 @@ def require_packet_rules(engine: Engine, image: str) -> None:
     said = _try(engine, image)
     if said:
         raise EnvironmentUnusable(
-            f"packets cannot be dropped inside containers on the Docker engine at {engine.facts.host}: {said}",
+            f"packets cannot be dropped inside containers on the {engine.facts.product} engine at {engine.facts.host}: {said}",
             how="a kernel with nf_tables (modprobe nf_tables nft_chain_nat nft_redir nft_reject_inet); or: --runtime local",
         )
     known.parent.mkdir(parents=True, exist_ok=True)

@@ -34,7 +34,7 @@ def require_queues(engine: Engine, image: str, kinds: Collection[str]) -> None:
         if said:
             modules = ", ".join(f"{'cls' if each == 'u32' else 'sch'}_{each}" for each in KERNEL[kind])
             raise CapabilityMissing(
-                f"the kernel of the Docker engine at {engine.facts.host} has no queue '{kind}': {said}",
+                f"the kernel of the {engine.facts.product} engine at {engine.facts.host} has no queue '{kind}': {said}",
                 how=f"a kernel with it (modprobe {modules.replace(',', '')}); {INSTEAD[kind]}",
             )
         known.parent.mkdir(parents=True, exist_ok=True)

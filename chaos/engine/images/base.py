@@ -8,6 +8,7 @@ else mmdebstrap          bootstrapped from Debian packages and imported; once, a
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import tempfile
@@ -30,6 +31,7 @@ PACKAGES: Final = ("python3", "nftables", "iproute2", "libcap2-bin", "ca-certifi
 """python3 and not python3-minimal, which lacks json."""
 LEFT_OUT: Final = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 BOOTSTRAP_TIMEOUT_S: Final = 600.0
+_ID: Final = re.compile(r"\b(?:sha256:)?[0-9a-f]{64}\b")
 
 
 def ensure_base(engine: Engine, note: Note) -> str:
@@ -90,9 +92,20 @@ def _bootstrap(engine: Engine, tag: str, note: Note) -> None:
             ) from error
         name, _, version = tag.partition(":")
         with closing(engine.patient(BUILD_TIMEOUT_S)) as client, translated(f"importing the base image {tag}"):
-            client.api.import_image_from_file(str(archive), repository=name, tag=version, changes=[f"LABEL {LABEL}=base", 'CMD ["bash"]'])
+            said = client.api.import_image_from_file(
+                str(archive), repository=name, tag=version, changes=[f"LABEL {LABEL}=base", 'CMD ["bash"]']
+            )
+            made = imported(said)
+            if made and image_id(engine, tag) is None:
+                client.api.tag(made, name, version)  # Podman calls it 'latest', whatever was asked for
     if image_id(engine, tag) is None:
-        raise EnvironmentUnusable(f"the engine did not keep the imported image {tag}", how="see its log: journalctl -u docker")
+        raise EnvironmentUnusable(f"the engine did not keep the imported image {tag}", how=f"see its log: {engine.facts.log}")
+
+
+def imported(said: str) -> str:
+    """The id of an image, in the lines that an engine answers an import with; empty if none names it."""
+    found = _ID.findall(said)
+    return found[-1] if found else ""
 
 
 def command(archive: Path) -> list[str]:

@@ -103,6 +103,8 @@ class Containers:
         self.api: APIClient = engine.client.api
         self.run = run
         self._may_protect = may_protect(engine.facts.host)
+        # Podman makes the volumes that a container names without the labels that it names for them.
+        self._names_volumes_first = engine.facts.product == "Podman"
         self._on_cgroupfs = engine.facts.cgroup_driver == "cgroupfs"
         self._labels = dict(labels)
 
@@ -113,6 +115,11 @@ class Containers:
     def create(self, spec: Spec) -> str:
         """Its id; not started."""
         with translated(f"creating the container {spec.name}"):
+            if self._names_volumes_first:
+                for name in spec.volumes:
+                    options = self._volume(spec, name, "")["VolumeOptions"]
+                    driver = options.get("DriverConfig", {})
+                    self.api.create_volume(name, driver.get("Name"), driver.get("Options"), options["Labels"])
             made: dict[str, str] = self.api.create_container_from_config(self._config(spec), spec.name)
             for place in spec.further:
                 self.api.connect_container_to_network(made["Id"], place.network, ipv4_address=place.address)

@@ -1,0 +1,113 @@
+"""Podman by its Docker-compatible socket, as root: a run, what it leaves, and what messages call the engine."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos.engine.connection import Engine, answers, connect
+from chaos.engine.errors import unusable
+from chaos.engine.images.ensure import ensure_base
+from chaos.engine.leftovers import things
+from tests.support.needs import need
+
+EXPERIMENT = """
+experiment: podded
+question: Do writes fail when the leader dies?
+cluster: {target: replicated_kv, nodes: 3, runtime: docker, dns: {balancer: health-checked, ttl: 1s}}
+traffic: {operations: {write: 50/s}}
+baseline: 2s
+faults:
+  - {kill: {recovery: restart}, target: leader, at: 1s, for: 2s}
+  - {partition: {}, target: {followers: 1}, at: 8s, for: 2s}
+settle: 10s
+objectives: {availability: ">= 10%"}
+"""
+UNLIMITED = """#!/usr/bin/env python3
+import json, os, sys
+words = sys.argv
+if "create" in words:
+    path = os.path.join(words[words.index("--bundle") + 1], "config.json")
+    config = json.load(open(path))
+    config["process"].pop("rlimits", None)
+    json.dump(config, open(path, "w"))
+os.execvp("runc", ["runc", *words[1:]])
+"""
+"""Where nobody may raise limits (no CAP_SYS_RESOURCE) no container of Podman's starts: they are left out of its description."""
+START_S = 30.0
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Engine]:
+    need("podman", os.geteuid() == 0 and shutil.which("podman") is not None, "root; sudo apt-get install podman")
+    # Images stay for the next time; in a folder of no user, as the tests' own caches are.
+    folder = Path(os.environ.get("NINES_ENGINE_PODMAN") or "/var/tmp/nines-engine-podman")
+    folder.mkdir(parents=True, exist_ok=True)
+    runtime, settings, socket = folder / "runc-unlimited", folder / "containers.conf", folder / "podman.sock"
+    runtime.write_text(UNLIMITED, encoding="ascii")
+    runtime.chmod(0o755)
+    settings.write_text(f'[engine]\nruntime = "plain"\n[engine.runtimes]\nplain = ["{runtime}"]\n', encoding="ascii")
+    socket.unlink(missing_ok=True)
+    command = ["podman", "--root", str(folder / "store"), "--runroot", str(folder / "runroot"), "system", "service", "--time=0"]
+    with (folder / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [*command, f"unix://{socket}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
+            env=os.environ | {"CONTAINERS_CONF": str(settings)},
+        )  # fmt: skip
+    host = f"unix://{socket}"
+    try:
+        until_s = time.monotonic() + START_S
+        while not answers({"DOCKER_HOST": host}):
+            assert process.poll() is None and time.monotonic() < until_s, (folder / "log").read_text(errors="replace")[-2000:]
+            time.sleep(0.1)
+        with pytest.MonkeyPatch.context() as patch, connect(host) as found:
+            patch.setenv("DOCKER_HOST", host)
+            yield found
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.send_signal(signal.SIGTERM)
+        process.wait(START_S)
+
+
+def test_podman_is_called_podman(engine: Engine) -> None:
+    assert engine.facts.product == "Podman"
+    assert not engine.facts.elsewhere
+    assert "Podman" in str(engine.facts)
+    assert "Docker" not in str(engine.facts)
+    error = unusable("starting", "no space left on device")
+    assert (error.what, error.how) == (
+        "starting: the disk of the Podman engine is full (no space left on device)", "podman system df; podman system prune",
+    )  # fmt: skip
+    assert "journalctl -u podman" in unusable("starting", "who knows").how
+
+
+def test_an_imported_image_has_its_name(engine: Engine) -> None:
+    assert engine.client.images.get(ensure_base(engine)).tags
+
+
+@pytest.mark.parametrize("here", [True, False], ids=["here", "elsewhere"])
+def test_a_run_leaves_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
+    """Neither containers whose namespaces others shared, nor volumes. Whether the run is valid depends on how busy the machine is."""
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "podded.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    command = [sys.executable, "-m", "chaos", "run", "podded.yaml", "--folder", "run", "-q"]
+    # With another host name this is another machine, by all that an engine says of itself.
+    words = command if here else ["unshare", "--uts", "sh", "-c", 'hostname laptop; exec "$@"', "sh", *command]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    assert (tmp_path / "run" / "report.json").exists()
+    api = engine.client.api
+    assert things(api) == []
+    assert api.containers(all=True) == []
+    assert api.volumes()["Volumes"] in (None, [])
+    assert [each["Name"] for each in api.networks()] in (["podman"], ["bridge"])
