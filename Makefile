@@ -61,6 +61,8 @@ lint: .venv/.installed-dev
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/mypy
+	$(BIN)/mypy --config-file tools/other-systems.ini --cache-dir .mypy_cache/darwin --platform darwin
+	$(BIN)/mypy --config-file tools/other-systems.ini --cache-dir .mypy_cache/win32 --platform win32
 	$(BIN)/lint-imports --no-logo
 
 check: lint

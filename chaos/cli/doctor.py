@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import random
-import resource
 import shutil
 import socket
 import sys
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chaos.core.errors import NinesError
+from chaos.core.system import most_files
 from chaos.core.units import show_bytes
 from chaos.registry import runs as registry
 from chaos.run import preflight as room
@@ -102,14 +102,14 @@ def _loopback() -> list[Finding]:
 
 
 def _files() -> list[Finding]:
-    limit, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = most_files()
     # Processes of ours raise the soft limit themselves; the hard one is what counts.
-    fine = most == resource.RLIM_INFINITY or most >= FILES_WANTED
+    fine = most is None or most >= FILES_WANTED
     return [
         Finding(
             "open files",
             OK if fine else OPTIONAL,
-            f"{limit}, at most {most}",
+            "no limit" if most is None else f"at most {most}",
             "" if fine else f"ulimit -n {FILES_WANTED}: long outages at high rates need it",
         )
     ]

@@ -11,10 +11,12 @@ import contextlib
 import ctypes
 import errno
 import os
+import sys
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+from chaos.core.system import is_root
 from chaos.core.units import show_bytes
 
 _KEEP_SIZE: Final = 0x01
@@ -53,13 +55,15 @@ def of_storage(error: BaseException) -> bool:
 
 def trouble_of(folder: Path) -> str:
     """What is wrong with the disk of that folder now, in one line; empty if it takes what is written."""
+    if sys.platform == "win32":
+        return "" if folder.is_dir() else f"the folder {folder} {SAYS[errno.ENOENT]}"
     try:
         seen = os.statvfs(folder)
     except OSError as error:
         return f"the folder {folder} {SAYS.get(error.errno or 0, error.strerror)}"
     if seen.f_flag & os.ST_RDONLY:
         return f"the disk {_named(folder)} is read-only"
-    free = (seen.f_bfree if os.geteuid() == 0 else seen.f_bavail) * seen.f_frsize
+    free = (seen.f_bfree if is_root() else seen.f_bavail) * seen.f_frsize
     if seen.f_blocks and free < LEAST_FREE_BYTES:
         return f"the disk {_named(folder)} is full ({show_bytes(free)} of {show_bytes(seen.f_blocks * seen.f_frsize)} are free)"
     return f"the disk {_named(folder)} is full: no file can be made on it" if seen.f_files and not seen.f_ffree else ""
@@ -81,7 +85,7 @@ def _libc() -> ctypes.CDLL:
 def keep_ahead(fd: int, ahead_bytes: int) -> int:
     """Let that file have so much space beyond its end; how far it reaches, 0 where the file system cannot. ``OSError``: there is none."""
     size = os.fstat(fd).st_size
-    fallocate = getattr(_libc(), "fallocate", None)
+    fallocate = getattr(_libc(), "fallocate", None) if sys.platform == "linux" else None
     if fallocate is None:
         return 0
     if fallocate(fd, _KEEP_SIZE, ctypes.c_longlong(size), ctypes.c_longlong(ahead_bytes)) == 0:

@@ -203,6 +203,8 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
+        if sys.platform == "win32":
+            raise OSError("Windows has no sockets in files that Python knows")
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         self.sock.settimeout(self.timeout)
         self.sock.connect(self._path)
@@ -291,7 +293,9 @@ def _in_our_namespaces(where: str) -> bool:
     A socket that is mounted into a container leads to an engine outside of it, whatever host name and kernel say.
     """
     parts = urlsplit(where)
-    if parts.scheme != "unix" or sys.platform != "linux":
+    if sys.platform != "linux":
+        return True
+    if parts.scheme != "unix":
         return True
     try:
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:

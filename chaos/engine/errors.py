@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import grp
-import os
-import pwd
 import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from chaos.core.errors import EnvironmentUnusable
+from chaos.core.system import user_name
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -148,6 +147,11 @@ def unreachable(where: str, error: Exception, timeout_s: float) -> EnvironmentUn
 
 
 def _owner(path: Path) -> str:
+    if sys.platform == "win32":
+        return ""
+    import grp
+    import pwd
+
     try:
         status = path.stat()
         owner, group = pwd.getpwuid(status.st_uid).pw_name, grp.getgrgid(status.st_gid).gr_name
@@ -157,7 +161,11 @@ def _owner(path: Path) -> str:
 
 
 def _permission(path: Path) -> str:
-    user = pwd.getpwuid(os.geteuid()).pw_name
+    user = user_name()
+    if sys.platform == "win32":
+        return "start Docker Desktop, or join the group docker-users; or: --runtime fake"
+    import grp
+
     try:
         group = grp.getgrgid(path.stat().st_gid)
     except (OSError, KeyError):

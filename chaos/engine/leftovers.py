@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from chaos.core import system
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine.errors import translated
 from chaos.registry import processes as proc
@@ -93,7 +94,7 @@ def owner(harness: proc.Identity, state: Path) -> dict[str, str]:
 
 def owner_words(state: str, harness: str) -> dict[str, str]:
     """Who made it, so that it can be told without a record whether its harness lives."""
-    return {STATE: state, HARNESS: harness, PIDS: proc.pid_namespace(), BY: proc.user_name()}
+    return {STATE: state, HARNESS: harness, PIDS: proc.pid_namespace(), BY: system.user_name()}
 
 
 def things(api: APIClient, run: str | None = None) -> list[Thing]:

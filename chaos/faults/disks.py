@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import ClassVar, Literal
 
 from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
+from chaos.core.system import SIGKILL
 from chaos.core.units import Bytes, Ratio, show_bytes
 from chaos.core.values import Room, Victims
 from chaos.experiment.cluster import Resources
@@ -135,7 +135,7 @@ class ReadOnly(Fault, frozen=True, forbid_unknown_fields=True):
             for node in nodes:
                 undo.enter_context(scene.undo.intent("make writable", node))
                 if self.takes_down:
-                    effective_ns.append(scene.cluster.nodes[node].kill(signal.SIGKILL))
+                    effective_ns.append(scene.cluster.nodes[node].kill(SIGKILL))
                 held = undo.enter_context(filling.disks_of(scene, node).lock())
                 effective_ns.append(held.effective_at_ns)
                 mechanism = held.mechanism

@@ -11,13 +11,13 @@ does a crash of the process; what a real loss of power takes from a disk's cache
 
 from __future__ import annotations
 
-import signal as signals
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import ClassVar, Literal
 
 from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
+from chaos.core.system import SIGKILL
 from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Status, Victims
 from chaos.faults.base import evidence as proof
 from chaos.faults.base.nodes import HEALED_ALIVE, NodeFault, start_dead
@@ -74,7 +74,7 @@ class PowerOff(NodeFault, frozen=True, forbid_unknown_fields=True):
                 with net.layer(rules) as layer:
                     for node in victims.nodes:
                         undo.enter_context(scene.undo.intent("start", node))
-                        nodes[node].kill(signals.SIGKILL)
+                        nodes[node].kill(SIGKILL)
                     answers = proof.ask_links(net, ways, MEASURE_TIMEOUT_S)
                     during: proof.Figures = {f"{node}.process": str(nodes[node].status()) for node in victims.nodes}
                     during |= proof.link_figures(answers)

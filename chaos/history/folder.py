@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import threading
 from functools import cached_property
 from pathlib import Path
@@ -22,6 +23,7 @@ import msgspec
 from chaos.core import storage
 from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
 from chaos.core.files import write_atomically
+from chaos.core.system import PLAIN_BYTES
 from chaos.history import identity, observations
 from chaos.history.events import Row
 from chaos.plan.plan import Plan
@@ -106,7 +108,10 @@ class RunFolder:
         try:
             self.reserve.unlink(missing_ok=True)
             with self.reserve.open("xb") as file:
-                os.posix_fallocate(file.fileno(), 0, REPORTS_BYTES)
+                if sys.platform == "linux":
+                    os.posix_fallocate(file.fileno(), 0, REPORTS_BYTES)
+                else:
+                    file.write(bytes(REPORTS_BYTES))
         except OSError as error:
             raise EnvironmentUnusable(storage.why(error, self.reserve), how="name a folder on another disk with --folder") from error
 
@@ -189,9 +194,7 @@ class HistoryWriter:
     def __init__(self, path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._lock = threading.Lock()
-        self._file = storage.Ahead(
-            os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644), path, KEPT_BYTES
-        )
+        self._file = storage.Ahead(os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND | PLAIN_BYTES, 0o644), path, KEPT_BYTES)
         self.unwritten: list[Row] = []
 
     @property

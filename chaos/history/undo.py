@@ -23,6 +23,7 @@ import msgspec
 from chaos.core import storage
 from chaos.core.clock import Clock, MonotonicClock
 from chaos.core.errors import FaultNotEffective
+from chaos.core.system import PLAIN_BYTES, sync
 
 KEPT_BYTES = 32 * 1024
 """Space that the log has ahead: some hundred entries."""
@@ -52,7 +53,7 @@ class UndoLog:
         self._lock = threading.Lock()
         path.parent.mkdir(parents=True, exist_ok=True)
         self._next = 1 + max((entry.id for entry in entries(path)), default=0)
-        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o644)
+        fd = os.open(path, os.O_CREAT | os.O_RDWR | os.O_APPEND | PLAIN_BYTES, 0o644)
         _end_torn_line(fd)
         self._file = storage.Ahead(fd, path, KEPT_BYTES)
         self._done_unwritten: set[int] = set()
@@ -98,7 +99,7 @@ class UndoLog:
         with self._lock:
             if not self._file.append(data):
                 return False
-            os.fdatasync(self._file.fd)
+            sync(self._file.fd)
             return True
 
 
@@ -165,5 +166,8 @@ def shielded() -> Iterator[None]:
 
 def _end_torn_line(fd: int) -> None:
     size = os.fstat(fd).st_size
-    if size and os.pread(fd, 1, size - 1) != b"\n":
+    if not size:
+        return
+    os.lseek(fd, size - 1, os.SEEK_SET)
+    if os.read(fd, 1) != b"\n":
         os.write(fd, b"\n")

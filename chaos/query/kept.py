@@ -72,7 +72,8 @@ class KeptQuestion:
             if place is None:
                 found = await loop.getaddrinfo(question.host, question.port, type=socket.SOCK_STREAM)
                 place = found[0][0], (str(found[0][4][0]), int(found[0][4][1]))
-            made = socket.socket(place[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            made = socket.socket(place[0], socket.SOCK_STREAM)
+            made.setblocking(False)
             await loop.sock_connect(made, place[1])
         except BaseException as error:
             if made is not None:

@@ -77,7 +77,8 @@ class Once:
         assert place is not None, "an address"
         self._sent_ns = self._clock.now_ns()
         try:
-            self._socket = socket.socket(place[0], socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+            self._socket = socket.socket(place[0], socket.SOCK_STREAM)
+            self._socket.setblocking(False)
         except OSError as error:  # no descriptors left
             self._loop.call_soon(self._take, Fetched(None, say(error), self._sent_ns, self._sent_ns))
             return

@@ -10,11 +10,14 @@ from __future__ import annotations
 import os
 import select
 import signal
+import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 import msgspec
+
+from chaos.core.system import SIGKILL
 
 RUN_LABEL = "NINES_RUN"
 NODE_LABEL = "NINES_NODE"
@@ -129,16 +132,6 @@ def pid_namespace() -> str:
     return str((_PROC / "self" / "ns" / "pid").readlink())
 
 
-def user_name() -> str:
-    """Who runs this process, by name where the system has one for the number."""
-    import pwd
-
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
-
-
 def alive(who: Identity) -> bool:
     """Whether that process, not merely one of its number, lives."""
     return identity(who.pid) == who
@@ -181,7 +174,9 @@ def labels(run: str, node: str, harness: Identity, state_dir: Path) -> dict[str,
 
 
 def pids() -> Iterator[int]:
-    """Every process there is."""
+    """Every process there is, as far as the system shows them."""
+    if sys.platform != "linux":
+        return
     for entry in os.listdir(_PROC):  # noqa: PTH208 - names only: no path object for each of them
         if entry.isdigit():
             yield int(entry)
@@ -231,6 +226,8 @@ def session_of(leader: Identity) -> list[Identity]:
 
 def send(who: Identity, number: int) -> bool:
     """Send a signal to that process; false if it is gone. The pidfd is taken *before* the identity is checked."""
+    if sys.platform != "linux":
+        raise AssertionError("only Linux runs nodes")
     try:
         fd = os.pidfd_open(who.pid)
     except ProcessLookupError:
@@ -249,7 +246,7 @@ def send(who: Identity, number: int) -> bool:
 def end(processes: Collection[Identity], within_s: float, now_s: Callable[[], float] = time.monotonic) -> list[Identity]:
     """Kill them all, wait until they are gone, collect those that are our children; what is still there is returned."""
     for who in processes:
-        send(who, signal.SIGKILL)
+        send(who, SIGKILL)
     return wait_gone(processes, within_s, now_s)
 
 
@@ -264,6 +261,8 @@ def wait_gone(processes: Collection[Identity], within_s: float, now_s: Callable[
 
 
 def _wait_one(who: Identity, until_s: float, now_s: Callable[[], float]) -> bool:
+    if sys.platform != "linux":
+        raise AssertionError("only Linux runs nodes")
     try:
         fd = os.pidfd_open(who.pid)
     except ProcessLookupError:
@@ -283,6 +282,8 @@ def _wait_one(who: Identity, until_s: float, now_s: Callable[[], float]) -> bool
 
 
 def _collect(pidfd: int) -> None:
+    if sys.platform != "linux":
+        raise AssertionError("only Linux runs nodes")
     try:
         os.waitid(os.P_PIDFD, pidfd, os.WEXITED | os.WNOHANG)
     except ChildProcessError:

@@ -13,7 +13,6 @@ is. The record is written before anything starts and removed after everything is
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -23,6 +22,7 @@ from typing import Final
 
 import msgspec
 
+from chaos.core import system
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.files import write_atomically
 from chaos.registry import blocks as registry_blocks
@@ -265,7 +265,7 @@ def exclusively(state: Path | None = None) -> Iterator[None]:
     where = state or state_dir()
     _make(where, where)
     with (where / "heal.lock").open("w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        system.lock(lock)
         yield
 
 

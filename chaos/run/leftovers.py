@@ -15,6 +15,7 @@ from pathlib import Path
 import msgspec
 
 from chaos.core.errors import BadInput, EnvironmentUnusable, NinesError
+from chaos.core.system import PLAIN_BYTES
 from chaos.engine import leftovers as leftovers_docker
 from chaos.history import undo
 from chaos.history.events import HARNESS_DIED, RunEnded
@@ -243,7 +244,7 @@ def _close_folder(folder: RunFolder) -> None:
     if not rows or any(isinstance(row, RunEnded) for row in rows):
         return
     if not folder.history.read_bytes().endswith(b"\n"):
-        with os.fdopen(os.open(folder.history, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW), "ab") as file:
+        with os.fdopen(os.open(folder.history, os.O_WRONLY | os.O_APPEND | PLAIN_BYTES), "ab") as file:
             file.write(b"\n")  # the crash tore a row; ours must not become part of it
     writer = HistoryWriter(folder.history)
     # After a reboot the clock began anew: the end of a history is never before what it holds.

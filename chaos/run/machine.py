@@ -5,6 +5,8 @@ A plan says what a run would do, wherever it is made; so what is installed here 
 
 from __future__ import annotations
 
+import sys
+
 from chaos.core.capabilities import Capability
 from chaos.core.errors import CapabilityMissing, Place
 from chaos.experiment.target.spec import Target
@@ -15,7 +17,12 @@ from chaos.plugin import NeedsOfMachine
 
 
 def require(plan: Plan, target: Target) -> None:
-    """``CapabilityMissing`` (exit 5) for the first fault of the plan that this machine cannot do."""
+    """``CapabilityMissing`` (exit 5) for a runtime, or for the first fault of the plan, that this machine cannot do."""
+    if plan.runtime == "local" and sys.platform != "linux":
+        raise CapabilityMissing(
+            f"the runtime 'local' starts nodes as processes on loopback addresses, which only Linux can (this is {sys.platform})",
+            how="--runtime docker, with any engine that the docker command reaches: docs/engines.md; or --runtime fake, in virtual time",
+        )
     if Capability.HERE not in runtime_of(plan.runtime).offers:
         return
     planned = {window.fault for window in plan.windows}

@@ -7,8 +7,8 @@ work in danger. What a run needs follows from its plan; the figures for a node a
 from __future__ import annotations
 
 import math
-import os
-import resource
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
@@ -17,6 +17,7 @@ import msgspec
 
 from chaos.core.capabilities import Capability
 from chaos.core.errors import EnvironmentUnusable
+from chaos.core.system import most_files
 from chaos.core.units import show_bytes
 from chaos.history import observations
 from chaos.plan.capabilities import runtime_of
@@ -55,14 +56,12 @@ class Machine(msgspec.Struct, frozen=True):
 
 def look(folder: Path, data_root: Path | None = None) -> Machine:
     """This machine now; ``data_root`` is the engine's, where it is on this machine."""
-    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
-    low, high = map(int, _PORTS.read_text(encoding="ascii").split())
     return Machine(
         memory_bytes=_available_memory(),
         disk_bytes=_free(folder),
         engine_bytes=None if data_root is None or not data_root.is_dir() else _free(data_root),
-        files=None if files == resource.RLIM_INFINITY else files,
-        ports=high - low + 1,
+        files=most_files(),
+        ports=_ports(),
     )
 
 
@@ -120,7 +119,16 @@ def _hung(plan: Plan) -> int:
     return sum(math.ceil(spec.rate_per_s * traffic.client.deadline_s) for spec in traffic.operations.values())
 
 
+def _ports() -> int | None:
+    if sys.platform != "linux":
+        return None
+    low, high = map(int, _PORTS.read_text(encoding="ascii").split())
+    return high - low + 1
+
+
 def _available_memory() -> int | None:
+    if sys.platform != "linux":
+        return None
     for line in _MEMORY.read_text(encoding="ascii").splitlines():
         if line.startswith("MemAvailable:"):
             return int(line.split()[1]) * 1024
@@ -131,5 +139,4 @@ def _free(folder: Path) -> int:
     """On the disk that the folder is, or would be, on."""
     folder = folder.absolute()
     there = next(each for each in (folder, *folder.parents) if each.is_dir())
-    seen = os.statvfs(there)
-    return seen.f_bavail * seen.f_frsize
+    return shutil.disk_usage(there).free

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 from typing import Final
@@ -97,6 +98,8 @@ class Guard:
     def _ended(self, within_s: float) -> bool:
         """Not collected yet, so that its number still names its group."""
         assert self._popen is not None
+        if sys.platform != "linux":
+            raise AssertionError("only Linux runs nodes")
         descriptor = os.pidfd_open(self._popen.pid)
         try:
             poller = select.poll()
@@ -109,6 +112,8 @@ class Guard:
         """End what is left of its group; its exit status, negative for a signal."""
         assert self._popen is not None
         popen, self._popen = self._popen, None
+        if sys.platform != "linux":
+            raise AssertionError("only Linux runs nodes")
         with contextlib.suppress(ProcessLookupError):
             os.killpg(popen.pid, signal.SIGKILL)
         return popen.wait()

@@ -11,6 +11,7 @@ from pathlib import Path
 from chaos.core import storage
 from chaos.core.clock import NS_PER_S
 from chaos.core.errors import EnvironmentUnusable
+from chaos.core.system import PLAIN_BYTES
 from chaos.history.events import TrafficSecond
 from chaos.history.observations import HEADER_BYTES, RECORD, Outcome, Why
 from chaos.traffic.probe import Slot
@@ -70,7 +71,7 @@ class Recorder:
     """One writer a prober. ``late_ns`` of each operation is half its slot, or the floor: what was sent later is missing, not bad."""
 
     def __init__(self, path: str, start_ns: int, deadline_ns: int, tallies: list[Tally], late_ns: list[int]) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_APPEND | os.O_NOFOLLOW, 0o644)
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | PLAIN_BYTES, 0o644)
         self._file = storage.Ahead(self._fd, Path(path), KEPT_BYTES)
         self._write(HEADER_BYTES)
         self._start_ns = start_ns

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import io
 import os
@@ -15,6 +14,7 @@ from typing import Final
 
 import msgspec
 
+from chaos.core import system
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated, unusable
@@ -104,7 +104,7 @@ def one_at_a_time(name: str) -> Iterator[None]:
     folder = cache_dir() / "locks"
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / f"{name.replace('/', '_').replace(':', '_')}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        system.lock(lock)
         yield
 
 

@@ -12,6 +12,7 @@ from typing import Final
 
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.programs import last_words
+from chaos.core.system import is_root
 
 Note = Callable[[str], None]
 
@@ -30,7 +31,7 @@ _KEPT_OPTIONS: Final = (
 
 def may_install() -> bool:
     """Whether this is a Debian-like machine on which we are root."""
-    return os.geteuid() == 0 and shutil.which("apt-get") is not None
+    return is_root() and shutil.which("apt-get") is not None
 
 
 def install(packages: Sequence[str], note: Note) -> None:

@@ -13,6 +13,7 @@ import msgspec
 from chaos.core.capabilities import Capability
 from chaos.core.clock import to_ns, to_s
 from chaos.core.errors import FaultNotEffective
+from chaos.core.system import SIGKILL
 from chaos.core.values import Evidence, Status, Victims
 from chaos.faults.base import evidence as proof
 from chaos.plugin import Effect, Fault, Node, Scene
@@ -160,7 +161,7 @@ def _stop(scene: Scene, name: str, grace_s: float) -> Stopped:
         if node.status() is Status.DOWN:
             return Stopped(name, asked_ns, died_ns, forced=False)
         try:
-            return Stopped(name, asked_ns, node.kill(signal.SIGKILL), forced=True)
+            return Stopped(name, asked_ns, node.kill(SIGKILL), forced=True)
         except FaultNotEffective:
             if node.status() is not Status.DOWN:
                 raise

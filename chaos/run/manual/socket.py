@@ -15,6 +15,7 @@ import os
 import select
 import socket
 import struct
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,8 +71,12 @@ def socket_of(state: Path, run: str) -> Path:
 class Orders:
     """Takes one order at a time; whoever comes meanwhile waits his turn."""
 
+    _listening: socket.socket
+
     def __init__(self, path: Path) -> None:
         self._path = path
+        if sys.platform != "linux":
+            raise AssertionError("only Linux runs nodes")
         self._listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         path.unlink(missing_ok=True)
         # Who may write there may break the cluster: nobody else may, not even for a moment.
@@ -101,11 +106,15 @@ class Orders:
 
 def may_order(user: int) -> bool:
     """Whoever started the cluster, and root, who could end it anyhow."""
+    if sys.platform != "linux":
+        raise AssertionError("only Linux runs nodes")
     return user in (os.geteuid(), 0)
 
 
 def _user_of(connection: socket.socket) -> int:
     """Who is at the other end, by the kernel's word (``SO_PEERCRED``, unix(7))."""
+    if sys.platform != "linux":
+        raise AssertionError("only Linux runs nodes")
     _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i")))
     return int(user)
 
@@ -152,6 +161,8 @@ class Caller:
 
 def call(path: Path, order: HandOrder, on_row: Callable[[Row], None], end_now: Callable[[], bool]) -> ByHand | Refusal:
     """Have it done; ``end_now`` is asked all the time. ``EnvironmentUnusable`` if the harness takes no orders, or dies meanwhile."""
+    if sys.platform != "linux":
+        raise AssertionError("only Linux runs nodes")
     connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     with connection:
         try:
@@ -203,6 +214,8 @@ def _lines(connection: socket.socket) -> Iterator[bytes]:
 @contextmanager
 def _near(path: Path) -> Iterator[str]:
     """A name that is short enough for a socket, however deep the folder lies."""
+    if sys.platform != "linux":
+        raise AssertionError("only Linux runs nodes")
     folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         yield f"/proc/self/fd/{folder}/{path.name}"
