@@ -187,14 +187,38 @@ def _targets() -> list[Finding]:
 
 
 def _docker() -> list[Finding]:
-    from chaos.engine.connection import connect
+    from chaos.engine.connection import connect, require, require_age
 
     try:
-        with connect() as engine:
-            return [Finding("Docker engine", OK, str(engine.facts)), _subnets(engine), _base_image(engine)]
+        with connect(checked=False) as engine:
+            facts = engine.facts
+            found = Finding("Docker engine" if facts.product == "Docker" else f"{facts.product} engine", OK, str(facts))
+            if facts.elsewhere:
+                require_age(facts)
+                return [found, *_elsewhere(engine), _base_image(engine)]
+            require(facts)
+            return [found, Finding("way to the engine", OK, "here: the harness runs in the command"), _subnets(engine), _base_image(engine)]
     except NinesError as error:
         what, _, how = str(error).partition("\n  ")
         return [Finding("Docker engine", OPTIONAL, what, how)]
+
+
+def _elsewhere(engine: Engine) -> list[Finding]:
+    """A harness of ours would stand beside it."""
+    from chaos.elsewhere.channel import used
+    from chaos.elsewhere.place import refuse, sockets
+
+    refuse(engine.facts)
+    found = [
+        Finding("way to the engine", OK, f"elsewhere ({engine.facts.elsewhere}): the harness travels to it in a container"),
+        Finding(
+            "beside the engine", OK, f"needs the host's network and processes, and the engine's socket: {' or '.join(sockets(engine))}",
+            "if it is elsewhere: NINES_ENGINE_SOCKET=its path on the engine's machine",
+        ),
+    ]  # fmt: skip
+    if used(engine):
+        found.append(Finding("runs beside the engine", OPTIONAL, "something of runs is kept there", "nines status; nines fetch"))
+    return found
 
 
 def _faults() -> list[Finding]:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import queue
 import secrets
+import select
+import ssl
 import struct
 import threading
 import time
@@ -36,6 +38,7 @@ OTHER_ENGINE: Final = "OtherEngine"
 OUR_SHARES: Final = 8192
 """Of processor time under contention, where a plain container has 1024: as for all that measures."""
 GONE_WITHIN_S: Final = 20.0
+TURN_S: Final = 0.2
 _HEADER: Final = struct.Struct(">BxxxL")
 _CHUNK: Final = 65536
 _LAST_WORDS: Final = 2000
@@ -92,6 +95,36 @@ def discard(engine: Engine) -> None:
         engine.client.api.remove_volume(VOLUME)
 
 
+class Wire:
+    """A connected socket that one thread reads while others write. A TLS connection must not be used by two at once: they take turns."""
+
+    def __init__(self, connected: Any) -> None:  # noqa: ANN401 - the SDK has a kind for each way to an engine
+        self._socket = connected
+        self._turn = threading.Lock() if isinstance(connected, ssl.SSLSocket) else None
+        if hasattr(connected, "settimeout"):
+            connected.settimeout(None if self._turn is None else 0.0)
+
+    def recv(self, size: int) -> bytes:
+        """What has come, or nothing if no more will."""
+        if self._turn is None:
+            return bytes(self._socket.recv(size))
+        while True:
+            with self._turn, contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                return bytes(self._socket.recv(size))
+            select.select([self._socket], [], [], TURN_S)
+
+    def sendall(self, data: bytes) -> None:
+        """All of it. Callers take turns."""
+        if self._turn is None:
+            self._socket.sendall(data)
+            return
+        while data:
+            with self._turn, contextlib.suppress(ssl.SSLWantReadError, ssl.SSLWantWriteError):
+                data = data[self._socket.send(data) :]
+                continue
+            select.select([], [self._socket], [], TURN_S)
+
+
 class Channel:
     """One container there, from its first frame to its end. ``send`` is safe from any thread."""
 
@@ -100,9 +133,7 @@ class Channel:
         self.container = container
         # The response owns the connection: it must live as long as the socket is used.
         self._owner: Any = api.attach_socket(container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
-        self._socket: Any = getattr(self._owner, "_sock", self._owner)
-        if hasattr(self._socket, "settimeout"):
-            self._socket.settimeout(None)
+        self._socket = Wire(getattr(self._owner, "_sock", self._owner))
         self._sending = threading.Lock()
         self._frames: queue.Queue[Any] = queue.Queue()
         self._said = b""

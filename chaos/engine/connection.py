@@ -10,9 +10,7 @@ across machines, nor into a virtual machine, nor with a rootless engine. So whoe
 
 from __future__ import annotations
 
-import hashlib
 import http.client
-import json
 import os
 import platform
 import shutil
@@ -29,12 +27,12 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable
+from chaos.engine.address import Certificates, certificates, host, near
 from chaos.engine.errors import answered_by, remote, translated, unreachable
 
 if TYPE_CHECKING:
     from docker import DockerClient
 
-DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
 OLDEST_API: Final = (1, 41)
 PING_S: Final = 1.0
 """An engine answers within a millisecond; a busy machine gets more before we call it absent. A missing socket costs nothing."""
@@ -80,7 +78,9 @@ class Facts(msgspec.Struct, frozen=True):
         if self.beside:
             return ""
         if not self.local:
-            return f"it runs on '{self.name}', {self.system}; this is '{platform.node()}'"
+            scheme = urlsplit(self.host).scheme
+            how = f", reached by {scheme}" if scheme != "unix" else ""
+            return f"it runs on '{self.name}', {self.system}{how}; this is '{platform.node()}'"
         return "it is rootless: its containers' addresses are not reachable from this machine" if self.rootless else ""
 
     @property
@@ -125,35 +125,6 @@ class Engine(AbstractContextManager["Engine"]):
 # --- finding it --------------------------------------------------------------------------------------------------------
 
 
-def host(environment: Mapping[str, str] = os.environ) -> str:
-    """Where the docker command would look for the engine. ``EnvironmentUnusable`` if the context that is set does not exist."""
-    named = environment.get("DOCKER_HOST", "").strip()
-    if named:
-        return named
-    folder = Path(environment.get("DOCKER_CONFIG") or Path(environment.get("HOME") or Path.home()) / ".docker")
-    context = environment.get("DOCKER_CONTEXT") or _current_context(folder)
-    if context in ("", "default"):
-        return DEFAULT_HOST
-    # The command keeps a context under the SHA-256 of its name.
-    meta = folder / "contexts" / "meta" / hashlib.sha256(context.encode()).hexdigest() / "meta.json"
-    try:
-        found = json.loads(meta.read_text(encoding="utf-8"))["Endpoints"]["docker"]["Host"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise EnvironmentUnusable(
-            f"the Docker context '{context}' cannot be read ({error})",
-            how="docker context ls; docker context use default; or set DOCKER_HOST",
-        ) from error
-    return str(found)
-
-
-def _current_context(folder: Path) -> str:
-    try:
-        settings = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return ""  # no file, or one that the docker command warns of and then ignores
-    return str(settings.get("currentContext", "")) if isinstance(settings, dict) else ""
-
-
 def answers(environment: Mapping[str, str] = os.environ, timeout_s: float = PING_S) -> bool:
     """Whether an engine is there that this user may speak to. Costs a millisecond or two; never raises."""
     try:
@@ -174,11 +145,11 @@ def may_have(path: str, environment: Mapping[str, str] = os.environ, timeout_s: 
 
 def _ping(where: str, timeout_s: float, path: str = "/_ping") -> int:
     """One raw request, and the status of its answer: importing the SDK alone takes longer."""
-    parts = urlsplit(where)
+    parts = urlsplit(near(where))
     if parts.scheme == "unix":
         connection: http.client.HTTPConnection = _UnixConnection(parts.path, timeout_s)
     elif parts.scheme == "tcp" and parts.hostname:
-        if os.environ.get("DOCKER_TLS_VERIFY"):
+        if certificates() is not None:
             socket.create_connection((parts.hostname, parts.port or 2376), timeout_s).close()
             return http.client.OK
         connection = http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=timeout_s)
@@ -221,7 +192,7 @@ def connect(where: str | None = None, *, checked: bool = True) -> Engine:
     """
     where = where or host()
     scheme = urlsplit(where).scheme
-    if scheme not in ("unix", "tcp") or (checked and scheme == "tcp" and not _on_loopback(where)):
+    if scheme not in ("unix", "tcp", "ssh") or (checked and scheme == "tcp" and not _on_loopback(where)):
         raise remote(where)
     try:
         _ping(where, PING_S * 3)
@@ -246,13 +217,28 @@ def _client(where: str, timeout_s: float) -> DockerClient:
         import docker
     except ImportError as error:
         raise EnvironmentUnusable(f"the Python package 'docker' cannot be used ({error})", how="pip install 'docker>=7.1'") from error
+    where = near(where)
     if urlsplit(where).scheme == "unix":
         client = docker.DockerClient(base_url=where, timeout=timeout_s, max_pool_size=CONNECTIONS)
         # No proxy stands before a socket of this machine; to look for one in the environment is a third of the price of a call.
         client.api.trust_env = False
         return client
-    options = docker.utils.kwargs_from_env()
-    return docker.DockerClient(**{**options, "base_url": where}, timeout=timeout_s, max_pool_size=CONNECTIONS)
+    shown = certificates() if urlsplit(where).scheme == "tcp" else None
+    if shown is None:
+        return docker.DockerClient(base_url=where, timeout=timeout_s, max_pool_size=CONNECTIONS)
+    oldest = ".".join(map(str, OLDEST_API))  # named, so that nothing is asked yet
+    client = docker.DockerClient(base_url=where, version=oldest, timeout=timeout_s, max_pool_size=CONNECTIONS, tls=_tls(shown))
+    # Else $REQUESTS_CA_BUNDLE, which many companies set, would be trusted in the place of the engine's own authority.
+    client.api.trust_env = False
+    client.api._version = client.api._retrieve_server_version()
+    return client
+
+
+def _tls(shown: Certificates) -> object:
+    import docker
+
+    pair = (shown.cert, shown.key) if shown.cert and shown.key else None
+    return docker.tls.TLSConfig(client_cert=pair, ca_cert=shown.ca or None, verify=shown.verify)
 
 
 def facts_of(info: Mapping[str, object], version: Mapping[str, object], where: str, api: str) -> Facts:
@@ -273,7 +259,7 @@ def facts_of(info: Mapping[str, object], version: Mapping[str, object], where: s
         cgroup_driver=str(info.get("CgroupDriver", "?")),
         security=security,
         data_root=str(info.get("DockerRootDir", "")),
-        local=name == platform.node() and info.get("KernelVersion") == platform.release() and _in_our_namespaces(where),
+        local=name == platform.node() and info.get("KernelVersion") == platform.release() and _directly(where),
         rootless=any("rootless" in option for option in security),
         product=_product(version),
         beside=bool(os.environ.get(BESIDE)),
@@ -285,6 +271,12 @@ def _product(version: Mapping[str, object]) -> str:
     parts = version.get("Components")
     names = [str(part.get("Name", "")) for part in parts if isinstance(part, dict)] if isinstance(parts, list) else []
     return "Podman" if any(name.startswith("Podman") for name in names) else "Docker"
+
+
+def _directly(where: str) -> bool:
+    """Whether nothing stands between. What goes through ssh or TLS counts as another machine's."""
+    scheme = urlsplit(where).scheme
+    return scheme != "ssh" and not (scheme == "tcp" and certificates() is not None) and _in_our_namespaces(where)
 
 
 def _in_our_namespaces(where: str) -> bool:

@@ -18,6 +18,11 @@ if TYPE_CHECKING:
 
 GET_ONE: Final = "Debian or Ubuntu: sudo apt-get install docker.io; or, as root: python -m chaos.engine.private start; or: --runtime local"
 _MEANINGS: Final[tuple[tuple[str, str, str], ...]] = (
+    (
+        r"\[SSL",
+        "the engine's certificates and ours do not fit each other",
+        "DOCKER_CERT_PATH: a folder with the ca.pem, cert.pem and key.pem that belong to this engine",
+    ),
     (r"no space left on device", "the disk of the Docker engine is full", "docker system df; docker system prune"),
     (r"pool overlaps|overlaps with other one", "the subnet is taken by another Docker network", "docker network ls; or set NINES_SUBNETS"),
     (r"could not find an available.* ipv4", "the Docker engine has no free subnet left", "docker network prune; or set NINES_SUBNETS"),

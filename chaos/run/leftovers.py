@@ -52,7 +52,7 @@ def leftovers(state: Path | None = None, *, recorded_only: bool = False) -> list
 
 def unrecorded(state: Path | None = None) -> list[leftovers_docker.Unrecorded]:
     """Runs without a record, on every engine that this state folder knows and on the one that the docker command would use."""
-    from chaos.engine.connection import host as usual_host
+    from chaos.engine.address import host as usual_host
 
     where = state or registry.state_dir()
     hosts = dict.fromkeys([*sorted(registry.engines(where)), usual_host()])

@@ -12,7 +12,8 @@ import pytest
 
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine import packet_rules as engine_packets
-from chaos.engine.connection import Engine, answers, connect, host
+from chaos.engine.address import host
+from chaos.engine.connection import Engine, answers, connect
 from chaos.engine.errors import translated
 from chaos.engine.networks import POOL, make_network, routes, subnets
 from chaos.engine.packet_rules import require_packet_rules

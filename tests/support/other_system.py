@@ -1,5 +1,6 @@
-"""``python other_system.py SYSTEM words...``: the command line of Nines, on this Linux with what SYSTEM (darwin, win32) lacks taken away.
+"""``python other_system.py SYSTEM``: command lines of Nines, on this Linux with what SYSTEM (darwin, win32) lacks taken away.
 
+They come as JSON on standard input, one after the other in this process; what came of each goes to standard output.
 What the standard library and other packages import of it is loaded first: on the real system they have branches of their own.
 """
 
@@ -10,6 +11,8 @@ import concurrent.futures  # noqa: F401
 import contextlib
 import http.client  # noqa: F401
 import importlib
+import io
+import json
 import multiprocessing  # noqa: F401
 import os
 import platform  # noqa: F401
@@ -70,8 +73,19 @@ def become(system: str) -> None:
     sys.platform = system
 
 
-if __name__ == "__main__":
-    become(sys.argv[1])
+def run(argv: list[str]) -> tuple[int, str, str]:
+    """One command line: its exit status, and what it said."""
     from chaos.cli.main import main
 
-    sys.exit(main(sys.argv[2:]))
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            status = main(argv)
+        except SystemExit as end:
+            status = int(end.code or 0)
+    return status, out.getvalue(), err.getvalue()
+
+
+if __name__ == "__main__":
+    become(sys.argv[1])
+    print(json.dumps([run(argv) for argv in json.load(sys.stdin)]))

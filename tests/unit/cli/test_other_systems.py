@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -13,9 +14,12 @@ from tests.support.paths import ROOT, SUPPORT
 QUICKSTART = ROOT / "experiments" / "quickstart.yaml"
 
 
-def nines(system: str, folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(SUPPORT / "other_system.py"), system, *words]
-    return subprocess.run(command, capture_output=True, text=True, check=False, cwd=folder)
+def nines(system: str, folder: Path, *lines: tuple[str, ...]) -> list[tuple[int, str, str]]:
+    command = [sys.executable, str(SUPPORT / "other_system.py"), system]
+    done = subprocess.run(command, input=json.dumps(lines), capture_output=True, text=True, check=False, cwd=folder)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: list[tuple[int, str, str]] = json.loads(done.stdout.splitlines()[-1])
+    return found
 
 
 @pytest.mark.parametrize("system", ["darwin", "win32"])
@@ -25,17 +29,17 @@ def test_planning_predicting_judging_and_reporting(system: str, tmp_path: Path, 
     monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no-engine.sock")
     quick = str(QUICKSTART)
-    for words in (
+    lines = (
         ("--help",), ("explain", "slot"), ("init", "first.yaml"), ("validate", "first.yaml", quick), ("plan", quick), ("predict", quick),
         ("run", quick, "--runtime", "fake", "--folder", "run", "-q"), ("judge", "run"), ("report", "run"),
         ("report", "run", "--format", "html", "-o", "page.html"), ("report", "run", "--format", "junit"), ("history", "run"),
-        ("status",), ("leftovers",), ("version",), ("runbook", quick),
-    ):  # fmt: skip
-        done = nines(system, tmp_path, *words)
-        assert done.returncode in (0, 3), f"{words}: {done.stdout[-500:]}{done.stderr[-3000:]}"
-        assert done.returncode == 0 or words[0] in ("run", "judge"), words
-        assert "Traceback" not in done.stderr, f"{words}: {done.stderr[-3000:]}"
-    local = nines(system, tmp_path, "run", quick, "--runtime", "local")
-    assert local.returncode == 5, local.stderr[-3000:]
-    assert "only Linux can" in local.stderr
-    assert "--runtime docker" in local.stderr
+        ("status",), ("leftovers",), ("version",), ("runbook", quick), ("run", quick, "--runtime", "local"),
+    )  # fmt: skip
+    *done, local = nines(system, tmp_path, *lines)
+    for words, (status, out, err) in zip(lines, done, strict=False):
+        assert status == 0 or (status == 3 and words[0] in ("run", "judge")), f"{words}: {out[-500:]}{err[-3000:]}"
+        assert "Traceback" not in err, f"{words}: {err[-3000:]}"
+    status, _, err = local
+    assert status == 5, err[-3000:]
+    assert "only Linux can" in err
+    assert "--runtime docker" in err

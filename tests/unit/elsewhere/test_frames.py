@@ -7,7 +7,7 @@ import tarfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chaos.elsewhere import archive
@@ -16,6 +16,7 @@ from chaos.elsewhere.frames import MOST_BYTES, BadFrames, Frames, frame
 KIND = st.binary(min_size=1, max_size=1)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])  # on a busy machine
 @given(st.lists(st.tuples(KIND, st.binary(max_size=300))), st.integers(1, 50))
 def test_any_cutting_gives_the_same_frames(sent: list[tuple[bytes, bytes]], size: int) -> None:
     stream = b"".join(frame(*each) for each in sent)

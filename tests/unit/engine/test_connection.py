@@ -24,7 +24,8 @@ from hypothesis import strategies as st
 
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine import connection as engine
-from chaos.engine.connection import DEFAULT_HOST, Facts, answers, connect, facts_of, host, require
+from chaos.engine.address import DEFAULT_HOST, host
+from chaos.engine.connection import Facts, answers, connect, facts_of, require
 from chaos.engine.errors import meaning, translated, unusable
 from chaos.engine.networks import POOL, free_subnet, parse_ip_route, parse_proc_route, pools
 from chaos.engine.packet_rules import message
