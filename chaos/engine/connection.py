@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 OLDEST_API: Final = (1, 41)
 PING_S: Final = 1.0
 """An engine answers within a millisecond; a busy machine gets more before we call it absent. A missing socket costs nothing."""
+SSH_S: Final = 15.0
+"""The first word over ssh waits for a handshake, perhaps across the world."""
 QUICK_S: Final = 20.0
 """Time-out of calls that do not wait for work: the SDK's own 60 s are longer than most experiments' faults."""
 CONNECTIONS: Final = 32
@@ -146,6 +148,8 @@ def may_have(path: str, environment: Mapping[str, str] = os.environ, timeout_s: 
 def _ping(where: str, timeout_s: float, path: str = "/_ping") -> int:
     """One raw request, and the status of its answer: importing the SDK alone takes longer."""
     parts = urlsplit(near(where))
+    if urlsplit(where).scheme == "ssh":
+        timeout_s = max(timeout_s, SSH_S)
     if parts.scheme == "unix":
         connection: http.client.HTTPConnection = _UnixConnection(parts.path, timeout_s)
     elif parts.scheme == "tcp" and parts.hostname:
@@ -192,7 +196,7 @@ def connect(where: str | None = None, *, checked: bool = True) -> Engine:
     """
     where = where or host()
     scheme = urlsplit(where).scheme
-    if scheme not in ("unix", "tcp", "ssh") or (checked and scheme == "tcp" and not _on_loopback(where)):
+    if scheme not in ("unix", "tcp", "ssh") or (checked and (scheme == "ssh" or (scheme == "tcp" and not _on_loopback(where)))):
         raise remote(where)
     try:
         _ping(where, PING_S * 3)

@@ -133,6 +133,11 @@ def remote(where: str, why: str = "") -> EnvironmentUnusable:
 def unreachable(where: str, error: Exception, timeout_s: float) -> EnvironmentUnusable:
     """No engine where one was looked for: what the failed connection means, and what to do."""
     path = Path(urlsplit(where).path)
+    if urlsplit(where).scheme == "ssh":
+        return EnvironmentUnusable(
+            f"no engine answers over {where} ({error})",
+            how=f"see what this says: ssh {urlsplit(where).netloc.partition(':')[0]} docker version",
+        )
     match error:
         case PermissionError():
             return EnvironmentUnusable(f"no permission to speak to the Docker engine: {path}{_owner(path)}", how=_permission(path))
