@@ -7,6 +7,7 @@ elsewhere.
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from typing import IO, Final
 
@@ -15,6 +16,8 @@ NO_LINKS: Final[int] = getattr(os, "O_NOFOLLOW", 0)
 """For ``os.open``: a symbolic link is not followed, where the system has such a flag."""
 PLAIN_BYTES: Final[int] = NO_LINKS | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 """For ``os.open``: the same, closed in children, and the bytes as they are (Windows would change the ends of lines)."""
+NONBLOCKING: Final[int] = getattr(socket, "SOCK_NONBLOCK", 0)
+"""Of a new socket, where that costs no call of its own; elsewhere ``setblocking(False)`` must follow, and does no harm here."""
 SIGKILL: Final = 9
 """Its number on every system that has it; Windows has no name for it."""
 

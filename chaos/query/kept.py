@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from chaos.core.clock import Clock, to_ns
+from chaos.core.system import NONBLOCKING
 from chaos.query.grid import Grid
 from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.once import RESET_ON_CLOSE, Fetched, numeric
@@ -72,7 +73,7 @@ class KeptQuestion:
             if place is None:
                 found = await loop.getaddrinfo(question.host, question.port, type=socket.SOCK_STREAM)
                 place = found[0][0], (str(found[0][4][0]), int(found[0][4][1]))
-            made = socket.socket(place[0], socket.SOCK_STREAM)
+            made = socket.socket(place[0], socket.SOCK_STREAM | NONBLOCKING)
             made.setblocking(False)
             await loop.sock_connect(made, place[1])
         except BaseException as error:

@@ -19,6 +19,7 @@ import msgspec
 
 from chaos.core.clock import Clock
 from chaos.core.http1 import whole
+from chaos.core.system import NONBLOCKING
 from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.question import CLOSED, MOST_BYTES, NOT_EXPECTED, TIMED_OUT, Question, say
 
@@ -77,7 +78,7 @@ class Once:
         assert place is not None, "an address"
         self._sent_ns = self._clock.now_ns()
         try:
-            self._socket = socket.socket(place[0], socket.SOCK_STREAM)
+            self._socket = socket.socket(place[0], socket.SOCK_STREAM | NONBLOCKING)
             self._socket.setblocking(False)
         except OSError as error:  # no descriptors left
             self._loop.call_soon(self._take, Fetched(None, say(error), self._sent_ns, self._sent_ns))
