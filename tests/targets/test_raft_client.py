@@ -125,3 +125,45 @@ def test_percent_encoding_is_undone() -> None:
     """Valid escapes are bytes of UTF-8, others stay as written."""
     assert unquote("a%20b%D0%BA%zz%") == "a bк%zz%"
     assert unquote("%FF").encode("utf-8", "surrogateescape") == b"\xff"
+
+
+def test_a_second_network_takes_over() -> None:
+    """Whether the first way swallows everything or refuses, the second one is used within some beats, and the other way round."""
+
+    async def scene() -> None:
+        first, second = Peer(), Peer()
+        ports = await first.listen(), await second.listen()
+        channel = Channel("127.0.0.1", ports[0], BEAT_S, HANG_S, second=("127.0.0.1", ports[1]))
+        ends: list[int] = []
+        while ends.count(200) < 5:
+            await beat(channel, ends, 1)
+        assert first.answered
+        first.swallows = True
+        while not second.answered:
+            await beat(channel, ends, 1)
+        ends.clear()
+        while ends.count(200) < 20:
+            await beat(channel, ends, 1)
+        first.swallows, second.swallows = False, True
+        heard = first.answered
+        while first.answered == heard:
+            await beat(channel, ends, 1)
+
+    asyncio.run(asyncio.wait_for(scene(), 30))
+
+
+def test_a_refused_network_is_no_hindrance() -> None:
+    """Nobody listens on the first way: every second attempt gets through, and stays."""
+
+    async def scene() -> None:
+        gone, peer = Peer(), Peer()
+        port, other = await gone.listen(), await peer.listen()
+        gone.server.close()
+        await gone.server.wait_closed()
+        channel = Channel("127.0.0.1", port, BEAT_S, HANG_S, second=("127.0.0.1", other))
+        ends: list[int] = []
+        while peer.answered < 10:
+            await beat(channel, ends, 1)
+        assert ends.count(200) >= 9
+
+    asyncio.run(asyncio.wait_for(scene(), 30))

@@ -135,12 +135,18 @@ def _head(head: bytes) -> tuple[int, int]:
 
 
 class Channel:
-    """The way to one peer. ``address`` may be the peer's own or a proxy's."""
+    """The way to one peer. ``address`` may be the peer's own or a proxy's; ``second`` is another way to it, on another network.
 
-    def __init__(self, address: str, port: int, beat_s: float, hang_s: float, greet: Callable[[], Caller] | None = None) -> None:
+    Each connection that is opened takes the other way: a knock on one that is silent, or the first after one that broke.
+    """
+
+    def __init__(
+        self, address: str, port: int, beat_s: float, hang_s: float,
+        greet: Callable[[], Caller] | None = None, second: tuple[str, int] | None = None,
+    ) -> None:  # fmt: skip
+        self._ways = [(address, port), *([second] if second is not None else [])]
+        self._opened = 0
         self._greet = greet
-        self._address = address
-        self._port = port
         self._beat_s = beat_s
         self._hang_s = hang_s
         self._connections: list[Connection] = []
@@ -154,7 +160,7 @@ class Channel:
         if connection is None or len(connection.waiting) >= MAX_WAITING:
             self._loop.call_soon(done, UNSENT, b"")
             return
-        connection.send(_post(path, self._address, body), done)
+        connection.send(_post(path, self._ways[0][0], body), done)
         if not self._sweeping:
             self._sweeping = True
             self._loop.call_later(self._hang_s / 4, self._sweep)
@@ -170,7 +176,8 @@ class Channel:
                 return None
         connection = Connection(now_s, self._greet() if self._greet is not None else None)
         self._connections.append(connection)
-        task = self._loop.create_task(self._open(connection))
+        task = self._loop.create_task(self._open(connection, self._ways[self._opened % len(self._ways)]))
+        self._opened += 1
         self._opening.add(task)
         task.add_done_callback(self._opening.discard)
         return connection
@@ -181,9 +188,9 @@ class Channel:
         heard_s = max(connection.heard_s for connection in self._connections)
         return now_s - max(asked_s, heard_s) >= 1.5 * self._beat_s
 
-    async def _open(self, connection: Connection) -> None:
+    async def _open(self, connection: Connection, way: tuple[str, int]) -> None:
         try:
-            await asyncio.wait_for(self._loop.create_connection(lambda: connection, self._address, self._port), self._hang_s)
+            await asyncio.wait_for(self._loop.create_connection(lambda: connection, *way), self._hang_s)
         except (OSError, TimeoutError):
             connection.refused()
 

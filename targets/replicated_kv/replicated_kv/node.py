@@ -96,13 +96,16 @@ class Node:
         self._flush_soon()
 
     async def serve(self) -> None:
-        """Listen on both ports."""
-        told, api = self.settings, Api(self)
-        for address, port, limit in (
-            (told.peer_address, told.peer, MAX_PEER_BODY),
-            (told.address, told.client, MAX_VALUE),
-        ):
-            await self._loop.create_server(lambda limit=limit: HttpServer(api.on_request, limit), address, port, backlog=1024)  # type: ignore[misc]
+        """Listen on both ports; for peers on both networks, if there are two and they may use both."""
+        told = self.settings
+        await self._listen(told.peer_address, told.peer, MAX_PEER_BODY)
+        if told.second and told.address != told.peer_address:
+            await self._listen(told.address, told.peer, MAX_PEER_BODY)
+        await self._listen(told.address, told.client, MAX_VALUE)
+
+    async def _listen(self, address: str, port: int, limit: int) -> None:
+        api = Api(self)
+        await self._loop.create_server(lambda: HttpServer(api.on_request, limit), address, port, backlog=1024)
 
     # --- requests ------------------------------------------------------------------------------------------------------
 
@@ -202,7 +205,7 @@ class Node:
                     # What this node was told itself comes first: the way to a peer may be a proxy of its own.
                     host, _, port = self._places[name].rpartition(":")
                     address = self.settings.peers.get(name) or (host, int(port))
-                    channels[name] = Channel(*address, beat_s, hang_s, self._greeter(name))
+                    channels[name] = Channel(*address, beat_s, hang_s, self._greeter(name), self.settings.second.get(name))
         if self.settings.detector != "off":
             self._monitor.watch(self._raft.others, time.monotonic_ns())
 

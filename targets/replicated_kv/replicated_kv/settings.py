@@ -35,6 +35,8 @@ class Settings(NamedTuple):
     data: Path
     peers: dict[str, tuple[str, int]]
     """Name -> (address, port), its own included."""
+    second: dict[str, tuple[str, int]]
+    """The same on the other network, with ``networks: both``; else empty."""
     timing: Timing
     rules: Rules
     reads: str
@@ -97,8 +99,9 @@ def _count(text: str) -> int:
     return int(text)
 
 
-def _peer(text: str) -> tuple[str, tuple[str, int]]:
-    name, _, url = text.partition("=")
+def _peer(text: str, way: int) -> tuple[str, tuple[str, int]]:
+    name, _, urls = text.partition("=")
+    url = (urls.split("|") * 2)[way]
     address, _, port = url.removeprefix("http://").rstrip("/").rpartition(":")
     if not name or not address or not port.isdigit():
         raise Usage(f"'{text}' is not a peer; write it like n1=http://127.0.0.1:7001")
@@ -106,7 +109,7 @@ def _peer(text: str) -> tuple[str, tuple[str, int]]:
 
 
 def _peers(text: str) -> dict[str, tuple[str, int]]:
-    return dict(_peer(each) for each in text.split(","))
+    return dict(_peer(each, 0) for each in text.split(","))
 
 
 OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
@@ -125,6 +128,7 @@ OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
     "pre_vote": ("on", _switch),
     "check_quorum": ("on", _switch),
     "join": ("off", _switch),
+    "networks": ("one", _one_of("one", "both")),
     "supervisor": ("off", _switch),
     "hung_after": ("2s", span_ns),
     "restart_pause": ("100ms", span_ns),
@@ -163,17 +167,18 @@ def parse(arguments: list[str]) -> Settings:
             found[name] = reader(text)
         except Usage as error:
             raise Usage(f"--{name}: {error}") from None
-    return _checked(found)
+    return _checked(found, given["peers"])
 
 
-def _checked(found: dict[str, object]) -> Settings:
+def _checked(found: dict[str, object], peers: str) -> Settings:
     timing = Timing(*(found.pop(name) for name in ("heartbeat", "election_timeout_min", "election_timeout_max")))  # type: ignore[arg-type]
     if not timing.heartbeat * 2 <= timing.election_min <= timing.election_max:
         raise Usage("an election time-out is at least two heartbeats, and its min at most its max")
     rules = Rules(
         found.pop("replication"), found.pop("pre_vote"), found.pop("check_quorum"), found["reads"] == BY_LEASE, found.pop("wrong")
     )  # type: ignore[arg-type]
-    settings = Settings(timing=timing, rules=rules, secret=os.environ.get(FROM_ENVIRONMENT, "").encode(), **found)  # type: ignore[arg-type]
+    second = dict(_peer(each, 1) for each in peers.split(",")) if found.pop("networks") == "both" else {}
+    settings = Settings(second=second, timing=timing, rules=rules, secret=os.environ.get(FROM_ENVIRONMENT, "").encode(), **found)  # type: ignore[arg-type]
     if settings.node not in settings.peers:
         raise Usage(f"--peers does not name this node, {settings.node}")
     if rules.replication == NONE:
