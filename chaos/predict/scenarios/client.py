@@ -217,11 +217,23 @@ def _chunk(
     count = int(np.ceil(horizon_s.max(initial=0.0) / rule.slot_s)) + 1
     phase_s = scenario.first_due_s
     first_due_s = rng.uniform(0.0, 1.0, len(rows)) * rule.slot_s if phase_s is None else phase_s[rows]
-    due_s = first_due_s[:, None] + np.arange(count) * rule.slot_s
-    bad = due_s < np.minimum(scenario.hopeless_s()[rows], horizon_s)[:, None]
-    asked = ~bad & (due_s < horizon_s[:, None])
-    bad[asked] = ~_slots_good(scenario, np.repeat(rows, asked.sum(axis=1)), due_s[asked], policy, rng)
+    # Due times rise along a sample: what is bad for sure, what is asked and what is good for sure are stretches of it, one after the other.
+    certain = np.minimum(_due_before(np.minimum(scenario.hopeless_s()[rows], horizon_s), first_due_s, rule.slot_s), count)
+    asked = np.clip(_due_before(horizon_s, first_due_s, rule.slot_s), certain, count) - certain
+    bad = np.arange(count) < certain[:, None]
+    sample = np.repeat(np.arange(len(rows)), asked)
+    number = np.arange(len(sample)) - np.repeat(np.cumsum(asked) - asked, asked) + certain[sample]
+    due_s = first_due_s[sample] + number * rule.slot_s
+    bad[sample, number] = ~_slots_good(scenario, rows[sample], due_s, policy, rng)
     return slots.outages(bad, first_due_s, rule), bad.sum(axis=1) * rule.slot_s
+
+
+def _due_before(limit_s: Floats, first_due_s: Floats, slot_s: float) -> Ints:
+    """How many slots of each sample are due before its limit: by the due times themselves, whatever the division rounds."""
+    count = np.maximum(np.ceil((limit_s - first_due_s) / slot_s), 0.0).astype(np.int64)
+    count -= (count > 0) & (first_due_s + (count - 1) * slot_s >= limit_s)
+    count += first_due_s + count * slot_s < limit_s
+    return count
 
 
 def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientPolicy, rng: np.random.Generator) -> NDArray[np.bool_]:
