@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import math
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -14,6 +15,8 @@ import pytest
 from chaos.core import plugins as tables
 from chaos.report import format as say
 from chaos.report import headline as top
+from chaos.report import table
+from chaos.report import tables as report_tables
 from chaos.report.build import exit_status, json_schema
 from chaos.results.observed import Estimate, Maintainability
 from chaos.results.predicted import ParameterUsed
@@ -304,3 +307,32 @@ def test_a_long_headline_is_a_title_and_a_sentence(report: Report) -> None:
     assert "<li>Slots 7 to 9 are missing" in page
     short = render("html", msgspec.structs.replace(report, state="invalid", reasons=["one slot: missing"]))
     assert "</span>one slot: missing.</h1>" in short
+
+
+# --- tables ------------------------------------------------------------------------------------------------------------
+
+
+def test_a_table_says_the_same_in_every_format() -> None:
+    """One value: a cell's second line stands in brackets where there is one line; drawings and empty columns are left out."""
+    made = table.make(
+        "Things", ["thing", table.right("n"), table.Column("", drawn=True), "never"],
+        [["a|b", table.Cell("7", "6 to 8"), table.Cell("", draw=lambda: None), ""], ["c", table.mark("pass"), "", ""]],
+        note="A note.", after=["After.", ""],
+    )  # fmt: skip
+    assert [column.title for column in made.columns] == ["thing", "n", ""]
+    text = table.text(made)
+    assert text.splitlines()[:2] == ["Things", "A note."] and text.endswith("After.")
+    assert "7 (6 to 8)" in text and "never" not in text
+    lines = table.markdown_lines(made)
+    assert "| a\\|b | 7 (6 to 8) |" in lines and "| c | ✅ pass |" in lines
+    assert table.text(table.make("Nothing", ["x"], [])) == ""
+    assert table.text(table.make("Nothing", ["x"], [], otherwise="no data")) == "Nothing: no data"
+
+
+def test_every_table_of_a_report_is_shown_as_text_and_on_the_page(report: Report) -> None:
+    """No format leaves one out, or shows a column that the other does not have."""
+    text, page = render("text", report), html.unescape(render("html", report))
+    for made in report_tables.of(report, 60).values():
+        assert made.title in text and f"<h2>{made.title}</h2>" in page
+        for column in made.told.columns:
+            assert column.title in text and f">{column.title}</th>" in page
