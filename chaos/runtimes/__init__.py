@@ -1,1 +1,1 @@
-"""Where nodes run: plain processes (``local``), or virtual time (``fake``)."""
+"""Where nodes run: plain processes (``local``), containers (``docker``), or virtual time (``fake``). See ``chaos.plugin.Runtime``."""
