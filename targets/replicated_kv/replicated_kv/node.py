@@ -9,22 +9,20 @@ import os
 import random
 import signal
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from .api import Api
-from .backup import Backup, restore
+from .backup import restore
 from .checkpoint import Snapshot
-from .client import Channel
 from .disk import Disk
 from .forwarding import Forwarder
+from .keeper import Keeper
 from .members import decode as decode_members
 from .members import encode as encode_members
 from .messages import PATHS, Malformed, Message, decode, encode
-from .monitor import Monitor
+from .peers import Peers
 from .raft import LEADER, Outgoing, Raft, Work
 from .rules import NONE
 from .server import HttpServer, Reply
@@ -33,14 +31,9 @@ from .storage import Save, Storage
 from .store import Store
 from .wrong import REPLAY_TWICE
 
-if TYPE_CHECKING:
-    from .handshake import Caller
-
 MAX_VALUE = 1_000_000
 MAX_PEER_BODY = 64_000_000
 MAX_PENDING = 20_000
-KEEP_SHARE = 4
-"""A compaction keeps one entry in so many in memory, so that a node that was away briefly catches up without a snapshot."""
 
 
 class Node:
@@ -49,8 +42,7 @@ class Node:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self._loop = asyncio.get_running_loop()
-        self._backup = Backup(Path(settings.backup), settings.backup_every) if settings.backup else None
-        if self._backup is not None and settings.restore:
+        if settings.backup and settings.restore:
             restore(Path(settings.backup), settings.data)
         self._storage = Storage(settings.data, settings.fsync, settings.rules.wrong)
         recovered = self._storage.recover()
@@ -66,21 +58,11 @@ class Node:
             settings.node, [], settings.timing, random.Random(), time.monotonic_ns(),
             self._snapshot, recovered.ballot, recovered.log, settings.rules, recovered.doubtful, places,
         )  # fmt: skip
-        self._called = None
-        if settings.secret:
-            from .handshake import Called
-
-            self._called = Called(settings.secret, settings.node, lambda name: name in self._raft.members.now or name in settings.peers)
-        self._places: dict[str, str] = {}
-        self._channels: dict[str, Channel] = {}
-        self._forward_channels: dict[str, Channel] = {}
-        self._forwarder = Forwarder(self._forward_channels)
         self._disk = Disk(self._storage, self._loop)
         self._disk.start()
-        self._monitor = Monitor(settings.detector, settings.timing.heartbeat, settings.detector_timeout, settings.detector_phi)
-        self._meet()
-        if settings.detector != "off":
-            self._say_alive()
+        self._peers = Peers(settings, self._disk.delay_ms)
+        self._peers.meet(self._raft.members.now)
+        self._forwarder = Forwarder(self._peers.forwards)
         self._requests: dict[int, Reply] = {}
         self._request = 0
         self._pending: dict[int, tuple[int, Callable[[int, int], None]]] = {}
@@ -88,9 +70,8 @@ class Node:
         self._when_applied: list[tuple[int, Callable[[bool], None]]] = []
         self._stopping = False
         self._flushing = False
-        self._compacting = False
-        self._snapshot_due = 0
-        self._checkpoint_ns, self._checkpoint_at = time.monotonic_ns(), recovered.snapshot.at if recovered.snapshot else 0
+        self._keeper = Keeper(settings, self._raft, self.store, self._disk, self._storage, self._snapshot)
+        self._keeper.at = recovered.snapshot.at if recovered.snapshot else 0
         self._doubtful = recovered.doubtful
         self._timer: asyncio.TimerHandle | None = None
         self._flush_soon()
@@ -126,14 +107,14 @@ class Node:
             "applied": self.store.applied,
             "last": raft.log.last_index,
             "keys": len(self.store),
-            "checkpoint": self._checkpoint_at,
+            "checkpoint": self._keeper.at,
             "doubtful": raft.doubtful,
-            "backup": self._backup.at if self._backup else None,
+            "backup": self._keeper.backup.at if self._keeper.backup else None,
             "election_started_ns": raft.election_started_ns,
             "leader_elected_ns": raft.leader_elected_ns,
             "clock_s": time.time(),
             "disk_ms": self._disk.delay_ms(),
-            "peers": {name: view._asdict() for name, view in self._monitor.view(time.monotonic_ns()).items()},
+            "peers": {name: view._asdict() for name, view in self._peers.monitor.view(time.monotonic_ns()).items()},
         }
 
     def write(self, key: str, value: str, op: str, done: Callable[[int, int], None]) -> None:
@@ -193,22 +174,6 @@ class Node:
         self._raft.read(self._request, time.monotonic_ns())
         self._flush_soon()
 
-    def _meet(self) -> None:
-        """The members have changed: open channels to those that are new, forget those that are gone."""
-        self._places = dict(self._raft.members.now)
-        beat_s, hang_s = self.settings.timing.heartbeat / 1e9, self.settings.timing.election_min / 1e9
-        for channels in (self._channels, self._forward_channels):
-            for name in [each for each in channels if each not in self._raft.others]:
-                channels.pop(name)
-            for name in self._raft.others:
-                if name not in channels:
-                    # What this node was told itself comes first: the way to a peer may be a proxy of its own.
-                    host, _, port = self._places[name].rpartition(":")
-                    address = self.settings.peers.get(name) or (host, int(port))
-                    channels[name] = Channel(*address, beat_s, hang_s, self._greeter(name), self.settings.second.get(name))
-        if self.settings.detector != "off":
-            self._monitor.watch(self._raft.others, time.monotonic_ns())
-
     def change_members(self, add: dict[str, str], remove: str | None, done: Callable[[int, int], None]) -> None:
         """One node more or less; ``done`` gets 200 and the index when that is committed, 409 if it cannot be now."""
         places = {name: place for name, place in (self._raft.members.now | add).items() if name != remove}
@@ -219,38 +184,17 @@ class Node:
         self._pending[index] = (self._raft.term, done)
         self._flush_soon()
 
-    def _greeter(self, name: str) -> Callable[[], Caller] | None:
-        """What opens a connection to that peer, where peers have to prove who they are."""
-        if not self.settings.secret:
-            return None
-        from .handshake import Caller
-
-        return lambda: Caller(self.settings.secret, self.settings.node, name)
-
     def on_peer(self, path: str, body: bytes, session: dict[str, str], reply: Reply) -> None:
         """A request of another node, or of somebody who says so."""
-        if self._called is not None and "node" not in session:
-            if path in {"/raft/hello", "/raft/prove"}:
-                reply(*self._called.answer(path, body, session))
-            else:
-                reply(401, b'{"error":"who are you?"}')
+        if not self._peers.admits(path, body, session, reply):
             return
         if path == "/raft/forward":
             self._on_forward(body, reply)
         elif path == "/raft/alive":
-            name, disk_ms = json.loads(body)
-            self._monitor.heard(name, disk_ms, time.monotonic_ns())
+            self._peers.heard(body)
             reply(200, b"{}")
         else:
             self._on_message(body, session, reply)
-
-    def _say_alive(self) -> None:
-        """Tell all others, at each heartbeat, that this node is there and how its disk does."""
-        self._monitor.awake(time.monotonic_ns())
-        body = json.dumps([self.settings.node, self._disk.delay_ms()]).encode()
-        for channel in self._channels.values():
-            channel.post("/raft/alive", body, _ignored)
-        self._loop.call_later(self.settings.timing.heartbeat / 1e9, self._say_alive)
 
     def _on_forward(self, body: bytes, reply: Reply) -> None:
         asked = json.loads(body)
@@ -289,16 +233,14 @@ class Node:
         if now_ns >= self._raft.due_ns:
             self._raft.tick(now_ns)
         work = self._raft.take(now_ns)
-        if self._places != self._raft.members.now:
-            self._meet()
+        self._peers.meet(self._raft.members.now)
         self._send([outgoing for outgoing in work.messages if not outgoing.durable])
         self._save(work, [outgoing for outgoing in work.messages if outgoing.durable])
         if work.installed is not None:
             self.store.replace(*work.installed[:3])
         self._apply(work.commit)
         self._answer(work.reads)
-        self._checkpoint_if_due()
-        self._backup_if_due()
+        self._keeper.work()
         self._end_doubt()
         self._forwarder.flush(self._raft.leader if self._raft.state != LEADER else None)
         if self._timer is not None:
@@ -331,9 +273,7 @@ class Node:
                 if reply is not None:
                     reply(200, encode(self.settings.node, message))
                 continue
-            if to not in self._channels:
-                continue
-            self._channels[to].post(PATHS[type(message)], encode(self.settings.node, message), self._answered(to, message))
+            self._peers.post(to, PATHS[type(message)], encode(self.settings.node, message), self._answered(to, message))
 
     def _answered(self, to: str, message: Message) -> Callable[[int, bytes], None]:
         def done(status: int, body: bytes) -> None:
@@ -385,57 +325,8 @@ class Node:
             done = self._reads.pop(token)
             done(*((503, 0, 0) if index < 0 else (200, self._raft.term, index)))
 
-    # --- checkpoints ---------------------------------------------------------------------------------------------------
-
     def _snapshot(self) -> Snapshot:
         return self.store.snapshot(self.settings.rules.wrong, encode_members(self._raft.members.at(self.store.applied)))
-
-    def _checkpoint_if_due(self) -> None:
-        """Start a new segment, and once the state has all of the old one, write it beside the log and forget what it covers."""
-        told = self.settings
-        long = len(self._raft.log) > told.compact_after or self._raft.log.size > told.compact_bytes
-        late = 0 < told.checkpoint_every <= time.monotonic_ns() - self._checkpoint_ns and self.store.applied > self._checkpoint_at
-        if not self._compacting and (long or late):
-            self._compacting = True
-            self._disk.rotate(self._rotated)
-        elif 0 < self._snapshot_due <= self.store.applied:
-            self._snapshot_due = 0
-            threading.Thread(target=self._write_checkpoint, args=(self._snapshot(),), name="checkpoint", daemon=True).start()
-
-    def _backup_if_due(self) -> None:
-        now_ns = time.monotonic_ns()
-        if self._backup is not None and self._raft.state == LEADER and self._backup.due(self.store.applied, now_ns):
-            threading.Thread(target=self._write_backup, args=(self._backup, self._snapshot(), now_ns), name="backup", daemon=True).start()
-
-    def _write_backup(self, backup: Backup, snapshot: Snapshot, now_ns: int) -> None:
-        try:
-            backup.write(snapshot, now_ns, self.settings.fsync)
-        except OSError as error:
-            # The store goes on without; what is missing is seen in ``/status``.
-            print(f"cannot write a backup: {error}", file=sys.stderr, flush=True)
-
-    def _rotated(self) -> None:
-        self._snapshot_due = self._raft.log.last_index
-        self._flush_soon()
-
-    def _write_checkpoint(self, snapshot: Snapshot) -> None:
-        try:
-            self._storage.write_checkpoint(snapshot)
-        except OSError as error:
-            # A disk that refuses this will refuse the log as well: the same end as in ``Disk``.
-            print(f"cannot write a checkpoint: {error}", file=sys.stderr, flush=True)
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            return
-        self._loop.call_soon_threadsafe(self._compacted, snapshot.at)
-
-    def _compacted(self, at: int) -> None:
-        kept = self._raft.log.kept(self.settings.compact_after // KEEP_SHARE, self.settings.compact_bytes // KEEP_SHARE)
-        self._raft.log.compact(min(at, kept))
-        self._compacting, self._checkpoint_ns, self._checkpoint_at = False, time.monotonic_ns(), at
-
-
-def _ignored(status: int, answer: bytes) -> None:
-    pass
 
 
 async def run(settings: Settings) -> None:
