@@ -17,6 +17,7 @@ import errno
 import os
 import platform
 import struct
+import sys
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +45,8 @@ def raise_priority() -> list[str]:
 
 def real_time() -> list[str]:
     """For this process alone: a driver that never sleeps must not keep a core from everybody. What was granted, in words."""
+    if sys.platform != "linux":
+        return []
     try:
         os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     except OSError as error:
@@ -56,6 +59,8 @@ def real_time() -> list[str]:
 def _nice() -> bool:
     """Where the kernel groups tasks by session (``sched(7)``, autogroup), the niceness of the group is what counts between sessions;
     whoever was started outside of any session is in the root group, whose weight is fixed (EINVAL), and has its own niceness alone."""
+    if sys.platform != "linux":
+        return False
     group = Path("/proc/self/autogroup")
     try:
         os.setpriority(os.PRIO_PROCESS, 0, NICENESS)
@@ -70,6 +75,8 @@ def _nice() -> bool:
 
 def short_slices() -> bool:
     """For this process and those that it starts. Older kernels take the wish and forget it, so it is read back."""
+    if sys.platform != "linux":
+        return False
     calls = _CALLS.get(platform.machine())
     if calls is None or os.sched_getscheduler(0) != os.SCHED_OTHER:
         return False
