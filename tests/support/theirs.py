@@ -173,7 +173,7 @@ def injecting(there: Theirs, *fault: str) -> Iterator[subprocess.Popen[str]]:
         said = ""
         for line in process.stderr:
             said += line
-            if line.startswith("effective"):
+            if line.startswith("in force"):
                 break
         else:
             pytest.fail(f"it ended before it took effect:\n{said}")
