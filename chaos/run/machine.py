@@ -18,7 +18,7 @@ from chaos.plugin import NeedsOfMachine
 
 def require(plan: Plan, target: Target) -> None:
     """``CapabilityMissing`` (exit 5) for a runtime, or for the first fault of the plan, that this machine cannot do."""
-    if plan.runtime == "local" and sys.platform != "linux":
+    if Capability.HERE in runtime_of(plan.runtime).offers and sys.platform != "linux":
         raise CapabilityMissing(
             f"the runtime 'local' starts nodes as processes on loopback addresses, which only Linux can (this is {sys.platform})",
             how="--runtime docker, with any engine that the docker command reaches: docs/engines.md; or --runtime fake, in virtual time",
