@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -24,7 +25,8 @@ SAVES: list[tuple[Ballot | None, list[Entry]]] = [
 
 def recover(folder: Path) -> Recovered:
     """Read the folder as a restart does."""
-    return Storage(folder, fsync=False).recover()
+    with closing(Storage(folder, fsync=False)) as storage:
+        return storage.recover()
 
 
 def entries(recovered: Recovered) -> list[Entry]:
@@ -65,6 +67,7 @@ def test_a_torn_tail_at_every_byte(tmp_path: Path) -> None:
         assert (found.ballot, entries(found)) == wanted
         following = Entry(found.log.last_index + 1, 9, "next", "n")
         last.save([Save(None, [following], None)])
+        last.close()
         assert entries(recover(torn)) == [*entries(found), following]
         shutil.rmtree(torn)
 

@@ -118,13 +118,19 @@ class Storage:
     def rotate(self) -> None:
         """Close this segment and open the next one, which starts with the ballot, so that older ones can be dropped."""
         if self._file >= 0:
-            os.close(self._file)
+            self.close()
             with self._lock:
                 self._closed.append((self._path(), self._last_index))
         self._number += 1
         self._open(self._path(), 0)
         self._append(pack([{"ballot": self._ballot}]))
         sync_folder(self._folder, self._fsync)
+
+    def close(self) -> None:
+        """Let go of the segment that is open; all that was saved is on disk already."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
 
     def write_checkpoint(self, snapshot: Snapshot, anew: bool = False) -> None:
         """Put a newer checkpoint beside the last one, and drop what the older of both covers.
