@@ -138,6 +138,9 @@ class Memory(Fault, frozen=True, forbid_unknown_fields=True):
             if scene.clock.now_ns() > until_ns:
                 raise FaultNotEffective(f"{node} died, but the engine knows of no out-of-memory kill")
             scene.clock.wait_until_ns(scene.clock.now_ns() + to_ns(LOOK_EVERY_S))
+        # The engine may know of the shortage before the node is seen dead, and the death is what took effect.
+        while load.died_ns() is None and scene.clock.now_ns() < until_ns:
+            scene.clock.wait_until_ns(scene.clock.now_ns() + to_ns(LOOK_EVERY_S))
 
     def _recover(self, scene: Scene, nodes: tuple[str, ...]) -> list[int]:
         if self.recovery == "policy":

@@ -16,6 +16,7 @@ import pytest
 
 from chaos.cli import main as cli
 from chaos.core.errors import EnvironmentUnusable
+from chaos.core.system import user_name
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.question import ask
@@ -190,7 +191,7 @@ def test_a_run_whose_record_is_gone_is_told_and_removed_only_on_demand(
     assert cli.main(["leftovers"]) == 5
     said = capsys.readouterr()
     assert f"{folder.name}: this run has no record (started " in said.out
-    assert f"by {proc.user_name()}, harness dead" in said.out
+    assert f"by {user_name()}, harness dead" in said.out
     assert {"container", "network", "volume"} <= {thing.kind for thing in mine[0].things}
     assert all(f"{thing.kind} {thing.name}" in said.out for thing in mine[0].things)
     assert cli.main(["heal"]) == 0, "without being told so, it removes nothing of a run that it does not know"
