@@ -279,7 +279,8 @@ def _told(done: ByHand, containers: dict[str, str]) -> str:
     rows = [[units.show(name, 0.0)[0], *(_figure(figures, name) for figures in (done.before, done.during, done.after))] for name in names]
     times = [("in force", done.effective_s), ("rolled back", done.healed_s), ("verified as gone", done.gone_s)]
     when = ", ".join(f"{word} after {at_s:.3f} s" for word, at_s in times if at_s is not None)
-    head = f"{done.fault} on {victims(done.target, containers) or _NO_NODE}: {done.status}" + (f", {done.reason}" if done.reason else "")
+    came = _STATUS.get(done.status, done.status) + (f", {done.reason}" if done.reason else "")
+    head = f"{done.fault} on {victims(done.target, containers) or _NO_NODE}: {came}"
     parts = [head, f"by {done.mechanism}" if done.mechanism else "", when]
     shown = text(make("", ["measured", "before", "during", "after"], rows))
     return "\n".join([terminal(part) for part in parts if part] + (["", shown] if shown else []))

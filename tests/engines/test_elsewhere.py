@@ -188,7 +188,7 @@ def test_a_fault_by_hand_there(engine: Engine, folder: Path) -> None:
         assert run in out
         status, out, err = nines("inject", "pause", "--to", "n2", "--for", "2s")
         assert status == 0, err
-        assert "healed" in out
+        assert "rolled back" in out
         status, _, err = nines("down", run)
         assert status == 0, err
         up.communicate(timeout=30)
