@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chaos.predict import formulas as article
@@ -36,6 +36,7 @@ def clusters(draw: st.DrawFn) -> ClusterChain:
 
 
 @given(clusters())
+@example(ClusterChain(1, 1, crash_per_s=8.0, restart_per_s=1.0, resync_per_s=1e-7, failover_per_s=1e-7, coverage=0.0, reset_per_s=1.0))
 @settings(max_examples=80, deadline=None)
 def test_every_cluster(cluster: ClusterChain) -> None:
     """U in (0, 1]; the times fit together; elasticities of what has a unit sum to zero."""

@@ -98,13 +98,16 @@ def sensitivities(model: Solvable) -> dict[str, float]:
     """dU / d parameter, by differentiating pi Q = 0: s Q = -pi dQ/d parameter, with the elements of s summing to 0."""
     pi = gth.stationary(model.rates)
     generator = model.rates - np.diag(model.rates.sum(axis=1))
-    system = generator.copy()
-    system[:, -1] = 1.0  # one balance equation is redundant: the sum takes its place
+    # Each state's flows in units of its own exit rate: rates may be eight powers of ten apart, which elimination does not survive.
+    exits = model.rates.sum(axis=1)
+    system = generator / exits[:, np.newaxis]
+    spare = int(np.argmax(pi))
+    system[:, spare] = exits.min() / exits  # one balance equation is redundant: the sum takes its place
     rights = np.zeros((len(model.slopes), len(pi)))
     for row, slope in enumerate(model.slopes.values()):
         rights[row] = -(pi @ slope - pi * slope.sum(axis=1))
-        rights[row, -1] = 0.0
-    solved = np.linalg.solve(system.T, rights.T).T
+        rights[row, spare] = 0.0
+    solved = np.linalg.solve(system.T, rights.T).T / exits
     return {name: float(solved[row][~model.up].sum()) for row, name in enumerate(model.slopes)}
 
 
