@@ -64,7 +64,7 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     bad_requests: list[BadRequests] = []
     name_empty: list[NameEmpty] = []
     state: str = ""
-    """See ``verdicts``."""
+    """A name of ``chaos.results.states``."""
     next_steps: list[str] = []
 
 
@@ -125,7 +125,7 @@ def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
         longest_s=planned.duration_s if planned.looks_s else None,
         bad_requests=timeline_bad.bad_requests(seen),
         name_empty=timeline_bad.name_empty(plan, seen),
-        state=verdicts.state(exit_code, seen, checked, _harness_died(seen)),
+        state=verdicts.state(exit_code, plan, seen, checked, _harness_died(seen)).name,
         next_steps=verdicts.next_steps(seen, checked, held_objectives, held),
     )
 

@@ -10,35 +10,28 @@ from chaos.judge.objectives import DURATIONS, LOWER, UPPER
 from chaos.measure.means import FEW
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan
+from chaos.results import states
 from chaos.results.verdict import Agreement, Check, Objective
 
-INCONCLUSIVE: Final = "inconclusive"
-"""Every check holds; too few faults, or too little else, for what an objective says."""
-INVALID: Final = "invalid"
-"""An assumption does not hold, so no figure of the run can be trusted."""
-INTERRUPTED: Final = "interrupted"
-"""By a signal, or by the death of the harness."""
-BY_CODE: Final = {0: "pass", 1: "fail", 4: "aborted", 5: "not-started", 6: "left-over", 70: "crashed"}
-
-BASELINE: Final = "baseline"
-SIMULATED: Final = "simulated"
 MOST_FAULTS: Final = 10_000
 
 
-def state(code: int, seen: Timeline, checked: Sequence[Check], harness_died: bool) -> str:
-    """The word, by exit code and checks."""
+def state(code: int, plan: Plan, seen: Timeline, checked: Sequence[Check], harness_died: bool) -> states.State:
+    """By exit code and checks. A run without faults that misses nothing is a baseline: it passes no test, for there was none."""
     if code > 128:
-        return INTERRUPTED
-    if code in BY_CODE:
-        return BY_CODE[code]
+        return states.INTERRUPTED
+    if code == 0 and not plan.windows:
+        return states.BASELINE
+    if code in states.BY_CODE:
+        return states.BY_CODE[code]
     if harness_died or (seen.traffic is not None and seen.ended is None):
-        return INTERRUPTED
-    return INVALID if any(check.verdict == "fail" for check in checked) else INCONCLUSIVE
+        return states.INTERRUPTED
+    return states.INVALID if any(check.verdict == "fail" for check in checked) else states.INCONCLUSIVE
 
 
 def qualifiers(plan: Plan) -> list[str]:
-    """What a reader must know beside the word: that nothing was broken, that nothing was real."""
-    return [BASELINE] * (not plan.windows) + [SIMULATED] * plan.virtual
+    """What a reader must know beside the state: that nothing was broken, that nothing was real."""
+    return [states.BASELINE.name] * (not plan.windows) + [states.SIMULATED.name] * plan.virtual
 
 
 def halted_at_s(seen: Timeline) -> float | None:

@@ -5,57 +5,35 @@ from __future__ import annotations
 from typing import Final
 
 from chaos.report.format import count, measure
+from chaos.results import states
 from chaos.results.check_names import COMPLETE, FAILED, HEALED
 from chaos.results.report import Report
+from chaos.results.states import State
 from chaos.results.verdict import Objective
 
 CUT_SHORT: Final = FAILED[COMPLETE]
-STATES: Final = {
-    "pass": "PASS",
-    "fail": "FAIL",
-    "inconclusive": "INCONCLUSIVE",
-    "invalid": "INVALID",
-    "aborted": "ABORTED",
-    "interrupted": "INTERRUPTED",
-    "left-over": "FAULTS LEFT OVER",
-    "crashed": "CRASHED",
-    "not-started": "NOT STARTED",
-    "unknown": "UNKNOWN",
-}
-"""What a run came to, as the first word of every report."""
-BY_CODE: Final = {
-    0: "pass",
-    1: "fail",
-    4: "aborted",
-    5: "not-started",
-    6: "left-over",
-    70: "crashed",
-    130: "interrupted",
-    143: "interrupted",
-}
-QUALIFIERS: Final = {"baseline": "BASELINE", "simulated": "SIMULATED"}
 
 
-def state(report: Report) -> str:
-    """``report.state``; of a report that is older than this word, what its exit code tells."""
-    return report.state or BY_CODE.get(report.exit_code, "unknown")
+def state(report: Report) -> State:
+    """What the run came to."""
+    return states.of(report)
 
 
 def verdict(report: Report) -> str:
     """The words of the verdict line: ``PASS``, ``INCONCLUSIVE, SIMULATED``."""
-    return ", ".join([STATES.get(state(report), "UNKNOWN"), *(QUALIFIERS[word] for word in report.qualifiers if word in QUALIFIERS)])
+    return states.words([state(report), *states.beside(report)])
 
 
 def line(report: Report) -> str:
-    """The verdict line: ``PASS  quick [SIMULATED]: All 2 objectives met.``"""
-    beside = ", ".join(QUALIFIERS[word] for word in report.qualifiers if word in QUALIFIERS)
-    return f"{STATES.get(state(report), 'UNKNOWN')}  {report.experiment}{f' [{beside}]' if beside else ''}: {headline(report)}"
+    """The verdict line, whose first word is the state: ``PASS  quick [SIMULATED]: All 2 objectives met.``"""
+    also = states.words(states.beside(report))
+    return f"{state(report).word}  {report.experiment}{f' [{also}]' if also else ''}: {headline(report)}"
 
 
 def headline(report: Report) -> str:
     """What led to the verdict, in one sentence."""
-    match state(report):
-        case "pass":
+    match state(report).name:
+        case "pass" | "baseline":
             return _passed(report)
         case "fail":
             missed = [_compared(objective) for objective in report.objectives if objective.verdict == "fail"]
@@ -111,7 +89,7 @@ def _halted(report: Report) -> str:
     why = next((reason.partition(": ")[2] for reason in report.reasons if reason.startswith(CUT_SHORT)), "")
     rolled_back = next((check for check in report.checks if check.name == HEALED), None)
     clean = "All faults rolled back." if ran and rolled_back is not None and rolled_back.verdict == "pass" else ""
-    if state(report) == "aborted":
+    if state(report) is states.ABORTED:
         parts = [f"At {at_s:.1f}{of_time} s: {why or 'a safety condition ended the run'}.", clean]
     else:
         signalled = f" ({why})" if why else ""
@@ -127,8 +105,8 @@ def effective(report: Report) -> int:
 
 def notes(report: Report) -> list[str]:
     """The reasons that the headline does not say already."""
-    match state(report):
-        case "pass" | "fail" | "interrupted" | "aborted" | "inconclusive":
+    match state(report).name:
+        case "pass" | "baseline" | "fail" | "interrupted" | "aborted" | "inconclusive":
             return [reason for reason in report.reasons if not _in_headline(report, reason)]
         case _:
             return report.reasons[1:]
@@ -136,7 +114,7 @@ def notes(report: Report) -> list[str]:
 
 def _in_headline(report: Report, reason: str) -> bool:
     """Whether the headline says it: what ended the run; the missed objectives; the first one that is open."""
-    match state(report):
+    match state(report).name:
         case "interrupted" | "aborted":
             return reason.startswith(CUT_SHORT)
         case "fail":

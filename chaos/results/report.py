@@ -100,7 +100,8 @@ class Report(msgspec.Struct, frozen=True):
     longest_s: float | None = None
     """How long a run that could stop early might have gone on; None for one that could not."""
     state: str = ""
-    """pass, fail, inconclusive, invalid, aborted, interrupted, left-over, crashed, not-started: what the run came to, more finely."""
+    """What the run came to, more finely: a name of ``chaos.results.states`` (pass, fail, inconclusive, invalid, aborted, interrupted,
+    baseline, left-over, crashed, not-started)."""
     qualifiers: list[str] = []
     """baseline (no faults), simulated (virtual time): what a reader must know beside the verdict."""
     next_steps: list[str] = []

@@ -69,7 +69,7 @@ def _verdict(suite: Xml.Element, report: Report) -> None:
     if report.verdict == report.expect_verdict:
         Xml.SubElement(case, "system-out").text = text
     elif report.verdict == "unknown":
-        _say(case, "error", top.state(report), first, text)
+        _say(case, "error", top.state(report).name, first, text)
     else:
         _say(case, "failure", report.verdict, f"{first} Expected: {report.expect_verdict}.", text)
 

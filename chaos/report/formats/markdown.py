@@ -17,8 +17,7 @@ SHOWN: Final = ("objectives", "figures", "classes", "bad_requests", "agreement")
 
 def render(report: Report) -> str:
     """Verdict first, then the tables a reviewer needs."""
-    tone = table.EMOJI.get(table.TONES.get(report.verdict, ""), "")
-    lines = [f"## {tone} {top.verdict(report)}: {markdown(report.experiment)}", ""]
+    lines = [f"## {top.state(report).emoji} {top.verdict(report)}: {markdown(report.experiment)}", ""]
     if report.question:
         lines += [f"*{markdown(report.question)}*", ""]
     lines += [f"**{markdown(top.headline(report))}**", ""]

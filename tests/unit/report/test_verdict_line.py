@@ -10,7 +10,7 @@ from chaos.judge import verdicts
 from chaos.report import headline as top
 from chaos.report import story as tell
 from chaos.report.format import seconds
-from chaos.results import check_names
+from chaos.results import check_names, states
 from chaos.results.observed import Estimate, Outage
 from chaos.results.report import Report
 from chaos.results.verdict import Agreement, Check, Contribution, Extrapolated, Objective
@@ -33,7 +33,7 @@ def said(report: Report, **changes: object) -> str:
 @pytest.mark.parametrize(
     ("state", "word"),
     [("pass", "PASS"), ("fail", "FAIL"), ("inconclusive", "INCONCLUSIVE"), ("invalid", "INVALID"), ("aborted", "ABORTED"),
-     ("interrupted", "INTERRUPTED"), ("left-over", "FAULTS LEFT OVER"), ("crashed", "CRASHED"), ("not-started", "NOT STARTED")],
+     ("interrupted", "INTERRUPTED"), ("baseline", "BASELINE"), ("left-over", "FAULTS LEFT OVER"), ("crashed", "CRASHED"), ("not-started", "NOT STARTED")],
 )  # fmt: skip
 @pytest.mark.parametrize("name", ["text", "markdown", "html", "junit"])
 def test_every_form_begins_with_the_word(name: str, state: str, word: str, report: Report) -> None:
@@ -44,6 +44,21 @@ def test_every_form_begins_with_the_word(name: str, state: str, word: str, repor
     first = shown.splitlines()[0] if name in ("text", "markdown") else shown
     assert word in first
     assert "BASELINE" in first and "SIMULATED" in first
+
+
+def test_states_are_told_apart_without_colour() -> None:
+    """Each has an icon, an emoji and a first sentence of its own; only the two words for "not known" share theirs."""
+    known = [state for state in states.STATES.values() if state is not states.UNKNOWN]
+    for told in ("icon", "emoji", "word", "meaning"):
+        assert len({getattr(state, told) for state in known}) == len(known), told
+    assert all(len(state.icon) == 1 for state in known)
+    assert {state.colour for state in known} <= set(states.COLOURS)
+
+
+def test_a_baseline_is_no_pass_and_not_said_twice(report: Report) -> None:
+    """Its word comes first, its qualifier is left out; beside another state it stands in brackets."""
+    assert said(report, state="baseline", qualifiers=["baseline"]).startswith("BASELINE  quickstart: ")
+    assert said(report, state="invalid", qualifiers=["baseline", "simulated"]).startswith("INVALID  quickstart [BASELINE, SIMULATED]: ")
 
 
 def test_an_interrupted_run_says_how_far_it_came(report: Report) -> None:
