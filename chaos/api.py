@@ -6,6 +6,7 @@ load -> plan -> refuse leftovers -> run -> judge -> report, all into one run fol
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import threading
 import traceback
@@ -45,20 +46,24 @@ class Ordered(msgspec.Struct, frozen=True):
 
 
 def order(
-    file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None
-) -> Ordered:
+    file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None,
+    system_version: str | None = None,
+) -> Ordered:  # fmt: skip
     """Load a file and plan it; ``BadInput`` for all that is wrong with it. Starts nothing.
 
-    ``longest_s``: go on with further rounds of its faults for so long, until what it is to decide is decided.
+    ``longest_s``: go on with further rounds of its faults for so long, until what it is to decide is decided. ``system_version``: what the
+    user calls the version of the system under test; None: the environment's word, else a hash.
     """
     from chaos.experiment.source import read_text
 
-    return order_text(read_text(file), file, runtime=runtime, seed=seed, faults=faults, longest_s=longest_s)
+    text = read_text(file)
+    return order_text(text, file, runtime=runtime, seed=seed, faults=faults, longest_s=longest_s, system_version=system_version)
 
 
 def order_text(
-    text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None
-) -> Ordered:
+    text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None,
+    system_version: str | None = None,
+) -> Ordered:  # fmt: skip
     """The same from a text; ``file`` names it in messages, and relative paths start from its folder."""
     from chaos.experiment.document import parse_experiment
     from chaos.experiment.source import locate
@@ -69,9 +74,20 @@ def order_text(
     place = None if runtime else locate(str(file), "cluster.runtime")
     chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place, attached=experiment.cluster.attach is not None)
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
+    plan = versioned(plan, target, system_version)
     if faults:
         _require_agreement_possible(plan)
     return Ordered(experiment, text, target, plan if faults else msgspec.structs.replace(plan, windows=()))
+
+
+def versioned(plan: Plan, target: Target, given: str | None) -> Plan:
+    """The plan with the version of the system under test."""
+    from chaos.core.capabilities import Capability
+    from chaos.plan.capabilities import runtime_of
+    from chaos.plan.system_version import VARIABLE, system_version
+
+    version = system_version(target, given, here=Capability.HERE in runtime_of(plan.runtime).offers)
+    return msgspec.structs.replace(plan, system=version, system_given=bool(os.environ.get(VARIABLE) if given is None else given))
 
 
 def _require_agreement_possible(plan: Plan) -> None:

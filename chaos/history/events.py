@@ -48,6 +48,12 @@ class NodeUp(RowBase, frozen=True, tag="node_placed"):
     """The name of the container that it is, where that was there before the run."""
 
 
+class SystemSeen(RowBase, frozen=True, tag="system"):
+    """What the nodes are made of, by the engine's word: part (or node, where it was there before) -> id of its image."""
+
+    images: dict[str, str]
+
+
 class TrafficStarted(RowBase, frozen=True, tag="traffic_started"):
     """t = 0 of the run is ``start_ns``: the first slot."""
 
@@ -236,6 +242,7 @@ class RunEnded(RowBase, frozen=True, tag="run_ended"):
 Row = (
     RunStarted
     | NodeUp
+    | SystemSeen
     | TrafficStarted
     | TrafficSecond
     | TrafficEnded

@@ -21,6 +21,7 @@ from chaos.measure import means as stats_means
 from chaos.measure import ratios as stats_ratios
 from chaos.measure import repairs as stats_repairs
 from chaos.measure import slots as timeline_slots
+from chaos.measure import trials as stats_trials
 from chaos.measure import windows as stats_windows
 from chaos.measure.faults import BACKGROUND, Trial
 from chaos.measure.means import CONFIDENCE
@@ -84,6 +85,7 @@ def _observe(plan: Plan, timeline: Timeline, service: ServiceTimeline, confidenc
             downs_s, [outage.censored is None for outage in service.outages], _repair_limit_s(plan)
         ),
     )
+    seen = msgspec.structs.replace(seen, trials=stats_trials.trials(timeline, service))
     lack = stats_evidence.lacking(service)
     if lack:
         return stats_evidence.withheld(seen, lack)

@@ -37,7 +37,7 @@ def withheld(seen: Observed, reason: str) -> Observed:
     nothing = Estimate(None, reason=reason)
     return msgspec.structs.replace(
         seen, availability=nothing, success_ratio=nothing, slo_ratio=nothing, mttr_s=nothing, mttf_s=nothing, mtbf_s=nothing,
-        downtime_s=None, windows=[], lost_s=None, maintainability=None,
+        downtime_s=None, windows=[], lost_s=None, maintainability=None, trials=[],
         by_fault={name: without_figures(each, reason) for name, each in seen.by_fault.items()},
     )  # fmt: skip
 
@@ -47,7 +47,7 @@ def without_faults(seen: Observed, reason: str) -> Observed:
     nothing = Estimate(None, reason=reason)
     availability = msgspec.structs.replace(seen.availability, low=None, high=None, method="", reason=seen.availability.reason or reason)
     return msgspec.structs.replace(
-        seen, availability=availability, mttr_s=nothing, mttf_s=nothing, mtbf_s=nothing,
+        seen, availability=availability, mttr_s=nothing, mttf_s=nothing, mtbf_s=nothing, trials=[],
         by_fault={name: without_figures(each, reason) for name, each in seen.by_fault.items()},
     )  # fmt: skip
 

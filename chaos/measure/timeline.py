@@ -25,6 +25,7 @@ from chaos.history.events import (
     Row,
     RunEnded,
     RunStarted,
+    SystemSeen,
     TrafficEnded,
     TrafficStarted,
 )
@@ -144,6 +145,8 @@ class Timeline(msgspec.Struct, frozen=True, eq=False):
     ended: RunEnded | None
     damage: str = ""
     """What is damaged in the history; empty: nothing that can be told."""
+    images: dict[str, str] = {}
+    """What the nodes were made of."""
 
     def node_at(self, address: int) -> str:
         """The node that clients reach at an IPv4 address given as a number; the dotted address if it is nobody's."""
@@ -189,6 +192,7 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void], damag
         aborting=tuple(row for row in rows if isinstance(row, Aborting)),
         ended=next((row for row in reversed(rows) if isinstance(row, RunEnded)), None),
         damage=damage,
+        images={name: image for row in rows if isinstance(row, SystemSeen) for name, image in row.images.items()},
     )
 
 

@@ -15,10 +15,12 @@ import msgspec
 from chaos.core.capabilities import Capability
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import LEADER
-from chaos.experiment.document import Experiment
+from chaos.experiment.document import Experiment, Slo
 from chaos.experiment.forms import Mistakes
+from chaos.experiment.production import PredictSpec
+from chaos.experiment.safety import AbortIf
 from chaos.experiment.target.operation import OperationKind
-from chaos.experiment.target.spec import Target
+from chaos.experiment.target.spec import DockerPart, Target
 from chaos.plan import calibration as calibrations
 from chaos.plan.capabilities import check_attached, check_capabilities, check_networks, check_resources, check_runtime, runtime_of
 from chaos.plan.cluster import (
@@ -158,15 +160,21 @@ def _calibrated(
 
 
 def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> str:
-    """Equal for runs that may be compared: leaves out seed, question, objectives, and where the files lie."""
-    faults = tuple(msgspec.structs.replace(spec, line=0, path="") for spec in experiment.faults)
+    """Equal for runs whose faults of a class may be compared: leaves out seed, name, question, objectives, promises, how often and how
+    long it is done, when it is called off, where the files lie, and which image is started (that is the system's version)."""
+    faults = tuple(msgspec.structs.replace(spec, line=0, path="", times=None) for spec in experiment.faults)
     bare = msgspec.structs.replace(
-        experiment, seed=0, question="", objectives=(), expect_verdict="", file="", faults=faults,
+        experiment, name="", seed=0, question="", objectives=(), expect_verdict="", file="", faults=faults, duration_s=None,
         cluster=msgspec.structs.replace(experiment.cluster, target=target.name, runtime=""),
-        predict=msgspec.structs.replace(experiment.predict, calibration=""),
+        predict=PredictSpec(), slo=Slo(latency_s=experiment.slo.latency_s), abort_if=AbortIf(),
     )  # fmt: skip
-    declared = msgspec.structs.replace(target, folder="", about="")
+    parts = {name: msgspec.structs.replace(part, docker=_without_image(part.docker)) for name, part in target.parts.items()}
+    declared = msgspec.structs.replace(target, folder="", about="", parts=parts)
     return hashlib.sha256(msgspec.json.encode((bare, declared, runtime))).hexdigest()[:16]
+
+
+def _without_image(form: DockerPart | None) -> DockerPart | None:
+    return None if form is None else msgspec.structs.replace(form, image=None)
 
 
 def _check_limits(experiment: Experiment, nodes: tuple[PlannedNode, ...]) -> None:

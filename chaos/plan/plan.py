@@ -110,6 +110,10 @@ class Plan(msgspec.Struct, frozen=True):
     """Its runtime lives in virtual time: what it shows is simulated."""
     traits: dict[str, Traits] = {}
     """Fault -> what it is, by its own class's word."""
+    system: str = ""
+    """The version of the system under test, as far as it is known before the run: ``system_version``."""
+    system_given: bool = False
+    """The user's own word for it."""
 
     def __repr__(self) -> str:
         return f"Plan({len(self.windows)} faults in {self.duration_s:.0f} s, {len(self.nodes)} nodes, {self.runtime}, seed {self.seed})"

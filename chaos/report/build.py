@@ -14,6 +14,7 @@ from chaos.core.files import write_atomically
 from chaos.core.version import versions
 from chaos.history.folder import RunFolder, plain
 from chaos.judge import verdicts
+from chaos.plan.system_version import with_images
 from chaos.results.report import Achieved, FaultObserved, NodeSeen, Report
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         planned_faults=len(plan.windows),
         halted_at_s=verdicts.halted_at_s(seen),
         given=_given(judged),
+        system_version=with_images(plan.system, plan.system_given, seen.images),
         source=_source(plan),
     )
 

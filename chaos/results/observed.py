@@ -188,6 +188,27 @@ class Maintainability(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
+class TrialObserved(msgspec.Struct, frozen=True):
+    """One try at harming: an effective fault, or a planned overlap of several. What histories of many runs are made of."""
+
+    fault_class: str = msgspec.field(name="class")
+    faults: list[str]
+    at_s: float
+    """When the first of them took effect."""
+    outage_s: float | None
+    """How long clients were without service because of it, 0 included; None: missing requests leave it open."""
+    recovery_s: float | None
+    censored: bool
+    """An outage of it was not over at the end: ``outage_s`` is what was seen of it."""
+    cycle_s: float
+    """From its begin to that of the next one."""
+    down_s: float | None
+    """``outage_s``, and what went down by itself meanwhile."""
+    latency_p50_s: float | None
+    latency_p99_s: float | None
+    """Of good requests of its cycle, from due time."""
+
+
 class Observed(msgspec.Struct, frozen=True):
     """What clients of one service saw, the baseline left out."""
 
@@ -215,6 +236,8 @@ class Observed(msgspec.Struct, frozen=True):
     """Bad slots times their width: seconds of full outage that all of them are worth."""
     maintainability: Maintainability | None = None
     """The distribution of repairs; None where there was none."""
+    trials: list[TrialObserved] = []
+    """Each try at harming by itself, in the order of time."""
 
     def __repr__(self) -> str:
         return f"Observed({len(self.outages)} outages, availability {self.availability!r}, mttr_s {self.mttr_s!r})"

@@ -119,6 +119,8 @@ class Report(msgspec.Struct, frozen=True):
     """When the name had no address; health checks may all have failed while nodes would have answered."""
     bad_requests: list[BadRequests] = []
     """Every bad request of every service, by reason, status and node."""
+    system_version: str = ""
+    """Of the system under test: what the user called it, else a hash of its target's files and its images."""
     looks: list[LookTaken] = []
     """Of a run that could stop early (``--until-decided``); empty for one that went on to its planned end."""
 

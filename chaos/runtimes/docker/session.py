@@ -19,10 +19,11 @@ from chaos.core.values import CLIENTS, DNS, Link, RoundTrip
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
+from chaos.engine.images.build import image_id
 from chaos.engine.images.ensure import ensure_harness, ensure_target
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
-from chaos.history.events import DnsChanged
+from chaos.history.events import DnsChanged, SystemSeen
 from chaos.net.needs import needs
 from chaos.plan.capabilities import needed
 from chaos.plan.traits import made
@@ -60,6 +61,9 @@ class DockerSession(Session):
     def _bring_up(self) -> Parts:
         deployment = self._deployment
         images = {part: ensure_target(self._engine, deployment.target, part) for part in {node.part for node in deployment.plan.nodes}}
+        self._sink(
+            SystemSeen(at_ns=self._clock.now_ns(), images={part: image_id(self._engine, name) or name for part, name in images.items()})
+        )
         harness_image = ensure_harness(self._engine)
         if deployment.plan.links:
             require_packet_rules(self._engine, harness_image)

@@ -23,7 +23,7 @@ from chaos.engine.images.ensure import ensure_harness
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
 from chaos.experiment.target.spec import Ask
-from chaos.history.events import DnsChanged
+from chaos.history.events import DnsChanged, SystemSeen
 from chaos.net.needs import needs
 from chaos.plan.attached import client_name
 from chaos.plan.capabilities import needed
@@ -79,6 +79,7 @@ class AttachedSession(Session):
         deployment, api, name = self._deployment, self._containers.api, self._name
         self._keys = choose(api, self._attach, deployment.plan.nodes)
         found = self._inspected()
+        self._sink(SystemSeen(at_ns=self._clock.now_ns(), images={node: str(each["Image"]) for node, each in found.items()}))
         common = ground(api, self._attach, list(found.values()))
         policy = self._policy(found)
         if not name and Capability.SURGES in needed(deployment.plan):
