@@ -10,7 +10,7 @@ import os
 import sys
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, cast
 
@@ -47,31 +47,34 @@ class Ordered(msgspec.Struct, frozen=True):
 
 def order(
     file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None,
-    system_version: str | None = None,
+    system_version: str | None = None, overrides: Sequence[str] = (),
 ) -> Ordered:  # fmt: skip
     """Load a file and plan it; ``BadInput`` for all that is wrong with it. Starts nothing.
 
     ``longest_s``: go on with further rounds of its faults for so long, until what it is to decide is decided. ``system_version``: what the
-    user calls the version of the system under test; None: the environment's word, else a hash.
+    user calls the version of the system under test; None: the environment's word, else a hash. ``overrides``: values in place of the
+    file's, ``cluster.nodes=5``.
     """
     from chaos.experiment.source import read_text
 
     text = read_text(file)
-    return order_text(text, file, runtime=runtime, seed=seed, faults=faults, longest_s=longest_s, system_version=system_version)
+    return order_text(
+        text, file, runtime=runtime, seed=seed, faults=faults, longest_s=longest_s, system_version=system_version, overrides=overrides
+    )
 
 
 def order_text(
     text: str, file: Path, *, runtime: str | None = None, seed: int | None = None, faults: bool = True, longest_s: float | None = None,
-    system_version: str | None = None,
+    system_version: str | None = None, overrides: Sequence[str] = (),
 ) -> Ordered:  # fmt: skip
     """The same from a text; ``file`` names it in messages, and relative paths start from its folder."""
     from chaos.experiment.document import parse_experiment
-    from chaos.experiment.source import locate
+    from chaos.experiment.overrides import located
     from chaos.plan.build import make_plan
 
-    experiment = parse_experiment(text, str(file))
+    experiment = parse_experiment(text, str(file), overrides)
     target = _target(experiment, file)
-    place = None if runtime else locate(str(file), "cluster.runtime")
+    place = None if runtime else located(str(file), overrides, "cluster.runtime")
     chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place, attached=experiment.cluster.attach is not None)
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     plan = versioned(plan, target, system_version)
@@ -107,14 +110,14 @@ def _require_agreement_possible(plan: Plan) -> None:
 def _target(experiment: Experiment, file: Path) -> Target:
     """The one that is named; for a system that runs already, what the experiment says about it."""
     from chaos.experiment.cluster import ATTACHED
-    from chaos.experiment.source import locate
+    from chaos.experiment.overrides import located
     from chaos.experiment.target.load import load_target
     from chaos.plan.attached import attached_target
 
     cluster = experiment.cluster
     if cluster.attach is not None and cluster.target == ATTACHED:
         return attached_target(experiment, None)
-    named = load_target(cluster.target, beside=file.parent, place=locate(str(file), "cluster.target"))
+    named = load_target(cluster.target, beside=file.parent, place=located(str(file), experiment.overrides, "cluster.target"))
     return attached_target(experiment, named) if cluster.attach is not None else named
 
 

@@ -36,7 +36,8 @@ def load(source: Source, *, runtime: str | None = None, seed: int | None = None,
         if (runtime, seed, faults) == (None, None, True):
             return source
         return order_text(source.text, Path(source.experiment.file), runtime=runtime or source.plan.runtime,
-                          seed=source.plan.seed if seed is None else seed, faults=faults)  # fmt: skip
+                          seed=source.plan.seed if seed is None else seed, faults=faults,
+                          overrides=source.experiment.overrides)  # fmt: skip
     if isinstance(source, str) and "\n" in source:
         return order_text(source, TEXT_FILE, runtime=runtime, seed=seed, faults=faults)
     return order(Path(source), runtime=runtime, seed=seed, faults=faults)

@@ -48,7 +48,7 @@ def plan(arguments: argparse.Namespace) -> int:
     """What a run would do; nothing is started."""
     from chaos.api import order
 
-    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
     foreseen, why = _foreseen(ordered.plan)
     if arguments.json:
         from msgspec import to_builtins
@@ -91,7 +91,7 @@ def validate(arguments: argparse.Namespace) -> int:
     worst = 0
     for file in arguments.files:
         try:
-            ordered = order(Path(file), runtime=arguments.runtime, seed=arguments.seed)
+            ordered = order(Path(file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
         except (BadInput, EnvironmentUnusable) as error:
             note(f"nines: {error}")
             worst = worst if worst == BadInput.exit_code else error.exit_code
@@ -114,7 +114,7 @@ def predict(arguments: argparse.Namespace) -> int:
     from chaos.predict.run import facts_from_plan
     from chaos.predict.run import predict as ask
 
-    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
     if arguments.window is not None:
         ordered = cli_models.within(ordered, arguments.window)
     if arguments.sweep:
@@ -136,7 +136,7 @@ def runbook(arguments: argparse.Namespace) -> int:
     from chaos.predict.run import predict as ask
     from chaos.report.pages.runbook import render
 
-    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
     put(render(ordered.plan, ask(ordered.plan, facts_from_plan(ordered.plan)).predicted), arguments.output)
     return 0
 

@@ -36,7 +36,7 @@ def up(arguments: argparse.Namespace) -> int:
     from chaos.api import engine_elsewhere, new_folder, order
     from chaos.history.folder import RunFolder
 
-    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed)
+    ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
     if ordered.plan.virtual:
         raise BadInput(f"the runtime '{ordered.plan.runtime}' cannot hold a cluster", right="--runtime local or docker")
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)

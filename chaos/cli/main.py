@@ -37,6 +37,9 @@ class Verb(NamedTuple):
 def _runtime(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     parser.add_argument("--runtime", default=default, metavar="NAME", help="auto, local, docker or fake; default: the experiment's")
     parser.add_argument("--seed", type=int, metavar="N", help="override the experiment's seed")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="override a value of the file: cluster.nodes=5; may be repeated"
+    )
 
 
 def _json(parser: argparse.ArgumentParser) -> None:

@@ -38,8 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             longest_s = _longest_s(arguments)
             ready.append(
-                order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults, longest_s=longest_s)
-            )
+                order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults, longest_s=longest_s,
+                      overrides=arguments.set)
+            )  # fmt: skip
         except NinesError as error:
             _refused(arguments, Path(file).name, error, "")
             raise

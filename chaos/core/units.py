@@ -6,6 +6,7 @@ strips the suffix from the name (``timeout_s`` is written ``timeout: 250ms``). A
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable
@@ -21,7 +22,7 @@ SIZE = "size"
 BANDWIDTH = "bandwidth"
 
 Seconds = Annotated[float, msgspec.Meta(ge=0, extra={"unit": DURATION})]
-"""A time span in seconds; written ``250ms``, ``1.5s``, ``2m``, ``1h``, ``30d``."""
+"""A time span in seconds; written ``250ms``, ``1.5s``, ``2m``, ``1m30s``, ``30d``."""
 SignedSeconds = Annotated[float, msgspec.Meta(extra={"unit": DURATION})]
 """A time span that may be negative (a clock's offset)."""
 PerSecond = Annotated[float, msgspec.Meta(gt=0, extra={"unit": RATE})]
@@ -39,6 +40,10 @@ SUFFIX: Final = {DURATION: "_s", RATE: "_per_s", PERCENT: "", SIZE: "_bytes", BA
 EXAMPLE: Final = {DURATION: "250ms, 3s, 2m, 1h", RATE: "100/s", PERCENT: "99.95%", SIZE: "512MB", BANDWIDTH: "100KB/s"}
 
 _SPAN_S: Final = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_UNIT_NAMES: Final = "|".join(sorted(_SPAN_S, key=len, reverse=True))
+_SEVERAL: Final = re.compile(rf"\s*([-+]?)((?:\d+(?:\.\d*)?(?:{_UNIT_NAMES})\s*){{2,}})", re.ASCII)
+"""Several units in one: ``1m30s``, ``2h 15m``."""
+_PIECE: Final = re.compile(rf"(\d+(?:\.\d*)?)({_UNIT_NAMES})", re.ASCII)
 _SIZE_BYTES: Final = {
     "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
@@ -67,11 +72,25 @@ def _within(text: str, kind: str, value: float) -> float:
 
 
 def duration_s(text: str) -> float:
-    """``"250ms"`` -> 0.25."""
+    """``"250ms"`` -> 0.25, ``"1m30s"`` -> 90.0."""
+    several = _SEVERAL.fullmatch(text)
+    if several is not None:
+        return _within(text, DURATION, _sum_s(text, several[1], _PIECE.findall(several[2])))
     value, unit = _split(text, DURATION)
     if unit not in _SPAN_S:
         raise WrongUnit(f"'{text}' has no unit of time; write it like {EXAMPLE[DURATION]}")
     return _within(text, DURATION, value * _SPAN_S[unit])
+
+
+def _sum_s(text: str, sign: str, pieces: list[tuple[str, str]]) -> float:
+    """Of the pieces of one duration, each in a smaller unit than the one before; only the last may have a fraction."""
+    scales = [_SPAN_S[unit] for _, unit in pieces]
+    if any(later >= earlier for earlier, later in itertools.pairwise(scales)):
+        raise WrongUnit(f"the units of '{text}' do not get smaller; write it like 1h30m, 1m30s")
+    if any("." in value for value, _ in pieces[:-1]):
+        raise WrongUnit(f"'{text}' has a fraction before its last unit; write it like 1m30s, 1m0.5s")
+    span_s = sum(float(value) * scale for (value, _), scale in zip(pieces, scales, strict=True))
+    return -span_s if sign == "-" else span_s
 
 
 def rate_per_s(text: str) -> float:
@@ -123,10 +142,17 @@ _SPELT: Final = {kind: list(scales) for kind, scales in _SCALES.items()} | {DURA
 SIGNS: Final = {"any": "", "at least 0": r"(?!-[\d.]*[1-9])", "more than 0": r"(?!-)(?=\+?[\d.]*[1-9])"}
 """What a pattern asks of the sign of its number."""
 
+_SEVERAL_SIGNS: Final = {"any": "", "at least 0": r"(?!-.*[1-9])", "more than 0": r"(?!-)(?=.*[1-9])"}
+"""The same of a duration in several units."""
+
 
 def pattern(kind: str, sign: str = "any") -> str:
     """A regular expression, of the dialect of JSON Schema, for what the parser of that kind takes; without anchors."""
-    return rf"\s*{SIGNS[sign]}{_NUMBER}\s*(?:{'|'.join(_SPELT[kind])})\s*"
+    if kind != DURATION:
+        return rf"\s*{SIGNS[sign]}{_NUMBER}\s*(?:{'|'.join(_SPELT[kind])})\s*"
+    one = rf"{SIGNS[sign]}{_NUMBER}\s*(?:{'|'.join(_SPELT[kind])})"
+    several = rf"{_SEVERAL_SIGNS[sign]}[-+]?(?:\d+(?:\.\d*)?(?:{_UNIT_NAMES})\s*){{2,}}"
+    return rf"\s*(?:{one}|{several})\s*"
 
 
 def written(value: float, kind: str) -> str:

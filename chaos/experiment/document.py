@@ -6,7 +6,7 @@ What cannot be known from the file alone (does the node exist, does the target k
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -17,10 +17,11 @@ from chaos.experiment.cluster import ClusterSpec
 from chaos.experiment.faults import FAULTS, FaultSpec
 from chaos.experiment.forms import NAME, choice, one_of, quantity, string, whole
 from chaos.experiment.objectives import OBJECTIVES, ObjectiveSpec
+from chaos.experiment.overrides import applied
 from chaos.experiment.production import PredictSpec
 from chaos.experiment.safety import AbortIf, Limits
 from chaos.experiment.schedules import AT_LEAST_0
-from chaos.experiment.schema import Schema, Shapes
+from chaos.experiment.schema import Schema, Shapes, with_variables
 from chaos.experiment.source import Table, parse, read_text
 from chaos.experiment.tables import UNWRITTEN, Key, Strict, Written, table
 from chaos.experiment.target.spec import TARGET
@@ -97,6 +98,8 @@ class Experiment(Strict, frozen=True):
     expect_verdict: Annotated[str, choice(VERDICTS)] = "pass"
     """An experiment that shows a weakness says fail."""
     file: Annotated[str, UNWRITTEN] = ""
+    overrides: Annotated[tuple[str, ...], UNWRITTEN] = ()
+    """What was set beside the file: ``cluster.nodes=5``."""
 
 
 def load_experiment(path: Path) -> Experiment:
@@ -104,9 +107,11 @@ def load_experiment(path: Path) -> Experiment:
     return parse_experiment(read_text(path), str(path))
 
 
-def parse_experiment(content: str, file: str) -> Experiment:
-    """The experiment of a text that has been read already; ``file`` is for messages."""
-    return EXPERIMENT.read(parse(content, file))
+def parse_experiment(content: str, file: str, overrides: Sequence[str] = ()) -> Experiment:
+    """The experiment of a text that has been read already; ``file`` is for messages. ``overrides``: values in place of the file's."""
+    root, overrides = applied(parse(content, file), overrides)
+    found = EXPERIMENT.read(root)
+    return msgspec.structs.replace(found, overrides=overrides) if overrides else found
 
 
 EXPERIMENT: Final = table(Experiment)
@@ -137,4 +142,4 @@ SCHEMAS: Final = {"experiment": experiment_schema, "target": target_schema}
 def _document(title: str, describe: Callable[[Shapes], Schema]) -> Schema:
     shapes = Shapes()
     root = describe(shapes)
-    return {"$schema": _DIALECT, "title": title} | root | {"$defs": dict(sorted(shapes.definitions.items()))}
+    return {"$schema": _DIALECT, "title": title} | with_variables(root | {"$defs": dict(sorted(shapes.definitions.items()))})

@@ -101,3 +101,33 @@ class Shapes:
         """A reference to what stands under that name from now on."""
         self.definitions[slug(name)] = schema
         return ref(name)
+
+
+# --- variables of the environment ----------------------------------------------------------------------------------------
+
+VARIABLE: Final = r"\$\{[A-Za-z_]"
+"""Where ``${NAME}`` stands, only the loader knows what it comes to."""
+_NOT_VALUES: Final = ("propertyNames", "default", "examples", "required", "const")
+
+
+def with_variables(schema: Schema) -> Schema:
+    """The same, and ``${NAME}`` in place of any single value."""
+    found = {word: inner if word in _NOT_VALUES else _inside(word, inner) for word, inner in schema.items()}
+    if "enum" in found:
+        choices = found.pop("enum")
+        return found | any_of({"enum": choices}, {"type": "string", "pattern": VARIABLE})
+    if "pattern" in found:
+        found["pattern"] = f"{found['pattern']}|{VARIABLE}"
+    kinds = [found["type"]] if isinstance(found.get("type"), str) else list(found.get("type", ()))
+    if {"integer", "number", "boolean"} & {*kinds} and "string" not in kinds:
+        found |= {"type": [*kinds, "string"], "pattern": VARIABLE}
+    return found
+
+
+def _inside(word: str, inner: object) -> Any:  # noqa: ANN401 - whatever stands there
+    if isinstance(inner, list):
+        return [with_variables(each) if isinstance(each, dict) else each for each in inner]
+    if isinstance(inner, dict):
+        by_name = word in ("properties", "$defs", "patternProperties")
+        return {name: with_variables(each) for name, each in inner.items()} if by_name else with_variables(inner)
+    return inner

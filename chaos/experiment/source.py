@@ -19,6 +19,7 @@ import msgspec
 
 from chaos.core.errors import BadInput, Place, shortened, together
 from chaos.core.plugins import suggest
+from chaos.experiment.variables import Variables
 
 if TYPE_CHECKING:
     import yaml
@@ -48,6 +49,8 @@ class Scalar(msgspec.Struct, frozen=True):
     place: Place
     text: str
     kind: str
+    written: str = ""
+    """As it stands in the file, where variables are filled in (``variables``); else empty."""
 
 
 class Listing(msgspec.Struct, frozen=True):
@@ -159,8 +162,9 @@ def parse(content: str, file: str) -> Table:
     """The whole document, which must be one table."""
     import yaml  # prober and name server, which share the values here, read no YAML and have no package for it
 
+    variables = Variables(content)
     try:
-        root = yaml.compose(content, Loader=yaml.SafeLoader)
+        root = yaml.compose(variables.marked, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, content, file) from None
     except yaml.reader.ReaderError as error:
@@ -171,10 +175,21 @@ def parse(content: str, file: str) -> Table:
         raise BadInput(f"is nested deeper than {MAX_DEPTH} levels", place=Place(file)) from None
     if root is None:
         raise BadInput("is empty", place=Place(file), right="an experiment begins with 'experiment: NAME'")
-    value = _Builder(file).build(root, "", root.start_mark.line + 1, 0)
+    value = _Builder(file, variables).build(root, "", root.start_mark.line + 1, 0)
     if not isinstance(value, Table):
         raise BadInput(f"{what_is(value)} stands where keys and values belong", place=value.place)
     return value
+
+
+def value_of(content: str, place: Place) -> Value:
+    """One value, as YAML writes it, in place of one of a file; all of it stands at the one place."""
+    import yaml
+
+    try:
+        root = yaml.compose(content, Loader=yaml.SafeLoader)
+    except (yaml.YAMLError, RecursionError):
+        raise BadInput(f"'{short(content)}' is not a value", place=place, right="check quotes and brackets") from None
+    return Scalar(place, "", NULL) if root is None else _Builder(place.file, None).build(root, place.path, None, 0)
 
 
 def walk(value: Value) -> Iterator[Value]:
@@ -210,11 +225,13 @@ def place_in(root: Table, path: str) -> Place:
 class _Builder:
     """Turns yaml's nodes into ours, and counts, so that aliases cannot blow a small file up."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, variables: Variables | None) -> None:
         self._file = file
+        self._variables = variables
         self._count = 0
 
-    def build(self, node: yaml.Node, path: str, line: int, depth: int) -> Value:
+    def build(self, node: yaml.Node, path: str, line: int | None, depth: int) -> Value:
+        """``line`` None: what is read stands in no file."""
         import yaml
 
         place = Place(self._file, line, path)
@@ -222,18 +239,18 @@ class _Builder:
         if self._count > MAX_VALUES or depth > MAX_DEPTH:
             too = f"nested deeper than {MAX_DEPTH} levels" if depth > MAX_DEPTH else f"more than {MAX_VALUES:,} values, aliases counted"
             raise BadInput(f"is too big: {too}", place=Place(self._file, line))
-        kind = self._kind(node, place)
         if isinstance(node, yaml.ScalarNode):
-            return Scalar(place, self._text(node.value, place), kind)
+            return self._scalar(node, place)
+        self._kind(node, place)
         if isinstance(node, yaml.SequenceNode):
-            items = (self.build(item, f"{path}[{i}]", item.start_mark.line + 1, depth + 1) for i, item in enumerate(node.value))
+            items = (self.build(item, f"{path}[{i}]", line and item.start_mark.line + 1, depth + 1) for i, item in enumerate(node.value))
             return Listing(place, tuple(items))
         entries: dict[str, Value] = {}
         for key_node, value_node in node.value:
-            key_line = key_node.start_mark.line + 1
+            key_line = line and key_node.start_mark.line + 1
             if not isinstance(key_node, yaml.ScalarNode) or key_node.tag == f"{_STANDARD}null":
                 raise BadInput("a key must be a word", place=Place(self._file, key_line, path))
-            key = self._text(key_node.value, Place(self._file, key_line, path))
+            key = self._text(self._filled(key_node.value, Place(self._file, key_line, path)), Place(self._file, key_line, path))
             if len(key) > MOST_KEY:
                 raise BadInput(
                     f"the key '{key[:40]}...' has {len(key):,} characters",
@@ -246,6 +263,24 @@ class _Builder:
                 raise BadInput(f"the key '{key}' stands here twice", place=Place(self._file, key_line, inner), right=first)
             entries[key] = self.build(value_node, inner, key_line, depth + 1)
         return Table(place, entries)
+
+    def _scalar(self, node: yaml.ScalarNode, place: Place) -> Scalar:
+        """With its variables filled in; what they make of a word without quotes is taken as if it had stood there."""
+        import yaml
+
+        filled = self._filled(node.value, place)
+        if filled == node.value:
+            return Scalar(place, self._text(filled, place), self._kind(node, place))
+        assert self._variables is not None
+        plain = node.style is None and node.tag.startswith(_STANDARD)
+        tag: str = node.tag
+        if plain:
+            tag = yaml.resolver.Resolver().resolve(yaml.ScalarNode, filled, (True, False))  # type: ignore[no-untyped-call]
+        kind = self._kind(yaml.ScalarNode(tag, filled), place)
+        return Scalar(place, self._text(filled, place), kind, self._variables.written(node.value))
+
+    def _filled(self, text: str, place: Place) -> str:
+        return text if self._variables is None else self._variables.filled(text, place)
 
     @staticmethod
     def _text(text: str, place: Place) -> str:

@@ -164,7 +164,7 @@ def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> 
     long it is done, when it is called off, where the files lie, and which image is started (that is the system's version)."""
     faults = tuple(msgspec.structs.replace(spec, line=0, path="", times=None) for spec in experiment.faults)
     bare = msgspec.structs.replace(
-        experiment, name="", seed=0, question="", objectives=(), expect_verdict="", file="", faults=faults, duration_s=None,
+        experiment, name="", seed=0, question="", objectives=(), expect_verdict="", file="", overrides=(), faults=faults, duration_s=None,
         cluster=msgspec.structs.replace(experiment.cluster, target=target.name, runtime=""),
         predict=PredictSpec(), slo=Slo(latency_s=experiment.slo.latency_s), abort_if=AbortIf(),
     )  # fmt: skip

@@ -12,6 +12,7 @@ from chaos.core.values import LEADER
 from chaos.experiment import parameters
 from chaos.experiment.cluster import Dns
 from chaos.experiment.document import Experiment
+from chaos.experiment.overrides import located
 from chaos.experiment.schedules import SHORTEST_S
 from chaos.experiment.source import locate
 from chaos.experiment.target import templates
@@ -23,7 +24,7 @@ from chaos.plan.plan import Parameter, PlannedNode
 
 def refuse(experiment: Experiment, path: str, message: str, right: str = "") -> BadInput:
     """The error for something wrong at a path of the experiment's file."""
-    return BadInput(message, place=locate(experiment.file, path), right=right)
+    return BadInput(message, place=located(experiment.file, experiment.overrides, path), right=right)
 
 
 def known_or_refuse(experiment: Experiment, path: str, what: str, name: str, known: Collection[str]) -> None:
@@ -156,7 +157,11 @@ def planned_parameters(experiment: Experiment, target: Target, settings: dict[st
     found: list[Parameter] = []
     for key in parameters.KNOWN:
         if key in experiment.predict.parameters:
-            text, origin, place = experiment.predict.parameters[key], "experiment", locate(experiment.file, f"predict.parameters.{key}")
+            text, origin, place = (
+                experiment.predict.parameters[key],
+                "experiment",
+                located(experiment.file, experiment.overrides, f"predict.parameters.{key}"),
+            )
         elif key in target.model:
             text = templates.fill(target.model[key], context)
             origin, place = "target", Place(f"{target.folder}/target.yaml", None, f"model.{key}")
@@ -186,11 +191,12 @@ def planned_operations(
     for name, spec in experiment.traffic.operations.items():
         if spec.probe is not None:
             kind = OperationKind(probe=spec.probe, does=spec.does or "read", options=spec.options)
-            file, path = experiment.file, f"traffic.operations.{name}"
+            place, path = partial(located, experiment.file, experiment.overrides), f"traffic.operations.{name}"
         else:
             known_or_refuse(experiment, f"traffic.operations.{name}", "operation", name, target.operations)
-            kind, file, path = target.operations[name], f"{target.folder}/target.yaml", f"operations.{name}"
-        check_operation(kind, path, words, target.folder, partial(locate, file), here=here)
+            kind, path = target.operations[name], f"operations.{name}"
+            place = partial(locate, f"{target.folder}/target.yaml")
+        check_operation(kind, path, words, target.folder, place, here=here)
         found[name] = kind
     return found
 

@@ -105,7 +105,8 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
 def _given(judged: Judgement) -> list[str]:
     """The options that made this plan of the experiment, by what the plan lacks or has beside the file."""
     plan = judged.plan
-    given = ["--no-faults"] if plan.experiment.faults and not plan.windows else []
+    given = [word for each in plan.experiment.overrides for word in ("--set", each)]
+    given += ["--no-faults"] if plan.experiment.faults and not plan.windows else []
     return given + (["--until-decided", "--max", f"{judged.longest_s:g}s"] if judged.longest_s is not None else [])
 
 

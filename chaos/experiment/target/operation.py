@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Collection, Mapping
 from typing import Any, Final
@@ -15,6 +16,7 @@ from chaos.experiment import probe_options
 from chaos.experiment.forms import Form, Mistakes, choice
 from chaos.experiment.schema import NOTHING, TEXT, WORDS, Schema, Shapes, any_of, array, closed, named, ref, said
 from chaos.experiment.source import Listing, Scalar, Table, Value, table_of, text
+from chaos.experiment.variables import VARIABLE
 
 DOES: Final = ("read", "write", "append", "add", "incr")
 LATER_PROBES: Final = ("dns", "redis", "postgres", "amqp")
@@ -69,7 +71,8 @@ def _options(entry: Table, probe: str, besides: Collection[str], mistakes: Mista
         if names is not None and key not in names:
             mistakes.found.append(BadInput(f"unknown option '{key}'", place=value.place, right=suggest(key, names)))
         else:
-            found[key] = mistakes.of(headers if key == "headers" else option, value) or ""
+            read = headers if key == "headers" else secret if key in SECRETS else option
+            found[key] = mistakes.of(read, value) or ""
     return found
 
 
@@ -91,15 +94,37 @@ def headers(value: Value) -> str:
     """
     match value:
         case Scalar():
-            return value.text
+            return secret(value)
         case Listing():
-            lines = [(text(item), item) for item in value.items]
+            lines = [(secret(_there(item)), item) for item in value.items]
         case Table():
-            lines = [(f"{name}: {text(item)}", item) for name, item in value.entries.items()]
+            lines = [(f"{name}: {secret(_there(item))}", item) for name, item in value.entries.items()]
     for line, item in lines:
         if "\n" in line.strip() or "\r" in line:
             raise BadInput("a header holds a line end", place=item.place, right="one item for each header")
     return "".join(f"{line.strip()}\n" for line, _ in lines)
+
+
+def _there(value: Value) -> Value:
+    text(value)  # refuses what is no text, or empty
+    return value
+
+
+SECRETS: Final = ("basic", "bearer")
+"""Options of probes whose variables are secrets, as those of ``headers`` are."""
+
+
+def secret(value: Value) -> str:
+    """A text in which ``${NAME}`` stays a name, as ``${env:NAME}`` does: its value is filled in by the probe, and stands in no file."""
+    if isinstance(value, Scalar) and value.written:
+        return VARIABLE.sub(lambda match: _named(match, value), value.written)
+    return value.text if isinstance(value, Scalar) else text(value)
+
+
+def _named(match: re.Match[str], value: Value) -> str:
+    if match[2] is not None:
+        raise BadInput(f"'{match[0]}' has a default where a secret may stand", place=value.place, right=f"${{{match[1]}}}")
+    return match[0].removeprefix("$") if match[1] is None else f"${{env:{match[1]}}}"
 
 
 OPTION: Final = Form(option, any_of(TEXT, NOTHING, array(WORDS), named(WORDS))).shared("option")

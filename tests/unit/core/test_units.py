@@ -16,7 +16,8 @@ from chaos.core.units import EXAMPLE, PARSE, pattern, written
 @pytest.mark.parametrize(
     ("text", "seconds"),
     [("250ms", 0.25), ("1.5s", 1.5), ("2m", 120), ("2 min", 120), ("1h", 3600), ("30d", 2_592_000), ("10us", 1e-5), ("10µs", 1e-5),
-     ("5ns", 5e-9), (".5s", 0.5), ("1e3ms", 1.0), (" 3s ", 3), ("-3s", -3)],
+     ("5ns", 5e-9), (".5s", 0.5), ("1e3ms", 1.0), (" 3s ", 3), ("-3s", -3), ("1m30s", 90), ("1h 15m", 4500), ("2h3m4.5s", 7384.5),
+     ("1s500ms", 1.5), ("-1m30s", -90), ("0m30s", 30)],
 )  # fmt: skip
 def test_a_duration_becomes_seconds(text, seconds):
     """Every unit of time."""
@@ -51,6 +52,17 @@ def test_a_quantity_without_its_unit_is_refused_with_an_example(kind, text):
         units.PARSE[kind](text)
     assert units.EXAMPLE[kind] in str(refused.value)
     assert text in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["30s1m", "1m1m", "1.5m30s", "1m30", "1m-30s", "1m30s/s"])
+def test_units_of_one_duration_get_smaller(text):
+    """Each once, and only the last with a fraction; the schema takes what the loader takes."""
+    with pytest.raises(units.WrongUnit, match="write it like"):
+        units.duration_s(text)
+    for right in ("1m30s", "0m30s", "1h 15m"):
+        assert re.fullmatch(pattern(units.DURATION, "more than 0"), right)
+    assert not re.fullmatch(pattern(units.DURATION, "more than 0"), "0m0s")
+    assert not re.fullmatch(pattern(units.DURATION, "at least 0"), "-1m30s")
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from chaos.core.units import BytesPerSecond, Seconds, SignedSeconds
 from chaos.experiment.document import SCHEMAS, load_experiment
 from chaos.experiment.faults import Entry
 from chaos.experiment.schedules import Timing
+from chaos.experiment.schema import VARIABLE
 from chaos.experiment.source import parse
 from chaos.experiment.tables import keys_of, table
 from chaos.plugin import Fault
@@ -262,9 +263,10 @@ def test_a_new_fault_stands_in_the_schema_without_a_word_there(monkeypatch: pyte
     fields = made["$defs"]["fault-fog"]["properties"]
     assert made["$defs"]["fault-fog"]["required"] == ["rate"]
     assert fields["rate"] == {"description": "What still passes.", "$ref": "#/$defs/bandwidth-more-than-0"}
-    assert fields["depth"] == {"type": "integer", "minimum": 1, "maximum": 9, "default": 3}
+    assert {**fields["depth"], "type": "integer"} == {"type": "integer", "minimum": 1, "maximum": 9, "default": 3, "pattern": VARIABLE}
+    assert fields["depth"]["type"] == ["integer", "string"]
     assert fields["after"]["default"] == "1500ms"
-    assert fields["kind"] == {"enum": ["thick", "thin"], "default": "thin"}
+    assert fields["kind"] == {"anyOf": [{"enum": ["thick", "thin"]}, {"type": "string", "pattern": VARIABLE}], "default": "thin"}
     check = Draft202012Validator(made)
     single = {"fog": {"rate": "10KB/s", "where": ["there"], "shift": "-1s"}, "at": "1s"}
     several = {"sequence": [{"fog": {"rate": "10KB/s"}}, {"pause": None}], "at": "1s"}
