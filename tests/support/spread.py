@@ -19,8 +19,17 @@ FOLDERS_ALONE: Final = ("tests/contract/", "tests/docker/", "tests/e2e/")
 """Their tests start clusters."""
 JUDGE_NO_TIME: Final = (
     "tests/contract/test_toxiproxy_adapter.py::",
+    "tests/e2e/test_disk_local.py::",
     "tests/e2e/test_docs_target.py::",
+    "tests/e2e/test_example_plugin.py::",
     "tests/e2e/test_inject_local.py::",
+    "tests/e2e/test_local_crash.py::",
+    "tests/e2e/test_netem_kernel.py::",
+    "tests/e2e/test_replicated_kv_disks.py::",
+    "tests/e2e/test_replicated_kv_members.py::",
+    "tests/e2e/test_replicated_kv_modes.py::",
+    "tests/e2e/test_replicated_kv_supervisor.py::",
+    "tests/e2e/test_replicated_kv_wrong.py::",
     "tests/e2e/test_run_ends_local.py::",
     "tests/e2e/test_soak.py::",
     "tests/e2e/test_targets_etcd.py::",
