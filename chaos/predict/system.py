@@ -78,6 +78,10 @@ class System(msgspec.Struct, frozen=True):
     """A node that is asked to end fails its health check from then on, and serves until it ends."""
     zones: tuple[int, ...] = ()
     """How many nodes each zone holds; empty: nobody said."""
+    first_zone: str = ""
+    """The data centre that ``nodes`` are in, where another one waits behind the same name (``promotion``)."""
+    standby: int = 0
+    """How many nodes that other one has."""
     front: Front = Front()
     client: ClientPolicy = ClientPolicy()
 
@@ -178,9 +182,13 @@ def system(plan: Plan) -> System:
         grids=_grids(plan),
         leader_only=dns.balancer == "health-checked" and dns.check.what == "role:leader",
     )
-    members = [node for node in plan.nodes if node.part == judged_part(plan)]
+    everyone = [node for node in plan.nodes if node.part == judged_part(plan)]
+    first = dns.order[0] if "promotion_s" in given and dns.order else ""
+    members = [node for node in everyone if not first or node.zone == first]
     return System(
         nodes=len(members),
+        first_zone=first,
+        standby=len(everyone) - len(members),
         replicated=plan.replication in ("quorum", "async", "all"),
         asynchronous=plan.replication == "async",
         everybody=plan.replication == "all",

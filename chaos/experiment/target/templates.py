@@ -1,8 +1,8 @@
 """Filling of the templates in a ``target.yaml``: commands, environment, files, questions.
 
-``{node}`` ``{address}`` ``{peer_address}`` ``{data}`` ``{python}`` ``{target}``, every port and setting by its name, and
+``{node}`` ``{zone}`` ``{address}`` ``{peer_address}`` ``{data}`` ``{python}`` ``{target}``, every port and setting by its name, and
 ``{peers:...}``, which repeats its inside for every node of the part (itself included), joined by commas; inside, ``{node}``,
-``{address}`` and ``{peer_address}`` are the peer's. ``{peers of data:...}`` does the same for the nodes of the part ``data``,
+``{zone}``, ``{address}`` and ``{peer_address}`` are the peer's. ``{peers of data:...}`` does the same for the nodes of the part ``data``,
 with the ports of that part inside, and ``{first of data:...}`` for the first of them alone.
 ``{{`` and ``}}`` stand for braces. An unknown name is refused, never passed on.
 """
@@ -20,7 +20,7 @@ from chaos.core.plugins import suggest
 from chaos.experiment.target.spec import Ask
 
 PEER_ADDRESS: Final = "peer_address"
-RESERVED: Final = ("node", "address", PEER_ADDRESS, "data", "python", "target", "peers", "key", "value")
+RESERVED: Final = ("node", "zone", "address", PEER_ADDRESS, "data", "python", "target", "peers", "key", "value")
 """Names that no port and no setting may have."""
 _PEERS: Final = "peers:"
 _OF: Final = re.compile(r"(peers|first) of ([^:{}]+):(.*)", re.DOTALL)
@@ -33,6 +33,7 @@ class Peer(msgspec.Struct, frozen=True):
     address: str
     peer_address: str = ""
     """On the network that nodes talk to each other on, if that is another one."""
+    zone: str = ""
 
 
 class Others(msgspec.Struct, frozen=True):
@@ -58,16 +59,19 @@ class Context(msgspec.Struct, frozen=True):
     """On the network that nodes talk to each other on; empty: the same as ``address``."""
     parts: dict[str, Others] = {}
     """Every part of the system by its name."""
+    zone: str = ""
+    """Empty for a node that the experiment puts into none."""
 
     def values(self) -> dict[str, str]:
         """Name -> text."""
         ports = {name: str(port) for name, port in self.ports.items()}
         own = {"node": self.node, "address": self.address, "data": self.data, "python": self.python, "target": self.target}
-        return {**self.settings, **ports, **own, PEER_ADDRESS: self.peer_address or self.address}
+        return {**self.settings, **ports, **own, "zone": self.zone, PEER_ADDRESS: self.peer_address or self.address}
 
     def of(self, peer: Peer) -> Context:
         """The same for another node."""
-        return msgspec.structs.replace(self, node=peer.node, address=peer.address, peer_address=peer.peer_address, peers=(), parts={})
+        own = {"node": peer.node, "zone": peer.zone, "address": peer.address, "peer_address": peer.peer_address}
+        return msgspec.structs.replace(self, **own, peers=(), parts={})
 
     def within(self, part: str) -> Context:
         """The same with the ports of another part."""

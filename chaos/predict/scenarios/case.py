@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 
 READ: Final = "read"
+ZONE: Final = "zone"
+"""What the role of victims begins with that are all of a zone: ``zone:a``."""
 ANY: Final = "any"
 """All other peers, as an end of a link."""
 
@@ -66,6 +68,11 @@ class Case:
     def leads(self) -> bool:
         """Is the leader among the victims?"""
         return self.facts.role == LEADER
+
+    @property
+    def first_centre(self) -> bool:
+        """Is it the whole data centre that is lost which another one stands in for?"""
+        return bool(self.system.first_zone) and self.facts.role == f"{ZONE}:{self.system.first_zone}"
 
     def zeros(self) -> Floats:
         """No time at all, for each sample."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from chaos.core.values import LEADER
 from chaos.plugin import Model
+from chaos.predict.scenarios import second_centre
 from chaos.predict.scenarios.case import Case, assembled, leaderless, led, quorum_lost, steps_down, succession, withdrawn
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
 
@@ -41,9 +42,11 @@ def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None)
     started_s = case.for_s
     ready_s = started_s + case.draw("restart_s", "a kill")
     serving_s = serves(case, ready_s, resync)
+    dark = (Spell(Fate.LOSE, started_s),) if silent else ()
+    if case.first_centre:
+        return second_centre.takes_over(case, (*dark, Spell(Fate.REFUSE, serving_s)), serving_s, silent)
     away = withdrawn(case, silent, ready_s, fails_s)
     stay = system.nodes - case.victims
-    dark = (Spell(Fate.LOSE, started_s),) if silent else ()
     down = Group(case.victims, (*dark, Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
     if not case.by_leader:
         blocks = (Block("restart", started_s), Block("resync", serving_s)) if stay == 0 else ()

@@ -13,7 +13,8 @@ from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.experiment.traffic import ClientPolicy
 from chaos.plugin import Model
 from chaos.predict.scenarios import partition as partitions
-from chaos.predict.scenarios.case import Case, either
+from chaos.predict.scenarios import second_centre
+from chaos.predict.scenarios.case import ZONE, Case, either
 from chaos.predict.scenarios.client import Scenario
 
 NODE: Final = "node"
@@ -45,6 +46,8 @@ def _scenario(case: Case) -> Scenario | None:
     if understood is None:
         return None
     case = understood
+    if case.system.first_zone and case.facts.role != LEADER:
+        return _beside_another_centre(case, model)
     if model.whole or case.facts.role in (LEADER, FOLLOWER, NODE, partitions.GROUPS, CLIENTS, DNS) or not case.by_leader:
         return model.build(case)
     if case.facts.role == MIXED:
@@ -52,6 +55,13 @@ def _scenario(case: Case) -> Scenario | None:
     led = case.rng.uniform(0.0, 1.0, case.samples) < case.victims / case.system.nodes
     with_leader, without = model.build(_as(case, LEADER)), model.build(_as(case, FOLLOWER))
     return None if with_leader is None or without is None else either(led, with_leader, without)
+
+
+def _beside_another_centre(case: Case, model: Model) -> Scenario | None:
+    """With two data centres: what strikes one of them as a whole; who else is struck may be of either, and no model knows which."""
+    if case.first_centre:
+        return model.build(case) if case.facts.kind in ("kill", "power_off") else None
+    return second_centre.copy_lost(case) if case.facts.role.startswith(f"{ZONE}:") else None
 
 
 def model_of(kind: str) -> Model | None:

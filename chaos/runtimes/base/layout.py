@@ -115,6 +115,7 @@ class Layout(abc.ABC):
         parts = {part: Others(self._deployment.target.parts[part].ports, tuple(peers)) for part, peers in by_part.items()}
         return Context(
             node=node,
+            zone=own.zone,
             address=own.address,
             peer_address=own.peer_address,
             ports=info.ports,
@@ -127,10 +128,11 @@ class Layout(abc.ABC):
         )
 
     def _seen_from(self, source: str, node: str) -> Peer:
+        info = self.nodes[node]
         if source == node:
-            return Peer(node, self.nodes[node].address, self.nodes[node].peer_address)
+            return Peer(node, info.address, info.peer_address, info.zone or "")
         link = Link(source, node)
-        return Peer(node, self.address(link), self.peer_address(link))
+        return Peer(node, self.address(link), self.peer_address(link), info.zone or "")
 
     def ask(self, question: Ask, node: str, source: str | None = None) -> Ask:
         """A question of the target, filled in for this node; by the way of ``source``, else straight to the node."""

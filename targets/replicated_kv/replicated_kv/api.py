@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+from .centres import RECORD
 from .server import Reply, Request, unquote
 from .settings import LOCAL
 from .store import OPERATIONS
@@ -49,10 +50,21 @@ class Api:
 
     def _on_key(self, key: str, request: Request, reply: Reply) -> None:
         words = _words(request.query)
-        if request.method == "GET":
-            self._get(key, words.get("local") == "1", reply)
+        op = {"GET": "get", "PUT": "put"}.get(request.method, words.get("do", ""))
+        local = op == "get" and (words.get("local") == "1" or self._node.settings.reads == LOCAL)
+        if key == RECORD:
+            reply(400, b'{"error":"a key of the store itself"}')
             return
-        op = "put" if request.method == "PUT" else words.get("do", "")
+        mirror = self._node.mirror
+        if mirror is not None and not local and mirror.relays():
+            if "relayed" in words:
+                reply(503, REFUSED)
+            else:
+                mirror.relay(f"{request.path}?do={op}&relayed=1", request.body, reply)
+            return
+        if op == "get":
+            self._get(key, local, reply)
+            return
         if request.method not in {"PUT", "POST"} or op not in OPERATIONS:
             reply(405, b'{"error":"GET, PUT, or POST with ?do=append, add or incr"}')
             return
@@ -75,7 +87,7 @@ class Api:
             else:
                 reply(200, json.dumps({"value": found[0], "index": found[1]}).encode())
 
-        if local or self._node.settings.reads == LOCAL:
+        if local:
             show(True)
         else:
             self._node.when_readable(show)

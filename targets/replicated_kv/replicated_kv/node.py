@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from .api import Api
 from .backup import restore
@@ -30,6 +31,9 @@ from .settings import Settings
 from .storage import Save, Storage
 from .store import Store
 from .wrong import REPLAY_TWICE
+
+if TYPE_CHECKING:
+    from .mirror import Mirror
 
 MAX_VALUE = 1_000_000
 MAX_PEER_BODY = 64_000_000
@@ -73,6 +77,7 @@ class Node:
         self._keeper = Keeper(settings, self._raft, self.store, self._disk, self._storage, self._snapshot)
         self._keeper.at = recovered.snapshot.at if recovered.snapshot else 0
         self._doubtful = recovered.doubtful
+        self.mirror = self._mirror() if settings.far else None
         self._timer: asyncio.TimerHandle | None = None
         self._flush_soon()
 
@@ -96,7 +101,7 @@ class Node:
         leads = raft.state == LEADER
         return {
             "node": self.settings.node,
-            "state": "alone" if raft.rules.replication == NONE else raft.state,
+            "state": self._state(),
             "leader": raft.leader,
             "term": raft.term,
             "ready": True,
@@ -115,7 +120,24 @@ class Node:
             "clock_s": time.time(),
             "disk_ms": self._disk.delay_ms(),
             "peers": {name: view._asdict() for name, view in self._peers.monitor.view(time.monotonic_ns()).items()},
+            "centre": self.mirror.status() if self.mirror is not None else None,
         }
+
+    def _state(self) -> str:
+        """The leader of a data centre that is not primary leads nobody that clients see."""
+        raft = self._raft
+        if raft.rules.replication == NONE:
+            return "alone"
+        return "standby" if raft.state == LEADER and self.mirror and not self.mirror.leads(time.monotonic_ns()) else raft.state
+
+    def _mirror(self) -> Mirror:
+        from .mirror import Mirror
+
+        def propose(op: str, value: str) -> None:
+            self._raft.propose("", value, op)
+            self._flush_soon()
+
+        return Mirror(self.settings, self._raft, self.store, self._peers, propose)
 
     def write(self, key: str, value: str, op: str, done: Callable[[int, int], None]) -> None:
         """Write through the leader; ``done`` gets a status (200, 503: surely not done, 504: perhaps done) and the index of the entry."""
@@ -160,7 +182,7 @@ class Node:
 
     def _propose(self, writes: list[tuple[str, str, str]], done: Callable[[int, int], None]) -> None:
         """Append the writes; ``done`` gets the index of the first when the last is committed."""
-        if len(self._pending) >= MAX_PENDING or not writes or not self._raft.takes_writes(time.monotonic_ns()):
+        if len(self._pending) >= MAX_PENDING or not writes or not self._raft.takes_writes(time.monotonic_ns()) or not self._active():
             done(503, 0)
             return
         entries = [self._raft.propose(*write) for write in writes]
@@ -168,7 +190,14 @@ class Node:
         self._pending[entries[-1].at] = (entries[-1].term, lambda status, _: done(status, first))
         self._flush_soon()
 
+    def _active(self) -> bool:
+        """With two data centres: this one is the primary, and knows that it still is."""
+        return self.mirror is None or self.mirror.active(time.monotonic_ns())
+
     def _ask_read(self, done: Callable[[int, int, int], None]) -> None:
+        if not self._active():
+            done(503, 0, 0)
+            return
         self._request += 1
         self._reads[self._request] = done
         self._raft.read(self._request, time.monotonic_ns())
@@ -190,6 +219,8 @@ class Node:
             return
         if path == "/raft/forward":
             self._on_forward(body, reply)
+        elif path == "/raft/centre" and self.mirror is not None:
+            self.mirror.answer(body, reply)
         elif path == "/raft/alive":
             self._peers.heard(body)
             reply(200, b"{}")

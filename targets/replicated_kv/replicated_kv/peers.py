@@ -33,7 +33,9 @@ class Peers:
         if settings.secret:
             from .handshake import Called
 
-            self._called = Called(settings.secret, settings.node, lambda name: name in self._places or name in settings.peers)
+            self._called = Called(
+                settings.secret, settings.node, lambda name: name in self._places or name in settings.peers or name in settings.far
+            )
         if settings.detector != "off":
             self._say_alive()
 
@@ -52,7 +54,7 @@ class Peers:
                     # What this node was told itself comes first: the way to a peer may be a proxy of its own.
                     host, _, port = places[name].rpartition(":")
                     address = told.peers.get(name) or (host, int(port))
-                    channels[name] = Channel(*address, beat_s, hang_s, self._greeter(name), told.second.get(name))
+                    channels[name] = Channel(*address, beat_s, hang_s, self.greeter(name), told.second.get(name))
         if told.detector != "off":
             self.monitor.watch(others, time.monotonic_ns())
 
@@ -76,7 +78,7 @@ class Peers:
         name, disk_ms = json.loads(body)
         self.monitor.heard(name, disk_ms, time.monotonic_ns())
 
-    def _greeter(self, name: str) -> Callable[[], Caller] | None:
+    def greeter(self, name: str) -> Callable[[], Caller] | None:
         """What opens a connection to that peer, where peers have to prove who they are."""
         if not self._settings.secret:
             return None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from .rules import ALL, ASYNC, NONE, QUORUM, Rules, Timing
 from .wrong import WRONG
@@ -34,9 +34,18 @@ class Settings(NamedTuple):
     peer: int
     data: Path
     peers: dict[str, tuple[str, int]]
-    """Name -> (address, port), its own included."""
+    """Name -> (address, port), its own included; of this data centre, if there are two."""
     second: dict[str, tuple[str, int]]
     """The same on the other network, with ``networks: both``; else empty."""
+    far: dict[str, tuple[str, int]]
+    """Like ``peers``, those of the other data centre, with a ``second_centre``; else empty."""
+    zone: str
+    """The data centre of this node, and that of the first node, which is primary at the start."""
+    first_zone: str
+    second_centre: str
+    """``off``, ``async``, or ``reads``: the second one answers reads and never takes over."""
+    mirror_every: int
+    promote_after: int
     timing: Timing
     rules: Rules
     reads: str
@@ -129,6 +138,10 @@ OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
     "check_quorum": ("on", _switch),
     "join": ("off", _switch),
     "networks": ("one", _one_of("one", "both")),
+    "zones": ("", str),
+    "second_centre": ("off", _one_of("off", "async", "reads")),
+    "mirror_every": ("100ms", span_ns),
+    "promote_after": ("1s", span_ns),
     "supervisor": ("off", _switch),
     "hung_after": ("2s", span_ns),
     "restart_pause": ("100ms", span_ns),
@@ -178,9 +191,26 @@ def _checked(found: dict[str, object], peers: str) -> Settings:
         found.pop("replication"), found.pop("pre_vote"), found.pop("check_quorum"), found["reads"] == BY_LEASE, found.pop("wrong")
     )  # type: ignore[arg-type]
     second = dict(_peer(each, 1) for each in peers.split(",")) if found.pop("networks") == "both" else {}
-    settings = Settings(second=second, timing=timing, rules=rules, secret=os.environ.get(FROM_ENVIRONMENT, "").encode(), **found)  # type: ignore[arg-type]
-    if settings.node not in settings.peers:
-        raise Usage(f"--peers does not name this node, {settings.node}")
+    zones = dict(each.partition("=")[::2] for each in str(found.pop("zones")).split(","))
+    two = found["second_centre"] != "off"
+    if found["node"] not in found["peers"]:  # type: ignore[operator]
+        raise Usage(f"--peers does not name this node, {found['node']}")
+    centres = _centres(found, zones) if two else {"far": {}, "zone": "", "first_zone": ""}
+    secret = os.environ.get(FROM_ENVIRONMENT, "").encode()
+    settings = Settings(second=second, timing=timing, rules=rules, secret=secret, **found | centres)  # type: ignore[arg-type]
+    if two and rules.replication == NONE:
+        raise Usage("a second data centre copies what the nodes of the first one agree on; with --replication none they agree on nothing")
     if rules.replication == NONE:
         settings = settings._replace(peers={settings.node: settings.peers[settings.node]})
     return settings._replace(peer_address=settings.peer_address or settings.address)
+
+
+def _centres(found: dict[str, object], zones: dict[str, str]) -> dict[str, object]:
+    """The nodes of this centre as ``peers``, those of the other one as ``far``."""
+    peers = cast(dict[str, tuple[str, int]], found["peers"])
+    if len({zones.get(name, "") for name in peers} - {""}) != 2 or any(not zones.get(name) for name in peers):
+        raise Usage("a second data centre needs every node in one of two zones; write it like --zones n1=a,n2=b")
+    own = zones[cast(str, found["node"])]
+    near = {name: place for name, place in peers.items() if zones[name] == own}
+    far = {name: place for name, place in peers.items() if zones[name] != own}
+    return {"peers": near, "far": far, "zone": own, "first_zone": zones[next(iter(peers))]}
