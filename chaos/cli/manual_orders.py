@@ -63,7 +63,7 @@ def prepared(ordered: Ordered) -> Plan:
     """The plan of a cluster that is held: nothing is due, and every link that could be harmed can be."""
     plan, target = ordered.plan, ordered.target
     names = [node.name for node in plan.nodes]
-    ends = [CLIENTS] if plan.experiment.cluster.dns.balancer == "engine" else [CLIENTS, DNS]
+    ends = [CLIENTS, DNS] if plan.experiment.cluster.dns.ours else [CLIENTS]
     pairs = [*((end, name) for end in ends for name in names), *itertools.permutations(names, 2)]
     runtime = runtime_of(plan.runtime)
     links = [link for link in itertools.starmap(Link, pairs) if not runtime.link_lacks(link, target)]

@@ -58,6 +58,8 @@ class Capability(enum.StrEnum):
     # What faults do not need, but experiments ask for.
     ENGINE_NAMES = "engine_names"
     """A name server of its own answers the cluster's name (``dns: {balancer: engine}``)."""
+    EXTERNAL_NAMES = "external_names"
+    """Clients can ask a name service that is not ours (``dns: {balancer: external}``)."""
     HERE = "here"
     """Nodes and clients are processes of this machine, with its programs, files and limits."""
 
@@ -85,6 +87,7 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.DISKS: "its nodes have no disks of limited size",
     C.REMOUNT: "the disks of its nodes cannot be made read-only",
     C.ENGINE_NAMES: "it has no name server of its own",
+    C.EXTERNAL_NAMES: "its clients ask no name service but ours",
     C.HERE: "its nodes are no processes of this machine",
 })  # fmt: skip
 """What is said of a runtime that lacks one."""

@@ -29,12 +29,13 @@ from chaos.engine import networks
 from chaos.engine.connection import BESIDE, Engine, answers, connect, require_age
 from chaos.engine.images.beside import ensure_beside
 from chaos.engine.images.build import Note, quiet
-from chaos.engine.images.ensure import ensure_base, ensure_harness, ensure_target
+from chaos.engine.images.ensure import ensure_base, ensure_clients, ensure_harness, ensure_target
 from chaos.experiment import probe_options
 from chaos.experiment.target.spec import Target
 from chaos.history.events import Row
 from chaos.history.folder import RunFolder
 from chaos.plan.plan import Plan
+from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.docker.supplies import supplies, tools_image
 
 if TYPE_CHECKING:
@@ -135,6 +136,7 @@ def refuse_what_stays(plan: Plan) -> None:
 def _ticket(beside: Beside, do: str, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, note: Note) -> Ticket:
     engine = beside.engine
     images = {"base": ensure_base(engine, note), "harness": ensure_harness(engine, note)}
+    images["clients"] = ensure_clients(engine, images["harness"], libraries(target, plan), note)
     if plan.experiment.cluster.attach is None:
         images |= {f"target {part}": ensure_target(engine, target, part, note) for part in {node.part for node in plan.nodes}}
     if supplies(plan).tools:

@@ -53,10 +53,24 @@ class DnsCheck(Strict, frozen=True):
     rise: int = 2
 
 
+class ExternalDns(Strict, frozen=True):
+    """A name service that is not ours: the first node of a part of the target, or a server at an address."""
+
+    name: Annotated[str, WORDS]
+    """The name that clients ask for, in full: www.shop.test"""
+    part: str | None = None
+    port: str = "dns"
+    """The part's port that answers, over UDP"""
+    server: str | None = None
+    """In place of a part: address:port"""
+    health_checked: bool = False
+    """It takes nodes out by itself; ``check`` says by which rule, for the prediction. Else it is taken to list every node, always."""
+
+
 class Dns(Strict, frozen=True):
     """The name in front of the cluster."""
 
-    balancer: Literal["health-checked", "round-robin", "engine"] = "health-checked"
+    balancer: Literal["health-checked", "round-robin", "engine", "external"] = "health-checked"
     part: str | None = None
     ttl_s: Seconds = 1.0
     order: Annotated[tuple[str, ...], DISTINCT] = ()
@@ -64,6 +78,18 @@ class Dns(Strict, frozen=True):
     check: DnsCheck = DnsCheck()
     fail_open: bool = False
     """With every health check failing, the name answers with all its nodes, as managed name services and proxies do; else with none."""
+    external: ExternalDns | None = None
+    """Goes with ``balancer: external``"""
+
+    @property
+    def ours(self) -> bool:
+        """Whether a name server of ours answers."""
+        return self.balancer in ("health-checked", "round-robin")
+
+    @property
+    def checks(self) -> bool:
+        """Whether nodes that fail ``check`` are taken out."""
+        return self.balancer == "health-checked" or (self.external is not None and self.external.health_checked)
 
 
 class Resources(Strict, frozen=True):

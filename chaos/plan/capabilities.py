@@ -10,7 +10,7 @@ from chaos.core.capabilities import INSTEAD, Capability
 from chaos.core.errors import BadInput, CapabilityMissing, NinesError, Place
 from chaos.core.plugins import suggest
 from chaos.core.units import show_bytes
-from chaos.core.values import DNS, Toxic
+from chaos.core.values import CLIENTS, DNS, Toxic
 from chaos.experiment.cluster import Resources
 from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Part, Target
@@ -130,22 +130,42 @@ def check_runtime(
             how = f"use 'health-checked' or 'round-robin'{elsewhere(frozenset({Capability.ENGINE_NAMES}), target, ', or ')}"
             message = f"the balancer 'engine' is Docker's own name server, which the runtime '{runtime.name}' does not have"
             raise CapabilityMissing(message, how=how)
-        _check_engine_names(experiment, faults)
+        _check_others_names(experiment, faults, "Docker's own name server")
+    if experiment.cluster.dns.balancer == "external":
+        if Capability.EXTERNAL_NAMES not in runtime.offers:
+            how = f"use 'health-checked' or 'round-robin'{elsewhere(frozenset({Capability.EXTERNAL_NAMES}), target, ', or ')}"
+            raise CapabilityMissing(
+                f"'balancer: external': the runtime '{runtime.name}' has clients that ask no name service but ours", how=how
+            )
+        _check_others_names(experiment, faults, "A name service that is not ours")
+        _check_ways_of_clients(faults, runtime)
     if experiment.cluster.resources != Resources() and Capability.CGROUP not in runtime.offers:
         how = f"leave 'cluster.resources' out{elsewhere(frozenset({Capability.CGROUP}), target, ', or use ')}"
         raise CapabilityMissing(f"the runtime '{runtime.name}' cannot limit what a node uses", how=how)
 
 
-def _check_engine_names(experiment: Experiment, faults: Sequence[Planned]) -> None:
-    """Docker's own name server takes no orders of ours, and asks no node how it is."""
+def _check_ways_of_clients(faults: Sequence[Planned], runtime: type[Runtime]) -> None:
+    """A name service that is not ours gives clients the nodes' own addresses: a proxy at another one would stand aside."""
+    if Capability.PACKET_RULES in runtime.offers:
+        return
+    for planned in faults:
+        if any(CLIENTS in (link.source, link.destination) for link in planned.links):
+            who = f"line {planned.spec.line}: the fault '{planned.spec.name}' harms links of clients with 'balancer: external'"
+            raise CapabilityMissing(who, how="a runtime with packet rules, or another balancer: here clients would go past the proxy")
+
+
+def _check_others_names(experiment: Experiment, faults: Sequence[Planned], whose: str) -> None:
+    """A name server of somebody else takes no orders of ours, and does not stand where links of 'dns' begin."""
+    balancer = experiment.cluster.dns.balancer
     for planned in faults:
         if not planned.halts and any(DNS in (link.source, link.destination) for link in planned.links):
-            who = f"line {planned.spec.line}: the fault '{planned.spec.name}' cuts links of 'dns', which the balancer 'engine' has not"
-            raise CapabilityMissing(who, how="Docker's own name server checks no node; leave 'dns' out, or use 'health-checked'")
+            who = f"line {planned.spec.line}: the fault '{planned.spec.name}' cuts links of 'dns', which the balancer '{balancer}' has not"
+            how = f"{whose} checks no node from there; leave 'dns' out, or use 'health-checked'"
+            raise CapabilityMissing(who, how=how)
     named = next((planned.spec for planned in faults if Capability.NAME_SET in planned.fault.needs), None)
     if named is not None and experiment.cluster.attach is None:  # of an attached system the runtime says it in its own words
-        who = f"line {named.line}: the fault '{named.name}' cannot be done with the balancer 'engine'"
-        raise CapabilityMissing(who, how="Docker's own name server takes no orders; use 'health-checked' or 'round-robin'")
+        who = f"line {named.line}: the fault '{named.name}' cannot be done with the balancer '{balancer}'"
+        raise CapabilityMissing(who, how=f"{whose} takes no orders; use 'health-checked' or 'round-robin'")
 
 
 # --- networks ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from functools import partial
+from ipaddress import ip_address
 
 from chaos.core.errors import BadInput, Place
 from chaos.core.plugins import suggest
@@ -95,7 +96,35 @@ def check_dns(experiment: Experiment, target: Target) -> str:
     if dns.order and dns.weights:
         raise refuse(experiment, "cluster.dns.weights", "'order' and 'weights' exclude each other", "one of them")
     _check_health(experiment, target, dns)
+    _check_external(experiment, target, dns, part)
     return part
+
+
+def _check_external(experiment: Experiment, target: Target, dns: Dns, served: str) -> None:
+    path, external = "cluster.dns.external", dns.external
+    if (external is not None) != (dns.balancer == "external"):
+        right = "balancer: external, with external: {part: names, name: www.shop.test}"
+        raise refuse(experiment, "cluster.dns.balancer", "'external' says which name service answers, and goes with its balancer", right)
+    if external is None:
+        return
+    if (external.part is None) == (external.server is None):
+        raise refuse(experiment, path, "one of 'part' and 'server' says who answers", 'part: names, or server: "192.0.2.1:53"')
+    if external.part is not None:
+        known_or_refuse(experiment, f"{path}.part", "part", external.part, target.parts)
+        known_or_refuse(experiment, f"{path}.port", "port", external.port, target.parts[external.part].ports)
+        if external.part == served:
+            raise refuse(experiment, f"{path}.part", f"the name stands for the nodes of '{served}'", "the part whose nodes answer DNS")
+    elif external.server is not None and not _is_server(external.server):
+        raise refuse(experiment, f"{path}.server", f"'{external.server}' is no address with a port", '"192.0.2.1:53"')
+
+
+def _is_server(text: str) -> bool:
+    host, _, port = text.rpartition(":")
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return port.isascii() and port.isdecimal() and 0 < int(port) < 65_536
 
 
 def _check_health(experiment: Experiment, target: Target, dns: Dns) -> None:

@@ -68,6 +68,11 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
     said.append("Clients pick evenly among the addresses of the cached answer.")
     if known.front.resolve == "once":
         said.append("Clients ask the name once and keep the answer for ever: what the health check takes out, they go on asking.")
+    external = plan.experiment.cluster.dns.external
+    if external is not None and external.health_checked:
+        said.append("The name service is not ours: its checks are taken to follow the rule that 'dns.check' tells of them.")
+    elif external is not None:
+        said.append("The name service is not ours: it is taken to list every node, dead or alive.")
     if plan.experiment.cluster.dns.balancer == "engine":
         said.append("The engine's own name server lists every node that has an address, dead or alive, in an even order.")
     return said

@@ -172,7 +172,7 @@ def system(plan: Plan) -> System:
     }
     dns = plan.experiment.cluster.dns
     front = Front(
-        health_checked=dns.balancer == "health-checked",
+        health_checked=dns.checks,
         ttl_s=dns.ttl_s,
         resolve=plan.experiment.traffic.client.resolve,
         check_every_s=dns.check.every_s,
@@ -180,7 +180,7 @@ def system(plan: Plan) -> System:
         fall=dns.check.fall,
         rise=dns.check.rise,
         grids=_grids(plan),
-        leader_only=dns.balancer == "health-checked" and dns.check.what == "role:leader",
+        leader_only=dns.checks and dns.check.what == "role:leader",
     )
     everyone = [node for node in plan.nodes if node.part == judged_part(plan)]
     first = dns.order[0] if "promotion_s" in given and dns.order else ""

@@ -2,6 +2,7 @@
 
     base      chaos/engine/images/base.py      nines-base:bookworm-<hash>
     harness   chaos/engine/images/harness.py   nines-harness:<version>-<hash>
+    clients   chaos/engine/images/clients.py   nines-clients:<hash>, only for a target whose drivers use client libraries
     target    here                      what target.yaml names, or nines-target-<name>:<hash> from the target's Dockerfile
 
 A tag carries the hash of everything that went in, so nothing is ever built twice, nor used stale. ``note`` hears what takes time.
@@ -10,12 +11,14 @@ A tag carries the hash of everything that went in, so nothing is ever built twic
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.engine.connection import Engine
 from chaos.engine.images import base as images_base
+from chaos.engine.images import clients as images_clients
 from chaos.engine.images import harness as images_harness
 from chaos.engine.images.build import (
     KEEP,
@@ -50,6 +53,13 @@ def ensure_base(engine: Engine, note: Note = quiet) -> str:
 def ensure_harness(engine: Engine, note: Note = quiet) -> str:
     """The name of the image that holds agent, prober and name server of this very version."""
     return sent("harness") or images_harness.ensure_harness(engine, ensure_base(engine, note), note)
+
+
+def ensure_clients(engine: Engine, harness: str, libraries: Sequence[str], note: Note = quiet) -> str:
+    """The name of the probers' image: the harness's own, or one with the client libraries that a target's drivers import."""
+    if not libraries:
+        return harness
+    return sent("clients") or images_clients.ensure_clients(engine, harness, libraries, note)
 
 
 def ensure_target(engine: Engine, target: Target, part: str, note: Note = quiet) -> str:

@@ -198,6 +198,8 @@ class Target(msgspec.Struct, frozen=True):
     """Parameters of the models; a setting may stand for any of them"""
     pid1: bool = False
     local: LocalTraits = LocalTraits()
+    libraries: Annotated[tuple[str, ...], listed(WORDS, example="[redis]", distinct=True)] = ()
+    """Python packages that the drivers import, by their names on the index"""
 
 
 TARGET: Final = table(Target)

@@ -75,7 +75,7 @@ class RunningCluster:
     def names(self) -> Names:
         """The name server that is ours; ``CapabilityMissing`` where the name is answered by somebody else."""
         if self._names is None:
-            raise CapabilityMissing("the name is answered by a server that is not ours", how="use another balancer than 'engine'")
+            raise CapabilityMissing("the name is answered by a server that is not ours", how="balancer: health-checked, or round-robin")
         return self._names
 
     def roles(self) -> dict[str, frozenset[str]]:

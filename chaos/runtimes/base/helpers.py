@@ -22,6 +22,7 @@ from chaos.history.folder import write_private
 from chaos.plugin import Deployment, Sink
 from chaos.query.watch_spec import WatchSpec
 from chaos.registry.runs import Claim
+from chaos.runtimes.base.follower import Follower
 from chaos.runtimes.base.helper import Breakage, Helper, Talker
 from chaos.runtimes.base.layout import Layout
 from chaos.runtimes.base.names import ServerNames
@@ -77,6 +78,7 @@ class Helpers:
         self._watching = False
         self._prober: Helper | None = None
         self._in_set: frozenset[str] = frozenset()
+        self._follower: Follower | None = None
         self._spares = Spares(lambda name: self.make(name, CLIENTS, sink=unheard))
 
     # --- how one is made, and let go -----------------------------------------------------------------------------------
@@ -158,7 +160,7 @@ class Helpers:
     def start_prober(self, order: TrafficOrder) -> Helper:
         """The one that waits; for further traffic of the same run a new one."""
         helper, self._prober = self._prober or self.make(PROBER, CLIENTS), None
-        self.let_go(helper, msgspec.json.encode(prober_spec(self._deployment, self._layout, order, self._layout.nameserver, *self._seen)))
+        self.let_go(helper, msgspec.json.encode(prober_spec(self._deployment, self._layout, order, self._layout.answers, *self._seen)))
         return helper
 
     def surges(self) -> Surges:
@@ -166,7 +168,7 @@ class Helpers:
         return Surges(self._deployment, self._spares, self._surge, self._clock)
 
     def _surge(self, helper: Helper, order: SurgeOrder) -> None:
-        spec = surge_spec(self._deployment, self._layout, order, self._layout.nameserver, *self._seen)
+        spec = surge_spec(self._deployment, self._layout, order, self._layout.answers, *self._seen)
         self.let_go(helper, msgspec.json.encode(spec))
 
     # --- the name --------------------------------------------------------------------------------------------------------
@@ -199,6 +201,12 @@ class Helpers:
         if not answer.answer:
             raise EnvironmentUnusable(f"the name {name} has no address", how=see(log))
 
+    def follow_names(self) -> None:
+        """The name is answered by somebody else: returns when every node is in it, and goes on telling who is."""
+        follower = self._follower = Follower(self._layout, self._sink, self._clock)
+        follower.await_all(RESOLVES_WITHIN_S)
+        follower.start()
+
     def _note_set(self, row: Row) -> None:
         if isinstance(row, DnsChanged) and row.name == self._layout.name:
             self._in_set = frozenset(row.nodes)
@@ -209,6 +217,8 @@ class Helpers:
 
     def end_input(self) -> None:
         """Ask all to end."""
+        if self._follower is not None:
+            self._follower.stop()
         for helper in self._all:
             helper.end_input()
 
@@ -225,6 +235,8 @@ class Helpers:
 
     def close(self) -> None:
         """All are dead: close the pipes, stop the threads."""
+        if self._follower is not None:
+            self._follower.close()
         for child, _ in self._children:
             child.close()
         self.reaper.close()

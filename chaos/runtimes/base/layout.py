@@ -59,6 +59,18 @@ class Layout(abc.ABC):
         """Whom clients ask: address and port."""
 
     @property
+    def answers(self) -> tuple[str, int]:
+        """Who answers clients for the cluster's name: our name server, or one that is not ours (``balancer: external``)."""
+        external = self._deployment.plan.experiment.cluster.dns.external
+        if external is None:
+            return self.nameserver
+        if external.server is not None:
+            host, _, port = external.server.rpartition(":")
+            return host, int(port)
+        node = next(info for info in self.nodes.values() if info.part == external.part)
+        return node.address, node.ports[external.port]
+
+    @property
     @abc.abstractmethod
     def nowhere(self) -> str:
         """Where nobody of this run listens, nor ever will."""
@@ -89,7 +101,8 @@ class Layout(abc.ABC):
     @property
     def name(self) -> str:
         """What clients resolve."""
-        return self.name_of(self.dns_part)
+        external = self._deployment.plan.experiment.cluster.dns.external
+        return self.name_of(self.dns_part) if external is None else external.name
 
     @property
     def domain(self) -> str:

@@ -147,7 +147,10 @@ class Session(abc.ABC):
 
     def _serve_names(self, helpers: Helpers) -> None:
         """Until the name resolves."""
-        helpers.serve_names()
+        if self._deployment.plan.experiment.cluster.dns.ours:
+            helpers.serve_names()
+        else:
+            helpers.follow_names()
 
     def _surges(self, helpers: Helpers) -> Surges | None:
         """More traffic, where any is sent."""

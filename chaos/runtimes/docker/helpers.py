@@ -18,17 +18,20 @@ from chaos.runtimes.docker.talker import ContainerTalker, waiting_command
 
 
 class ContainerHelpers(Helpers):
-    """``owners``: the container that owns a helper's place on the network, where an agent of ours stands there."""
+    """``owners``: the container that owns a helper's place on the network, where an agent of ours stands there.
+
+    ``images``: of the name server, and of the probers, which may have client libraries beside.
+    """
 
     def __init__(
-        self, deployment: Deployment, layout: DockerLayout, containers: Containers, network: str, image: str, claim: Claim,
+        self, deployment: Deployment, layout: DockerLayout, containers: Containers, network: str, images: tuple[str, str], claim: Claim,
         breakage: Breakage, sink: Sink, clock: Clock,
     ) -> None:  # fmt: skip
         super().__init__(deployment, layout, claim, breakage, sink, clock, folder=FOLDER_INSIDE, target_folder=TARGET_INSIDE)
         self.owners: dict[str, str] = {}
         self._containers = containers
         self._network = network
-        self._image = image
+        self._image, self._clients_image = images
         self._talkers: dict[str, ContainerTalker] = {}
 
     def make(self, name: str, place: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:
@@ -38,7 +41,7 @@ class ContainerHelpers(Helpers):
             name=f"nines-{self._containers.run}-{name}",
             node=place,
             role=name,
-            image=self._image,
+            image=self._clients_image if is_prober(name) else self._image,
             command=waiting_command(MODULES.get(name, MODULES[PROBER]), f"{FOLDER_INSIDE}/specs/{name}.json"),
             endpoint=None if agent else Endpoint(self._network, self._layout.real_address(place), (), ()),
             joins=agent,

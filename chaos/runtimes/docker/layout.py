@@ -47,6 +47,8 @@ class DockerLayout(Layout):
             )
         self.pid1 = deployment.target.pid1
         self.balancer = deployment.plan.experiment.cluster.dns.balancer
+        self.serves_names = deployment.plan.experiment.cluster.dns.ours
+        """Whether a name server of ours stands on the network, which containers then ask."""
         super().__init__(deployment)
 
     @property

@@ -100,7 +100,7 @@ class Pairs:
         if name in self._layout.nodes:
             part = self._layout.nodes[name].part
             aliases = (name, part, self._layout.name_of(part)) if self._layout.balancer == ENGINE else (name,)
-        own_dns = self._layout.balancer != ENGINE and name != DNS
+        own_dns = self._layout.serves_names and name != DNS
         spec = Spec(
             name=f"nines-{self._containers.run}-{name}-agent",
             node=name,

@@ -20,7 +20,7 @@ from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
 from chaos.engine.images.build import image_id
-from chaos.engine.images.ensure import ensure_harness, ensure_target
+from chaos.engine.images.ensure import ensure_clients, ensure_harness, ensure_target
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
 from chaos.history.events import DnsChanged, SystemSeen
@@ -31,6 +31,7 @@ from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
+from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.docker.containers import NETWORK, Containers, pool
 from chaos.runtimes.docker.crowds import AgentCrowds
@@ -65,6 +66,7 @@ class DockerSession(Session):
             SystemSeen(at_ns=self._clock.now_ns(), images={part: image_id(self._engine, name) or name for part, name in images.items()})
         )
         harness_image = ensure_harness(self._engine)
+        clients_image = ensure_clients(self._engine, harness_image, libraries(deployment.target, deployment.plan))
         if deployment.plan.links:
             require_packet_rules(self._engine, harness_image)
         require_queues(self._engine, harness_image, needs(deployment).queues)
@@ -81,7 +83,15 @@ class DockerSession(Session):
         asker = Asker(layout, deployment.target.roles, self._clock)
         self._closing.callback(asker.close)
         helpers = self._helpers = ContainerHelpers(
-            deployment, layout, self._containers, networks[0], harness_image, self._claim, self._breakage, self._sink, self._clock
+            deployment,
+            layout,
+            self._containers,
+            networks[0],
+            (harness_image, clients_image),
+            self._claim,
+            self._breakage,
+            self._sink,
+            self._clock,
         )
         self._closing.callback(helpers.close)
         pairs = self._pairs = Pairs(
@@ -105,7 +115,7 @@ class DockerSession(Session):
                 helpers.owners[place] = pairs.agent(place).container
             warm()
 
-        if self._layout.balancer != ENGINE:
+        if self._deployment.plan.experiment.cluster.dns.ours:
             jobs.append(lambda: helper(DNS, helpers.warm_dns))
         jobs.append(lambda: helper(CLIENTS, helpers.warm_prober))
         for row in placed(self._layout, self._clock):
@@ -147,7 +157,7 @@ class DockerSession(Session):
 
     def _serve_names(self, helpers: Helpers) -> None:
         if self._layout.balancer != ENGINE:
-            helpers.serve_names()
+            super()._serve_names(helpers)
             return
         # The engine tells nobody what its name server answers; it answers with every node whose agent lives.
         nodes = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]

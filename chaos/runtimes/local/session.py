@@ -14,6 +14,7 @@ from chaos.agent.agent_parts import listening
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import EnvironmentUnusable
+from chaos.core.packages import versions_of
 from chaos.core.values import CLIENTS, Link
 from chaos.experiment.target.templates import fill
 from chaos.history.events import NodeUp
@@ -28,6 +29,7 @@ from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.crowds import own_crowd
 from chaos.runtimes.base.helpers import Helpers, environment
+from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.process import Child, Died
 from chaos.runtimes.base.readiness import see
 from chaos.runtimes.base.session import INIT_WITHIN_S, Parts, Session
@@ -58,13 +60,15 @@ class LocalSession(Session):
     # --- start ---------------------------------------------------------------------------------------------------------
 
     def _bring_up(self) -> Parts:
+        versions_of(libraries(self._deployment.target, self._deployment.plan))
         self._prepare_nodes()
         net = self._start_proxies()
         for node in self._nodes.values():
             self._sink(self._placed(node))
             node.start()
         # They load while the nodes do and while these find their leader.
-        self._helpers.warm_dns()
+        if self._deployment.plan.experiment.cluster.dns.ours:
+            self._helpers.warm_dns()
         self._helpers.start_watch()
         self._helpers.warm_prober()
         return Parts(self._layout, self._nodes, net, self._asker, self._helpers, partial(own_crowd, self._layout))

@@ -19,7 +19,7 @@ from chaos.core.values import CLIENTS, Link, RoundTrip, Status
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
-from chaos.engine.images.ensure import ensure_harness
+from chaos.engine.images.ensure import ensure_clients, ensure_harness
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
 from chaos.experiment.target.spec import Ask
@@ -33,6 +33,7 @@ from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.layout import Layout
+from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.base.surges import Surges
 from chaos.runtimes.docker.agent_link import AgentLink
@@ -88,6 +89,7 @@ class AttachedSession(Session):
             how = "put them on a network of their own (docker network create), where Docker answers names"
             raise CapabilityMissing(f"on the network '{common.name}' nobody answers the name '{name}'", how=how)
         image = self._image = ensure_harness(self._engine)
+        clients_image = ensure_clients(self._engine, image, libraries(deployment.target, deployment.plan))
         require_packet_rules(self._engine, image)
         require_queues(self._engine, image, needs(deployment).queues)
         write_keys(self._folder, self._keys)
@@ -104,7 +106,7 @@ class AttachedSession(Session):
         asker = Asker(layout, deployment.target.roles, self._clock)
         self._closing.callback(asker.close)
         helpers = self._helpers = ContainerHelpers(
-            deployment, layout, self._containers, common.name, image, self._claim, self._breakage, self._sink, self._clock
+            deployment, layout, self._containers, common.name, (image, clients_image), self._claim, self._breakage, self._sink, self._clock
         )
         self._closing.callback(helpers.close)
         helpers.owners[CLIENTS] = clients.container
