@@ -65,6 +65,8 @@ class ExternalDns(Strict, frozen=True):
     """In place of a part: address:port"""
     health_checked: bool = False
     """It takes nodes out by itself; ``check`` says by which rule, for the prediction. Else it is taken to list every node, always."""
+    lag_s: Seconds = 0.0
+    """From the check that decides until answers follow it, for the prediction"""
 
 
 class Dns(Strict, frozen=True):

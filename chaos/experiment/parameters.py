@@ -44,6 +44,11 @@ KNOWN: Final = {
     "timeout": Known("further time before a silent node is suspected"),
     "close_detection": Known("from a closed connection to a dead process until it is given up"),
     "election_timeout": Known("range of the randomised election time-out"),
+    "lease": Known("how long a leader's key outlives its last renewal", positive=True),
+    "lease_renewal": Known("time between two renewals of that key", positive=True),
+    "watchers": Known("who watch the leader from outside", "1", whole=True),
+    "watchers_needed": Known("how many of them must have given it up", "1", whole=True),
+    "takeover": Known("from giving a leader up until another one takes writes"),
     "refused": Known("share of ballots that are lost whoever stands", "1", below=1.0, share=True),
     "round_trip": Known("round trip between two nodes"),
     "restart": Known("from the start of a process until it is ready"),
@@ -59,6 +64,7 @@ KNOWN: Final = {
     "zone_outage": Known("how long a zone that fails stays away", positive=True),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang")),
     "reads": Known("who answers a read", "", ("quorum", "local", "leader")),
+    "routing": Known("how clients come to the leader: by the name, or found by themselves", "", ("name", "leader")),
 }
 """Key in YAML -> what it is."""
 

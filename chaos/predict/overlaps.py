@@ -57,7 +57,7 @@ def failover_s(known: System, does: str) -> float:
         return known.given["close_detection_s"].mean_s + 2.5 * known.round_trip_s
     if known.randomised:
         return known.election(max(known.nodes - 1, known.quorum)).mean_s
-    return known.watcher().mean_s + 2 * known.round_trip_s
+    return known.watcher().mean_s + known.takeover.mean_s
 
 
 def beyond_isolated(known: System, rates: Rates, does: str) -> float:

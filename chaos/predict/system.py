@@ -12,16 +12,31 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import BadInput
+from chaos.core.values import LEADER
 from chaos.experiment import parameters
 from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.predict.facts import judged_part
 from chaos.predict.markov.chain import majority
 from chaos.predict.scenarios.delays import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform
+from chaos.predict.scenarios.failover import LeaseExpiry, Watchers
 
 NOTHING: Final = Uniform(0.0, 0.0)
 USUAL_ROUND_TRIP: Final = Uniform(0.001, 0.001)
 """Between two nodes of one site, where neither the target nor the experiment says it."""
+
+
+FOUND: Final = {
+    "health_checked": True,
+    "leader_only": True,
+    "ttl_s": 0.0,
+    "resolve": "ttl",
+    "check_every_s": 0.0,
+    "lag_s": 0.0,
+    "fall": 1,
+    "rise": 1,
+}
+"""Clients that find the leader by themselves are as those of a name that holds it alone, at once and uncached."""
 
 
 class Front(msgspec.Struct, frozen=True):
@@ -34,6 +49,8 @@ class Front(msgspec.Struct, frozen=True):
     check_timeout_s: float = 0.2
     fall: int = 2
     rise: int = 2
+    lag_s: float = 0.0
+    """From the check that decides until answers follow it."""
     leader_only: bool = False
     """The set holds only the leader (check ``role:leader``)."""
     grids: tuple[tuple[float, float], ...] = ()
@@ -41,16 +58,16 @@ class Front(msgspec.Struct, frozen=True):
 
     def withdrawal(self, silent: bool) -> DnsWithdrawal:
         """When a node that is down leaves the set."""
-        return DnsWithdrawal(self.check_every_s, self.fall, self.check_timeout_s if silent else 0.0)
+        return DnsWithdrawal(self.check_every_s, self.fall, (self.check_timeout_s if silent else 0.0) + self.lag_s)
 
     def admission(self) -> DnsWithdrawal:
         """When a node that is well again is taken in."""
-        return DnsWithdrawal(self.check_every_s, self.rise, 0.0)
+        return DnsWithdrawal(self.check_every_s, self.rise, self.lag_s)
 
     @property
     def asked_s(self) -> float:
         """For how long clients may ask a node whose check began to fail: the checks that take it out, then what caches keep."""
-        return math.inf if self.resolve == "once" else self.fall * self.check_every_s + self.stale.high_s
+        return math.inf if self.resolve == "once" else self.fall * self.check_every_s + self.lag_s + self.stale.high_s
 
     @property
     def stale(self) -> Uniform:
@@ -131,8 +148,20 @@ class System(msgspec.Struct, frozen=True):
         refused = self.given.get("refused", NOTHING).mean_s if voters > 1 else 0.0  # one alone has nobody who could refuse
         return RandomisedElection(voters, self.quorum, timeout, heartbeat.mean_s, self.round_trip_s, refused=refused).checked()
 
-    def watcher(self) -> HeartbeatDetection:
-        """The same where heartbeats are counted."""
+    def watcher(self, loud: bool = False) -> HeartbeatDetection | LeaseExpiry | Watchers:
+        """When a leader is given up where nobody draws time-outs: heartbeats are counted, a lease runs out, or watchers say so.
+
+        ``loud``: its connections are closed or refused.
+        """
+        if "lease_s" in self.given:
+            return LeaseExpiry(self.given["lease_s"].mean_s, self.need("lease_renewal_s", "a leader's failure").mean_s)
+        if "watchers" in self.given:
+            count = round(self.given["watchers"].mean_s)
+            needed = round(self.given["watchers_needed"].mean_s) if "watchers_needed" in self.given else majority(count)
+            every, wait = self.need("heartbeat_s", "a leader's failure"), self.need("timeout_s", "a leader's failure")
+            if not needed <= count:
+                raise BadInput(f"{needed} of {count} watchers can never give a leader up", right="watchers_needed: at most watchers")
+            return Watchers(count, needed, every.mean_s, wait.mean_s, silent=not loud)
         heartbeat = self.need("heartbeat_s", "a leader's failure")
         misses, timeout = self.given.get("misses"), self.given.get("timeout_s")
         if misses is None and timeout is None:
@@ -140,6 +169,11 @@ class System(msgspec.Struct, frozen=True):
         # The last beat was half a round trip on its way.
         wait_s = (timeout.mean_s if timeout else 0.0) + self.round_trip_s / 2
         return HeartbeatDetection(heartbeat.mean_s, round(misses.mean_s) if misses else 1, wait_s)
+
+    @property
+    def takeover(self) -> Uniform:
+        """From giving a leader up until another one takes writes: two round trips where nobody says it."""
+        return self.given.get("takeover_s", Uniform(2 * self.round_trip_s, 2 * self.round_trip_s))
 
     def client_evades(self, nodes: int) -> bool:
         """Do attempts at other addresses make up for so many nodes that fail?"""
@@ -179,9 +213,12 @@ def system(plan: Plan) -> System:
         check_timeout_s=dns.check.timeout_s,
         fall=dns.check.fall,
         rise=dns.check.rise,
+        lag_s=0.0 if dns.external is None else dns.external.lag_s,
         grids=_grids(plan),
         leader_only=dns.checks and dns.check.what == "role:leader",
     )
+    if _word(known, "routing") == LEADER:  # as those of a name that holds the leader alone, at once and uncached
+        front = Front(ttl_s=0.0, check_every_s=0.0, check_timeout_s=0.0, fall=1, rise=1, grids=front.grids, leader_only=True)
     everyone = [node for node in plan.nodes if node.part == judged_part(plan)]
     first = dns.order[0] if "promotion_s" in given and dns.order else ""
     members = [node for node in everyone if not first or node.zone == first]

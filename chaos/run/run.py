@@ -35,6 +35,8 @@ LEAD_IN_S = 0.25
 """From the order to the prober to its first slot: it must have resolved the name and opened its connections by then."""
 DRIVER_LEAD_S = 1.0
 """More of it where a driver has to show first that it lives."""
+LIBRARY_LEAD_S = 5.0
+"""The same where it imports a client library, which takes seconds on a busy machine."""
 
 DISK_EVERY_S = 0.5
 """How often the disk of the run folder is looked at."""
@@ -84,6 +86,13 @@ def _known(plan: Plan) -> Known:
     return Known({name: traffic.outage.open / spec.rate_per_s for name, spec in traffic.operations.items()}, traffic.outage.open)
 
 
+def _lead_s(plan: Plan, target: Target) -> float:
+    """How long the prober is given before the first slot."""
+    if not any(kind.probe == "driver" for kind in plan.operations.values()):
+        return LEAD_IN_S
+    return LEAD_IN_S + (LIBRARY_LEAD_S if target.libraries else DRIVER_LEAD_S)
+
+
 def _run(conductor: Conductor, target: Target, runtime: Runtime) -> None:
     state = conductor.state
     try:
@@ -91,7 +100,7 @@ def _run(conductor: Conductor, target: Target, runtime: Runtime) -> None:
             conductor.folder, conductor.plan, target, runtime, conductor.clock, state, conductor.interruption,
             aborted=lambda: state.abort, failed=lambda error: f"did not start: {error}",
         ) as (cluster, undo):  # fmt: skip
-            conductor.conduct(cluster, undo)
+            conductor.conduct(cluster, undo, _lead_s(conductor.plan, target))
             state.cause = "stopping"
     except Interrupted:
         pass  # noted in ``interruption``
@@ -133,11 +142,10 @@ class Conductor:
         self._injector: Injector
         self._guard: Guard | None = None
 
-    def conduct(self, cluster: Cluster, undo: UndoLog) -> None:
-        """Traffic, baseline, faults, settling; leaves no fault in force."""
+    def conduct(self, cluster: Cluster, undo: UndoLog, lead_s: float = LEAD_IN_S) -> None:
+        """Traffic, ``lead_s`` from now on; baseline, faults, settling; leaves no fault in force."""
         plan, clock = self.plan, self.clock
-        drives = any(kind.probe == "driver" for kind in plan.operations.values())
-        start_ns = clock.now_ns() + to_ns(LEAD_IN_S + DRIVER_LEAD_S * drives)
+        start_ns = clock.now_ns() + to_ns(lead_s)
         self.began = True
         self._cluster, self._undo = cluster, undo
         self._agenda = Agenda(clock, self._wake, self._must_stop, start_ns + to_ns(plan.duration_s))

@@ -26,7 +26,8 @@ _WITH: Final = """\
 cluster:
   {target: sample, nodes: 3, settings: {cache: 3}, zones: {a: [n1, n2]}, runtime: local, resources: {cpus: 0.5, memory: 64MB}}
 ---
-cluster: {target: sample, parts: {data: 3}, dns: {balancer: engine, order: [a], weights: {a: 2}, check: {what: ready, fall: 3}}}
+cluster: {target: sample, parts: {data: 3}, dns: {balancer: engine, order: [a], weights: {a: 2}, check: {what: ready, fall: 3},
+  external: {name: www.t.test, part: data}}}
 ---
 cluster: {attach: {label: app=web, name: web, ready: {http: "http://{address}:80/", status: 200}}, nodes: 3}
 ---

@@ -143,8 +143,8 @@ def succession(case: Case, voters: int, loud: bool = False) -> tuple[Floats, Flo
         return noticed_s, noticed_s + 2 * system.round_trip_s
     if system.randomised:
         return system.election(voters).sample(case.rng, case.samples)
-    detected_s = system.watcher().sample(case.rng, case.samples)
-    return detected_s, detected_s + 2 * system.round_trip_s
+    detected_s = system.watcher(loud).sample(case.rng, case.samples)
+    return detected_s, detected_s + system.takeover.sample(case.rng, case.samples)
 
 
 def after_quorum_lost(case: Case, able_s: Floats, voters: int) -> tuple[Floats, Floats]:
@@ -155,7 +155,7 @@ def after_quorum_lost(case: Case, able_s: Floats, voters: int) -> tuple[Floats, 
     system = case.system
     if not system.randomised:
         detected_s = able_s + system.watcher().sample(case.rng, case.samples)
-        return detected_s, detected_s + 2 * system.round_trip_s
+        return detected_s, detected_s + system.takeover.sample(case.rng, case.samples)
     election = system.election(system.nodes)
     low_s, high_s = election.timeout.low_s, election.timeout.high_s
     draws_s = election.timeout.sample(case.rng, case.samples * system.nodes).reshape(case.samples, system.nodes)

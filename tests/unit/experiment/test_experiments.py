@@ -12,6 +12,7 @@ from chaos.core import plugins as tables
 from tests.support.paths import ROOT
 
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
+WEAKNESSES = sorted((ROOT / "experiments" / "weaknesses").glob("*.yaml"))
 order = functools.cache(perform.order)
 
 
@@ -38,6 +39,16 @@ def test_limits_the_harm(file: Path) -> None:
     """No shipped experiment takes more than one node down at a time, and each says so."""
     experiment = order(file).experiment
     assert experiment.limits.nodes_down == 1 or not experiment.faults
+
+
+@pytest.mark.parametrize("file", WEAKNESSES, ids=lambda file: file.stem)
+def test_weaknesses_load_and_plan(file: Path) -> None:
+    """Each shows what a system does not promise: it must fail, by an objective or a check of its own."""
+    ordered = order(file)
+    assert ordered.experiment.name == file.stem
+    assert ordered.experiment.question.endswith("?")
+    assert ordered.experiment.expect_verdict == "fail"
+    assert ordered.experiment.objectives
 
 
 def test_every_kind_of_fault_has_an_example() -> None:
