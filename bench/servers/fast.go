@@ -1,12 +1,13 @@
 // A server for the benches that does next to nothing: it reads HTTP/1.1 requests off kept-alive connections and answers each with the
 // same 200. No HTTP library, so that it takes a small part of one core and is never what is measured.
 //
-//	fast ADDRESS:PORT     prints "ready" when it listens, ends when its standard input ends
+//	fast ADDRESS:PORT [CERTIFICATE KEY]     prints "ready" when it listens, ends when its standard input ends; over TLS if it has a certificate
 package main
 
 import (
 	"bufio"
 	"bytes"
+	"crypto/tls"
 	"fmt"
 	"io"
 	"net"
@@ -48,6 +49,14 @@ func main() {
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
+	}
+	if len(os.Args) > 3 {
+		pair, err := tls.LoadX509KeyPair(os.Args[2], os.Args[3])
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		listener = tls.NewListener(listener, &tls.Config{Certificates: []tls.Certificate{pair}})
 	}
 	go func() {
 		for {

@@ -51,9 +51,9 @@ def on_core(core: int, command: list[str]) -> list[str]:
     return ["taskset", "-c", str(core), *command] if shutil.which("taskset") and (os.cpu_count() or 1) > 1 else command
 
 
-def order(rate_per_s: float, what: str = "PUT http://{address}:{client}/kv/{key}") -> OperationOrder:
+def order(rate_per_s: float, what: str = "PUT http://{address}:{client}/kv/{key}", **options: str) -> OperationOrder:
     """One HTTP operation."""
-    return OperationOrder(name="write", probe="http", does="write", rate_per_s=rate_per_s, options={"what": what})
+    return OperationOrder(name="write", probe="http", does="write", rate_per_s=rate_per_s, options={"what": what, **options})
 
 
 def spec(folder: Path, where: tuple[str, int], rate_per_s: float, duration_s: float, client: ClientPolicy | None = None) -> ProberSpec:

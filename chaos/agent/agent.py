@@ -272,7 +272,8 @@ class Agent:
         threading.Thread(target=self._ask, args=(command,), daemon=True).start()
 
     def _ask(self, command: Message) -> None:
-        answer = asked(command["host"], command["port"], command["request"], command["within_s"], command.get("expect"))
+        more = command.get("expect"), command.get("tls", False)
+        answer = asked(command["host"], command["port"], command["request"], command["within_s"], *more)
         self._tell({"id": command["id"], **answer})
 
     def _signal_all(self, number: signal.Signals) -> None:

@@ -17,8 +17,8 @@ else:
 Message = dict[str, Any]
 
 
-def asked(host: str, port: int, request: str, timeout_s: float, expect: str | None = None) -> Message:
-    """What came of a question: a whole HTTP reply, or why there was none. Without a request, a mere connect.
+def asked(host: str, port: int, request: str, timeout_s: float, expect: str | None = None, tls: bool = False) -> Message:
+    """What came of a question: a whole HTTP reply, or why there was none. Without a request, a mere connect. ``tls``: encrypted.
 
     Each character of ``request`` and ``expect`` stands for one byte (Latin-1).
     With ``expect``, that text must come on the connection, after the request if there is one; it need not be HTTP.
@@ -37,7 +37,7 @@ def asked(host: str, port: int, request: str, timeout_s: float, expect: str | No
         return left
 
     try:
-        with socket.create_connection((host, port), timeout=left_s()) as connection:
+        with connected(host, port, left_s, tls=tls) as connection:
             if not request and expect is None:
                 return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns()}
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -63,6 +63,21 @@ def asked(host: str, port: int, request: str, timeout_s: float, expect: str | No
     except (http.client.HTTPException, ValueError) as error:  # a chunk size that is no number is a ValueError of http.client
         return {"sent_ns": sent_ns, "at_ns": time.monotonic_ns(), "state": f"{type(error).__name__}: {error}"}
     return {"sent_ns": sent_ns, "at_ns": at_ns, "status": reply.status, "body": base64.b64encode(body).decode()}
+
+
+def connected(host: str, port: int, left_s: Callable[[], float], *, tls: bool) -> socket.socket:
+    """A connection; encrypted, any certificate will do."""
+    plain = socket.create_connection((host, port), timeout=left_s())
+    if not tls:
+        return plain
+    import ssl
+
+    try:
+        plain.settimeout(left_s())
+        return ssl._create_unverified_context().wrap_socket(plain, server_hostname=host)  # noqa: S323 - asked whether it answers
+    except BaseException:
+        plain.close()
+        raise
 
 
 def awaited(connection: socket.socket, text: bytes, left_s: Callable[[], float]) -> str:

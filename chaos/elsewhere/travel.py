@@ -141,7 +141,7 @@ def _ticket(beside: Beside, do: str, plan: Plan, target: Target, ordered: bytes,
         images |= {f"target {part}": ensure_target(engine, target, part, note) for part in {node.part for node in plan.nodes}}
     if supplies(plan).tools:
         images["tools"] = tools_image(engine, note)
-    environment = probe_options.secrets(kind.options for kind in plan.operations.values()) | _settings()
+    environment = probe_options.secrets((kind.options for kind in plan.operations.values()), target.folder) | _settings()
     return Ticket(
         do=do, run=folder.run, folder=beside.where.run(folder.run), inputs=beside.where.inputs(folder.run),
         ordered=msgspec.Raw(ordered), images=images, environment=environment,

@@ -15,6 +15,7 @@ from typing import Any, Final, Protocol, TypeVar
 
 from chaos.core import plugins as tables
 from chaos.core.errors import BadInput
+from chaos.experiment import tls_options
 
 WHAT: Final = "what"
 """The option that holds the value of the probe's own key."""
@@ -98,9 +99,9 @@ class Written:
             raise self.wrong(option, f"'{port[:40]}' is not a port", "1 to 65535, or the name of a port such as {client}")
         return int(port)
 
-    def flag(self, name: str) -> bool:
-        """``true`` or ``false``; false where it is not given."""
-        text = self.options.get(name, "false").strip().lower()
+    def flag(self, name: str, *, default: bool = False) -> bool:
+        """``true`` or ``false``; the default where it is not given."""
+        text = self.options.get(name, str(default)).strip().lower()
         if text not in ("true", "false"):
             raise self.wrong(name, f"'{text[:40]}' stands where true or false belongs", "write it as true or false")
         return text == "true"
@@ -142,10 +143,15 @@ def worded(text: str) -> str:
     return ENVIRONMENT.sub(lambda match: f"{{{_secret(match[1])}}}", text)
 
 
-def secrets(options: Iterable[Mapping[str, str]]) -> dict[str, str]:
-    """The variables that these operations name, for a prober that does not share our environment."""
-    names = {name for each in options for text in each.values() for name in ENVIRONMENT.findall(text)}
-    return {name: os.environ[name] for name in sorted(names) if name in os.environ}
+def secrets(options: Iterable[Mapping[str, str]], folder: str) -> dict[str, str]:
+    """The variables that these operations name, and the files of their connections, for a prober that does not share our environment and
+    our disks. ``folder``: the target's."""
+    found: dict[str, str] = {}
+    for each in options:
+        names = {name for text in each.values() for name in ENVIRONMENT.findall(text)}
+        found |= {name: os.environ[name] for name in sorted(names) if name in os.environ}
+        found |= tls_options.carried(each, folder)
+    return found
 
 
 def _secret(name: str) -> str:

@@ -67,6 +67,8 @@ class Why(enum.IntEnum):
     """An answer that may be good and lacks the expected text."""
     NO_DNS = 11
     """The name server did not answer in time; ``DNS`` is an answer without an address."""
+    TLS = 12
+    """The connection could not be encrypted: a certificate was not believed, or the other side refused."""
 
 
 def dtype() -> np.dtype[np.void]:

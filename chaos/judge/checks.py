@@ -58,6 +58,7 @@ def check(plan: Plan, timeline: Timeline) -> list[Check]:
         _all_healed(timeline),
         _clock(timeline),
         checks_clients.every_node_asked(plan, timeline, _candidates(plan)),
+        *checks_clients.certificates(plan),
         _addresses(plan, timeline),
         _classes_alike(plan, timeline),
         checks_trend.check(timeline),

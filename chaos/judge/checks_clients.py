@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from chaos.experiment.schedules import OnService
+from chaos.experiment.tls_options import is_encrypted, unverified
 from chaos.measure import slots as timeline_slots
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan
@@ -75,6 +76,18 @@ def every_node_asked(plan: Plan, timeline: Timeline, candidates: Sequence[str]) 
         listed = " and ".join(never) if len(never) < 3 else f"{', '.join(never[:-1])} and {never[-1]}"
         return Check(name, FAIL, f"clients never reached {listed} in {total} requests: what happens there, they do not see")
     return Check(name, PASS, ", ".join(f"{node} {count}" for node, count in counts.items()))
+
+
+def certificates(plan: Plan) -> list[Check]:
+    """Whether whoever answered was known to be the service; nothing where no operation is encrypted."""
+    encrypted = [name for name, kind in plan.operations.items() if is_encrypted(kind)]
+    if not encrypted:
+        return []
+    open_to_all = unverified(plan.operations)
+    if not open_to_all:
+        return [Check(check_names.CERTIFICATES, PASS, f"verified in each connection of {', '.join(encrypted)}")]
+    told = f"not verified for {', '.join(open_to_all)} (verify: false): whoever answered was believed"
+    return [Check(check_names.CERTIFICATES, PASS, told)]
 
 
 def _any_answered(timeline: Timeline) -> bool:

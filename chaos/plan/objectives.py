@@ -8,6 +8,7 @@ from typing import Final
 from chaos.core.units import show_s
 from chaos.experiment.document import Experiment
 from chaos.experiment.production import PLANNED, ZONE, ProductionRate
+from chaos.experiment.tls_options import unverified
 from chaos.plan.cluster import refuse
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.plan.traits import traits
@@ -33,7 +34,13 @@ def check_objectives(experiment: Experiment) -> None:
 
 def cautions(plan: Plan) -> tuple[str, ...]:
     """What can be asked and may well not be shown, or not be predicted rightly."""
-    return (*too_fast(plan.experiment), *_ending_untold(plan))
+    return (*too_fast(plan.experiment), *_ending_untold(plan), *_anybody(plan))
+
+
+def _anybody(plan: Plan) -> tuple[str, ...]:
+    """A run cannot tell whether the service itself answered."""
+    names = unverified(plan.operations)
+    return (f"{', '.join(names)}: verify: false believes any certificate, so whoever answers counts as the service",) if names else ()
 
 
 def _ending_untold(plan: Plan) -> tuple[str, ...]:

@@ -10,15 +10,18 @@ connection that the other side has closed costs no answer: the question is asked
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import socket
 from collections.abc import Callable, Sequence
 from typing import Final
 
+from chaos.core import tls
 from chaos.core.clock import Clock, to_ns
 from chaos.core.system import NONBLOCKING
 from chaos.query.grid import Grid
 from chaos.query.http import BadReply, Reply, ReplyReader
-from chaos.query.once import RESET_ON_CLOSE, Fetched, numeric
+from chaos.query.once import RESET_ON_CLOSE, Fetched, anybody, numeric
 from chaos.query.question import CLOSED, TIMED_OUT, Question, say
 
 _MOST: Final = 65_536
@@ -31,7 +34,7 @@ class KeptQuestion:
         self._question = question
         self._take = take
         self._clock = clock
-        self._socket: socket.socket | None = None
+        self._socket: socket.socket | tls.Wire | None = None
         self._busy: asyncio.Task[None] | None = None
         """Connects, or sends what the kernel did not take at once."""
         self._reader: ReplyReader | None = None
@@ -68,6 +71,7 @@ class KeptQuestion:
         """The time-out of the question ends it by cancelling."""
         loop, question = asyncio.get_running_loop(), self._question
         made: socket.socket | None = None
+        wire: socket.socket | tls.Wire | None = None
         try:
             place = numeric(question.host, question.port)
             if place is None:
@@ -76,19 +80,21 @@ class KeptQuestion:
             made = socket.socket(place[0], socket.SOCK_STREAM | NONBLOCKING)
             made.setblocking(False)
             await loop.sock_connect(made, place[1])
+            made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            wire = tls.Wire(made, anybody(), question.host) if question.tls else made
+            await _shaken(wire)
         except BaseException as error:
-            if made is not None:
-                made.close()
+            if wire is not None or made is not None:
+                (wire or made).close()  # type: ignore[union-attr] # one of them is there
             if not isinstance(error, OSError):
                 raise
             self._end(None, say(error))
             return
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket = made
-        loop.add_reader(made, self._readable)
-        self._send(made)
+        self._socket = wire
+        loop.add_reader(wire.fileno(), self._readable)
+        self._send(wire)
 
-    def _send(self, wire: socket.socket) -> None:
+    def _send(self, wire: socket.socket | tls.Wire) -> None:
         request = self._question.request
         self._reader = None
         self._sent_ns = self._clock.now_ns()
@@ -99,7 +105,10 @@ class KeptQuestion:
         except OSError as error:
             self._lost(error)
             return
-        if sent < len(request):
+        if sent < len(request) and isinstance(wire, tls.Wire):
+            self._lost(OSError(errno.ENOBUFS, os.strerror(errno.ENOBUFS)))  # the kernel has no room for some hundred bytes
+        elif sent < len(request):
+            assert isinstance(wire, socket.socket)
             self._busy = asyncio.create_task(self._send_rest(wire, request[sent:]))
 
     async def _send_rest(self, wire: socket.socket, rest: bytes) -> None:
@@ -111,6 +120,12 @@ class KeptQuestion:
     # --- what comes ----------------------------------------------------------------------------------------------------
 
     def _readable(self) -> None:
+        self._take_in()
+        wire = self._socket
+        while isinstance(wire, tls.Wire) and wire is self._socket and wire.pending():
+            self._take_in()
+
+    def _take_in(self) -> None:
         assert self._socket is not None
         try:
             data = self._socket.recv(_MOST)
@@ -173,10 +188,28 @@ class KeptQuestion:
         wire, self._socket = self._socket, None
         if wire is None:
             return
-        asyncio.get_running_loop().remove_reader(wire)
+        asyncio.get_running_loop().remove_reader(wire.fileno())
         if reset:
             wire.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET_ON_CLOSE)
         wire.close()
+
+
+async def _shaken(wire: socket.socket | tls.Wire) -> None:
+    """The handshake, where the connection is encrypted."""
+    loop = asyncio.get_running_loop()
+    while isinstance(wire, tls.Wire) and (step := wire.shake()) != tls.DONE:
+        possible: asyncio.Future[None] = loop.create_future()
+        wait, undo = (loop.add_reader, loop.remove_reader) if step == tls.READS else (loop.add_writer, loop.remove_writer)
+        wait(wire.fileno(), _done, possible)
+        try:
+            await possible
+        finally:
+            undo(wire.fileno())
+
+
+def _done(possible: asyncio.Future[None]) -> None:
+    if not possible.done():
+        possible.set_result(None)
 
 
 class Beat:

@@ -14,14 +14,19 @@ import os
 import socket
 import struct
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
+from chaos.core import tls
 from chaos.core.clock import Clock
 from chaos.core.http1 import whole
 from chaos.core.system import NONBLOCKING
 from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.question import CLOSED, MOST_BYTES, NOT_EXPECTED, TIMED_OUT, Question, say
+
+if TYPE_CHECKING:
+    import ssl
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 """Of SO_LINGER: the connection ends by reset, so that nodes that hang do not gather half-open ones."""
@@ -38,6 +43,12 @@ def numeric(host: str, port: int) -> Place | None:
     except OSError:
         return None
     return family, (str(address[0]), int(address[1]))
+
+
+@functools.cache
+def anybody() -> ssl.SSLContext:
+    """How questions are asked over TLS: whoever answers is believed, since what is asked is whether it answers."""
+    return tls.context(tls.Trust(verify=False))
 
 
 class Fetched(msgspec.Struct, frozen=True):
@@ -65,7 +76,8 @@ class Once:
         self._text = b""
         """What has come where a text is awaited."""
         self._open = False
-        self._socket: socket.socket
+        self._encrypted = False
+        self._socket: socket.socket | tls.Wire
         self._fd = -1
         """Told to the loop in place of the socket, of which it would write out all there is at each look-up that fails."""
         self._undo: Callable[[int], bool] = self._loop.remove_reader
@@ -78,18 +90,18 @@ class Once:
         assert place is not None, "an address"
         self._sent_ns = self._clock.now_ns()
         try:
-            self._socket = socket.socket(place[0], socket.SOCK_STREAM | NONBLOCKING)
-            self._socket.setblocking(False)
+            plain = self._socket = socket.socket(place[0], socket.SOCK_STREAM | NONBLOCKING)
+            plain.setblocking(False)
         except OSError as error:  # no descriptors left
             self._loop.call_soon(self._take, Fetched(None, say(error), self._sent_ns, self._sent_ns))
             return
         self._open, self._fd = True, self._socket.fileno()
         self._timer = self._loop.call_later(self._timeout_s, self._end, None, TIMED_OUT)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        code = self._socket.connect_ex(place[1])
+        code = plain.connect_ex(place[1])
         if code not in (0, errno.EINPROGRESS):
             self._loop.call_soon(self._end, None, say(OSError(code, os.strerror(code))))
-        elif not self._rest or not self._sent():
+        elif self._question.tls or not self._rest or not self._sent():
             self._undo = self._loop.remove_writer
             self._loop.add_writer(self._fd, self._writable)
         else:
@@ -121,9 +133,15 @@ class Once:
 
     def _writable(self) -> None:
         """The connection is there, or has failed."""
-        code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        code = 0
+        if isinstance(self._socket, socket.socket):
+            code = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if self._question.tls and not code:
+                self._socket = tls.Wire(self._socket, anybody(), self._question.host)
         if code:
             self._end(None, say(OSError(code, os.strerror(code))))
+        elif not self._shaken():
+            return
         elif not self._question.request and self._question.expect is None:
             self._end(None, None)
         elif not self._question.request or self._sent():
@@ -132,7 +150,30 @@ class Once:
             self._undo = self._loop.remove_reader
             self._loop.add_reader(self._fd, self._readable)
 
+    def _shaken(self) -> bool:
+        """Whether the connection is as it must be before the question is sent: encrypted, where it is to be."""
+        wire = self._socket
+        if not isinstance(wire, tls.Wire) or self._encrypted:
+            return True
+        try:
+            step = wire.shake()
+        except OSError as error:
+            self._end(None, say(error))
+            return False
+        self._undo(self._fd)
+        self._encrypted = step == tls.DONE
+        reads = step == tls.READS
+        self._undo = self._loop.remove_reader if reads else self._loop.remove_writer
+        (self._loop.add_reader if reads else self._loop.add_writer)(self._fd, self._writable)
+        return self._encrypted
+
     def _readable(self) -> None:
+        self._read()
+        wire = self._socket
+        while self._open and isinstance(wire, tls.Wire) and wire.pending():
+            self._read()
+
+    def _read(self) -> None:
         try:
             data = self._socket.recv(_PIECE)
         except BlockingIOError:

@@ -21,6 +21,7 @@ HEALED: Final = "all faults rolled back"
 LIVED: Final = "no unexpected node failures"
 CLOCK: Final = "one clock"
 REACHED: Final = "all nodes reached by clients"
+CERTIFICATES: Final = "server certificates"
 EVEN: Final = "even spread over addresses"
 ALIKE: Final = "uniform fault classes"
 TREND: Final = "no trend"
@@ -43,6 +44,7 @@ FAILED: Final = {
     LIVED: "unexpected node failures",
     CLOCK: "clocks apart",
     REACHED: "nodes that clients never reached",
+    CERTIFICATES: "server certificates not verified",
     EVEN: "uneven spread over addresses",
     ALIKE: "mixed fault classes",
     TREND: "a trend",

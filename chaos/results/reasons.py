@@ -15,6 +15,7 @@ OF: Final = {
     Why.NONE: OTHER, Why.DNS: "no address", Why.NO_DNS: "name server silent", Why.REFUSED: "refused", Why.TIMEOUT: "timed out",
     Why.RESET: "reset", Why.CLOSED: "closed", Why.ERROR: ERROR, Why.PROTOCOL: "protocol", Why.DEADLINE: LATE,
     Why.UNREACHABLE: "unreachable", Why.WRONG: "wrong answer",
+    Why.TLS: "tls",
 }  # fmt: skip
 """What stands in ``report.json``, by what the prober recorded of the last attempt."""
 _SAID: Final = {
@@ -30,6 +31,7 @@ _SAID: Final = {
     LATE: "had no answer by the deadline",
     "unreachable": "found their host unreachable",
     "wrong answer": "got an answer without the expected text",
+    "tls": "could not agree on encryption (the prober's log says why)",
 }
 _ANSWERED: Final = {"wrong answer": " without the expected text", "timed out": " too late", LATE: " too late"}
 REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})

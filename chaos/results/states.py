@@ -39,7 +39,9 @@ INCONCLUSIVE: Final = State(
 INVALID: Final = State("invalid", "INVALID", "!", "⚠️", "open", "magenta", "An assumption failed, so no figure of this run can be trusted.")
 ABORTED: Final = State("aborted", "ABORTED", "■", "🛑", "bad", "red", "A safety condition ended the run early.")
 INTERRUPTED: Final = State("interrupted", "INTERRUPTED", "‖", "⏸️", "open", "yellow", "Somebody or something ended the run early.")
-BASELINE: Final = State("baseline", "BASELINE", "–", "📏", "neutral", "cyan", "No fault was injected: these are the figures without faults.")
+BASELINE: Final = State(
+    "baseline", "BASELINE", "–", "📏", "neutral", "cyan", "No fault was injected: these are the figures without faults."
+)
 SIMULATED: Final = State(
     "simulated", "SIMULATED", "~", "🧪", "neutral", "cyan", "The run took place in virtual time: nothing real was tested."
 )

@@ -17,13 +17,17 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from chaos.core.http1 import Answer, NotHttp, whole
 from chaos.history.observations import Outcome, Why
 from chaos.traffic.probe import Slot
 
-_LINGER_0: Final = struct.pack("ii", 1, 0)
+if TYPE_CHECKING:
+    from chaos.core.tls import Trust
+    from chaos.traffic.tls_client import Client
+
+LINGER_0: Final = struct.pack("ii", 1, 0)
 _PEEK: Final = socket.MSG_PEEK
 _READ_BYTES: Final = 65_536
 _OURS: Final = frozenset({errno.EADDRNOTAVAIL, errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
@@ -51,14 +55,17 @@ class Pool:
     """The connections to one port, by address; the one used last is used first, so that few stay warm instead of many cold."""
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, port: int, request: Request, judge: Judge, *, bodiless: bool = False, looks: bool = True
-    ) -> None:
-        """``looks`` false: ``judge`` does not look at the body, and is given none."""
+        self, loop: asyncio.AbstractEventLoop, port: int, request: Request, judge: Judge, *, bodiless: bool = False, looks: bool = True,
+        client: Client | None = None,
+    ) -> None:  # fmt: skip
+        """``looks`` false: ``judge`` does not look at the body, and is given none. ``client``: connections are encrypted."""
         self.loop = loop
         self.port = port
         self.judge = judge
         self.bodiless = bodiless
         self.looks = looks
+        self.client = client
+        self._connection = Connection if client is None else client.connection
         self._request = request
         self._idle: dict[str, list[Connection]] = {}
         self.open: set[Connection] = set()
@@ -74,7 +81,7 @@ class Pool:
             if connection.still_open() and connection.ask(slot, data):
                 return
         try:
-            connection = Connection(self, slot.address, idle)
+            connection = self._connection(self, slot.address, idle)
         except OSError as error:
             slot.end(*why_not_connected(error.errno or 0))
             return
@@ -84,6 +91,13 @@ class Pool:
         """Reset every connection."""
         for connection in list(self.open):
             connection.drop()
+
+
+def encrypted(trust: Trust, operation: str) -> Client:
+    """What encrypted connections of an operation share; loaded only where something is encrypted."""
+    from chaos.traffic.tls_client import Client
+
+    return Client(trust, operation)
 
 
 class Connection:
@@ -98,8 +112,8 @@ class Connection:
         self._home = home
         self._socket = sock
         self._fd = sock.fileno()
-        self._recv = sock.recv
-        self._send = sock.send
+        self._recv: Callable[..., bytes] = sock.recv
+        self._send: Callable[..., int] = sock.send
         self._slot: Slot | None = None
         self._answer: Answer | None = None
         self._pending = b""
@@ -170,7 +184,7 @@ class Connection:
         if self._pending:
             loop.remove_writer(self._fd)
             self._pending = b""
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_0)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, LINGER_0)
         self._socket.close()
 
     def _fail(self, outcome: Outcome, why: Why) -> None:

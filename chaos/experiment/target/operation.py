@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -12,12 +13,13 @@ import msgspec
 from chaos.core import plugins
 from chaos.core.errors import BadInput
 from chaos.core.plugins import suggest
-from chaos.experiment import probe_options
+from chaos.experiment import probe_options, tls_options
 from chaos.experiment.forms import Form, Mistakes, choice
 from chaos.experiment.schema import NOTHING, TEXT, WORDS, Schema, Shapes, any_of, array, closed, named, ref, said
 from chaos.experiment.source import Listing, Scalar, Table, Value, table_of, text
 from chaos.experiment.variables import VARIABLE
 
+TARGET_FILE: Final = "target.yaml"
 DOES: Final = ("read", "write", "append", "add", "incr")
 LATER_PROBES: Final = ("dns", "redis", "postgres", "amqp")
 _DOES: Final = choice(DOES)
@@ -71,7 +73,7 @@ def _options(entry: Table, probe: str, besides: Collection[str], mistakes: Mista
         if names is not None and key not in names:
             mistakes.found.append(BadInput(f"unknown option '{key}'", place=value.place, right=suggest(key, names)))
         else:
-            read = headers if key == "headers" else secret if key in SECRETS else option
+            read = headers if key == "headers" else secret if key in SECRETS else beside if key in tls_options.FILES else option
             found[key] = mistakes.of(read, value) or ""
     return found
 
@@ -103,6 +105,14 @@ def headers(value: Value) -> str:
         if "\n" in line.strip() or "\r" in line:
             raise BadInput("a header holds a line end", place=item.place, right="one item for each header")
     return "".join(f"{line.strip()}\n" for line, _ in lines)
+
+
+def beside(value: Value) -> str:
+    """The name of a file: of a target, relative to its folder, which may move; of an experiment, where it lies now."""
+    named = text(value, "the name of a file")
+    file = Path(value.place.file)
+    fixed = file.name == TARGET_FILE or named.startswith(("/", "{"))
+    return named if fixed else str((file.parent / named).absolute())
 
 
 def _there(value: Value) -> Value:

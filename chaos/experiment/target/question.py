@@ -57,6 +57,7 @@ class Question(msgspec.Struct, frozen=True):
     status: int | None
     expression: Expression | None
     expect: bytes | None = None
+    tls: bool = False
 
 
 def unescaped(text: str) -> str:
@@ -165,17 +166,19 @@ def prepare(ask: Ask, keep_alive: bool = False) -> Question:
         if not host or not (port.isascii() and port.isdigit()) or len(port) > 5 or not 0 < int(port) < 65_536:
             raise BadInput(f"'{ask.tcp}' is no address", right="host:port")
         expect = None if ask.expect is None else as_bytes(unescaped(ask.expect))
-        return Question(host, int(port), as_bytes(unescaped(ask.send or "")), None, None, expect)
+        return Question(host, int(port), as_bytes(unescaped(ask.send or "")), None, None, expect, ask.tls)
+    if ask.tls:
+        raise BadInput("'tls' is of 'tcp'", right="https://host:port/path")
     try:
         url = urlsplit(ask.http or "")
-        port_number = url.port or 80
+        port_number = url.port or (443 if url.scheme == "https" else 80)
     except ValueError as error:
         raise BadInput(f"'{ask.http}' is no URL: {error}") from None
-    if url.scheme != "http" or not url.hostname:
+    if url.scheme not in ("http", "https") or not url.hostname:
         raise BadInput(f"'{ask.http}' cannot be asked", right="http://host:port/path")
     path = (url.path or "/") + (f"?{url.query}" if url.query else "")
     request = request_bytes(url.hostname, port_number, path, ask.body, keep_alive=keep_alive)
-    return Question(url.hostname, port_number, request, ask.status, expression)
+    return Question(url.hostname, port_number, request, ask.status, expression, tls=url.scheme == "https")
 
 
 def request_bytes(host: str, port: int, path: str, body: str | None, *, keep_alive: bool) -> bytes:

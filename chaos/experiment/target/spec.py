@@ -47,7 +47,8 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ``http``: a URL, GET unless ``body`` is given (then POST); a 2xx answers, or the status given by ``status``.
     ``json``: ``path`` (is truthy), ``path=value``, ``path=path`` written as ``a.b == c.d``, ``path != value``; a path is dotted. Values
     are compared as text. ``tcp``: ``host:port`` that must accept; with ``expect`` a text that must then come, after ``send`` if that is
-    given (escapes as in C). A frozen program still accepts: only what it answers itself shows that it runs.
+    given (escapes as in C). A frozen program still accepts: only what it answers itself shows that it runs. An ``https`` URL, and ``tcp``
+    with ``tls``, are asked over TLS, and any certificate will do: as load balancers ask.
     """
 
     http: str | None = None
@@ -57,6 +58,7 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     json: str | None = None
     send: str | None = None
     expect: str | None = None
+    tls: bool = False
 
 
 class Ready(Ask, frozen=True, forbid_unknown_fields=True):

@@ -171,6 +171,7 @@ class AgentLink:
             port=ready.port,
             request=ready.request.decode("latin-1"),
             expect=expect,
+            tls=ready.tls,
             within_s=timeout_s,
         )
         if answer.errno is not None:

@@ -78,4 +78,5 @@ class ContainerHelpers(Helpers):
 
     def _secrets(self) -> dict[str, str]:
         """What headers name of our environment, which the prober's container does not share."""
-        return probe_options.secrets(kind.options for kind in self._deployment.plan.operations.values())
+        operations = self._deployment.plan.operations.values()
+        return probe_options.secrets((kind.options for kind in operations), self._deployment.target.folder)

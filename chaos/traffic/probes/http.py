@@ -4,7 +4,11 @@
     body: "{value}"                                    the default for PUT, POST and PATCH; else none
     headers: ["Cookie: a=1; b=2", "X-Who: {slot}"]     further headers, one an item (or a line of a text, or a table of them); a Host
                                                        takes the place of ours; ${env:TOKEN} is filled in from the environment
+    basic: "me:${env:PASSWORD}"                        an Authorization header of user and password; the password comes from the environment
+    bearer: "${env:TOKEN}"                             the same of a token
     ok: "200,404"                                      statuses that are a success; 2xx is the default, and a word like 4xx is a class
+
+An ``https://`` URL is spoken over TLS; who is believed is said by the options of ``tls_options``: ca, cert, cert_key, server_name, verify.
 
 What the body of a success must be, else it is ``wrong``; nothing is looked at unless it is asked for:
 
@@ -20,16 +24,19 @@ server that may have done it (``unknown``, ``error``).
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable
 from typing import Final
 
 from chaos.core import plugins as tables
+from chaos.core import tls
 from chaos.core.errors import BadInput
-from chaos.experiment.probe_options import SAMPLE, Template, checked_host, secret_words, worded
+from chaos.experiment import tls_options
+from chaos.experiment.probe_options import ENVIRONMENT, SAMPLE, Template, checked_host, secret_words, worded
 from chaos.history.observations import Outcome, Why
 from chaos.query import question as asking
-from chaos.traffic.http_client import Pool
+from chaos.traffic.http_client import Pool, encrypted
 from chaos.traffic.probe import Probe, Setup, Slot, Written, reads
 
 LOOKS: Final = {
@@ -40,7 +47,8 @@ LOOKS: Final = {
 """Options that look at the body."""
 OPTIONS: Final = {
     "what": "Method and URL", "body": "What is sent; {value} for PUT, POST and PATCH", "headers": "Further headers",
-    "ok": "Statuses that are a success: 200,404 or 2xx", **LOOKS,
+    "basic": "user:${env:PASSWORD}, sent as HTTP basic authentication", "bearer": "${env:TOKEN}, sent as a bearer token",
+    "ok": "Statuses that are a success: 200,404 or 2xx", **LOOKS, **tls_options.OPTIONS,
 }  # fmt: skip
 _WHAT: Final = re.compile(r"(?:(?P<method>\S+)\s+)?(?P<scheme>[A-Za-z]+)://(?P<where>[^/?#\s]*)(?P<path>[/?#]\S*)?")
 _WHERE: Final = re.compile(r"(?P<host>\{address\}|(?:\{\w+\}|[A-Za-z0-9._-])+)(?::(?P<port>[^:]+))?")
@@ -87,9 +95,9 @@ class Request:
     def __init__(self, written: Written) -> None:
         written.allow(OPTIONS)
         what = written.option("what").strip()
-        self.method, where, path = _line(written, what)
+        self.method, scheme, where, path = _line(written, what)
         if "@" in where:
-            right = 'headers: {Authorization: "Basic ..."}'
+            right = 'basic: "user:${env:PASSWORD}"'
             raise written.wrong("what", "a user or password stands in the URL, which is never sent", right)
         place = _WHERE.fullmatch(where)
         if place is None:
@@ -99,12 +107,18 @@ class Request:
             )
         written.template(path)
         self.host: str | None = None if place["host"] == "{address}" else checked_host(written, place["host"])
-        self.port = written.port(place["port"] or "80")
-        shown = f"{place['host']}:{self.port}" if self.port != 80 else place["host"]
-        given = _headers(written)
+        usual = 443 if scheme == "https" else 80
+        self.port = written.port(place["port"] or str(usual))
+        shown = f"{place['host']}:{self.port}" if self.port != usual else place["host"]
+        self.trust: tls.Trust | None = None
+        if scheme == "https":
+            self.trust = tls_options.trust(written, self.host)
+        else:
+            tls_options.refuse(written, "https:// in place of http://")
+        given = _headers(written) | _credentials(written)
         own = {"host": f"Host: {shown}", "user-agent": "User-Agent: nines"}
         lines = [f"{self.method} {path} HTTP/1.1", *(line for name, line in own.items() if name not in given), *given.values()]
-        words = {**written.words, **secret_words(written, "headers")}
+        words = {**written.words, **secret_words(written, "headers"), **secret_words(written, "bearer")}
         self.head = Template("\r\n".join(lines), words, written.operation)
         sent = self.head.render(SAMPLE)
         if not re.fullmatch(r"[!-~]+ [!-~]+ HTTP/1\.1", sent.partition("\r\n")[0]) or sent.count("\r\n") != len(lines) - 1:
@@ -122,15 +136,15 @@ class Request:
             raise written.wrong(looked, "the answer to HEAD has no body", "leave it out, or GET")
 
 
-def _line(written: Written, what: str) -> tuple[str, str, str]:
-    """Method, host with port, and path."""
+def _line(written: Written, what: str) -> tuple[str, str, str, str]:
+    """Method, scheme, host with port, and path."""
     match = _WHAT.fullmatch(what)
     if match is None:
         spaced = re.fullmatch(r"(\S+\s+)?[A-Za-z]+://.*\s.*", what, re.DOTALL)
         raise written.wrong("what", f"'{what}' is not a request", "write %20 for a blank in a URL" if spaced else _LIKE)
     method, scheme, path = match["method"] or "GET", match["scheme"], match["path"] or "/"
-    if scheme != "http":
-        raise written.wrong("what", f"'{what}' is not a request", "only http:// is spoken")
+    if scheme not in ("http", "https"):
+        raise written.wrong("what", f"'{what}' is not a request", "only http:// and https:// are spoken")
     if method not in _METHODS:
         right = f"did you mean '{method.upper()}'?" if method.upper() in _METHODS else tables.suggest(method.upper(), list(_METHODS))
         raise written.wrong("what", f"'{what}' is not a request: '{method}' is not a method", right)
@@ -138,7 +152,7 @@ def _line(written: Written, what: str) -> tuple[str, str, str]:
         raise written.wrong("what", f"'{what}' has a fragment, which is never sent", "leave out what begins with '#'")
     if not path.isascii() or not path.isprintable():
         raise written.wrong("what", f"'{what}' holds characters that no URL may hold", "percent-encode them, as in %C3%BC")
-    return method, match["where"], path if path.startswith("/") else f"/{path}"
+    return method, scheme, match["where"], path if path.startswith("/") else f"/{path}"
 
 
 def _headers(written: Written) -> dict[str, str]:
@@ -163,6 +177,26 @@ def _headers(written: Written) -> dict[str, str]:
         found[name] = worded(line)
         Template(found[name], {**written.words, **secrets}, written.operation, "headers")
     return found
+
+
+def _credentials(written: Written) -> dict[str, str]:
+    """The ``Authorization`` header of ``basic`` or ``bearer``; the secret itself comes from the environment, so that no file holds it."""
+    given = [option for option in ("basic", "bearer") if option in written.options]
+    if not given:
+        return {}
+    option, text = given[0], written.options[given[0]].strip()
+    if len(given) > 1 or re.search(r"(?im)^authorization:", written.options.get("headers", "")):
+        raise written.wrong(option, "two things say who asks", "one of: basic, bearer, and an Authorization header")
+    user, sign, password = text.partition(":") if option == "basic" else ("", ":", text)
+    if not sign or not ENVIRONMENT.search(password):
+        right = 'basic: "user:${env:PASSWORD}"' if option == "basic" else 'bearer: "${env:TOKEN}"'
+        raise written.wrong(option, f"'{option}' holds no secret from the environment, and none may stand in a file", right)
+    secrets = secret_words(written, option)
+    if option == "bearer":
+        Template(worded(text), secrets, written.operation, option).constant()
+        return {"authorization": f"Authorization: Bearer {worded(text)}"}
+    filled = Template(worded(f"{user}:{password}"), {**written.words, **secrets}, written.operation, option).constant()
+    return {"authorization": f"Authorization: Basic {base64.b64encode(filled.encode()).decode()}"}
 
 
 def _looks(written: Written) -> tuple[Look, ...]:
@@ -230,7 +264,8 @@ class HttpProbe:
         self._good = asked.good
         self._looks = asked.looks
         bodiless, looks = asked.method == "HEAD", bool(asked.looks)
-        self._pool = Pool(setup.loop, asked.port, self.request, self.judge, bodiless=bodiless, looks=looks)
+        client = None if asked.trust is None else encrypted(asked.trust, setup.operation)
+        self._pool = Pool(setup.loop, asked.port, self.request, self.judge, bodiless=bodiless, looks=looks, client=client)
         self.send = self._pool.send
         self.close = self._pool.close
 

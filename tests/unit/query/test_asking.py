@@ -134,7 +134,8 @@ def test_any_document_can_be_asked(document: object) -> None:
     [
         (Ask(), "exactly one"),
         (Ask(http="http://h/", tcp="h:1"), "exactly one"),
-        (Ask(http="https://h/"), "http://"),
+        (Ask(http="ftp://h/"), "http://"),
+        (Ask(http="http://h/", tls=True), "https://"),
         (Ask(http="h:80/x"), "http://"),
         (Ask(http="http://h:99999/"), "no URL"),
         (Ask(tcp="h"), "host:port"),

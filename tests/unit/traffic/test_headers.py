@@ -84,7 +84,7 @@ def test_a_secret_comes_from_the_environment(loop: asyncio.AbstractEventLoop, mo
     given = options("['Authorization: Bearer ${env:TOKEN}']")
     assert head(loop, given["headers"])[-1] == "Authorization: Bearer s3{key}%cret"
     assert "s3" not in str(given)
-    assert probe_options.secrets([given]) == {"TOKEN": "s3{key}%cret"}
+    assert probe_options.secrets([given], "") == {"TOKEN": "s3{key}%cret"}
     folder = RunFolder(tmp_path / "run")
     folder.write_plan(sample_plan(), "experiment: x\n")
     assert {path.name: path.stat().st_mode & 0o777 for path in (folder.plan, folder.experiment)} == {
@@ -108,3 +108,43 @@ def test_a_missing_or_broken_secret_is_refused_without_its_value(monkeypatch: py
     with pytest.raises(BadInput, match="TOKEN") as refused:
         read()
     assert "hush" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "written", "sent"),
+    [
+        ("basic", "me:${env:NINES_TEST_SECRET}", "Authorization: Basic bWU6YTp7Yn0lYw=="),  # printf 'me:a:{b}%%c' | base64
+        ("bearer", "${env:NINES_TEST_SECRET}", "Authorization: Bearer a:{b}%c"),
+    ],
+)
+def test_credentials_come_from_the_environment(
+    loop: asyncio.AbstractEventLoop, monkeypatch: pytest.MonkeyPatch, option: str, written: str, sent: str
+) -> None:
+    """Whatever signs a secret holds; the plan and the file hold its name, written either way."""
+    monkeypatch.setenv("NINES_TEST_SECRET", "a:{b}%c")
+    probe = http.build(Setup(loop=loop, operation="op", does="read", options={"what": URL, option: written}, words={"client": "7000"}))
+    slot = Slot()
+    slot.index, slot.key, slot.value, slot.address = 17, "k1", "v", "127.0.0.9"
+    assert isinstance(probe, http.HttpProbe)
+    assert sent in probe.request(slot).decode().split("\r\n")
+    head = "experiment: x\nquestion: q?\ncluster: {target: replicated_kv, nodes: 1}\nbaseline: 1s\n"
+    for spelt in (written, written.replace("env:", "")):
+        loaded = parse_experiment(f"{head}traffic: {{operations: {{op: {{http: '{URL}', rate: 1/s, {option}: '{spelt}'}}}}}}\n", "x.yaml")
+        assert loaded.traffic.operations["op"].options[option] == written
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"basic": "me:open"}, "holds no secret from the environment"),
+        ({"basic": "${env:HOME}"}, "holds no secret from the environment"),
+        ({"bearer": "abc"}, "holds no secret from the environment"),
+        ({"bearer": "${env:NOT_THERE}"}, "the environment has no variable 'NOT_THERE'"),
+        ({"bearer": "${env:HOME}", "basic": "me:${env:HOME}"}, "two things say who asks"),
+        ({"bearer": "${env:HOME}", "headers": "authorization: x"}, "two things say who asks"),
+    ],
+)
+def test_credentials_that_cannot_be_sent_are_refused(loop: asyncio.AbstractEventLoop, given: dict[str, str], says: str) -> None:
+    """A secret in a file most of all."""
+    with pytest.raises(BadInput, match=says):
+        http.build(Setup(loop=loop, operation="op", does="read", options={"what": URL, **given}, words={"client": "7000"}))

@@ -54,7 +54,7 @@ def test_an_unknown_word_is_refused_with_the_nearest_one() -> None:
     ("build", "options", "says"),
     [
         (http.build, {}, "there is no 'what'"),
-        (http.build, {"what": "https://{address}/"}, "only http:// is spoken"),
+        (http.build, {"what": "ftp://{address}/"}, "only http:// and https:// are spoken"),
         (http.build, {"what": "put http://{address}/"}, "is not a request"),
         (http.build, {"what": "http://{address}:{key}/"}, "cannot stand in"),
         (http.build, {"what": "http://{address}:99999/"}, "not a port"),
@@ -117,7 +117,7 @@ REQUEST = "GET http://{address}:{client}/"
         ("http", {"what": "GET http://{address}/a b"}, "what", "write %20"),
         ("http", {"what": "GET http://{address}/ä"}, "what", "percent-encode"),
         ("http", {"what": "GET http://{address}/a#b"}, "what", "fragment"),
-        ("http", {"what": "GET http://me:secret@{address}/"}, "what", "Authorization"),
+        ("http", {"what": "GET http://me:secret@{address}/"}, "what", "basic"),
         ("http", {"what": "GET http://[::1]:80/"}, "what", "IPv6 is not spoken"),
         ("http", {"what": "GET http://1.2.3.400/"}, "what", "not an IPv4 address"),
         ("http", {"what": "GET http://a..b/"}, "what", "not the name of a host"),
