@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chaos.cli.output import as_json, note, put, show
+from chaos.cli.output import note, put, show, show_json
 from chaos.core.errors import BadInput, EnvironmentUnusable
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def plan(arguments: argparse.Namespace) -> int:
     if arguments.json:
         from msgspec import to_builtins
 
-        show(as_json(to_builtins(ordered.plan) | {"power": to_builtins(foreseen), "power_reason": why}))
+        show_json(to_builtins(ordered.plan) | {"power": to_builtins(foreseen), "power_reason": why})
         return 0
     from chaos.report.pages.plan import planned
     from chaos.report.pages.plan_power import render as decides
@@ -82,7 +82,7 @@ def validate(arguments: argparse.Namespace) -> int:
     if arguments.schema:
         from chaos.experiment.document import SCHEMAS
 
-        show(as_json(SCHEMAS[arguments.schema]()))
+        show_json(SCHEMAS[arguments.schema]())
         return 0
     from chaos.api import order
     from chaos.plan.objectives import cautions
@@ -121,7 +121,7 @@ def predict(arguments: argparse.Namespace) -> int:
         return cli_models.sweep(arguments, ordered)
     predicted = ask(ordered.plan, facts_from_plan(ordered.plan)).predicted
     if arguments.json:
-        show(as_json(predicted))
+        show_json(predicted)
         return 0
     from chaos.report.pages.plan import render
 

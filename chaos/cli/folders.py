@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from chaos.cli.output import note, put, show
+from chaos.cli.output import note, put, show, show_report
 from chaos.core.escaping import terminal
 
 
@@ -18,18 +18,24 @@ def judge(arguments: argparse.Namespace) -> int:
     folder = RunFolder(Path(arguments.folder))
     report = from_folder(folder)
     write(report, folder)
-    show(tables.find("reports", "json" if arguments.json else "text")(report))
+    if arguments.json:
+        show(tables.find("reports", "json")(report), whole=True)
+    else:
+        show_report(report, verbose=arguments.verbose)
     return exit_status(report)
 
 
 def report(arguments: argparse.Namespace) -> int:
-    """Show ``report.json`` in another form; a run that was never judged is judged first."""
+    """Show ``report.json``: on one screen, or in the form that is named; a run that was never judged is judged first."""
     from chaos.core import plugins as tables
     from chaos.history.folder import RunFolder
     from chaos.report.build import read_or_judge
 
-    render = tables.find("reports", arguments.format)
-    put(render(read_or_judge(RunFolder(Path(arguments.folder)))), arguments.output)
+    found = read_or_judge(RunFolder(Path(arguments.folder)))
+    if arguments.format is None and arguments.output is None:
+        show_report(found, verbose=arguments.verbose)
+    else:
+        put(tables.find("reports", arguments.format or "text")(found), arguments.output)
     return 0
 
 
@@ -48,7 +54,7 @@ def history(arguments: argparse.Namespace) -> int:
         note(f"nines: {read.damage}")
     rows = sorted((row for row in read.rows if arguments.all or not isinstance(row, TrafficSecond)), key=lambda row: row.at_ns)
     if arguments.json:
-        show("".join(msgspec.json.encode(row).decode() + "\n" for row in rows))
+        show("".join(msgspec.json.encode(row).decode() + "\n" for row in rows), whole=True)
         return 0
     start_ns = next((row.start_ns for row in rows if isinstance(row, TrafficStarted)), rows[0].at_ns if rows else 0)
     lines = []

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chaos.cli.output import as_json, note, show, show_table
+from chaos.cli.output import note, show, show_json, show_table
 from chaos.core import units
 from chaos.core.errors import BadInput, Interrupted
 
@@ -114,7 +114,7 @@ def status(arguments: argparse.Namespace) -> int:
     ]  # fmt: skip
     rows += there.answer(["status"]) or []
     if arguments.json:
-        show(as_json(rows))
+        show_json(rows)
     elif rows:
         shown = [[str(row["run"]), str(row["runtime"]), "yes" if row["takes_orders"] else "no (a measured run)", str(row["folder"])]
                  for row in rows]  # fmt: skip
@@ -149,7 +149,7 @@ def inject(arguments: argparse.Namespace) -> int:
     else:
         done = send(arguments.run, hand, interruption, _steps({}, quiet=arguments.json))
     if arguments.json:
-        show(as_json(to_builtins(done) | {"containers": containers}))
+        show_json(to_builtins(done) | {"containers": containers})
     else:
         show(_told(done, containers))
     if done.exit_code == 0 and interruption.signal_number is not None:

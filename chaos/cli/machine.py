@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.cli import there
-from chaos.cli.output import as_json, note, show, show_table
+from chaos.cli.output import note, show, show_json, show_table
 from chaos.core.errors import NotHealed
 from chaos.core.escaping import terminal
 
@@ -23,7 +23,7 @@ def doctor(arguments: argparse.Namespace) -> int:
 
     findings = examine()
     if arguments.json:
-        show(as_json(findings))
+        show_json(findings)
     else:
         rows = [[finding.name, finding.state, finding.detail, finding.how] for finding in findings]
         show_table(["part", "state", "found", "how to get it"], rows, [None, None, 60, 60])
@@ -35,8 +35,8 @@ def _faults(arguments: argparse.Namespace) -> int:
 
     found = abilities()
     if arguments.json:
-        show(as_json([{"fault": each.kind, "runtime": each.runtime, "possible": each.possible,
-                       "missing": [{"only": form.only, "why": form.why} for form in each.missing]} for each in found]))  # fmt: skip
+        show_json([{"fault": each.kind, "runtime": each.runtime, "possible": each.possible,
+                       "missing": [{"only": form.only, "why": form.why} for form in each.missing]} for each in found])  # fmt: skip
         return 0
     titles = runtimes()
     said = {(each.kind, each.runtime): str(each) for each in found}
@@ -81,7 +81,7 @@ def leftovers(arguments: argparse.Namespace) -> int:
     far = there.answer(["leftovers"]) or []
     rows += far
     if arguments.json:
-        show(as_json(rows))
+        show_json(rows)
         return 5 if found or dead or far else 0
     if far:
         show("\n".join(terminal(f"{row['run']}: {row['kind']} {row['subject']} ({row['detail']}), beside the engine") for row in far))
@@ -114,7 +114,7 @@ def heal(arguments: argparse.Namespace) -> int:
     removed = [str(item) for item in result.removed] + far.get("removed", [])
     could_not = [str(item) for item in result.could_not] + far.get("could_not", [])
     if arguments.json:
-        show(as_json({"removed": removed, "could_not": could_not}))
+        show_json({"removed": removed, "could_not": could_not})
     else:
         for item in removed:
             show(terminal(f"removed  {item}"))
@@ -131,7 +131,7 @@ def _forget(arguments: argparse.Namespace) -> int:
 
     found = forget(arguments.forget)
     if arguments.json:
-        show(as_json({"forgotten": arguments.forget, "may_be_left": [str(item) for item in found]}))
+        show_json({"forgotten": arguments.forget, "may_be_left": [str(item) for item in found]})
         return 0
     show("\n".join(f"may be left  {item}" for item in found))
     note(f"The record of {arguments.forget} is dropped. Nothing was removed: check what is listed above by hand.")
@@ -144,8 +144,8 @@ def targets(arguments: argparse.Namespace) -> int:
 
     found = known_targets()
     if arguments.json:
-        show(as_json([{"name": each.name, "about": each.about, "folder": each.folder, "parts": list(each.parts),
-                       "operations": list(each.operations), "settings": each.settings} for each in found]))  # fmt: skip
+        show_json([{"name": each.name, "about": each.about, "folder": each.folder, "parts": list(each.parts),
+                       "operations": list(each.operations), "settings": each.settings} for each in found])  # fmt: skip
         return 0
     rows = [[each.name, ", ".join(each.operations), ", ".join(each.settings), each.about] for each in found]
     show_table(["target", "operations", "settings", "about"], rows, [None, None, 40, 60])
@@ -157,5 +157,8 @@ def version(arguments: argparse.Namespace) -> int:
     from chaos.core.version import versions
 
     found = versions()
-    show(as_json(found) if arguments.json else "\n".join(f"{name} {value}" for name, value in found.items()))
+    if arguments.json:
+        show_json(found)
+    else:
+        show("\n".join(f"{name} {value}" for name, value in found.items()))
     return 0

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
+
+from chaos.core.columns import fitting, width_of
 
 Arguments = Callable[[argparse.ArgumentParser], None]
 
@@ -46,6 +49,10 @@ def _json(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="machine-readable, on standard output")
 
 
+def _verbose(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("-v", "--verbose", action="store_true", help="print the story and all tables before the summary")
+
+
 def _folder(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="a run folder")
 
@@ -66,6 +73,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--max", default=None, metavar="TIME", help="with --until-decided: time limit (default: 15m)")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress; print only the verdict")
+    _verbose(parser)
 
 
 def _plan(parser: argparse.ArgumentParser) -> None:
@@ -99,11 +107,13 @@ def _validate(parser: argparse.ArgumentParser) -> None:
 def _judge(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
     _json(parser)
+    _verbose(parser)
 
 
 def _report(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
-    parser.add_argument("--format", default="text", metavar="NAME", help="text (default), json, junit, markdown, html or notebook")
+    parser.add_argument("--format", metavar="NAME", help="text (all tables), json, junit, markdown, html or notebook; default: a summary")
+    _verbose(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
 
 
@@ -141,6 +151,11 @@ def _doctor(parser: argparse.ArgumentParser) -> None:
 def _stop(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", help="name or folder of the run")
     parser.add_argument("--within", type=float, default=60.0, metavar="S", help="how long to wait for the end, in seconds; default: 60")
+
+
+def _top(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="RUN", help="name or folder of a run; default: all that are in progress")
+    parser.add_argument("--once", action="store_true", help="print what goes on now, and end")
 
 
 def _fetch(parser: argparse.ArgumentParser) -> None:
@@ -205,6 +220,7 @@ VERBS: Final[dict[str, Verb]] = {
     "up": Verb("start an experiment's cluster and hold it for manual faults", "chaos.cli.inject:up", _up),
     "down": Verb("stop a cluster started by 'nines up'", "chaos.cli.inject:down", _stop),
     "status": Verb("show running experiments and clusters", "chaos.cli.inject:status", _json),
+    "top": Verb("follow running experiments: nodes, roles, faults, services", "chaos.cli.top:top", _top),
     "inject": Verb("inject a single fault for a limited time", "chaos.cli.inject:inject", _inject),
     "stop": Verb("stop a run: roll back faults, save results, write the report", "chaos.cli.machine:stop", _stop),
     "fetch": Verb("bring what a run measured on an engine elsewhere, whose command here died", "chaos.cli.fetch:fetch", _fetch),
@@ -221,7 +237,7 @@ def parser() -> argparse.ArgumentParser:
     """The whole command line."""
     top = argparse.ArgumentParser(
         prog="nines",
-        description="Chaos experiments on replicated clusters: inject faults, measure what clients see, compare with a prediction.",
+        description="Chaos experiments on replicated clusters: inject faults, measure what clients\nsee, compare with a prediction.",
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
@@ -240,7 +256,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     module, _, name = VERBS[arguments.verb].function.partition(":")
     try:
         function: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)
-        return function(arguments)
+        with fitting(width_of(sys.stdout, os.environ)):
+            return function(arguments)
     except KeyboardInterrupt:
         print("nines: interrupted", file=sys.stderr)
         return 130

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaos.cli.output import as_json, note, put, show
+from chaos.cli.output import note, put, show, show_json
 from chaos.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def formulas(arguments: argparse.Namespace) -> int:
 
     rows = table(arguments.lang)
     if arguments.json:
-        show(as_json(rows))
+        show_json(rows)
         return 0
     heads = HEADS[arguments.lang]
     parts = []
@@ -47,7 +47,10 @@ def sweep(arguments: argparse.Namespace, ordered: Ordered) -> int:
     if arguments.html is not None:
         put(page(found, ordered.experiment.name), arguments.html)
         note(f"Wrote {arguments.html}")
-    show(as_json(found) if arguments.json else text(found))
+    if arguments.json:
+        show_json(found)
+    else:
+        show(text(found))
     return 0
 
 
@@ -56,7 +59,10 @@ def scalability(arguments: argparse.Namespace) -> int:
     from chaos.predict.scalability import read
 
     found = read(Path(arguments.throughput))
-    show(as_json(found) if arguments.json else _scales(found))
+    if arguments.json:
+        show_json(found)
+    else:
+        show(_scales(found))
     return 0
 
 

@@ -7,14 +7,24 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
+from chaos.core.columns import coloured, columns, fitted
 from chaos.core.escaping import page
 
+if TYPE_CHECKING:
+    from chaos.results.report import Report
 
-def show(text: str) -> None:
-    """Data, to standard output. A reader who has left (``| head``) is no error, and is told nothing."""
+
+def show(text: str, *, whole: bool = False, painted: bool = False) -> None:
+    """Data, to standard output. A reader who has left (``| head``) is no error, and is told nothing.
+
+    On a terminal lines are broken to its width; ``whole``: not those of a format that programs read.
+    ``painted``: a page of ours with colours, whose values are escaped and whose lines fit already.
+    """
     try:
-        text = page(text)
+        if not painted:
+            text = page(text) if whole else fitted(page(text), columns())
         sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
         sys.stdout.flush()
     except BrokenPipeError:
@@ -44,13 +54,27 @@ def show_table(titles: Sequence[str], rows: Sequence[Sequence[str]], widths: Seq
 def note(text: str) -> None:
     """Progress, to standard error; no run fails since nobody can read that."""
     with contextlib.suppress(OSError):
-        print(page(text), file=sys.stderr, flush=True)
+        print(fitted(page(text), columns()), file=sys.stderr, flush=True)
+
+
+def show_report(report: Report, *, verbose: bool) -> None:
+    """The screen that ends with the verdict; ``verbose``: after the story and all tables."""
+    from chaos.report.formats import text
+
+    if verbose:
+        show(text.detailed(report) + "\n")
+    show(text.screen(report, colour=coloured(sys.stdout, os.environ)), painted=True)
+
+
+def show_json(value: object) -> None:
+    """Indented JSON, to standard output, its lines as they are."""
+    show(as_json(value), whole=True)
 
 
 def put(text: str, output: str | None) -> None:
     """Into the named file, or onto standard output."""
     if output is None:
-        show(text)
+        show(text, whole=True)
         return
     path = Path(output)
     try:

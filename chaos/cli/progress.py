@@ -1,109 +1,115 @@
-"""The live line: phase, time left, state of each service, faults in force. On standard error, and only where that is a terminal.
+"""Live on standard error: on a terminal a few lines that are rewritten as rows arrive, elsewhere a plain line every few seconds.
 
-It is a sink like any other: fed with the rows of the history as they are written, it keeps no clock of its own.
+    faults  34 of 75 s, 41 s left  4 of 9 faults done, 1 in force
+    n1 up  n2 DOWN  n3 up (leader)
+    write  ▁▁▁▁▁▁▁▁▁██▁▁▁▁▁▁▁▁█  down 0.4 s
+    in force: kill-leader.5 on n2
 
-    faults  34 of 75 s  write down 0.4 s  read ok  kill-leader-3 on n2
+It is a sink like any other: fed with the rows of the history as they are written. Only the plain lines go by a clock.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
+import time
+from collections.abc import Callable, Iterator
 from typing import Final, TextIO
 
-from chaos.core.clock import to_s
+from chaos.cli.going_on import GoingOn
 from chaos.core.escaping import terminal
-from chaos.history.events import (
-    Aborting,
-    Awaited,
-    FaultAsked,
-    FaultFailed,
-    FaultGone,
-    FaultHealed,
-    FaultSkipped,
-    PhaseBegun,
-    Row,
-    RunEnded,
-    TrafficSecond,
-    TrafficStarted,
-)
+from chaos.history.events import Row, RunEnded
 from chaos.plan.plan import Plan
 
-USUAL_WIDTH: Final = 100
-_TO_START_AND_CLEAR: Final = "\r\x1b[K"
+USUAL_WIDTH: Final = 80
+EVERY_S: Final = 9.0
+"""A plain line at least so often, with a second to spare to ten."""
+_WIPE: Final = "\r\x1b[J"
+_UP: Final = "\x1b[{}A"
 
 
 class Live:
-    """Rewrites one line of ``stream`` as rows arrive; says nothing at all if it is no terminal (unless told that it is)."""
+    """Tells people how a run goes. A stream that cannot be written to any more is left alone: no run fails for it."""
 
-    def __init__(self, plan: Plan, stream: TextIO, *, terminal: bool | None = None) -> None:
-        self._plan = plan
+    def __init__(self, plan: Plan, stream: TextIO, *, terminal: bool | None = None, now_s: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
-        self._on = stream.isatty() if terminal is None else terminal
+        self._on_terminal = stream.isatty() if terminal is None else terminal
+        self._open = True
         self._lock = threading.Lock()
-        self._phase = "starting"
-        self._start_ns: int | None = None
-        self._now_ns = 0
-        self._services: dict[str, str] = {}
-        self._faults: dict[str, str] = {}
+        self._now_s = now_s
+        self._said_s = now_s()
+        self._drawn = 0
+        self.state = GoingOn(plan)
 
     def row(self, row: Row) -> None:
         """Take one row; thread-safe."""
-        if not self._on:
-            return
         with self._lock:
-            self._now_ns = max(self._now_ns, row.at_ns)
-            note = self._take(row)
-            said = f"{_TO_START_AND_CLEAR}{self._cut(terminal(note))}\n" if note else ""
-            said += _TO_START_AND_CLEAR if isinstance(row, RunEnded) else f"{_TO_START_AND_CLEAR}{self._cut(terminal(self.line()))}"
-            try:
-                self._stream.write(said)
-                self._stream.flush()
-            except OSError:
-                self._on = False  # the terminal is gone: no run fails for want of somebody who looks at it
+            note = self.state.take(row)
+            if self._on_terminal:
+                self._redraw(note, last=isinstance(row, RunEnded))
+            elif note:
+                self._say(note)
+            else:
+                self._plain()
+
+    def tick(self) -> None:
+        """Say something if nothing was said for long; thread-safe."""
+        with self._lock:
+            if not self._on_terminal and not self.state.ended:
+                self._plain()
+
+    @contextlib.contextmanager
+    def ticking(self, every_s: float = 1.0) -> Iterator[None]:
+        """Ticks meanwhile, since no row may come for long (images are built, nodes are slow to start)."""
+        done = threading.Event()
+
+        def work() -> None:
+            while not done.wait(every_s):
+                self.tick()
+
+        thread = threading.Thread(target=work, name="live", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            done.set()
+            thread.join()
 
     def line(self) -> str:
-        """The line as it stands."""
-        words = [self._phase]
-        if self._start_ns is not None:
-            gone_s = max(to_s(self._now_ns - self._start_ns), 0.0)
-            words.append(f"{min(gone_s, self._plan.duration_s):.0f} of {self._plan.duration_s:.0f} s")
-        words += [f"{name} {state}" for name, state in self._services.items()]
-        words += self._faults.values()
-        return "  ".join(words)
+        """All of it in one line."""
+        return self.state.line()
 
-    def _take(self, row: Row) -> str:
-        """Update; returns what is worth a line of its own."""
-        match row:
-            case PhaseBegun():
-                self._phase = row.phase
-            case TrafficStarted():
-                self._start_ns = row.start_ns
-            case TrafficSecond():
-                self._services[row.operation] = (
-                    f"down {row.bad_run_s:.1f} s" if row.bad_run_s else "ok" if not row.bad else f"{row.bad} bad"
-                )
-            case FaultAsked():
-                self._faults[row.id] = f"{row.id} on {', '.join(row.target)}"
-            case FaultHealed():
-                self._faults[row.id] = f"{row.id} rolled back"
-            case FaultGone():
-                self._faults.pop(row.id, None)
-            case FaultSkipped():
-                return f"{row.id} skipped: {row.reason}"
-            case FaultFailed():
-                self._faults.pop(row.id, None)
-                return f"{row.id} {'LEFT OVER' if row.left_over else 'did not take effect'}: {row.reason}"
-            case Awaited(came=False):
-                return f"{row.id}: condition '{row.condition}' not met within {row.waited_s:g} s"
-            case Aborting():
-                return f"ending early: {row.condition}"
-        return ""
+    def _plain(self) -> None:
+        if self._now_s() - self._said_s >= EVERY_S:
+            self._say(self.line())
 
-    def _cut(self, text: str) -> str:
+    def _say(self, text: str) -> None:
+        self._said_s = self._now_s()
+        self._write(f"{terminal(text)}\n")
+
+    def _redraw(self, note: str, *, last: bool) -> None:
+        width = self._width()
+        lines = [] if last else [terminal(line)[:width] for line in self.state.block(width)]
+        up = _UP.format(self._drawn) if self._drawn else ""
+        said = f"{terminal(note)[:width]}\n" if note else ""
+        # The cursor waits below the block, so that whatever else is written begins on a line of its own.
+        self._write(f"{up}{_WIPE}{said}{''.join(f'{line}{chr(10)}' for line in lines)}")
+        self._drawn = len(lines)
+
+    def _write(self, text: str) -> None:
+        if not self._open:
+            return
         try:
-            width = os.get_terminal_size(self._stream.fileno()).columns
+            self._stream.write(text)
+            self._stream.flush()
         except (OSError, ValueError):
-            width = 0
-        # A terminal that does not know its width says 0.
-        return text[: max(width - 1, 20) if width else USUAL_WIDTH]
+            self._open = False  # the terminal is gone: no run fails for want of somebody who looks at it
+
+    def _width(self) -> int:
+        try:
+            columns = os.get_terminal_size(self._stream.fileno()).columns
+        except (OSError, ValueError):
+            columns = 0
+        # A terminal that does not know its width says 0. The last column stays free, so that no line wraps.
+        return max((columns or USUAL_WIDTH) - 1, 20)

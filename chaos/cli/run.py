@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chaos.cli.output import note, put, show
+from chaos.cli.output import note, put, show, show_report
 from chaos.core.errors import BadInput, NinesError
 from chaos.core.units import WrongUnit, duration_s
 
@@ -105,7 +106,8 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
         note(f"{ordered.experiment.name}: {lasts} on the runtime {where}, into {folder.path}")
     live = Live(ordered.plan, sys.stderr)
     try:
-        report = perform(ordered, folder, None if arguments.quiet else _followed(live))
+        with contextlib.nullcontext() if arguments.quiet else live.ticking():
+            report = perform(ordered, folder, None if arguments.quiet else _followed(live))
     except NinesError as error:
         note(f"nines: {error}")
         _refused(arguments, ordered.experiment.name, error, label)
@@ -147,11 +149,11 @@ def _tell(report: Report, arguments: argparse.Namespace, label: str) -> None:
     from chaos.report.headline import line
 
     if arguments.json:
-        show(tables.find("reports", "json")(report))
+        show(tables.find("reports", "json")(report), whole=True)
     elif arguments.quiet:
         show(line(report))
     else:
-        show(tables.find("reports", "text")(report))
+        show_report(report, verbose=arguments.verbose)
     for name in ("junit", "markdown", "html"):
         output = getattr(arguments, name)
         if output is not None:

@@ -20,13 +20,14 @@ def state(code: int, plan: Plan, seen: Timeline, checked: Sequence[Check], harne
     """By exit code and checks. A run without faults that misses nothing is a baseline: it passes no test, for there was none."""
     if code > 128:
         return states.INTERRUPTED
-    if code == 0 and not plan.windows:
+    invalid = any(check.verdict == "fail" for check in checked)
+    if code in (0, 3) and not plan.windows and not invalid:
         return states.BASELINE
     if code in states.BY_CODE:
         return states.BY_CODE[code]
     if harness_died or (seen.traffic is not None and seen.ended is None):
         return states.INTERRUPTED
-    return states.INVALID if any(check.verdict == "fail" for check in checked) else states.INCONCLUSIVE
+    return states.INVALID if invalid else states.INCONCLUSIVE
 
 
 def qualifiers(plan: Plan) -> list[str]:
@@ -94,4 +95,6 @@ def _of_objective(objective: Objective, faults: int) -> str:
     needed = faults_needed(objective, faults)
     if needed is None or needed <= faults:
         return ""
-    return f"run at least {needed} faults instead of {faults} (times: N, or --until-decided) to establish {objective.name} {objective.want}"
+    return (
+        f"run at least {needed} faults instead of {faults} (times: N, or --until-decided) to establish {objective.title} {objective.want}"
+    )

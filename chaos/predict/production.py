@@ -220,7 +220,7 @@ class Judge:
         return production_window.of(slo.window_s, slo.availability, isolated, beyond, plan.experiment.predict.around, cluster)
 
     def improvements(self, known: System, now: float) -> list[Improvement]:
-        """Each parameter that people can change, by what halving it would save; those that change nothing are left out."""
+        """What halving each parameter would save, those that people can choose first; those that change nothing are left out."""
         if now <= 0:
             return []
         advised = {name: change for name, change in changes(known).items() if not unsafe(known, change(0.5))}
@@ -230,9 +230,10 @@ class Judge:
         often, rarely = self._tried(known, 2.0), self._tried(known, 0.5)
         if rarely:
             slope = math.log(often / rarely) / math.log(4) if often else math.log(now / rarely) / math.log(2)
-            found.append(Improvement(FAULT_RATES, slope, (now - rarely) * YEAR_S, "whatever makes machines and deployments fail less"))
+            price_of_rates = "whatever makes machines and deployments fail less"
+            found.append(Improvement(FAULT_RATES, slope, (now - rarely) * YEAR_S, price_of_rates, chosen=False))
         useful = [each for each in found if each.halving_saves_s_per_year > LEAST_SAVED * now * YEAR_S]
-        return sorted(useful, key=lambda each: -each.halving_saves_s_per_year)
+        return sorted(useful, key=lambda each: (not each.chosen, -each.halving_saves_s_per_year))
 
     def not_advised(self, known: System, now: float) -> list[str]:
         """What would save time, and people should not do, with the reason."""

@@ -17,7 +17,7 @@ from chaos.plan.plan import Parameter, Plan
 from chaos.predict.facts import RunFacts
 from chaos.predict.figures import ClassSamples
 from chaos.predict.run import draws
-from chaos.results.predicted import ClassPredicted, Predicted, Range, ServicePredicted
+from chaos.results.predicted import ClassPredicted, Predicted, Production, Range, ServicePredicted
 
 OVERALL = ""
 """The key of the spread of the run's total downtime."""
@@ -67,8 +67,18 @@ def widened(predicted: Predicted, judge: str, by_service: dict[str, Spreads]) ->
     judged = services[judge]
     return msgspec.structs.replace(
         predicted, availability=judged.availability, mttr_s=judged.mttr_s, mttf_s=judged.mttf_s, mtbf_s=judged.mtbf_s,
-        by_fault=judged.by_fault, services=services,
+        by_fault=judged.by_fault, services=services, production=_yearly(predicted.production, by_service.get(judge, {})),
     )  # fmt: skip
+
+
+def _yearly(production: Production, spread: Spreads) -> Production:
+    """With a range of the yearly figure: all classes share the parameters, so their errors add up and do not average out."""
+    yearly_s = production.downtime_s_per_year
+    if not spread or not yearly_s:
+        return production
+    relative = math.fsum(part.downtime_s_per_year * spread.get(part.cause, 0.0) for part in production.parts) / yearly_s
+    factor = math.exp(REACH * relative)
+    return msgspec.structs.replace(production, downtime_low_s_per_year=yearly_s / factor, downtime_high_s_per_year=yearly_s * factor)
 
 
 def _service(each: ServicePredicted, spread: Spreads) -> ServicePredicted:

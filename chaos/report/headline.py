@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.report.format import count, measure
+from chaos.report.format import count, measure, percent
 from chaos.results import states
 from chaos.results.check_names import COMPLETE, FAILED, HEALED
 from chaos.results.report import Report
@@ -33,8 +33,10 @@ def line(report: Report) -> str:
 def headline(report: Report) -> str:
     """What led to the verdict, in one sentence."""
     match state(report).name:
-        case "pass" | "baseline":
+        case "pass":
             return _passed(report)
+        case "baseline":
+            return _baseline(report)
         case "fail":
             missed = [_compared(objective) for objective in report.objectives if objective.verdict == "fail"]
             tail = " That was expected of this experiment." if report.expect_verdict == "fail" else ""
@@ -47,7 +49,8 @@ def headline(report: Report) -> str:
             if not report.reasons:
                 return "No verdict, and no reason is recorded."
             more = len(report.reasons) - 1
-            return report.reasons[0].rstrip(".") + (f", and {count(more, 'further reason')}." if more else ".")
+            first = report.reasons[0]
+            return f"{first[:1].upper()}{first[1:]}".rstrip(".") + (f", and {count(more, 'further reason')}." if more else ".")
 
 
 def _passed(report: Report) -> str:
@@ -55,6 +58,17 @@ def _passed(report: Report) -> str:
     if not met:
         return "No objective is set; every validity check passed."
     return f"All {met} objectives met." if met > 1 else "The objective is met."
+
+
+def _baseline(report: Report) -> str:
+    """What was seen without faults, and which objectives that leaves open."""
+    seen = report.observed
+    if seen is None:
+        return "No fault was injected, and no request was sent."
+    share = f"availability {percent(seen.availability.value)}" if seen.availability.value is not None else "availability unknown"
+    untold = sum(objective.verdict == "unknown" for objective in report.objectives)
+    rest = f" {count(untold, 'objective')} not evaluated." if untold else ""
+    return f"No fault was injected; {share}, {count(len(seen.outages), 'outage')} of {report.judged}.{rest}"
 
 
 def _compared(objective: Objective) -> str:
@@ -120,6 +134,8 @@ def _in_headline(report: Report, reason: str) -> bool:
         case "fail":
             return any(reason.startswith(objective.title) and objective.want in reason for objective in report.objectives
                        if objective.verdict == "fail")  # fmt: skip
+        case "baseline":
+            return any(objective.verdict == "unknown" and reason.startswith(objective.title) for objective in report.objectives)
         case "inconclusive":
             return bool(report.reasons) and reason == report.reasons[0]
         case _:

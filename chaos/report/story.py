@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos.core.units import show_s
-from chaos.report.format import DASH, count, estimate, extrapolated, is_chance, joined, number, parameter, percent, seconds
+from chaos.report.format import DASH, count, estimate, extrapolated, is_chance, joined, number, percent, seconds
 from chaos.report.headline import effective
 from chaos.results.observed import Outage
 from chaos.results.predicted import Improvement, Production
@@ -23,7 +23,7 @@ _CAUSES: Final = {"overlaps": "faults that overlap, share a cause or are not cov
 
 def story(report: Report) -> list[str]:
     """What clients saw, what was predicted, what it means in production: a sentence each, fit to be read aloud."""
-    told = (_seen(report), _empty(report), _held(report), _scaled(report), _meaning(report), _budget(report), _improve(report))
+    told = (_seen(report), _empty(report), _held(report), _scaled(report), _meaning(report))
     return [sentence for sentence in told if sentence]
 
 
@@ -206,7 +206,7 @@ def _meaning(report: Report) -> str:
     return (
         f"Model estimate for production: availability {percent(production.availability)}, {production.nines:.1f} nines, "
         f"{seconds(production.downtime_s_per_year)} of downtime per year ({monthly(production)} per month)."
-        f"{_why_apart(report, production.downtime_s_per_year)}{_rates(production)}"
+        f"{why_apart(report, production.downtime_s_per_year)}{_rates(production)}"
     )
 
 
@@ -214,7 +214,7 @@ def _rates(production: Production) -> str:
     return f" Assumed fault rates: {'; '.join(production.rates)}." if production.rates else ""
 
 
-def _why_apart(report: Report, model_s: float) -> str:
+def why_apart(report: Report, model_s: float) -> str:
     """Two figures of one year that are far apart: what the measured one counts that the model does not."""
     found = report.extrapolated
     measured_s = found.downtime_s_per_year.value if found is not None else None
@@ -224,25 +224,8 @@ def _why_apart(report: Report, model_s: float) -> str:
     return f" The measured figure differs because of {noted.fault_class}: {noted.note}." if noted is not None else ""
 
 
-def _budget(report: Report) -> str:
-    """The promise, and how much of what it allows to fail the model expects to be used."""
-    promised, window_s = report.slo.get("availability"), report.slo.get("window_s")
-    production = report.predicted.production if report.predicted is not None else None
-    if not promised or promised >= 1 or not window_s or production is None or production.availability is None:
-        return ""
-    used = (1 - production.availability) / (1 - promised)
-    told = f"{percent(used)} of the error budget" if used <= 1 else f"{number(used)} times the error budget"
-    return f"SLO {percent(promised)} over {seconds(window_s)}: by the model the assumed faults use {told}."
-
-
-def _improve(report: Report) -> str:
-    if report.predicted is None:
-        return ""
-    first = [_lever(each) for each in report.predicted.production.improve_first[:1]]
-    return " ".join(f"Biggest lever: {parameter(line)}." for line in [*first, *report.predicted.advice])
-
-
-def _lever(each: Improvement) -> str:
+def lever(each: Improvement) -> str:
+    """What halving it saves, and at what price."""
     saved = f"{seconds(each.halving_saves_s_per_year)} of downtime per year"
     # "fault rates (half as many)" says already what is done.
     said = f"{each.parameter} would save {saved}" if "(" in each.parameter else f"{each.parameter}; halving it would save {saved}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from chaos.core.columns import columns, fitted, wrapped
 from chaos.core.escaping import markdown, terminal
 
 if TYPE_CHECKING:
@@ -114,21 +115,73 @@ def mark(word: str, below: str = "") -> Cell:
 
 
 def text(table: Table) -> str:
-    """For a terminal: title, note, table, what follows; empty without rows. Each part is escaped for it."""
+    """For a terminal: title, note, table, what follows; empty without rows. Each part is escaped for it.
+
+    No line is wider than ``columns()``: cells are broken into lines; where that is not enough, the last columns are left out and named.
+    """
+    width = columns()
     if not table.rows:
-        return terminal(f"{table.title}: {table.otherwise}") if table.otherwise else ""
+        return fitted(terminal(f"{table.title}: {table.otherwise}"), width) if table.otherwise else ""
     from tabulate import tabulate
 
     shown = table.told
+    heads = [column.title for column in shown.columns]
+    cells = [[terminal(cell.line) for cell in row] for row in shown.rows]
+    kept, limits = fit([[head, *column] for head, *column in zip(heads, *cells, strict=True)], shown.columns, width)
     body = tabulate(
-        [[terminal(cell.line) for cell in row] for row in shown.rows],
-        headers=[column.title for column in shown.columns],
+        [[_broken(row[index], limits[index]) for index in kept] for row in cells],
+        headers=[_broken(heads[index], limits[index] - PADDING) for index in kept],
         tablefmt="simple",
-        colalign=["right" if column.right else "left" for column in shown.columns],
+        colalign=["right" if shown.columns[index].right else "left" for index in kept],
         disable_numparse=True,
-        maxcolwidths=[column.most for column in shown.columns],
     )
-    return "\n".join([*(terminal(line) for line in (table.title, table.note) if line), body, *map(terminal, table.after)])
+    lost = [heads[index] for index in range(len(heads)) if index not in kept]
+    left_out = [f"Not shown for want of room: {', '.join(lost)}."] if lost else []
+    before = [terminal(line) for line in (table.title, table.note) if line]
+    after = [*map(terminal, table.after), *left_out]
+    return "\n".join([*(fitted(line, width) for line in before), body, *(fitted(line, width) for line in after)])
+
+
+GAP: Final = 2
+"""Between two columns."""
+PADDING: Final = 2
+"""A column is so much wider than its heading at least."""
+NARROW: Final = 12
+"""No column of sentences is broken into shorter lines than this."""
+
+
+def fit(texts: Sequence[Sequence[str]], kinds: Sequence[Column], width: int | None) -> tuple[list[int], list[int]]:
+    """Which columns are shown in so many letters, and the most letters of a line in each: the widest are narrowed first.
+
+    ``texts``: column by column, the heading first.
+    """
+    natural = [max(len(head) + PADDING, *map(len, cells)) for head, *cells in texts]
+    limits = [length if kind.most is None else min(length, kind.most) for length, kind in zip(natural, kinds, strict=True)]
+    kept = list(range(len(texts)))
+    if width is None:
+        return kept, limits
+    least = [_least(head, cells, kind, limit, width) for (head, *cells), kind, limit in zip(texts, kinds, limits, strict=True)]
+    while len(kept) > 1 and sum(least[index] for index in kept) + GAP * (len(kept) - 1) > width:
+        kept.pop()
+    room = width - GAP * (len(kept) - 1)
+    while sum(limits[index] for index in kept) > room:
+        widest = max((index for index in kept if limits[index] > least[index]), key=lambda index: limits[index], default=None)
+        if widest is None:
+            break
+        limits[widest] -= 1
+    return kept, limits
+
+
+def _least(head: str, cells: Sequence[str], kind: Column, limit: int, width: int) -> int:
+    """How narrow a column may become: figures and code are never broken inside a word."""
+    heading = max(map(len, head.split()), default=0) + PADDING
+    word = max((len(word) for cell in cells for word in cell.split()), default=0)
+    inside = word if kind.right or kind.code else max(NARROW, min(word, width // 3))
+    return min(limit, max(heading, inside))
+
+
+def _broken(text: str, most: int) -> str:
+    return "\n".join(wrapped(text, max(most, 1))) if len(text) > most else text
 
 
 def markdown_lines(table: Table) -> list[str]:

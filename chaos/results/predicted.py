@@ -61,6 +61,8 @@ class Improvement(msgspec.Struct, frozen=True):
     halving_saves_s_per_year: float
     price: str = ""
     """What it costs."""
+    chosen: bool = True
+    """Whether somebody can choose it; the rate of faults is what the world does, and is never the first advice."""
 
 
 class WindowPredicted(msgspec.Struct, frozen=True):
@@ -127,6 +129,9 @@ class Production(msgspec.Struct, frozen=True):
     planned: PlannedRestarts | None = None
     not_advised: list[str] = []
     """What would save time and is not advised, each with the reason."""
+    downtime_low_s_per_year: float | None = None
+    """With ``downtime_high_s_per_year``: 95 % range of that figure from the error of measured parameters; None: all are declared."""
+    downtime_high_s_per_year: float | None = None
 
 
 class ServicePredicted(msgspec.Struct, frozen=True):

@@ -12,6 +12,7 @@ from chaos.report import format as say
 from chaos.report import headline as top
 from chaos.report import page, table, tables
 from chaos.report import story as tell
+from chaos.report.answers import answers
 from chaos.report.svg.axis import time_axis
 from chaos.report.svg.bars import css_class
 from chaos.results.observed import PHASES
@@ -44,9 +45,11 @@ def render(report: Report) -> str:
         tell=tell,
         top=top,
         headline=headline,
-        story=[*told, *tell.story(report)],
+        told=told,
+        story=tell.story(report),
         tone=table.TONES.get(report.verdict, table.OPEN),
         cards=list(_cards(report)),
+        answers=answers(report),
         axis=time_axis(report),
         axis_legend=_axis_legend(report),
         phase_legend=_phase_legend(report),

@@ -14,6 +14,7 @@ from chaos.core.escaping import every, xml
 from chaos.report import format as say
 from chaos.report import headline as top
 from chaos.report import story as tell
+from chaos.report.answers import answers
 from chaos.results.report import Report
 from chaos.results.verdict import Agreement, Check, Objective
 
@@ -65,7 +66,7 @@ def _verdict(suite: Xml.Element, report: Report) -> None:
     bad = [f"Bad requests of {service}, {when}: {number} {met}{f' ({nodes})' if nodes else ''}." for service, when, number, met, nodes
            in say.bad_rows(report)]  # fmt: skip
     first = f"{top.verdict(report)}: {top.headline(report)}"
-    text = " ".join([first, *tell.story(report), *top.next_steps(report), *bad]).rstrip()
+    text = " ".join([first, *tell.story(report), *(f"{answer.question}: {answer.text}" for answer in answers(report)), *bad]).rstrip()
     if report.verdict == report.expect_verdict:
         Xml.SubElement(case, "system-out").text = text
     elif report.verdict == "unknown":

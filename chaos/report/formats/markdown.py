@@ -9,6 +9,7 @@ from chaos.report import format as say
 from chaos.report import headline as top
 from chaos.report import story as tell
 from chaos.report import table, tables
+from chaos.report.answers import answers
 from chaos.results.report import Report
 
 SHOWN: Final = ("objectives", "figures", "classes", "bad_requests", "agreement")
@@ -21,10 +22,11 @@ def render(report: Report) -> str:
     if report.question:
         lines += [f"*{markdown(report.question)}*", ""]
     lines += [f"**{markdown(top.headline(report))}**", ""]
+    lines += [f"- **{markdown(answer.question)}**: {markdown(answer.text)}" for answer in answers(report)] + [""]
     lines += [f"{markdown(sentence)}" + "  " for sentence in tell.story(report)]
     lines.append("")
-    for listed in ([markdown(reason) for reason in top.notes(report)], [f"Next: {markdown(step)}" for step in top.next_steps(report)]):
-        lines += [f"- {line}" for line in listed] + ([""] if listed else [])
+    noted = [markdown(reason) for reason in top.notes(report)]
+    lines += [f"- {line}" for line in noted] + ([""] if noted else [])
     made = tables.of(report, 0)
     for name in SHOWN:
         lines += table.markdown_lines(made[name]) if name in made else []

@@ -175,10 +175,10 @@ def test_init_writes_what_validates(nines: Nines, tmp_path: Path) -> None:
 
 
 def test_run_writes_everything(nines: Nines, quick: Path, tmp_path: Path) -> None:
-    """Tables on standard output, progress on standard error, all forms where they were asked for."""
-    status, out, err = nines("run", quick, "--junit", "out/j.xml", "--markdown", "m.md", "--html", "h.html", "--folder", "here")
+    """Tables and at last the verdict on standard output, progress on standard error, all forms where they were asked for."""
+    status, out, err = nines("run", quick, "-v", "--junit", "out/j.xml", "--markdown", "m.md", "--html", "h.html", "--folder", "here")
     assert status == 0
-    assert out.startswith("PASS  quick")
+    assert out.splitlines()[-1] == "✓ PASS  quick [SIMULATED]: All 2 objectives met."
     assert "Outage breakdown" in out
     assert "fake" in err
     assert (tmp_path / "here" / "report.json").exists()

@@ -26,6 +26,7 @@ from chaos.experiment.safety import AbortCommand, AbortIf, Limits
 from chaos.experiment.tables import keys_of
 from chaos.experiment.target.load import parse_target
 from chaos.experiment.target.spec import Target
+from chaos.results import states
 from tests.support.doc_pages import FENCE, PAGES, Block, blocks, blocks_of
 from tests.support.paths import ROOT
 from tests.support.quick import QUICK
@@ -199,6 +200,13 @@ def test_every_verb_is_shown_somewhere() -> None:
     """Each verb of the command line stands in the README or the docs."""
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
     assert not [verb for verb in cli.VERBS if f"nines {verb}" not in text]
+
+
+def test_every_state_is_explained() -> None:
+    """docs/reports.md has each, with its icon and its meaning."""
+    page = " ".join((ROOT / "docs" / "reports.md").read_text(encoding="utf-8").split())
+    for state in (each for each in states.STATES.values() if each is not states.UNKNOWN):
+        assert f"{state.icon} {state.word} " in page and state.meaning in page, state.name
 
 
 def test_every_exit_status_is_explained() -> None:

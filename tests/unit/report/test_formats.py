@@ -304,9 +304,9 @@ def test_a_long_headline_is_a_title_and_a_sentence(report: Report) -> None:
     long = "the history is torn: " + "slots 7 to 9 are missing, " * 12
     page = render("html", msgspec.structs.replace(report, state="invalid", reasons=[long]))
     assert "</span>The history is torn.</h1>" in page
-    assert "<li>Slots 7 to 9 are missing" in page
+    assert '<p class="told">Slots 7 to 9 are missing' in page
     short = render("html", msgspec.structs.replace(report, state="invalid", reasons=["one slot: missing"]))
-    assert "</span>one slot: missing.</h1>" in short
+    assert "</span>One slot: missing.</h1>" in short
 
 
 # --- tables ------------------------------------------------------------------------------------------------------------

@@ -1,0 +1,312 @@
+"""The first screen of every report: does it meet the SLO, how sure is that, what does it rest on, what comes first now.
+
+Each answer is complete sentences, measured figures before modelled ones. Where a run gives no answer, the answer says why, and the
+last one says what to do about it; no state is without a next step.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from chaos.report import format as say
+from chaos.report import headline as top
+from chaos.report import story as tell
+from chaos.results import states
+from chaos.results.observed import Estimate
+from chaos.results.predicted import Improvement, Production
+from chaos.results.report import Report
+
+NO_FIGURES: Final = (states.INVALID, states.ABORTED, states.INTERRUPTED, states.LEFT_OVER, states.CRASHED, states.NOT_STARTED)
+"""After these no figure of the run answers a question about the service."""
+OPEN: Final = (*NO_FIGURES, states.INCONCLUSIVE, states.BASELINE)
+"""After these a reader asks what to do next, not what to fix."""
+YEAR_S: Final = 365 * 86400.0
+WORTH_IT: Final = 0.01
+"""A change that saves a smaller part of the error budget is not worth anybody's time while the SLO is met."""
+WITHOUT_SLO_S: Final = 60.0
+"""The same in seconds a year, where no SLO says what matters."""
+
+
+class Answer(NamedTuple):
+    """One of the four questions, answered in sentences, the most important first."""
+
+    question: str
+    sentences: Sequence[str]
+    tone: str = ""
+    """``good``, ``bad`` or ``open``, where the answer is one of these."""
+
+    @property
+    def text(self) -> str:
+        """All of it."""
+        return " ".join(self.sentences)
+
+
+class Budget(NamedTuple):
+    """What the SLO allows in its window, and the share of the allowance that the measured outages use at the assumed rates."""
+
+    promised: float
+    window_s: float
+    used: float | None = None
+    low: float | None = None
+    high: float | None = None
+    few: bool = False
+
+    @property
+    def allowed_s(self) -> float:
+        """Downtime within one window."""
+        return (1 - self.promised) * self.window_s
+
+
+def answers(report: Report) -> list[Answer]:
+    """The four, in the order in which a reader asks."""
+    return [
+        _meets(report),
+        Answer("How sure", _sure(report)),
+        Answer("Rests on", _rests_on(report)),
+        Answer("Next" if top.state(report) in OPEN else "Fix first", first_steps(report)),
+    ]
+
+
+# --- does it meet the SLO ----------------------------------------------------------------------------------------------
+
+
+def budget(report: Report) -> Budget | None:
+    """None without an SLO that allows any downtime."""
+    promised, window_s = report.slo.get("availability"), report.slo.get("window_s")
+    if not promised or promised >= 1 or not window_s:
+        return None
+    yearly_s = (1 - promised) * YEAR_S
+    down = report.extrapolated.downtime_s_per_year if report.extrapolated is not None else Estimate(None)
+    used, low, high = (None if each is None else each / yearly_s for each in (down.value, down.low, down.high))
+    return Budget(promised, window_s, used, low, high, few=say.TOO_FEW in down.reason)
+
+
+def _meets(report: Report) -> Answer:
+    state = top.state(report)
+    question = "Meets the SLO"
+    if state in NO_FIGURES:
+        return Answer(question, ["Not answered.", state.meaning], "open")
+    allowance = budget(report)
+    if allowance is None:
+        return Answer(question, ["No SLO is set, so none is tested (slo: {availability: 99.9%, window: 30d})."], "open")
+    promise = f"{say.percent(allowance.promised)} over {say.seconds(allowance.window_s)}"
+    if states.BASELINE.name in report.qualifiers:
+        return Answer(question, ["Not answered.", f"No fault was injected, so nothing tested the SLO ({promise})."], "open")
+    word, tone = _word(allowance)
+    model = _model(report, allowance)
+    if allowance.used is None:
+        measured = f"Not answered by measurement: {_why_not_measured(report)}."
+        return Answer(question, [measured, f"The SLO is {promise}.", *model], "open")
+    few = f"{say.TOO_FEW} faults" if allowance.few else ""
+    around = ", ".join(part for part in (say.span(allowance.low, allowance.high, say.percent), few) if part)
+    measured = (
+        f"{word} at the assumed fault rates: measured outages use {say.percent(allowance.used)} of the error budget"
+        f"{f' ({around})' if around else ''}."
+    )
+    allowed = f"SLO {promise} allows {say.seconds(allowance.allowed_s)} of downtime."
+    simulated = ["This is a simulation."] if states.SIMULATED.name in report.qualifiers else []
+    return Answer(question, [measured, *simulated, *model, allowed], tone)
+
+
+def _why_not_measured(report: Report) -> str:
+    if report.extrapolated is not None:
+        return report.extrapolated.reason.rstrip(".") or "no outage was measured"
+    production = _production(report)
+    if production is not None and production.rates:
+        return f"this report has no outages at production rates (nines judge {report.folder} makes it anew)"
+    return "the experiment assumes no fault rates (predict: {production: ...})"
+
+
+def _word(allowance: Budget) -> tuple[str, str]:
+    """Yes or no only where the whole interval lies on one side."""
+    if allowance.used is None:
+        return "", "open"
+    if allowance.low is not None and allowance.low > 1:
+        return "No,", "bad"
+    if allowance.high is not None and allowance.high <= 1 and allowance.used <= 1:
+        return "Yes,", "good"
+    return ("Probably, but not shown," if allowance.used <= 1 else "Probably not, but not shown,"), "open"
+
+
+def _model(report: Report, allowance: Budget) -> list[str]:
+    """The model's figure after the measured one, with its range, and why the two differ."""
+    production = _production(report)
+    if production is None or production.downtime_s_per_year is None:
+        return []
+    yearly_s = (1 - allowance.promised) * YEAR_S
+    low_s, high_s = production.downtime_low_s_per_year, production.downtime_high_s_per_year
+    ends = f" ({say.span(low_s / yearly_s, high_s / yearly_s, say.percent)})" if low_s is not None and high_s is not None else ""
+    share = f"The model expects {say.percent(production.downtime_s_per_year / yearly_s)}{ends}"
+    window = production.window
+    if window is not None and window.window_s == allowance.window_s:
+        worst = (1 - window.worst_of_20) / (1 - allowance.promised)
+        share += f", and over {say.percent(worst)} in one window of 20"
+    apart = tell.why_apart(report, production.downtime_s_per_year).strip()
+    return [f"{share}.", *([apart] if apart else [])]
+
+
+def _production(report: Report) -> Production | None:
+    return report.predicted.production if report.predicted is not None else None
+
+
+# --- how sure ----------------------------------------------------------------------------------------------------------
+
+
+def _sure(report: Report) -> list[str]:
+    state, faults, seen = top.state(report), top.effective(report), report.observed
+    if state in NO_FIGURES or seen is None:
+        ran = [f"{faults} of {say.count(report.planned_faults, 'planned fault')} took effect."] if report.planned_faults else []
+        return ["Do not use the figures of this run for a decision.", *ran]
+    parts = []
+    if not faults:
+        parts.append("No fault took effect, so nothing is known of outages after faults.")
+    elif seen.mttr_s.value is not None:
+        around = say.sure(seen.mttr_s, say.seconds)
+        parts.append(
+            f"{say.count(faults, 'fault')}; MTTR {say.seconds(seen.mttr_s.value)}{f' ({around}, n = {seen.mttr_s.n})' if around else ''}."
+        )
+    else:
+        parts.append(f"{say.count(faults, 'fault')}, no outage seen.")
+    claims = sum(objective.basis == "claim" for objective in report.objectives)
+    runs = len(report.objectives) - claims
+    if claims and state is not states.INCONCLUSIVE:
+        parts.append(f"{say.count(claims, 'objective')} decided at 95 % confidence.")
+    if runs and faults:
+        parts.append(f"{say.count(runs, 'objective')} judged on this run alone.")
+    parts.insert(1, _checked(report))
+    return [part for part in parts if part]
+
+
+def _checked(report: Report) -> str:
+    """The word of the prediction check never stands without its strength."""
+    overall = next((row for row in report.agreement if row.measure == "downtime" and not row.fault_class), None)
+    if overall is None or not top.effective(report):
+        return ""
+    ratio = "" if overall.low is None or overall.high is None else f"{say.number(overall.low)} to {say.number(overall.high)} times"
+    if report.agreement_overall == "consistent":
+        return f"Prediction consistent: true downtime is {ratio} the predicted (90 %)." if ratio else "Prediction consistent."
+    if report.agreement_overall == "inconsistent":
+        chance = f" ({say.is_chance(overall.p_value)})" if overall.p_value is not None else ""
+        size = tell.apart(overall)
+        return f"Prediction wrong{chance}{f': clients lost {size}' if size else ''}."
+    need = f"; about {overall.faults_to_decide} needed" if overall.faults_to_decide else ""
+    return f"Prediction untested: {say.TOO_FEW} faults{need}."
+
+
+# --- what it rests on --------------------------------------------------------------------------------------------------
+
+
+def _rests_on(report: Report) -> list[str]:
+    failed = [check for check in report.checks if check.verdict == "fail"]
+    if failed:
+        of_all = f"{len(failed)} of {say.count(len(report.checks), 'validity check')} failed"
+        return [f"{of_all}: {failed[0].heading}.", f"{failed[0].detail[:1].upper()}{failed[0].detail[1:]}.",
+                *(f"Also: {check.heading} ({check.detail})." for check in failed[1:3])]  # fmt: skip
+    parts = []
+    if report.checks:
+        unsure = sum(check.verdict == "unknown" for check in report.checks)
+        parts.append(
+            f"All {say.count(len(report.checks), 'validity check')} passed." if not unsure
+            else f"{len(report.checks) - unsure} of {say.count(len(report.checks), 'validity check')} passed, {unsure} could not be made."
+        )  # fmt: skip
+    parts.append(_real(report))
+    production = _production(report)
+    rates = production.rates if production is not None and production.rates else []
+    if rates:
+        parts.append(f"Fault rates are assumed: {'; '.join(rates)}.")
+    return [part for part in parts if part]
+
+
+def _real(report: Report) -> str:
+    nodes = say.count(len(report.nodes), "node")
+    if states.SIMULATED.name in report.qualifiers:
+        return f"A simulation of {report.target} ({nodes}) in virtual time: no real system was tested."
+    return f"{nodes} of {report.target} on the runtime {report.runtime}." if report.nodes else ""
+
+
+# --- what comes first --------------------------------------------------------------------------------------------------
+
+
+def first_steps(report: Report) -> list[str]:
+    """Sentences; never empty."""
+    state = top.state(report)
+    asked = top.next_steps(report)
+    again = "Run it again to its end; the command is at the end of this report."
+    match state.name:
+        case "invalid" | "inconclusive":
+            return asked or ["Mend what the failed check names, then run it again." if state is states.INVALID else _repeat(report)]
+        case "aborted":
+            return [*asked, "Find out why the service stayed down (outages and failed requests below). "
+                    "Raise the limit (abort_if) only if such an outage is acceptable."]  # fmt: skip
+        case "baseline":
+            left_out = "leave --no-faults out" if "--no-faults" in report.given else "add faults to the experiment"
+            return [f"Run it with faults ({left_out}), and compare with these figures.", *asked]
+        case "interrupted":
+            return [*asked, again]
+        case "left-over":
+            return ["Run 'nines heal', then 'nines leftovers' until nothing is listed."]
+        case "crashed":
+            return [f"Report the bug with {report.folder}/bug.txt."]
+        case "not-started":
+            return [*asked, "Mend what the first line names, then run it again."]
+        case "fail":
+            return [*_of_objectives(report), *_phases(report), *_levers(report), *asked]
+        case _:
+            return [*_levers(report), *asked]
+
+
+def _repeat(report: Report) -> str:
+    return f"Run more faults than {top.effective(report)} (times: N, or --until-decided)."
+
+
+def _of_objectives(report: Report) -> Iterator[str]:
+    missed = next((each for each in report.objectives if each.verdict == "fail"), None)
+    if missed is not None:
+        yield f"The missed objective: {missed.title} {missed.want}."
+
+
+def _phases(report: Report) -> Iterator[str]:
+    """Which part of the observed outages is longest: where a shorter time would help most."""
+    outages = report.observed.outages if report.observed is not None else []
+    total_s: dict[str, float] = {}
+    for outage in outages:
+        for name, phase in outage.phases.items():
+            total_s[name] = total_s.get(name, 0.0) + (phase.observed_s or 0.0)
+    whole_s = math.fsum(total_s.values())
+    if whole_s <= 0:
+        return
+    worst = max(total_s, key=lambda name: total_s[name])
+    part = f"{say.seconds(total_s[worst])} of {say.seconds(whole_s)} ({say.percent(total_s[worst] / whole_s)})"
+    yield f"Most of the outages is {say.phase(worst)}: {part}."
+
+
+def _levers(report: Report) -> list[str]:
+    """The lever that saves most of those that somebody can choose; or that nothing is worth it."""
+    production = _production(report)
+    if production is None or production.downtime_s_per_year is None:
+        return ["Nothing is known to fix: the model gives no figure for production."] if top.state(report) is not states.FAIL else []
+    advice = [f"{say.parameter(line)}." for line in report.predicted.advice[:1]] if report.predicted is not None else []
+    first = next((each for each in production.improve_first if each.chosen), None)
+    allowance = budget(report)
+    if first is None:
+        return advice or ["No parameter that you can choose would shorten the outages, by the model."]
+    if top.state(report) is not states.FAIL and not _worth(first, allowance, production):
+        limit = (
+            f"{say.percent(first.halving_saves_s_per_year / ((1 - allowance.promised) * YEAR_S))} of the error budget"
+            if allowance is not None
+            else f"{say.seconds(first.halving_saves_s_per_year)} of downtime per year"
+        )
+        return [f"Nothing is worth fixing: halving {say.parameter(first.parameter)} saves most, and that is {limit}."]
+    return [f"Biggest lever, by the model: {say.parameter(tell.lever(first))}.", *advice]
+
+
+def _worth(first: Improvement, allowance: Budget | None, production: Production) -> bool:
+    """Whether the SLO may be missed, or the change gives back a noticeable part of what it allows."""
+    if allowance is None:
+        return first.halving_saves_s_per_year >= WITHOUT_SLO_S
+    yearly_s = (1 - allowance.promised) * YEAR_S
+    measured = allowance.used is not None and (allowance.high is None or allowance.high > 1)
+    modelled = (production.downtime_s_per_year or 0.0) > yearly_s
+    return measured or modelled or first.halving_saves_s_per_year >= WORTH_IT * yearly_s
