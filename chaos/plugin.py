@@ -106,6 +106,7 @@ __all__ = [
     "HasNames",
     "HasNetworks",
     "Held",
+    "KillsServing",
     "Layer",
     "Left",
     "LimitsFiles",
@@ -362,6 +363,19 @@ class Node(Protocol):
 
     def resume(self) -> int:
         """Let it go on."""
+        ...
+
+
+@runtime_checkable
+class KillsServing(Protocol):
+    """A node whose main process starts others that serve: those can be killed alone, and what the main one does then be seen."""
+
+    def serving(self) -> tuple[int, ...]:
+        """Processes that listen on a port of the node, its main one left out; their numbers as the node has them."""
+        ...
+
+    def kill_serving(self, signal: int) -> int:
+        """Signal these; the time of the last death. ``FaultNotEffective`` if there is none, or one lives on."""
         ...
 
 

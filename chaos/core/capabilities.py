@@ -19,6 +19,8 @@ class Capability(enum.StrEnum):
     """Processes of nodes end, freeze and go on when they are told to."""
     RESTART_POLICY = "restart_policy"
     """A node that dies may be started again by the runtime itself."""
+    SERVING = "serving"
+    """Processes of a node that serve can be told from its main one, and killed alone (``plugin.KillsServing``)."""
     DATA = "data"
     """A node's data can be deleted with it (``plugin.Removable``)."""
     LINKS = "links"
@@ -68,6 +70,7 @@ C = Capability
 REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.SIGNALS: "its nodes take no signals",
     C.RESTART_POLICY: "its nodes have no restart policy that could act",
+    C.SERVING: "its nodes have no processes beside their main one",
     C.DATA: "its nodes have no data that could be deleted",
     C.LINKS: "its links cannot be harmed",
     C.STREAMS: "its links carry no bytes that could be harmed",
@@ -93,6 +96,7 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
 """What is said of a runtime that lacks one."""
 INSTEAD: Final[Mapping[Capability, str]] = MappingProxyType({
     C.RESTART_POLICY: "'recovery: restart', with which Nines starts the node again",
+    C.SERVING: "'process: main'",
     C.DATA: "'kill'",
     C.STREAMS: "'latency'",
 })  # fmt: skip

@@ -32,10 +32,6 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
             said.append(
                 "A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody."
             )
-    if known.first_zone:
-        said.append(
-            "The second data centre has a whole copy when the first one is lost, and the name turns to it when nobody is left there."
-        )
     said += _of_the_name(plan, known)
     if "dns" in kinds:
         said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")
@@ -58,7 +54,7 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
     """Whom clients ask."""
     said = []
     if known.first_zone:
-        said.append("The second data centre has a whole copy when the first one is lost, and the name turns to it when nobody is left there.")
+        said.append("The second data centre has a whole copy when the first one is lost; then the name turns to it.")
     if known.front.health_checked:
         said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
     if known.front.leader_only:

@@ -39,7 +39,9 @@ def power_off(case: Case) -> Scenario:
 def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None) -> Scenario:
     system = case.system
     fails_s = case.zeros() if fails_s is None else fails_s
-    started_s = case.for_s
+    # What a node's own supervisor starts again does not wait for the schedule.
+    alone = case.text("process", "main") == "serving"
+    started_s = case.draw("respawn_s", "a kill of the serving process") if alone else case.for_s
     ready_s = started_s + case.draw("restart_s", "a kill")
     serving_s = serves(case, ready_s, resync)
     dark = (Spell(Fate.LOSE, started_s),) if silent else ()

@@ -145,6 +145,19 @@ class DockerNode(ContainerNode):
         """0: it has not died yet."""
         return self._down_ns
 
+    def serving(self) -> tuple[int, ...]:
+        """The processes that listen on its ports, as its namespace numbers them; the main one is not among them."""
+        return tuple(int(pid) for pid in self._link.call("serving.find", ports=list(self.info.ports.values())).result)
+
+    def kill_serving(self, signal: int) -> int:
+        """Of those processes, not of the node: its main process lives on, and is told nothing by us."""
+        answer = self._link.call(
+            "serving.kill", timeout_s=KILL_WITHIN_S + END_WITHIN_S, ports=list(self.info.ports.values()), signal=signal
+        )
+        if not answer.result:
+            raise FaultNotEffective(f"the main process of {self.info.name} serves by itself: nobody would start it again")
+        return answer.at_ns
+
     def set_clock(self, offset_s: float, rate: float) -> int:
         """Of its processes, those to come among them."""
         return self._link.call("clock.set", offset_s=offset_s, rate=rate, began_ns=self._began_ns).at_ns

@@ -14,6 +14,7 @@ from signal import SIGCONT, SIGKILL, SIGSTOP, SIGTERM, Signals
 import msgspec
 
 from chaos.agent.agent_parts import limits
+from chaos.agent.agent_parts import serving as beside
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import EnvironmentUnusable, FaultNotEffective
 from chaos.core.files import write_atomically
@@ -153,6 +154,25 @@ class LocalNode:
             shutil.rmtree(self._recipe.folder)
             prepare(self._recipe)
         return died_ns
+
+    def serving(self) -> tuple[int, ...]:
+        """The processes of its session that listen on its ports; the main one is not among them."""
+        child = self._running("look at")
+        leader = proc.identity(child.pid)
+        members = [] if leader is None else [member.pid for member in proc.session_of(leader)]
+        return tuple(beside.serving(members, child.pid, set(self.info.ports.values())))
+
+    def kill_serving(self, signal: int) -> int:
+        """Of those processes, not of the node: its main process lives on, and is told nothing by us."""
+        found = self.serving()
+        if not found:
+            raise FaultNotEffective(f"the main process of {self.info.name} serves by itself: nobody would start it again")
+        at_ns, alive = beside.kill(found, signal)
+        if alive:
+            raise FaultNotEffective(
+                f"process {alive[0]} of {self.info.name} did not die of {Signals(signal).name} within {beside.WITHIN_S:g} s"
+            )
+        return at_ns
 
     def set_clock(self, offset_s: float, rate: float) -> int:
         """Of its processes, those to come among them."""
