@@ -11,7 +11,7 @@ what has not been restarted by then is left alone, and the fault counts as faile
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import ClassVar, Literal
 
@@ -72,7 +72,7 @@ class _Roll:
         self._nodes = tuple(nodes)
         self._taken: tuple[str, ...] = ()
         self._whole_ns: int | None = None
-        self._votes = _anybody_votes(scene)
+        self._voting = _voting_parts(scene, scene.cluster.roles())
         """Whether its nodes are such that vote. Between two leaders none may: that says nothing."""
         self.left = list(nodes)
         self.started_ns: int | None = None
@@ -135,9 +135,11 @@ class _Roll:
         if not proof.nodes_answer(self._scene, self._taken).ok:
             return False
         roles = self._scene.cluster.roles()
-        self._votes = self._votes or any(VOTING in held for held in roles.values())
-        return not self._votes or all(VOTING in roles.get(node, ()) for node in self._taken)
+        self._voting |= _voting_parts(self._scene, roles)
+        voters = [node for node in self._taken if self._scene.cluster.nodes[node].info.part in self._voting]
+        return all(VOTING in roles.get(node, ()) for node in voters)
 
 
-def _anybody_votes(scene: Scene) -> bool:
-    return any(VOTING in held for held in scene.cluster.roles().values())
+def _voting_parts(scene: Scene, roles: Mapping[str, frozenset[str]]) -> set[str]:
+    """The parts of which some node votes: of the others none ever will."""
+    return {scene.cluster.nodes[node].info.part for node, held in roles.items() if VOTING in held}

@@ -101,6 +101,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
         proxied=proxied_links(faults, place.offers, nodes),
         calibration=measured_in,
         virtual=place.virtual,
+        role_parts=target.role_parts,
         traits={planned.spec.name: declared(planned.fault) for planned in faults},
     )
 

@@ -35,6 +35,8 @@ class View(msgspec.Struct, frozen=True):
     protect: frozenset[str]
     part: str
     has_roles: bool
+    leads: str = ""
+    """The part whose nodes alone may lead, if that is another one than the part behind the name."""
 
     def holds(self, role: str, among: Sequence[str]) -> list[str]:
         """Those nodes that hold the role."""
@@ -85,7 +87,8 @@ def all_of(named: list[str], view: View) -> tuple[list[str], int]:
 
 def of_role(selector: Role, view: View) -> tuple[list[str], int]:
     """Those that hold the role, and how many of them are meant."""
-    members = view.members(selector.part, selector.zone)
+    by_role = selector.role in (LEADER, FOLLOWERS) and selector.zone is None
+    members = view.members(selector.part or (view.leads if by_role else "") or None, selector.zone)
     free = pickable(members, view)
     if selector.role == LEADER:
         found, default = view.holds(LEADER, free), 1

@@ -17,7 +17,7 @@ from chaos.experiment.overrides import located
 from chaos.experiment.schedules import SHORTEST_S
 from chaos.experiment.source import locate
 from chaos.experiment.target import templates
-from chaos.experiment.target.check import check_operation, defaults, operation_words, setting_text
+from chaos.experiment.target.check import check_operation, defaults, operation_words, sample, setting_text
 from chaos.experiment.target.operation import OperationKind
 from chaos.experiment.target.spec import Setting, Target
 from chaos.plan.plan import Parameter, PlannedNode
@@ -42,6 +42,13 @@ def planned_nodes(experiment: Experiment, target: Target) -> tuple[PlannedNode, 
     counts = _counts(experiment, target)
     several = len(target.parts) > 1
     names = [(f"{part}-{i}" if several else f"n{i}", part) for part, count in counts.items() for i in range(1, count + 1)]
+    for number, step in enumerate(target.init):
+        of_part = step.part or next(iter(target.parts))
+        place = Place(f"{target.folder}/target.yaml", None, f"init[{number}].node")
+        try:
+            step.nodes_among([name for name, part in names if part == of_part])
+        except BadInput as refusal:
+            raise BadInput(refusal.message, place=place, right=refusal.right) from None
     zones = _zones(experiment, [name for name, _ in names])
     return tuple(PlannedNode(name=name, part=part, zone=zones.get(name)) for name, part in names)
 
@@ -225,7 +232,7 @@ def planned_operations(
             known_or_refuse(experiment, f"traffic.operations.{name}", "operation", name, target.operations)
             kind, path = target.operations[name], f"operations.{name}"
             place = partial(locate, f"{target.folder}/target.yaml")
-        check_operation(kind, path, words, target.folder, place, here=here)
+        check_operation(kind, path, words, sample(target, part, settings), target.folder, place, here=here)
         found[name] = kind
     return found
 

@@ -98,7 +98,14 @@ def _planned(
     try:
         victims = tuple(
             possible(
-                spec.target, nodes=nodes, protect=experiment.limits.protect, part=part, has_roles=has_roles, fault=fault, others=others
+                spec.target,
+                nodes=nodes,
+                protect=experiment.limits.protect,
+                part=part,
+                has_roles=has_roles,
+                fault=fault,
+                others=others,
+                leads=target.role_parts.get(LEADER, ""),
             )
         )
     except NothingMatched as error:

@@ -114,6 +114,12 @@ class Plan(msgspec.Struct, frozen=True):
     """The version of the system under test, as far as it is known before the run: ``system_version``."""
     system_given: bool = False
     """The user's own word for it."""
+    role_parts: dict[str, str] = {}
+    """Role -> the part whose nodes alone are asked for it, where the target says so."""
+
+    def may_hold(self, role: str, node: PlannedNode) -> bool:
+        """Whether this node is asked for the role, if the target has it."""
+        return self.role_parts.get(role, node.part) == node.part
 
     def __repr__(self) -> str:
         return f"Plan({len(self.windows)} faults in {self.duration_s:.0f} s, {len(self.nodes)} nodes, {self.runtime}, seed {self.seed})"

@@ -39,12 +39,14 @@ def resolve(
     part: str,
     has_roles: bool,
     fault: Fault,
+    leads: str = "",
 ) -> Victims:
     """The victims, now: ``roles`` (node -> roles held) and ``up`` (nodes whose process runs) as just asked; ``draw`` seeds the choice.
 
-    ``last`` is whom each fault picked last. Without a selector, the fault itself says who is meant. Raises ``NothingMatched``.
+    ``last`` is whom each fault picked last; ``leads`` the part that leaders are of, if not the one behind the name.
+    Without a selector, the fault itself says who is meant. Raises ``NothingMatched``.
     """
-    view = View(tuple(nodes), roles, up, frozenset(protect), part, has_roles)
+    view = View(tuple(nodes), roles, up, frozenset(protect), part, has_roles, leads)
     rng = stream(draw, "victims")
     match selector:
         case None:
@@ -72,6 +74,7 @@ def possible(
     has_roles: bool,
     fault: Fault,
     others: Mapping[str, tuple[Selector | None, Fault]] | None = None,
+    leads: str = "",
 ) -> Iterator[Victims]:
     """Whom the selector may come to pick, over every leader there may be; each once. All nodes are taken to run.
 
@@ -88,11 +91,11 @@ def possible(
         order = pickable(view.members(None, None), view)
         yield from dict.fromkeys(fault.pick(each) for each in fault.orders(order))
         return
-    leaders = [node.name for node in nodes if node.part == part] if has_roles else [""]
+    leaders = [node.name for node in nodes if node.part == (leads or part)] if has_roles else [""]
     seen: set[Victims] = set()
     refusal: NothingMatched | None = None
     for leader in leaders:
-        view = View(tuple(nodes), {leader: frozenset({LEADER})}, frozenset(names), frozenset(protect), part, has_roles)
+        view = View(tuple(nodes), {leader: frozenset({LEADER})}, frozenset(names), frozenset(protect), part, has_roles, leads)
         try:
             choices = (
                 _widened(fault, picked, order, view)

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 
 from chaos.core.errors import FaultNotEffective, NinesError
-from chaos.core.values import Evidence, Victims
+from chaos.core.values import LEADER, Evidence, Victims
 from chaos.experiment.faults import FaultSpec
 from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, Row
 from chaos.plan import selection as selectors
@@ -105,5 +105,6 @@ def pick(plan: Plan, cluster: Cluster, spec: FaultSpec, up: frozenset[str], draw
         last=last or {},
         part=plan.experiment.cluster.dns.part or plan.nodes[0].part,
         has_roles=plan.has_roles,
+        leads=plan.role_parts.get(LEADER, ""),
         fault=made(spec),
     )

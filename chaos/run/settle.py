@@ -79,5 +79,6 @@ class Settling:
         roles = self._cluster.roles()
         alive = [node for node in roles if node not in self.left_dead]
         declared = set().union(*roles.values()) if roles else set()
-        voting = VOTING not in declared or all(VOTING in roles[node] for node in alive)
+        voters = [node.name for node in self._plan.nodes if node.name in alive and self._plan.may_hold(VOTING, node)]
+        voting = VOTING not in declared or all(VOTING in roles[node] for node in voters)
         return voting and sum(LEADER in roles[node] for node in alive) == 1

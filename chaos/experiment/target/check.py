@@ -28,7 +28,7 @@ _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 def check(root: Table, target: Target) -> None:
     """Raise ``BadInput`` for what in the file cannot be right: the first thing of each kind."""
     mistakes = Mistakes()
-    for each in (_check_names, _check_files, _check_model, _check_questions, _check_templates, _check_operations):
+    for each in (_check_names, _check_parts, _check_files, _check_model, _check_questions, _check_templates, _check_operations):
         mistakes.of(each, root, target)
     mistakes.tell()
 
@@ -50,18 +50,41 @@ def operation_words(target: Target, ports: Mapping[str, int], settings: Mapping[
 
 
 def check_operation(
-    kind: OperationKind, path: str, words: Mapping[str, str], folder: str, place: Callable[[str], Place], *, here: bool = False
+    kind: OperationKind,
+    path: str,
+    words: Mapping[str, str],
+    context: templates.Context,
+    folder: str,
+    place: Callable[[str], Place],
+    *,
+    here: bool = False,
 ) -> None:
-    """Have the probe's own reader check what is written at a path; ``place`` knows where a path stands."""
+    """Have the probe's own reader check what is written at a path; ``place`` knows where a path stands, ``context`` is a sample."""
     name = path.rpartition(".")[2]
-    written = Written(operation=name, does=kind.does, options=kind.options, words=words, folder=folder, here=here)
     try:
+        told = with_nodes(kind, context).options
+        written = Written(operation=name, does=kind.does, options=told, words=words, folder=folder, here=here)
         probe_options.check(kind.probe, written)
     except WrongOption as refusal:
         key = kind.probe if refusal.option == probe_options.WHAT else refusal.option
         raise BadInput(refusal.plain, place=place(f"{path}.{key}"), right=refusal.right) from None
     except BadInput as refusal:
         raise BadInput(refusal.message, place=refusal.place or place(path), right=refusal.right) from None
+
+
+def sample(target: Target, part: str, settings: dict[str, str]) -> templates.Context:
+    """What templates might stand for at a node of this part: enough to try them."""
+    peers = (templates.Peer("n1", "127.0.0.1"),)
+    others = {name: templates.Others(each.ports, peers) for name, each in target.parts.items()}
+    return templates.Context(
+        node="n1", address="127.0.0.1", data="data", python="python", target=target.folder,
+        ports=target.parts[part].ports, settings=settings, peers=peers, parts=others,
+    )  # fmt: skip
+
+
+def with_nodes(kind: OperationKind, context: templates.Context) -> OperationKind:
+    """The operation with what its options say of the nodes of a part filled in."""
+    return msgspec.structs.replace(kind, options={name: templates.with_nodes(text, context) for name, text in kind.options.items()})
 
 
 def _check_operations(root: Table, target: Target) -> None:
@@ -71,10 +94,11 @@ def _check_operations(root: Table, target: Target) -> None:
         kinds["read_node"] = target.read_node
     for path, kind in kinds.items():
         refusals: list[BadInput] = []
-        for part in target.parts.values():
+        for name, part in target.parts.items():
             words = operation_words(target, part.ports, defaults(target.settings))
             try:
-                check_operation(kind, path, words, target.folder, partial(place_in, root))
+                context = sample(target, name, defaults(target.settings))
+                check_operation(kind, path, words, context, target.folder, partial(place_in, root))
             except BadInput as refusal:
                 refusals.append(refusal)
         if len(refusals) == len(target.parts):
@@ -104,6 +128,33 @@ def _check_names(root: Table, target: Target) -> None:
     for name, setting in target.settings.items():
         if setting.choices and setting_text(setting.default) not in setting.choices:
             raise BadInput("the default is not one of the choices", place=_inner(root.place, f"settings.{name}"))
+
+
+def _check_parts(root: Table, target: Target) -> None:
+    """Parts that are named by others exist, and none of them waits for itself."""
+    named = [(f"parts.{name}.after", other) for name, part in target.parts.items() for other in part.after]
+    named += [(f"roles.{role}.part", part) for role, part in target.role_parts.items()]
+    named += [(f"init[{number}].part", step.part) for number, step in enumerate(target.init) if step.part]
+    for path, part in named:
+        if part not in target.parts:
+            raise BadInput(f"there is no part '{part}'", place=place_in(root, path), right=suggest(part, target.parts))
+    waves(target)
+
+
+def waves(target: Target) -> list[list[str]]:
+    """The parts in the order in which they start: each list together, once those before it are ready. ``BadInput`` for a circle."""
+    started: list[list[str]] = []
+    left = dict(target.parts)
+    while left:
+        ready = [name for name, part in left.items() if not set(part.after) & left.keys()]
+        if not ready:
+            name = next(iter(left))
+            what = f"the parts {', '.join(left)} wait for one another, so none of them can start"
+            raise BadInput(what, place=Place(f"{target.folder}/target.yaml", None, f"parts.{name}.after"), right="leave one 'after' out")
+        started.append(ready)
+        for name in ready:
+            del left[name]
+    return started
 
 
 def _check_files(root: Table, target: Target) -> None:
@@ -156,18 +207,13 @@ def _check_questions(root: Table, target: Target) -> None:
 
 
 def _check_templates(root: Table, target: Target) -> None:
-    others = {name: templates.Others(part.ports, (templates.Peer("n1", "127.0.0.1"),)) for name, part in target.parts.items()}
-    contexts = {
-        name: templates.Context(
-            node="n1", address="127.0.0.1", data="data", python="python", target=target.folder,
-            ports=part.ports, settings=defaults(target.settings), peers=(templates.Peer("n1", "127.0.0.1"),), parts=others,
-        )
-        for name, part in target.parts.items()
-    }  # fmt: skip
+    contexts = {name: sample(target, name, defaults(target.settings)) for name in target.parts}
     for path, template, part_name in _all_templates(target):
-        _in_some_part(root, path, [contexts[part_name]], partial(templates.fill, template))
+        if part_name in contexts:  # else that has been told
+            _in_some_part(root, path, [contexts[part_name]], partial(templates.fill, template))
     for path, ask, part_name in _all_questions(target):
-        wanted = [contexts[part_name]] if part_name else list(contexts.values())
+        of_part = part_name or target.role_parts.get(path.removeprefix("roles."), "")
+        wanted = [contexts[of_part]] if of_part in contexts else list(contexts.values())
         _in_some_part(root, path, wanted, partial(_askable, ask))
 
 
@@ -197,6 +243,9 @@ def _all_templates(target: Target) -> Iterator[tuple[str, str, str]]:
             yield from ((f"{at}.{runtime}.command[{i}]", word, name) for i, word in enumerate(command))
         yield from ((f"{at}.env.{key}", value, name) for key, value in part.env.items())
         yield from ((f"{at}.files.{key}", value, name) for key, value in part.files.items())
+    for number, step in enumerate(target.init):
+        part_name = step.part or next(iter(target.parts))
+        yield from ((f"init[{number}].command", word, part_name) for word in step.command)
 
 
 def _all_questions(target: Target) -> Iterator[tuple[str, Ask, str]]:

@@ -18,7 +18,8 @@ from chaos.experiment import parameters
 from chaos.experiment.forms import WHOLE, WORDS, Form, listed, mapping, one_of, string
 from chaos.experiment.source import Table, Value, table_of
 from chaos.experiment.tables import DISTINCT, UNWRITTEN, Field, Key, Written, table
-from chaos.experiment.target.operation import OPTION, OperationKind, operation
+from chaos.experiment.target.init import InitStep
+from chaos.experiment.target.operation import OperationKind, operation
 
 SCHEMA: Final = 1
 _ABOUT: Final = "The version of this form"
@@ -111,6 +112,10 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """port name -> a cheap question that shows that the way to this port, and back, works: what faults are proven with."""
     client_port: str = "client"
     peer_port: str = "peer"
+    after: Annotated[tuple[str, ...], DISTINCT] = ()
+    """Parts whose nodes must be ready, and whose init steps must be done, before a node of this part starts"""
+    user: str = ""
+    """Who its processes run as: a user's name. Empty: whoever runs Nines, or the image's own user in a container"""
 
     def port_for(self, *, peers: bool) -> str:
         """The port that traffic of peers, or of clients, goes to. Peers of a part without a port of their own talk on that of clients."""
@@ -128,6 +133,17 @@ class LocalTraits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What the target can be asked for on plain processes. ``peers: per-node``: each node may be given its own address per peer."""
 
     peers: Literal["per-node"] | None = None
+
+
+class Role(Ask, frozen=True, forbid_unknown_fields=True):
+    """The question behind a role; ``part``: only nodes of that part are asked."""
+
+    part: str = ""
+
+    @property
+    def ask(self) -> Ask:
+        """The question alone."""
+        return Ask(*(getattr(self, name) for name in Ask.__struct_fields__))
 
 
 class Marks(msgspec.Struct, frozen=True):
@@ -149,14 +165,13 @@ def _ready(written_as: str, value: Value) -> None:
 
 
 _READY: Final = Form(string().then(_ready).read, {"const": "ready", "description": "The question of the part whether a node is ready"})
-_STEP: Final = mapping(OPTION)
 
 
 def _made(found: dict[str, Any], entry: Table) -> Target:
     """The word ``ready`` as a role stands for the question of the parts; ``marks`` are a question and what its answer holds."""
     del found["schema"]
     asks = [part.ready.ask for part in found["parts"].values()]
-    roles = found.pop("roles", {})
+    roles: dict[str, Role | None] = found.pop("roles", {})
     short = next((role for role, ask in roles.items() if ask is None), None)
     if short is not None and any(ask != asks[0] for ask in asks):
         place = table_of(entry.entries["roles"]).entries[short].place
@@ -164,7 +179,9 @@ def _made(found: dict[str, Any], entry: Table) -> Target:
     marks = found.pop("marks", None)
     found |= {"marks": marks.values, "marks_ask": marks.ask} if marks else {}
     usual: dict[str, Any] = {"folder": "", "about": "", "settings": {}, "operations": {}}
-    return Target(**usual | found, roles={role: ask or asks[0] for role, ask in roles.items()})
+    of_parts = {name: role.part for name, role in roles.items() if role is not None and role.part}
+    asked = {name: asks[0] if role is None else role.ask for name, role in roles.items()}
+    return Target(**usual | found, roles=asked, role_parts=of_parts)
 
 
 @Written(
@@ -186,15 +203,17 @@ class Target(msgspec.Struct, frozen=True):
     """Groups of like nodes, by name"""
     operations: Annotated[dict[str, OperationKind], mapping(operation()), Key(missing=True)]
     """What can be asked of it, by name"""
-    roles: Annotated[dict[str, Ask], mapping(one_of(_READY, table=table(Ask)))] = {}
-    """Asked of each node; it has the role if the expression holds"""
+    roles: Annotated[dict[str, Ask], mapping(one_of(_READY, table=table(Role)))] = {}
+    """Asked of each node, or of the nodes of one part; it has the role if the expression holds"""
+    role_parts: Annotated[dict[str, str], UNWRITTEN] = {}
+    """Role -> the part whose nodes alone are asked for it."""
     marks: Annotated[dict[str, str], table(Marks)] = {}
     """Moments that a node stamps itself, for the anatomy: name -> dotted path in the JSON answer of ``ask``."""
     marks_ask: Annotated[Ask | None, UNWRITTEN] = None
     clock: Ask | None = None
     """Asks a node what its own wall clock says; ``json`` is the dotted path of the answer, in seconds since 1970."""
-    init: Annotated[tuple[dict[str, str], ...], listed(_STEP, wanted="a list of steps", example="[{node: n1, command: ...}]")] = ()
-    """Steps that are done once"""
+    init: Annotated[tuple[InitStep, ...], listed(table(InitStep), wanted="a list of steps", example="[{node: n1, command: ...}]")] = ()
+    """Steps that are done once, in this order"""
     read_node: Annotated[OperationKind | None, operation(does="read")] = None
     model: Annotated[dict[str, str], parameters.form(templates=True)] = {}
     """Parameters of the models; a setting may stand for any of them"""
@@ -202,6 +221,14 @@ class Target(msgspec.Struct, frozen=True):
     local: LocalTraits = LocalTraits()
     libraries: Annotated[tuple[str, ...], listed(WORDS, example="[redis]", distinct=True)] = ()
     """Python packages that the drivers import, by their names on the index"""
+
+    def roles_of(self, part: str) -> dict[str, Ask]:
+        """The roles that a node of this part may have, each with its question."""
+        return {role: ask for role, ask in self.roles.items() if self.role_parts.get(role, part) == part}
+
+    def may_hold(self, role: str, part: str) -> bool:
+        """Whether nodes of this part are asked for it."""
+        return role in self.roles and self.role_parts.get(role, part) == part
 
 
 TARGET: Final = table(Target)

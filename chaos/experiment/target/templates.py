@@ -1,29 +1,42 @@
 """Filling of the templates in a ``target.yaml``: commands, environment, files, questions.
 
-``{node}`` ``{zone}`` ``{address}`` ``{peer_address}`` ``{data}`` ``{python}`` ``{target}``, every port and setting by its name, and
-``{peers:...}``, which repeats its inside for every node of the part (itself included), joined by commas; inside, ``{node}``,
-``{zone}``, ``{address}`` and ``{peer_address}`` are the peer's. ``{peers of data:...}`` does the same for the nodes of the part ``data``,
-with the ports of that part inside, and ``{first of data:...}`` for the first of them alone.
+``{node}`` ``{zone}`` ``{address}`` ``{peer_address}`` ``{data}`` ``{python}`` ``{target}``, every port and setting by its name,
+``{number}`` of the node within its part, ``{count}`` of the part's nodes and their ``{quorum}``, and
+
+    {peers:...}             the inside for every node of the part (itself included), joined by commas
+    {each:...}              the same, joined by nothing: the inside brings its own line ends or blanks
+    {peers of data:...}     the same for the nodes of the part 'data', with the ports of that part inside; so ``each of``, ``first of``
+    {addresses:data:...}    the same as {peers of data:...}; without an inside the addresses alone
+    {count of data}         how many nodes that part has; so ``quorum of``
+
+Inside, ``{node}``, ``{number}``, ``{zone}``, ``{address}`` and ``{peer_address}`` are the peer's.
 ``{{`` and ``}}`` stand for braces. An unknown name is refused, never passed on.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator
-from typing import Final
+import shlex
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from chaos.core.errors import BadInput
 from chaos.core.plugins import suggest
-from chaos.experiment.target.spec import Ask
+
+if TYPE_CHECKING:
+    from chaos.experiment.target.spec import Ask
 
 PEER_ADDRESS: Final = "peer_address"
 RESERVED: Final = ("node", "zone", "address", PEER_ADDRESS, "data", "python", "target", "peers", "key", "value")
 """Names that no port and no setting may have."""
-_PEERS: Final = "peers:"
-_OF: Final = re.compile(r"(peers|first) of ([^:{}]+):(.*)", re.DOTALL)
+_OWN: Final = re.compile(r"(peers|each):(.*)", re.DOTALL)
+_OF: Final = re.compile(r"(peers|first|each) of ([^:{}]+):(.*)", re.DOTALL)
+_ADDRESSES: Final = re.compile(r"addresses:([^:{}]+)(?::(.*))?", re.DOTALL)
+_HOW_MANY: Final = re.compile(r"(count|quorum) of ([^:{}]+)")
+_HELD: Final = "\x00"
+"""Stands for a name in braces while a command line is split into words."""
 
 
 class Peer(msgspec.Struct, frozen=True):
@@ -34,6 +47,8 @@ class Peer(msgspec.Struct, frozen=True):
     peer_address: str = ""
     """On the network that nodes talk to each other on, if that is another one."""
     zone: str = ""
+    number: int = 1
+    """Its place in its part, from 1."""
 
 
 class Others(msgspec.Struct, frozen=True):
@@ -41,6 +56,16 @@ class Others(msgspec.Struct, frozen=True):
 
     ports: dict[str, int]
     peers: tuple[Peer, ...]
+
+    @property
+    def count(self) -> int:
+        """How many they are."""
+        return len(self.peers)
+
+
+def quorum(count: int) -> int:
+    """The smallest number of nodes of which two such groups always share one."""
+    return count // 2 + 1
 
 
 class Context(msgspec.Struct, frozen=True):
@@ -61,21 +86,28 @@ class Context(msgspec.Struct, frozen=True):
     """Every part of the system by its name."""
     zone: str = ""
     """Empty for a node that the experiment puts into none."""
+    number: int = 1
+    """The node's place in its part, from 1."""
+    count: int = 1
+    """How many nodes the part has."""
 
     def values(self) -> dict[str, str]:
         """Name -> text."""
         ports = {name: str(port) for name, port in self.ports.items()}
         own = {"node": self.node, "address": self.address, "data": self.data, "python": self.python, "target": self.target}
-        return {**self.settings, **ports, **own, "zone": self.zone, PEER_ADDRESS: self.peer_address or self.address}
+        # Targets that were written before these three words may have settings and ports of the same names: theirs are meant then.
+        counted = {"number": str(self.number), "count": str(self.count), "quorum": str(quorum(self.count))}
+        return {**counted, **self.settings, **ports, **own, "zone": self.zone, PEER_ADDRESS: self.peer_address or self.address}
 
     def of(self, peer: Peer) -> Context:
         """The same for another node."""
-        own = {"node": peer.node, "zone": peer.zone, "address": peer.address, "peer_address": peer.peer_address}
+        own = {"node": peer.node, "zone": peer.zone, "address": peer.address, "peer_address": peer.peer_address, "number": peer.number}
         return msgspec.structs.replace(self, **own, peers=(), parts={})
 
     def within(self, part: str) -> Context:
         """The same with the ports of another part."""
-        return msgspec.structs.replace(self, ports=self.parts[part].ports)
+        others = self.parts[part]
+        return msgspec.structs.replace(self, ports=others.ports, count=others.count)
 
 
 def fill(template: str, context: Context, keep: Collection[str] = ()) -> str:
@@ -93,16 +125,69 @@ def filled(question: Ask, context: Context) -> Ask:
     return msgspec.structs.replace(question, **texts)
 
 
+def fill_words(command: Sequence[str], context: Context) -> list[str]:
+    """The words of a command, filled in. A word that is all ``{each...}`` becomes as many words as its text has."""
+    found: list[str] = []
+    for word in command:
+        text = fill(word, context)
+        found += text.split() if _is_each(word) else [text]
+    return found
+
+
+def split(command: str) -> list[str]:
+    """A command line as words, as a shell would split it; what stands in braces is never split, nor are its quotes looked at."""
+    held: list[str] = []
+    line = ""
+    for literal, name in _pieces(command, unescape=False):
+        if name is None:
+            line += literal
+        else:
+            held.append(f"{{{name}}}")
+            line += _HELD
+    try:
+        words = shlex.split(line)
+    except ValueError as error:
+        raise BadInput(f"'{command}' is no command line: {error}", right="close every quote") from None
+    rest = iter(held)
+    return [re.sub(_HELD, lambda _: next(rest), word) for word in words]
+
+
+def with_nodes(text: str, context: Context) -> str:
+    """The text of an operation with what speaks of the nodes of a part filled in; all else stays, for the probe to fill each time.
+
+    ``context`` is that of the clients: ``{peers:...}`` are the nodes of the part that they use.
+    """
+    found, at = "", 0
+    while (opening := text.find("{", at)) >= 0:
+        found += text[at:opening]
+        at = opening + 1
+        if any(form.match(text, at) for form in (_OWN, _OF, _ADDRESSES, _HOW_MANY)):
+            end = _closing(text, opening)
+            found += fill(text[opening : end + 1], context)
+            at = end + 1
+        else:
+            found += "{"
+    return found + text[at:]
+
+
+def _is_each(word: str) -> bool:
+    return re.match(r"\{each[ :]", word) is not None and _closing(word, 0) == len(word) - 1
+
+
 def _filled(template: str, context: Context, keep: Collection[str]) -> Iterator[str]:
     values = context.values()
     for literal, name in _pieces(template, unescape=not keep):
         if name is None:
             yield literal
-        elif name.startswith(_PEERS):
-            inside = name.removeprefix(_PEERS)
-            yield ",".join(fill(inside, context.of(peer), keep) for peer in context.peers)
+        elif own := _OWN.fullmatch(name):
+            yield _joiner(own[1]).join(fill(own[2], context.of(peer), keep) for peer in context.peers)
         elif of := _OF.fullmatch(name):
-            yield ",".join(_of_part(of[1], of[2].strip(), of[3], template, context, keep))
+            yield _joiner(of[1]).join(_of_part(of[1], of[2].strip(), of[3], template, context, keep))
+        elif of := _ADDRESSES.fullmatch(name):
+            yield ",".join(_of_part("peers", of[1].strip(), "{address}" if of[2] is None else of[2], template, context, keep))
+        elif of := _HOW_MANY.fullmatch(name):
+            count = _others(of[2].strip(), template, context.parts).count
+            yield str(count if of[1] == "count" else quorum(count))
         elif name in values:
             yield values[name]
         elif name in keep:
@@ -115,14 +200,23 @@ def _filled(template: str, context: Context, keep: Collection[str]) -> Iterator[
             raise BadInput(f"unknown name '{{{name}}}' in '{line}'", right=right)
 
 
+def _joiner(word: str) -> str:
+    return "" if word == "each" else ","
+
+
 def _of_part(word: str, part: str, inside: str, template: str, context: Context, keep: Collection[str]) -> Iterator[str]:
     """``{peers of data:...}`` or ``{first of data:...}``: the inside for those nodes."""
-    others = context.parts.get(part)
-    if others is None:
-        right = suggest(part, list(context.parts)) if context.parts else "{peers:...}: there is no other part"
-        raise BadInput(f"there is no part '{part}' in '{template}'", right=right)
-    for peer in others.peers if word == "peers" else others.peers[:1]:
+    others = _others(part, template, context.parts)
+    for peer in others.peers[:1] if word == "first" else others.peers:
         yield fill(inside, context.within(part).of(peer), keep)
+
+
+def _others(part: str, template: str, parts: Mapping[str, Others]) -> Others:
+    found = parts.get(part)
+    if found is None:
+        right = suggest(part, list(parts)) if parts else "{peers:...}: there is no other part"
+        raise BadInput(f"there is no part '{part}' in '{template}'", right=right)
+    return found
 
 
 def _pieces(template: str, *, unescape: bool) -> Iterator[tuple[str, str | None]]:

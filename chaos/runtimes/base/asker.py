@@ -64,7 +64,8 @@ class Asker:
         return round_trip(self._door.ask(self._layout.ask(question, node, source), timeout_s))
 
     async def _roles_of(self, node: str) -> frozenset[str]:
-        questions = {role: self._layout.ask(wanted, node) for role, wanted in self._roles.items()}
+        asked = self._layout.roles_of(node)
+        questions = {role: self._layout.ask(wanted, node) for role, wanted in self._roles.items() if role in asked}
         answers: dict[Ask, asking.Answer] = {}
         held = set()
         for role, question in questions.items():

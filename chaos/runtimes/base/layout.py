@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+from collections.abc import Collection
 from typing import ClassVar
 
 import msgspec
@@ -118,14 +119,16 @@ class Layout(abc.ABC):
         """The part that the node is a copy of."""
         return self._deployment.target.parts[self.nodes[node].part]
 
+    def roles_of(self, node: str) -> Collection[str]:
+        """The roles that this node is asked for."""
+        return self._deployment.target.roles_of(self.nodes[node].part)
+
     def context(self, node: str, source: str | None = None) -> Context:
         """What templates mean for this node; with ``source``, at the addresses by which that one is to reach it."""
         info, inside = self.nodes[node], self.inside(node)
         own = self._seen_from(node if source is None else source, node)
-        by_part: dict[str, list[Peer]] = {}
-        for peer in self.nodes.values():
-            by_part.setdefault(peer.part, []).append(self._seen_from(node, peer.name))
-        parts = {part: Others(self._deployment.target.parts[part].ports, tuple(peers)) for part, peers in by_part.items()}
+        parts = self._parts_seen_from(node)
+        members = parts[info.part]
         return Context(
             node=node,
             zone=own.zone,
@@ -136,16 +139,38 @@ class Layout(abc.ABC):
             data=inside.data,
             python=inside.python,
             target=inside.target,
-            peers=parts[info.part].peers,
+            peers=members.peers,
             parts=parts,
+            number=own.number,
+            count=members.count,
         )
 
+    def clients_context(self) -> Context:
+        """What templates of operations mean that speak of the nodes of a part: as clients reach these."""
+        parts = self._parts_seen_from(CLIENTS)
+        served = parts[self.dns_part]
+        return Context(
+            node=CLIENTS, address="", ports=served.ports, settings=self.settings, peers=served.peers, parts=parts, count=served.count
+        )
+
+    def members(self, part: str) -> list[str]:
+        """The nodes of a part, in order."""
+        return [node for node, info in self.nodes.items() if info.part == part]
+
+    def _parts_seen_from(self, source: str) -> dict[str, Others]:
+        parts = dict.fromkeys(info.part for info in self.nodes.values())
+        return {
+            part: Others(self._deployment.target.parts[part].ports, tuple(self._seen_from(source, node) for node in self.members(part)))
+            for part in parts
+        }
+
     def _seen_from(self, source: str, node: str) -> Peer:
-        info = self.nodes[node]
+        info, number = self.nodes[node], self.members(self.nodes[node].part).index(node) + 1
+        zone = info.zone or ""
         if source == node:
-            return Peer(node, info.address, info.peer_address, info.zone or "")
+            return Peer(node, info.address, info.peer_address, zone, number)
         link = Link(source, node)
-        return Peer(node, self.address(link), self.peer_address(link), info.zone or "")
+        return Peer(node, self.address(link), "" if source == CLIENTS else self.peer_address(link), zone, number)
 
     def ask(self, question: Ask, node: str, source: str | None = None) -> Ask:
         """A question of the target, filled in for this node; by the way of ``source``, else straight to the node."""

@@ -21,6 +21,7 @@ from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import Status
 from chaos.registry import processes as proc
+from chaos.runtimes.base.account import Account
 
 Died = Callable[["Child"], None]
 KILL_WITHIN_S = 5.0
@@ -40,6 +41,7 @@ class Child:
         *,
         talks: bool = False,
         inherits: Sequence[int] = (),
+        account: Account | None = None,
     ) -> None:
         self.name = name
         self.died_ns: int | None = None
@@ -54,11 +56,13 @@ class Child:
                 self._popen: subprocess.Popen[bytes] = subprocess.Popen(
                     list(command), stdin=pipe or subprocess.DEVNULL, stdout=pipe or out, stderr=out,
                     env=dict(env), cwd=folder, start_new_session=True, pass_fds=inherits,
+                    **(account.options() if account is not None else {}),
                 )  # fmt: skip
             except OSError as error:
+                who = f" as the user {account.name}" if account is not None else ""
+                remedy = "let that user execute it" if who and isinstance(error, PermissionError) else "install it or put it on PATH"
                 raise EnvironmentUnusable(
-                    f"cannot start {name}: {command[0]}: {error.strerror}",
-                    how=f"install it or put it on PATH; the command is: {' '.join(command)}",
+                    f"cannot start {name}{who}: {command[0]}: {error.strerror}", how=f"{remedy}; the command is: {' '.join(command)}"
                 ) from error
         self.started_ns = clock.now_ns()
 

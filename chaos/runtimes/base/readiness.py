@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from chaos.core.clock import Clock, to_ns, to_s
@@ -37,10 +37,10 @@ class Readiness:
         self._ended = ended
         self._clock = clock
 
-    def await_ready(self) -> None:
-        """Until every node says yes; ``EnvironmentUnusable`` for one that ended or takes too long."""
+    def await_ready(self, nodes: Sequence[str]) -> None:
+        """Until each of these says yes; ``EnvironmentUnusable`` for one that ended or takes too long."""
         began_ns = self._clock.now_ns()
-        waiting = list(self._nodes)
+        waiting = list(nodes)
         while waiting:
             answers = self._asker.ready(waiting, READY_TIMEOUT_S)
             waited_s = to_s(self._clock.now_ns() - began_ns)
@@ -68,9 +68,9 @@ class Readiness:
         until_ns = self._clock.now_ns() + to_ns(within_s)
         while wanted:
             roles = self._asker.roles()
-            leaders = [name for name in served if LEADER in roles[name]]
-            voters = [name for name in served if VOTING in roles[name]]
-            if (LEADER not in wanted or len(leaders) == 1) and (VOTING not in wanted or voters == served):
+            leaders = [name for name in self._asked_for(LEADER, served) if LEADER in roles[name]]
+            voters = [name for name in self._asked_for(VOTING, served) if VOTING in roles[name]]
+            if (LEADER not in wanted or len(leaders) == 1) and (VOTING not in wanted or voters == self._asked_for(VOTING, served)):
                 return
             if self._clock.now_ns() >= until_ns:
                 seen = f"leading: {', '.join(leaders) or 'nobody'}; voting: {', '.join(voters) or 'nobody'}"
@@ -78,6 +78,11 @@ class Readiness:
                     f"the nodes did not come together within {within_s:g} s ({seen})", how=see(self._log_of(served[0]))
                 )
             self._clock.wait_until_ns(self._clock.now_ns() + to_ns(READY_EVERY_S))
+
+    def _asked_for(self, role: str, served: list[str]) -> list[str]:
+        """Of the part that alone may hold the role, if the target names one; else of the part behind the name."""
+        part = self._deployment.target.role_parts.get(role)
+        return served if part is None else self._layout.members(part)
 
     def await_pings(self) -> None:
         """Until every node answers the question that proves faults; ``EnvironmentUnusable`` if one that is ready does not.

@@ -1,7 +1,8 @@
 """One run's cluster, from nothing to the moment at which clients can use it by its name, and back to nothing.
 
-    brought up -> every node ready -> init steps -> one leads, all vote -> pings -> the name resolves        ...        ended, proven gone
+    brought up -> every node ready, part after part -> one leads, all vote -> pings -> the name resolves     ...     ended, proven gone
 
+A part's init steps are run once it is ready, and before the parts that start after it.
 The order is the same wherever nodes live; a runtime fills in how they are brought up, looked at and ended.
 """
 
@@ -9,16 +10,18 @@ from __future__ import annotations
 
 import abc
 import shlex
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import ClassVar, Final
+from typing import ClassVar
 
 import msgspec
 
 from chaos.core.clock import Clock
-from chaos.core.errors import BadInput, EnvironmentUnusable, NotHealed
-from chaos.experiment.target.templates import fill
+from chaos.core.errors import EnvironmentUnusable, NotHealed
+from chaos.experiment.target.check import waves
+from chaos.experiment.target.init import InitStep
+from chaos.experiment.target.templates import fill_words
 from chaos.history.undo import shielded
 from chaos.net.crowding import crowds, refuse_short_queues
 from chaos.plugin import Deployment, Net, Node, Sink
@@ -30,8 +33,6 @@ from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.layout import Layout
 from chaos.runtimes.base.readiness import Readiness, see
 from chaos.runtimes.base.surges import Surges
-
-INIT_WITHIN_S: Final = 60.0
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -79,10 +80,9 @@ class Session(abc.ABC):
         parts = self._bring_up()
         helpers = parts.helpers
         readiness = Readiness(self._deployment, parts.layout, parts.nodes, parts.asker, self._log_of, self._how_ended, self._clock)
-        readiness.await_ready()
+        self._await_parts(readiness, parts.layout)
         refuse_short_queues(crowds(self._deployment), self._queue_of)
         self._look_at_nodes()
-        self._run_init(parts.layout)
         helpers.start_watch()
         readiness.await_roles()
         readiness.await_pings()
@@ -104,18 +104,29 @@ class Session(abc.ABC):
             raise NotHealed(f"{self.left_over}: {why}; 'nines leftovers' lists them")
         self._claim.proven_gone()
 
-    def _run_init(self, layout: Layout) -> None:
-        """The target's own first steps, one after the other."""
-        for step in self._deployment.target.init:
-            command = step.get("command", "")
-            node = step.get("node") or next(iter(layout.nodes))
-            if node not in layout.nodes or not command:
-                raise BadInput(f"init step {step}: needs a command, and a node of this cluster", right="{node: n1, command: ...}")
-            words = command.splitlines() if "\n" in command else shlex.split(command)
-            log, context = self._logs / "init.log", layout.context(node)
-            failure = self._run_on(node, [fill(word, context) for word in words], log)
+    def _await_parts(self, readiness: Readiness, layout: Layout) -> None:
+        """Part after part until all nodes are ready, with the init steps of each part once it is ready and the steps above are done."""
+        left = list(self._deployment.target.init)
+        ready: list[str] = []
+        for number, wave in enumerate(waves(self._deployment.target)):
+            nodes = [node for part in wave for node in layout.members(part)]
+            if number:
+                self._start_nodes(nodes)
+            readiness.await_ready(nodes)
+            ready += wave
+            while left and (left[0].part or next(iter(self._deployment.target.parts))) in ready:
+                self._run_step(left.pop(0), layout)
+
+    def _run_step(self, step: InitStep, layout: Layout) -> None:
+        part = step.part or next(iter(self._deployment.target.parts))
+        log = self._logs / "init.log"
+        for node in step.nodes_among(layout.members(part)):
+            words = fill_words(step.command, layout.context(node))
+            with log.open("a", encoding="utf-8") as file:
+                file.write(f"{node}: {shlex.join(words)}\n")
+            failure = self._run_on(node, words, log, user=step.user or layout.part(node).user, within_s=step.within_s)
             if failure:
-                raise EnvironmentUnusable(f"the init step '{command}' {failure}", how=see(log))
+                raise EnvironmentUnusable(f"the init step '{' '.join(step.command)}' on {node} {failure}", how=see(log))
 
     def _log_of(self, node: str) -> Path:
         return self._logs / f"{node}.log"
@@ -134,9 +145,12 @@ class Session(abc.ABC):
     def _queue_of(self, node: str) -> int | None:
         """How long the listen queue of its clients' port is; None if that cannot be seen."""
 
-    def _run_on(self, node: str, words: list[str], log: Path) -> str:
-        """A command where that node is; how it failed, else empty."""
-        raise NotImplementedError(f"nothing runs {words} on {node} into {log}")
+    def _start_nodes(self, nodes: Sequence[str]) -> None:  # noqa: B027 - where all run already
+        """Those of parts that start after others, once these are ready; ``_bring_up`` starts the parts that wait for none."""
+
+    def _run_on(self, node: str, words: list[str], log: Path, *, user: str, within_s: float) -> str:
+        """A command where that node is, as that user; how it failed, else empty."""
+        raise NotImplementedError(f"nothing runs {words} on {node} into {log} as {user} within {within_s} s")
 
     def _how_ended(self, node: str) -> str:  # noqa: ARG002 - for a runtime that knows
         """`` (exit status 1)``, or empty."""

@@ -8,6 +8,7 @@ from chaos.core.errors import BadInput
 from chaos.core.rng import derive
 from chaos.core.values import CLIENTS, Link, TrafficOrder
 from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
+from chaos.experiment.target.check import with_nodes
 from chaos.plugin import Deployment
 from chaos.query.watch_spec import WatchedNode, WatchSpec
 from chaos.runtimes.base.layout import DOMAIN, Layout
@@ -77,11 +78,11 @@ def watch_spec(deployment: Deployment, layout: Layout) -> WatchSpec:
     nodes = tuple(
         WatchedNode(
             node=name,
-            roles={role: layout.ask(ask, name) for role, ask in target.roles.items()},
+            roles={role: layout.ask(ask, name) for role, ask in target.roles_of(info.part).items()},
             marks=target.marks,
             marks_ask=layout.ask(target.marks_ask, name) if target.marks_ask is not None else None,
         )
-        for name in layout.nodes
+        for name, info in layout.nodes.items()
     )
     return WatchSpec(nodes, interval_s=max(WATCH_EVERY_S, len(nodes) / WATCH_MOST_PER_S))
 
@@ -90,7 +91,7 @@ def prober_spec(
     deployment: Deployment, layout: Layout, order: TrafficOrder, nameserver: tuple[str, int], folder: str, target_folder: str
 ) -> ProberSpec:
     """The plan's traffic, sent to the cluster's name. ``folder`` and ``target_folder``: where the prober finds them."""
-    plan = deployment.plan
+    plan, told = deployment.plan, layout.clients_context()
     traffic = plan.experiment.traffic
     return ProberSpec(
         run=deployment.run,
@@ -98,7 +99,7 @@ def prober_spec(
         start_ns=order.start_ns,
         duration_s=order.duration_s,
         observations=f"{folder}/observations.bin",
-        operations=orders(traffic.operations, plan.operations),
+        operations=orders(traffic.operations, {name: with_nodes(kind, told) for name, kind in plan.operations.items()}),
         client=traffic.client,
         ports=dict(deployment.target.parts[layout.dns_part].ports),
         name=layout.name,
@@ -115,7 +116,7 @@ def surge_spec(
 ) -> ProberSpec:
     """One operation more, as its clients send it, but with keys, values and a file of its own."""
     usual = prober_spec(deployment, layout, TrafficOrder(order.start_ns, LONGEST_S), nameserver, folder, target_folder)
-    kind = deployment.plan.operations[order.operation]
+    kind = with_nodes(deployment.plan.operations[order.operation], layout.clients_context())
     return msgspec.structs.replace(
         usual,
         run=f"{deployment.run}.{order.name}",

@@ -86,6 +86,8 @@ class Spec(msgspec.Struct, frozen=True):
     """Its standard input is ours."""
     ends_with_us: bool = False
     """Its standard input ends when our attachment does."""
+    user: str = ""
+    """Who its processes run as; empty: the image's own user."""
     restart: bool = False
     cpus: float | None = None
     memory_bytes: int | None = None
@@ -141,6 +143,8 @@ class Containers:
         }
         if spec.command:
             config["Cmd"] = list(spec.command)
+        if spec.user:
+            config["User"] = spec.user
         if spec.hostname:
             config["Hostname"] = spec.hostname
         if spec.endpoint is not None:

@@ -15,7 +15,7 @@ from ipaddress import IPv4Network
 from chaos.core.errors import CapabilityMissing
 from chaos.core.values import CLIENTS, DNS, Link
 from chaos.experiment.target.spec import DockerPart
-from chaos.experiment.target.templates import fill
+from chaos.experiment.target.templates import fill_words
 from chaos.net.addresses import UNNAMED, Addresses
 from chaos.plugin import Deployment
 from chaos.runtimes.base.layout import Inside, Layout
@@ -120,4 +120,4 @@ class DockerLayout(Layout):
 
     def command(self, node: str) -> tuple[str, ...]:
         """What its container runs; empty for what its image says."""
-        return tuple(fill(word, self.context(node)) for word in self.docker(node).command)
+        return tuple(fill_words(self.docker(node).command, self.context(node)))

@@ -7,13 +7,11 @@ All nodes go this way at the same time; the engine is what takes the time.
 
 from __future__ import annotations
 
-import io
 import math
-import tarfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Protocol
 
 from chaos.agent.agent_parts import clock
@@ -30,6 +28,7 @@ from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.docker.agent_link import AgentLink, Event
 from chaos.runtimes.docker.containers import AGENT as AGENT_ROLE
 from chaos.runtimes.docker.containers import NO_SYSTEM, REFUSES_EACH, SYSTEM, Containers, Endpoint, Spec
+from chaos.runtimes.docker.contents import archive, ids_of, own_folders
 from chaos.runtimes.docker.layout import DATA_INSIDE, ENGINE, DockerLayout
 from chaos.runtimes.docker.logs import NodeLog
 from chaos.runtimes.docker.node import DockerNode
@@ -173,14 +172,15 @@ class Pairs:
         addresses = list(self._layout.nodes[name].networks.values())
         return tuple(Endpoint(network, address) for network, address in zip(self._networks[1:], addresses[1:], strict=True))
 
-    def bring_up(self, info: NodeInfo) -> None:
-        """The whole pair; when this returns its process runs."""
+    def bring_up(self, info: NodeInfo, *, starts: bool = True) -> None:
+        """The whole pair; when this returns its process runs, unless it starts after others."""
         name, node = info.name, self.nodes[info.name]
         link = self.agent(name, node.seen)
         if self._supplies.clocks:
             link.call("clock.prepare", library=FAKETIME_THREADS, folder=CLOCK_INSIDE, waits=not self._supplies.skews)
         self._make_system(name, link)
-        node.start()
+        if starts:
+            node.start()
 
     def _make_system(self, name: str, link: AgentLink) -> None:
         system = self._create_system(name, link)
@@ -243,6 +243,7 @@ class Pairs:
                 **({volume_of(run): f"{FOLDER}:ro"} if self._supplies.tools else {}),
             },
             sizes=self._sizes(name),
+            user=part.user,
             restart=self._restarts,
             cpus=self._resources.cpus,
             memory_bytes=self._resources.memory_bytes,
@@ -250,9 +251,12 @@ class Pairs:
         )
         container = self._containers.create(spec)
         files = {relative: fill(template, context) for relative, template in part.files.items()}
+        owner = ids_of(self._containers.api, container, part.user) if part.user else (0, 0)
+        if part.user:
+            own_folders(self._containers.api, container, folders, owner)
         if files:
             with translated(f"putting files into {spec.name}"):
-                self._containers.api.put_archive(container, folders[0], archive(files))
+                self._containers.api.put_archive(container, folders[0], archive(files, owner))
         return container
 
     def _disks(self, name: str) -> tuple[str, ...]:
@@ -318,20 +322,3 @@ class Pairs:
 
     def _agent_gone(self, link: AgentLink, why: str) -> None:
         self._breakage.note(f"the agent of {link.node}: {why}")
-
-
-def archive(files: Mapping[str, str]) -> bytes:
-    """A tar of these files and the folders that they stand in, readable by all."""
-    made = io.BytesIO()
-    with tarfile.open(fileobj=made, mode="w") as tar:
-        folders = {str(parent) for name in files for parent in PurePosixPath(name).parents if str(parent) != "."}
-        for folder in sorted(folders):
-            entry = tarfile.TarInfo(folder)
-            entry.type, entry.mode = tarfile.DIRTYPE, 0o755
-            tar.addfile(entry)
-        for name, text in files.items():
-            data = text.encode()
-            entry = tarfile.TarInfo(name)
-            entry.size, entry.mode = len(data), 0o644
-            tar.addfile(entry, io.BytesIO(data))
-    return made.getvalue()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 
@@ -18,7 +18,6 @@ from chaos.core.errors import BadInput
 from chaos.core.values import CLIENTS, DNS, Link, RoundTrip
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
-from chaos.engine.errors import translated
 from chaos.engine.images.build import image_id
 from chaos.engine.images.ensure import ensure_clients, ensure_harness, ensure_target
 from chaos.engine.packet_rules import require_packet_rules
@@ -33,6 +32,7 @@ from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.session import Parts, Session
+from chaos.runtimes.docker.commands import run_in
 from chaos.runtimes.docker.containers import NETWORK, Containers, pool
 from chaos.runtimes.docker.crowds import AgentCrowds
 from chaos.runtimes.docker.helpers import ContainerHelpers
@@ -108,7 +108,11 @@ class DockerSession(Session):
         if Capability.CONNECTIONS in needed(self._deployment.plan):
             named.add(CLIENTS)
         jobs: list[Callable[[], object]] = [helpers.warm_watch]
-        jobs += [lambda info=info: pairs.bring_up(info) for info in self._layout.nodes.values()]  # type: ignore[misc]
+        target = self._deployment.target
+        jobs += [
+            lambda info=info: pairs.bring_up(info, starts=not target.parts[info.part].after)  # type: ignore[misc]
+            for info in self._layout.nodes.values()
+        ]
 
         def helper(place: str, warm: Callable[[], None]) -> None:
             if place in named:
@@ -145,15 +149,12 @@ class DockerSession(Session):
     def _how_ended(self, node: str) -> str:
         return self._pairs_up.last_words(node)
 
-    def _run_on(self, node: str, words: list[str], log: Path) -> str:
-        api = self._containers.api
-        with translated(f"the init step '{' '.join(words)}' on {node}"):
-            execution = api.exec_create(self._pairs_up.systems[node], words)["Id"]
-            said: bytes = api.exec_start(execution)
-            code = api.exec_inspect(execution)["ExitCode"]
-        with log.open("ab") as file:
-            file.write(said)
-        return f"failed: exit status {code}" if code != 0 else ""
+    def _start_nodes(self, nodes: Sequence[str]) -> None:
+        with pool() as workers:
+            list(workers.map(lambda node: self._pairs_up.nodes[node].start(), nodes))
+
+    def _run_on(self, node: str, words: list[str], log: Path, *, user: str, within_s: float) -> str:
+        return run_in(self._containers.api, self._pairs_up.systems[node], words, log, user=user, within_s=within_s)
 
     def _serve_names(self, helpers: Helpers) -> None:
         if self._layout.balancer != ENGINE:

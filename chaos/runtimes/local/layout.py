@@ -18,7 +18,7 @@ import msgspec
 
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.core.values import CLIENTS, DNS, Link
-from chaos.experiment.target.templates import fill
+from chaos.experiment.target.templates import fill_words
 from chaos.plugin import Deployment
 from chaos.runtimes.base.layout import Inside, Layout
 
@@ -112,7 +112,7 @@ class LocalLayout(Layout):
                 f"the target '{self._deployment.target.name}' needs '{local.requires.command}', which is not on PATH",
                 how=local.requires.how,
             )
-        return tuple(fill(word, self.context(node)) for word in local.command)
+        return tuple(fill_words(local.command, self.context(node)))
 
     def _check_link(self, link: Link) -> None:
         super()._check_link(link)

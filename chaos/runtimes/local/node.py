@@ -23,6 +23,7 @@ from chaos.history.events import NodeChanged
 from chaos.plugin import Sink
 from chaos.registry import processes as proc
 from chaos.registry.runs import Claim
+from chaos.runtimes.base.account import Account
 from chaos.runtimes.base.process import Child, Reaper
 from chaos.runtimes.local.clock import NodeClock
 
@@ -48,6 +49,8 @@ class NodeRecipe(msgspec.Struct, frozen=True):
     log: Path
     files: Mapping[str, str] = {}
     """What lies in its folder before its first start: relative path -> text."""
+    account: Account | None = None
+    """Who it runs as, if not who runs Nines."""
 
 
 def prepare(recipe: NodeRecipe) -> None:
@@ -61,6 +64,8 @@ def prepare(recipe: NodeRecipe) -> None:
                 f"the file '{relative}' would lie outside of the node's folder {recipe.folder}", how="another --folder"
             )
         write_atomically(path, content.encode())
+    if recipe.account is not None:
+        recipe.account.owns(recipe.folder)
 
 
 class LocalNode:
@@ -130,7 +135,7 @@ class LocalNode:
             recipe = self._recipe
             if self._own_clock is not None:
                 self._own_clock.begins()
-            child = Child(recipe.info.name, recipe.command, recipe.env, recipe.folder, recipe.log, self._clock)
+            child = Child(recipe.info.name, recipe.command, recipe.env, recipe.folder, recipe.log, self._clock, account=recipe.account)
             self._child = child
             self._claim.note_process(recipe.info.name, child.pid)
             self._sink(NodeChanged(at_ns=child.started_ns, node=recipe.info.name, status=Status.UP))

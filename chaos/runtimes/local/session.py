@@ -7,6 +7,7 @@ label whether anything is left.
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -26,13 +27,14 @@ from chaos.plan.capabilities import needed
 from chaos.plugin import Deployment, Sink
 from chaos.registry import orphans
 from chaos.registry.runs import Claim
+from chaos.runtimes.base.account import account_of
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.crowds import own_crowd
 from chaos.runtimes.base.helpers import Helpers, environment
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.process import Child, Died
 from chaos.runtimes.base.readiness import see
-from chaos.runtimes.base.session import INIT_WITHIN_S, Parts, Session
+from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.local.clock import NodeClock, refuse_unable
 from chaos.runtimes.local.layout import TOXIPROXY_PORT, LocalLayout
 from chaos.runtimes.local.node import LocalNode, NodeRecipe, prepare
@@ -65,7 +67,8 @@ class LocalSession(Session):
         net = self._start_proxies()
         for node in self._nodes.values():
             self._sink(self._placed(node))
-            node.start()
+            if not self._layout.part(node.info.name).after:
+                node.start()
         # They load while the nodes do and while these find their leader.
         if self._deployment.plan.experiment.cluster.dns.ours:
             self._helpers.warm_dns()
@@ -83,7 +86,7 @@ class LocalSession(Session):
             own_clock = NodeClock(self._clocks / name, self._clock, keeps_rate) if Capability.OWN_CLOCK in needs else None
             if own_clock is not None:
                 env |= own_clock.environment
-            recipe = NodeRecipe(info, self._layout.command(name), env, data, self._log_of(name), files)
+            recipe = NodeRecipe(info, self._layout.command(name), env, data, self._log_of(name), files, account_of(part.user))
             prepare(recipe)
             self._nodes[name] = LocalNode(recipe, self._claim, self._helpers.reaper, self._sink, self._clock, own_clock)
 
@@ -112,11 +115,16 @@ class LocalSession(Session):
         child = self._nodes[node].child
         return f" ({child.how_it_ended()})" if child else ""
 
-    def _run_on(self, node: str, words: list[str], log: Path) -> str:
-        child = Child("init", words, environment(self._claim, "init"), self._layout.data(node), log, self._clock)
+    def _start_nodes(self, nodes: Sequence[str]) -> None:
+        for node in nodes:
+            self._nodes[node].start()
+
+    def _run_on(self, node: str, words: list[str], log: Path, *, user: str, within_s: float) -> str:
+        env, folder = environment(self._claim, "init"), self._layout.data(node)
+        child = Child("init", words, env, folder, log, self._clock, account=account_of(user))
         self._adopt(child, _ignore)
-        if not child.wait_end(INIT_WITHIN_S, _ignore):
-            return f"did not end within {INIT_WITHIN_S:g} s"
+        if not child.wait_end(within_s, _ignore):
+            return f"did not end within {within_s:g} s"
         return f"failed: {child.how_it_ended()}" if child.exit_code != 0 else ""
 
     # --- proxies -------------------------------------------------------------------------------------------------------

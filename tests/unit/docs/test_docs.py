@@ -1,7 +1,8 @@
 """What the documentation shows works: YAML is loaded, commands are run, tests pass, links lead somewhere, no key is left out.
 
 The word after the language says what a block is: ``yaml experiment``, ``yaml fragment`` (of an experiment), ``yaml target``,
-``yaml workflow`` (of a CI system), ``python test`` (run by pytest), ``file=PATH`` (written there for the blocks after it). ``sh`` is
+``yaml steps`` (the ``init`` of a target), ``yaml workflow`` (of a CI system),
+``python test`` (run by pytest), ``file=PATH`` (written there for the blocks after it). ``sh`` is
 run line by line, with the fake runtime.
 """
 
@@ -48,7 +49,7 @@ def files_before(block: Block, folder: Path) -> None:
 
 def test_every_yaml_says_what_it_is() -> None:
     """No block escapes the tests for want of a word."""
-    kinds = {"experiment", "fragment", "target", "workflow"}
+    kinds = {"experiment", "fragment", "target", "workflow", "steps"}
     assert not [param.id for param in blocks("yaml") if not kinds & set(param.values[0].words)]
 
 
@@ -71,6 +72,14 @@ def test_targets_load(block: Block, tmp_path: Path) -> None:
     """Every target in the docs is right as it stands."""
     target = parse_target(block.text, "target.yaml", tmp_path)
     assert target.operations
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "steps"))
+def test_init_steps_load(block: Block, tmp_path: Path) -> None:
+    """Steps of a target with the two parts that they speak of."""
+    part = '{ports: {client: 1, watch: 2}, docker: {image: x}, ready: {tcp: "{address}:{client}"}}'
+    rest = f"schema: 1\ntarget: shown\nparts: {{data: {part}, sentinel: {part}}}\n"
+    assert len(parse_target(rest + block.text, "target.yaml", tmp_path).init) == block.text.count("command:")
 
 
 @pytest.mark.parametrize("block", blocks("yaml", "workflow"))

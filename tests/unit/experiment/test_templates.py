@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.target.templates import Context, Others, Peer, fill
+from chaos.experiment.target.templates import Context, Others, Peer, fill, fill_words, split, with_nodes
 
 PEERS = (Peer("n1", "127.9.1.1"), Peer("n2", "127.9.101.2"))
 CONTEXT = Context(
@@ -96,3 +96,57 @@ def test_what_no_part_has_is_refused_with_what_there_is(text: str, says: str) ->
         fill(text, ACROSS)
     assert says in str(refused.value)
     assert "data:n1" not in text or "{first of data:{address}}" in str(refused.value)
+
+
+THREE = Context(
+    node="zk2", address="10.0.0.2", ports={"client": 2181}, settings={}, number=2, count=3, data="/d",
+    peers=tuple(Peer(f"zk{number}", f"10.0.0.{number}", number=number) for number in (1, 2, 3)),
+    parts={
+        "zk": Others({"client": 2181}, tuple(Peer(f"zk{number}", f"10.0.0.{number}", number=number) for number in (1, 2, 3))),
+        "web": Others({"http": 80}, tuple(Peer(f"web{number}", f"10.0.1.{number}", number=number) for number in (1, 2, 3, 4))),
+    },
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("template", "filled"),
+    [
+        ("{number} of {count}, {quorum} decide", "2 of 3, 2 decide"),
+        ("{each:server.{number}={address}:{client}\n}", "server.1=10.0.0.1:2181\nserver.2=10.0.0.2:2181\nserver.3=10.0.0.3:2181\n"),
+        ("{each of web:{node} {count};}", "web1 4;web2 4;web3 4;web4 4;"),
+        ("{count of web} {quorum of web}", "4 3"),
+        ("{addresses:web}", "10.0.1.1,10.0.1.2,10.0.1.3,10.0.1.4"),
+        ("{addresses:zk:{address}:{client}}", "10.0.0.1:2181,10.0.0.2:2181,10.0.0.3:2181"),
+        ("{addresses:web:{node}={http}}", "web1=80,web2=80,web3=80,web4=80"),
+    ],
+)
+def test_numbers_counts_and_addresses(template: str, filled: str) -> None:
+    """Of the node's own part, and of another one; a majority of four is three."""
+    assert fill(template, THREE) == filled
+
+
+def test_words_of_a_targets_own_come_first() -> None:
+    """A setting that was called 'quorum' before Nines had the word still means itself."""
+    own = Context(node="n1", address="", ports={"number": 9}, settings={"quorum": "7"}, count=3)
+    assert fill("{quorum} {number} {count}", own) == "7 9 3"
+
+
+def test_a_command_line_is_split_around_what_stands_in_braces() -> None:
+    """Blanks and quotes of a name or of its inside are no matter of the shell's."""
+    line = 'redis-cli --cluster create {each:{address}:{client} } --note "a b" {first of web:{address} {http}} {{x}}'
+    words = split(line)
+    assert words[3] == "{each:{address}:{client} }"
+    assert fill_words(words, THREE) == [
+        "redis-cli", "--cluster", "create", "10.0.0.1:2181", "10.0.0.2:2181", "10.0.0.3:2181", "--note", "a b", "10.0.1.1 80", "{x}",
+    ]  # fmt: skip
+    with pytest.raises(BadInput, match="close every quote"):
+        split('say "hello')
+
+
+def test_operations_know_all_nodes_and_keep_the_rest_for_each_request() -> None:
+    """Braces of a body and the words of a slot stay as they are."""
+    text = 'client.py {addresses:web:{address}:{http}} {peers:{address}} {{x}} {key} {"n": {slot}} {'
+    told = "10.0.1.1:80,10.0.1.2:80,10.0.1.3:80,10.0.1.4:80 10.0.0.1,10.0.0.2,10.0.0.3"
+    assert with_nodes(text, THREE) == f'client.py {told} {{{{x}}}} {{key}} {{"n": {{slot}}}} {{'
+    with pytest.raises(BadInput, match="there is no part 'wbe'"):
+        with_nodes("{addresses:wbe}", THREE)

@@ -32,7 +32,6 @@ from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
-from chaos.runtimes.base.layout import Layout
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.base.surges import Surges
@@ -126,9 +125,6 @@ class AttachedSession(Session):
 
     def _queue_of(self, node: str) -> int | None:
         return queue_of(self._layout, self._agents, node)
-
-    def _run_init(self, layout: Layout) -> None:
-        """It runs already."""
 
     def _serve_names(self, helpers: Helpers) -> None:
         """Somebody else does."""
