@@ -1,0 +1,1 @@
+"""Alert rules for Prometheus, made from an SLO, and their trial against recorded runs."""
