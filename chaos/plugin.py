@@ -7,6 +7,7 @@
     nines.runtimes   a class ``Runtime``     where nodes run; ``up`` gives a ``Cluster`` of ``Node``s, with a ``Net``
     nines.probes     a ``Build``             how one operation of the traffic is sent: ``build(setup)`` gives a ``Probe``
     nines.reports    a function              from a ``Report`` to text
+    nines.exports    a function              from a run folder to text, for another tool
 
 *When* (schedule), *what* (fault), *to whom* (selector) and *where* (runtime) are apart. A fault is one method that returns a
 context manager: entering harms, leaving heals; it has no duration and never sleeps. What a fault ``needs`` and a runtime ``offers`` are

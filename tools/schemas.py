@@ -6,6 +6,7 @@ from pathlib import Path
 
 from chaos.cli.output import as_json
 from chaos.experiment.document import SCHEMAS
+from chaos.report.ecs import json_schema as events
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -23,3 +24,4 @@ def whole(name: str) -> str:
 if __name__ == "__main__":
     for each in SCHEMAS:
         file_of(each).write_text(whole(each), encoding="utf-8")
+    file_of("events").write_bytes(events() + b"\n")

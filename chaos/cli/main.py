@@ -29,6 +29,10 @@ EXITS: Final = """exit status:
   130, 143   interrupted; faults rolled back"""
 
 
+USAGE: Final = 2
+PLUGIN_UNKNOWN: Final = 3
+
+
 class Verb(NamedTuple):
     """One word of the command line: what it does, its arguments, and where its function is."""
 
@@ -72,6 +76,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
         help="repeat the faults until the confidence-level objectives (or else the agreement) are decided",
     )
     parser.add_argument("--max", default=None, metavar="TIME", help="with --until-decided: time limit (default: 15m)")
+    parser.add_argument("--metrics-port", type=int, metavar="N", help="serve metrics for Prometheus while the run goes on")
     parser.add_argument("-q", "--quiet", action="store_true", help="no progress; print only the verdict")
     _verbose(parser)
 
@@ -201,6 +206,37 @@ def _heal(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _metrics(parser: argparse.ArgumentParser) -> None:
+    _folder(parser)
+    parser.add_argument("--openmetrics", action="store_true", help="OpenMetrics text instead of Prometheus' own text format")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file, all at once (for node_exporter's textfile collector)")
+    parser.add_argument("--port", type=int, metavar="N", help="instead: serve /metrics over HTTP until Ctrl-C, also while the run goes on")
+    parser.add_argument("--address", default="127.0.0.1", metavar="ADDRESS", help="with --port: where to listen; default: 127.0.0.1")
+
+
+def _export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="a run folder; without one: list the formats")
+    parser.add_argument("format", nargs="?", metavar="FORMAT", help="events, bulk, annotations, dashboard, trace, series, openmetrics, ...")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
+
+
+def _rules(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE.yaml", help="an experiment with an slo")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
+    parser.add_argument("--scrape", default="15s", metavar="TIME", help="how often Prometheus scrapes; default: 15s")
+    parser.add_argument("--evaluate", default="15s", metavar="TIME", help="how often Prometheus evaluates the rules; default: 15s")
+    parser.add_argument("--bad", metavar="SELECTOR", help="your own counter of failed requests, e.g. 'http_requests_total{code=~\"5..\"}'")
+    parser.add_argument("--all", metavar="SELECTOR", help="with --bad: your own counter of all requests")
+    parser.add_argument("--try", dest="trial", nargs="+", metavar="RUN", help="instead: test the rules with promtool against recorded runs")
+    parser.add_argument("--tests", metavar="DIR", help="with --try: write there rules and tests that 'promtool test rules' passes")
+
+
+def _check(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("folder", metavar="DIR", help="a run folder, or a folder of run folders: then the newest judged run")
+    parser.add_argument("--experiment", metavar="NAME", help="only runs of this experiment")
+    parser.add_argument("--max-age", metavar="TIME", help="warn if the run is older, e.g. 8d")
+
+
 def _nothing(_parser: argparse.ArgumentParser) -> None:
     """A verb without arguments."""
 
@@ -213,6 +249,10 @@ VERBS: Final[dict[str, Verb]] = {
     "formulas": Verb("show the articles' formulas: as printed, and corrected", "chaos.cli.models:formulas", _formulas),
     "runbook": Verb("write a game-day runbook in Markdown", "chaos.cli.files:runbook", _runbook),
     "init": Verb("write a starter experiment", "chaos.cli.files:init", _init),
+    "metrics": Verb("show or serve the metrics of a run for Prometheus", "chaos.cli.monitoring:metrics", _metrics),
+    "rules": Verb("make alert rules from an SLO, or try them on recorded runs", "chaos.cli.monitoring:rules", _rules),
+    "check": Verb("check a run as a Nagios plug-in: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN", "chaos.cli.monitoring:check", _check),
+    "export": Verb("write a run in the format of another tool", "chaos.cli.monitoring:export", _export),
     "judge": Verb("judge a run folder again, without a cluster", "chaos.cli.folders:judge", _judge),
     "report": Verb("show the report of a run in another format", "chaos.cli.folders:report", _report),
     "calibrate": Verb("fit model parameters from past runs", "chaos.cli.folders:calibrate", _calibrate),
@@ -251,7 +291,13 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
-    arguments = parser().parse_args(argv)
+    try:
+        arguments = parser().parse_args(argv)
+    except SystemExit as end:
+        words = sys.argv[1:] if argv is None else argv
+        if end.code == USAGE and words[:1] == ["check"]:
+            return PLUGIN_UNKNOWN  # a monitoring system would take 2 for a service that is down
+        raise
     arguments.argv = list(sys.argv[1:] if argv is None else argv)
     module, _, name = VERBS[arguments.verb].function.partition(":")
     try:

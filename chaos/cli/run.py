@@ -91,6 +91,7 @@ def _longest_s(arguments: argparse.Namespace) -> float | None:
 def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
     """``label``: what tells its files from those of other experiments; empty for one alone."""
     from chaos.api import BUG_FILE, new_folder, perform
+    from chaos.cli.monitoring import served_live
     from chaos.cli.progress import Live
     from chaos.history.folder import RunFolder
     from chaos.report.build import exit_status
@@ -106,8 +107,10 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
         note(f"{ordered.experiment.name}: {lasts} on the runtime {where}, into {folder.path}")
     live = Live(ordered.plan, sys.stderr)
     try:
-        with contextlib.nullcontext() if arguments.quiet else live.ticking():
-            report = perform(ordered, folder, None if arguments.quiet else _followed(live))
+        ticking = contextlib.nullcontext() if arguments.quiet else live.ticking()
+        with ticking, served_live(ordered.plan, arguments.metrics_port) as metrics:
+            sinks = [sink for sink in (None if arguments.quiet else _followed(live), metrics) if sink is not None]
+            report = perform(ordered, folder, _each(sinks) if sinks else None)
     except NinesError as error:
         note(f"nines: {error}")
         _refused(arguments, ordered.experiment.name, error, label)
@@ -119,6 +122,16 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
         return 70
     _tell(report, arguments, label)
     return exit_status(report)
+
+
+def _each(sinks: Sequence[Callable[[Row], None]]) -> Callable[[Row], None]:
+    """One sink that tells them all."""
+
+    def row(row: Row) -> None:
+        for sink in sinks:
+            sink(row)
+
+    return row
 
 
 def _followed(live: Live) -> Callable[[Row], None]:

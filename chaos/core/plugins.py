@@ -1,7 +1,8 @@
 """The tables of interchangeable parts: name -> import path, resolved only when chosen; entry points extend them.
 
-A package adds its own by an entry point in the group ``nines.faults``, ``nines.probes``, ``nines.runtimes``, ``nines.reports`` or
-``nines.models``. One that does not load is refused where it is chosen, listed with its reason by ``nines doctor``, and does no other harm.
+A package adds its own by an entry point in the group ``nines.faults``, ``nines.probes``, ``nines.runtimes``, ``nines.reports``,
+``nines.exports`` or ``nines.models``. One that does not load is refused where it is chosen, listed with its reason by ``nines doctor``, and
+does no other harm.
 """
 
 from __future__ import annotations
@@ -64,6 +65,16 @@ REPORTS: Final = {
     "html": "chaos.report.formats.html:render",
     "markdown": "chaos.report.formats.markdown:render",
 }
+EXPORTS: Final = {
+    "openmetrics": "chaos.report.export.openmetrics:export",
+    "textfile": "chaos.report.export.textfile:export",
+    "series": "chaos.report.export.series:export",
+    "events": "chaos.report.export.events:export",
+    "bulk": "chaos.report.export.bulk:export",
+    "annotations": "chaos.report.export.annotations:export",
+    "dashboard": "chaos.report.export.dashboard:export",
+    "trace": "chaos.report.export.trace:export",
+}
 MODELS: Final = {
     "kill": "chaos.predict.scenarios.crash:KILL",
     "power_off": "chaos.predict.scenarios.crash:POWER_OFF",
@@ -78,7 +89,7 @@ MODELS: Final = {
     "dns": "chaos.predict.scenarios.dns:DNS",
 }
 """Kind of fault -> how it is predicted."""
-TABLES: Final = {"faults": FAULTS, "probes": PROBES, "runtimes": RUNTIMES, "reports": REPORTS, "models": MODELS}
+TABLES: Final = {"faults": FAULTS, "probes": PROBES, "runtimes": RUNTIMES, "reports": REPORTS, "exports": EXPORTS, "models": MODELS}
 _MUST_HAVE: Final = {"faults": ("inject", "needs"), "runtimes": ("up", "offers"), "models": ("build",)}
 """What tells a part of each table from something else."""
 

@@ -1,8 +1,8 @@
 """The history as events in the Elastic Common Schema (ECS 8), one event a line, in the order of time.
 
-Logstash (``codec => json_lines``), Filebeat and Elasticsearch take them without a mapping of their own: ``@timestamp`` is UTC, and no field
-has two types. So the fields of a row stand under the row's own name (``nines.node.status`` is text, ``nines.abort_answered.status`` a number),
-and measured figures are split into ``numbers`` and ``texts``. Schema: docs/events.schema.json.
+Logstash (``codec => json_lines``), Filebeat and Elasticsearch take them without a mapping of their own: ``@timestamp`` is UTC, and no
+field has two types. So the fields of a row stand under the row's own name (``nines.node.status`` is text,
+``nines.abort_answered.status`` a number), and measured figures are split into ``numbers`` and ``texts``. Schema: docs/events.schema.json.
 """
 
 from __future__ import annotations
@@ -112,7 +112,9 @@ def events(folder: RunFolder) -> Iterator[Event]:
             timestamp=at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             message=_message(row, name),
             ecs=Ecs(),
-            event=EventFields(name, "metric" if isinstance(row, TrafficSecond) else "event", _category(row), _type(row), _outcome(row), number),
+            event=EventFields(
+                name, "metric" if isinstance(row, TrafficSecond) else "event", _category(row), _type(row), _outcome(row), number
+            ),
             service=Service(plan.experiment.cluster.target, ServiceNode(node) if node else None),
             labels=labels,
             nines={name: {key: _one_type(key, value) for key, value in fields.items()} | {"at_s": (row.at_ns - start_ns) / 1e9}},

@@ -26,6 +26,7 @@ PACKAGES: Final = {
     "libfaketime": "libfaketime",
     "linux.uml": "user-mode-linux",
     "dockerd": "docker.io",
+    "promtool": "prometheus",
 }
 """The packages of Debian and Ubuntu that have a part, where it has one."""
 NEEDS: Final = "needs "

@@ -3,8 +3,9 @@
     burn rate   errors use the budget so many times as fast as it may be used: share x SLO window / alert window
     threshold   burn rate x (1 - objective), of the share of failed requests, over the long *and* the short window
 
-The short window is a twelfth of the long one: it ends the alert soon after the errors end (Beyer et al., *The Site Reliability Workbook*, 2018,
-chapter 5). ``Budget.alerts`` chooses the rates that fit the window; one below 1 or above 1 / (1 - objective) is left out, with its reason.
+The short window is a twelfth of the long one: it ends the alert soon after the errors end (Beyer et al., *The Site Reliability
+Workbook*, 2018, chapter 5). ``Budget.alerts`` chooses the rates that fit the window; one below 1 or above 1 / (1 - objective) is left
+out, with its reason.
 """
 
 from __future__ import annotations
@@ -174,7 +175,7 @@ def _burn_rule(rules: Rules, burn: BurnAlert, labels: dict[str, str]) -> dict[st
         "labels": labels | {"severity": burn.severity},
         "annotations": {
             "summary": f"{rules.operation} uses its error budget {burn.burn:.4g} times as fast as it may",
-            "description": f"Over {promql(burn.long_s)} and {promql(burn.short_s)} more than {show_share(burn.threshold)} of the requests failed. "
+            "description": f"Over {promql(burn.long_s)} and {promql(burn.short_s)}, more than {show_share(burn.threshold)} failed. "
             f"At this rate {show_share(burn.spends)} of the {promql(rules.window_s)} budget is gone in {promql(burn.long_s)}. "
             f"A full outage fires it after {show_s(full_s)}.",
         },

@@ -1,8 +1,8 @@
-"""Alert rules tried against a recorded run by ``promtool test rules``: does each alert fire, how long after the fault, is it silent otherwise?
+"""Alert rules tried against a recorded run by ``promtool test rules``: does each alert fire, how soon, and is it silent otherwise?
 
-The run's own counters, sampled as a scraper would, are embedded in good traffic of the same rate. promtool evaluates the rules on them with
-Prometheus' own engine; asked to expect silence at each evaluation, it names every one at which an alert fires. What must be so comes from the
-single requests (``truth.py``), not from the counters.
+The run's own counters, sampled as a scraper would, are embedded in good traffic of the same rate. promtool evaluates the rules on them
+with Prometheus' own engine; asked to expect silence at each evaluation, it names every one at which an alert fires. What must be so comes
+from the single requests (``truth.py``), not from the counters.
 """
 
 from __future__ import annotations
@@ -143,18 +143,18 @@ def _try_part(part: Part, own: Plan, folder: RunFolder, service: ServiceTimeline
         gap_s=gap_s,
     )
     if (laid.before_s + laid.run_s + laid.after_s) / rules.evaluation_s > MOST_EVALUATIONS:
-        raise BadInput(f"{promql(laid.before_s)} before the run at an evaluation each {promql(rules.evaluation_s)} are too many for promtool",
+        raise BadInput(f"{promql(laid.before_s)} before the run, evaluated each {promql(rules.evaluation_s)}, are too many for promtool",
                        right="--scrape and --evaluate of 15s or more, or an SLO with a shorter window")  # fmt: skip
     first = math.floor(laid.before_s / rules.evaluation_s) + 1
     last = math.floor((laid.before_s + laid.run_s + laid.after_s) / rules.evaluation_s)
-    at_s = np.arange(first, last) * rules.evaluation_s - laid.before_s
+    at_s = np.arange(first, last, dtype=np.float64) * rules.evaluation_s - laid.before_s
     truth = Truth(service.slots, own.experiment.traffic.client.deadline_s, rules, laid.before_s, laid.run_s + laid.after_s, gap_s)
     expected = truth.burn(part.alert, at_s) if isinstance(part.alert, BurnAlert) else truth.outage(part.alert, at_s)
     series = _series(rules, own, folder, laid)
     silent = _test_file(rules, series, [(part.alert.name, float(each), False) for each in at_s], laid)
     fired = _fired(_promtool(rules, silent), laid).get(part.alert.name, [])
     if tests is not None:
-        _keep(part, series, tests / f"{folder.path.name}-{part.alert.name}", fired, at_s, laid)
+        _keep(part, series, tests / f"{folder.path.name}-{part.alert.name}", fired, float(at_s[-1]), laid)
     return _compared(part.alert, folder, service, expected, fired)
 
 
@@ -234,13 +234,12 @@ def _duration_s(text: str) -> float:
     return sum(duration_s(part) for part in re.findall(r"[0-9.]+[a-z]+", text))
 
 
-def _keep(part: Part, series: list[dict[str, str]], where: Path, fired: list[float], at_s: Sequence[float], laid: Laid) -> None:
+def _keep(part: Part, series: list[dict[str, str]], where: Path, fired: list[float], last_s: float, laid: Laid) -> None:
     """Rules and a test of them that passes: the alert fires where it did, and is silent at the evaluation before."""
     name, every_s = part.alert.name, part.rules.evaluation_s
     known = {round(time * 1000) for time in fired}
     begins = [time for time in fired if round((time - every_s) * 1000) not in known]
     asked = [(name, time, fires) for begin in begins for time, fires in ((begin - every_s, False), (begin, True))]
-    last_s = float(at_s[-1])
     text = _test_file(part.rules, series, [*asked, (name, last_s, round(last_s * 1000) in known)], laid)
     said = _promtool(part.rules, text)
     assert "FAILED" not in said, said
@@ -252,9 +251,7 @@ def _keep(part: Part, series: list[dict[str, str]], where: Path, fired: list[flo
 # --- what it said, held against what must be -------------------------------------------------------------------------------
 
 
-def _compared(
-    alert: BurnAlert | OutageAlert, folder: RunFolder, service: ServiceTimeline, want: Expected, fired: list[float]
-) -> Trial:
+def _compared(alert: BurnAlert | OutageAlert, folder: RunFolder, service: ServiceTimeline, want: Expected, fired: list[float]) -> Trial:
     episodes: list[Episode] = []
     is_firing = np.isin(np.rint(want.at_s * 1000), np.rint(np.array(fired) * 1000))
     false_alerts = [(alert.name, float(each)) for each in want.at_s[is_firing & ~want.may]]
@@ -278,4 +275,3 @@ def _stretches(flags: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> Iterator[tu
     """First and last index of each run of true."""
     edges = np.flatnonzero(np.diff(np.concatenate(([False], flags, [False])).astype(np.int8)))
     yield from ((int(first), int(after) - 1) for first, after in zip(edges[::2], edges[1::2], strict=True))
-

@@ -60,7 +60,10 @@ class Truth:
     def outage(self, alert: OutageAlert, at_s: NDArray[np.float64]) -> Expected:
         """No good request for so long, and some bad one."""
         within = alert.after_s + self._scrape_s
-        most = self._extreme(within, at_s, lambda bad, every: (bad > 0) & (bad >= every), np.logical_or)
+        most = np.zeros(len(at_s), dtype=np.bool_)
+        for first_s, last_s in self._stretches(within):
+            bad, every = self._between(at_s + first_s, at_s + last_s)
+            most |= (bad > 0) & (bad >= every)
         # it must fire once every request that a scrape may have left out is bad as well
         wider_bad, wider_all = self._between(at_s - within - self._lag_s - self._scrape_s, at_s)
         return Expected(at_s, (wider_bad > 0) & (wider_bad >= wider_all), most)
@@ -75,15 +78,8 @@ class Truth:
         # of a counter that begins at 0 Prometheus extrapolates a scrape less (promql.extrapolatedRate)
         return least * (1.0 - self._scrape_s / window_s), most
 
-    def _extreme(self, window_s, at_s, holds, joined):  # type: ignore[no-untyped-def]
-        found = None
-        for first_s, last_s in self._stretches(window_s):
-            here = holds(*self._between(at_s + first_s, at_s + last_s))
-            found = here if found is None else joined(found, here)
-        return found
-
     def _stretches(self, window_s: float) -> list[tuple[float, float]]:
-        """(begin, end) relative to an evaluation: from the window's own to those that lack a scrape at each end, and what is not told yet."""
+        """(begin, end) relative to an evaluation: the window's own, and those that lack a scrape at an end or what is not told yet."""
         lag = int(np.ceil(self._lag_s / self._step_s))
         gap = round(self._gap_s / self._step_s)
         return [
@@ -99,5 +95,5 @@ class Truth:
         return self._bad[last] - self._bad[first], self._all[last] - self._all[first]
 
     def _places(self, at_s: NDArray[np.float64]) -> NDArray[np.intp]:
-        places = np.rint((at_s - self._grid_s[0]) / self._step_s).astype(np.intp)
-        return np.clip(places, 0, len(self._grid_s) - 1)
+        places: NDArray[np.intp] = np.rint((at_s - self._grid_s[0]) / self._step_s).astype(np.intp)
+        return places.clip(0, len(self._grid_s) - 1)

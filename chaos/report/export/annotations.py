@@ -17,17 +17,17 @@ class Annotation(msgspec.Struct, frozen=True, omit_defaults=True):
     """Times in milliseconds since 1970, as Grafana has them."""
 
     time: int
-    timeEnd: int | None  # noqa: N815 (Grafana's name)
+    timeEnd: int | None
     tags: list[str]
     text: str
 
 
 def export(folder: RunFolder) -> str:
     """A JSON list, in the order of time."""
-    return msgspec.json.format(msgspec.json.encode(sorted(annotations(folder), key=lambda each: each.time)), indent=1).decode() + "\n"
+    return msgspec.json.format(msgspec.json.encode(sorted(_annotations(folder), key=lambda each: each.time)), indent=1).decode() + "\n"
 
 
-def annotations(folder: RunFolder) -> Iterator[Annotation]:
+def _annotations(folder: RunFolder) -> Iterator[Annotation]:
     """Of a judged run; one that was never judged is judged first."""
     report, rows = read_or_judge(folder), folder.rows()
     to_wall = wall_clock(rows)

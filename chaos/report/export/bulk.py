@@ -1,4 +1,4 @@
-"""The same events as the body of an Elasticsearch ``_bulk`` request: an action line before each, with an id, so twice sent is stored once."""
+"""The same events as the body of an Elasticsearch ``_bulk`` request: an action line before each, with an id of its own."""
 
 from __future__ import annotations
 

@@ -17,10 +17,12 @@ from prometheus_client.registry import Collector, CollectorRegistry
 
 from chaos.plan.plan import Plan
 from chaos.report.metrics.progress import NODE_STATES, OUTCOMES, PHASES, Progress, Requests
+from chaos.results import states
 from chaos.results.observed import Estimate, Observed
 from chaos.results.report import Report
+from chaos.results.states import STATES
 
-STATES: Final = ("pass", "fail", "inconclusive", "invalid", "aborted", "interrupted", "left-over", "crashed", "not-started")
+WORDS: Final = tuple(STATES)
 VERDICTS: Final = ("pass", "fail", "unknown")
 Labels = Mapping[str, str]
 
@@ -41,7 +43,7 @@ class RunMetrics(Collector):
 
 def openmetrics(collector: Collector) -> str:
     """OpenMetrics 1.0 text, which ends with ``# EOF``."""
-    return bytes(open_metrics(_registry(collector))).decode()
+    return bytes(open_metrics(_registry(collector))).decode()  # type: ignore[no-untyped-call]
 
 
 def prometheus_text(collector: Collector) -> str:
@@ -80,7 +82,9 @@ class Gauges:
 def _going(plan: Plan, now: Progress) -> Iterator[Metric]:
     name = plan.experiment.name
     info = Gauges("nines_run_info", "The run that these metrics speak of.")
-    info.add(1.0, experiment=name, run=now.run, runtime=now.runtime or plan.runtime, target=plan.experiment.cluster.target, judged=plan.judge)
+    info.add(
+        1.0, experiment=name, run=now.run, runtime=now.runtime or plan.runtime, target=plan.experiment.cluster.target, judged=plan.judge
+    )
     phase = Gauges("nines_run_phase", "The phase that the run is in.")
     phase.states(now.phase, PHASES, "phase", experiment=name)
     elapsed = Gauges("nines_run_elapsed_seconds", "Time since the first request, up to the newest event.")
@@ -134,7 +138,7 @@ def _faults(plan: Plan, now: Progress) -> Iterator[Metric]:
 def _judged(report: Report) -> Iterator[Metric]:
     name = report.experiment
     verdict = Gauges("nines_run_verdict", "What the run came to.")
-    verdict.states(report.state or report.verdict, STATES, "verdict", experiment=name)
+    verdict.states(states.of(report).name, WORDS, "verdict", experiment=name)
     status = Gauges("nines_run_exit_status", "Exit status of the run: 0 objectives met, 1 missed, 3 undecided.")
     status.add(float(report.exit_code), experiment=name)
     objectives = Gauges("nines_objective", "Whether an objective was met.")
@@ -152,7 +156,9 @@ def _judged(report: Report) -> Iterator[Metric]:
             predicted.bounds(Estimate(foreseen.value, foreseen.low, foreseen.high), experiment=name, operation=report.judged)
             yield predicted.family
     if report.extrapolated is not None:
-        assumed = Gauges("nines_assumed_downtime_seconds_per_year", "Measured outages at the production fault rates that the experiment assumes.")
+        assumed = Gauges(
+            "nines_assumed_downtime_seconds_per_year", "Measured outages at the production fault rates that the experiment assumes."
+        )
         assumed.bounds(report.extrapolated.downtime_s_per_year, experiment=name, operation=report.judged)
         yield assumed.family
 

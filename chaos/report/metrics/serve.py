@@ -1,5 +1,4 @@
-"""An HTTP server for Prometheus: ``/metrics`` of a run, in the format that the scraper asks for. Reads only, on this machine unless told.
-"""
+"""An HTTP server for Prometheus: ``/metrics`` of a run, in the format that the scraper asks for."""
 
 from __future__ import annotations
 

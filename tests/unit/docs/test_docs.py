@@ -9,8 +9,12 @@ run line by line, with the fake runtime.
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import shlex
+import subprocess
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -49,7 +53,7 @@ def files_before(block: Block, folder: Path) -> None:
 
 def test_every_yaml_says_what_it_is() -> None:
     """No block escapes the tests for want of a word."""
-    kinds = {"experiment", "fragment", "target", "workflow", "steps"}
+    kinds = {"experiment", "fragment", "target", "workflow", "steps", "play", "prometheus"}
     assert not [param.id for param in blocks("yaml") if not kinds & set(param.values[0].words)]
 
 
@@ -90,6 +94,36 @@ def test_workflows_use_commands_that_exist(block: Block) -> None:
     assert calls
     for call in calls:
         cli.parser().parse_args(shlex.split(call)[1:])
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "prometheus"))
+def test_prometheus_takes_its_settings(block: Block, tmp_path: Path, need: Callable[..., None]) -> None:
+    """As promtool says, with the rules that the page makes."""
+    need("promtool")
+    files_before(block, tmp_path)
+    (tmp_path / "prometheus.yml").write_text(block.text, encoding="utf-8")
+    (tmp_path / "rules.yaml").write_text("groups: []\n", encoding="utf-8")
+    done = subprocess.run(["promtool", "check", "config", "prometheus.yml"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "play"))
+def test_ansible_plays_run(block: Block, tmp_path: Path) -> None:
+    """As they stand, with the fake runtime: the play succeeds where the objectives are met, and fails where they are not."""
+    (tmp_path / "play.yaml").write_text(block.text, encoding="utf-8")
+    (tmp_path / "experiments").mkdir()
+    wrapper = tmp_path / "nines"
+    wrapper.write_text(f'#!/bin/sh\nexec {sys.executable} -m chaos "$@" --runtime fake\n', encoding="utf-8")
+    wrapper.chmod(0o755)
+    environ = os.environ | {"PATH": f"{tmp_path}:{os.environ['PATH']}", "ANSIBLE_LOCALHOST_WARNING": "false", "PYTHONPATH": str(ROOT),
+                            "ANSIBLE_LOCAL_TEMP": str(tmp_path / "ansible"), "ANSIBLE_HOME": str(tmp_path / "ansible")}  # fmt: skip
+    play = str(Path(sys.executable).with_name("ansible-playbook"))
+    for objectives, status in (('availability: ">= 50%"', 0), ('availability: ">= 99.99%"', 2)):
+        text = QUICKSTART.replace('availability: ">= 50%"', objectives)
+        (tmp_path / "experiments" / "quickstart.yaml").write_text(text, encoding="utf-8")
+        words = [play, "-i", "localhost,", "-c", "local", "-e", f"ansible_python_interpreter={sys.executable}", "play.yaml"]
+        done = subprocess.run(words, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
+        assert done.returncode == status, done.stdout + done.stderr
 
 
 # --- commands ----------------------------------------------------------------------------------------------------------
