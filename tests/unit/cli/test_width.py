@@ -44,6 +44,11 @@ ASKED: dict[str, list[list[str]]] = {
     "targets": [["--help"], []],
     "explain": [["--help"], [], ["availability"]],
     "version": [["--help"], []],
+    # what these print is read by programs, a line a fact
+    "metrics": [["--help"], ["nowhere"]],
+    "rules": [["--help"], ["{quick}"]],
+    "check": [["--help"]],
+    "export": [["--help"], []],
 }
 
 
@@ -98,7 +103,9 @@ def test_tables_of_a_full_report_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_screen_fits_and_ends_with_the_verdict() -> None:
     """24 lines less the shell's; a question that is long, notes and refusals do not push the verdict out."""
     report = msgspec.json.decode((GOLDEN / "quickstart.report.json").read_bytes(), type=Report)
-    long = msgspec.structs.replace(report, question="why? " * 80, folder="runs/" + "deep/" * 9, reasons=["so it is " * 60], state="invalid")
+    long = msgspec.structs.replace(
+        report, question="why? " * 80, folder="runs/" + "deep/" * 9, reasons=["so it is " * 60], state="invalid"
+    )
     for told, last in ((report, "✓ PASS  quickstart: All 3 objectives met."), (long, "")):
         lines = text.screen(told).splitlines()
         assert len(lines) <= 23 and max(map(len, lines)) <= WIDTH
