@@ -62,6 +62,8 @@ class Capability(enum.StrEnum):
     """A name server of its own answers the cluster's name (``dns: {balancer: engine}``)."""
     EXTERNAL_NAMES = "external_names"
     """Clients can ask a name service that is not ours (``dns: {balancer: external}``)."""
+    SESSIONS = "sessions"
+    """Clients can write data and read it again, to find out whether it is kept (``data:``)."""
     HERE = "here"
     """Nodes and clients are processes of this machine, with its programs, files and limits."""
 
@@ -91,6 +93,7 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.REMOUNT: "the disks of its nodes cannot be made read-only",
     C.ENGINE_NAMES: "it has no name server of its own",
     C.EXTERNAL_NAMES: "its clients ask no name service but ours",
+    C.SESSIONS: "nobody writes and reads data there",
     C.HERE: "its nodes are no processes of this machine",
 })  # fmt: skip
 """What is said of a runtime that lacks one."""

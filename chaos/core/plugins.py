@@ -1,8 +1,8 @@
 """The tables of interchangeable parts: name -> import path, resolved only when chosen; entry points extend them.
 
 A package adds its own by an entry point in the group ``nines.faults``, ``nines.probes``, ``nines.runtimes``, ``nines.reports``,
-``nines.exports`` or ``nines.models``. One that does not load is refused where it is chosen, listed with its reason by ``nines doctor``, and
-does no other harm.
+``nines.exports``, ``nines.models`` or ``nines.checks``. One that does not load is refused where it is chosen, listed with its reason by
+``nines doctor``, and does no other harm.
 """
 
 from __future__ import annotations
@@ -89,8 +89,22 @@ MODELS: Final = {
     "dns": "chaos.predict.scenarios.dns:DNS",
 }
 """Kind of fault -> how it is predicted."""
-TABLES: Final = {"faults": FAULTS, "probes": PROBES, "runtimes": RUNTIMES, "reports": REPORTS, "exports": EXPORTS, "models": MODELS}
-_MUST_HAVE: Final = {"faults": ("inject", "needs"), "runtimes": ("up", "offers"), "models": ("build",)}
+CHECKS: Final = {
+    "lost_writes": "chaos.data.checks.lost_writes:LostWrites",
+    "phantom_writes": "chaos.data.checks.phantom_writes:PhantomWrites",
+    "duplicate_writes": "chaos.data.checks.duplicate_writes:DuplicateWrites",
+    "stale_reads": "chaos.data.checks.stale_reads:StaleReads",
+    "read_your_writes": "chaos.data.checks.read_your_writes:ReadYourWrites",
+    "monotonic_reads": "chaos.data.checks.monotonic_reads:MonotonicReads",
+    "diverged_replicas": "chaos.data.checks.diverged_replicas:DivergedReplicas",
+    "linearizable": "chaos.data.checks.linearizable:Linearizable",
+    "one_leader": "chaos.data.checks.one_leader:OneLeader",
+}
+"""What is checked of the data that clients wrote and read."""
+TABLES: Final = {
+    "faults": FAULTS, "probes": PROBES, "runtimes": RUNTIMES, "reports": REPORTS, "exports": EXPORTS, "models": MODELS, "checks": CHECKS,
+}  # fmt: skip
+_MUST_HAVE: Final = {"faults": ("inject", "needs"), "runtimes": ("up", "offers"), "models": ("build",), "checks": ("check", "workloads")}
 """What tells a part of each table from something else."""
 
 

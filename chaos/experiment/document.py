@@ -12,18 +12,20 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from chaos.core.errors import BadInput
 from chaos.core.units import PERCENT, Ratio, Seconds
 from chaos.experiment.cluster import ClusterSpec
+from chaos.experiment.data import DataSpec
 from chaos.experiment.faults import FAULTS, FaultSpec
-from chaos.experiment.forms import NAME, choice, one_of, quantity, string, whole
-from chaos.experiment.objectives import OBJECTIVES, ObjectiveSpec
+from chaos.experiment.forms import NAME, Form, Mistakes, choice, one_of, quantity, string, whole
+from chaos.experiment.objectives import MEASURES, OBJECTIVES, ObjectiveSpec
 from chaos.experiment.overrides import applied
 from chaos.experiment.production import PredictSpec
 from chaos.experiment.safety import AbortIf, Limits
 from chaos.experiment.schedules import AT_LEAST_0
-from chaos.experiment.schema import Schema, Shapes, with_variables
-from chaos.experiment.source import Table, parse, read_text
-from chaos.experiment.tables import UNWRITTEN, Key, Strict, Written, table
+from chaos.experiment.schema import Schema, Shapes, or_nothing, with_variables
+from chaos.experiment.source import Table, parse, read_text, table_of
+from chaos.experiment.tables import UNWRITTEN, Key, Strict, Written, empty_or, table
 from chaos.experiment.target.spec import TARGET
 from chaos.experiment.traffic import TrafficSpec
 
@@ -51,6 +53,8 @@ class Baseline(Strict, frozen=True):
 
 
 _QUESTION: Final = string("a question").then(lambda asked, _: asked.strip())
+_DATA_TABLE: Final = table(DataSpec)
+_DATA: Final = Form(lambda value: _DATA_TABLE.read(empty_or(value)), lambda shapes: or_nothing(_DATA_TABLE.describe(shapes)))
 _BASELINE: Final = one_of(AT_LEAST_0.then(lambda for_s, _: Baseline(for_s)), table=table(Baseline))
 
 
@@ -60,16 +64,25 @@ def _made(found: dict[str, Any], entry: Table) -> Experiment:
         found |= {"baseline_s": baseline.for_s, "baseline_errors": baseline.errors}
     specs, expected = found.pop("faults", ((), ()))
     objectives = (*found.pop("objectives", ()), *expected)
+    _check_judged(objectives, found.get("data"), entry)
     return Experiment(**found, faults=specs, objectives=objectives, file=entry.place.file)
 
 
-@Written(
-    make=_made,
-    blank=True,
-    filled=("baseline", "settle"),
-    inline=True,
-    later={"data": "leave it out: acknowledged writes are not checked after the run"},
-)
+def _check_judged(objectives: tuple[ObjectiveSpec, ...], data: DataSpec | None, entry: Table) -> None:
+    """Refuse an objective of data where nothing checks any, or nothing checks this."""
+    mistakes = Mistakes()
+    for spec in objectives:
+        measure = spec.measure
+        if measure in MEASURES or (data is not None and (not data.checks or measure in data.checks)):
+            continue
+        place = table_of(entry.entries["objectives"]).entries[measure].place
+        what = "no data is written and checked" if data is None else f"'{measure}' is not one of data.checks"
+        right = f"data: {{checks: [{measure}]}}" if data is None else f"checks: [{', '.join((*data.checks, measure))}]"
+        mistakes.found.append(BadInput(f"nothing could decide '{measure}': {what}", place=place, right=f"{right}, or leave it out"))
+    mistakes.tell()
+
+
+@Written(make=_made, blank=True, filled=("baseline", "settle", "data"), inline=True)
 class Experiment(Strict, frozen=True):
     """One question, answered by one run."""
 
@@ -95,6 +108,8 @@ class Experiment(Strict, frozen=True):
     predict: PredictSpec = PredictSpec()
     objectives: Annotated[tuple[ObjectiveSpec, ...], OBJECTIVES] = ()
     abort_if: AbortIf = AbortIf()
+    data: Annotated[DataSpec | None, _DATA] = None
+    """What clients write and read beside the traffic, to find out whether data is kept; and what is checked of it"""
     expect_verdict: Annotated[str, choice(VERDICTS)] = "pass"
     """An experiment that shows a weakness says fail."""
     file: Annotated[str, UNWRITTEN] = ""

@@ -1,16 +1,19 @@
-"""What must hold: ``availability: ">= 95%"``, ``mttr: {is: "<= 2s", basis: run}``, ``agreement: consistent``."""
+"""What must hold: ``availability: ">= 95%"``, ``mttr: {is: "<= 2s", basis: run}``, ``agreement: consistent``, ``lost_writes: 0``.
+
+Each check of data (``data: {checks: [...]}``) is a measure of the same name: how many violations there may be, or ``true`` for none.
+"""
 
 from __future__ import annotations
 
 import re
 from typing import Final
 
-from chaos.core import units
+from chaos.core import plugins, units
 from chaos.core.errors import BadInput
 from chaos.core.units import DURATION, PERCENT
 from chaos.experiment.forms import Form, choice, known, one_of, parsed, string
-from chaos.experiment.schema import anchored, said
-from chaos.experiment.source import Value
+from chaos.experiment.schema import anchored, any_of, said
+from chaos.experiment.source import BOOL, Scalar, Value
 from chaos.experiment.tables import Field, Strict, record
 
 MEASURES: Final = {
@@ -23,7 +26,7 @@ LEAST: Final = ("availability", "success_ratio", "slo_ratio", "mttf", "mtbf")
 EXPECTED: Final = ("recovery", "outage")
 """What can be expected of one fault."""
 BASES: Final = ("run", "claim")
-_LATER: Final = {"lost_writes": "leave it out: acknowledged writes are not checked after the run, so nothing could decide it"}
+_COUNT: Final = re.compile(r"(<=|==|<|)\s*([0-9]{1,9})")
 _BOUND: Final = re.compile(r"\s*(<=|>=|==|<|>)\s*(.+?)\s*")
 _EXAMPLES: Final = {PERCENT: '">= 95%"', DURATION: '"<= 2s"', "word": "consistent"}
 _WRITTEN: Final = string("a bound")
@@ -38,7 +41,7 @@ class Bound(Strict, frozen=True):
 
 
 class ObjectiveSpec(Strict, frozen=True):
-    """What must hold: ``measure`` is availability, success_ratio, slo_ratio, mttr, mttf, mtbf, recovery, outage, lost_writes, agreement."""
+    """What must hold: ``measure`` is one of ``MEASURES``, or the name of a check of data."""
 
     measure: str
     bound: Bound | None = None
@@ -109,13 +112,36 @@ def _bound(measure: str) -> Form[ObjectiveSpec]:
     return Form(read, lambda _: said({"type": "string", "pattern": pattern}, about))
 
 
-_ALL: Final = {measure: _objective(measure) for measure in MEASURES}
+def _of_data(check: str) -> Form[ObjectiveSpec]:
+    """So many violations at most; ``true``: none."""
+
+    def read(value: Value) -> ObjectiveSpec:
+        written = _WRITTEN.read(value).strip()
+        found = _COUNT.fullmatch(written)
+        if isinstance(value, Scalar) and value.kind == BOOL and value.text.lower() in ("true", "yes", "on"):
+            most = 0
+        elif found is not None and (found[1] != "<" or int(found[2]) > 0):
+            most = int(found[2]) - (found[1] == "<")
+        else:
+            right = f'{check}: 0, {check}: "<= 3", or {check}: true; an experiment that shows a weakness says expect_verdict: fail'
+            raise BadInput(f"'{written}' is not a number of violations", place=value.place, right=right)
+        return ObjectiveSpec(measure=check, bound=Bound("<=", float(most)), text=written)
+
+    schema = any_of({"type": "integer", "minimum": 0}, {"const": True}, {"type": "string", "pattern": anchored(_COUNT.pattern)})
+    return Form(read, lambda _: said(schema, "How many violations there may be; true: none")).shared("objective-data")
 
 
-OBJECTIVES: Final[Form[tuple[ObjectiveSpec, ...]]] = known("measure", lambda: _ALL, _LATER).then(lambda found, _: tuple(found.values()))
+_MEASURED: Final = {measure: _objective(measure) for measure in MEASURES}
+
+
+def _all() -> dict[str, Form[ObjectiveSpec]]:
+    return _MEASURED | {check: _of_data(check) for check in plugins.names("checks")}
+
+
+OBJECTIVES: Final[Form[tuple[ObjectiveSpec, ...]]] = known("measure", _all).then(lambda found, _: tuple(found.values()))
 """Of a run."""
 
 EXPECT: Final[Form[tuple[ObjectiveSpec, ...]]] = record(
-    lambda **found: tuple(found.values()), *(Field(measure, measure, _ALL[measure], required=False) for measure in EXPECTED)
+    lambda **found: tuple(found.values()), *(Field(measure, measure, _MEASURED[measure], required=False) for measure in EXPECTED)
 )
 """Of one fault."""

@@ -163,15 +163,24 @@ Reader = Callable[[Written], object]
 B = TypeVar("B", bound=Callable[..., Any])
 
 
-def reads(reader: Reader, options: Mapping[str, str]) -> Callable[[B], B]:
-    """Marks a probe's ``build`` with what reads its options before anything starts, and what each of them is, for the schema."""
+def reads(reader: Reader, options: Mapping[str, str], *, says_value: bool = False) -> Callable[[B], B]:
+    """Marks a probe's ``build`` with what reads its options before anything starts, and what each of them is, for the schema.
+
+    ``says_value``: what it builds can tell what a read was answered with (``traffic.probe.SaysValue``).
+    """
 
     def mark(build: B) -> B:
         build.read = reader  # type: ignore[attr-defined]
         build.options = options  # type: ignore[attr-defined]
+        build.says_value = says_value  # type: ignore[attr-defined]
         return build
 
     return mark
+
+
+def says_value(kind: str) -> bool:
+    """Whether a probe can tell what a read was answered with."""
+    return bool(getattr(tables.find("probes", kind), "says_value", False))
 
 
 def options_of(kind: str) -> Mapping[str, str] | None:

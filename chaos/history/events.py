@@ -85,6 +85,14 @@ class TrafficEnded(RowBase, frozen=True, tag="traffic_ended"):
     """What the prober had of the processor before others: ``niceness -10``, ``short slices``, ``real time``; none: an ordinary share."""
 
 
+class DataEnded(RowBase, frozen=True, tag="data_ended"):
+    """The clients that write and read data have written the last row of ``operations.jsonl``."""
+
+    operations: int
+    settled: bool
+    """All that was read at the end agreed, so that it was not about to change."""
+
+
 class PhaseBegun(RowBase, frozen=True, tag="phase"):
     """``starting``, ``baseline``, ``faults``, ``settle``, ``stopping``: for the live line and the reader."""
 
@@ -246,6 +254,7 @@ Row = (
     | TrafficStarted
     | TrafficSecond
     | TrafficEnded
+    | DataEnded
     | PhaseBegun
     | NodeChanged
     | RoleChanged

@@ -2,6 +2,7 @@
 
     experiment.yaml    as given                        plan.json         written before anything starts (planned)
     history.jsonl      control events, flushed (ran)   observations.bin  every slot (ran)
+    operations.jsonl   every operation on checked keys, if the experiment has 'data' (ran)
     undo.jsonl         the write-ahead undo log        logs/<node>.log   what the nodes said
     report.json        written by judging (judged)
 
@@ -24,7 +25,7 @@ from chaos.core import storage
 from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
 from chaos.core.files import write_atomically
 from chaos.core.system import PLAIN_BYTES
-from chaos.history import identity, observations
+from chaos.history import identity, journal, observations
 from chaos.history.events import Row
 from chaos.plan.plan import Plan
 
@@ -86,6 +87,10 @@ class RunFolder:
     @property
     def observations(self) -> Path:
         return self.path / "observations.bin"
+
+    @property
+    def operations(self) -> Path:
+        return self.path / journal.FILE
 
     @property
     def undo(self) -> Path:

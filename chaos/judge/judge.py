@@ -14,6 +14,7 @@ import msgspec
 
 from chaos.core.errors import BadInput
 from chaos.core.units import show_s, show_share
+from chaos.data.judged import judge_data
 from chaos.history.events import HARNESS_DIED, Row, TrafficStarted
 from chaos.history.folder import RunFolder
 from chaos.judge import agreement, checks, checks_probe, objectives, verdicts
@@ -32,6 +33,7 @@ from chaos.predict.figures import ClassSamples
 from chaos.predict.run import Prediction, predict
 from chaos.predict.unseen import Unseen, unseen
 from chaos.results import check_names
+from chaos.results.data import Data
 from chaos.results.observed import PHASES, BadRequests, NameEmpty, Observed, Outage, Phase
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
@@ -65,6 +67,7 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     name_empty: list[NameEmpty] = []
     state: str = ""
     """A name of ``chaos.results.states``."""
+    data: Data | None = None
     next_steps: list[str] = []
 
 
@@ -100,7 +103,9 @@ def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
         spread = spreads.get(plan.judge, {}).get(agreement.OVERALL, 0.0)
         looked = deciding.assess(planned, seen, draws, deciding.look_times_s(rows, seen), spread)
         held, overall = [_by_looks(row, looked, plan.judge) for row in held], looked.agreement if held else overall
-    held_objectives = objectives.evaluate(plan, seen, observed, overall)
+    data = judge_data(folder, plan, rows, seen.start_ns)
+    checked = objectives.without_doubles(checked, data)
+    held_objectives = objectives.evaluate(plan, seen, observed, overall, data)
     if looked is not None:
         held_objectives = [looked.claims.get(place, held_objective) for place, held_objective in enumerate(held_objectives)]
     if observed is not None:
@@ -127,6 +132,7 @@ def judge(folder: RunFolder, more: Sequence[Row] = ()) -> Judgement:
         name_empty=timeline_bad.name_empty(plan, seen),
         state=verdicts.state(exit_code, plan, seen, checked, _harness_died(seen)).name,
         next_steps=verdicts.next_steps(seen, checked, held_objectives, held),
+        data=data,
     )
 
 

@@ -16,12 +16,14 @@ from typing import Final
 
 import msgspec
 
-from chaos.experiment.objectives import Bound, ObjectiveSpec
+from chaos.experiment.objectives import MEASURES, Bound, ObjectiveSpec
 from chaos.measure.faults import FaultRecord
 from chaos.measure.timeline import ServiceTimeline, Timeline
 from chaos.plan.plan import Plan
+from chaos.results import check_names
+from chaos.results.data import Data, DataCheck
 from chaos.results.observed import Estimate, Observed, Outage
-from chaos.results.verdict import Objective
+from chaos.results.verdict import Check, Objective
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 
@@ -35,15 +37,48 @@ TIMES: Final = {"mttr": "mttr_s", "mttf": "mttf_s", "mtbf": "mtbf_s"}
 """Measure -> its field of ``Observed``."""
 RATIOS: Final = ("availability", "success_ratio", "slo_ratio")
 DURATIONS: Final = (*TIMES, "recovery", "outage")
+ONE_LEADER: Final = "one_leader"
+"""The check of data that says what an assumption of every other run says."""
+_NONE: Final = Bound("<=", 0.0)
 SHOWN: Final = 3
 """So many faults that are left out are named."""
 NOTHING_SEEN: Final = Estimate(value=None, reason="nothing was observed")
 
 
-def evaluate(plan: Plan, timeline: Timeline, observed: Observed | None, agreement_overall: str) -> list[Objective]:
-    """The objectives of the experiment and the expectations of its faults, on the judged service."""
+def evaluate(
+    plan: Plan, timeline: Timeline, observed: Observed | None, agreement_overall: str, data: Data | None = None
+) -> list[Objective]:
+    """The objectives of the experiment and the expectations of its faults, on the judged service; then what is checked of the data.
+
+    A check of data that no objective names must find nothing.
+    """
     ordered = sorted(plan.experiment.objectives, key=lambda spec: spec.fault is not None)
-    return [_evaluate(spec, plan, timeline, observed, agreement_overall) for spec in ordered]
+    checks = {} if data is None else {check.name: check for check in data.checks}
+    found = [
+        _of_data(spec, checks.get(spec.measure))
+        if spec.measure not in MEASURES
+        else _evaluate(spec, plan, timeline, observed, agreement_overall)
+        for spec in ordered
+    ]
+    named = {spec.measure for spec in ordered}
+    return found + [_of_data(ObjectiveSpec(name, _NONE, text="0"), check) for name, check in checks.items() if name not in named]
+
+
+def without_doubles(checked: Sequence[Check], data: Data | None) -> list[Check]:
+    """That one node leads at a time is no assumption of a run that asks for it: there it is an objective."""
+    asked = data is not None and any(check.name == ONE_LEADER for check in data.checks)
+    return [check for check in checked if not (asked and check.name == check_names.ONE_LEADER)]
+
+
+def _of_data(spec: ObjectiveSpec, check: DataCheck | None) -> Objective:
+    """How many violations there may be, and how many were found."""
+    if check is None or spec.bound is None or check.count is None:
+        reason = "the data was not checked" if check is None else check.said
+        return Objective(spec.measure, spec.text, spec.basis, Estimate(value=None, reason=reason), UNKNOWN)
+    method = f"counted over {check.examined:,} {check.what}"
+    estimate = Estimate(value=float(check.count), n=check.examined, method=method, reason=check.said)
+    verdict = PASS if COMPARE[spec.bound.op](check.count, spec.bound.value) else FAIL
+    return Objective(spec.measure, spec.text, spec.basis, estimate, verdict)
 
 
 def _evaluate(spec: ObjectiveSpec, plan: Plan, timeline: Timeline, observed: Observed | None, agreement_overall: str) -> Objective:
@@ -52,13 +87,11 @@ def _evaluate(spec: ObjectiveSpec, plan: Plan, timeline: Timeline, observed: Obs
         estimate, verdict = _agreement(spec, agreement_overall)
     elif observed is None or service is None or spec.bound is None:
         estimate, verdict = NOTHING_SEEN, UNKNOWN
-    elif spec.measure != "lost_writes" and observed.downtime_s is None:
+    elif observed.downtime_s is None:
         # Too little was asked to tell anything: the reason stands in every figure alike.
         estimate, verdict = Estimate(value=None, reason=observed.availability.reason), UNKNOWN
     elif timeline.damage and spec.measure in DURATIONS:
         estimate, verdict = Estimate(value=None, reason=timeline.damage), UNKNOWN
-    elif spec.measure == "lost_writes":
-        estimate, verdict = _lost_writes(observed, spec.bound)
     elif spec.measure in ("recovery", "outage"):
         estimate, verdict = _worst(spec, spec.bound, timeline, service)
     elif spec.measure in TIMES:
@@ -106,14 +139,6 @@ def _without_outage(spec: ObjectiveSpec, bound: Bound, timeline: Timeline, servi
         all_took = all(fault.took_effect for fault in timeline.faults if fault.planned)
         return PASS if bound.op in UPPER and all_took else UNKNOWN
     return PASS if bound.op in LOWER and COMPARE[bound.op](service.span_s, bound.value) else UNKNOWN
-
-
-def _lost_writes(observed: Observed, bound: Bound) -> tuple[Estimate, str]:
-    lost = observed.data.lost
-    if lost is None:
-        return Estimate(value=None, reason=observed.data.reason or "the data was not checked"), UNKNOWN
-    estimate = Estimate(value=float(lost), n=observed.data.acknowledged or 0, method="counted")
-    return estimate, PASS if COMPARE[bound.op](lost, bound.value) else FAIL
 
 
 def _agreement(spec: ObjectiveSpec, overall: str) -> tuple[Estimate, str]:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 import msgspec
 
 from chaos.core.units import show_chance, show_s
+from chaos.experiment.objectives import MEASURES
 from chaos.experiment.production import PLANNED
 from chaos.judge import checks_probe
 from chaos.judge.agreement import OVERALL
@@ -94,7 +95,7 @@ def _warnings(plan: Plan, chances: Sequence[Chance], agreed: AgreementPower | No
     found = []
     for each in chances:
         if each.passes is None or each.fails is None:
-            if each.name != "lost_writes":  # what is wanted of data has no number of faults that would decide it
+            if each.name in MEASURES:  # what is wanted of data has no number of faults that would decide it
                 found.append(f"{each.name} {each.want} ({each.basis}): no chance can be told; {each.reason}")
             continue
         undecided = 1.0 - each.passes - each.fails

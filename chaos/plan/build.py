@@ -34,6 +34,7 @@ from chaos.plan.cluster import (
     planned_settings,
     refuse,
 )
+from chaos.plan.data import check_data, planned_data
 from chaos.plan.describe import PlanRow, describe
 from chaos.plan.faults import planned_faults, proxied_links
 from chaos.plan.objectives import check_objectives, check_production
@@ -81,6 +82,8 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     check_capabilities(faults, target, place, nodes, attached=experiment.cluster.attach is not None)
     check_proofs(experiment, target, faults, place, nodes)
     check_resources(experiment, faults)
+    check_data(experiment, target, place)
+    data = planned_data(experiment, target, part, settings, here=Capability.HERE in place.offers)
     return Plan(
         schema=SCHEMA,
         experiment=experiment,
@@ -103,6 +106,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
         virtual=place.virtual,
         role_parts=target.role_parts,
         traits={planned.spec.name: declared(planned.fault) for planned in faults},
+        data=data,
     )
 
 

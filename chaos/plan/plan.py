@@ -78,6 +78,26 @@ class Traits(msgspec.Struct, frozen=True):
     unpredicted: str = ""
 
 
+class DataPlan(msgspec.Struct, frozen=True):
+    """What clients write and read beside the traffic, and what is checked of it."""
+
+    workload: str
+    """register, counter, set or list: what each key is."""
+    operations: dict[str, OperationKind]
+    mix: dict[str, float]
+    """Operation -> its share; they sum to 1."""
+    checks: tuple[str, ...]
+    read_node: OperationKind | None = None
+    """How one node is read by itself; None where the target does not say it."""
+    once: float = 0.0
+    """Share of the writes that go to a key of their own."""
+
+    @property
+    def kinds(self) -> tuple[OperationKind, ...]:
+        """All that is asked, of the service and of nodes."""
+        return (*self.operations.values(), *(() if self.read_node is None else (self.read_node,)))
+
+
 class Plan(msgspec.Struct, frozen=True):
     """What will be done, exactly."""
 
@@ -110,6 +130,8 @@ class Plan(msgspec.Struct, frozen=True):
     """Its runtime lives in virtual time: what it shows is simulated."""
     traits: dict[str, Traits] = {}
     """Fault -> what it is, by its own class's word."""
+    data: DataPlan | None = None
+    """What clients write and read beside the traffic, and what is checked of it."""
     system: str = ""
     """The version of the system under test, as far as it is known before the run: ``system_version``."""
     system_given: bool = False

@@ -90,6 +90,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         looks=judged.looks,
         bad_requests=judged.bad_requests,
         name_empty=judged.name_empty,
+        data=judged.data,
         state=judged.state,
         qualifiers=verdicts.qualifiers(plan),
         next_steps=judged.next_steps,

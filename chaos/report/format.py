@@ -12,6 +12,7 @@ from typing import Final
 
 from chaos.core import units
 from chaos.core.units import digits, show_s
+from chaos.experiment.objectives import MEASURES
 from chaos.results import reasons
 from chaos.results.observed import ClassObserved, Estimate, Maintainability, Observed, Outage, Rule
 from chaos.results.predicted import ParameterUsed, Range
@@ -121,7 +122,7 @@ def measure(name: str) -> Show:
     word = name.split(maxsplit=1)[0] if name.strip() else ""
     if word in ("availability", "success_ratio", "slo_ratio"):
         return percent
-    return number if word in ("lost_writes", "agreement") else seconds
+    return seconds if MEASURES.get(word) == units.DURATION else number
 
 
 def figure(value: float | str | None, name: str) -> str:

@@ -12,6 +12,7 @@ import msgspec
 
 from chaos.core import plugins
 from chaos.core.units import show_s
+from chaos.results.data import Data
 from chaos.results.observed import BadRequests, Lane, NameEmpty, Observed
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
@@ -115,6 +116,8 @@ class Report(msgspec.Struct, frozen=True):
     """Options that the run was started with, beside runtime and seed."""
     source: str = ""
     """The experiment's own file."""
+    data: Data | None = None
+    """What the checks of data found; None where the experiment has none (``data:``)."""
     name_empty: list[NameEmpty] = []
     """When the name had no address; health checks may all have failed while nodes would have answered."""
     bad_requests: list[BadRequests] = []

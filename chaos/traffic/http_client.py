@@ -244,7 +244,8 @@ class Connection:
                 self._home.append(self)
                 status, at = plain
                 slot.status = status
-                slot.end(*self._pool.judge(status, data[at:] if self._pool.looks else b""))
+                slot.answer = data[at:] if self._pool.looks else b""
+                slot.end(*self._pool.judge(status, slot.answer))
                 return
         self._piece(data)
 
@@ -275,7 +276,7 @@ class Connection:
             self._home.append(self)
         else:
             self.drop()
-        slot.status = answer.status
+        slot.status, slot.answer = answer.status, answer.body
         slot.end(*self._pool.judge(answer.status, answer.body))
 
 

@@ -20,7 +20,7 @@ from chaos.history.observations import Outcome, Why
 if TYPE_CHECKING:
     from chaos.traffic.engine import Grid
 
-__all__ = ["Build", "Carrier", "Probe", "Setup", "Slot", "StartsSomething", "Template", "Written", "reads"]
+__all__ = ["Build", "Carrier", "Probe", "SaysValue", "Setup", "Slot", "StartsSomething", "Template", "Written", "reads"]
 
 
 class Carrier(Protocol):
@@ -35,7 +35,7 @@ class Slot:
     """One due time of one operation, on its way to becoming one record. Fields without a comment are the engine's own."""
 
     __slots__ = (
-        "address", "attempts", "carrier", "deadline_ns", "due_ns", "ended", "expiry_ns",
+        "address", "answer", "attempts", "carrier", "deadline_ns", "due_ns", "ended", "expiry_ns",
         "grid", "index", "key", "sent_ns", "status", "sure", "tried", "value",
     )  # fmt: skip
 
@@ -55,6 +55,8 @@ class Slot:
     deadline_ns: int
     expiry_ns: int
     """When this attempt will be cut."""
+    answer: bytes
+    """The body of a good answer, set by a probe that was built with ``keeps`` (``SaysValue``); else nobody looks at it."""
     status: int
     """What this attempt was answered with, up to 65535, set by the probe if its protocol has such numbers; 0 before."""
     attempts: int
@@ -94,8 +96,17 @@ class StartsSomething(Protocol):
         ...
 
 
+@runtime_checkable
+class SaysValue(Protocol):
+    """A probe that can say what a read was answered with: what experiments with ``data:`` ask it for."""
+
+    def value(self, slot: Slot) -> str | None:
+        """What the read of this slot found; None: nothing under that key. ``ValueError``: the answer is none that could be read."""
+        ...
+
+
 class Setup(Written):
-    """What ``build`` gets: the operation as written, and the loop to work on."""
+    """What ``build`` gets: the operation as written, and the loop to work on. ``keeps``: ``SaysValue`` will be asked."""
 
     def __init__(
         self,
@@ -106,9 +117,11 @@ class Setup(Written):
         options: Mapping[str, str],
         words: Mapping[str, str],
         folder: str = "",
+        keeps: bool = False,
     ) -> None:
         super().__init__(operation=operation, does=does, options=options, words=words, folder=folder, here=True)
         self.loop = loop
+        self.keeps = keeps
 
 
 Build = Callable[[Setup], Probe]

@@ -18,7 +18,7 @@ import sys
 import time
 import traceback
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -26,7 +26,7 @@ from chaos.core import plugins as tables
 from chaos.core.errors import BadInput, NinesError
 from chaos.core.priority import raise_priority, real_time
 from chaos.core.rng import derive
-from chaos.history.events import TrafficEnded, TrafficSecond
+from chaos.history.events import DataEnded, TrafficEnded, TrafficSecond
 from chaos.traffic.engine import Engine
 from chaos.traffic.http_client import raise_file_limit
 from chaos.traffic.loop import fine_timers, new_loop
@@ -68,7 +68,7 @@ class Voice:
     def __init__(self) -> None:
         self.gone = False
 
-    def say(self, row: TrafficSecond | TrafficEnded | dict[str, bool], must: bool = False) -> None:
+    def say(self, row: TrafficSecond | TrafficEnded | DataEnded | dict[str, bool], must: bool = False) -> None:
         """One line."""
         if self.gone:
             return
@@ -80,10 +80,18 @@ class Voice:
             self.gone = True
 
 
+class Stops(Protocol):
+    """What can be told to end early."""
+
+    def stop(self) -> None:
+        """Send nothing more."""
+        ...
+
+
 class Ear:
     """Standard input: ``stop``, or its end."""
 
-    def __init__(self, engine: Engine, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, engine: Stops, loop: asyncio.AbstractEventLoop) -> None:
         self._engine = engine
         self._loop = loop
         self._heard = b""

@@ -198,14 +198,17 @@ def test_a_cut_attempt_resets_its_connection_and_leaves_no_port(bench: Bench) ->
     [
         (404, {}, (Outcome.FAIL, Why.ERROR)),
         (404, {"ok": "200,404"}, (Outcome.OK, Why.NONE)),
-        (503, {}, (Outcome.FAIL, Why.ERROR)),
+        (503, {}, (Outcome.UNKNOWN, Why.ERROR)),
+        (503, {"not_done": "503"}, (Outcome.FAIL, Why.ERROR)),
+        (500, {"not_done": "503"}, (Outcome.UNKNOWN, Why.ERROR)),
+        (408, {}, (Outcome.UNKNOWN, Why.ERROR)),
         (504, {}, (Outcome.UNKNOWN, Why.ERROR)),
         (200, {"expect": "pong"}, (Outcome.UNKNOWN, Why.WRONG)),
         (200, {"expect": "ok"}, (Outcome.OK, Why.NONE)),
     ],
 )
 def test_a_status_means_what_the_operation_says(bench: Bench, status: int, options: dict[str, str], expected: tuple[Outcome, Why]) -> None:
-    """2xx unless told otherwise; a no is a failure, a gateway's no is unknown, a wrong body is wrong."""
+    """2xx unless told otherwise; a refusal is a failure; what a server did that answers 5xx nobody knows, unless its target says so."""
     bench.server.answer = lambda connection: connection.sendall(ANSWER.replace(b"200 OK", f"{status} X".encode()))
     probe = put(bench, **options)
     assert bench.one(probe) == expected

@@ -59,6 +59,15 @@ objectives:
   {outage: {is: "== 0s"}, mtbf: {is: "> 1h", basis: run}, availability: {is: ">= 95%", basis: claim}, agreement: {is: consistent},
    success_ratio: {is: "> 1%"}}
 ---
+data:
+---
+data: {keys: 10, sessions: 2, rate: 50/s, mix: {write: 30%, read: 70%}, once: 10%, checks: [lost_writes, linearizable], settle: 5s,
+       check_within: 30s}
+objectives: {lost_writes: "<= 3", linearizable: true}
+---
+data: {}
+objectives: {lost_writes: 0, stale_reads: "< 5"}
+---
 abort_if: {unavailable_for: 30s, error_ratio: 90%, command: ./healthy}
 ---
 abort_if: {command: {run: ./healthy, every: 2s, timeout: 1s}}

@@ -19,19 +19,24 @@ PROBER_END_S = 10.0
 """After the last slot's deadline the prober has so long to write its last byte."""
 
 StartProber = Callable[[TrafficOrder], Helper]
+StartData = Callable[[TrafficOrder], Helper | None]
+"""The clients that write and read data; None where the plan has none."""
 Gather = Callable[[str, str, int], AbstractContextManager[Crowd]]
 """Hold so many connections to that port of that node."""
 
 
 class ProberTraffic:
-    """``kinds.Traffic``: the prober process."""
+    """``kinds.Traffic``: the prober process, and the clients that write and read data beside it."""
 
-    def __init__(self, prober: Helper) -> None:
+    def __init__(self, prober: Helper, data: Helper | None) -> None:
         self._prober = prober
+        self._data = data
 
     def stop(self) -> None:
         """Its input ends: it sends no further slot, waits for those under way, and writes its end."""
         self._prober.end_input()
+        if self._data is not None:
+            self._data.end_input()
 
 
 class RunningCluster:
@@ -49,6 +54,7 @@ class RunningCluster:
         clock: Clock,
         surges: Surges | None = None,
         gather: Gather | None = None,
+        start_data: StartData | None = None,
     ) -> None:
         self._deployment = deployment
         self._nodes = nodes
@@ -56,6 +62,7 @@ class RunningCluster:
         self._names = names
         self._asker = asker
         self._start_prober = start_prober
+        self._start_data = start_data
         self._surges = surges
         self._gather = gather
         self._broken = broken
@@ -116,8 +123,11 @@ class RunningCluster:
         ``broken`` tells if it ended otherwise than by its last row.
         """
         prober = self._start_prober(order)
-        prober.wait_ready(PROBER_READY_S)
-        traffic = ProberTraffic(prober)
+        data = None if self._start_data is None else self._start_data(order)
+        for helper in (prober, data):
+            if helper is not None:
+                helper.wait_ready(PROBER_READY_S)
+        traffic = ProberTraffic(prober, data)
         try:
             yield traffic
         except BaseException:
@@ -125,9 +135,12 @@ class RunningCluster:
             raise
         finally:
             self._await_end(prober, order)
+            if data is not None:
+                spec = self._deployment.plan.experiment.data
+                self._await_end(data, order, 0.0 if spec is None else spec.settle_s)
 
-    def _await_end(self, prober: Helper, order: TrafficOrder) -> None:
+    def _await_end(self, prober: Helper, order: TrafficOrder, more_s: float = 0.0) -> None:
         now_ns = self._clock.now_ns()
         end_ns = now_ns if prober.asked_to_end else max(now_ns, order.start_ns + to_ns(order.duration_s))
         deadline_s = self._deployment.plan.experiment.traffic.client.deadline_s
-        prober.must_finish(to_s(end_ns - now_ns) + deadline_s + PROBER_END_S)
+        prober.must_finish(to_s(end_ns - now_ns) + deadline_s + PROBER_END_S + more_s)

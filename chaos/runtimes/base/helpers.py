@@ -17,7 +17,7 @@ import msgspec
 from chaos.core.clock import Clock, to_ns
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import CLIENTS, DNS, TrafficOrder
-from chaos.history.events import DnsChanged, NamesOrdered, Row, TrafficEnded
+from chaos.history.events import DataEnded, DnsChanged, NamesOrdered, Row, TrafficEnded
 from chaos.history.folder import write_private
 from chaos.plugin import Deployment, Sink
 from chaos.query.watch_spec import WatchSpec
@@ -28,13 +28,14 @@ from chaos.runtimes.base.layout import Layout
 from chaos.runtimes.base.names import ServerNames
 from chaos.runtimes.base.process import Child, Died, Reaper, end_all
 from chaos.runtimes.base.readiness import see
-from chaos.runtimes.base.specs import dns_spec, expected_set, prober_spec, surge_spec, watch_spec
+from chaos.runtimes.base.specs import data_order, dns_spec, expected_set, prober_spec, surge_spec, watch_spec
 from chaos.runtimes.base.surges import Spares, SurgeOrder, Surges, unheard
 from chaos.traffic.lookup import exchange
 
 PROBER: Final = "prober"
+DATA: Final = "data"
 WATCH: Final = "watch"
-MODULES: Final = {DNS: "chaos.dns.server", WATCH: "chaos.query.watcher", PROBER: "chaos.traffic.prober"}
+MODULES: Final = {DNS: "chaos.dns.server", WATCH: "chaos.query.watcher", PROBER: "chaos.traffic.prober", DATA: "chaos.traffic.data"}
 """What each runs; whatever has another name is a spare prober."""
 READY_S: Final = 15.0
 RESOLVES_WITHIN_S: Final = 10.0
@@ -51,6 +52,11 @@ def environment(claim: Claim, name: str) -> dict[str, str]:
 def is_prober(name: str) -> bool:
     """The measuring one, or a spare."""
     return name not in MODULES or name == PROBER
+
+
+def sends(name: str) -> bool:
+    """It asks the system under test what clients ask, from where they are."""
+    return is_prober(name) or name == DATA
 
 
 class Helpers:
@@ -77,6 +83,7 @@ class Helpers:
         self._watch: Helper | None = None
         self._watching = False
         self._prober: Helper | None = None
+        self._data: Helper | None = None
         self._in_set: frozenset[str] = frozenset()
         self._follower: Follower | None = None
         self._spares = Spares(lambda name: self.make(name, CLIENTS, sink=unheard))
@@ -114,7 +121,7 @@ class Helpers:
     def _helper(
         self, talker: Talker, name: str, on_row: Callable[[Row], None] | None, sink: Sink | None, spec_fd: int | None = None
     ) -> Helper:
-        last_row = TrafficEnded if is_prober(name) else None
+        last_row = TrafficEnded if is_prober(name) else DataEnded if name == DATA else None
         helper = Helper(talker, self._log(name), sink or self._sink, self._breakage, on_row, last_row, spec_fd)
         self._all.append(helper)
         return helper
@@ -135,6 +142,8 @@ class Helpers:
     def warm_prober(self) -> None:
         """The prober has most to load, and the traffic is not to wait for it; spares with it, if surges are planned."""
         self._prober = self.make(PROBER, CLIENTS)
+        if self._deployment.plan.data is not None:
+            self._data = self.make(DATA, CLIENTS)
         self._spares.warm(self._deployment.plan)
 
     def warm_watch(self) -> None:
@@ -161,6 +170,14 @@ class Helpers:
         """The one that waits; for further traffic of the same run a new one."""
         helper, self._prober = self._prober or self.make(PROBER, CLIENTS), None
         self.let_go(helper, msgspec.json.encode(prober_spec(self._deployment, self._layout, order, self._layout.answers, *self._seen)))
+        return helper
+
+    def start_data(self, order: TrafficOrder) -> Helper | None:
+        """The clients that write and read data, if the plan has any."""
+        helper, self._data = self._data, None
+        if helper is not None:
+            told = data_order(self._deployment, self._layout, order, self._layout.nameserver, *self._seen)
+            self.let_go(helper, msgspec.json.encode(told))
         return helper
 
     def surges(self) -> Surges:

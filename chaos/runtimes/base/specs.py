@@ -9,10 +9,12 @@ from chaos.core.rng import derive
 from chaos.core.values import CLIENTS, Link, TrafficOrder
 from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
 from chaos.experiment.target.check import with_nodes
+from chaos.history import journal
 from chaos.plugin import Deployment
 from chaos.query.watch_spec import WatchedNode, WatchSpec
 from chaos.runtimes.base.layout import DOMAIN, Layout
 from chaos.runtimes.base.surges import LONGEST_S, SURGE, SurgeOrder
+from chaos.traffic.data_order import DataOrder
 from chaos.traffic.spec import OperationOrder, ProberSpec, orders
 
 WATCH_EVERY_S = 0.02
@@ -109,6 +111,30 @@ def prober_spec(
         settings=layout.settings,
         target_folder=target_folder,
     )
+
+
+def data_order(
+    deployment: Deployment, layout: Layout, order: TrafficOrder, nameserver: tuple[str, int], folder: str, target_folder: str
+) -> DataOrder:
+    """What the clients write and read whose data is checked, to the same name as the traffic and in the same time."""
+    plan, spec = deployment.plan, deployment.plan.experiment.data
+    assert plan.data is not None
+    assert spec is not None
+    client = plan.experiment.traffic.client
+    attached = plan.experiment.cluster.attach is not None
+    told = layout.clients_context()
+    nodes = {node.name: layout.address(Link(CLIENTS, node.name)) for node in layout.nodes.values() if node.part == layout.dns_part}
+    return DataOrder(
+        run=deployment.run, seed=derive(plan.seed, "data"), start_ns=order.start_ns, duration_s=order.duration_s,
+        journal=f"{folder}/{journal.FILE}", workload=plan.data.workload, keys=spec.keys, sessions=spec.sessions,
+        rate_per_s=spec.rate_per_s, mix=plan.data.mix,
+        operations={name: with_nodes(kind, told) for name, kind in plan.data.operations.items()},
+        read_node=None if plan.data.read_node is None else with_nodes(plan.data.read_node, told), nodes=nodes,
+        once=plan.data.once, timeout_s=client.deadline_s, settle_s=spec.settle_s, resolve=client.resolve,
+        ports=dict(deployment.target.parts[layout.dns_part].ports), name=layout.name, nameserver=nameserver[0],
+        nameserver_port=nameserver[1], domain=layout.domain, settings=layout.settings, target_folder=target_folder,
+        key_prefix=f"{deployment.run}." if attached else "",
+    )  # fmt: skip
 
 
 def surge_spec(

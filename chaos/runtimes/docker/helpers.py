@@ -11,7 +11,7 @@ from chaos.history.events import Row
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.helper import Breakage, Helper
-from chaos.runtimes.base.helpers import MODULES, PROBER, Helpers, is_prober
+from chaos.runtimes.base.helpers import MODULES, PROBER, Helpers, sends
 from chaos.runtimes.docker.containers import REFUSES_EACH, Containers, Endpoint, Spec
 from chaos.runtimes.docker.layout import FOLDER_INSIDE, TARGET_INSIDE, DockerLayout
 from chaos.runtimes.docker.talker import ContainerTalker, waiting_command
@@ -35,19 +35,19 @@ class ContainerHelpers(Helpers):
         self._talkers: dict[str, ContainerTalker] = {}
 
     def make(self, name: str, place: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:
-        """In a container, which joins its place's owner; that of a spare is the measuring prober, which runs as long as the run does."""
-        agent = self.owners.get(place) or (f"nines-{self._containers.run}-{PROBER}" if name not in MODULES else "")
+        """In a container, which joins its place's owner; that of a further sender is the measuring prober, which runs as long."""
+        agent = self.owners.get(place) or (f"nines-{self._containers.run}-{PROBER}" if name not in (DNS, PROBER) else "")
         spec = Spec(
             name=f"nines-{self._containers.run}-{name}",
             node=place,
             role=name,
-            image=self._clients_image if is_prober(name) else self._image,
+            image=self._clients_image if sends(name) else self._image,
             command=waiting_command(MODULES.get(name, MODULES[PROBER]), f"{FOLDER_INSIDE}/specs/{name}.json"),
             endpoint=None if agent else Endpoint(self._network, self._layout.real_address(place), (), ()),
             joins=agent,
             sysctls=REFUSES_EACH if place == DNS and not agent else {},
             shares_pids=False,
-            env={"PYTHONUNBUFFERED": "1", **(self._secrets() if is_prober(name) else {})},
+            env={"PYTHONUNBUFFERED": "1", **(self._secrets() if sends(name) else {})},
             capabilities=("SYS_NICE",),
             binds={str(self._folder): FOLDER_INSIDE, self._deployment.target.folder: f"{TARGET_INSIDE}:ro"},
             talks=True,
@@ -78,5 +78,6 @@ class ContainerHelpers(Helpers):
 
     def _secrets(self) -> dict[str, str]:
         """What headers name of our environment, which the prober's container does not share."""
-        operations = self._deployment.plan.operations.values()
-        return probe_options.secrets((kind.options for kind in operations), self._deployment.target.folder)
+        plan = self._deployment.plan
+        kinds = [*plan.operations.values(), *(plan.data.kinds if plan.data is not None else ())]
+        return probe_options.secrets((kind.options for kind in kinds), self._deployment.target.folder)

@@ -55,7 +55,7 @@ class DockerRuntime(Runtime):
     offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE}
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
         C.SIGNALS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS, C.CONNECTIONS, C.SURGES,
-        C.ENGINE_NAMES,
+        C.ENGINE_NAMES, C.SESSIONS,
     })  # fmt: skip
 
     def __init__(

@@ -271,6 +271,7 @@ class FakeRuntime(Runtime):
     })  # fmt: skip
     words: ClassVar[Mapping[Capability, str]] = {
         Capability.DATA: "virtual nodes have no data that could be lost",
+        Capability.SESSIONS: "virtual nodes keep no data, so nothing could be lost or found",
         Capability.STREAMS: "virtual links carry no bytes",
         Capability.PACKET_RULES: "virtual links carry no packets",
         Capability.NAME_ANSWERS: "virtual clients always get an answer, so that only 'mode: stale' and 'mode: missing' can be done",

@@ -3,8 +3,8 @@
     driver: "./driver.py put"         a command of the target's folder; its *last* word is the operation (``op``)
 
     to it    {"id": 7, "op": "put", "address": "127.64.1.2", "key": "k3", "value": "...", "timeout_s": 0.25}
-    from it  {"id": 7, "outcome": "ok", "value": null}         in any order; outcome is ok, fail or unknown; "status", a number up
-                                                               to 65535, is shown in reports where it was not ok
+    from it  {"id": 7, "outcome": "ok", "value": null}         in any order; outcome is ok, fail or unknown; "value" is what a read
+                                                               found; "status", a number up to 65535, is shown where it was not ok
 
 Operations whose command is the same share one process. It is killed at the end. When it dies by itself, what was under way is
 unknown and it is started again, at most twice a second; a slot that finds no driver is ``UNSENT``: that is our side's failure.
@@ -58,7 +58,8 @@ class Answered(msgspec.Struct):
 
     id: int
     outcome: str
-    value: str | int | float | bool | None = None
+    value: str | int | float | bool | list[str | int] | None = None
+    """What a read found; null: nothing. A list is that of an operation that does append, or the members of a set."""
     status: Annotated[int, msgspec.Meta(ge=0, le=65_535)] = 0
 
 
@@ -104,7 +105,7 @@ def _why_not_started(program: str, written: Written) -> str:
     return "" if os.access(path, os.X_OK) else f"{path} may not be executed"
 
 
-@reads(Command, OPTIONS)
+@reads(Command, OPTIONS, says_value=True)
 def build(setup: Setup) -> Probe:
     """The sender of one driver operation."""
     return DriverProbe(setup)
@@ -134,6 +135,11 @@ class DriverProbe:
         """One line to the driver."""
         timeout_s = max(0.001, (slot.expiry_ns - slot.sent_ns) / 1e9)
         self._driver.ask(slot, self._op, self._key.render(slot), self._value.render(slot), timeout_s)
+
+    def value(self, slot: Slot) -> str | None:
+        """See ``SaysValue``."""
+        found = msgspec.json.decode(slot.answer)
+        return found if found is None or isinstance(found, str) else slot.answer.decode()
 
     def close(self) -> None:
         """Kill the process."""
@@ -347,4 +353,5 @@ class Driver:
         under = self._under.pop(answer.id, None)
         if under is not None:
             under.slot.status = answer.status
+            under.slot.answer = _ENCODE(answer.value)
             under.slot.end(*_OUTCOMES.get(answer.outcome, (Outcome.UNKNOWN, Why.PROTOCOL)))

@@ -2,6 +2,7 @@
 
     etcd: put                          or get; get is linearizable: it goes through the quorum
     key: "nines/{key}"                 value: "{value}"                  port: "{client}"
+    serializable: true                 of get: the member answers from what it has itself, which may be old
 
 An error is a definite no only where etcd says so before it proposes anything (no leader, too many requests, no space, not
 permitted...). ``request timed out`` and ``leader changed`` may have been done: unknown.
@@ -18,7 +19,10 @@ from chaos.history.observations import Outcome, Why
 from chaos.traffic.http_client import Pool
 from chaos.traffic.probe import Probe, Setup, Slot, Template, Written, reads
 
-OPTIONS: Final = {"what": "put or get", "key": "The key", "value": "What is put", "port": "Where etcd listens"}
+OPTIONS: Final = {
+    "what": "put or get", "key": "The key", "value": "What is put", "port": "Where etcd listens",
+    "serializable": "true: a get that the member answers from what it has itself",
+}  # fmt: skip
 _DEFINITE: Final = (
     "etcdserver: no leader",
     "etcdserver: too many requests",
@@ -42,7 +46,20 @@ class GatewayError(msgspec.Struct):
     message: str = ""
 
 
+class Pair(msgspec.Struct):
+    """One key and its value, in base64."""
+
+    value: str = ""
+
+
+class Ranged(msgspec.Struct):
+    """What the gateway answers to a get; no pair where there is no such key."""
+
+    kvs: list[Pair] = []
+
+
 _ERROR: Final = msgspec.json.Decoder(GatewayError)
+_RANGED: Final = msgspec.json.Decoder(Ranged)
 
 
 class Call:
@@ -55,12 +72,15 @@ class Call:
             raise written.wrong("what", f"etcd does not know '{self.what}'", "one of: put, get")
         if self.what == "get" and "value" in written.options:
             raise written.wrong("value", "'get' has no value", "leave it out")
+        if self.what == "put" and "serializable" in written.options:
+            raise written.wrong("serializable", "'put' always goes through the quorum", "leave it out")
+        self.serializable = written.flag("serializable")
         self.key: Template = written.template(written.options.get("key", "nines/{key}"), "key")
         self.value: Template = written.template(written.options.get("value", "{value}"), "value")
         self.port = written.port(written.options.get("port", "{client}"), "port")
 
 
-@reads(Call, OPTIONS)
+@reads(Call, OPTIONS, says_value=True)
 def build(setup: Setup) -> Probe:
     """The sender of one etcd operation."""
     return EtcdProbe(setup)
@@ -74,6 +94,7 @@ class EtcdProbe:
     def __init__(self, setup: Setup) -> None:
         asked = Call(setup)
         self._put = asked.what == "put"
+        self._serializable = asked.serializable
         self._key = asked.key
         self._value = asked.value
         lines = (
@@ -93,8 +114,13 @@ class EtcdProbe:
         if self._put:
             body = f'{{"key":"{key}","value":"{base64.b64encode(self._value.render(slot).encode()).decode()}"}}'
         else:
-            body = f'{{"key":"{key}"}}'
+            body = f'{{"key":"{key}","serializable":true}}' if self._serializable else f'{{"key":"{key}"}}'
         return (self._head % (slot.address, len(body), body)).encode()
+
+    def value(self, slot: Slot) -> str | None:
+        """See ``SaysValue``."""
+        pairs = _RANGED.decode(slot.answer).kvs
+        return base64.b64decode(pairs[0].value).decode("utf-8", "surrogateescape") if pairs else None
 
 
 def judge(status: int, body: bytes) -> tuple[Outcome, Why]:

@@ -18,8 +18,17 @@ What the body of a success must be, else it is ``wrong``; nothing is looked at u
     pattern: "token-[0-9]+"                            this regular expression is found in it
     json: tokens                                       the expression holds for it, as for a question: path, path=value, path != value
 
-Another status is a *no*: the operation was not done (``fail``, ``error``). Except 502 and 504: a gateway speaks there for a
-server that may have done it (``unknown``, ``error``).
+Another status is a *no* (``fail``, ``error``): the request was refused, and the operation not done. Except 408 and all from 500 on: a
+server or gateway that says so may have done it, or do it later (``unknown``, ``error``). A target that knows better says which
+statuses mean that it was surely not done:
+
+    not_done: "503"                                    statuses, or a word like 5xx, after which the operation is never done
+
+What a read was answered with, where an experiment checks the data (``data:``): the body of the answer, or
+
+    answer: value                                      what stands at this dotted path of a JSON body
+
+A good status that is not 2xx (``ok: "200,404"``), or 204, says that there is nothing under that key.
 """
 
 from __future__ import annotations
@@ -28,6 +37,8 @@ import base64
 import re
 from collections.abc import Callable
 from typing import Final
+
+import msgspec
 
 from chaos.core import plugins as tables
 from chaos.core import tls
@@ -48,7 +59,8 @@ LOOKS: Final = {
 OPTIONS: Final = {
     "what": "Method and URL", "body": "What is sent; {value} for PUT, POST and PATCH", "headers": "Further headers",
     "basic": "user:${env:PASSWORD}, sent as HTTP basic authentication", "bearer": "${env:TOKEN}, sent as a bearer token",
-    "ok": "Statuses that are a success: 200,404 or 2xx", **LOOKS, **tls_options.OPTIONS,
+    "ok": "Statuses that are a success: 200,404 or 2xx", "not_done": "Statuses after which the operation is surely not done: 503",
+    "answer": "Dotted path of the value in a JSON answer", **LOOKS, **tls_options.OPTIONS,
 }  # fmt: skip
 _WHAT: Final = re.compile(r"(?:(?P<method>\S+)\s+)?(?P<scheme>[A-Za-z]+)://(?P<where>[^/?#\s]*)(?P<path>[/?#]\S*)?")
 _WHERE: Final = re.compile(r"(?P<host>\{address\}|(?:\{\w+\}|[A-Za-z0-9._-])+)(?::(?P<port>[^:]+))?")
@@ -66,7 +78,9 @@ _OURS: Final = {
     "connection": "leave it out: the prober keeps connections open", "upgrade": "leave it out: only HTTP/1.1 is spoken",
     "expect": "leave it out: the whole request is sent at once", "trailer": "leave it out", "te": "leave it out",
 }  # fmt: skip
-_GATEWAY: Final = (502, 504)
+_TIMED_OUT: Final = 408
+_SERVER_ERRORS: Final = 500
+"""From here on a status says nothing about what was done."""
 _GOOD: Final = (Outcome.OK, Why.NONE)
 _NO: Final = (Outcome.FAIL, Why.ERROR)
 _PERHAPS: Final = (Outcome.UNKNOWN, Why.ERROR)
@@ -126,14 +140,32 @@ class Request:
         body = written.options.get("body", "{value}" if self.method in _WITH_BODY else "")
         self.body: Template = written.template(body, "body")
         self.has_body = bool(body) or self.method in _WITH_BODY
-        try:
-            self.good = good_statuses(written.options.get("ok", "2xx"))
-        except BadInput as refusal:
-            raise written.wrong("ok", refusal.message, refusal.right) from None
+        self.good = _statuses(written, "ok", "2xx")
+        self.not_done = _statuses(written, "not_done", "") if "not_done" in written.options else frozenset[int]()
+        if both := sorted(self.good & self.not_done):
+            raise written.wrong("not_done", f"{both[0]} is a success as well", "a status that is not in 'ok'")
+        self.answer = _path(written)
         self.looks = _looks(written)
         if self.looks and self.method == "HEAD":
             looked = next(name for name in LOOKS if name in written.options)
             raise written.wrong(looked, "the answer to HEAD has no body", "leave it out, or GET")
+
+
+def _statuses(written: Written, option: str, usual: str) -> frozenset[int]:
+    try:
+        return good_statuses(written.options.get(option, usual))
+    except BadInput as refusal:
+        raise written.wrong(option, refusal.message, refusal.right) from None
+
+
+def _path(written: Written) -> str:
+    """Where the value stands in a JSON answer; empty: the body is the value."""
+    path = written.options.get("answer", "")
+    if "answer" in written.options and (not path or any(not step for step in path.split("."))):
+        raise written.wrong("answer", f"'{path[:60]}' is not a dotted path", "answer: value, or answer: node.value")
+    if path and written.does != "read":
+        raise written.wrong("answer", f"an operation that does '{written.does}' answers no value", "leave it out")
+    return path
 
 
 def _line(written: Written, what: str) -> tuple[str, str, str, str]:
@@ -243,7 +275,7 @@ def _json(written: Written, text: str) -> Look:
     return holds
 
 
-@reads(Request, OPTIONS)
+@reads(Request, OPTIONS, says_value=True)
 def build(setup: Setup) -> Probe:
     """The sender of one HTTP operation."""
     return HttpProbe(setup)
@@ -262,8 +294,10 @@ class HttpProbe:
         self._heads: dict[tuple[str, str], bytes] = {}
         """Rendered heads by address and key, of which there are few."""
         self._good = asked.good
+        self._not_done = asked.not_done
         self._looks = asked.looks
-        bodiless, looks = asked.method == "HEAD", bool(asked.looks)
+        self._answer = asked.answer
+        bodiless, looks = asked.method == "HEAD", bool(asked.looks) or setup.keeps
         client = None if asked.trust is None else encrypted(asked.trust, setup.operation)
         self._pool = Pool(setup.loop, asked.port, self.request, self.judge, bodiless=bodiless, looks=looks, client=client)
         self.send = self._pool.send
@@ -288,4 +322,16 @@ class HttpProbe:
                 if not look(body):
                     return _WRONG
             return _GOOD
-        return _PERHAPS if status in _GATEWAY else _NO
+        may_be_done = (status >= _SERVER_ERRORS or status == _TIMED_OUT) and status not in self._not_done
+        return _PERHAPS if may_be_done else _NO
+
+    def value(self, slot: Slot) -> str | None:
+        """See ``SaysValue``."""
+        if not 200 <= slot.status < 300 or slot.status == 204:
+            return None
+        if not self._answer:
+            return slot.answer.decode("utf-8", "surrogateescape")
+        found = asking.look_up(asking.read_json(slot.answer), self._answer)
+        if found is None:
+            raise ValueError(f"the answer to a read has no '{self._answer}'")
+        return found if isinstance(found, str) else msgspec.json.encode(found).decode()

@@ -247,7 +247,9 @@ def test_the_text_is_kept_as_given(tmp_path):
 @pytest.mark.parametrize(
     ("line", "says"),
     [
-        ("lost_writes: 0", "objectives.lost_writes: 'lost_writes' is not supported yet"),
+        ("lost_writes: 0", "objectives.lost_writes: nothing could decide 'lost_writes': no data is written and checked"),
+        ('lost_writes: ">= 1"', "'>= 1' is not a number of violations (lost_writes: 0, "),
+        ("linearizable: false", "'false' is not a number of violations"),
         ('availability: "<= 90%"', 'wrong way round: the better the system, the sooner it fails (availability: ">= 90%"; an experiment'),
         ('success_ratio: "< 99%"', 'success_ratio: "> 99%"'),
         ('mttr: ">= 100ms"', 'mttr: "<= 100ms"'),
