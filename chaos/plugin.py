@@ -757,6 +757,9 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     by_hand: ClassVar[str] = ""
     """How it is taken back without the harness, and when it is healed: a line of the runbook."""
 
+    drawn: ClassVar[tuple[str, ...]] = ()
+    """Its fields as ``nines explore`` may draw them, each as a file writes them: ``{latency: 50ms}``. None: only where a file has it."""
+
     # What the models and the judgement go by (``Traits``).
     leader: ClassVar[Literal["keeps", "outlasts", "ends"]] = "keeps"
     """What becomes of a leader that it hits: it ``ends``, it is followed by another if the fault ``outlasts`` the others' patience, or

@@ -198,6 +198,21 @@ def _inject(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _explore(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE.yaml", help="an experiment; its faults are the kinds to draw from (default: common ones)")
+    _runtime(parser)
+    parser.add_argument("--for", dest="lasts", default="10m", metavar="TIME", help="how long to search; default: 10m")
+    parser.add_argument("--schedules", type=int, default=1_000_000, metavar="N", help="at most so many schedules")
+    parser.add_argument("--most-faults", type=int, default=4, metavar="N", help="faults of one schedule; default: 4")
+    parser.add_argument("--length", default="15s", metavar="TIME", help="faults of a schedule begin within this time; default: 15s")
+    parser.add_argument("--kinds", metavar="KIND,KIND", help="draw these kinds of faults instead")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes in virtual time; default: 2")
+    parser.add_argument("--folder", metavar="DIR", help="the folder of the search; default: runs/explore-<experiment>-<time>-<id>")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write the found experiment there too")
+    parser.add_argument("--quiet", action="store_true", help="no progress")
+    _json(parser)
+
+
 def _heal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--orphans", action="store_true", help="also remove containers, networks and volumes of dead runs without a record")
     parser.add_argument(
@@ -253,6 +268,7 @@ VERBS: Final[dict[str, Verb]] = {
     "rules": Verb("make alert rules from an SLO, or try them on recorded runs", "chaos.cli.monitoring:rules", _rules),
     "check": Verb("check a run as a Nagios plug-in: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN", "chaos.cli.monitoring:check", _check),
     "export": Verb("write a run in the format of another tool", "chaos.cli.monitoring:export", _export),
+    "explore": Verb("search for faults that break an objective, and shrink what is found", "chaos.cli.explore:explore", _explore),
     "judge": Verb("judge a run folder again, without a cluster", "chaos.cli.folders:judge", _judge),
     "report": Verb("show the report of a run in another format", "chaos.cli.folders:report", _report),
     "calibrate": Verb("fit model parameters from past runs", "chaos.cli.folders:calibrate", _calibrate),

@@ -33,6 +33,7 @@ class Kill(NodeFault, frozen=True, forbid_unknown_fields=True):
 
     leader: ClassVar[Literal["ends"]] = "ends"
     awaits: ClassVar[Literal["restart"]] = "restart"
+    drawn: ClassVar[tuple[str, ...]] = ("{}",)
     by_hand: ClassVar[str] = f"Start the process again with the same data and address. {HEALED_ALIVE}"
 
     def __post_init__(self) -> None:

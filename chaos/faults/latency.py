@@ -43,6 +43,7 @@ class Latency(Fault, frozen=True, forbid_unknown_fields=True):
     correlation: Ratio = 0.0
 
     takes: ClassVar[tuple[str, ...]] = ("links",)
+    drawn: ClassVar[tuple[str, ...]] = ("{latency: 50ms}", "{latency: 500ms}")
     by_hand: ClassVar[str] = f"{TOXIC_BY_HAND} It is healed when a round trip is as short as before."
 
     def __post_init__(self) -> None:

@@ -55,6 +55,7 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
     takes_down: ClassVar[bool] = True
     leader: ClassVar[Literal["outlasts"]] = "outlasts"
     severs: ClassVar[bool] = True
+    drawn: ClassVar[tuple[str, ...]] = ("{}", "{direction: to}", "{direction: from}")
     by_hand: ClassVar[str] = f"Enable the proxies {CUT_BY_HAND} It is healed when both sides answer each other."
 
     def __post_init__(self) -> None:

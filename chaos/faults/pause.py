@@ -24,6 +24,7 @@ class Pause(NodeFault, frozen=True, forbid_unknown_fields=True):
     leaves: ClassVar[Status] = Status.PAUSED
     mechanism: ClassVar[str] = "SIGSTOP"
     struck: ClassVar[str] = "it was frozen"
+    drawn: ClassVar[tuple[str, ...]] = ("{}",)
     by_hand: ClassVar[str] = "`kill -CONT <pid>` of the node's process. It is healed when it answers."
 
     def hit(self, node: Node) -> int:

@@ -36,6 +36,7 @@ class PowerOff(NodeFault, frozen=True, forbid_unknown_fields=True):
     only_processes: ClassVar[bool] = False
     leader: ClassVar[Literal["ends"]] = "ends"
     awaits: ClassVar[Literal["restart"]] = "restart"
+    drawn: ClassVar[tuple[str, ...]] = ("{}",)
     by_hand: ClassVar[str] = (
         "Remove the packet rules at the node and its peers (`nft delete table inet nines` in each one's network namespace), then "
         f"start the process again with the same data and address. {HEALED_ALIVE}"

@@ -25,6 +25,7 @@ class Stop(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
     awaits: ClassVar[Literal["restart"]] = "restart"
     polite: ClassVar[bool] = True
     struck: ClassVar[str] = "it was stopped"
+    drawn: ClassVar[tuple[str, ...]] = ("{}",)
     by_hand: ClassVar[str] = f"Start the process again with the same data and address. {stopping.HEALED_ALIVE}"
 
     def strike(self, scene: Scene, nodes: Sequence[str], undo: ExitStack) -> stopping.Struck:

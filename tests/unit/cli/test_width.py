@@ -27,6 +27,7 @@ ASKED: dict[str, list[list[str]]] = {
     "formulas": [["--help"], []],
     "runbook": [["--help"]],  # a document in Markdown
     "init": [["--help"], ["first.yaml"]],
+    "explore": [["--help"], ["{quick}", "--schedules", "3", "--runtime", "fake", "--jobs", "1"]],
     "judge": [["--help"], [RUN, "-v"]],
     "report": [["--help"], [RUN]],
     "calibrate": [["--help"]],  # a document in YAML
@@ -79,8 +80,8 @@ def test_every_verb_is_asked() -> None:
 def test_no_line_is_wider_than_the_terminal(verb: str, narrow: Callable[..., str], quick_run: Path, tmp_path: Path) -> None:
     """Help, answers, tables and refusals."""
     (tmp_path / "wrong.yaml").write_text("experiment: wrong\nfaults: [{kill: {}, targett: leader, every: 5s, for: 1s, times: 2}]\n")
-    places = {"quick": str(quick_run / "experiment.yaml"), "busy": str(ROOT / "experiments" / "partition-shapes.yaml"), "wrong": "wrong.yaml",
-              "run": "run"}  # fmt: skip
+    places = {"quick": str(quick_run / "experiment.yaml"), "busy": str(ROOT / "experiments" / "partition-shapes.yaml"),
+              "wrong": "wrong.yaml", "run": "run"}  # fmt: skip
     shutil.copytree(quick_run, tmp_path / "run")
     for words in ASKED[verb]:
         shown = narrow(verb, *(word.format(**places) for word in words))
@@ -103,9 +104,7 @@ def test_tables_of_a_full_report_fit(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_screen_fits_and_ends_with_the_verdict() -> None:
     """24 lines less the shell's; a question that is long, notes and refusals do not push the verdict out."""
     report = msgspec.json.decode((GOLDEN / "quickstart.report.json").read_bytes(), type=Report)
-    long = msgspec.structs.replace(
-        report, question="why? " * 80, folder="runs/" + "deep/" * 9, reasons=["so it is " * 60], state="invalid"
-    )
+    long = msgspec.structs.replace(report, question="why? " * 80, folder="runs/" + "deep/" * 9, reasons=["so it is " * 60], state="invalid")
     for told, last in ((report, "✓ PASS  quickstart: All 3 objectives met."), (long, "")):
         lines = text.screen(told).splitlines()
         assert len(lines) <= 23 and max(map(len, lines)) <= WIDTH
