@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chaos.cli.output import as_json, note, put, show
+from chaos.cli.output import note, put, show, show_json
 from chaos.core.errors import BadInput
 from chaos.core.units import WrongUnit, duration_s, show_s
 
@@ -51,12 +51,15 @@ def explore(arguments: argparse.Namespace) -> int:
     folder.mkdir(parents=True, exist_ok=True)
     if not arguments.quiet:
         _introduce(source, folder, budget_s, refused)
-    with contextlib.closing(_drawn(source, folder / "trials", arguments.jobs)) as drawn:
+    with _drawn(source, folder / "trials", arguments.jobs) as drawn:
         told = _Told(virtual=made.virtual, quiet=arguments.quiet)
         explored = Search(source, drawn, folder, budget_s, arguments.schedules, time.monotonic, told.trial).explore()
     if arguments.output is not None and explored.saved:
         put(made.document.found(explored.least or (), 1, explored.broke, Path(arguments.output).parent), arguments.output)
-    show(as_json(explored) if arguments.json else story(explored, arguments.output or explored.saved))
+    if arguments.json:
+        show_json(explored)
+    else:
+        show(story(explored, arguments.output or explored.saved))
     if explored.found is not None or explored.seldom:
         return FAILS
     return 0 if explored.held else UNKNOWN
@@ -72,11 +75,16 @@ def _duration_s(option: str, text: str) -> float:
     return found_s
 
 
-def _drawn(source: Source, folder: Path, jobs: int) -> Iterator[Drawn]:
+@contextlib.contextmanager
+def _drawn(source: Source, folder: Path, jobs: int) -> Iterator[Iterator[Drawn]]:
     """Real clusters run alone: a second one would spoil what clients see."""
     from chaos.explore.ahead import one_by_one, spread
 
-    return spread(source, folder, jobs) if source.bench.virtual and jobs > 1 else one_by_one(source, folder)
+    drawn = spread(source, folder, jobs) if source.bench.virtual and jobs > 1 else one_by_one(source, folder)
+    try:
+        yield drawn
+    finally:
+        drawn.close()
 
 
 def _introduce(source: Source, folder: Path, budget_s: float, refused: list[str]) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Generator
 from concurrent.futures import Future, ProcessPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -54,7 +54,7 @@ class Source(msgspec.Struct, frozen=True):
         return Drawn(number, schedule, seed, self.bench.tried(schedule, seed, folder))
 
 
-def one_by_one(source: Source, folder: Path) -> Iterator[Drawn]:
+def one_by_one(source: Source, folder: Path) -> Generator[Drawn, None, None]:
     """Without end."""
     number = 0
     while True:
@@ -62,7 +62,7 @@ def one_by_one(source: Source, folder: Path) -> Iterator[Drawn]:
         number += 1
 
 
-def spread(source: Source, folder: Path, jobs: int) -> Iterator[Drawn]:
+def spread(source: Source, folder: Path, jobs: int) -> Generator[Drawn, None, None]:
     """The same by ``jobs`` processes, for runs that need no machine of their own. Close the iterator to end them."""
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(jobs, mp_context=context, initializer=_keep, initargs=(source,)) as pool:

@@ -86,6 +86,8 @@ class Search(msgspec.Struct):
     now_s: Callable[[], float]
     told: Callable[[Trial], None]
     repeated: int = 0
+    failing_seeds: dict[Schedule, int] = {}
+    """Of a run that failed: the saved experiment draws what that one drew."""
     schedules: int = 0
     nothing: int = 0
     why_nothing: str = ""
@@ -141,6 +143,8 @@ class Search(msgspec.Struct):
         self.repeated += 1
         seed = self.source.seed_of(phase, number, str(schedule))
         tried = self.source.bench.tried(schedule, seed, self.folder / "trials" / f"{phase}-{self.repeated:05}")
+        if tried.told == "fails":
+            self.failing_seeds[schedule] = seed
         self._note(Trial(phase, number, seed, schedule, tried, self.now_s() - began_s))
         return tried
 
@@ -190,6 +194,6 @@ class Search(msgspec.Struct):
 
     def _save(self, schedule: Schedule, broke: tuple[str, ...]) -> Path:
         path = self.folder / FOUND
-        text = self.source.bench.document.found(schedule, self.source.seed_of("found"), broke, self.folder)
+        text = self.source.bench.document.found(schedule, self.failing_seeds.get(schedule, self.source.seed), broke, self.folder)
         write_atomically(path, text.encode())
         return path

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -57,7 +58,7 @@ def _without_a_part(schedule: Schedule, parts: int) -> Iterator[Schedule]:
     """Each part alone if there are two, then all but each part."""
     parts = min(parts, len(schedule))
     bounds = [round(index * len(schedule) / parts) for index in range(parts + 1)]
-    cuts = list(zip(bounds, bounds[1:], strict=False))
+    cuts = list(itertools.pairwise(bounds))
     candidates = [schedule[:begin] + schedule[end:] for begin, end in cuts]
     yield from (candidate for candidate in dict.fromkeys(candidates) if candidate)
 
