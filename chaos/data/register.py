@@ -22,6 +22,7 @@ from collections.abc import Iterator
 import msgspec
 
 from chaos.data.check import Budget
+from chaos.data.conflict import Conflict
 from chaos.data.operations import NEVER, KeyHistory, Operation
 
 FROM_THE_BEGINNING = -1
@@ -45,20 +46,7 @@ class Cluster(msgspec.Struct):
         return sorted(found.values(), key=lambda each: each.call_ns)
 
 
-class Conflict(msgspec.Struct, frozen=True):
-    """Operations that no order of writes explains."""
-
-    operations: list[Operation]
-    contradicts: frozenset[int]
-    said: str
-
-    @property
-    def known_ns(self) -> int:
-        """When all of them had returned."""
-        return max((each.return_ns for each in self.operations if each.return_ns != NEVER), default=0)
-
-
-def conflicts(history: KeyHistory, budget: Budget) -> Iterator[Conflict]:
+def of_registers(history: KeyHistory, budget: Budget) -> Iterator[Conflict]:
     """All that are next to each other in time; none: the history is linearizable."""
     yield from _readings(history, budget)
     found = list(clusters(history, budget))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 
-from chaos.data.operations import NEVER, Content, DataHistory, KeyHistory, Operation
+from chaos.data.operations import NEVER, Content, DataHistory, KeyHistory, Operation, content_of
 from chaos.history.journal import FAIL, OK, UNKNOWN, Begun, Called, Ended, Journal, JournalRow, NodeRead, Returned
 
 KEY = "k"
+_WORKLOADS = {"write": "register", "incr": "counter", "add": "set", "append": "list"}
 
 
 def operation(  # noqa: PLR0913 - an operation has as many parts
@@ -25,7 +27,8 @@ def history(text: str, does: str = "write") -> KeyHistory:
         session, what, value, times = line.split()
         call, _, done = times.partition("-")
         outcome = {"?": UNKNOWN, "!": FAIL}.get(done, OK)
-        content = None if value == "-" else value
+        told = None if value == "-" else value
+        content = content_of(_WORKLOADS[does], told) if what == "r" else told
         ends = int(call) if outcome != OK else int(done)
         found.append(operation(n, int(session), "read" if what == "r" else does, content, int(call), ends, outcome))
     return KeyHistory(KEY, sorted(found, key=lambda each: each.call_ns))
@@ -51,43 +54,89 @@ def data_history(text: str, workload: str = "register", nodes: dict[str, str | N
     return DataHistory(workload, journal_of(history(text, does), workload, nodes))
 
 
-def random_register(seed: int, operations: int = 12, sessions: int = 4, *, wrong: float = 0.0) -> KeyHistory:
-    """A run of a register that takes effect at random moments; ``wrong``: the share of reads that are answered with some other value.
+def random_history(seed: int, workload: str = "register", operations: int = 12, sessions: int = 4, *, wrong: float = 0.0) -> KeyHistory:
+    """A run of one object whose operations take effect at random moments; ``wrong``: the share of reads that are answered wrongly.
 
-    Some writes have an unknown outcome, and take effect or not, even long after; some fail and do not.
+    Some writes have an unknown outcome, and take effect or not, even long after; some fail and do not. A wrong answer is what the object
+    held at some other time, or (of what grows) lacks a member, or has one twice.
     """
-    rng = random.Random(seed)  # noqa: S311 - a test's dice
-    plans = []
+    rng = random.Random(f"{workload}{seed}")  # noqa: S311 - a test's dice
+    does = {"register": "write", "counter": "incr", "set": "add", "list": "append"}[workload]
+    plans: list[tuple[int, int, str, int, int, str, float | None]] = []
     clock = dict.fromkeys(range(1, sessions + 1), 0)
     for n in range(1, operations + 1):
         session = min(clock, key=lambda each: (clock[each] + rng.randrange(3), each))
         call = clock[session] + rng.randrange(1, 4)
         done = call + rng.randrange(1, 12)
         clock[session] = done
-        does = "write" if rng.random() < 0.45 else "read"
+        what = does if rng.random() < 0.45 else "read"
         outcome = OK
-        if does == "write" and rng.random() < 0.2:
-            outcome = UNKNOWN if rng.random() < 0.7 else FAIL
         effect: float | None = call + rng.random() * (done - call)
-        if outcome == FAIL:
-            effect = None
-        elif outcome == UNKNOWN:
-            effect = None if rng.random() < 0.5 else call + rng.random() * 30
-        plans.append((n, session, does, call, done, outcome, effect))
-    state: str | None = None
-    found: dict[int, str | None] = {}
-    values: list[str | None] = [None]
-    for n, _, does, _, _, _, effect in sorted((plan for plan in plans if plan[6] is not None), key=lambda plan: plan[6]):
-        if does == "write":
-            state = f"v{n}"
-            values.append(state)
-        else:
-            found[n] = state
+        if what != "read" and rng.random() < 0.2:
+            outcome = UNKNOWN if rng.random() < 0.7 else FAIL
+            effect = call + rng.random() * 30 if outcome == UNKNOWN and rng.random() < 0.5 else None
+        plans.append((n, session, what, call, done, outcome, effect))
+    states = [_EMPTY[workload]]
+    found: dict[int, Content] = {}
+    for effect, n, what in sorted((plan[6], plan[0], plan[2]) for plan in plans if plan[6] is not None):
         del effect
+        if what == "read":
+            found[n] = states[-1]
+        else:
+            states.append(_after(workload, states[-1], f"v{n}"))
     made = []
-    for n, session, does, call, done, outcome, _ in plans:
-        value = f"v{n}" if does == "write" else found.get(n)
-        if does == "read" and rng.random() < wrong:
-            value = rng.choice(values)
-        made.append(operation(n, session, does, value, call, done, outcome))
+    for n, session, what, call, done, outcome, _ in plans:
+        value: Content = found.get(n) if what == "read" else "1" if workload == "counter" else f"v{n}"
+        if what == "read" and rng.random() < wrong:
+            value = rng.choice(states)
+            if isinstance(value, tuple) and value and rng.random() < 0.3:
+                value = value[1:] if rng.random() < 0.7 else (*value, value[0])
+        made.append(operation(n, session, what, value, call, done, outcome))
     return KeyHistory(KEY, sorted(made, key=lambda each: (each.call_ns, each.n)))
+
+
+_EMPTY: dict[str, Content] = {"register": None, "counter": 0, "set": (), "list": ()}
+
+
+def _after(workload: str, state: Content, value: str) -> Content:
+    if workload == "register":
+        return value
+    if isinstance(state, int):
+        return state + 1
+    assert isinstance(state, tuple)
+    return (*state, value)
+
+
+def by_definition(key: KeyHistory, workload: str = "register") -> bool:
+    """Linearizable: some order explains it that keeps what had returned before something was called. All orders are tried.
+
+    A write that may not have been done may be left out.
+    """
+    sure = [each for each in key.operations if each.ok]
+    perhaps = [each for each in key.writes if not each.ok]
+    choices = itertools.chain.from_iterable(itertools.combinations(perhaps, count) for count in range(len(perhaps) + 1))
+    return any(_orders([*sure, *chosen], workload, _EMPTY[workload], set()) for chosen in choices)
+
+
+def _orders(left: list[Operation], workload: str, state: Content, tried: set[tuple[frozenset[int], Content]]) -> bool:
+    if not left:
+        return True
+    here = (frozenset(each.n for each in left), state)
+    if here in tried:
+        return False
+    tried.add(here)
+    for each in left:
+        if any(other.return_ns < each.call_ns for other in left if other is not each):
+            continue
+        if each.reads and not _found(workload, each.found, state):
+            continue
+        rest = [other for other in left if other is not each]
+        if _orders(rest, workload, state if each.reads else _after(workload, state, each.value or ""), tried):
+            return True
+    return False
+
+
+def _found(workload: str, found: Content, state: Content) -> bool:
+    if workload == "set" and isinstance(found, tuple) and isinstance(state, tuple):
+        return sorted(found) == sorted(state)
+    return found == state

@@ -2,41 +2,17 @@
 
 from __future__ import annotations
 
-import itertools
-
 import pytest
 
 from chaos.data.check import Budget
-from chaos.data.operations import NEVER, KeyHistory, Operation
-from chaos.data.register import conflicts
-from tests.support.histories import history, random_register
-
-
-def by_definition(key: KeyHistory) -> bool:
-    """Try every order that keeps what had returned before something was called; a write that may not have been done may be left out."""
-    sure = [each for each in key.operations if each.ok]
-    perhaps = [each for each in key.writes if not each.ok]
-    choices = itertools.chain.from_iterable(itertools.combinations(perhaps, count) for count in range(len(perhaps) + 1))
-    return any(_orders([*sure, *chosen], None) for chosen in choices)
-
-
-def _orders(left: list[Operation], state: object) -> bool:
-    if not left:
-        return True
-    for each in left:
-        if any(other.return_ns < each.call_ns for other in left if other is not each):
-            continue
-        if each.reads and each.found != state:
-            continue
-        rest = [other for other in left if other is not each]
-        if _orders(rest, state if each.reads else each.value):
-            return True
-    return False
+from chaos.data.operations import NEVER, KeyHistory
+from chaos.data.register import of_registers
+from tests.support.histories import by_definition, history, random_history
 
 
 def by_zones(key: KeyHistory) -> bool:
     """What the checker says."""
-    return next(iter(conflicts(key, Budget(10.0))), None) is None
+    return next(iter(of_registers(key, Budget(10.0))), None) is None
 
 
 @pytest.mark.parametrize(
@@ -68,7 +44,7 @@ def test_random_histories_are_judged_as_by_the_definition(wrong: float) -> None:
     """Right ones are all linearizable; of the others some are, and it is the same ones."""
     seen = {True: 0, False: 0}
     for seed in range(150):
-        key = random_register(seed, operations=9, sessions=3, wrong=wrong)
+        key = random_history(seed, operations=9, sessions=3, wrong=wrong)
         truth = by_definition(key)
         assert by_zones(key) is truth, f"seed {seed}"
         seen[truth] += 1
@@ -79,8 +55,8 @@ def test_a_violation_is_shown_by_few_operations_that_violate_alone() -> None:
     """Whatever else happened, those that are named cannot be explained by themselves."""
     shown = 0
     for seed in range(100):
-        key = random_register(seed, operations=40, sessions=5, wrong=0.1)
-        for conflict in conflicts(key, Budget(10.0)):
+        key = random_history(seed, operations=40, sessions=5, wrong=0.1)
+        for conflict in of_registers(key, Budget(10.0)):
             assert len(conflict.operations) <= 6
             assert not by_zones(KeyHistory(key.key, conflict.operations)), f"seed {seed}"
             assert conflict.contradicts <= {each.n for each in conflict.operations}
@@ -90,6 +66,6 @@ def test_a_violation_is_shown_by_few_operations_that_violate_alone() -> None:
 
 def test_unread_writes_of_unknown_outcome_never_matter() -> None:
     """They may not have been done: that nothing is seen of them proves nothing."""
-    key = random_register(3, operations=30, wrong=0.0)
+    key = random_history(3, operations=30, wrong=0.0)
     assert any(write.return_ns == NEVER for write in key.writes)
     assert by_zones(key)
