@@ -149,6 +149,8 @@ def test_commands(
                 _check_pytest_options(words)
             case ["nines", "run", *rest]:
                 assert cli.main(["run", *rest, "--runtime", "fake"]) in (0, 1, 3), capsys.readouterr().err
+            case ["nines", "explore", *rest]:
+                assert cli.main(["explore", *rest]) in (0, 1), capsys.readouterr().err
             case ["nines", "doctor"]:
                 assert cli.main(words[1:]) in (0, 5)
             case ["nines", *rest]:
