@@ -133,15 +133,20 @@ def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
     return RunFolder(under / identity.stamped(name))
 
 
-def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None) -> Report:
-    """Run, judge, and write the reports. ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder."""
+def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None, history: Path | None = None) -> Report:
+    """Run, judge, write the reports, and enter the run into the history (None: the usual one).
+
+    ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder.
+    """
     if folder.plan.exists():
         raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
     with contextlib.ExitStack() as stack:
         far = engine_elsewhere(ordered.plan, stack)
         if far is None:
             ready(ordered, folder)
-        return _perform(ordered, folder, live, far)
+        report = _perform(ordered, folder, live, far)
+    keep_evidence(report, folder, history)
+    return report
 
 
 def ready(ordered: Ordered, folder: RunFolder) -> None:
@@ -193,6 +198,14 @@ def _perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | 
         raise
     _write(report, folder)
     return report
+
+
+def keep_evidence(report: Report, folder: RunFolder, history: Path | None = None) -> None:
+    """Enter a judged run into the history (None: the usual one); what keeps it out is told on standard error."""
+    from chaos.core.escaping import page
+    from chaos.evidence.keep import keep as enter
+
+    enter(report, folder.path, lambda why: print(page(f"nines: {why}"), file=sys.stderr), history)
 
 
 def _carry_out(ordered: Ordered, folder: RunFolder, note: Callable[[Row], None], far: Engine | None) -> list[Row]:

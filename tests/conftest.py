@@ -127,6 +127,7 @@ def _own_state(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Runs of the tests are entered into a registry of their own: what else runs on this machine is not their business."""
     patch = pytest.MonkeyPatch()
     patch.setenv("NINES_STATE", str(tmp_path_factory.mktemp("state")))
+    patch.setenv("NINES_HISTORY", "off")
     yield
     patch.undo()
 

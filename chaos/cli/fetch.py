@@ -41,6 +41,7 @@ def fetch(arguments: argparse.Namespace) -> int:
 
 def _judge(folder: RunFolder) -> None:
     """Its reports, where there is enough to judge."""
+    from chaos.api import keep_evidence
     from chaos.report.build import from_folder, write
     from chaos.report.headline import line
 
@@ -50,4 +51,5 @@ def _judge(folder: RunFolder) -> None:
         note(f"there is nothing to judge: {error}")
         return
     write(report, folder)
+    keep_evidence(report, folder)
     show(line(report))

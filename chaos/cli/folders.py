@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from chaos.cli.output import note, put, show, show_report
 from chaos.core.escaping import terminal
@@ -11,13 +10,16 @@ from chaos.core.escaping import terminal
 
 def judge(arguments: argparse.Namespace) -> int:
     """Judge a run again from its files and write its reports anew."""
+    from chaos.api import keep_evidence
     from chaos.core import plugins as tables
+    from chaos.evidence.names import run_folder
     from chaos.history.folder import RunFolder
     from chaos.report.build import exit_status, from_folder, write
 
-    folder = RunFolder(Path(arguments.folder))
+    folder = RunFolder(run_folder(arguments.folder))
     report = from_folder(folder)
     write(report, folder)
+    keep_evidence(report, folder)
     if arguments.json:
         show(tables.find("reports", "json")(report), whole=True)
     else:
@@ -28,10 +30,11 @@ def judge(arguments: argparse.Namespace) -> int:
 def report(arguments: argparse.Namespace) -> int:
     """Show ``report.json``: on one screen, or in the form that is named; a run that was never judged is judged first."""
     from chaos.core import plugins as tables
+    from chaos.evidence.names import run_folder
     from chaos.history.folder import RunFolder
     from chaos.report.build import read_or_judge
 
-    found = read_or_judge(RunFolder(Path(arguments.folder)))
+    found = read_or_judge(RunFolder(run_folder(arguments.folder)))
     if arguments.format is None and arguments.output is None:
         show_report(found, verbose=arguments.verbose)
     else:
@@ -44,10 +47,11 @@ def history(arguments: argparse.Namespace) -> int:
     import msgspec
 
     from chaos.core.clock import to_s
+    from chaos.evidence.names import run_folder
     from chaos.history.events import TrafficSecond, TrafficStarted
     from chaos.history.folder import RunFolder
 
-    folder = RunFolder(Path(arguments.folder))
+    folder = RunFolder(run_folder(arguments.folder))
     folder.read_plan()  # refuses a folder that is none of ours
     read = folder.read_history()
     if read.damaged:
@@ -72,10 +76,11 @@ def history(arguments: argparse.Namespace) -> int:
 
 def calibrate(arguments: argparse.Namespace) -> int:
     """Detection, election, restart and resync as these runs show them, as parameters for other experiments."""
+    from chaos.evidence.names import run_folder
     from chaos.judge.calibrate import calibrate as measure
     from chaos.plan.calibration import dump
 
-    put(dump(measure([Path(folder) for folder in arguments.folders])), arguments.output)
+    put(dump(measure([run_folder(folder) for folder in arguments.folders])), arguments.output)
     return 0
 
 

@@ -58,7 +58,15 @@ def _verbose(parser: argparse.ArgumentParser) -> None:
 
 
 def _folder(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", help="a run folder")
+    parser.add_argument("folder", metavar="RUN", help="a run: its folder, the begin of its name, or latest")
+
+
+def _system_version(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--system-version",
+        metavar="WORD",
+        help="version of the system under test, e.g. the commit; default: NINES_SYSTEM_VERSION, else a hash of target and images",
+    )
 
 
 def _run(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +77,7 @@ def _run(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", metavar="FILE", help="write a Markdown summary")
     parser.add_argument("--html", metavar="FILE", help="write the HTML report there too (the run folder always has it)")
     parser.add_argument("--folder", metavar="DIR", help="the run folder; default: runs/<experiment>-<time>-<id>")
+    _system_version(parser)
     parser.add_argument("--no-faults", action="store_true", help="send traffic only, inject no fault")
     parser.add_argument(
         "--until-decided",
@@ -142,6 +151,44 @@ def _init(parser: argparse.ArgumentParser) -> None:
 def _calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", nargs="+", metavar="RUN", help="run folders with the same target and configuration")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
+
+
+def _kept(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--history", metavar="FILE", help="the history to read; default: NINES_HISTORY, else runs/history.db")
+
+
+def _runs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", metavar="NAME", help="only runs whose name begins so")
+    parser.add_argument("--experiment", metavar="NAME", help="only runs of this experiment")
+    parser.add_argument("--version", metavar="WORD", help="only runs of a version of the system that begins so")
+    parser.add_argument("--target", metavar="NAME", help="only runs of this target")
+    parser.add_argument("--runtime", metavar="NAME", help="only runs on this runtime")
+    parser.add_argument(
+        "--state", metavar="WORD", help="only runs that came to this: pass, fail, inconclusive, invalid, aborted, interrupted"
+    )
+    parser.add_argument("--since", metavar="TIME", help="only runs of that time, e.g. 7d")
+    parser.add_argument("-n", "--newest", type=int, default=20, metavar="N", help="at most so many, the newest; default: 20")
+    parser.add_argument("--all", action="store_true", help="all of them")
+    parser.add_argument("--trend", action="store_true", help="instead of the list: what all runs of that configuration show together")
+    parser.add_argument("--html", metavar="FILE", help="instead: write list and pictures as an HTML page")
+    parser.add_argument("--svg", metavar="FILE", help="instead: write the picture of the first fault class")
+    parser.add_argument("--add", nargs="+", default=[], metavar="RUN", help="instead: enter run folders that are not in the history")
+    parser.add_argument("--merge", nargs="+", default=[], metavar="FILE", help="instead: take over the runs of other histories")
+    _kept(parser)
+    _json(parser)
+
+
+def _margin(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--margin", type=float, default=1.3, metavar="FACTOR", help="how much worse is still no worse; default: 1.3 times")
+
+
+def _compare(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("old", metavar="OLD", help="a run, a version of the system, previous, all, or a name that git knows")
+    parser.add_argument("new", nargs="?", default="latest", metavar="NEW", help="the same; default: latest")
+    _margin(parser)
+    parser.add_argument("--markdown", metavar="FILE", help="write the table as Markdown, too")
+    _kept(parser)
+    _json(parser)
 
 
 def _explain(parser: argparse.ArgumentParser) -> None:
@@ -271,6 +318,8 @@ VERBS: Final[dict[str, Verb]] = {
     "explore": Verb("search for faults that break an objective, and shrink what is found", "chaos.cli.explore:explore", _explore),
     "judge": Verb("judge a run folder again, without a cluster", "chaos.cli.folders:judge", _judge),
     "report": Verb("show the report of a run in another format", "chaos.cli.folders:report", _report),
+    "runs": Verb("list all runs, and what they show together", "chaos.cli.runs:runs", _runs),
+    "compare": Verb("hold two runs or versions of a system against each other", "chaos.cli.runs:compare", _compare),
     "calibrate": Verb("fit model parameters from past runs", "chaos.cli.folders:calibrate", _calibrate),
     "history": Verb("show what happened in a run, row by row", "chaos.cli.folders:history", _history),
     "up": Verb("start an experiment's cluster and hold it for manual faults", "chaos.cli.inject:up", _up),

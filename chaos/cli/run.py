@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
             longest_s = _longest_s(arguments)
             ready.append(
                 order(Path(file), runtime=arguments.runtime, seed=arguments.seed, faults=not arguments.no_faults, longest_s=longest_s,
-                      overrides=arguments.set)
+                      overrides=arguments.set, system_version=arguments.system_version)
             )  # fmt: skip
         except NinesError as error:
             _refused(arguments, Path(file).name, error, "")

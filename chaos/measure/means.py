@@ -28,6 +28,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from chaos.measure import student
 from chaos.results.observed import Estimate
 
 if TYPE_CHECKING:
@@ -124,8 +125,8 @@ def interval_of_mean(
     # Two edges, each uniform within half a slot: the mean square error of a duration is slot^2 / 6, whatever the values show.
     floor = resolution_s / math.sqrt(6) / (middle * float(sizes.mean()) * math.sqrt(count))
     width = max(error, floor)
-    low = middle * math.exp(-_t_quantile(count - 1, 1 - tail) * width)
-    high = _finite(middle, _t_quantile(count - 1, 1 - (tail if count < FEW else UPPER * tail)) * width)
+    low = middle * math.exp(-student.quantile(count - 1, 1 - tail) * width)
+    high = _finite(middle, student.quantile(count - 1, 1 - (tail if count < FEW else UPPER * tail)) * width)
     method = T_ON_LOG
     if FEW <= count <= MANY and error > floor:
         # Where one value makes the mean too many resamples lack it to say anything: t does.
@@ -222,12 +223,6 @@ def _bootstrap_t(values: Floats, sizes: Floats, seed: int, confidence: float) ->
 
 def _finite(middle: float, exponent: float) -> float | None:
     return middle * math.exp(exponent) if exponent < math.log(WILD) else None
-
-
-def _t_quantile(freedom: int, share: float) -> float:
-    from scipy.special import stdtrit
-
-    return float(stdtrit(freedom, share))
 
 
 def share(hits: int, trials: int) -> Estimate:

@@ -1,17 +1,15 @@
-"""``lost_writes``: a write was acknowledged, and when the run was over no client found it, or a newer one.
-
-That a node has it still by itself, and does not show it to clients, is ``diverged_replicas``.
-"""
+"""``lost_writes``: a write was acknowledged, and when the run was over neither a client nor any node found it or a newer one."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 from chaos.data.check import Budget, Case, Check, Finding, Undecided
 from chaos.data.effects import Effects
 from chaos.data.members import contents, number
-from chaos.data.operations import COUNTER, REGISTER, Content, DataHistory, KeyHistory, Operation
+from chaos.data.operations import COUNTER, REGISTER, Content, DataHistory, KeyHistory, Operation, Unreadable, content_of
+from chaos.history import journal
 
 
 class LostWrites(Check):
@@ -39,9 +37,9 @@ class LostWrites(Check):
 
     def _of_key(self, history: DataHistory, key: KeyHistory, writes: list[Operation]) -> tuple[int, list[Case]]:
         last = key.last[0]
-        found = [read.found for read in key.last]
+        found = [read.found for read in key.last] + list(_at_nodes(history, key.key))
         if history.workload == COUNTER:
-            there = max(number(read) for read in key.last)
+            there = max([number(read) for read in key.last] + [each for each in found if isinstance(each, int)])
             missing = sum(int(write.value or "1") for write in writes) - there
             if missing <= 0:
                 return 0, []
@@ -50,7 +48,7 @@ class LostWrites(Check):
         if history.workload == REGISTER:
             gone = self._of_register(key, writes, found)
         else:
-            everywhere = {member for read in key.last for member in contents(read)}
+            everywhere = {member for each in found if isinstance(each, tuple) for member in each} | set(contents(last))
             gone = [write for write in writes if write.value not in everywhere]
         return len(gone), [
             Case(key.key, f"{write.value} was acknowledged, and is not there in the end", [write, last], frozenset({write.n, last.n}))
@@ -64,3 +62,12 @@ class LostWrites(Check):
         if any(value is not None and value not in effects.write_of for value in values):
             return []
         return [write for write in writes if all(effects.older(value, write.value) for value in values)]
+
+
+def _at_nodes(history: DataHistory, key: str) -> Iterable[Content]:
+    for read in history.nodes.get(key, {}).values():
+        if read.outcome == journal.OK:
+            try:
+                yield content_of(history.workload, read.value)
+            except Unreadable:
+                continue

@@ -138,6 +138,7 @@ def test_commands(
     (tmp_path / "experiments" / "quickstart.yaml").write_text(QUICKSTART, encoding="utf-8")
     files_before(block, tmp_path)
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("NINES_HISTORY", "runs/history.db")
     if any(line.startswith("nines validate first.yaml") for line in block.text.splitlines()):
         assert "nines init first.yaml" in block.text
     for line in block.text.splitlines():
@@ -151,6 +152,8 @@ def test_commands(
                 assert cli.main(["run", *rest, "--runtime", "fake"]) in (0, 1, 3), capsys.readouterr().err
             case ["nines", "explore", *rest]:
                 assert cli.main(["explore", *rest]) in (0, 1), capsys.readouterr().err
+            case ["nines", "compare", *rest]:
+                assert cli.main(["compare", *rest]) in (0, 1, 3), capsys.readouterr().err
             case ["nines", "doctor"]:
                 assert cli.main(words[1:]) in (0, 5)
             case ["nines", *rest]:
