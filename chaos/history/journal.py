@@ -145,6 +145,11 @@ def read(path: Path) -> Journal:
     return Journal(rows, tuple(damaged), is_torn)
 
 
+def encoded(row: JournalRow) -> bytes:
+    """One line."""
+    return _ENCODE(row) + b"\n"
+
+
 class JournalWriter:
     """Appends rows; each is in the kernel's hands when ``append`` returns. ``EnvironmentUnusable`` for a disk that takes no more."""
 
@@ -154,7 +159,7 @@ class JournalWriter:
 
     def append(self, row: JournalRow) -> None:
         """Write one row."""
-        if not self._file.append(_ENCODE(row) + b"\n"):
+        if not self._file.append(encoded(row)):
             raise EnvironmentUnusable(self._file.trouble, how="free some space, or name a folder on another disk with --folder")
 
     def close(self) -> None:

@@ -54,11 +54,13 @@ def data_history(text: str, workload: str = "register", nodes: dict[str, str | N
     return DataHistory(workload, journal_of(history(text, does), workload, nodes))
 
 
-def random_history(seed: int, workload: str = "register", operations: int = 12, sessions: int = 4, *, wrong: float = 0.0) -> KeyHistory:
+def random_history(
+    seed: int, workload: str = "register", operations: int = 12, sessions: int = 4, *, wrong: float = 0.0, trouble: float = 0.2
+) -> KeyHistory:
     """A run of one object whose operations take effect at random moments; ``wrong``: the share of reads that are answered wrongly.
 
-    Some writes have an unknown outcome, and take effect or not, even long after; some fail and do not. A wrong answer is what the object
-    held at some other time, or (of what grows) lacks a member, or has one twice.
+    ``trouble``: the share of writes that fail, or have an unknown outcome and take effect or not, even long after. A wrong answer is what
+    the object held at some other time, or (of what grows) lacks a member, or has one twice.
     """
     rng = random.Random(f"{workload}{seed}")  # noqa: S311 - a test's dice
     does = {"register": "write", "counter": "incr", "set": "add", "list": "append"}[workload]
@@ -72,7 +74,7 @@ def random_history(seed: int, workload: str = "register", operations: int = 12, 
         what = does if rng.random() < 0.45 else "read"
         outcome = OK
         effect: float | None = call + rng.random() * (done - call)
-        if what != "read" and rng.random() < 0.2:
+        if what != "read" and rng.random() < trouble:
             outcome = UNKNOWN if rng.random() < 0.7 else FAIL
             effect = call + rng.random() * 30 if outcome == UNKNOWN and rng.random() < 0.5 else None
         plans.append((n, session, what, call, done, outcome, effect))
