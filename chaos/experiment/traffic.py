@@ -2,28 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 from chaos.core.units import RATE, PerSecond, Seconds
+from chaos.experiment.client import ClientPolicy
 from chaos.experiment.forms import Form, mapping, one_of, quantity, string
 from chaos.experiment.source import Table, Value, table_of
-from chaos.experiment.tables import Key, Strict, Written
+from chaos.experiment.tables import Key, Strict, Written, table
 from chaos.experiment.target.operation import operation
+
+__all__ = ["ClientPolicy", "OperationSpec", "OutageRule", "TrafficSpec"]
 
 MOST_PER_S: Final = 20_000.0
 """Of one operation: more than a prober on one core can send."""
 _EACH_S: Final = quantity(RATE, gt=0, le=MOST_PER_S)
 _ASKED: Final = operation(does="read", besides={"rate": _EACH_S})
-
-
-class ClientPolicy(Strict, frozen=True):
-    """How clients ask: ``timeout_s`` an attempt, ``deadline_s`` the slot from its due time, ``resolve`` per-request, ttl or once."""
-
-    timeout_s: Seconds = 0.25
-    attempts: int = 2
-    other_address: bool = True
-    deadline_s: Seconds = 0.6
-    resolve: Literal["per-request", "ttl", "once"] = "ttl"
 
 
 class OutageRule(Strict, frozen=True):
@@ -67,7 +60,7 @@ class TrafficSpec(Strict, frozen=True):
 
     operations: Annotated[dict[str, OperationSpec], mapping(_SERVICE, empty="there is no operation", right=_EXAMPLE), Key(example=_EXAMPLE)]
     """What clients ask, and how often: an operation of the target, or one defined here"""
-    client: ClientPolicy = ClientPolicy()
+    client: Annotated[ClientPolicy, table(ClientPolicy)] = ClientPolicy()
     outage: OutageRule = OutageRule()
     judge: Annotated[str | None, string("an operation")] = None
     """The operation that the objectives speak of"""

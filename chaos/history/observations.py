@@ -69,6 +69,8 @@ class Why(enum.IntEnum):
     """The name server did not answer in time; ``DNS`` is an answer without an address."""
     TLS = 12
     """The connection could not be encrypted: a certificate was not believed, or the other side refused."""
+    POOL = 13
+    """All connections of the client were in use until its time was over."""
 
 
 def dtype() -> np.dtype[np.void]:

@@ -54,6 +54,11 @@ def every_node_asked(plan: Plan, timeline: Timeline, candidates: Sequence[str]) 
         return Check(name, PASS, "the name stands for one node")
     if dns.order or dns.check.what.startswith("role:"):
         return Check(name, PASS, "the name is not meant to lead to every node")
+    if not plan.experiment.traffic.client.draws_evenly:
+        return Check(name, PASS, "clients are not meant to ask every node")
+    endpoints = plan.experiment.traffic.client.endpoints
+    if endpoints is not None and endpoints.nodes:
+        candidates = [node for node in candidates if node in endpoints.nodes]
     zones = {planned.name: planned.zone or "" for planned in plan.nodes}
     weights = {node: dns.weights.get(zones.get(node, ""), 1.0) if dns.weights else 1.0 for node in candidates}
     counts = dict.fromkeys(candidates, 0)

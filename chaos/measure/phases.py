@@ -79,7 +79,7 @@ class _Cutter:
         self._by_leader = needs_leader(plan, service.service)
         self._slack_s = client.deadline_s + service.rule.slot_s
         cached_s = {"once": math.inf, "ttl": dns.ttl_s}.get(client.resolve, 0.0)
-        self._client_s = cached_s + client.deadline_s + client.attempts * client.timeout_s + CLIENT_SLACK_S
+        self._client_s = cached_s + client.deadline_s + client.attempts * min(client.timeout_s, client.deadline_s) + CLIENT_SLACK_S
         self._marked = {mark.what for mark in timeline.marks}
 
     def phases(self, outage: Outage) -> dict[str, Phase]:

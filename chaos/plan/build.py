@@ -24,6 +24,7 @@ from chaos.experiment.target.spec import DockerPart, Target
 from chaos.plan import calibration as calibrations
 from chaos.plan.capabilities import check_attached, check_capabilities, check_networks, check_resources, check_runtime, runtime_of
 from chaos.plan.cluster import (
+    check_clients,
     check_dns,
     check_traffic,
     judged,
@@ -69,6 +70,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     place = runtime_of(runtime)
     check_attached(experiment, place)
     nodes, settings, part, operations, judge = _standing(experiment, target, here=Capability.HERE in place.offers)
+    check_clients(experiment, nodes, part, operations, virtual=place.virtual)
     faults = planned_faults(experiment, target, nodes, part)
     windows, looks_s = (planned_windows(experiment, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
     check_windows(experiment, faults, windows, len(nodes))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
 
@@ -249,6 +249,48 @@ def judged(experiment: Experiment) -> str:
     return next(iter(traffic.operations))
 
 
+def _check_connections(experiment: Experiment) -> None:
+    """What clients do with their connections goes together."""
+    client, path = experiment.traffic.client, "traffic.client"
+    if client.pool is not None and not client.keep_alive:
+        message = "a pool keeps its connections, and 'keep_alive: false' closes each"
+        raise refuse(experiment, f"{path}.keep_alive", message, "one of them; pool: {lifetime: 1s} closes them often")
+    if client.pool is not None and client.endpoints is not None and client.endpoints.order != "random":
+        message = f"a pool uses its connections in turn, so there is no '{client.endpoints.order}' order"
+        raise refuse(experiment, f"{path}.endpoints", message, "order: random, or no pool")
+    if client.resolve_on_error and (client.endpoints is not None or client.resolve == "per-request"):
+        why = "'endpoints' asks no name" if client.endpoints is not None else "'resolve: per-request' asks before each attempt"
+        raise refuse(experiment, f"{path}.resolve_on_error", why, "leave resolve_on_error out")
+    if client.backoff is not None and client.backoff.most_s < client.backoff.first_s:
+        message = "the first wait is longer than the longest"
+        raise refuse(experiment, f"{path}.backoff.most", message, f"at least {client.backoff.first_s:g}s")
+    if client.attempts == 1 and (client.backoff is not None or client.retry_budget is not None):
+        key = "backoff" if client.backoff is not None else "retry_budget"
+        raise refuse(experiment, f"{path}.{key}", "one attempt is followed by no other", "attempts: 3")
+
+
+def check_clients(
+    experiment: Experiment, nodes: Sequence[PlannedNode], part: str, operations: Mapping[str, OperationKind], *, virtual: bool
+) -> None:
+    """The clients' policy can be carried out: the nodes exist, the probes have such connections, and so does the runtime."""
+    client, path = experiment.traffic.client, "traffic.client"
+    members = [node.name for node in nodes if node.part == part]
+    for name in client.endpoints.nodes if client.endpoints is not None else ():
+        if name not in members:
+            right = suggest(name, members)
+            raise refuse(experiment, f"{path}.endpoints", f"'{name}' is no node of the part '{part}', which clients ask", right)
+    asked = {"pool": client.pool is not None, "timeout": client.patient, "keep_alive": not client.keep_alive, "redirects": client.redirects}
+    for key in [key for key, wanted in asked.items() if wanted]:
+        if virtual:
+            raise refuse(
+                experiment, f"{path}.{key}", f"virtual clients have no connections, so '{key}' means nothing to them", "runtime: local"
+            )
+        for name, kind in operations.items():
+            if kind.probe not in ("http", "etcd") or (key == "redirects" and kind.probe != "http"):
+                message = f"'{key}' is for connections of the probe http; {name} is asked by '{kind.probe}'"
+                raise refuse(experiment, f"{path}.{key}", message, "leave it out")
+
+
 def check_traffic(experiment: Experiment) -> None:
     """The clients' policy and the outage rule make sense."""
     client, path = experiment.traffic.client, "traffic.client"
@@ -256,7 +298,8 @@ def check_traffic(experiment: Experiment) -> None:
         raise refuse(experiment, f"{path}.attempts", f"{client.attempts} attempts ask nothing", "at least 1")
     if client.timeout_s < SHORTEST_S:
         raise refuse(experiment, f"{path}.timeout", f"a time-out of {client.timeout_s:g}s ends before it begins", "at least 1ms")
-    if client.timeout_s > client.deadline_s:
+    _check_connections(experiment)
+    if client.timeout_s > client.deadline_s and not client.patient:
         message = f"an attempt may take {client.timeout_s:g}s, and the whole slot only {client.deadline_s:g}s"
         raise refuse(experiment, f"{path}.deadline", message, f"deadline at least {client.timeout_s:g}s")
     rule = experiment.traffic.outage

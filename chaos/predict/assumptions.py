@@ -32,7 +32,7 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
             said.append(
                 "A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody."
             )
-    said += _of_the_name(plan, known)
+    said += _of_the_name(plan, known) + _of_the_clients(known)
     if "dns" in kinds:
         said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")
     if "power_off" in kinds:
@@ -61,8 +61,11 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
         said.append("The name holds the leader alone: followers are not asked, and an old leader that comes back is a follower.")
     if plan.experiment.cluster.dns.fail_open:
         said.append("A name that fails open is as any other: in the model all checks fail only where no node would answer.")
-    said.append("Clients pick evenly among the addresses of the cached answer.")
-    if known.front.resolve == "once":
+    if known.client.endpoints is None:
+        said.append("Clients pick evenly among the addresses of the cached answer.")
+    if known.front.on_error:
+        said.append("A connection that fails makes all clients ask the name again, and take its answer from then on.")
+    if known.front.resolve == "once" and known.client.endpoints is None and not known.front.on_error:
         said.append("Clients ask the name once and keep the answer for ever: what the health check takes out, they go on asking.")
     external = plan.experiment.cluster.dns.external
     if external is not None and external.health_checked:
@@ -71,6 +74,28 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
         said.append("The name service is not ours: it is taken to list every node, dead or alive.")
     if plan.experiment.cluster.dns.balancer == "engine":
         said.append("The engine's own name server lists every node that has an address, dead or alive, in an even order.")
+    return said
+
+
+def _of_the_clients(known: System) -> list[str]:
+    """What of their policy the prediction has, in its own way, and what it leaves out."""
+    client, said = known.client, []
+    if client.endpoints is not None:
+        said.append("Clients ask the endpoints that they know, and no name: what a health check sees changes nothing for them.")
+        if client.endpoints.order != "random":
+            said.append("The first of the endpoints is as likely to be any node.")
+        if client.endpoints.order == "sticky":
+            said.append("Left out: that clients stay with the endpoint that answered last. Each request begins with the first one.")
+    if client.retry_budget is not None:
+        said.append("Left out: the retry budget. Every request makes all its attempts.")
+    if client.pool is not None:
+        said.append("Left out: the clients' pool. Each attempt goes to an address of its own choice, and no connection is waited for.")
+    if client.patient:
+        said.append(
+            "Left out: connections that stay half-open. A request without a time-out of its own fails at its deadline, and no later one."
+        )
+    if client.redirects:
+        said.append("A redirect takes no time: a node that sends clients on to the leader is as one that hands their requests on.")
     return said
 
 

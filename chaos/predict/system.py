@@ -45,6 +45,8 @@ class Front(msgspec.Struct, frozen=True):
     health_checked: bool = True
     ttl_s: float = 1.0
     resolve: str = "ttl"
+    on_error: bool = False
+    """A connection that fails makes clients ask the name again."""
     check_every_s: float = 0.25
     check_timeout_s: float = 0.2
     fall: int = 2
@@ -67,7 +69,7 @@ class Front(msgspec.Struct, frozen=True):
     @property
     def asked_s(self) -> float:
         """For how long clients may ask a node whose check began to fail: the checks that take it out, then what caches keep."""
-        return math.inf if self.resolve == "once" else self.fall * self.check_every_s + self.lag_s + self.stale.high_s
+        return math.inf if self.resolve == "once" and not self.on_error else self.fall * self.check_every_s + self.lag_s + self.stale.high_s
 
     @property
     def stale(self) -> Uniform:
@@ -178,7 +180,8 @@ class System(msgspec.Struct, frozen=True):
     def client_evades(self, nodes: int) -> bool:
         """Do attempts at other addresses make up for so many nodes that fail?"""
         told = self.client
-        return told.other_address and nodes < min(told.attempts, self.nodes) and nodes * told.timeout_s < told.deadline_s
+        evades = told.other_address and nodes < min(told.attempts, self.nodes)
+        return evades and nodes * told.timeout_s + told.waits_s(nodes) < told.deadline_s
 
     @property
     def wait_for_leader(self) -> Uniform | None:
@@ -205,17 +208,20 @@ def system(plan: Plan) -> System:
         if not each.word
     }
     dns = plan.experiment.cluster.dns
+    client = plan.experiment.traffic.client
+    named = client.endpoints is None
     front = Front(
-        health_checked=dns.checks,
+        health_checked=dns.checks and named,
         ttl_s=dns.ttl_s,
-        resolve=plan.experiment.traffic.client.resolve,
+        resolve=client.resolve if named else "once",
+        on_error=client.resolve_on_error,
         check_every_s=dns.check.every_s,
         check_timeout_s=dns.check.timeout_s,
         fall=dns.check.fall,
         rise=dns.check.rise,
         lag_s=0.0 if dns.external is None else dns.external.lag_s,
         grids=_grids(plan),
-        leader_only=dns.checks and dns.check.what == "role:leader",
+        leader_only=named and dns.checks and dns.check.what == "role:leader",
     )
     if _word(known, "routing") == LEADER:  # as those of a name that holds the leader alone, at once and uncached
         front = Front(ttl_s=0.0, check_every_s=0.0, check_timeout_s=0.0, fall=1, rise=1, grids=front.grids, leader_only=True)
@@ -236,7 +242,7 @@ def system(plan: Plan) -> System:
         drains=_word(known, "stopping") == "drain",
         zones=_zones(members),
         front=front,
-        client=plan.experiment.traffic.client,
+        client=client,
     )
 
 

@@ -15,7 +15,7 @@ OF: Final = {
     Why.NONE: OTHER, Why.DNS: "no address", Why.NO_DNS: "name server silent", Why.REFUSED: "refused", Why.TIMEOUT: "timed out",
     Why.RESET: "reset", Why.CLOSED: "closed", Why.ERROR: ERROR, Why.PROTOCOL: "protocol", Why.DEADLINE: LATE,
     Why.UNREACHABLE: "unreachable", Why.WRONG: "wrong answer",
-    Why.TLS: "tls",
+    Why.TLS: "tls", Why.POOL: "no connection free",
 }  # fmt: skip
 """What stands in ``report.json``, by what the prober recorded of the last attempt."""
 _SAID: Final = {
@@ -31,6 +31,7 @@ _SAID: Final = {
     LATE: "had no answer by the deadline",
     "unreachable": "found their host unreachable",
     "wrong answer": "got an answer without the expected text",
+    "no connection free": "found no connection of the client's pool free",
     "tls": "could not agree on encryption (the prober's log says why)",
 }
 _ANSWERED: Final = {"wrong answer": " without the expected text", "timed out": " too late", LATE: " too late"}
@@ -66,7 +67,7 @@ def way_out(rows: Sequence[BadRequests]) -> str:
     """What to do about it, where the reason itself says so; empty otherwise."""
     if any(row.status in REDIRECTS for row in rows):
         return (
-            "a redirect is not followed: where it points to is no address of the name; if only the leader serves, "
-            'let the name answer with the leader alone: cluster: {dns: {check: {what: "role:leader"}}}'
+            "these clients follow no redirect, or not so many: traffic: {client: {redirects: 2}} follows those to nodes of the cluster; "
+            'or let the name answer with the leader alone: cluster: {dns: {check: {what: "role:leader"}}}'
         )
     return ""

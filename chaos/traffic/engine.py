@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import heapq
 import time
 from collections.abc import Callable
 
@@ -21,7 +22,7 @@ from chaos.core.rng import stream
 from chaos.history.events import TrafficSecond
 from chaos.history.observations import Outcome, Why, late_ns
 from chaos.traffic.loop import Wheel
-from chaos.traffic.probe import Probe, Slot
+from chaos.traffic.probe import Leaves, Probe, Reuses, Slot
 from chaos.traffic.records import Recorder, Tally
 from chaos.traffic.resolver import Resolver
 from chaos.traffic.spec import OperationOrder, ProberSpec
@@ -30,6 +31,8 @@ HELD_UP_NS = 25_000_000
 """A time-out that we notice so much too late was not watched: we were held up ourselves."""
 BATCH = 48
 """Slots sent in one go before answers are looked at again; at 12,000 a second one batch is 4 ms behind only after a hold-up."""
+_ANSWERED = frozenset({Why.NONE, Why.ERROR, Why.WRONG, Why.DNS, Why.NO_DNS, Why.POOL})
+"""Of these no address is to blame."""
 OK = Outcome.OK
 UNSENT = Outcome.UNSENT
 
@@ -37,13 +40,22 @@ UNSENT = Outcome.UNSENT
 class Grid:
     """One operation's due times. ``next_ns`` is the due time of the next slot to send, ``left`` how many there are."""
 
-    __slots__ = ("base_ns", "host", "index", "keys", "left", "limit", "next_index", "next_ns", "order", "period_ns", "probe", "values")
+    __slots__ = (
+        "base_ns", "first", "host", "index", "keys", "left", "limit", "next_index", "next_ns", "order", "period_ns", "probe", "reuse",
+        "tokens", "values",
+    )  # fmt: skip
 
     def __init__(self, index: int, order: OperationOrder, spec: ProberSpec, probe: Probe) -> None:
         self.index = index
         self.order = order
         self.probe = probe
         self.host = probe.host or spec.name
+        self.reuse = probe.reuse if spec.client.pool is not None and isinstance(probe, Reuses) else None
+        """Connections that are looked for before any name is."""
+        self.first = 0
+        """Which of the client's endpoints comes first."""
+        self.tokens = 0.0 if spec.client.retry_budget is None else spec.client.retry_budget.burst
+        """Of the budget for retries."""
         self.base_ns = spec.start_ns + to_ns(order.phase_s)
         self.period_ns = order.period_ns
         self.limit = order.count(spec.duration_s)
@@ -104,12 +116,22 @@ class Engine:
         self._deadline_ns = to_ns(client.deadline_s)
         self._attempts = max(1, client.attempts)
         self._other_address = client.other_address
+        self._patient = client.patient
+        self._backoff = client.backoff
+        self._budget = client.retry_budget
+        self._forgets = client.resolve_on_error
+        self._ordered = client.endpoints is not None and client.endpoints.order != "random"
+        self._sticks = client.endpoints is not None and client.endpoints.order == "sticky"
+        self._waits: list[tuple[int, int, Slot]] = []
+        """Slots between two attempts, by when the next one begins."""
+        self._waiting: set[Slot] = set()
         self._fixed = {spec.name: spec.addresses} if spec.addresses else {}
         self._resolver = resolver
         self._loop = loop
         self._emit = emit
         self._clock_ns = clock_ns
         self._draw = stream(spec.seed, "prober", "address").random
+        self._jitter = stream(spec.seed, "prober", "backoff").random
         self.grids = [Grid(index, order, spec, probe) for index, (order, probe) in enumerate(zip(spec.operations, probes, strict=True))]
         self._wheel = Wheel(max(1_000_000, min(5_000_000, min(self._timeout_ns, self._deadline_ns) // 50)))
         tallies = [Tally(grid.order.name, spec.start_ns, grid.due_between) for grid in self.grids]
@@ -138,6 +160,8 @@ class Engine:
     def _wake(self) -> None:
         now_ns = self._clock_ns()
         self._wheel.expire(now_ns, self._cut)
+        if self._waits:
+            self._go_on(now_ns)
         behind = self._send_due(now_ns)
         now_ns = self._clock_ns()
         recorder = self.recorder
@@ -160,6 +184,8 @@ class Engine:
         for grid in self.grids:
             if grid.left and grid.next_ns < at_ns:
                 at_ns = grid.next_ns
+        if self._waits and self._waits[0][0] < at_ns:
+            at_ns = self._waits[0][0]
         expiry_ns = self._wheel.next_ns()
         if expiry_ns is not None and expiry_ns < at_ns:
             at_ns = expiry_ns
@@ -212,6 +238,8 @@ class Engine:
             self._record(slot, now_ns, UNSENT, Why.NONE)
             return
         slot.sent_ns = now_ns
+        if self._budget is not None:
+            grid.tokens = min(self._budget.burst, grid.tokens + self._budget.ratio)
         self._attempt(slot, now_ns)
 
     def _attempt(self, slot: Slot, now_ns: int) -> None:
@@ -220,6 +248,16 @@ class Engine:
         expiry_ns = now_ns + self._timeout_ns
         slot.expiry_ns = expiry_ns if expiry_ns < slot.deadline_ns else slot.deadline_ns
         self._wheel.add(slot)
+        grid = slot.grid
+        if grid.reuse is not None and grid.reuse(slot, self._open):
+            return
+        self._look_up(slot, now_ns)
+
+    def _open(self, slot: Slot) -> None:
+        """An attempt that has waited for a connection may open one."""
+        self._look_up(slot, self._clock_ns())
+
+    def _look_up(self, slot: Slot, now_ns: int) -> None:
         grid = slot.grid
         addresses = self._fixed.get(grid.host) or self._resolver.cached(grid.host, now_ns)
         if addresses is None:
@@ -230,7 +268,7 @@ class Engine:
             self._resolved(slot, slot.attempts, addresses)  # the name service said, within the TTL, that there is nobody
 
     def _resolved(self, slot: Slot, attempt: int, addresses: tuple[str, ...]) -> None:
-        if slot.attempts != attempt:
+        if slot.attempts != attempt or slot in self._waiting:
             return  # cut while it waited for the name
         if addresses:
             self._send(slot, addresses)
@@ -239,6 +277,12 @@ class Engine:
             slot.end(Outcome.FAIL, Why.DNS)
 
     def _send(self, slot: Slot, addresses: tuple[str, ...]) -> None:
+        if self._ordered:
+            start = slot.grid.first
+            addresses = addresses[start:] + addresses[:start]
+            slot.address = next((address for address in addresses if address not in slot.tried), addresses[0])
+            slot.grid.probe.send(slot)
+            return
         if slot.tried and self._other_address:
             addresses = tuple(address for address in addresses if address not in slot.tried) or addresses
         address = addresses[0] if len(addresses) == 1 else addresses[int(self._draw() * len(addresses))]
@@ -248,14 +292,17 @@ class Engine:
 
     def _cut(self, slot: Slot) -> None:
         """The attempt's time is over."""
+        if self._waiting and slot in self._waiting:
+            return  # that attempt has ended, the next one has not begun
         carrier = slot.carrier
         if carrier is None:
             outcome, why = Outcome.FAIL, Why.NO_DNS
             slot.address = ""
         else:
             slot.carrier = None
-            outcome = Outcome.UNKNOWN if carrier.cut() else Outcome.FAIL
-            why = Why.DEADLINE if slot.expiry_ns == slot.deadline_ns else Why.TIMEOUT
+            over = carrier.leave if self._patient and isinstance(carrier, Leaves) else carrier.cut
+            outcome = Outcome.UNKNOWN if over() else Outcome.FAIL
+            why = getattr(carrier, "why", None) or (Why.DEADLINE if slot.expiry_ns == slot.deadline_ns else Why.TIMEOUT)
         self._not_ok(slot, outcome, why, self._clock_ns())
 
     def _ended(self, slot: Slot, outcome: Outcome, why: Why) -> None:
@@ -278,15 +325,64 @@ class Engine:
             self._record(slot, now_ns, UNSENT, why)
             return
         slot.sure = slot.sure and outcome is Outcome.FAIL
-        if slot.attempts < self._attempts and now_ns < slot.deadline_ns:
-            if slot.address:
-                slot.tried += (slot.address,)
-            self._attempt(slot, now_ns)
+        if why not in _ANSWERED:
+            self._learn(slot)
+        if slot.attempts < self._attempts and now_ns < slot.deadline_ns and self._again(slot, now_ns):
             return
         if now_ns - slot.expiry_ns > HELD_UP_NS:
             self._record(slot, now_ns, UNSENT, why)
         else:
             self._record(slot, now_ns, Outcome.FAIL if slot.sure else Outcome.UNKNOWN, why)
+
+    def _learn(self, slot: Slot) -> None:
+        """What a client remembers of an attempt that met nobody."""
+        grid = slot.grid
+        if self._forgets:
+            self._resolver.forget(grid.host)
+        if self._sticks and slot.address:
+            addresses = self._fixed[grid.host]
+            if addresses[grid.first] == slot.address:
+                grid.first = (grid.first + 1) % len(addresses)
+
+    def _again(self, slot: Slot, now_ns: int) -> bool:
+        """Whether there is a further attempt, now or after a wait."""
+        at_ns = now_ns
+        if self._backoff is not None:
+            at_ns += to_ns(self._backoff.wait_s(slot.attempts, self._jitter()))
+            if at_ns >= slot.deadline_ns:
+                return False
+        if self._budget is not None:
+            if slot.grid.tokens < 1:
+                return False
+            slot.grid.tokens -= 1
+        if slot.address:
+            slot.tried += (slot.address,)
+        if at_ns > now_ns:
+            self._waiting.add(slot)
+            heapq.heappush(self._waits, (at_ns, id(slot), slot))
+            self._wake_by(at_ns)
+        else:
+            self._attempt(slot, now_ns)
+        return True
+
+    def _go_on(self, now_ns: int) -> None:
+        """Begin the attempts whose wait is over."""
+        waits = self._waits
+        while waits and waits[0][0] <= now_ns:
+            at_ns, _, slot = heapq.heappop(waits)
+            self._waiting.discard(slot)
+            if now_ns >= slot.deadline_ns:
+                held_up = now_ns - at_ns > HELD_UP_NS
+                self._record(slot, now_ns, UNSENT if held_up else Outcome.FAIL if slot.sure else Outcome.UNKNOWN, Why.DEADLINE)
+            else:
+                self._attempt(slot, now_ns)
+
+    def _wake_by(self, at_ns: int) -> None:
+        """The timer may have been set for later, when nobody waited yet."""
+        timer = self._timer
+        if isinstance(timer, asyncio.TimerHandle) and not timer.cancelled() and timer.when() * NS_PER_S > at_ns:
+            timer.cancel()
+            self._timer = self._loop.call_at(at_ns / NS_PER_S, self._wake)
 
     def _record(self, slot: Slot, done_ns: int, outcome: Outcome, why: Why) -> None:
         grid = slot.grid

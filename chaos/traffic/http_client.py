@@ -17,7 +17,7 @@ import errno
 import socket
 import struct
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from chaos.core.http1 import Answer, NotHttp, whole
 from chaos.history.observations import Outcome, Why
@@ -25,6 +25,7 @@ from chaos.traffic.probe import Slot
 
 if TYPE_CHECKING:
     from chaos.core.tls import Trust
+    from chaos.traffic.probe import Setup
     from chaos.traffic.tls_client import Client
 
 LINGER_0: Final = struct.pack("ii", 1, 0)
@@ -51,6 +52,39 @@ def why_not_connected(number: int) -> tuple[Outcome, Why]:
     return Outcome.FAIL, Why.TIMEOUT if number == errno.ETIMEDOUT else Why.RESET
 
 
+Follow = Callable[[Slot, int, "bytes | Answer"], bool]
+"""(slot, status, the answer whole or as it was read) -> whether the attempt goes on elsewhere."""
+
+
+class Home(Protocol):
+    """Takes a connection back whose answer came whole, and that may carry another request."""
+
+    def append(self, connection: Connection, /) -> None:
+        """It is free."""
+        ...
+
+
+class _Closes:
+    """The home of connections that carry one request only."""
+
+    def append(self, connection: Connection, /) -> None:
+        connection.drop()
+
+
+_CLOSES: Final = _Closes()
+
+
+def _nobody() -> Slot:
+    """Stands where a request was that has left its connection."""
+    slot = Slot()
+    slot.ended = lambda _slot, _outcome, _why: None
+    slot.carrier = None
+    return slot
+
+
+_NOBODY: Final = _nobody()
+
+
 class Pool:
     """The connections to one port, by address; the one used last is used first, so that few stay warm instead of many cold."""
 
@@ -65,14 +99,21 @@ class Pool:
         self.bodiless = bodiless
         self.looks = looks
         self.client = client
+        self.keeps = True
+        """False: a connection for each attempt."""
+        self.follow: Follow | None = None
+        """What becomes of an answer that says to ask elsewhere; None: it is an answer like any other."""
+        self.request = request
         self._connection = Connection if client is None else client.connection
-        self._request = request
         self._idle: dict[str, list[Connection]] = {}
         self.open: set[Connection] = set()
 
     def send(self, slot: Slot) -> None:
         """One attempt at the slot's address."""
-        data = self._request(slot)
+        self.put(slot, self.request(slot))
+
+    def put(self, slot: Slot, data: bytes) -> None:
+        """The bytes of one attempt, to the slot's address."""
         idle = self._idle.get(slot.address)
         if idle is None:
             idle = self._idle[slot.address] = []
@@ -81,11 +122,19 @@ class Pool:
             if connection.still_open() and connection.ask(slot, data):
                 return
         try:
-            connection = self._connection(self, slot.address, idle)
+            connection = self._connection(self, slot.address, idle if self.keeps else _CLOSES)
         except OSError as error:
             slot.end(*why_not_connected(error.errno or 0))
             return
         connection.connect(slot, data)
+
+    def reuse(self, slot: Slot, fresh: Callable[[Slot], None]) -> bool:  # noqa: ARG002 - see ``Reuses``
+        """Connections are looked for by address."""
+        return False
+
+    def gone(self, connection: Connection) -> None:
+        """It is closed."""
+        self.open.discard(connection)
 
     def close(self) -> None:
         """Reset every connection."""
@@ -105,7 +154,7 @@ class Connection:
 
     __slots__ = ("_answer", "_fd", "_home", "_pending", "_pool", "_recv", "_send", "_slot", "_socket", "_wrote", "address", "gone")
 
-    def __init__(self, pool: Pool, address: str, home: list[Connection]) -> None:
+    def __init__(self, pool: Pool, address: str, home: Home) -> None:
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._pool = pool
@@ -173,12 +222,21 @@ class Connection:
         self.drop()
         return self._wrote
 
+    def leave(self) -> bool:
+        """End the attempt, and let its connection wait for the answer all the same; see ``Leaves``."""
+        self._slot = _NOBODY
+        return self._wrote
+
+    def set_option(self, level: int, option: int, value: int) -> None:
+        """Of its socket."""
+        self._socket.setsockopt(level, option, value)
+
     def drop(self) -> None:
         """Close by reset."""
         if self.gone:
             return
         self.gone = True
-        self._pool.open.discard(self)
+        self._pool.gone(self)
         loop = self._pool.loop
         loop.remove_reader(self._fd)
         if self._pending:
@@ -244,10 +302,16 @@ class Connection:
                 self._home.append(self)
                 status, at = plain
                 slot.status = status
+                if status >= 300 and self._sent_on(slot, status, data):
+                    return
                 slot.answer = data[at:] if self._pool.looks else b""
                 slot.end(*self._pool.judge(status, slot.answer))
                 return
         self._piece(data)
+
+    def _sent_on(self, slot: Slot, status: int, answer: bytes | Answer) -> bool:
+        follow = self._pool.follow
+        return follow is not None and slot is not _NOBODY and follow(slot, status, answer)
 
     def _piece(self, data: bytes) -> None:
         answer = self._answer
@@ -277,7 +341,22 @@ class Connection:
         else:
             self.drop()
         slot.status, slot.answer = answer.status, answer.body
+        if answer.status >= 300 and self._sent_on(slot, answer.status, answer):
+            return
         slot.end(*self._pool.judge(answer.status, answer.body))
+
+
+def pool_of(
+    setup: Setup, port: int, request: Request, judge: Judge, *, bodiless: bool = False, looks: bool = True, client: Client | None = None
+) -> Pool:
+    """The connections of one operation, as the clients' policy has them."""
+    if setup.client.pool is not None:
+        from chaos.traffic.shared_pool import SharedPool
+
+        return SharedPool(setup.loop, port, request, judge, setup.client.pool, bodiless=bodiless, looks=looks, client=client)
+    made = Pool(setup.loop, port, request, judge, bodiless=bodiless, looks=looks, client=client)
+    made.keeps = setup.client.keep_alive
+    return made
 
 
 def raise_file_limit() -> None:

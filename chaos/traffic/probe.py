@@ -12,15 +12,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 
+from chaos.experiment.client import ClientPolicy
 from chaos.experiment.probe_options import Template, Written, reads
 from chaos.history.observations import Outcome, Why
 
 if TYPE_CHECKING:
     from chaos.traffic.engine import Grid
 
-__all__ = ["Build", "Carrier", "Probe", "SaysValue", "Setup", "Slot", "StartsSomething", "Template", "Written", "reads"]
+__all__ = [
+    "Build", "Carrier", "Leaves", "Probe", "Reuses", "SaysValue", "Setup", "Slot", "StartsSomething", "Template", "Written", "reads",
+]  # fmt: skip
 
 
 class Carrier(Protocol):
@@ -28,6 +31,24 @@ class Carrier(Protocol):
 
     def cut(self) -> bool:
         """Drop the attempt at once, by reset where there is a connection; true if any of the request may have reached the service."""
+        ...
+
+
+@runtime_checkable
+class Leaves(Protocol):
+    """A carrier whose attempt may end while it goes on waiting for the answer, as with a client that has no time-out of its own."""
+
+    def leave(self) -> bool:
+        """End the attempt alone; true as for ``cut``."""
+        ...
+
+
+@runtime_checkable
+class Reuses(Protocol):
+    """A probe whose connections are few: it is asked before any name is looked up."""
+
+    def reuse(self, slot: Slot, fresh: Callable[[Slot], None]) -> bool:
+        """True if the attempt is on its way, or waits for a connection; ``fresh`` is called when it may open one after all."""
         ...
 
 
@@ -118,10 +139,16 @@ class Setup(Written):
         words: Mapping[str, str],
         folder: str = "",
         keeps: bool = False,
+        client: ClientPolicy | None = None,
+        ways: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(operation=operation, does=does, options=options, words=words, folder=folder, here=True)
         self.loop = loop
         self.keeps = keeps
+        self.client: Final = client or ClientPolicy()
+        """How clients ask: what of it is a probe's business."""
+        self.ways: Final = ways or {}
+        """What a node may call itself or another one, in a redirect -> the address by which clients reach it."""
 
 
 Build = Callable[[Setup], Probe]

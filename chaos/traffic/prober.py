@@ -57,7 +57,10 @@ def build_probes(spec: ProberSpec, loop: asyncio.AbstractEventLoop) -> list[Prob
     found: list[Probe] = []
     for order in spec.operations:
         build: Build = tables.find("probes", order.probe)
-        setup = Setup(loop=loop, operation=order.name, does=order.does, options=order.options, words=words, folder=spec.target_folder)
+        setup = Setup(
+            loop=loop, operation=order.name, does=order.does, options=order.options, words=words, folder=spec.target_folder,
+            client=spec.client, ways=spec.ways,
+        )  # fmt: skip
         found.append(build(setup))
     return found
 
@@ -125,7 +128,8 @@ def run(spec: ProberSpec) -> None:
     client = spec.client
     resolver, wires = connect(
         loop, spec.nameserver, spec.nameserver_port, time.monotonic_ns,
-        policy=client.resolve, domain=spec.domain, again_s=client.timeout_s, seed=derive(spec.seed, "prober", "dns"),
+        policy=client.resolve, domain=spec.domain, again_s=min(client.timeout_s, client.deadline_s),
+        seed=derive(spec.seed, "prober", "dns"),
     )  # fmt: skip
     probes = build_probes(spec, loop)
     resolver.prepare({probe.host or spec.name for probe in probes if probe.host or not spec.addresses})

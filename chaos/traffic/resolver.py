@@ -114,6 +114,12 @@ class Resolver:
         del self._cache[name]
         return None
 
+    def forget(self, name: str) -> None:
+        """What the name stood for: the next use asks anew. A question under way goes on."""
+        entry = self._cache.get(name)
+        if entry is not None and entry.addresses != (name,):
+            del self._cache[name]
+
     def ask(self, name: str, now_ns: int, told: Told, until_ns: int) -> None:
         """Ask, and tell the answer; never tells before it returns. Whoever asks gives up by itself at ``until_ns``."""
         question = None if self._policy == PER_REQUEST else self._by_name.get(name)

@@ -60,7 +60,9 @@ class ProberSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     domain: str = ""
     """Added to names without a dot, as a search list of one; ``nines.test``."""
     addresses: tuple[str, ...] = ()
-    """If given, ``name`` is not resolved: these are its addresses for ever."""
+    """If given, ``name`` is not resolved: these are its addresses for ever; in the order of ``client.endpoints`` where that matters."""
+    ways: dict[str, str] = {}
+    """What a node may call itself or another one, in a redirect -> the address by which clients reach it."""
     settings: dict[str, str] = {}
     """Further fixed words for templates."""
     target_folder: str = ""

@@ -8,7 +8,7 @@ import sys
 
 from chaos.core import tls
 from chaos.history.observations import Outcome, Why
-from chaos.traffic.http_client import Connection, Pool, why_not_connected
+from chaos.traffic.http_client import Connection, Home, Pool, why_not_connected
 from chaos.traffic.probe import Slot
 
 
@@ -43,7 +43,7 @@ class TlsConnection(Connection):
 
     __slots__ = ("_shaken", "_wire")
 
-    def __init__(self, pool: Pool, address: str, home: list[Connection]) -> None:
+    def __init__(self, pool: Pool, address: str, home: Home) -> None:
         super().__init__(pool, address, home)
         self._wire: tls.Wire | None = None
         self._shaken = False

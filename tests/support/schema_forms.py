@@ -39,6 +39,20 @@ traffic:
   outage: {open: 1, close: 3, merge: 100ms}
   judge: write
 ---
+traffic:
+  operations: {write: 100/s}
+  client:
+    timeout: 100ms
+    attempts: 3
+    backoff: {first: 20ms, factor: 3, most: 1s, jitter: equal}
+    retry_budget: {ratio: 10%, burst: 5}
+    pool: {size: 4, lifetime: 1m30s, tcp_user_timeout: 5s}
+    endpoints: {nodes: [n1, n2], order: random}
+---
+traffic:
+  operations: {write: 100/s}
+  client: {timeout: none, attempts: 2, backoff: 20ms, retry_budget: 10%, endpoints: all, redirects: 2}
+---
 limits: {nodes_down: 2, protect: [n1]}
 seed: 3
 duration: 5m

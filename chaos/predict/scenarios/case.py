@@ -195,16 +195,32 @@ ALWAYS_ASKED: Final = Away()
 
 
 def renewals(case: Case) -> Renewed:
-    """Tells when clients use an answer from after a change: their cache is renewed once in each TTL, at one phase for each sample."""
+    """Tells when clients use an answer from after a change: their cache is renewed once in each TTL, at one phase for each sample.
+
+    With ``resolve_on_error`` also at their first attempt after the change that fails: behind a name that holds the leader alone that is
+    the next one, whoever asks for what.
+    """
     front = case.system.front
     phase_s = case.moment(front.ttl_s)
+    met_s = next_error_s(case, 1.0) if front.on_error and front.leader_only else None
 
     def renewed(change_s: Floats) -> Floats:
+        learned_s = np.full(case.samples, np.inf) if met_s is None else change_s + met_s
+        if front.resolve == "once":
+            return learned_s if met_s is not None else change_s
         if front.resolve != "ttl" or front.ttl_s <= 0:
             return change_s
-        return np.asarray(phase_s + np.ceil((change_s - phase_s) / front.ttl_s) * front.ttl_s)
+        return np.minimum(np.asarray(phase_s + np.ceil((change_s - phase_s) / front.ttl_s) * front.ttl_s), learned_s)
 
     return renewed
+
+
+def next_error_s(case: Case, share: float) -> Floats:
+    """After a random moment, how long until an attempt goes to one of the nodes that fail, which are so large a share of those asked."""
+    rate_per_s = sum(1.0 / slot_s for slot_s, _ in case.system.front.grids) or 1.0 / (case.slot_s or 1.0)
+    if share >= 1:
+        return case.moment(1.0 / rate_per_s)
+    return case.rng.exponential(1.0 / (rate_per_s * share), case.samples)
 
 
 def withdrawn(case: Case, silent: bool, well_s: Floats, fails_s: Floats | float = 0.0, renewed: Renewed | None = None) -> Away:
@@ -214,12 +230,15 @@ def withdrawn(case: Case, silent: bool, well_s: Floats, fails_s: Floats | float 
     clients' cache, where several changes meet the same one.
     """
     front = case.system.front
-    if not front.health_checked or front.resolve == "once":
+    if not front.health_checked or (front.resolve == "once" and not front.on_error):
         return ALWAYS_ASKED
     renewed = renewals(case) if renewed is None else renewed
     out_s = fails_s + front.withdrawal(silent).sample(case.rng, case.samples)
-    left_s = renewed(out_s)
-    back_s = renewed(well_s + front.admission().sample(case.rng, case.samples))
+    once = front.resolve == "once"  # such clients learn of nobody that comes back
+    left_s = np.full(case.samples, np.inf) if once else renewed(out_s)
+    back_s = np.full(case.samples, np.inf) if once else renewed(well_s + front.admission().sample(case.rng, case.samples))
+    if front.on_error:
+        left_s = np.minimum(left_s, out_s + next_error_s(case, case.victims / case.system.nodes))
     stays = out_s >= well_s
     return Away(np.where(stays, np.inf, left_s), np.where(stays, np.inf, np.maximum(back_s, left_s)))
 

@@ -31,6 +31,7 @@ from chaos.predict.scenarios import outages as slots
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from chaos.experiment.client import Backoff
     from chaos.experiment.traffic import ClientPolicy
 
     Floats = NDArray[np.float64]
@@ -126,7 +127,7 @@ class Scenario:
         return listed and all(spell.fate is Fate.SLOW and spell.most_s < limit_s for spell in spells)
 
     def hopeless_s(self) -> Floats:
-        """The due time before which all slots are bad, per sample: every node refuses at once, so all attempts are spent at once."""
+        """Until when every node refuses at once, per sample: what begins and ends all its attempts before that is a bad slot."""
         return np.asarray(np.minimum.reduce([group.refuses_s(self.samples) for group in self.groups]), dtype=np.float64)
 
     def horizon_s(self, policy: ClientPolicy) -> Floats:
@@ -146,7 +147,9 @@ class Scenario:
                 ends.append((group, np.minimum(last_s, group.left_s) if gone and group.left_s is not None else last_s))
         for _, end_s in ends:
             unwell = np.sum([group.nodes * (other_s >= end_s) for group, other_s in ends], axis=0)
-            reaches = (unwell < policy.attempts) & (unwell < listed) & (unwell * policy.timeout_s < policy.deadline_s - INSTANT_S)
+            waits_s = policy.waits_s(policy.attempts - 1)
+            reaches = (unwell < policy.attempts) & (unwell < listed)
+            reaches &= np.where(unwell > 0, unwell * policy.timeout_s + waits_s, 0.0) < policy.deadline_s - INSTANT_S
             safe = reaches & policy.other_address
             horizon_s = np.maximum(horizon_s, np.where(safe, 0.0, end_s))
         if all(group.left_s is not None for group in self.groups):  # the name may be left without any address
@@ -218,7 +221,8 @@ def _chunk(
     phase_s = scenario.first_due_s
     first_due_s = rng.uniform(0.0, 1.0, len(rows)) * rule.slot_s if phase_s is None else phase_s[rows]
     # Due times rise along a sample: what is bad for sure, what is asked and what is good for sure are stretches of it, one after the other.
-    certain = np.minimum(_due_before(np.minimum(scenario.hopeless_s()[rows], horizon_s), first_due_s, rule.slot_s), count)
+    hopeless_s = scenario.hopeless_s()[rows] - min(policy.waits_s(policy.attempts - 1), policy.deadline_s)
+    certain = np.minimum(_due_before(np.minimum(hopeless_s, horizon_s), first_due_s, rule.slot_s), count)
     asked = np.clip(_due_before(horizon_s, first_due_s, rule.slot_s), certain, count) - certain
     bad = np.arange(count) < certain[:, None]
     sample = np.repeat(np.arange(len(rows)), asked)
@@ -242,8 +246,12 @@ def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientP
     pending = np.arange(len(due_s))
     at_s, limit_s = due_s, due_s + policy.deadline_s
     tried = np.zeros((len(scenario.groups), len(due_s)), dtype=np.int64)
+    listed = _listed(scenario, policy, rng)
     for attempt in range(max(1, policy.attempts)):
-        group = _pick(scenario.groups, sample, at_s, tried if attempt and policy.other_address else None, rng)
+        if listed is not None:
+            group = listed[sample, attempt % listed.shape[1]]
+        else:
+            group = _pick(scenario.groups, sample, at_s, tried if attempt and policy.other_address else None, rng)
         expiry_s = np.minimum(at_s + policy.timeout_s, limit_s)
         done_s = np.full(len(pending), np.inf)
         failed_s = at_s.copy()  # nobody to ask: fails at once
@@ -251,6 +259,8 @@ def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientP
             mine = np.flatnonzero(group == index)
             done_s[mine], failed_s[mine] = _attempts(members.spells, sample[mine], at_s[mine], expiry_s[mine], rng)
             tried[index, mine] += 1
+        if policy.backoff is not None:
+            failed_s = failed_s + _waits_s(policy.backoff, attempt + 1, rng.uniform(0.0, 1.0, len(pending)))
         answered = done_s <= expiry_s
         good[pending[answered]] = True
         again = np.flatnonzero(~answered & (failed_s < limit_s - INSTANT_S))
@@ -258,6 +268,20 @@ def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientP
             break
         pending, sample, at_s, limit_s, tried = pending[again], sample[again], failed_s[again], limit_s[again], tried[:, again]
     return good
+
+
+def _waits_s(backoff: Backoff, failed: int, drawn: Floats) -> Floats:
+    """The wait after so many failed attempts, for each draw; linear in the draw, so two of them say all."""
+    none_s, all_s = backoff.wait_s(failed, 0.0), backoff.wait_s(failed, 1.0)
+    return none_s + (all_s - none_s) * drawn
+
+
+def _listed(scenario: Scenario, policy: ClientPolicy, rng: np.random.Generator) -> Ints | None:
+    """For clients that ask the endpoints they know in one order: which group each of them is of, for each sample; else None."""
+    if policy.endpoints is None or policy.endpoints.order == "random":
+        return None
+    of_node = np.repeat(np.arange(len(scenario.groups)), [group.nodes for group in scenario.groups])
+    return rng.permuted(np.tile(of_node, (scenario.samples, 1)), axis=1)
 
 
 def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints | None, rng: np.random.Generator) -> Ints:

@@ -50,7 +50,7 @@ def scenario(
             return _both(case, victims, Group(others.nodes, others.spells, never_s, ever_s), blocks)
         return _both(case, Group(victims.nodes, victims.spells, never_s, ever_s), others, blocks)
     front = case.system.front
-    if front.resolve == "once":
+    if front.resolve == "once" and not front.on_error:
         raise never_learned()
     lost = led_s > 0
     out_s = renewed(ceases_s + front.withdrawal(silent).sample(case.rng, case.samples))

@@ -8,6 +8,7 @@ from chaos.core.errors import BadInput
 from chaos.core.rng import derive
 from chaos.core.values import CLIENTS, Link, TrafficOrder
 from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
+from chaos.experiment.client import ClientPolicy
 from chaos.experiment.target.check import with_nodes
 from chaos.history import journal
 from chaos.plugin import Deployment
@@ -110,6 +111,8 @@ def prober_spec(
         domain=layout.domain,
         settings=layout.settings,
         target_folder=target_folder,
+        addresses=_endpoints(traffic.client, layout),
+        ways=_ways(layout) if traffic.client.redirects else {},
     )
 
 
@@ -135,6 +138,21 @@ def data_order(
         nameserver_port=nameserver[1], domain=layout.domain, settings=layout.settings, target_folder=target_folder,
         key_prefix=f"{deployment.run}." if attached else "",
     )  # fmt: skip
+
+
+def _endpoints(client: ClientPolicy, layout: Layout) -> tuple[str, ...]:
+    """What clients know by themselves, in their order; nothing where they ask the name."""
+    if client.endpoints is None:
+        return ()
+    nodes = client.endpoints.nodes or tuple(node.name for node in layout.nodes.values() if node.part == layout.dns_part)
+    return tuple(layout.address(Link(CLIENTS, node)) for node in nodes)
+
+
+def _ways(layout: Layout) -> dict[str, str]:
+    """Addresses and names of all nodes -> where clients connect to for them."""
+    ways = {node: layout.address(Link(CLIENTS, node)) for node in layout.nodes}
+    own = {address: ways[node] for node, info in layout.nodes.items() for address in (info.address, info.peer_address) if address}
+    return ways | own | {f"{node}.{layout.domain}": way for node, way in ways.items() if layout.domain}
 
 
 def surge_spec(

@@ -54,6 +54,11 @@ class VirtualDns:
         """The set now."""
         return self._sets[-1] if self._sets else ()
 
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """All that the name may stand for."""
+        return self._nodes
+
     def start(self) -> None:
         """The first check of every node, then its grid."""
         checked = self._spec.balancer == HEALTH_CHECKED

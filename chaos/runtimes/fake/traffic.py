@@ -6,6 +6,7 @@ beat of one TTL, as a busy client does it.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -94,6 +95,14 @@ class VirtualTraffic:
         self._recorder = Recorder(str(path), order.start_ns, self._deadline_ns, tallies, late_ns)
         self._resolved_ns = order.start_ns - RESOLVED_BEFORE_NS
         ttl_ns = to_ns(ttl_s)
+        self._jitter = stream(seed, "fake", "backoff").random
+        self._tokens = [client.retry_budget.burst if client.retry_budget is not None else math.inf] * len(self._grids)
+        self._endpoints: tuple[str, ...] = ()
+        if client.endpoints is not None:
+            self._endpoints = client.endpoints.nodes or tuple(dns.nodes)
+        self._order = "random" if client.endpoints is None else client.endpoints.order
+        self._first = [0] * len(self._grids)
+        """Of each grid, which endpoint comes first."""
         self._life_ns = 0 if client.resolve == PER_REQUEST else ttl_ns - min(AHEAD_NS, ttl_ns // 50)
 
     def catch_up(self, now_ns: int) -> None:
@@ -146,13 +155,20 @@ class VirtualTraffic:
         tried: tuple[str, ...] = ()
         now_ns, outcome, why = slot.due_ns, Outcome.FAIL, Why.NONE
         sure = True
+        budget = self._client.retry_budget
+        if budget is not None:
+            self._tokens[grid.index] = min(budget.burst, self._tokens[grid.index] + budget.ratio)
         while slot.attempts < max(1, self._client.attempts) and now_ns < slot.deadline_ns:
             slot.attempts += 1
-            node = self._pick(now_ns, tried)
+            node = self._pick(grid.index, now_ns, tried)
             expiry_ns = min(now_ns + self._timeout_ns, slot.deadline_ns)
             if node is None:
                 slot.address = ""
                 now_ns, outcome, why = now_ns + REFUSAL_NS, Outcome.FAIL, Why.DNS
+                next_ns = self._next_ns(grid.index, slot, now_ns)
+                if next_ns is None:
+                    break
+                now_ns = next_ns
                 continue
             slot.address = self._nodes[node].info.address
             now_ns, outcome, why = self._attempt(node, grid.does, now_ns, expiry_ns)
@@ -162,12 +178,40 @@ class VirtualTraffic:
             if why is Why.TIMEOUT and expiry_ns == slot.deadline_ns:
                 why = Why.DEADLINE
             tried += (node,)
+            if why is not Why.ERROR:
+                self._learn(grid.index, node, now_ns)
+            next_ns = self._next_ns(grid.index, slot, now_ns)
+            if next_ns is None:
+                break
+            now_ns = next_ns
         if outcome is not Outcome.OK:
             outcome = Outcome.FAIL if sure else Outcome.UNKNOWN
         self._recorder.add(grid.index, slot, now_ns, outcome, why)
 
-    def _pick(self, at_ns: int, tried: tuple[str, ...]) -> str | None:
-        members = self._answer(at_ns)
+    def _learn(self, grid: int, node: str, now_ns: int) -> None:
+        """What a client remembers of an attempt that met nobody."""
+        if self._client.resolve_on_error:
+            self._resolved_ns = max(self._resolved_ns, now_ns)
+        if self._order == "sticky" and self._endpoints[self._first[grid]] == node:
+            self._first[grid] = (self._first[grid] + 1) % len(self._endpoints)
+
+    def _next_ns(self, grid: int, slot: Slot, now_ns: int) -> int | None:
+        """When the next attempt begins; None: there is none."""
+        if slot.attempts >= self._client.attempts:
+            return None
+        if self._client.backoff is not None:
+            now_ns += to_ns(self._client.backoff.wait_s(slot.attempts, self._jitter()))
+        if now_ns >= slot.deadline_ns or self._tokens[grid] < 1:
+            return None
+        self._tokens[grid] -= 1
+        return now_ns
+
+    def _pick(self, grid: int, at_ns: int, tried: tuple[str, ...]) -> str | None:
+        if self._order != "random":
+            first = self._first[grid]
+            ordered = self._endpoints[first:] + self._endpoints[:first]
+            return next((node for node in ordered if node not in tried), ordered[0])
+        members = self._endpoints or self._answer(at_ns)
         if tried and self._client.other_address:
             members = tuple(node for node in members if node not in tried) or members
         return members[int(self._random() * len(members))] if members else None

@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from chaos.history.observations import Outcome, Why
-from chaos.traffic.http_client import Pool
+from chaos.traffic.http_client import pool_of
 from chaos.traffic.probe import Probe, Setup, Slot, Template, Written, reads
 
 OPTIONS: Final = {
@@ -105,8 +105,9 @@ class EtcdProbe:
             "Content-Length: %d",
         )
         self._head = "\r\n".join(lines) + "\r\n\r\n%s"
-        self._pool = Pool(setup.loop, asked.port, self._request, judge)
+        self._pool = pool_of(setup, asked.port, self._request, judge)
         self.send = self._pool.send
+        self.reuse = self._pool.reuse
         self.close = self._pool.close
 
     def _request(self, slot: Slot) -> bytes:

@@ -43,12 +43,14 @@ import msgspec
 from chaos.core import plugins as tables
 from chaos.core import tls
 from chaos.core.errors import BadInput
+from chaos.core.http1 import Answer
 from chaos.experiment import tls_options
 from chaos.experiment.probe_options import ENVIRONMENT, SAMPLE, Template, checked_host, secret_words, worded
 from chaos.history.observations import Outcome, Why
 from chaos.query import question as asking
-from chaos.traffic.http_client import Pool, encrypted
+from chaos.traffic.http_client import encrypted, pool_of
 from chaos.traffic.probe import Probe, Setup, Slot, Written, reads
+from chaos.traffic.redirects import Redirects
 
 LOOKS: Final = {
     "expect": "A text that the body of a success holds", "expect_not": "A text that it does not hold",
@@ -106,7 +108,7 @@ def good_statuses(text: str) -> frozenset[int]:
 class Request:
     """What the options of one operation say, checked."""
 
-    def __init__(self, written: Written) -> None:
+    def __init__(self, written: Written, *, keep_alive: bool = True) -> None:
         written.allow(OPTIONS)
         what = written.option("what").strip()
         self.method, scheme, where, path = _line(written, what)
@@ -130,7 +132,8 @@ class Request:
         else:
             tls_options.refuse(written, "https:// in place of http://")
         given = _headers(written) | _credentials(written)
-        own = {"host": f"Host: {shown}", "user-agent": "User-Agent: nines"}
+        self.own_host = "host" in given
+        own = {"host": f"Host: {shown}", "user-agent": "User-Agent: nines"} | ({} if keep_alive else {"connection": "Connection: close"})
         lines = [f"{self.method} {path} HTTP/1.1", *(line for name, line in own.items() if name not in given), *given.values()]
         words = {**written.words, **secret_words(written, "headers"), **secret_words(written, "bearer")}
         self.head = Template("\r\n".join(lines), words, written.operation)
@@ -285,7 +288,7 @@ class HttpProbe:
     """See the module."""
 
     def __init__(self, setup: Setup) -> None:
-        asked = Request(setup)
+        asked = Request(setup, keep_alive=setup.client.keep_alive)
         self.host = asked.host
         self._head = asked.head
         self._body = asked.body
@@ -299,9 +302,24 @@ class HttpProbe:
         self._answer = asked.answer
         bodiless, looks = asked.method == "HEAD", bool(asked.looks) or setup.keeps
         client = None if asked.trust is None else encrypted(asked.trust, setup.operation)
-        self._pool = Pool(setup.loop, asked.port, self.request, self.judge, bodiless=bodiless, looks=looks, client=client)
+        self._port = asked.port
+        self._pool = pool_of(setup, asked.port, self.request, self.judge, bodiless=bodiless, looks=looks, client=client)
         self.send = self._pool.send
-        self.close = self._pool.close
+        self.reuse = self._pool.reuse
+        self._redirects: Redirects | None = None
+        if setup.client.redirects:
+            self._redirects = Redirects(setup, self.judge, client, bodiless=bodiless, looks=looks, own_host=asked.own_host)
+            self._pool.follow = self._follow
+
+    def close(self) -> None:
+        """Reset every connection."""
+        self._pool.close()
+        if self._redirects is not None:
+            self._redirects.close()
+
+    def _follow(self, slot: Slot, status: int, answer: bytes | Answer) -> bool:
+        assert self._redirects is not None
+        return self._redirects.first(slot, status, answer, self.request(slot), self._port)
 
     def request(self, slot: Slot) -> bytes:
         """The bytes of one attempt."""
