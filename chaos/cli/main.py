@@ -364,11 +364,16 @@ def main(argv: Sequence[str] | None = None) -> int:
             return PLUGIN_UNKNOWN  # a monitoring system would take 2 for a service that is down
         raise
     arguments.argv = list(sys.argv[1:] if argv is None else argv)
+    with fitting(width_of(sys.stdout, os.environ)):
+        return _done(arguments)
+
+
+def _done(arguments: argparse.Namespace) -> int:
+    """The exit status of its verb, or of what went wrong, which is told."""
     module, _, name = VERBS[arguments.verb].function.partition(":")
     try:
         function: Callable[[argparse.Namespace], int] = getattr(importlib.import_module(module), name)
-        with fitting(width_of(sys.stdout, os.environ)):
-            return function(arguments)
+        return function(arguments)
     except KeyboardInterrupt:
         print("nines: interrupted", file=sys.stderr)
         return 130

@@ -1,7 +1,8 @@
 """How wide the terminal is that text is made for, and lines broken to that width.
 
 The width is one for the whole command, so it is a context variable: pages need not hand it down. Without a terminal there is none,
-and no line is broken: a program that reads the output finds each row in one line. ``COLUMNS`` sets it in any case.
+and no line is broken: a program that reads the output finds each row in one line. ``COLUMNS`` is the word of a terminal only, since
+readline leaves it in the environment of whatever a program starts; ``NINES_COLUMNS`` sets a width in any case.
 """
 
 from __future__ import annotations
@@ -37,12 +38,14 @@ def fitting(width: int | None) -> Iterator[None]:
 
 
 def width_of(stream: TextIO, environment: Mapping[str, str]) -> int | None:
-    """Of the terminal behind ``stream``, or of ``COLUMNS``; None where neither says one."""
-    said = environment.get("COLUMNS", "")
-    if said.isascii() and said.isdigit() and int(said) > 0:
-        return int(said)
+    """Of the terminal behind ``stream``, or what ``NINES_COLUMNS`` says; None where neither says one."""
+    terminal = stream.isatty()
+    for name in ("NINES_COLUMNS", "COLUMNS") if terminal else ("NINES_COLUMNS",):
+        said = environment.get(name, "")
+        if said.isascii() and said.isdigit() and int(said) > 0:
+            return int(said)
     try:
-        return (os.get_terminal_size(stream.fileno()).columns or None) if stream.isatty() else None
+        return (os.get_terminal_size(stream.fileno()).columns or None) if terminal else None
     except (OSError, ValueError):
         return None
 
@@ -53,9 +56,12 @@ def coloured(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 
 def wrapped(text: str, width: int, indent: str = "") -> list[str]:
-    """Lines of at most ``width`` letters, those after the first with ``indent``; a figure stays with its unit, an arrow with its ends."""
+    """Lines of at most ``width`` letters, those after the first with ``indent``; a figure stays with its unit, an arrow with its ends.
+
+    A longer word is a path or an address: it stays whole, so that it can be copied.
+    """
     glued = _GLUED.sub(_GLUE, text)
-    lines = textwrap.wrap(glued, width, subsequent_indent=indent, break_on_hyphens=False)
+    lines = textwrap.wrap(glued, width, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False)
     return [line.replace(_GLUE, " ") for line in lines] or [""]
 
 

@@ -28,6 +28,8 @@ ASKED: dict[str, list[list[str]]] = {
     "runbook": [["--help"]],  # a document in Markdown
     "init": [["--help"], ["first.yaml"]],
     "explore": [["--help"], ["{quick}", "--schedules", "3", "--runtime", "fake", "--jobs", "1"]],
+    "runs": [["--help"], []],
+    "compare": [["--help"], [RUN, RUN]],
     "judge": [["--help"], [RUN, "-v"]],
     "report": [["--help"], [RUN]],
     "calibrate": [["--help"]],  # a document in YAML
@@ -58,7 +60,7 @@ def narrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captu
     """Run the command in a terminal of so many columns; both of its outputs."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
-    monkeypatch.setenv("COLUMNS", str(WIDTH))
+    monkeypatch.setenv("NINES_COLUMNS", str(WIDTH))
 
     def run(*words: str) -> str:
         try:
@@ -80,13 +82,19 @@ def test_every_verb_is_asked() -> None:
 def test_no_line_is_wider_than_the_terminal(verb: str, narrow: Callable[..., str], quick_run: Path, tmp_path: Path) -> None:
     """Help, answers, tables and refusals."""
     (tmp_path / "wrong.yaml").write_text("experiment: wrong\nfaults: [{kill: {}, targett: leader, every: 5s, for: 1s, times: 2}]\n")
-    places = {"quick": str(quick_run / "experiment.yaml"), "busy": str(ROOT / "experiments" / "partition-shapes.yaml"),
+    shutil.copy(quick_run / "experiment.yaml", tmp_path / "quick.yaml")
+    places = {"quick": "quick.yaml", "busy": str(ROOT / "experiments" / "partition-shapes.yaml"),
               "wrong": "wrong.yaml", "run": "run"}  # fmt: skip
     shutil.copytree(quick_run, tmp_path / "run")
     for words in ASKED[verb]:
         shown = narrow(verb, *(word.format(**places) for word in words))
         assert shown.strip(), words
-        assert [line for line in shown.splitlines() if len(line) > WIDTH] == [], words
+        assert [line for line in shown.splitlines() if len(line) > WIDTH and not is_one_word(line)] == [], words
+
+
+def is_one_word(line: str) -> bool:
+    """A path is not broken: it is to be copied."""
+    return len(line.strip().removesuffix(" \\").split()) == 1
 
 
 def test_tables_of_a_full_report_fit(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +154,10 @@ def test_colours_only_on_a_terminal(environment: dict[str, str], stream: io.Stri
     assert shown.endswith("\x1b[0m\n") is expected and ("\x1b[1;32m✓ PASS" in shown) is expected
 
 
-@pytest.mark.parametrize(("said", "width"), [({"COLUMNS": "72"}, 72), ({"COLUMNS": "0"}, None), ({"COLUMNS": "x"}, None), ({}, None)])
+@pytest.mark.parametrize(
+    ("said", "width"),
+    [({"NINES_COLUMNS": "72"}, 72), ({"NINES_COLUMNS": "0"}, None), ({"NINES_COLUMNS": "x"}, None), ({"COLUMNS": "72"}, None), ({}, None)],
+)
 def test_the_width_is_said_or_there_is_none(said: dict[str, str], width: int | None) -> None:
     """A pipe has none."""
     assert width_of(io.StringIO(), said) == width

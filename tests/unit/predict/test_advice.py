@@ -78,12 +78,10 @@ def test_every_change_has_a_price() -> None:
 
 
 def test_advice_in_production_is_safe_and_priced() -> None:
-    """With time-outs of five beats both are halved together; with ten the time-outs alone."""
+    """With time-outs of five beats both are halved together; with ten the time-outs alone. What the owner cannot choose comes last."""
     five, ten = produced(), produced(election_timeout_s=(1.0, 2.0))
-    assert [each.parameter for each in five.improve_first][:2] == [
-        "fault rates (half as many)",
-        "heartbeat_s and election_timeout_s together",
-    ]
+    assert five.improve_first[0].parameter == "heartbeat_s and election_timeout_s together"
+    assert five.improve_first[-1].parameter == "fault rates (half as many)"
     assert any("election_timeout_s" in text and "2.5 missed beats" in text for text in five.not_advised)
     assert "election_timeout_s" in [each.parameter for each in ten.improve_first]
     for found in (five, ten):

@@ -242,7 +242,8 @@ def test_production() -> None:
     assert found.downtime_s_per_year == pytest.approx(365 / 45 * outage_s, rel=0.05)
     assert found.nines == pytest.approx(-math.log10(1 - found.availability), rel=1e-6)
     best = {each.parameter: each for each in found.improve_first}
-    assert found.improve_first[0].halving_saves_s_per_year >= found.improve_first[-1].halving_saves_s_per_year
+    chosen = [each for each in found.improve_first if each.chosen]
+    assert chosen[0].halving_saves_s_per_year >= chosen[-1].halving_saves_s_per_year
     assert best["heartbeat_s and election_timeout_s together"].elasticity == pytest.approx(0.95, abs=0.15)
     assert best["fault rates (half as many)"].elasticity == pytest.approx(1.0, abs=1e-3)
     assert "restart_s" not in best  # three nodes go on without the dead one
