@@ -93,9 +93,11 @@ def document(text: str, file: Path, overrides: Sequence[str] = ()) -> Document:
     """Of an experiment's text. Raises ``BadInput`` for one that cannot be loaded, or that has no objective that a schedule could break."""
     whole = parse_experiment(text, str(file), overrides)
     root, _ = applied(parse(text, str(file)), overrides)
-    if all(spec.measure == "agreement" for spec in whole.objectives if spec.fault is None):
+    if "data" not in root.entries and all(spec.measure == "agreement" for spec in whole.objectives if spec.fault is None):
         place = root.entries["objectives"].place if "objectives" in root.entries else root.place
-        raise BadInput("there is no objective that a schedule could break", place=place, right='e.g. objectives: {outage: "<= 3s"}')
+        raise BadInput(
+            "there is no objective that a schedule could break", place=place, right='e.g. objectives: {outage: "<= 3s"}, or checks of data'
+        )
     stated = whole.limits.nodes_down
     nodes = _nodes(whole)
     limit = stated if stated is not None else max(1, (nodes - 1) // 2)

@@ -115,7 +115,7 @@ def judge(folder: RunFolder, more: Sequence[Row] = (), *, predicting: bool = Tru
         missed = _missed(plan, seen, predicted)
         checked.append(checks_probe.resolution(plan, missed, held_objectives))
         checked.append(checks_probe.contradiction(plan, observed))
-    exit_code, reasons = decide(seen, checked, held_objectives)
+    exit_code, reasons = decide(seen, checked, held_objectives, data)
     return Judgement(
         plan=plan,
         timeline=seen,
@@ -150,8 +150,12 @@ def _by_looks(row: Agreement, looked: deciding.Assessment, judge: str) -> Agreem
 # --- the exit code -----------------------------------------------------------------------------------------------------
 
 
-def decide(seen: Timeline, checked: Sequence[Check], held: Sequence[Objective]) -> tuple[int, list[str]]:
-    """The exit code, and in plain words what led to it; with a verdict of pass or fail, what else a reader should know."""
+def decide(seen: Timeline, checked: Sequence[Check], held: Sequence[Objective], data: Data | None = None) -> tuple[int, list[str]]:
+    """The exit code, and in plain words what led to it; with a verdict of pass or fail, what else a reader should know.
+
+    A failed assumption makes figures of time worthless, but a violation of ``data`` stands: a write that was acknowledged and is gone
+    is gone however busy the machine was.
+    """
     failed = [f"{check.heading}: {check.detail}" for check in checked if check.verdict == "fail"]
     missed = [_objective(objective, "wanted {}") for objective in held if objective.verdict == "fail"]
     untold = [_objective(objective, "undecided against {}") for objective in held if objective.verdict == "unknown"]
@@ -159,6 +163,10 @@ def decide(seen: Timeline, checked: Sequence[Check], held: Sequence[Objective]) 
     code = _halted(seen, checked)
     if code is not None:
         return code, [*failed, *missed, *untold]
+    of_data = {check.name for check in data.checks} if data is not None else set()
+    proven = [_objective(each, "wanted {}") for each in held if each.verdict == "fail" and each.name in of_data]
+    if failed and proven:
+        return MISSED, [*proven, *(f"no other figure of this run counts: {each}" for each in failed)]
     if failed:
         return UNKNOWN, [*failed, *missed, *untold]
     if missed:
