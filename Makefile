@@ -7,6 +7,8 @@
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
 #   make bench-predictions   seconds lost as predicted and as seen, every kind that is predicted (45 minutes on local; ARGS="--runtime docker")
+#   make what-each-buys   docs/what-each-buys.md: each mechanism, predicted and seen (25 minutes)
+#   make ledger   docs/ledger.md: each mistake made on purpose must be caught, in ten seeds (an hour; ARGS="--seeds 1 --controls 1")
 #   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 10 minutes;
 #                 RUNTIME=both needs root, for a Docker engine of its own)
 #   make mutations  1,000 mutants of every experiment and target: each planned or refused with file and line (an hour)
@@ -21,7 +23,7 @@ COUNT ?= 40
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 
-.PHONY: setup demo test test-docker test-engines check lint bench bench-predictions mutations soak picture clean
+.PHONY: setup demo test test-docker test-engines check lint bench bench-predictions what-each-buys ledger mutations soak picture clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -78,6 +80,14 @@ mutations: .venv/.installed-dev
 bench-predictions: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m bench.predictions $(ARGS)
+
+what-each-buys: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	@$(PY) -m bench.what_each_buys $(ARGS)
+
+ledger: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	@$(PY) -m tools.ledger $(ARGS)
 
 soak: .venv/.installed
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null

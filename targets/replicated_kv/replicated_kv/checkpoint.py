@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import NamedTuple, cast
 
 from .frames import Damaged, pack, scan, unpack
 
-ITEMS_A_FRAME = 500
+ITEMS_A_FRAME = 100
 NEW = ".new"
 
 
@@ -21,12 +22,13 @@ class Snapshot(NamedTuple):
     members: str = ""
 
 
-def write(path: Path, snapshot: Snapshot, fsync: bool = True, whole: bool = True) -> None:
+def write(path: Path, snapshot: Snapshot, fsync: bool = True, whole: bool = True, delay_s: float = 0.0) -> None:
     """Beside its place, on disk, then renamed into it: a crash at any byte leaves the old file or the new one (``whole``)."""
     new = path.with_name(path.name + NEW) if whole else path
     with new.open("wb") as file:
         file.write(pack([snapshot.at, snapshot.term, len(snapshot.items), snapshot.members]))
         for start in range(0, len(snapshot.items), ITEMS_A_FRAME):
+            time.sleep(delay_s)
             file.write(pack(snapshot.items[start : start + ITEMS_A_FRAME]))
             if not whole:
                 file.flush()

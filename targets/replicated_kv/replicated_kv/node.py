@@ -48,7 +48,7 @@ class Node:
         self._loop = asyncio.get_running_loop()
         if settings.backup and settings.restore:
             restore(Path(settings.backup), settings.data)
-        self._storage = Storage(settings.data, settings.fsync, settings.rules.wrong)
+        self._storage = Storage(settings.data, settings.fsync, settings.rules.wrong, settings.disk_delay / 1e9)
         recovered = self._storage.recover()
         self.store = Store()
         if recovered.snapshot is not None:

@@ -50,6 +50,8 @@ class Settings(NamedTuple):
     rules: Rules
     reads: str
     fsync: bool
+    disk_delay: int
+    """By so much later does whatever is saved reach the disk: a slow disk, where no real one is at hand."""
     compact_after: int
     """Entries in the log, and ``compact_bytes`` characters, after which a checkpoint is made."""
     compact_bytes: int
@@ -152,6 +154,7 @@ OPTIONS: dict[str, tuple[str | None, Callable[[str], object]]] = {
     "detector_phi": ("8", float),
     "wrong": ("", lambda text: "" if text == "none" else _one_of("", *WRONG)(text)),
     "fsync": ("on", _switch),
+    "disk_delay": ("0s", lambda text: span_ns(text, zero=True)),
     "compact_after": ("20000", _count),
     "compact_bytes": ("67108864", _count),
     "backup": ("", str),

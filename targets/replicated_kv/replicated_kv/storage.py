@@ -15,6 +15,7 @@ from __future__ import annotations
 import os
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import NamedTuple
 
@@ -40,10 +41,11 @@ class Save(NamedTuple):
 class Storage:
     """The folder of one node. ``save`` and ``rotate`` belong to one thread, ``write_checkpoint`` may run in another."""
 
-    def __init__(self, folder: Path, fsync: bool = True, wrong: str = "") -> None:
+    def __init__(self, folder: Path, fsync: bool = True, wrong: str = "", delay_s: float = 0.0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self._folder = folder
         self._fsync = fsync
+        self._delay_s = delay_s
         self._torn = wrong == CHECKPOINT_TORN
         self._lock = threading.Lock()
         self._checkpoints: list[int] = []
@@ -142,7 +144,7 @@ class Storage:
                 return
             if self._torn:
                 self._drop([snapshot.at], snapshot.at)
-            checkpoint.write(self._folder / f"checkpoint-{snapshot.at:012d}", snapshot, self._fsync, whole=not self._torn)
+            checkpoint.write(self._folder / f"checkpoint-{snapshot.at:012d}", snapshot, self._fsync, not self._torn, self._delay_s)
             kept = [snapshot.at] if anew else [*self._checkpoints, snapshot.at][-KEPT:]
             # With a single one the whole log stays, in case its bits rot.
             self._drop(kept, snapshot.at if anew else kept[0] if len(kept) == KEPT else -1)
@@ -165,6 +167,8 @@ class Storage:
         os.lseek(self._file, size, os.SEEK_SET)
 
     def _append(self, data: bytes) -> None:
+        if self._delay_s:
+            time.sleep(self._delay_s)
         view = memoryview(data)
         while view:
             view = view[os.write(self._file, view) :]
