@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos.core.units import show_s
+from chaos.report.data_tables import sentence
 from chaos.report.format import DASH, count, estimate, extrapolated, is_chance, joined, number, percent, seconds
 from chaos.report.headline import effective
 from chaos.results.observed import Outage
@@ -23,7 +24,7 @@ _CAUSES: Final = {"overlaps": "faults that overlap, share a cause or are not cov
 
 def story(report: Report) -> list[str]:
     """What clients saw, what was predicted, what it means in production: a sentence each, fit to be read aloud."""
-    told = (_seen(report), _empty(report), _held(report), _scaled(report), _meaning(report))
+    told = (_seen(report), sentence(report), _empty(report), _held(report), _scaled(report), _meaning(report))
     return [sentence for sentence in told if sentence]
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
+from chaos.report import data_tables
 from chaos.report import format as say
 from chaos.report import story as tell
 from chaos.report.format import Show
@@ -30,6 +31,8 @@ def of(report: Report, outages_shown: int) -> dict[str, Table]:
     production = report.predicted.production if report.predicted is not None else None
     made = {
         "objectives": objectives(report),
+        "data": data_tables.checks(report),
+        "violation": data_tables.violation(report),
         "figures": figures(report),
         "classes": classes(report),
         "outages": outages(report, outages_shown),

@@ -1,15 +1,17 @@
-"""``lost_writes``: a write was acknowledged, and when the run was over neither a client nor any node found it or a newer one."""
+"""``lost_writes``: a write was acknowledged, and when the run was over no client found it, or a newer one.
+
+That a node has it still by itself, and does not show it to clients, is ``diverged_replicas``.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from chaos.data.check import Budget, Case, Check, Finding, Undecided
 from chaos.data.effects import Effects
 from chaos.data.members import contents, number
-from chaos.data.operations import COUNTER, REGISTER, Content, DataHistory, KeyHistory, Operation, Unreadable, content_of
-from chaos.history import journal
+from chaos.data.operations import COUNTER, REGISTER, Content, DataHistory, KeyHistory, Operation
 
 
 class LostWrites(Check):
@@ -37,9 +39,9 @@ class LostWrites(Check):
 
     def _of_key(self, history: DataHistory, key: KeyHistory, writes: list[Operation]) -> tuple[int, list[Case]]:
         last = key.last[0]
-        found = [read.found for read in key.last] + list(_at_nodes(history, key.key))
+        found = [read.found for read in key.last]
         if history.workload == COUNTER:
-            there = max([number(read) for read in key.last] + [each for each in found if isinstance(each, int)])
+            there = max(number(read) for read in key.last)
             missing = sum(int(write.value or "1") for write in writes) - there
             if missing <= 0:
                 return 0, []
@@ -48,7 +50,7 @@ class LostWrites(Check):
         if history.workload == REGISTER:
             gone = self._of_register(key, writes, found)
         else:
-            everywhere = {member for each in found if isinstance(each, tuple) for member in each} | set(contents(last))
+            everywhere = {member for read in key.last for member in contents(read)}
             gone = [write for write in writes if write.value not in everywhere]
         return len(gone), [
             Case(key.key, f"{write.value} was acknowledged, and is not there in the end", [write, last], frozenset({write.n, last.n}))
@@ -62,12 +64,3 @@ class LostWrites(Check):
         if any(value is not None and value not in effects.write_of for value in values):
             return []
         return [write for write in writes if all(effects.older(value, write.value) for value in values)]
-
-
-def _at_nodes(history: DataHistory, key: str) -> Iterable[Content]:
-    for read in history.nodes.get(key, {}).values():
-        if read.outcome == journal.OK:
-            try:
-                yield content_of(history.workload, read.value)
-            except Unreadable:
-                continue

@@ -8,13 +8,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from chaos.report import data_tables, page, table, tables
 from chaos.report import format as say
 from chaos.report import headline as top
-from chaos.report import page, table, tables
 from chaos.report import story as tell
 from chaos.report.answers import answers
 from chaos.report.svg.axis import time_axis
 from chaos.report.svg.bars import css_class
+from chaos.report.svg.operations import operation_bars
 from chaos.results.observed import PHASES
 from chaos.results.report import Report
 
@@ -38,6 +39,7 @@ class Card(NamedTuple):
 def render(report: Report) -> str:
     """The page."""
     headline, told = _lead(top.headline(report))
+    found = data_tables.first(report)
     return page.render(
         "report.html.j2",
         report=report,
@@ -54,6 +56,7 @@ def render(report: Report) -> str:
         axis_legend=_axis_legend(report),
         phase_legend=_phase_legend(report),
         tables=tables.of(report, OUTAGES_SHOWN),
+        violation=None if found is None else operation_bars(found[1]),
         parameters=tables.parameters(report.predicted) if report.predicted is not None else None,
     )
 

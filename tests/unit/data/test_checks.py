@@ -36,7 +36,7 @@ LOST = """
     [
         (KEPT, {}, 0),
         (LOST, {}, 1),
-        (LOST, {"n1": "a", "n2": "b"}, 0),  # one node has it still: diverged, and not lost
+        (LOST, {"n1": "a", "n2": "b"}, 1),  # one node has it still, and shows it to nobody
         ("1 w a 0-10\n0 r - 100-110", {}, 1),
         ("1 w a 0-?\n0 r - 100-110", {}, 0),  # never acknowledged
         ("1 w a 0-10\n2 w b 5-15\n0 r a 100-110", {}, 0),  # at the same time: a may be the later one
