@@ -141,9 +141,9 @@ class Helpers:
 
     def warm_prober(self) -> None:
         """The prober has most to load, and the traffic is not to wait for it; spares with it, if surges are planned."""
-        self._prober = self.make(PROBER, CLIENTS)
         if self._deployment.plan.data is not None:
             self._data = self.make(DATA, CLIENTS)
+        self._prober = self.make(PROBER, CLIENTS)
         self._spares.warm(self._deployment.plan)
 
     def warm_watch(self) -> None:

@@ -11,7 +11,7 @@ from chaos.history.events import Row
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.helper import Breakage, Helper
-from chaos.runtimes.base.helpers import MODULES, PROBER, Helpers, sends
+from chaos.runtimes.base.helpers import DATA, MODULES, PROBER, Helpers, sends
 from chaos.runtimes.docker.containers import REFUSES_EACH, Containers, Endpoint, Spec
 from chaos.runtimes.docker.layout import FOLDER_INSIDE, TARGET_INSIDE, DockerLayout
 from chaos.runtimes.docker.talker import ContainerTalker, waiting_command
@@ -35,8 +35,9 @@ class ContainerHelpers(Helpers):
         self._talkers: dict[str, ContainerTalker] = {}
 
     def make(self, name: str, place: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:
-        """In a container, which joins its place's owner; that of a further sender is the measuring prober, which runs as long."""
-        agent = self.owners.get(place) or (f"nines-{self._containers.run}-{PROBER}" if name not in (DNS, PROBER) else "")
+        """In a container, which joins its place's owner; that of a sender is the one that runs longest, where no agent stands there."""
+        longest = PROBER if self._deployment.plan.data is None else DATA
+        agent = self.owners.get(place) or (f"nines-{self._containers.run}-{longest}" if name not in (DNS, longest) else "")
         spec = Spec(
             name=f"nines-{self._containers.run}-{name}",
             node=place,
