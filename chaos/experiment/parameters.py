@@ -61,6 +61,7 @@ KNOWN: Final = {
     "coverage": Known("share of the leader's crashes that the cluster itself recovers from", "1", share=True),
     "reset": Known("from a leader's crash that is not covered until somebody has brought the cluster back", positive=True),
     "respawn": Known("from the death of a serving process until the node's main process has started another one"),
+    "other_way": Known("from the cut of one network until nodes talk to each other on another one"),
     "promotion": Known("from the last word of a lost data centre until the second one may take over"),
     "zone_outage": Known("how long a zone that fails stays away", positive=True),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang")),

@@ -65,7 +65,9 @@ def understood(case: Case) -> Case | None:
 
 
 def partition(case: Case) -> Scenario:
-    """Groups kept apart, or some nodes cut off."""
+    """Groups kept apart, or some nodes cut off; of one network alone only until peers have found their way on another one."""
+    if case.text("network", "") and not _spares_peers(case) and "other_way_s" in case.system.given:
+        case = replace(case, for_s=np.minimum(case.for_s, case.draw("other_way_s", "the cut of a network")))
     return _split(case) if case.facts.role == GROUPS and not _spares_peers(case) else _cut_off(case, _ways(case))
 
 
