@@ -29,6 +29,7 @@ from chaos.results.report import Report
 if TYPE_CHECKING:
     from chaos.engine.connection import Engine
     from chaos.history.events import Row
+    from chaos.run.people import People
 
 BUG_FILE: Final = "bug.txt"
 
@@ -133,10 +134,13 @@ def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
     return RunFolder(under / identity.stamped(name))
 
 
-def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None, history: Path | None = None) -> Report:
+def perform(
+    ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None, history: Path | None = None, people: People | None = None
+) -> Report:
     """Run, judge, write the reports, and enter the run into the history (None: the usual one).
 
-    ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder.
+    ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder. ``people``: they lead its steps, see
+    ``chaos.run.people``.
     """
     if folder.plan.exists():
         raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
@@ -144,7 +148,10 @@ def perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | N
         far = engine_elsewhere(ordered.plan, stack)
         if far is None:
             ready(ordered, folder)
-        report = _perform(ordered, folder, live, far)
+        elif people is not None:
+            raise EnvironmentUnusable("a game day needs its Docker engine on this machine: people and run share a clock and a folder",
+                                      how="run the command where the engine is")  # fmt: skip
+        report = _perform(ordered, folder, live, far, people)
     keep_evidence(report, folder, history)
     return report
 
@@ -167,7 +174,9 @@ def engine_elsewhere(plan: Plan, stack: contextlib.ExitStack) -> Engine | None:
     return cast("Engine | None", stack.enter_context(runtime_of(plan.runtime).elsewhere()))
 
 
-def _perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None, far: Engine | None) -> Report:
+def _perform(
+    ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None, far: Engine | None, people: People | None = None
+) -> Report:
     from chaos.history.events import TrafficStarted
     from chaos.plan.calibration import keep
     from chaos.report.build import from_folder
@@ -182,7 +191,7 @@ def _perform(ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | 
             live(row)
 
     try:
-        report = from_folder(folder, _carry_out(ordered, folder, note, far))
+        report = from_folder(folder, _carry_out(ordered, folder, note, far, people))
     except (NinesError, OSError) as error:
         gone = "" if folder.path.is_dir() else storage.trouble_of(folder.path)
         if began and gone and not isinstance(error, NotHealed):
@@ -208,7 +217,9 @@ def keep_evidence(report: Report, folder: RunFolder, history: Path | None = None
     enter(report, folder.path, lambda why: print(page(f"nines: {why}"), file=sys.stderr), history)
 
 
-def _carry_out(ordered: Ordered, folder: RunFolder, note: Callable[[Row], None], far: Engine | None) -> list[Row]:
+def _carry_out(
+    ordered: Ordered, folder: RunFolder, note: Callable[[Row], None], far: Engine | None, people: People | None = None
+) -> list[Row]:
     """By this process, in virtual time on the fake runtime; or by one of ours beside an engine that is elsewhere."""
     from chaos.core import plugins as tables
     from chaos.core.clock import ManualClock, MonotonicClock
@@ -224,7 +235,7 @@ def _carry_out(ordered: Ordered, folder: RunFolder, note: Callable[[Row], None],
     runtime = tables.find("runtimes", plan.runtime)()
     virtual = plan.virtual
     clock = ManualClock() if virtual else MonotonicClock()
-    return run_plan(plan, ordered.target, ordered.text, folder, runtime, clock, note if virtual else _warming(note), decide)
+    return run_plan(plan, ordered.target, ordered.text, folder, runtime, clock, note if virtual else _warming(note), decide, people)
 
 
 def _write(report: Report, folder: RunFolder) -> None:

@@ -137,7 +137,12 @@ def runbook(arguments: argparse.Namespace) -> int:
     from chaos.report.pages.runbook import render
 
     ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
-    put(render(ordered.plan, ask(ordered.plan, facts_from_plan(ordered.plan)).predicted), arguments.output)
+    page = render(ordered.plan, ask(ordered.plan, facts_from_plan(ordered.plan)).predicted)
+    if arguments.output is not None and arguments.output.endswith((".html", ".htm")):
+        from chaos.report.pages.as_html import html
+
+        page = html(f"Game day: {ordered.experiment.name}", page)
+    put(page, arguments.output)
     return 0
 
 

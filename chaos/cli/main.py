@@ -140,7 +140,18 @@ def _history(parser: argparse.ArgumentParser) -> None:
 def _runbook(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE.yaml")
     _runtime(parser)
-    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
+    parser.add_argument("-o", "--output", metavar="FILE", help="write to this file; a name that ends in .html gives HTML")
+
+
+def _gameday(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", nargs="?", metavar="FILE.yaml", help="start a game day of this experiment")
+    _runtime(parser)
+    parser.add_argument("--resume", nargs="?", const="", metavar="RUN", help="instead: open a terminal on a game day that goes on")
+    parser.add_argument("--review", metavar="RUN", help="instead: write the review of a run folder again, and show it")
+    parser.add_argument("--who", metavar="NAME", help="your name in the records; default: the user's name")
+    parser.add_argument("--folder", metavar="DIR", help="the run folder; default: runs/<experiment>-<time>-<id>")
+    parser.add_argument("--most", default="2h", metavar="TIME", help="the run holds for at most so long in all; default: 2h")
+    parser.add_argument("--as-host", metavar="DIR", help=argparse.SUPPRESS)
 
 
 def _init(parser: argparse.ArgumentParser) -> None:
@@ -309,7 +320,8 @@ VERBS: Final[dict[str, Verb]] = {
     "validate": Verb("check experiment files", "chaos.cli.files:validate", _validate),
     "predict": Verb("show what the model predicts for a run and for production", "chaos.cli.files:predict", _predict),
     "formulas": Verb("show the articles' formulas: as printed, and corrected", "chaos.cli.models:formulas", _formulas),
-    "runbook": Verb("write a game-day runbook in Markdown", "chaos.cli.files:runbook", _runbook),
+    "runbook": Verb("write a game-day runbook in Markdown or HTML", "chaos.cli.files:runbook", _runbook),
+    "gameday": Verb("hold a game day: people lead an experiment step by step", "chaos.cli.gameday:gameday", _gameday),
     "init": Verb("write a starter experiment", "chaos.cli.files:init", _init),
     "metrics": Verb("show or serve the metrics of a run for Prometheus", "chaos.cli.monitoring:metrics", _metrics),
     "rules": Verb("make alert rules from an SLO, or try them on recorded runs", "chaos.cli.monitoring:rules", _rules),

@@ -204,6 +204,21 @@ class Awaited(RowBase, frozen=True, tag="awaited"):
     otherwise: str = ""
 
 
+class StepHeld(RowBase, frozen=True, tag="step_held"):
+    """A step of a game day is ready, and waits for somebody to let it begin."""
+
+    step: int
+    what: str
+
+
+class StepReleased(RowBase, frozen=True, tag="step_released"):
+    """Somebody let the step begin, or skipped it."""
+
+    step: int
+    by: str
+    skipped: bool = False
+
+
 class AbortAnswered(RowBase, frozen=True, tag="abort_answered"):
     """The command of ``abort_if`` gave its answer; ``status`` None: none in time, or it was killed by a signal."""
 
@@ -268,6 +283,8 @@ Row = (
     | FaultSkipped
     | FaultFailed
     | Awaited
+    | StepHeld
+    | StepReleased
     | AbortAnswered
     | Settled
     | Looked

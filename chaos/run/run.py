@@ -13,7 +13,7 @@ from collections.abc import Callable
 from functools import partial
 
 from chaos.core import storage
-from chaos.core.clock import Clock, MonotonicClock, to_ns
+from chaos.core.clock import Clock, MonotonicClock, to_ns, to_s
 from chaos.core.errors import Interrupted, NotHealed
 from chaos.core.values import TrafficOrder
 from chaos.experiment.target.spec import Target
@@ -26,6 +26,7 @@ from chaos.run.cluster import cluster_into
 from chaos.run.conditions import Known
 from chaos.run.injector import Injector
 from chaos.run.monitor import LiveState
+from chaos.run.people import People, as_led
 from chaos.run.scheduler import Agenda
 from chaos.run.settle import LOOK_EVERY_S
 from chaos.run.signals import Interruption
@@ -51,12 +52,13 @@ def run_plan(
     clock: Clock | None = None,
     live: Callable[[Row], None] | None = None,
     decide: Callable[[], tuple[bool, str]] | None = None,
+    people: People | None = None,
 ) -> list[Row]:
     """Run it; returns the rows that are not in the history since its disk took no more. Raises only what is found before any fault
     (``EnvironmentUnusable``...) and bugs of ours; all else is in the history, things that could not be removed at the end among it.
 
     ``live`` is shown every row as it is written. ``decide`` is asked after each round of a plan that may stop early: whether what it is
-    to decide is decided, and what it says.
+    to decide is decided, and what it says. ``people``: the run holds before each step until they let it go.
     """
     clock = clock or MonotonicClock()
     folder.write_plan(plan, experiment_text)
@@ -73,7 +75,10 @@ def run_plan(
     interruption = Interruption()
     try:
         with interruption.watched():
-            _run(Conductor(plan, folder, clock, state, interruption, wake, decide, lambda: writer.trouble), target, runtime)
+            conductor = Conductor(plan, folder, clock, state, interruption, wake, decide, lambda: writer.trouble, people)
+            _run(conductor, target, runtime)
+            if people is not None and conductor.led_until_s is not None:
+                folder.write_plan(as_led(plan, people.begun, conductor.led_until_s), experiment_text)
     finally:
         writer.close()
         folder.give_room()
@@ -122,6 +127,7 @@ class Conductor:
         wake: threading.Event,
         decide: Callable[[], tuple[bool, str]] | None = None,
         unwritable: Callable[[], str] = lambda: "",
+        people: People | None = None,
     ) -> None:
         self.plan = plan
         self.folder = folder
@@ -130,6 +136,9 @@ class Conductor:
         self.interruption = interruption
         self.began = False
         """Whether there is a run to judge: the cluster was up."""
+        self.led_until_s: float | None = None
+        """When people had led it to its end, in seconds since the first request."""
+        self._people = people
         self._wake = wake
         self._decide = decide
         self._decided = False
@@ -175,12 +184,26 @@ class Conductor:
             self._guard = Guard(command, self.folder.run, where, self.clock, self.state, self._agenda)
             at(start_ns, self._guard.ask)
         at(start_ns + to_ns(plan.experiment.baseline_s), partial(self._phase, "faults" if plan.windows else "measuring"))
-        for window in plan.windows:
+        if self._people is not None:
+            at(start_ns + to_ns(plan.experiment.baseline_s), partial(self._lead, start_ns))
+        for window in plan.windows if self._people is None else ():
             if not (window.after or window.beside):
                 at(start_ns + to_ns(window.start_s), partial(self._injector.begin, window))
         # After the last round the run ends anyhow.
         for number, look_s in enumerate(plan.looks_s[:-1] if self._decide is not None else (), 1):
             at(start_ns + to_ns(look_s), partial(self._look, number))
+
+    def _lead(self, start_ns: int) -> None:
+        """From here on people say when."""
+        assert self._people is not None
+
+        def end() -> None:
+            now_ns = self.clock.now_ns()
+            self._decided, self._agenda.end_ns = True, now_ns
+            self.led_until_s = to_s(now_ns - start_ns)
+
+        self._people.lead(self.clock, self._agenda, self._injector, self.state, start_ns, end)
+        self._people.listen()
 
     def _end_guard(self) -> None:
         if self._guard is not None:

@@ -56,9 +56,14 @@ def render(plan: Plan, predicted: Predicted | None = None) -> str:
             for each in experiment.objectives
         ],
         command=f"nines plan {shlex.quote(experiment.file or 'EXPERIMENT.yaml')}",
-        steps=list(_steps(plan, predicted)),
+        steps=steps(plan, predicted),
         by_hand={kind: Ready(tables.find("faults", kind).by_hand or UNSAID) for kind in kinds},
     )
+
+
+def steps(plan: Plan, predicted: Predicted | None) -> list[Step]:
+    """What is done, one row a fault, in the order of the plan."""
+    return list(_steps(plan, predicted))
 
 
 def _steps(plan: Plan, predicted: Predicted | None) -> Iterator[Step]:

@@ -52,6 +52,7 @@ ASKED: dict[str, list[list[str]]] = {
     "rules": [["--help"], ["{quick}"]],
     "check": [["--help"]],
     "export": [["--help"], []],
+    "gameday": [["--help"], []],
 }
 
 

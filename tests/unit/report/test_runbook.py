@@ -27,7 +27,17 @@ def test_says_all_that_people_need(plan: Plan) -> None:
     """Question, roles of people, steady state, abort conditions, steps, manual rollback, afterwards: in this order."""
     page = render(plan)
     heads = [line.removeprefix("## ") for line in page.splitlines() if line.startswith("## ")]
-    promised = ["The question", "Roles", "Steady state", "When to abort", "Before", "Steps", "Manual rollback", "Afterwards"]
+    promised = [
+        "The question",
+        "Roles",
+        "Steady state",
+        "When to abort",
+        "Before",
+        "Communication",
+        "Steps",
+        "Manual rollback",
+        "Afterwards",
+    ]
     assert heads == promised
     assert plan.experiment.question in page
     assert "`write` unavailable for 15 s" in page
