@@ -135,7 +135,11 @@ def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
 
 
 def perform(
-    ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None = None, history: Path | None = None, people: People | None = None
+    ordered: Ordered,
+    folder: RunFolder,
+    live: Callable[[Row], None] | None = None,
+    history: Path | None = None,
+    people: People | None = None,
 ) -> Report:
     """Run, judge, write the reports, and enter the run into the history (None: the usual one).
 
