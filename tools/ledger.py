@@ -3,7 +3,7 @@
     python -m tools.ledger [--seeds 10] [--controls 2] [--only stale-lease,...] [--keep DIR] [--page FILE]
 
 Each experiment of experiments/wrong runs once for each seed with its mistake, which a check of data must find; and again without it
-(``wrong: none``), when none may find anything. What lies in ``--keep`` from an earlier call is not run again.
+(``wrong: none``), when none may find anything. A run that left its report in ``--keep`` is not run again; one that never began is.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -60,6 +61,7 @@ def run(file: Path, seed: int, keep: Path, right: bool) -> Run:
     folder = keep / f"{file.stem}-{'right' if right else 'wrong'}-{seed}"
     left = folder / "report.json"
     if not left.exists():
+        shutil.rmtree(folder, ignore_errors=True)
         command = [sys.executable, "-m", "chaos", "run", str(file), "--seed", str(seed), "--folder", str(folder), "--quiet"]
         done = subprocess.run([*command, *(RIGHT if right else ())], capture_output=True, text=True, check=False, cwd=ROOT)
         if not left.exists():

@@ -16,14 +16,18 @@ BASE: Tree = {
         "runtime": "local",
         "dns": {"balancer": "health-checked", "ttl": "1s", "check": CHECK},
     },
-    "traffic": {"operations": {"write": "50/s", "read": "50/s"}, "judge": "write"},
+    "traffic": {
+        "operations": {"write": "50/s", "read": "50/s"},
+        "client": {"timeout": "500ms", "attempts": 2, "other_address": True, "deadline": "1100ms", "resolve": "ttl"},
+        "judge": "write",
+    },
     "baseline": "3s",
     "settle": "5s",
     "limits": {"nodes_down": 1},
 }
 ONE_TRY: Tree = {
     "operations": {"read": "100/s"},
-    "client": {"timeout": "250ms", "attempts": 1, "other_address": False, "deadline": "250ms", "resolve": "ttl"},
+    "client": {"timeout": "500ms", "attempts": 1, "other_address": False, "deadline": "500ms", "resolve": "ttl"},
     "outage": {"open": 1, "close": 1},
     "judge": "read",
 }

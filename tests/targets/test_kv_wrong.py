@@ -74,7 +74,7 @@ def test_a_torn_checkpoint_on_disk(tmp_path: Path, wrong: str, keys: int) -> Non
     with pytest.raises(Crash):
         storage.write_checkpoint(Snapshot(2000, 1, Half(items)))
     recovered = Storage(tmp_path, fsync=False, wrong=wrong).recover()
-    assert checkpoint.ITEMS_A_FRAME == 100
+    assert checkpoint.ITEMS_A_FRAME == 50
     assert len(recovered.log) + len(recovered.snapshot.items if recovered.snapshot else []) == keys
 
 

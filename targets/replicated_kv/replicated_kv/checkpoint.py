@@ -9,7 +9,7 @@ from typing import NamedTuple, cast
 
 from .frames import Damaged, pack, scan, unpack
 
-ITEMS_A_FRAME = 100
+ITEMS_A_FRAME = 50
 NEW = ".new"
 
 
