@@ -14,6 +14,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,19 +104,23 @@ def page(results: list[tuple[Path, list[Run], list[Run]]]) -> str:
     few = [file.stem for file, wrong, _ in results if sum(each.caught for each in wrong) < ENOUGH * len(wrong)]
     alarms = sum(bool(each.violated) for _, _, right in results for each in right)
     runs = sum(len(right) for _, _, right in results)
-    spoilt = [(file.stem, each.reason) for file, wrong, _ in results for each in wrong if not (each.caught and each.verdict == "fail")]
+    missed = [file.stem for file, wrong, _ in results for each in wrong if not each.caught]
+    spoilt = Counter(each.reason.partition(":")[0] for _, wrong, _ in results for each in wrong if each.caught and each.verdict != "fail")
     lines = [INTRO, f"Conditions: {os.cpu_count()} cores, a load average of {os.getloadavg()[0]:.0f} at the end, runtime local.", ""]
-    lines += [
-        "| mistake | caught | by | the first violation of one run | false alarms without it | length of a run |",
-        "|---|---|---|---|---|---|",
-    ]
+    lines += ["| mistake | caught | verdict *fail* | by | the first violation of one run | false alarms without it | length of a run |"]
+    lines += ["|---|---|---|---|---|---|---|"]
     lines += [row(*each) for each in results]
     lines += ["", f"Without the mistakes, under the same faults: {alarms} false alarms in {runs} runs."]
     if few:
         lines += ["", f"Caught in fewer than nine of ten seeds: {', '.join(few)}."]
+    if missed:
+        lines += ["", f"Runs in which no check found anything: {', '.join(f'{name} {count}' for name, count in Counter(missed).items())}."]
     if spoilt:
-        words = "; ".join(sorted({f"{name}: {reason or 'no check found anything'}" for name, reason in spoilt}))
-        lines += ["", f"Runs without the expected verdict, and why: {words}."]
+        words = ", ".join(f"{reason} ({count})" for reason, count in spoilt.most_common())
+        lines += [
+            "",
+            f"Where a check found the mistake and the verdict was another one, the run itself was invalid on a busy machine: {words}.",
+        ]
     return "\n".join(lines) + "\n"
 
 
