@@ -108,9 +108,9 @@ def _log(name: str, compact_after: str) -> Variant:
 
 
 def _loss(name: str, replication: str) -> Variant:
-    data = {"keys": 50, "sessions": 8, "rate": "200/s", "checks": ["lost_writes"]}
+    data = {"keys": 20, "sessions": 16, "rate": "200/s", "once": "80%", "checks": ["lost_writes"]}
     lag = {"predict": {"parameters": {"replication_lag": "2ms"}}} if replication == "async" else {}
-    cut = {"faults": [{"name": "harm", "partition": {}, "target": "leader", "every": "7s", "for": "3s", "times": 4}]}
+    cut = {"faults": [{"name": "harm", "partition": {}, "target": "leader", "every": "9s", "for": "3s", "times": 3}], "settle": "8s"}
     return Variant(name, merged(settings(replication=replication), {"data": data}, cut, lag))
 
 
