@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import shutil
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -64,7 +65,8 @@ def found(mechanism: Mechanism, variant: Variant, folder: Path, *, lacks: str = 
 def _run(mechanism: Mechanism, variant: Variant, seed: int, folder: Path) -> dict[str, Any] | str:
     left = folder / "run" / "report.json"
     if not left.exists():
-        folder.mkdir(parents=True, exist_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True)
         file = folder / "experiment.yaml"
         file.write_text(json.dumps(experiment(mechanism, variant), indent=1), encoding="utf-8")
         command = [sys.executable, "-m", "chaos", "run", str(file), "--seed", str(seed), "--folder", str(folder / "run"), "--quiet"]
