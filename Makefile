@@ -12,6 +12,7 @@
 #   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 10 minutes;
 #                 RUNTIME=both needs root, for a Docker engine of its own)
 #   make mutations  1,000 mutants of every experiment and target: each planned or refused with file and line (an hour)
+#   make docs     the documentation as a site, in build/site/html (strict: a broken link is an error)
 #   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
 
 BIN := .venv/bin
@@ -23,7 +24,7 @@ COUNT ?= 40
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 
-.PHONY: setup demo test test-docker test-engines check lint bench bench-predictions what-each-buys ledger mutations soak picture clean
+.PHONY: docs setup demo test test-docker test-engines check lint bench bench-predictions what-each-buys ledger mutations soak picture clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -34,6 +35,11 @@ RUNTIME ?= local
 	@echo "installing Nines into .venv" >&2
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable .
 	@touch $@
+
+.venv/.installed-docs: pyproject.toml | .venv/bin/python
+	@echo "installing Nines and what its site needs into .venv" >&2
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable ".[docs]"
+	@touch $@ .venv/.installed
 
 .venv/.installed-dev: pyproject.toml | .venv/bin/python
 	@echo "installing Nines and what its tests need into .venv" >&2
@@ -95,6 +101,9 @@ soak: .venv/.installed
 
 picture: .venv/.installed
 	@tools/picture docs/img/report.png
+
+docs: .venv/.installed-docs
+	$(PY) -m tools.site
 
 clean:
 	rm -rf .venv build dist .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
