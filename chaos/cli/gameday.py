@@ -166,6 +166,7 @@ def _ended(folder: RunFolder) -> int:
     from chaos.report.headline import line
 
     report = read_or_judge(folder)
+    _write_review(folder)  # once more: people may have said something while the run ended
     show(line(report))
     for suffix in ("md", "html"):
         show(f"review: {folder.path / f'{REVIEW}.{suffix}'}")
