@@ -131,6 +131,12 @@ def refuse_what_stays(plan: Plan) -> None:
             "abort_if: {command: ...} is a program of this machine, and the run goes on beside an engine that is elsewhere",
             how="use another abort_if condition, or run Nines on the engine's own machine",
         )
+    until = plan.experiment.settle_until
+    if until is not None and until.command is not None:
+        raise EnvironmentUnusable(
+            "settle: {until: {command: ...}} is a program of this machine, and the run goes on beside an engine that is elsewhere",
+            how="use 'http' or 'service', or run Nines on the engine's own machine",
+        )
 
 
 def _ticket(beside: Beside, do: str, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, note: Note) -> Ticket:

@@ -135,6 +135,11 @@ class ClientPolicy(Strict, frozen=True):
         """Does each request go to an address of its own choice?"""
         return self.pool is None and (self.endpoints is None or self.endpoints.order == "random")
 
+    @property
+    def recorded_as_drawn(self) -> bool:
+        """Does the record of a request with one attempt name the node that the client drew?"""
+        return self.draws_evenly and not self.redirects
+
     def waits_s(self, retries: int) -> float:
         """The longest that the waits before so many retries take together."""
         return 0.0 if self.backoff is None else self.backoff.most_waits_s(retries)

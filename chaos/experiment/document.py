@@ -24,6 +24,7 @@ from chaos.experiment.production import PredictSpec
 from chaos.experiment.safety import AbortIf, Limits
 from chaos.experiment.schedules import AT_LEAST_0
 from chaos.experiment.schema import Schema, Shapes, or_nothing, with_variables
+from chaos.experiment.settling import SETTLE, SettleUntil
 from chaos.experiment.source import Table, parse, read_text, table_of
 from chaos.experiment.tables import UNWRITTEN, Key, Strict, Written, empty_or, table
 from chaos.experiment.target.spec import TARGET
@@ -62,6 +63,8 @@ def _made(found: dict[str, Any], entry: Table) -> Experiment:
     """What one key says of two fields, and what faults say of objectives, is put where it belongs."""
     if baseline := found.pop("baseline_s", None):
         found |= {"baseline_s": baseline.for_s, "baseline_errors": baseline.errors}
+    if settle := found.pop("settle_s", None):
+        found |= {"settle_s": settle.for_s, "settle_until": settle.until}
     specs, expected = found.pop("faults", ((), ()))
     objectives = (*found.pop("objectives", ()), *expected)
     _check_judged(objectives, found.get("data"), entry)
@@ -97,8 +100,10 @@ class Experiment(Strict, frozen=True):
     baseline_errors: Annotated[float, msgspec.Meta(ge=0, lt=1), UNWRITTEN] = 0.0
     """The share of requests that may fail without any fault: the system's own errors."""
     faults: Annotated[tuple[FaultSpec, ...], FAULTS] = ()
-    settle_s: Annotated[Seconds, AT_LEAST_0] = 20.0
+    settle_s: Annotated[Seconds, SETTLE] = 20.0
     """How long to wait, at most, until all nodes are up and voting before the next fault; after that it is skipped."""
+    settle_until: Annotated[SettleUntil | None, UNWRITTEN] = None
+    """What else must hold before the next fault."""
     limits: Limits = Limits()
     seed: Annotated[int, whole(ge=0, le=MOST_SEED)] = 1
     """Fixes all times and draws."""

@@ -31,14 +31,14 @@ def _words(written_as: str, value: Value) -> tuple[str, ...]:
 
 
 _EXAMPLE: Final = '"./healthy --quick"'
-_COMMAND: Final = string("a command").then(_words)
+COMMAND: Final = string("a command").then(_words)
 
 
 @Written(inline=True)
 class AbortCommand(Strict, frozen=True):
     """A program that is asked again and again during the run whether it may go on; status 0 means yes."""
 
-    words: Annotated[tuple[str, ...], _COMMAND, Key("run", example=_EXAMPLE)]
+    words: Annotated[tuple[str, ...], COMMAND, Key("run", example=_EXAMPLE)]
     """Started as it is, without a shell"""
     every_s: Annotated[Seconds, SPAN] = 1.0
     timeout_s: Annotated[Seconds, SPAN] = 5.0
@@ -51,4 +51,4 @@ class AbortIf(Strict, frozen=True):
 
     unavailable_for_s: Seconds | None = None
     error_ratio: Ratio | None = None
-    command: Annotated[AbortCommand | None, one_of(_COMMAND.then(lambda words, _: AbortCommand(words)), table=table(AbortCommand))] = None
+    command: Annotated[AbortCommand | None, one_of(COMMAND.then(lambda words, _: AbortCommand(words)), table=table(AbortCommand))] = None

@@ -324,7 +324,7 @@ def _addresses(plan: Plan, timeline: Timeline) -> Check:
     if len(_candidates(plan)) < 2 or dns.order:
         return Check(name, PASS, "the name does not spread its clients")
     client = plan.experiment.traffic.client
-    if client.endpoints is not None or not client.draws_evenly:
+    if client.endpoints is not None or client.redirects or not client.draws_evenly:
         return Check(name, PASS, "clients do not spread their requests by the name")
     if not total:
         return Check(name, UNKNOWN, "too few requests while every node was in the set")

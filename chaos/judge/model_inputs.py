@@ -29,7 +29,7 @@ def facts_of(plan: Plan, timeline: Timeline) -> RunFacts:
         classes=tuple(
             _class(plan, name, [trial for trial in timeline.trials if trial.fault_class == name], turns.get(name, [])) for name in names
         ),
-        shares={node: count / total for node, count in picks.items()} if total and plan.experiment.traffic.client.draws_evenly else {},
+        shares={node: count / total for node, count in picks.items()} if total and plan.experiment.traffic.client.recorded_as_drawn else {},
     )
 
 

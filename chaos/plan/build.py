@@ -26,6 +26,7 @@ from chaos.plan.capabilities import check_attached, check_capabilities, check_ne
 from chaos.plan.cluster import (
     check_clients,
     check_dns,
+    check_settling,
     check_traffic,
     judged,
     known_or_refuse,
@@ -71,6 +72,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     check_attached(experiment, place)
     nodes, settings, part, operations, judge = _standing(experiment, target, here=Capability.HERE in place.offers)
     check_clients(experiment, nodes, part, operations, virtual=place.virtual)
+    check_settling(experiment, target.parts[part].ports, virtual=place.virtual)
     faults = planned_faults(experiment, target, nodes, part)
     windows, looks_s = (planned_windows(experiment, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
     check_windows(experiment, faults, windows, len(nodes))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
@@ -15,11 +17,13 @@ from chaos.experiment.cluster import Dns
 from chaos.experiment.document import Experiment
 from chaos.experiment.overrides import located
 from chaos.experiment.schedules import SHORTEST_S
+from chaos.experiment.settling import OK
 from chaos.experiment.source import locate
 from chaos.experiment.target import templates
 from chaos.experiment.target.check import check_operation, defaults, operation_words, sample, setting_text
 from chaos.experiment.target.operation import OperationKind
-from chaos.experiment.target.spec import Setting, Target
+from chaos.experiment.target.question import prepare
+from chaos.experiment.target.spec import Ask, Setting, Target
 from chaos.plan.plan import Parameter, PlannedNode
 
 
@@ -289,6 +293,30 @@ def check_clients(
             if kind.probe not in ("http", "etcd") or (key == "redirects" and kind.probe != "http"):
                 message = f"'{key}' is for connections of the probe http; {name} is asked by '{kind.probe}'"
                 raise refuse(experiment, f"{path}.{key}", message, "leave it out")
+
+
+def check_settling(experiment: Experiment, ports: Collection[str], *, virtual: bool) -> None:
+    """The condition before the next fault can be asked."""
+    until, path = experiment.settle_until, "settle.until"
+    if until is None:
+        return
+    if until.service is not None and until.service != OK:
+        known_or_refuse(experiment, f"{path}.service", "operation", until.service, [*experiment.traffic.operations, OK])
+    if until.command is not None and shutil.which(until.command[0]) is None:
+        right = "put it on PATH, or write its path; it is started without a shell"
+        raise refuse(experiment, f"{path}.command", f"there is no program '{until.command[0]}'", right)
+    if until.http is None:
+        return
+    if virtual:
+        raise refuse(experiment, f"{path}.http", "virtual nodes answer no question", "until: {service: ok}, or runtime: local")
+    words = {"address": "127.0.0.1", "node": "n1"} | dict.fromkeys(ports, "80")
+    unknown = [word for word in re.findall(r"\{(\w+)\}", until.http) if word not in words]
+    if unknown:
+        raise refuse(experiment, f"{path}.http", f"unknown word '{{{unknown[0]}}}'", suggest(unknown[0], words))
+    try:
+        prepare(Ask(http=re.sub(r"\{(\w+)\}", lambda match: words[match[1]], until.http), status=until.status, json=until.json))
+    except BadInput as refusal:
+        raise refuse(experiment, f"{path}.http", refusal.message, refusal.right) from None
 
 
 def check_traffic(experiment: Experiment) -> None:

@@ -28,6 +28,7 @@ from chaos.run import blast_radius as radius
 from chaos.run import returning
 from chaos.run.life import Life, pick
 from chaos.run.monitor import LiveState
+from chaos.run.own_condition import OwnCondition
 from chaos.run.scheduler import Agenda
 from chaos.run.settle import LOOK_EVERY_S, Settling
 from chaos.run.turns import Turns
@@ -51,8 +52,9 @@ class Injector:
     """Does the plan's faults, by way of the agenda."""
 
     def __init__(
-        self, plan: Plan, cluster: Cluster, clock: Clock, state: LiveState, undo: Undo, agenda: Agenda, start_ns: int, logs: Path
-    ) -> None:
+        self, plan: Plan, cluster: Cluster, clock: Clock, state: LiveState, undo: Undo, agenda: Agenda, start_ns: int, logs: Path,
+        own: OwnCondition | None = None,
+    ) -> None:  # fmt: skip
         self._logs = logs
         self._plan = plan
         self._cluster = cluster
@@ -65,7 +67,7 @@ class Injector:
         self._active: dict[str, Active] = {}
         self._last: dict[str, Victims] = {}
         self._turns = Turns(plan.windows)
-        self._settling = Settling(plan, cluster, clock, state, agenda, self._active.keys())
+        self._settling = Settling(plan, cluster, clock, state, agenda, self._active.keys(), own)
 
     @property
     def busy(self) -> bool:

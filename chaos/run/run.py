@@ -26,6 +26,7 @@ from chaos.run.cluster import cluster_into
 from chaos.run.conditions import Known
 from chaos.run.injector import Injector
 from chaos.run.monitor import LiveState
+from chaos.run.own_condition import OwnCondition
 from chaos.run.people import People, as_led
 from chaos.run.scheduler import Agenda
 from chaos.run.settle import LOOK_EVERY_S
@@ -150,6 +151,7 @@ class Conductor:
         self._agenda: Agenda
         self._injector: Injector
         self._guard: Guard | None = None
+        self._own: OwnCondition | None = None
 
     def conduct(self, cluster: Cluster, undo: UndoLog, lead_s: float = LEAD_IN_S) -> None:
         """Traffic, ``lead_s`` from now on; baseline, faults, settling; leaves no fault in force."""
@@ -158,7 +160,9 @@ class Conductor:
         self.began = True
         self._cluster, self._undo = cluster, undo
         self._agenda = Agenda(clock, self._wake, self._must_stop, start_ns + to_ns(plan.duration_s))
-        self._injector = Injector(plan, cluster, clock, self.state, undo, self._agenda, start_ns, self.folder.logs)
+        until, where = plan.experiment.settle_until, self.folder.path.absolute()
+        self._own = None if until is None else OwnCondition(until, plan, cluster, clock, self.state, self.folder.run, where)
+        self._injector = Injector(plan, cluster, clock, self.state, undo, self._agenda, start_ns, self.folder.logs, self._own)
         with cluster.traffic(TrafficOrder(start_ns=start_ns, duration_s=plan.duration_s)) as traffic:
             self.state(TrafficStarted(at_ns=clock.now_ns(), start_ns=start_ns, duration_s=plan.duration_s))
             self._fill(start_ns)
@@ -206,6 +210,8 @@ class Conductor:
         self._people.listen()
 
     def _end_guard(self) -> None:
+        if self._own is not None:
+            self._own.close()
         if self._guard is not None:
             self._guard.end()
 

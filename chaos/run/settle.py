@@ -14,6 +14,7 @@ from chaos.history.events import Settled
 from chaos.plan.plan import Plan
 from chaos.plugin import Cluster
 from chaos.run.monitor import LiveState
+from chaos.run.own_condition import OwnCondition
 from chaos.run.scheduler import Agenda
 
 LOOK_EVERY_S = 0.05
@@ -24,13 +25,17 @@ PING_WITHIN_S = 0.2
 class Settling:
     """Looks at cluster and clients between faults. ``in_force``: the faults not yet proven gone; it is looked at, never kept."""
 
-    def __init__(self, plan: Plan, cluster: Cluster, clock: Clock, state: LiveState, agenda: Agenda, in_force: Collection[str]) -> None:
+    def __init__(
+        self, plan: Plan, cluster: Cluster, clock: Clock, state: LiveState, agenda: Agenda, in_force: Collection[str],
+        own: OwnCondition | None = None,
+    ) -> None:  # fmt: skip
         self._plan = plan
         self._cluster = cluster
         self._clock = clock
         self._state = state
         self._agenda = agenda
         self._in_force = in_force
+        self._own = own
         self._gone_ns: int | None = None
         """When the last fault was proven gone, until the cluster has been seen settled after it."""
         self.left_dead: set[str] = set()
@@ -39,6 +44,8 @@ class Settling:
     def begin(self, gone_ns: int) -> None:
         """The last fault was proven gone then: from now on look whether the cluster has settled."""
         self._gone_ns = gone_ns
+        if self._own is not None:
+            self._own.begin(gone_ns)
         self.look()
 
     def look(self) -> None:
@@ -60,13 +67,15 @@ class Settling:
 
     def is_settled(self) -> bool:
         """Whether nodes and clients are well. A fault into an outage that goes on would show nothing of its own."""
-        return not self._state.without_answer_s() and self.is_whole()
+        return not self._state.without_answer_s() and self.is_whole() and (self._own is None or self._own.holds())
 
     def lacks(self) -> str:
         """What is not well: said where a fault is left undone for it."""
         waited_s = self._state.without_answer_s()
         if waited_s and self.is_whole():
             return f"clients of {self._plan.judge} had been without an answer for {waited_s:.3g} s"
+        if self._own is not None and not waited_s and self.is_whole():
+            return f"{self._own.lacks}"
         return "the cluster had not settled"
 
     def is_whole(self) -> bool:

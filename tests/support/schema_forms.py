@@ -53,6 +53,12 @@ traffic:
   operations: {write: 100/s}
   client: {timeout: none, attempts: 2, backoff: 20ms, retry_budget: 10%, endpoints: all, redirects: 2}
 ---
+settle: {for: 30s, until: {http: "http://{address}:{client}/x", status: 200, json: "a=b", every: 1s, timeout: 2s}}
+---
+settle: {until: {command: "true"}}
+---
+settle: {until: {service: ok}}
+---
 limits: {nodes_down: 2, protect: [n1]}
 seed: 3
 duration: 5m
