@@ -27,6 +27,10 @@ class Capability(enum.StrEnum):
     """Links can be cut and slowed, as a round trip shows."""
     STREAMS = "streams"
     """The bytes of single connections can be harmed and measured (``plugin.Gauge``)."""
+    PORTS = "ports"
+    """The bytes of connections to one port of a node can be harmed while those to its other ports pass."""
+    PORT_CUTS = "port_cuts"
+    """One port of a node can be cut off while its other ports pass."""
     PACKET_RULES = "packet_rules"
     """Packets of any link can be dropped, counted and held back where nodes send and receive them (``plugin.Line``)."""
     NETEM = "netem"
@@ -76,6 +80,8 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.DATA: "its nodes have no data that could be deleted",
     C.LINKS: "its links cannot be harmed",
     C.STREAMS: "its links carry no bytes that could be harmed",
+    C.PORTS: "its nodes have no ports that could be told apart",
+    C.PORT_CUTS: "what cuts its links cuts all ports of a node",
     C.PACKET_RULES: "its links carry no packets on which a rule could act",
     C.NETEM: "its links have no queue of the kernel in front of them",
     C.NETWORKS: "its nodes do not stand on several networks",
@@ -102,6 +108,7 @@ INSTEAD: Final[Mapping[Capability, str]] = MappingProxyType({
     C.SERVING: "'process: main'",
     C.DATA: "'kill'",
     C.STREAMS: "'latency'",
+    C.PORT_CUTS: "'timeout' with a port",
 })  # fmt: skip
 """What may be done where it is lacking."""
 

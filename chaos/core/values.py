@@ -31,9 +31,20 @@ class Link(msgspec.Struct, frozen=True, order=True):
 
     source: str
     destination: str
+    port: str = ""
+    """Only what goes to this port of the destination, by its name; empty: all of it. Links that a plan prepares have none."""
 
     def __str__(self) -> str:
-        return f"{self.source} -> {self.destination}"
+        return f"{self.source} -> {self.destination}" + (f":{self.port}" if self.port else "")
+
+    def at(self, port: str) -> Link:
+        """The same to one port only."""
+        return Link(self.source, self.destination, port) if port else self
+
+    @property
+    def whole(self) -> Link:
+        """The same to all ports."""
+        return Link(self.source, self.destination) if self.port else self
 
 
 class NodeInfo(msgspec.Struct, frozen=True):
@@ -85,6 +96,8 @@ class Toxic(msgspec.Struct, frozen=True, tag_field="rule", tag="toxic"):
     stream: str = "downstream"
     toxicity: float = 1.0
     existing: str = "keep"
+    port: str = ""
+    """Only of connections to this port of the link's end; empty: of all of them."""
 
 
 class Cut(msgspec.Struct, frozen=True, tag_field="rule", tag="cut"):
@@ -95,6 +108,8 @@ class Cut(msgspec.Struct, frozen=True, tag_field="rule", tag="cut"):
     existing: str = "cut"
     network: str = ""
     """Only packets of this one of the nodes' networks; empty: of all of them."""
+    port: str = ""
+    """Only connections to this port of the link's end; empty: to all of them."""
 
 
 class Loss(msgspec.Struct, frozen=True, tag_field="rule", tag="loss"):

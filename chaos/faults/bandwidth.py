@@ -46,6 +46,8 @@ class Bandwidth(toxics.StreamFault, frozen=True, forbid_unknown_fields=True):
             raise ValueError("a rate below 1KB/s cannot be set")
         if self.level == "packets" and (self.toxicity, self.existing) != (1.0, "keep"):
             raise ValueError("'toxicity' and 'existing' are about connections, and 'level: packets' is about a whole line")
+        if self.level == "packets" and self.port:
+            raise ValueError("'port' is about connections, and 'level: packets' is about a whole line")
 
     @property
     def attributes(self) -> dict[str, float]:
@@ -60,7 +62,7 @@ class Bandwidth(toxics.StreamFault, frozen=True, forbid_unknown_fields=True):
     @property
     def needs(self) -> frozenset[Capability]:
         """Packets, for the line's."""
-        return frozenset({Capability.PACKET_RULES if self.level == "packets" else Capability.STREAMS})
+        return frozenset({Capability.PACKET_RULES if self.level == "packets" else Capability.STREAMS, *toxics.of_port(self.port)})
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic | Shaping, ...]:
         """One a link and direction of its stream."""

@@ -20,8 +20,8 @@ from chaos.core.units import Ratio, Seconds
 from chaos.core.values import TIMERS_LATE_S, Evidence, Link, RoundTrip, Shaping, Toxic, Victims
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import packets as trains
-from chaos.faults.base.streams import TOXIC_BY_HAND
-from chaos.plugin import Effect, Fault, Scene
+from chaos.faults.base.streams import TOXIC_BY_HAND, of_port, port_named
+from chaos.plugin import Effect, Fault, Reference, Scene
 
 FEWEST, MOST = 3, 15
 """Round trips measured on each link; the median is the figure."""
@@ -41,6 +41,7 @@ class Latency(Fault, frozen=True, forbid_unknown_fields=True):
     level: Literal["streams", "packets"] = "streams"
     distribution: Literal["uniform", "normal", "pareto", "paretonormal"] = "uniform"
     correlation: Ratio = 0.0
+    port: str = ""
 
     takes: ClassVar[tuple[str, ...]] = ("links",)
     drawn: ClassVar[tuple[str, ...]] = ("{latency: 50ms}", "{latency: 500ms}")
@@ -52,6 +53,8 @@ class Latency(Fault, frozen=True, forbid_unknown_fields=True):
             raise ValueError("Toxiproxy delays by whole milliseconds: round 'latency' and 'jitter', or say 'level: packets'")
         if self.packets and (self.toxicity, self.existing) != (1.0, "keep"):
             raise ValueError("'toxicity' and 'existing' are about connections, and netem delays all packets of a line")
+        if self.packets and self.port:
+            raise ValueError("'port' is about connections, and netem delays all packets of a line")
         if (self.distribution != "uniform" or self.correlation) and not self.jitter_s:
             raise ValueError("'distribution' and 'correlation' say how the 'jitter' is drawn, and there is none")
 
@@ -63,7 +66,12 @@ class Latency(Fault, frozen=True, forbid_unknown_fields=True):
     @property
     def needs(self) -> frozenset[Capability]:
         """Links that can be proxied; of packets, those."""
-        return frozenset({Capability.PACKET_RULES if self.packets else Capability.LINKS})
+        return frozenset({Capability.PACKET_RULES if self.packets else Capability.LINKS, *of_port(self.port)})
+
+    @property
+    def names(self) -> tuple[Reference, ...]:
+        """The port is one of each node at the end of a link."""
+        return port_named(self.port)
 
     @property
     def added_s(self) -> float:
@@ -83,13 +91,15 @@ class Latency(Fault, frozen=True, forbid_unknown_fields=True):
         streams = ("downstream", "upstream") if self.stream == "both" else (self.stream,)
         attributes = {"latency": self.latency_s * 1e3, "jitter": self.jitter_s * 1e3}
         return tuple(
-            Toxic(link, "latency", attributes, stream, self.toxicity, self.existing) for link in victims.links for stream in streams
+            Toxic(link, "latency", attributes, stream, self.toxicity, self.existing, self.port)
+            for link in victims.links
+            for stream in streams
         )
 
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         """Delay; round trips on every link must have grown by about what was asked."""
-        links = list(victims.links)
+        links = [link.at(self.port) for link in victims.links]
         before_trips = proof.ask_links(scene.cluster.net, links, self._timeout_s, MOST)
         before = proof.link_figures(before_trips)
         usual_s = {link: self._typical_s(trips) for link, trips in before_trips.items()}

@@ -50,6 +50,7 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
     include: tuple[Literal["peers", "clients", "dns"], ...] = ("peers",)
     existing: Literal["cut", "keep"] = "cut"
     network: str = ""
+    port: str = ""
 
     takes: ClassVar[tuple[str, ...]] = ("nodes", "links", "groups")
     takes_down: ClassVar[bool] = True
@@ -64,12 +65,15 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
             raise ValueError("'groups' and 'shape' exclude each other")
         if (self.groups or self.shape != "isolate") and (self.direction != "both" or self.include != ("peers",)):
             raise ValueError("'direction' and 'include' belong to the shape 'isolate'")
+        if self.port and self.network:
+            raise ValueError("'port' and 'network' exclude each other: a proxy stands in ports, a packet rule in networks")
 
     @property
     def needs(self) -> frozenset[Capability]:
         """Links; to cut one network or new connections only needs more."""
         found = {Capability.LINKS}
         found |= {Capability.NETWORKS} if self.network else set()
+        found |= {Capability.PORT_CUTS} if self.port else set()
         return frozenset(found | ({Capability.NEW_CONNECTIONS} if self.existing == "keep" else set()))
 
     # --- to whom -------------------------------------------------------------------------------------------------------
@@ -96,7 +100,9 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
 
     @property
     def names(self) -> tuple[Reference, ...]:
-        """The network is one of the cluster's."""
+        """The network is one of the cluster's, the port one of each node that is cut off."""
+        if self.port:
+            return (Reference("port", "port", self.port),)
         return (Reference("network", "network", self.network),) if self.network else ()
 
     def refuses(self, target: Selector) -> tuple[str, str] | None:
@@ -145,7 +151,7 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Cut, ...]:
         """Every directed link that is cut for these victims among these nodes."""
-        return tuple(Cut(link, self.behavior, self.existing, self.network) for link in sorted(self._links(victims, nodes)))
+        return tuple(Cut(link, self.behavior, self.existing, self.network, self.port) for link in sorted(self._links(victims, nodes)))
 
     def _links(self, victims: Victims, nodes: Sequence[str]) -> set[Link]:
         if victims.links:
@@ -181,7 +187,7 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
         """Cut; no question may pass any cut link on a cut network, and on the other ones all pass that did."""
         net = scene.cluster.net
         rules = self.rules(victims, list(scene.cluster.nodes))
-        ways = proof.ways(net, [rule.link for rule in rules])
+        ways = proof.ways(net, [rule.link.at(self.port) for rule in rules])
         before = proof.ask_ways(net, ways, MEASURE_TIMEOUT_S)
         with scene.undo.intent("restore", ", ".join(str(rule.link) for rule in rules)):
             with net.layer(rules) as layer:

@@ -10,7 +10,7 @@ from chaos.core.capabilities import Capability
 from chaos.core.units import Bytes, Seconds
 from chaos.core.values import Cut, Link, Victims
 from chaos.faults.base import streams as toxics
-from chaos.plugin import Effect, Fault, Scene
+from chaos.plugin import Effect, Fault, Reference, Scene
 
 PIECES = 20
 """A measured transfer is so many average pieces long; the reader must see at least so many, though it may get several at once."""
@@ -187,18 +187,30 @@ class Down(Fault, frozen=True, forbid_unknown_fields=True):
     """
 
     takes: ClassVar[tuple[str, ...]] = ("links",)
-    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.LINKS})
     of_connections: ClassVar[bool] = True
     by_hand: ClassVar[str] = f"Open the proxies {toxics.PROXY_BY_HAND} It is healed when questions are answered."
 
+    port: str = ""
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Links; of one port only, somebody who can tell it from the others."""
+        return frozenset({Capability.LINKS, *toxics.of_port(self.port, cut=True)})
+
+    @property
+    def names(self) -> tuple[Reference, ...]:
+        """The port is one of each node at the end of a link."""
+        return toxics.port_named(self.port)
+
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Cut, ...]:  # noqa: ARG002 - links are named already
         """Every link refuses."""
-        return tuple(Cut(link, "reject") for link in victims.links)
+        return tuple(Cut(link, "reject", port=self.port) for link in victims.links)
 
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         """Close; a question on every link must be refused."""
-        with toxics.harm(scene, victims.links, self.rules(victims, ()), self._look, "questions still passed", certain=True) as effect:
+        links = [link.at(self.port) for link in victims.links]
+        with toxics.harm(scene, links, self.rules(victims, ()), self._look, "questions still passed", certain=True) as effect:
             yield effect
 
     def _look(self, scene: Scene, link: Link) -> toxics.Seen:

@@ -132,13 +132,17 @@ class LayeredNet:
         return self._measure(link, timeout_s)
 
     def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
-        """Bytes of ours through the toxics of this link; see ``net.gauge``. All proxies of a link have the same ones."""
-        if self._gauge is None or link not in self._proxies_of:
+        """Bytes of ours through the toxics of this link; see ``net.gauge``. Its proxies have the same ones, but for those of one port."""
+        if self._gauge is None or link.whole not in self._proxies_of:
             raise CapabilityMissing(
                 f"no proxy stands in the link {link}, so no bytes can be sent through one",
                 how="only links that the plan's faults name are proxied: name it in the experiment",
             )
-        return self._gauge.passage(self._proxies_of[link][0], stream, size_bytes, timeout_s)
+        return self._gauge.passage(self._standing(link.whole, link.port)[0], stream, size_bytes, timeout_s)
+
+    def _standing(self, link: Link, port: str) -> list[str]:
+        """The proxies in a link, or the one before that port, whose name it ends in."""
+        return [name for name in self._proxies_of[link] if not port or name.endswith(f".{port}")]
 
     def _doable(self, rules: Sequence[Rule]) -> list[StreamRule]:
         found: list[StreamRule] = []
@@ -152,6 +156,8 @@ class LayeredNet:
                     f"no proxy stands in the link {rule.link}",
                     how="only links that the plan's faults name are proxied: name it in the experiment",
                 )
+            if isinstance(rule, Toxic | Cut) and not self._standing(rule.link, rule.port):
+                raise CapabilityMissing(f"no proxy stands in the port '{rule.port}' of the link {rule.link}", how="a port of its end")
             if isinstance(rule, Cut) and rule.existing == KEEP:
                 raise CapabilityMissing(
                     f"{rule.link}: a stream proxy cannot cut new connections and keep open ones",
@@ -165,7 +171,7 @@ class LayeredNet:
         taken: set[tuple[str, str]] = set()
         closed: set[str] = set()
         for rule in rules:
-            for proxy in self._proxies_of[rule.link]:
+            for proxy in self._standing(rule.link, rule.port):
                 if isinstance(rule, Cut) and rule.behavior == REJECT:
                     closed.add(proxy)
                 for toxic in _toxics(name, rule):

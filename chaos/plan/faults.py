@@ -193,7 +193,7 @@ def _check_ports(
     nodes: Sequence[PlannedNode],
 ) -> None:  # fmt: skip
     """A port that a fault names is one that each of its victims has."""
-    hit = {name for some in victims for name in some.nodes}
+    hit = {name for some in victims for name in (*some.nodes, *(link.destination for link in some.links))}
     for named in (each for each in fault.names if each.what == "port"):
         for part in dict.fromkeys(node.part for node in nodes if node.name in hit):
             known_or_refuse(experiment, f"{path}.{spec.kind}.{named.field}", "port", named.name, target.parts[part].ports)

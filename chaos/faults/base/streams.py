@@ -18,7 +18,7 @@ from chaos.core.errors import FaultNotEffective, NinesError
 from chaos.core.units import Ratio, Seconds
 from chaos.core.values import Evidence, Link, Passage, Rule, Shaping, Toxic, Victims
 from chaos.faults.base import evidence as proof
-from chaos.plugin import Effect, Fault, Gauge, Scene
+from chaos.plugin import Effect, Fault, Gauge, Reference, Scene
 
 Stream = Literal["downstream", "upstream", "both"]
 Existing = Literal["keep", "cut"]
@@ -49,6 +49,7 @@ class StreamFault(Fault, frozen=True, kw_only=True, forbid_unknown_fields=True):
     stream: Stream = "downstream"
     toxicity: Ratio = 1.0
     existing: Existing = "keep"
+    port: str = ""
 
     takes: ClassVar[tuple[str, ...]] = ("links",)
     unpredicted: ClassVar[str] = "it depends on how much the system sends over a connection"
@@ -72,12 +73,17 @@ class StreamFault(Fault, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @property
     def needs(self) -> frozenset[Capability]:
         """Somebody who sends bytes through the link and sees what becomes of them; a round trip does not show it."""
-        return frozenset({Capability.STREAMS})
+        return frozenset({Capability.STREAMS, *of_port(self.port)})
+
+    @property
+    def names(self) -> tuple[Reference, ...]:
+        """The port is one of each node at the end of a link."""
+        return port_named(self.port)
 
     def rules(self, victims: Victims, nodes: Sequence[str]) -> tuple[Toxic | Shaping, ...]:  # noqa: ARG002 - links are named already
         """One toxic a link and direction of its stream."""
         return tuple(
-            Toxic(link, self.toxic, self.attributes, each, self.toxicity, self.existing)
+            Toxic(link, self.toxic, self.attributes, each, self.toxicity, self.existing, self.port)
             for link in victims.links
             for each in streams(self.stream)
         )
@@ -85,7 +91,8 @@ class StreamFault(Fault, frozen=True, kw_only=True, forbid_unknown_fields=True):
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         """Put the toxics in force; a look at every link must show it."""
-        with harm(scene, victims.links, self.rules(victims, ()), self.look, self.unharmed, certain=self.toxicity >= 1) as effect:
+        links = [link.at(self.port) for link in victims.links]
+        with harm(scene, links, self.rules(victims, ()), self.look, self.unharmed, certain=self.toxicity >= 1) as effect:
             yield effect
 
 
@@ -102,7 +109,17 @@ class TimedFault(StreamFault, frozen=True, forbid_unknown_fields=True):
     @property
     def needs(self) -> frozenset[Capability]:
         """A round trip shows what begins at once; only real connections have first data."""
-        return frozenset({Capability.STREAMS if self.timeout_s > 0 else Capability.LINKS})
+        return frozenset({Capability.STREAMS if self.timeout_s > 0 else Capability.LINKS, *of_port(self.port)})
+
+
+def of_port(port: str, *, cut: bool = False) -> tuple[Capability, ...]:
+    """What a fault needs beside, if it is about one port only."""
+    return () if not port else (Capability.PORT_CUTS if cut else Capability.PORTS,)
+
+
+def port_named(port: str) -> tuple[Reference, ...]:
+    """What it calls by name then."""
+    return (Reference("port", "port", port),) if port else ()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from chaos.predict.scenarios import second_centre
 from chaos.predict.scenarios.case import ZONE, Case, either
 from chaos.predict.scenarios.client import Scenario
 
+CLIENT_PORT: Final = "client"
 NODE: Final = "node"
 """The role of victims in a system without roles."""
 PILOT: Final = 64
@@ -40,8 +41,8 @@ def scenario(case: Case) -> Scenario | None:
 
 def _scenario(case: Case) -> Scenario | None:
     model = model_of(case.facts.kind)
-    if model is None:
-        return None
+    if model is None or case.text("port", "") not in ("", CLIENT_PORT):
+        return None  # what a system does on its other ports is its own
     understood = model.understands(case)
     if understood is None:
         return None

@@ -51,7 +51,7 @@ class Asker:
 
     def measure(self, link: Link, timeout_s: float) -> RoundTrip:
         """To the address that the source of this link uses, on the port that its traffic goes to."""
-        return self._round_trip(link.destination, link.source, self._layout.port_of(link), timeout_s)
+        return self._round_trip(link.destination, link.source, link.port or self._layout.port_of(link), timeout_s)
 
     def clock(self, question: Ask, node: str, timeout_s: float) -> ClockReading:
         """What the node answers to this question for its time."""

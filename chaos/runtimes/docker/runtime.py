@@ -52,9 +52,9 @@ class DockerRuntime(Runtime):
 
     name: ClassVar[str] = "docker"
     preference: ClassVar[int] = 20
-    offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE}
+    offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE, C.PORT_CUTS}
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
-        C.SIGNALS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS, C.CONNECTIONS, C.SURGES,
+        C.SIGNALS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PORTS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS, C.CONNECTIONS, C.SURGES,
         C.ENGINE_NAMES, C.SESSIONS,
     })  # fmt: skip
 

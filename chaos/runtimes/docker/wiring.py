@@ -57,11 +57,12 @@ def ask_over(layout: Layout, agents: Mapping[str, AgentLink], link: Link, timeou
 
     Clients and name server are asked nothing by anyone: the packets to them are answers, so they ask, and the answer comes that way.
     """
+    named, link = link.port, link.whole
     if link.destination not in layout.nodes:
         link = Link(link.destination, link.source)
     if link.source not in agents:
         return RoundTrip(None, f"not measurable: nobody of ours stands at '{link.source}'")
-    port = layout.port_of(link)
+    port = named or layout.port_of(link)
     question = layout.ping_question(link.destination, port)
     if question is None:
         return not_measurable(port)

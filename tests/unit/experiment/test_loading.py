@@ -229,7 +229,7 @@ def test_the_fields_of_a_fault_are_checked_and_kept_in_the_units_of_code():
     latency, partition, cut_off, bandwidth, limit_data = sample_experiment(text).faults
     assert latency.params == {
         "latency_s": 0.05, "jitter_s": 0.005, "stream": "both", "toxicity": 0.5, "existing": "keep",
-        "level": "streams", "distribution": "uniform", "correlation": 0.0,
+        "level": "streams", "distribution": "uniform", "correlation": 0.0, "port": "",
     }  # fmt: skip
     assert partition.params["groups"] == (("n1", "n2"), ("n3",))
     assert cut_off.params["include"] == ("peers", "clients")
