@@ -182,7 +182,7 @@ def _elsewhere(arguments: argparse.Namespace, *, attaches: bool) -> int | None:
         raise BadInput("beside an engine that is elsewhere nobody can be asked whether to inject the fault", right="--yes")
     argv = _without_folder(arguments.argv)
     if arguments.compose is not None and Path(arguments.compose).is_file():
-        from chaos.experiment.compose import compose_project
+        from chaos.experiment.compose.project import compose_project
 
         argv[argv.index(arguments.compose)] = compose_project(Path(arguments.compose), os.environ)
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(NAME)

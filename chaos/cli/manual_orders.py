@@ -118,7 +118,7 @@ def _running(document: dict[str, Any]) -> dict[str, list[str]]:
         raise BadInput(refusal.message, right=refusal.right) from None
     assert attach is not None
     found = attaching().running(attach)
-    missing = [name or attach.label for name, names in found.items() if not names]
+    missing = [attach.label or name for name, names in found.items() if not names]
     if missing:
         raise BadInput(f"no container runs for {', '.join(missing)}", right="start them first: 'nines inject' starts no container")
     return found

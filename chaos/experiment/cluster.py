@@ -4,7 +4,8 @@
 
     attach: {label: app=web}                                      every container with this label
     attach: {compose: shop, services: [web]}                      of a compose project, by its name
-    attach: {compose: compose.yaml, services: [web, db]}          or by its file
+    attach: {compose: compose.yaml, services: [kv1, kv2, kv3]}    or by its file; members that are a service each are one part
+    attach: {compose: shop, services: {kv: "kv*", web: [web]}}    parts by name, services also by a pattern
 
 Nothing is asked of an engine here: how many there are is said by ``nodes`` (or ``parts``) and held against what runs at the start.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Collection
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
@@ -21,11 +23,11 @@ import msgspec
 from chaos.core import plugins
 from chaos.core.errors import BadInput
 from chaos.core.units import Bytes, Seconds
-from chaos.experiment.compose import PROJECT, compose_project
-from chaos.experiment.forms import COUNT, NAME, WORDS, choice, listed, mapping, string, whole
+from chaos.experiment.compose.project import PROJECT, compose_project
+from chaos.experiment.forms import COUNT, NAME, WORDS, choice, listed, mapping, one_of, string, whole
 from chaos.experiment.schema import anchored, given
 from chaos.experiment.source import Table, Value
-from chaos.experiment.tables import DISTINCT, Key, Rule, Strict, Written
+from chaos.experiment.tables import DISTINCT, UNWRITTEN, Key, Rule, Strict, Written
 from chaos.experiment.target.spec import Ask
 
 ATTACHED: Final = "attached"
@@ -38,7 +40,14 @@ _TARGET: Final = string("the name or path of a target")
 _RUNTIME: Final = choice(lambda: ["auto", *plugins.names("runtimes")])
 _NODES: Final = listed(WORDS, example="[n1, n2]", distinct=True)
 _PORTS: Final = listed(whole(ge=1, le=MOST_PORT), example="[7001]", distinct=True)
-_SERVICES: Final = listed(WORDS, example="[web, db]", least=1, distinct=True, few="no service is named")
+_PATTERN: Final = string("the name of a service", pattern=re.compile(r"[A-Za-z0-9._*?\[\]-]+"), right="web, or a pattern such as kv*")
+_PATTERNS: Final = listed(_PATTERN, example="[web, db]", least=1, distinct=True, few="no service is named")
+_ONE_OR_MORE: Final = one_of(_PATTERN.then(lambda name, _: (name,)), listing=_PATTERNS)
+_SERVICES: Final = one_of(
+    _PATTERN.then(lambda name, _: (name,)),
+    listing=_PATTERNS,
+    table=mapping(_ONE_OR_MORE, empty="no service is named", right="{kv: [kv1, kv2]}"),
+)
 _NETWORKS: Final = listed(NAME, example="[front, back]", least=1, most=_MOST_NETWORKS, distinct=True)
 _LABEL: Final = string("a label", pattern=re.compile(r"[A-Za-z0-9._/-]+(=\S*)?"), right="app=web")
 
@@ -141,7 +150,16 @@ _BY_LABEL_OR_COMPOSE: Final = Rule(
 )
 
 
-@Written(rules=(_BY_LABEL_OR_COMPOSE,), blank=True, inline=True)
+def _attach(found: dict[str, Any], _: Table) -> AttachSpec:
+    """Services that are written by part are known by part, and all of them together."""
+    services = found.get("services", ())
+    if isinstance(services, dict):
+        every = tuple(dict.fromkeys(name for some in services.values() for name in some))
+        found = found | {"services": every, "groups": services}
+    return AttachSpec(**found)
+
+
+@Written(rules=(_BY_LABEL_OR_COMPOSE,), blank=True, inline=True, make=_attach)
 class AttachSpec(Strict, frozen=True):
     """Containers that already run: those with a ``label``, or those of some ``services`` of a compose ``project``."""
 
@@ -150,6 +168,9 @@ class AttachSpec(Strict, frozen=True):
     project: Annotated[str, _COMPOSE, Key("compose")] = ""
     """A compose project, by its name or its file"""
     services: Annotated[tuple[str, ...], _SERVICES] = ()
+    """By name or pattern. Several are one part, unless ``parts`` or the target names them as parts, or they are written by part"""
+    groups: Annotated[dict[str, tuple[str, ...]], UNWRITTEN] = {}
+    """Part -> its services, where they are written so."""
     name: Annotated[str, WORDS] = ""
     """What clients resolve, where the operations do not say."""
     network: Annotated[str, WORDS] = ""
@@ -158,6 +179,12 @@ class AttachSpec(Strict, frozen=True):
     """How a node is asked whether it answers, where the operations do not show it."""
     ports: Annotated[tuple[int, ...], _PORTS] = ()
     """Where they listen beside the port that is asked: a link is harmed at all of them."""
+
+    def services_of(self, part: str, parts: Collection[str]) -> tuple[str, ...]:
+        """The services (names, patterns) that are this one of the cluster's parts; none for containers that are found by a label."""
+        if self.groups:
+            return self.groups[part]
+        return self.services if len(parts) == 1 or not self.services else (part,)
 
 
 def _check_cluster(entry: Table) -> None:

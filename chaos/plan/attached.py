@@ -7,8 +7,9 @@ resolve, and a question that shows whether a node answers.
 
 from __future__ import annotations
 
+import os.path
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -19,8 +20,10 @@ from chaos.experiment.target.spec import Ask, Count, DockerPart, Part, Ready, Ta
 from chaos.plan.cluster import refuse
 
 ONE_PART: Final = (
-    "each service is a part of its own; for nodes of one part give their containers one label, and write attach: {label: role=kv}"
+    "each service is a part of its own here; for nodes of one part write nodes: 3 in place of parts, or services: {kv: [kv1, kv2, kv3]}"
 )
+_PATTERN: Final = re.compile(r"[*?\[]")
+_MOST_NODES: Final = 99
 _PORT: Final = "client"
 _WHERE: Final = re.compile(r"(?:[A-Z]+\s+)?(?:(?P<scheme>http)://)?(?P<host>[^/:\s]+)(?::(?P<port>\d+))?(?P<path>/\S*)?")
 
@@ -39,6 +42,7 @@ def attached_target(experiment: Experiment, named: Target | None) -> Target:
     assert attach is not None
     if experiment.cluster.resources != Resources():
         raise refuse(experiment, "cluster.resources", "containers that already run have the limits that they have", "leave it out")
+    _refuse_name_of_one(experiment, attach)
     if named is not None:
         return _with(experiment, attach, named)
     if experiment.cluster.settings:
@@ -49,26 +53,60 @@ def attached_target(experiment: Experiment, named: Target | None) -> Target:
         raise refuse(experiment, "traffic.operations", "no operation says where the system listens", right)
     ready = attach.ready or _question(experiment, known)
     ports = _ports({_PORT: known[0].port}, attach)
-    part = Part(ports=ports, ready=Ready(**msgspec.structs.asdict(ready)), nodes=Count(1, 1, 99), peer_port=_PORT,
-                docker=DockerPart(image=ATTACHED))  # fmt: skip
+    part = Part(ports=ports, ready=Ready(**msgspec.structs.asdict(ready)), peer_port=_PORT, docker=DockerPart(image=ATTACHED))
     part = msgspec.structs.replace(part, ping={_PORT: ready})
-    return Target(name=ATTACHED, folder="", about="", settings={}, parts=dict.fromkeys(parts_of(attach), part), operations={})
+    names = parts_of(attach, experiment.cluster.parts)
+    parts = {name: msgspec.structs.replace(part, nodes=_count(attach.services_of(name, names))) for name in names}
+    return Target(name=ATTACHED, folder="", about="", settings={}, parts=parts, operations={})
 
 
-def parts_of(attach: AttachSpec) -> tuple[str, ...]:
-    """A part for each service; containers of one label are one part, named after it."""
-    if attach.services:
+def parts_of(attach: AttachSpec, counted: Collection[str] = ()) -> tuple[str, ...]:
+    """The parts: as they are written; a service each where the experiment counts them so (``parts``); else all services together.
+
+    Containers of one label are one part. One part is named after what its services or their label have in common.
+    """
+    if attach.groups:
+        return tuple(attach.groups)
+    if len(attach.services) > 1 and set(counted) == set(attach.services):
         return attach.services
-    word = attach.label.rpartition("=")[2] or attach.label
-    return (re.sub(r"[^A-Za-z0-9-]", "-", word).strip("-") or ATTACHED,)
+    if len(attach.services) == 1 and not _PATTERN.search(attach.services[0]):
+        return attach.services
+    label = attach.label.rpartition("=")[2] or attach.label
+    word = os.path.commonprefix(attach.services) if attach.services else label  # noqa: RUF071 - names, not paths
+    return (re.sub(r"[^A-Za-z0-9]+", "-", _PATTERN.split(word)[0]).strip("-0123456789") or ATTACHED,)
+
+
+def _count(services: Sequence[str]) -> Count:
+    """As many nodes as there are services, where each is named and nothing else is said."""
+    named = 1 if any(map(_PATTERN.search, services)) else max(1, len(services))
+    return Count(min(named, _MOST_NODES), 1, _MOST_NODES)
 
 
 def client_name(experiment: Experiment) -> str:
-    """What clients resolve: as said, else the host of the first operation that names one, else the service."""
+    """What clients resolve: as said, else the host of the first operation that names one, else the one service.
+
+    Empty where several services have no name in common: clients then know the addresses of all nodes.
+    """
     attach = experiment.cluster.attach
     assert attach is not None
     hosts = [where.host for where in map(_where, _written(experiment)) if where is not None and where.host != "{address}"]
-    return attach.name or next(iter((*hosts, *attach.services)), "")
+    if attach.name or hosts:
+        return attach.name or hosts[0]
+    return attach.services[0] if len(attach.services) == 1 and not _PATTERN.search(attach.services[0]) else ""
+
+
+def _refuse_name_of_one(experiment: Experiment, attach: AttachSpec) -> None:
+    """Of members that are services of their own each has its own name, by which clients would never reach the others."""
+    name = client_name(experiment)
+    for part in parts_of(attach, experiment.cluster.parts) if attach.services else ():
+        services = attach.services_of(part, parts_of(attach, experiment.cluster.parts))
+        if name in services and len(services) > 1:
+            rest = ", ".join(each for each in services if each != name)
+            what = f"the name '{name}' is that of one service: clients would never reach {rest}"
+            if attach.name:
+                raise refuse(experiment, "cluster.attach.name", what, "leave it out: clients then know the addresses of all nodes")
+            right = f"write {{address}} in place of {name}: clients then know the addresses of all nodes"
+            raise refuse(experiment, "traffic.operations", what, f"{right}; or attach: {{name: ...}} for an alias of all")
 
 
 # --- reading it off ----------------------------------------------------------------------------------------------------
@@ -104,14 +142,13 @@ def _with(experiment: Experiment, attach: AttachSpec, named: Target) -> Target:
     """The named target's questions about containers that are not its own."""
     if attach.ready is not None:
         raise refuse(experiment, "cluster.attach.ready", f"'{named.name}' says how its nodes are asked", "leave it out")
-    if len(named.parts) > 1 and set(named.parts) != set(attach.services):
-        right = f"services: [{', '.join(named.parts)}]"
+    if len(named.parts) > 1 and set(named.parts) != set(attach.groups or attach.services):
+        right = f"services: {{{', '.join(f'{part}: [...]' for part in named.parts)}}}"
         raise refuse(experiment, "cluster.attach", f"'{named.name}' has the parts {', '.join(named.parts)}", right)
-    if len(named.parts) == 1 and len(attach.services) > 1:
-        raise refuse(
-            experiment, "cluster.attach.services", f"'{named.name}' has one part, and {len(attach.services)} services are named", ONE_PART
-        )
-    if not client_name(experiment):
+    if len(named.parts) == 1 and attach.groups and set(attach.groups) != set(named.parts):
+        right = f"services: {{{next(iter(named.parts))}: [{', '.join(attach.services)}]}}"
+        raise refuse(experiment, "cluster.attach.services", f"'{named.name}' has the part {', '.join(named.parts)}", right)
+    if attach.label and not client_name(experiment):
         raise refuse(experiment, "cluster.attach", "nothing says which name clients resolve", "attach: {..., name: web}")
     docker = DockerPart(image=ATTACHED)
     parts = {name: msgspec.structs.replace(part, docker=docker, ports=_ports(part.ports, attach)) for name, part in named.parts.items()}

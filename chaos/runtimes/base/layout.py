@@ -106,6 +106,11 @@ class Layout(abc.ABC):
         return self.name_of(self.dns_part) if external is None else external.name
 
     @property
+    def listed(self) -> tuple[str, ...]:
+        """The addresses that clients know, where there is no name to resolve."""
+        return ()
+
+    @property
     def domain(self) -> str:
         """What clients add to a name without a dot."""
         return DOMAIN

@@ -109,6 +109,7 @@ def prober_spec(
         nameserver=nameserver[0],
         nameserver_port=nameserver[1],
         domain=layout.domain,
+        addresses=layout.listed,
         settings=layout.settings,
         target_folder=target_folder,
         addresses=_endpoints(traffic.client, layout),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.compose import compose_project
+from chaos.experiment.compose.project import compose_project
 
 SERVICES = "services: {web: {image: example/web}}\n"
 CASES = [
@@ -29,6 +29,9 @@ CASES = [
     ("name: ${STACK:+with}shop\n", "", {}, "shop"),
     ("name: $STACK-$ENVIRONMENT\n", "STACK=shop\n", {"ENVIRONMENT": "ci"}, "shop-ci"),
     ("name: a$$b\n", "", {}, "ab"),
+    ("name: ${A:-${B:-shop}}\n", "", {}, "shop"),
+    ("", "STACK=blue\nCOMPOSE_PROJECT_NAME=${STACK}-${N:-1}\n", {}, "blue-1"),
+    ("", 'NOTE="two\nlines" # yes\nCOMPOSE_PROJECT_NAME=shop\n', {}, "shop"),
     ("services: {web: {ports: !reset [], env: !override {a: b}}}\nname: shop\n", "", {}, "shop"),
 ]
 
@@ -50,10 +53,9 @@ def test_the_project_is_the_one_that_compose_takes(
     ("content", "dotenv", "says"),
     [
         ("name: ${STACK:?say which}\n", "", "asks for the variable STACK, which is not set"),
-        ("name: ${A:-${B:-shop}}\n", "", "cannot be worked out here"),
-        ("name: ${STACK!}\n", "", "cannot be worked out here"),
+        ("name: ${STACK!}\n", "", "is no variable"),
         ("name: [a]\n", "", "is no text"),
-        ("", "COMPOSE_PROJECT_NAME=${STACK}-x\n", "cannot be worked out here"),
+        ("", "COMPOSE_PROJECT_NAME=${STACK}-x\n", "comes out as '-x', which Compose does not allow"),
         ("", "COMPOSE_PROJECT_NAME=My Shop\n", "which Compose does not allow"),
     ],
 )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Network
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -18,6 +19,7 @@ from chaos.core.files import write_atomically
 from chaos.engine.errors import translated
 from chaos.engine.leftovers import RUN
 from chaos.experiment.cluster import AttachSpec
+from chaos.plan.attached import parts_of
 from chaos.plan.plan import PlannedNode
 
 if TYPE_CHECKING:
@@ -71,10 +73,9 @@ def choose(api: APIClient, attach: AttachSpec, nodes: Sequence[PlannedNode]) -> 
     parts = list(dict.fromkeys(node.part for node in nodes))
     for part in parts:
         names = [node.name for node in nodes if node.part == part]
-        # A named target of one part calls that part by a name of its own.
-        service = attach.services[0] if len(parts) == 1 and attach.services else part
-        what = f"the label '{attach.label}'" if attach.label else f"the service '{service}' of the compose project '{attach.project}'"
-        running, others = _listed(api, attach, service if attach.services else "")
+        services = attach.services_of(part, parts)
+        what = f"the label '{attach.label}'" if attach.label else f"{_named(services)} of the compose project '{attach.project}'"
+        running, others = _listed(api, attach, services)
         if len(running) != len(names):
             rest = f", and {others} stopped ones" if others else ""
             raise EnvironmentUnusable(
@@ -85,17 +86,25 @@ def choose(api: APIClient, attach: AttachSpec, nodes: Sequence[PlannedNode]) -> 
     return found
 
 
+def _named(services: Sequence[str]) -> str:
+    words = ", ".join(f"'{service}'" for service in services)
+    return f"the service {words}" if len(services) == 1 else f"the services {words}"
+
+
 def names_of(api: APIClient, attach: AttachSpec) -> dict[str, list[str]]:
-    """The names of the containers of each service that run, in their nodes' order; under an empty name of a label."""
-    return {service: [_name(each) for each in _listed(api, attach, service)[0]] for service in attach.services or ("",)}
+    """The names of the containers of each part that run, in their nodes' order."""
+    parts = parts_of(attach)
+    return {part: [_name(each) for each in _listed(api, attach, attach.services_of(part, parts))[0]] for part in parts}
 
 
-def _listed(api: APIClient, attach: AttachSpec, service: str) -> tuple[list[dict[str, Any]], int]:
+def _listed(api: APIClient, attach: AttachSpec, services: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
     """Those that run, in order, and how many others there are; what is ours is passed over."""
-    labels = [attach.label] if attach.label else [f"{PROJECT}={attach.project}", f"{SERVICE}={service}"]
+    label = attach.label or f"{PROJECT}={attach.project}"
     with translated("looking for the containers to attach to"):
-        listed: list[dict[str, Any]] = api.containers(all=True, filters={"label": labels})
+        listed: list[dict[str, Any]] = api.containers(all=True, filters={"label": [label]})
     theirs = [each for each in listed if RUN not in each["Labels"] and each["Labels"].get(ONEOFF) != "True"]
+    if not attach.label:
+        theirs = [each for each in theirs if any(fnmatchcase(each["Labels"].get(SERVICE, ""), service) for service in services)]
     running = [each for each in theirs if each["State"] in ("running", "paused")]
     return in_order(running), len(theirs) - len(running)
 

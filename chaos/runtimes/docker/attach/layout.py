@@ -30,6 +30,11 @@ class AttachedLayout(DockerLayout):
         return self._name
 
     @property
+    def listed(self) -> tuple[str, ...]:
+        """What clients know in place of a name."""
+        return () if self._name else tuple(self._addresses[node] for node in self.members(self.dns_part))
+
+    @property
     def domain(self) -> str:
         """The engine knows its names as they are."""
         return ""

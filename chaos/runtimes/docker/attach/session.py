@@ -65,7 +65,8 @@ class AttachedSession(Session):
         assert attach is not None
         self._attach = attach
         self._name = client_name(deployment.plan.experiment) if traffic else ""
-        """What clients resolve; empty where no traffic is sent."""
+        """What clients resolve; empty where they know addresses, and where no traffic is sent."""
+        self._traffic = traffic
         self._began_s = time.time()
         self._image = ""
         self._layout: AttachedLayout
@@ -82,7 +83,7 @@ class AttachedSession(Session):
         self._sink(SystemSeen(at_ns=self._clock.now_ns(), images={node: str(each["Image"]) for node, each in found.items()}))
         common = ground(api, self._attach, list(found.values()))
         policy = self._policy(found)
-        if not name and Capability.SURGES in needed(deployment.plan):
+        if not self._traffic and Capability.SURGES in needed(deployment.plan):
             raise CapabilityMissing("by hand no traffic is sent, so there can be no more of it", how="an experiment that attaches to them")
         if name and not common.has_names:
             how = "put them on a network of their own (docker network create), where Docker answers names"
@@ -130,10 +131,11 @@ class AttachedSession(Session):
         """Somebody else does."""
         if self._name:
             self._await_name(self._name)
+        if self._traffic:
             helpers.warm_prober()
 
     def _surges(self, helpers: Helpers) -> Surges | None:
-        return helpers.surges() if self._name else None
+        return helpers.surges() if self._traffic else None
 
     def _inspected(self) -> dict[str, dict[str, Any]]:
         found = {}
@@ -190,7 +192,8 @@ class AttachedSession(Session):
             told = ", ".join(f"{node} ({containers[node]})" for node in outside)
             raise EnvironmentUnusable(
                 f"the name '{name}' leads to {len(inside)} of {len(served)} nodes: clients would never reach {told}",
-                how="give all of them one name (--network-alias), and use that one in the operations or as attach: {name: ...}",
+                how="give all of them one name (--network-alias), and use that one in the operations or as attach: {name: ...}; "
+                "or write {address} in place of the name: clients then know the addresses of all nodes",
             )
 
     # --- end -----------------------------------------------------------------------------------------------------------
