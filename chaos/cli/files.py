@@ -150,6 +150,10 @@ def init(arguments: argparse.Namespace) -> int:
     """Write a starter experiment for a target; never over a file that is there."""
     from chaos.experiment.target.load import load_target
 
+    if arguments.compose is not None:
+        from chaos.cli.tryout import first_file
+
+        return first_file(arguments)
     path = Path(arguments.file)
     if path.exists():
         raise BadInput(f"{path} exists", right="choose another file name")

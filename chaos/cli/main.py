@@ -157,6 +157,36 @@ def _gameday(parser: argparse.ArgumentParser) -> None:
 def _init(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", default="experiment.yaml", metavar="FILE.yaml", help="default: experiment.yaml")
     parser.add_argument("--target", default="replicated_kv", metavar="NAME", help="a target by name or folder")
+    parser.add_argument("--compose", metavar="FILE", help="instead: for the services of a Compose project")
+    _of_project(parser)
+
+
+def _of_project(parser: argparse.ArgumentParser) -> None:
+    """What ``try`` and ``init --compose`` ask of a Compose project."""
+    parser.add_argument("-f", dest="also", action="append", default=[], metavar="FILE", help="a further compose file; may be repeated")
+    parser.add_argument("--profile", action="append", default=[], metavar="NAME", help="an active profile; may be repeated")
+    parser.add_argument("-p", "--project-name", metavar="NAME", help="the project's name; default: as Compose finds it")
+    parser.add_argument(
+        "--service", action="append", default=[], metavar="NAME",
+        help="a service to harm, by name or pattern; several are members of one cluster; default: the one that the probe names",
+    )  # fmt: skip
+    parser.add_argument(
+        "--probe", metavar="URL", help="what clients ask: http://web:8080/, tcp://cache:6379, or with {address} as the host: each container"
+    )
+    parser.add_argument("--send", metavar="TEXT", help="with tcp: what clients send, e.g. 'PING\\r\\n'")
+    parser.add_argument("--expect", metavar="TEXT", help="with tcp: the answer that must come, e.g. +PONG")
+    parser.add_argument("--network", metavar="NAME", help="the network on which clients are, if the containers share several")
+    parser.add_argument("--availability", default="99%", metavar="SHARE", help="what the run must reach, faults included; default: 99%%")
+    parser.add_argument("--quick", action="store_true", help="each kind of fault once, not twice")
+
+
+def _try(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("compose_file", nargs="?", metavar="FILE", help="a compose file or its folder; default: as Compose finds it")
+    _of_project(parser)
+    parser.add_argument("--save", metavar="FILE.yaml", help="keep the experiment that was run")
+    parser.add_argument("--folder", metavar="DIR", help="the run folder; default: runs/<experiment>-<time>-<id>")
+    parser.add_argument("--seed", type=int, metavar="N", help="fixes all times and draws")
+    _json(parser)
 
 
 def _calibrate(parser: argparse.ArgumentParser) -> None:
@@ -328,6 +358,7 @@ VERBS: Final[dict[str, Verb]] = {
     "check": Verb("check a run as a Nagios plug-in: exit 0 OK, 1 WARNING, 2 CRITICAL, 3 UNKNOWN", "chaos.cli.monitoring:check", _check),
     "export": Verb("write a run in the format of another tool", "chaos.cli.monitoring:export", _export),
     "explore": Verb("search for faults that break an objective, and shrink what is found", "chaos.cli.explore:explore", _explore),
+    "try": Verb("give a first verdict on a Compose project, without any YAML", "chaos.cli.tryout:try_it", _try),
     "judge": Verb("judge a run folder again, without a cluster", "chaos.cli.folders:judge", _judge),
     "report": Verb("show the report of a run in another format", "chaos.cli.folders:report", _report),
     "runs": Verb("list all runs, and what they show together", "chaos.cli.runs:runs", _runs),

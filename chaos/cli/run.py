@@ -109,7 +109,7 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
     try:
         ticking = contextlib.nullcontext() if arguments.quiet else live.ticking()
         with ticking, served_live(ordered.plan, arguments.metrics_port) as metrics:
-            sinks = [sink for sink in (None if arguments.quiet else _followed(live), metrics) if sink is not None]
+            sinks = [sink for sink in (None if arguments.quiet else followed(live), metrics) if sink is not None]
             report = perform(ordered, folder, _each(sinks) if sinks else None)
     except NinesError as error:
         note(f"nines: {error}")
@@ -134,7 +134,7 @@ def _each(sinks: Sequence[Callable[[Row], None]]) -> Callable[[Row], None]:
     return row
 
 
-def _followed(live: Live) -> Callable[[Row], None]:
+def followed(live: Live) -> Callable[[Row], None]:
     """The live line, and on any standard error which container each node is, before the first fault."""
     from chaos.history.events import NodeUp
 

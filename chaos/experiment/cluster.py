@@ -177,6 +177,8 @@ class AttachSpec(Strict, frozen=True):
     """Which of their networks is meant, where they share several."""
     ready: Ask | None = None
     """How a node is asked whether it answers, where the operations do not show it."""
+    within_s: Seconds = 20.0
+    """How long a container may take until it answers, before the run and after a fault that ended it."""
     ports: Annotated[tuple[int, ...], _PORTS] = ()
     """Where they listen beside the port that is asked: a link is harmed at all of them."""
 

@@ -53,7 +53,12 @@ def attached_target(experiment: Experiment, named: Target | None) -> Target:
         raise refuse(experiment, "traffic.operations", "no operation says where the system listens", right)
     ready = attach.ready or _question(experiment, known)
     ports = _ports({_PORT: known[0].port}, attach)
-    part = Part(ports=ports, ready=Ready(**msgspec.structs.asdict(ready)), peer_port=_PORT, docker=DockerPart(image=ATTACHED))
+    part = Part(
+        ports=ports,
+        ready=Ready(**msgspec.structs.asdict(ready), within_s=attach.within_s),
+        peer_port=_PORT,
+        docker=DockerPart(image=ATTACHED),
+    )
     part = msgspec.structs.replace(part, ping={_PORT: ready})
     names = parts_of(attach, experiment.cluster.parts)
     parts = {name: msgspec.structs.replace(part, nodes=_count(attach.services_of(name, names))) for name in names}

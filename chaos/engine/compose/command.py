@@ -21,7 +21,8 @@ ASK_S: Final = 20.0
 UP_S: Final = 900.0
 """Images may have to be pulled or built."""
 DOWN_S: Final = 120.0
-_NEWEST_WITHOUT: Final = "1."
+_FIRST: Final = "1."
+"""The first Compose, written in Python, which is no longer kept and has no such form of its configuration."""
 _LAST_LINES: Final = 8
 
 
@@ -34,7 +35,7 @@ def compose_command() -> tuple[str, ...]:
         except (OSError, subprocess.TimeoutExpired):
             continue
         version = said.stdout.strip().lstrip("v")
-        if said.returncode == 0 and version[:1].isdecimal() and not version.startswith(_NEWEST_WITHOUT):
+        if said.returncode == 0 and not version.startswith(_FIRST):
             return words
     return ()
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.core.clock import Clock, to_ns
@@ -28,6 +29,7 @@ ONEOFF: Final = "com.docker.compose.oneoff"
 MADE_BY: Final = "nines.compose"
 """On all that is made here: it may be taken down again."""
 WITHIN_S: Final = 180.0
+AT_ONCE: Final = 8
 LOOK_EVERY_S: Final = 0.05
 STOP_S: Final = 10
 
@@ -51,8 +53,10 @@ class Starter:
         images = {service.name: self._image(service) for service in self._project.services.values()}
         for service in self._in_order():
             self._await_needs(service)
-            for number in range(1, service.replicas + 1):
-                self._start(service, number, images[service.name])
+            with ThreadPoolExecutor(max_workers=AT_ONCE, thread_name_prefix="compose") as pool:
+                started = [pool.submit(self._start, service, number, images[service.name]) for number in range(1, service.replicas + 1)]
+            for each in started:
+                each.result()
 
     def down(self) -> None:
         """Remove what ``up`` made: containers, networks, and the volumes that were not there before."""

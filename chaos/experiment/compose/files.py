@@ -99,7 +99,7 @@ def parsed(path: Path) -> dict[str, Any]:
     try:
         content = read_text(path)
     except BadInput as refusal:
-        raise BadInput(refusal.message, right=refusal.right) from None
+        raise BadInput(f"{path}: {refusal.message}", right=refusal.right) from None
     try:
         found = yaml.load(content, Loader=Loader)  # noqa: S506 - a safe loader with fewer types
     except (yaml.YAMLError, RecursionError) as error:
