@@ -22,10 +22,15 @@ from chaos.results.report import Report
 from chaos.tryout.standing import Files, containers_of
 from chaos.tryout.trying import Found, Wanted, tried
 
-SERVE = """import http.server, socket
-class Server(http.server.ThreadingHTTPServer):
-    request_queue_size = 128
-Server(("", 8080), http.server.SimpleHTTPRequestHandler).serve_forever()
+SERVE = """import socketserver
+class Answer(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.request.settimeout(1)
+        if self.rfile.readline():
+            self.wfile.write(b"HTTP/1.0 200 OK\\r\\nContent-Length: 2\\r\\n\\r\\nok")
+class Server(socketserver.ThreadingTCPServer):
+    request_queue_size, allow_reuse_address, daemon_threads = 128, True, True
+Server(("", 8080), Answer).serve_forever()
 """
 WEB = 'image: "${IMAGE:?}", command: python3 /app/serve.py, volumes: ["./:/app:ro"], working_dir: /app, stop_grace_period: 0s'
 SHOP = f"""name: ninestry
@@ -58,7 +63,7 @@ def folder(tmp_path: Path, base_image: str, monkeypatch: pytest.MonkeyPatch, req
 
 def shortened(found: Found, ordered: Ordered, faults: str) -> Ordered:
     """The same experiment with less to wait for."""
-    text = found.text[: found.text.index("faults:")] + f"faults: {faults}\nsettle: 8s\nlimits: {{nodes_down: 1}}\n"
+    text = found.text[: found.text.index("faults:")] + f"faults: {faults}\nsettle: 20s\nlimits: {{nodes_down: 1}}\n"
     return order_text(text.replace("baseline: 5s", "baseline: 1s"), Path(ordered.experiment.file))
 
 

@@ -109,10 +109,9 @@ def prober_spec(
         nameserver=nameserver[0],
         nameserver_port=nameserver[1],
         domain=layout.domain,
-        addresses=layout.listed,
         settings=layout.settings,
         target_folder=target_folder,
-        addresses=_endpoints(traffic.client, layout),
+        addresses=layout.listed or _endpoints(traffic.client, layout),
         ways=_ways(layout) if traffic.client.redirects else {},
     )
 
