@@ -110,7 +110,11 @@ def page(results: list[tuple[Path, list[Run], list[Run]]]) -> str:
     lines += ["| mistake | caught | verdict *fail* | by | the first violation of one run | false alarms without it | length of a run |"]
     lines += ["|---|---|---|---|---|---|---|"]
     lines += [row(*each) for each in results]
-    lines += ["", f"Without the mistakes, under the same faults: {alarms} false alarms in {runs} runs."]
+    sure = sum(bool(each.verdict) and not each.violated and not each.unknown for _, _, right in results for each in right)
+    lines += [
+        "",
+        f"Without the mistakes, under the same faults: {alarms} false alarms in {runs} runs; every check ended as *ok* in {sure} of them.",
+    ]
     if few:
         lines += ["", f"Caught in fewer than nine of ten seeds: {', '.join(few)}."]
     if missed:

@@ -63,7 +63,7 @@ class Mechanism:
     """``docker``, where plain processes will not do."""
 
 
-def kills(target: object = "leader", times: int = 6, away: str = "2s", every: str = "6s", **fault: object) -> Tree:
+def kills(target: object = "leader", times: int = 5, away: str = "2s", every: str = "5s", **fault: object) -> Tree:
     """The usual harm."""
     return {"faults": [{"name": "harm", "kill": fault, "target": target, "every": every, "for": away, "times": times}]}
 
@@ -95,8 +95,8 @@ def _timing(heartbeat: str, low: str, high: str) -> Variant:
 
 def _checks(ttl: str, every: str, fall: int) -> Variant:
     dns = {"ttl": ttl, "check": {**CHECK, "every": every, "fall": fall}}
-    changes: Tree = {"cluster": {"dns": dns, "settings": {"reads": "local"}}, "traffic": ONE_TRY, "settle": "12s"}
-    gone = kills("any", times=3, away="8s", every="16s")
+    changes: Tree = {"cluster": {"dns": dns, "settings": {"reads": "local"}}, "traffic": ONE_TRY, "settle": "7s"}
+    gone = kills("any", times=3, away="6s", every="12s")
     return Variant(f"TTL {ttl}, {fall} checks, {every} apart", merged(changes, gone))
 
 
@@ -164,8 +164,8 @@ MECHANISMS = (
         "Handover before a planned stop",
         "The leader is stopped on purpose. How long do writes fail?",
         tuple(
-            Variant(name, merged(settings(stopping=word), told, {"faults": [{"name": "harm", "stop": {}, "target": "leader", "every": "6s",
-                                                                            "for": "2s", "times": 6}]}))
+            Variant(name, merged(settings(stopping=word), told, {"faults": [{"name": "harm", "stop": {}, "target": "leader", "every": "5s",
+                                                                            "for": "2s", "times": 5}]}))
             for name, word, told in (
                 ("it just ends", "crash", {}), ("it hands over", "handover", {"predict": {"parameters": {"stopping": "handover"}}})
             )
@@ -177,15 +177,16 @@ MECHANISMS = (
         "Supervisor",
         "The only node dies. How long do writes fail?",
         (
-            Variant("somebody starts it after 5 s", merged({"cluster": {"nodes": 1}}, kills("any", 5, "5s", "9s"))),
+            Variant("somebody starts it after 5 s", merged({"cluster": {"nodes": 1}}, kills("any", 5, "5s", "8s"))),
             Variant(
                 "its supervisor starts it",
-                merged({"cluster": {"nodes": 1}}, settings(supervisor="on"), kills("any", 5, "1s", "6s", process="serving"),
+                merged({"cluster": {"nodes": 1}}, settings(supervisor="on"), kills("any", 3, "1s", "12s", process="serving"),
                        {"predict": {"parameters": {"respawn": "100ms..150ms"}}}),
             ),
         ),
         page="replicated-kv/recovery.md",
-        explains="The 5 s are ours: the time of somebody who is called. The supervisor waits 100 ms.",
+        explains="The 5 s are ours: the time of somebody who is called. "
+        "The supervisor waits 100 ms, and longer for a node that dies again within 10 s.",
     ),
     Mechanism(
         "checkpoints",
@@ -200,7 +201,7 @@ MECHANISMS = (
     Mechanism(
         "dns",
         "Health checks of the name: TTL and interval",
-        "A replica is away for 8 s, and clients do not try again. How long would requests have to fail all together to lose as many?",
+        "A replica is away for 6 s, and clients do not try again. How long would requests have to fail all together to lose as many?",
         (_checks("1s", "100ms", 2), _checks("1s", "500ms", 3), _checks("5s", "100ms", 2)),
         page="from-mtbf-to-verdict.md",
         explains="Each failed request counts as the 10 ms until the next one. One of three addresses is dead, "
