@@ -29,6 +29,8 @@ class Found:
     phases: str = ""
     """Where the seconds went, of those seen and predicted."""
     why: str = ""
+    between: tuple[float, float] | None = None
+    """What is predicted where the model gives no more than a range."""
 
     @property
     def mean(self) -> float | None:
@@ -102,7 +104,7 @@ def _phases(means_s: dict[str, float]) -> str:
 
 def _lost(variant: Variant, reports: list[dict[str, Any]]) -> Found:
     """Acknowledged writes that are gone, by the checks of data; shared out over the faults of each run."""
-    seen, predicted = [], None
+    seen, predicted, between = [], None, None
     for report in reports:
         checks = {check["name"]: check for check in (report.get("data") or {}).get("checks", ())}
         if "lost_writes" not in checks:
@@ -111,5 +113,7 @@ def _lost(variant: Variant, reports: list[dict[str, Any]]) -> Found:
         seen += [float(checks["lost_writes"]["count"]) / effective] * effective
         by_fault = report["predicted"]["services"][report["judged"]]["by_fault"] if report["predicted"] else {}
         ranges = [each["lost_writes"] for each in by_fault.values() if each.get("lost_writes")]
-        predicted = ranges[0]["value"] if ranges else predicted
-    return Found(variant.name, tuple(seen), predicted)
+        if ranges:
+            predicted = ranges[0]["value"]
+            between = (ranges[0]["low"], ranges[0]["high"]) if predicted is None and ranges[0]["high"] is not None else None
+    return Found(variant.name, tuple(seen), predicted, between=between)

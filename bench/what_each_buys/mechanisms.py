@@ -114,6 +114,12 @@ def _loss(name: str, replication: str) -> Variant:
     return Variant(name, merged(settings(replication=replication), {"data": data}, cut, lag))
 
 
+def _stop(name: str, stopping: str) -> Variant:
+    told = {"predict": {"parameters": {"stopping": stopping}}, "traffic": {"operations": {"write": "200/s"}}}
+    asked = {"faults": [{"name": "harm", "stop": {}, "target": "leader", "every": "5s", "for": "2s", "times": 5}]}
+    return Variant(name, merged(settings(stopping=stopping), told, asked))
+
+
 def _disks(name: str, **chosen: str) -> Variant:
     data = {"keys": 50, "sessions": 8, "rate": "200/s", "checks": ["lost_writes"]}
     gone = {"faults": [{"name": "harm", "remove": {}, "target": {"any": 3}, "at": "8s", "for": "1s"}]}
@@ -163,13 +169,8 @@ MECHANISMS = (
         "handover",
         "Handover before a planned stop",
         "The leader is stopped on purpose. How long do writes fail?",
-        tuple(
-            Variant(name, merged(settings(stopping=word), told, {"faults": [{"name": "harm", "stop": {}, "target": "leader", "every": "5s",
-                                                                            "for": "2s", "times": 5}]}))
-            for name, word, told in (
-                ("it just ends", "crash", {}), ("it hands over", "handover", {"predict": {"parameters": {"stopping": "handover"}}})
-            )
-        ),
+        (_stop("it just ends", "crash"), _stop("it hands over", "handover")),
+        explains="A handover takes two round trips. Writes are sent 200 times a second here, so that it can be seen at all.",
         page="replicated-kv/election.md",
     ),
     Mechanism(

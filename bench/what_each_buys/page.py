@@ -39,6 +39,8 @@ def _row(mechanism: Mechanism, each: Found) -> str:
         return f"| {each.variant} | – | not measured: {each.why} | | |"
     around = f" ({shown(mechanism, each.around[0])} to {shown(mechanism, each.around[1])})" if each.around else ""
     model = shown(mechanism, each.predicted)
+    if each.between is not None:
+        model = f"{shown(mechanism, each.between[0])} to {shown(mechanism, each.between[1])}"
     return f"| {each.variant} | {model} | {shown(mechanism, each.mean)}{around} | {len(each.seen)} | {each.agreement or '–'} |"
 
 
