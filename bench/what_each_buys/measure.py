@@ -16,6 +16,7 @@ from scipy.stats import t
 from bench.what_each_buys.mechanisms import Mechanism, Variant, experiment
 
 SURE = 0.975
+SHORT_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Found:
     predicted: float | None = None
     agreement: str = ""
     phases: str = ""
-    """Where the seconds went, of those seen and predicted."""
+    """Where the seconds went: seen, and in brackets predicted."""
     why: str = ""
     between: tuple[float, float] | None = None
     """What is predicted where the model gives no more than a range."""
@@ -80,7 +81,7 @@ def _run(mechanism: Mechanism, variant: Variant, seed: int, folder: Path) -> dic
 
 
 def _time(mechanism: Mechanism, variant: Variant, reports: list[dict[str, Any]]) -> Found:
-    seen, predicted, faults, verdicts, phases = [], 0.0, 0, [], ""
+    seen, predicted, faults, verdicts, parts = [], 0.0, 0, [], []
     for report in reports:
         judged = report["judged"]
         observed = report["observed"]["services"][judged] if report["observed"].get("services") else report["observed"]
@@ -92,14 +93,21 @@ def _time(mechanism: Mechanism, variant: Variant, reports: list[dict[str, Any]])
                 predicted += each["predicted"] or 0.0
                 faults += len(tries)
                 verdicts.append(each["verdict"])
-        by_fault = report["predicted"]["services"][judged]["by_fault"] if report["predicted"] else {}
-        phases = phases or "; ".join(_phases(each["phases"]) for name, each in by_fault.items() if mechanism.fault in ("", name))
+        parts += [each["phases"] for each in observed["outages"] if each["phases"]]
     agreement = next((word for word in ("inconsistent", "inconclusive", "consistent") if word in verdicts), "")
-    return Found(variant.name, tuple(seen), predicted / faults if faults else None, agreement, phases)
+    return Found(variant.name, tuple(seen), predicted / faults if faults else None, agreement, _phases(parts))
 
 
-def _phases(means_s: dict[str, float]) -> str:
-    return ", ".join(f"{name} {mean_s * 1e3:.0f} ms" for name, mean_s in means_s.items() if mean_s >= 0.001)
+def _phases(parts: list[dict[str, dict[str, float | None]]]) -> str:
+    """Means over all outages that were cut into phases; phases of less than 10 ms on both sides are left out."""
+    told = []
+    for name in dict.fromkeys(name for part in parts for name in part):
+        seen_s, model_s = (
+            sum((part.get(name) or {}).get(key) or 0.0 for part in parts) / len(parts) for key in ("observed_s", "predicted_s")
+        )
+        if max(seen_s, model_s) >= SHORT_S:
+            told.append(f"{name} {seen_s * 1e3:.0f} ms ({model_s * 1e3:.0f} ms)")
+    return ", ".join(told)
 
 
 def _lost(variant: Variant, reports: list[dict[str, Any]]) -> Found:

@@ -22,6 +22,7 @@ All of it is made by one command, `make what-each-buys`; the table of experiment
 Measured: {conditions}. Figures are means for each fault, with the 95 % interval of the mean and the number of faults.
 *consistent*, *inconclusive* and *inconsistent* are the words of the reports ([deciding](deciding.md)).
 In the pictures the dot is what was seen, the diamond what was predicted.
+Where both differ, the phases tell which part is off: on a busy machine processes start, and elections end, later than the target declares.
 """
 
 
@@ -54,7 +55,7 @@ def section(mechanism: Mechanism, found: Sequence[Found]) -> str:
         lines += ["", f"![{mechanism.title}: predicted and seen](img/buys-{mechanism.key}.svg)"]
     phases = [f"{each.variant}: {each.phases}" for each in found if each.phases]
     if phases and not mechanism.loses_writes:
-        lines += ["", f"Where the model puts the time: {'; '.join(phases)}."]
+        lines += ["", f"Where the time went, seen and in brackets predicted. {'; '.join(phases)}."]
     if mechanism.explains:
         lines += ["", mechanism.explains]
     if mechanism.page:
