@@ -115,7 +115,7 @@ def _loss(name: str, replication: str) -> Variant:
 
 
 def _stop(name: str, stopping: str) -> Variant:
-    told = {"predict": {"parameters": {"stopping": stopping}}, "traffic": {"operations": {"write": "200/s"}}}
+    told = {"predict": {"parameters": {"stopping": stopping}}}
     asked = {"faults": [{"name": "harm", "stop": {}, "target": "leader", "every": "5s", "for": "2s", "times": 5}]}
     return Variant(name, merged(settings(stopping=stopping), told, asked))
 
@@ -170,7 +170,7 @@ MECHANISMS = (
         "Handover before a planned stop",
         "The leader is stopped on purpose. How long do writes fail?",
         (_stop("it just ends", "crash"), _stop("it hands over", "handover")),
-        explains="A handover takes two round trips. Writes are sent 200 times a second here, so that it can be seen at all.",
+        explains="A handover takes two round trips, which is less than the time between two requests here: most are not noticed.",
         page="replicated-kv/election.md",
     ),
     Mechanism(
