@@ -7,6 +7,7 @@
     nines.runtimes   a class ``Runtime``     where nodes run; ``up`` gives a ``Cluster`` of ``Node``s, with a ``Net``
     nines.probes     a ``Build``             how one operation of the traffic is sent: ``build(setup)`` gives a ``Probe``
     nines.reports    a function              from a ``Report`` to text
+    nines.checks     a class ``Check``       what is found wrong in the data that clients wrote and read
     nines.exports    a function              from a run folder to text, for another tool
 
 *When* (schedule), *what* (fault), *to whom* (selector) and *where* (runtime) are apart. A fault is one method that returns a
@@ -60,6 +61,8 @@ if TYPE_CHECKING:
     from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NotHealed
     from chaos.core.units import Bytes, BytesPerSecond, PerSecond, Ratio, Seconds
     from chaos.core.values import Cut, Loss, Shaping, Toxic
+    from chaos.data.check import Breach, Budget, Check, Finding, Undecided
+    from chaos.data.operations import DataHistory, KeyHistory, Operation
     from chaos.experiment.cluster import AttachSpec, Resources
     from chaos.experiment.selectors import Selector
     from chaos.experiment.target.spec import Target
@@ -71,13 +74,15 @@ if TYPE_CHECKING:
     from chaos.predict.scenarios.client import Scenario
     from chaos.registry.runs import Claim, claim
     from chaos.results.report import Report
-    from chaos.traffic.probe import Build, Carrier, Probe, Setup, Slot, StartsSomething, Template, Written, reads
+    from chaos.traffic.probe import Build, Carrier, Probe, SaysValue, Setup, Slot, StartsSomething, Template, Written, reads
 
 __all__ = [
     "ActsOnLinks",
     "Allowed",
     "AttachSpec",
     "BadInput",
+    "Breach",
+    "Budget",
     "Build",
     "Bytes",
     "BytesPerSecond",
@@ -85,6 +90,7 @@ __all__ = [
     "CapabilityMissing",
     "Carrier",
     "Case",
+    "Check",
     "Claim",
     "Clock",
     "ClockReading",
@@ -92,6 +98,7 @@ __all__ = [
     "CrashedRun",
     "Crowd",
     "Cut",
+    "DataHistory",
     "Deployment",
     "Disks",
     "Effect",
@@ -99,6 +106,7 @@ __all__ = [
     "Evidence",
     "Fault",
     "FaultNotEffective",
+    "Finding",
     "GathersCrowds",
     "Gauge",
     "HasAddresses",
@@ -107,6 +115,7 @@ __all__ = [
     "HasNames",
     "HasNetworks",
     "Held",
+    "KeyHistory",
     "KillsServing",
     "Layer",
     "Left",
@@ -129,6 +138,7 @@ __all__ = [
     "NodeInfo",
     "NotHealed",
     "OpenFiles",
+    "Operation",
     "Outcome",
     "Passage",
     "PerSecond",
@@ -145,6 +155,7 @@ __all__ = [
     "Row",
     "Rule",
     "Runtime",
+    "SaysValue",
     "SaysWhoIsDown",
     "Scenario",
     "Scene",
@@ -166,6 +177,7 @@ __all__ = [
     "Traffic",
     "TrafficOrder",
     "Train",
+    "Undecided",
     "Undo",
     "Usage",
     "Victims",
@@ -204,6 +216,18 @@ _FROM: Final = {
         "Shaping",
         "Toxic",
     ),
+    "chaos.data.check": (
+        "Breach",
+        "Budget",
+        "Check",
+        "Finding",
+        "Undecided",
+    ),
+    "chaos.data.operations": (
+        "DataHistory",
+        "KeyHistory",
+        "Operation",
+    ),
     "chaos.experiment.cluster": ("AttachSpec", "Resources"),
     "chaos.experiment.selectors": ("Selector",),
     "chaos.experiment.target.spec": ("Target",),
@@ -225,6 +249,7 @@ _FROM: Final = {
         "Build",
         "Carrier",
         "Probe",
+        "SaysValue",
         "Setup",
         "Slot",
         "StartsSomething",

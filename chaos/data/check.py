@@ -60,7 +60,7 @@ class Budget:
             yield item
 
 
-class Case(msgspec.Struct, frozen=True):
+class Breach(msgspec.Struct, frozen=True):
     """One violation: what it is, and the operations that show it; those at ``contradicts`` cannot all be true."""
 
     key: str
@@ -79,7 +79,7 @@ class Finding(msgspec.Struct, frozen=True):
     examined: int
     what: str
     """What was examined: acknowledged writes, reads, keys..."""
-    cases: Sequence[Case] = ()
+    breaches: Sequence[Breach] = ()
     said: str = ""
     """More than the count says: how stale, which nodes..."""
 

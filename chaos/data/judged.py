@@ -10,7 +10,7 @@ from typing import Final
 from chaos.core import plugins
 from chaos.core.clock import to_s
 from chaos.core.errors import NinesError
-from chaos.data.check import Case, Check, Finding, carried_out
+from chaos.data.check import Breach, Check, Finding, carried_out
 from chaos.data.operations import NEVER, Content, DataHistory, Operation
 from chaos.history import journal
 from chaos.history.events import NodeUp, Row
@@ -58,7 +58,7 @@ def _checked(name: str, history: DataHistory, limit_s: float, start_ns: int, nod
     if finding.count is None:
         return DataCheck(name, UNKNOWN, None, finding.examined, finding.what, finding.said, took_s=took_s)
     if finding.count:
-        first = _violation(finding.cases[0], start_ns, nodes) if finding.cases else None
+        first = _violation(finding.breaches[0], start_ns, nodes) if finding.breaches else None
         said = "; ".join(part for part in (first.said if first is not None else "", finding.said) if part)
         return DataCheck(name, VIOLATED, finding.count, finding.examined, finding.what, said, first, took_s)
     if not finding.examined:
@@ -77,12 +77,14 @@ def _finding(name: str, history: DataHistory, limit_s: float) -> Finding:
     return carried_out(check, history, limit_s)
 
 
-def _violation(case: Case, start_ns: int, nodes: Mapping[str, str]) -> Violation:
-    known_ns = case.known_ns
+def _violation(breach: Breach, start_ns: int, nodes: Mapping[str, str]) -> Violation:
+    known_ns = breach.known_ns
     if known_ns is None:
-        known_ns = max((each.return_ns for each in case.operations if each.return_ns != NEVER), default=None)
+        known_ns = max((each.return_ns for each in breach.operations if each.return_ns != NEVER), default=None)
     at_s = None if known_ns is None else to_s(known_ns - start_ns)
-    return Violation(case.key, at_s, case.said, [_seen(each, start_ns, nodes, each.n in case.contradicts) for each in case.operations])
+    return Violation(
+        breach.key, at_s, breach.said, [_seen(each, start_ns, nodes, each.n in breach.contradicts) for each in breach.operations]
+    )
 
 
 def _seen(each: Operation, start_ns: int, nodes: Mapping[str, str], contradicts: bool) -> OperationSeen:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos.data.check import Budget, Case, Check, Finding, Undecided
+from chaos.data.check import Breach, Budget, Check, Finding, Undecided
 from chaos.data.operations import SET, Content, DataHistory, Unreadable, content_of
 from chaos.history import journal
 from chaos.history.events import NodeChanged
@@ -23,7 +23,7 @@ class DivergedReplicas(Check):
         if not history.nodes:
             raise Undecided("no node was read at the end")
         down = _down(history)
-        cases, silent, compared, left_out = [], set(), 0, set()
+        breaches, silent, compared, left_out = [], set(), 0, set()
         for key, reads in budget.each(history.nodes.items()):
             told = {node: read for node, read in reads.items() if read.outcome == journal.OK}
             left_out |= (reads.keys() - told.keys()) & down
@@ -34,13 +34,13 @@ class DivergedReplicas(Check):
             found = {node: _content(history.workload, read.value) for node, read in told.items()}
             if len(set(found.values())) > 1:
                 said = ", ".join(f"{node} has {_shown(read.value)}" for node, read in sorted(told.items()))
-                cases.append(Case(key, said, known_ns=max(read.at_ns for read in told.values())))
-        if not cases and silent:
+                breaches.append(Breach(key, said, known_ns=max(read.at_ns for read in told.values())))
+        if not breaches and silent:
             raise Undecided(f"{', '.join(sorted(silent))} could not be read at the end")
         if not compared:
             raise Undecided("fewer than two nodes could be read at the end")
         more = f"{', '.join(sorted(left_out))} {'was' if len(left_out) == 1 else 'were'} down, and not compared" if left_out else ""
-        return Finding(len(cases), compared, "keys", cases, more)
+        return Finding(len(breaches), compared, "keys", breaches, more)
 
 
 def _content(workload: str, text: str | None) -> Content | frozenset[str]:

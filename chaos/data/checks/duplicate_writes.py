@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos.data.check import Budget, Case, Check, Finding
+from chaos.data.check import Breach, Budget, Check, Finding
 from chaos.data.members import Counted, contents, number
 from chaos.data.operations import COUNTER, LIST, SET, DataHistory, KeyHistory
 
@@ -17,18 +17,18 @@ class DuplicateWrites(Check):
 
     def check(self, history: DataHistory, budget: Budget) -> Finding:
         """By key: the members that some read found twice, or by how much a counter was ahead at most."""
-        count, examined, cases = 0, 0, []
+        count, examined, breaches = 0, 0, []
         for key in budget.each(history.keys.values()):
             examined += len(key.reads)
-            found, case = _counter(key, budget) if history.workload == COUNTER else _members(key, budget)
+            found, breach = _counter(key, budget) if history.workload == COUNTER else _members(key, budget)
             count += found
-            cases += [case] if case is not None else []
-        return Finding(count, examined, "reads", sorted(cases, key=lambda case: case.operations[-1].return_ns))
+            breaches += [breach] if breach is not None else []
+        return Finding(count, examined, "reads", sorted(breaches, key=lambda breach: breach.operations[-1].return_ns))
 
 
-def _members(key: KeyHistory, budget: Budget) -> tuple[int, Case | None]:
+def _members(key: KeyHistory, budget: Budget) -> tuple[int, Breach | None]:
     twice: set[str] = set()
-    first: Case | None = None
+    first: Breach | None = None
     for read in budget.each(key.reads):
         found = contents(read)
         if len(found) == len(set(found)):
@@ -38,16 +38,16 @@ def _members(key: KeyHistory, budget: Budget) -> tuple[int, Case | None]:
         if first is None:
             member = next(each for each in found if each in again)
             writes = [write for write in key.writes if write.value == member]
-            first = Case(key.key, f"'{member}' was written once and is there twice", [*writes, read], frozenset({read.n}))
+            first = Breach(key.key, f"'{member}' was written once and is there twice", [*writes, read], frozenset({read.n}))
     return len(twice), first
 
 
-def _counter(key: KeyHistory, budget: Budget) -> tuple[int, Case | None]:
+def _counter(key: KeyHistory, budget: Budget) -> tuple[int, Breach | None]:
     counted, most, first = Counted(key), 0, None
     for read in budget.each(key.reads):
         ahead = number(read) - counted.most(read)
         if ahead > 0 and first is None:
             said = f"the counter shows {number(read)}, and no more than {counted.most(read)} had been asked for"
-            first = Case(key.key, said, [read], frozenset({read.n}))
+            first = Breach(key.key, said, [read], frozenset({read.n}))
         most = max(most, ahead)
     return most, first

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import ClassVar, Final
 
 from chaos.data.chain import of_lists, of_sets
-from chaos.data.check import Budget, Case, Check, Finding
+from chaos.data.check import Breach, Budget, Check, Finding
 from chaos.data.conflict import Conflicts, smallest
 from chaos.data.counter import of_counters
 from chaos.data.operations import COUNTER, LIST, REGISTER, SET, DataHistory, KeyHistory
@@ -27,14 +27,14 @@ class Linearizable(Check):
     def check(self, history: DataHistory, budget: Budget) -> Finding:
         """By key; of each the violation that could be known first, shown by as few operations as it takes."""
         conflicts = BY_WORKLOAD[history.workload]
-        found = [case for key in history.keys.values() if (case := _first(key, conflicts, budget)) is not None]
+        found = [breach for key in history.keys.values() if (breach := _first(key, conflicts, budget)) is not None]
         examined = sum(len(key.reads) + len(key.writes) for key in history.keys.values())
-        return Finding(len(found), examined, "operations", sorted(found, key=lambda case: case.known_ns or 0))
+        return Finding(len(found), examined, "operations", sorted(found, key=lambda breach: breach.known_ns or 0))
 
 
-def _first(key: KeyHistory, conflicts: Conflicts, budget: Budget) -> Case | None:
+def _first(key: KeyHistory, conflicts: Conflicts, budget: Budget) -> Breach | None:
     found = min(conflicts(key, budget), key=lambda conflict: conflict.known_ns, default=None)
     if found is None:
         return None
     shown = smallest(key.key, found, conflicts, budget) if conflicts is not of_counters else found
-    return Case(key.key, shown.said, shown.operations, shown.contradicts, found.known_ns)
+    return Breach(key.key, shown.said, shown.operations, shown.contradicts, found.known_ns)

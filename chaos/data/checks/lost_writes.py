@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
-from chaos.data.check import Budget, Case, Check, Finding, Undecided
+from chaos.data.check import Breach, Budget, Check, Finding, Undecided
 from chaos.data.effects import Effects
 from chaos.data.members import contents, number
 from chaos.data.operations import COUNTER, REGISTER, Content, DataHistory, KeyHistory, Operation
@@ -21,7 +21,7 @@ class LostWrites(Check):
 
     def check(self, history: DataHistory, budget: Budget) -> Finding:
         """By key: what was acknowledged, against what is there in the end."""
-        lost, cases, acknowledged, unread = 0, [], 0, 0
+        lost, breaches, acknowledged, unread = 0, [], 0, 0
         for key in budget.each(history.keys.values()):
             writes = [write for write in key.writes if write.ok]
             if not writes:
@@ -32,12 +32,12 @@ class LostWrites(Check):
             acknowledged += len(writes)
             count, found = self._of_key(history, key, writes)
             lost += count
-            cases += found
+            breaches += found
         if unread and not lost:
             raise Undecided(f"{unread} key{'s' * (unread > 1)} with acknowledged writes could not be read at the end")
-        return Finding(lost, acknowledged, "acknowledged writes", sorted(cases, key=lambda case: case.operations[0].call_ns))
+        return Finding(lost, acknowledged, "acknowledged writes", sorted(breaches, key=lambda breach: breach.operations[0].call_ns))
 
-    def _of_key(self, history: DataHistory, key: KeyHistory, writes: list[Operation]) -> tuple[int, list[Case]]:
+    def _of_key(self, history: DataHistory, key: KeyHistory, writes: list[Operation]) -> tuple[int, list[Breach]]:
         last = key.last[0]
         found = [read.found for read in key.last]
         if history.workload == COUNTER:
@@ -46,14 +46,14 @@ class LostWrites(Check):
             if missing <= 0:
                 return 0, []
             said = f"{len(writes)} increments were acknowledged, and the counter is {there}"
-            return missing, [Case(key.key, said, [*writes[-3:], last], frozenset({writes[-1].n, last.n}))]
+            return missing, [Breach(key.key, said, [*writes[-3:], last], frozenset({writes[-1].n, last.n}))]
         if history.workload == REGISTER:
             gone = self._of_register(key, writes, found)
         else:
             everywhere = {member for read in key.last for member in contents(read)}
             gone = [write for write in writes if write.value not in everywhere]
         return len(gone), [
-            Case(key.key, f"{write.value} was acknowledged, and is not there in the end", [write, last], frozenset({write.n, last.n}))
+            Breach(key.key, f"{write.value} was acknowledged, and is not there in the end", [write, last], frozenset({write.n, last.n}))
             for write in gone[:1]
         ]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import ClassVar
 
-from chaos.data.check import Budget, Case, Check, Finding
+from chaos.data.check import Breach, Budget, Check, Finding
 from chaos.data.effects import Effects
 from chaos.data.members import contents, number
 from chaos.data.operations import COUNTER, LIST, REGISTER, DataHistory, Operation
@@ -19,15 +19,15 @@ class MonotonicReads(Check):
     def check(self, history: DataHistory, budget: Budget) -> Finding:
         """Each read of a session against its reads of that key before."""
         effects = {name: Effects(key) for name, key in history.keys.items()} if history.workload == REGISTER else {}
-        cases, examined = [], 0
+        breaches, examined = [], 0
         for session in history.sessions():
             reads = [each for each in budget.each(session) if each.reads and each.ok and not each.garbled]
             examined += max(0, len(reads) - 1)
             pairs = _registers(reads, effects[reads[0].key]) if effects and reads else _others(history.workload, reads)
             for before, after in pairs:
                 said = f"session {after.session} found {_told(before)}, and then {_told(after)}, which is older"
-                cases.append(Case(after.key, said, [before, after], frozenset({before.n, after.n})))
-        return Finding(len(cases), examined, "reads after a read of the same session", sorted(cases, key=_when))
+                breaches.append(Breach(after.key, said, [before, after], frozenset({before.n, after.n})))
+        return Finding(len(breaches), examined, "reads after a read of the same session", sorted(breaches, key=_when))
 
 
 def _registers(reads: list[Operation], effects: Effects) -> list[tuple[Operation, Operation]]:
@@ -71,5 +71,5 @@ def _told(read: Operation) -> str:
     return "nothing" if read.found is None else f"'{read.found}'"
 
 
-def _when(case: Case) -> int:
-    return case.operations[-1].return_ns
+def _when(breach: Breach) -> int:
+    return breach.operations[-1].return_ns

@@ -17,7 +17,7 @@ import msgspec
 from chaos.core.clock import to_s
 from chaos.core.units import show_s
 from chaos.core.values import LEADER
-from chaos.data.check import Budget, Case, Check, Finding, Undecided
+from chaos.data.check import Breach, Budget, Check, Finding, Undecided
 from chaos.data.operations import DataHistory
 from chaos.history.events import FaultAsked, FaultEffective, FaultGone, NodeChanged, NodeUp, RoleChanged, Row, RunEnded, TrafficEnded
 from chaos.plan.plan import Plan
@@ -48,7 +48,7 @@ class OneLeader(Check):
         parts = {row.node: row.part for row in history.rows if isinstance(row, NodeUp)}
         harms = list(_harms(history.rows))
         grace_s = _grace_s(history.plan)
-        cases = []
+        breaches = []
         for one, other in budget.each(combinations(found, 2)):
             from_ns, to_ns = max(one.start_ns, other.start_ns), min(one.end_ns, other.end_ns)
             if one.node == other.node or parts.get(one.node) != parts.get(other.node) or to_ns <= from_ns:
@@ -57,8 +57,8 @@ class OneLeader(Check):
             excused = any(first.node in nodes and begun < to_ns and until > from_ns for nodes, begun, until in harms)
             shared_s = to_s(to_ns - from_ns)
             if shared_s > first.late_s + (grace_s if excused else 0.0):
-                cases.append(Case("", f"{one.node} and {other.node} both led for {show_s(shared_s)}", known_ns=to_ns))
-        return Finding(len(cases), len(found), "reigns", sorted(cases, key=lambda case: case.known_ns or 0))
+                breaches.append(Breach("", f"{one.node} and {other.node} both led for {show_s(shared_s)}", known_ns=to_ns))
+        return Finding(len(breaches), len(found), "reigns", sorted(breaches, key=lambda breach: breach.known_ns or 0))
 
 
 def reigns(rows: Sequence[Row]) -> list[Reign]:

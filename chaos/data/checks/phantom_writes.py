@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos.data.check import Budget, Case, Check, Finding
+from chaos.data.check import Breach, Budget, Check, Finding
 from chaos.data.members import contents
 from chaos.data.operations import LIST, REGISTER, SET, DataHistory, KeyHistory, Operation
 from chaos.history import journal
@@ -18,7 +18,7 @@ class PhantomWrites(Check):
 
     def check(self, history: DataHistory, budget: Budget) -> Finding:
         """Every read of every key, by the values that were written under it."""
-        cases: list[Case] = []
+        breaches: list[Breach] = []
         examined = 0
         for key in history.keys.values():
             writes = {write.value: write for write in key.operations if not write.reads}
@@ -26,22 +26,22 @@ class PhantomWrites(Check):
                 if not (read.reads and read.ok):
                     continue
                 examined += 1
-                case = self._of_read(key, read, writes)
-                if case is not None:
-                    cases.append(case)
-        return Finding(len(cases), examined, "reads", sorted(cases, key=lambda case: case.operations[-1].return_ns))
+                breach = self._of_read(key, read, writes)
+                if breach is not None:
+                    breaches.append(breach)
+        return Finding(len(breaches), examined, "reads", sorted(breaches, key=lambda breach: breach.operations[-1].return_ns))
 
-    def _of_read(self, key: KeyHistory, read: Operation, writes: dict[str | None, Operation]) -> Case | None:
+    def _of_read(self, key: KeyHistory, read: Operation, writes: dict[str | None, Operation]) -> Breach | None:
         if read.garbled:
-            return Case(key.key, f"a read was answered with '{read.garbled[:60]}', which is no such value", [read], frozenset({read.n}))
+            return Breach(key.key, f"a read was answered with '{read.garbled[:60]}', which is no such value", [read], frozenset({read.n}))
         found = contents(read) if isinstance(read.found, tuple) else () if read.found is None else (str(read.found),)
         for value in found:
             write = writes.get(value)
             if write is None:
-                return Case(key.key, f"a read found '{value}', which nobody wrote", [read], frozenset({read.n}))
+                return Breach(key.key, f"a read found '{value}', which nobody wrote", [read], frozenset({read.n}))
             if write.outcome == journal.FAIL:
                 said = f"a read found '{value}', whose write was answered as surely not done"
-                return Case(key.key, said, [write, read], frozenset({write.n, read.n}))
+                return Breach(key.key, said, [write, read], frozenset({write.n, read.n}))
             if read.return_ns < write.call_ns:
-                return Case(key.key, f"a read found '{value}' before it was written", [read, write], frozenset({write.n, read.n}))
+                return Breach(key.key, f"a read found '{value}' before it was written", [read, write], frozenset({write.n, read.n}))
         return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from chaos.data.check import Budget, Case, Check, Finding
+from chaos.data.check import Breach, Budget, Check, Finding
 from chaos.data.effects import Effects
 from chaos.data.members import contents, number
 from chaos.data.operations import COUNTER, REGISTER, DataHistory, Operation
@@ -18,7 +18,7 @@ class ReadYourWrites(Check):
     def check(self, history: DataHistory, budget: Budget) -> Finding:
         """Each read of a session that had a write acknowledged before."""
         effects = {name: Effects(key) for name, key in history.keys.items()} if history.workload == REGISTER else {}
-        cases, examined = [], 0
+        breaches, examined = [], 0
         for session in history.sessions():
             own: list[Operation] = []
             for each in budget.each(session):
@@ -29,8 +29,8 @@ class ReadYourWrites(Check):
                     missed = _missed(history.workload, own, each, effects.get(each.key))
                     if missed is not None:
                         said = f"session {each.session} wrote '{missed.value}', and then did not find it"
-                        cases.append(Case(each.key, said, [missed, each], frozenset({missed.n, each.n})))
-        return Finding(len(cases), examined, "reads after a write of the same session", sorted(cases, key=_when))
+                        breaches.append(Breach(each.key, said, [missed, each], frozenset({missed.n, each.n})))
+        return Finding(len(breaches), examined, "reads after a write of the same session", sorted(breaches, key=_when))
 
 
 def _missed(workload: str, own: list[Operation], read: Operation, effects: Effects | None) -> Operation | None:
@@ -46,5 +46,5 @@ def _missed(workload: str, own: list[Operation], read: Operation, effects: Effec
     return own[-1] if effects.older(value, own[-1].value) else None
 
 
-def _when(case: Case) -> int:
-    return case.operations[-1].return_ns
+def _when(breach: Breach) -> int:
+    return breach.operations[-1].return_ns

@@ -6,12 +6,12 @@ from typing import ClassVar
 
 from chaos.core.clock import to_s
 from chaos.core.units import show_s
-from chaos.data.check import Budget, Case, Check, Finding
+from chaos.data.check import Breach, Budget, Check, Finding
 from chaos.data.effects import Effects
 from chaos.data.members import Counted, Members, number
 from chaos.data.operations import COUNTER, REGISTER, DataHistory, KeyHistory, Operation
 
-Old = tuple[int, Case]
+Old = tuple[int, Breach]
 """For how long the read was out of date, at least, in ns; 0 where that cannot be told."""
 
 
@@ -27,8 +27,8 @@ class StaleReads(Check):
         examined = sum(len(key.reads) for key in history.keys.values())
         oldest_ns = max((age_ns for age_ns, _ in found), default=0)
         said = f"out of date by up to {show_s(to_s(oldest_ns))}" if oldest_ns else ""
-        cases = sorted((case for _, case in found), key=lambda case: case.operations[-1].call_ns)
-        return Finding(len(found), examined, "reads", cases, said)
+        breaches = sorted((breach for _, breach in found), key=lambda breach: breach.operations[-1].call_ns)
+        return Finding(len(found), examined, "reads", breaches, said)
 
 
 def _register(key: KeyHistory, budget: Budget) -> list[Old]:
@@ -43,7 +43,7 @@ def _register(key: KeyHistory, budget: Budget) -> list[Old]:
             evidence = [*effects.evidence(value, key), *effects.evidence(newer[1].value, key), read]
             said = f"a read found {_told(value)} {show_s(to_s(age_ns))} after '{newer[1].value}' had replaced it"
             marked = frozenset({newer[1].n, read.n})
-            found.append((age_ns, Case(key.key, said, _once(evidence), marked, read.return_ns)))
+            found.append((age_ns, Breach(key.key, said, _once(evidence), marked, read.return_ns)))
     return found
 
 
@@ -59,7 +59,7 @@ def _members(key: KeyHistory, budget: Budget) -> list[Old]:
             age_ns = read.call_ns - members.known[missing[0]]
             said = f"a read did not find '{missing[0]}', {show_s(to_s(age_ns))} after it was there"
             write = members.write_of[missing[0]]
-            found.append((age_ns, Case(key.key, said, [write, read], frozenset({write.n, read.n}), read.return_ns)))
+            found.append((age_ns, Breach(key.key, said, [write, read], frozenset({write.n, read.n}), read.return_ns)))
     return found
 
 
@@ -68,7 +68,7 @@ def _counter(key: KeyHistory, budget: Budget) -> list[Old]:
     for read in budget.each(key.reads):
         if number(read) < counted.least(read):
             said = f"a counter shows {number(read)}, and {counted.least(read)} had been acknowledged before"
-            found.append((0, Case(key.key, said, [read], frozenset({read.n}), read.return_ns)))
+            found.append((0, Breach(key.key, said, [read], frozenset({read.n}), read.return_ns)))
     return found
 
 

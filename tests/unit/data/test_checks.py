@@ -119,7 +119,7 @@ def test_how_stale_a_read_is() -> None:
     times = "1 w a 0-10000000\n2 w b 20000000-30000000\n3 r a 530000000-540000000"
     finding = carried_out(plugins.find("checks", "stale_reads")(), data_history(times), 10.0)
     assert finding.said == "out of date by up to 500 ms"
-    assert [each.n for each in finding.cases[0].operations] == [1, 2, 3]
+    assert [each.n for each in finding.breaches[0].operations] == [1, 2, 3]
 
 
 @pytest.mark.parametrize(

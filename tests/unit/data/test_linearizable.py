@@ -115,5 +115,5 @@ def test_the_operations_that_are_shown_violate_by_themselves_and_none_is_left_ov
 def test_what_is_said_of_a_violation() -> None:
     """In the words of somebody who looks at the operations."""
     found = carried_out(Linearizable(), data_history("1 w a 0-10\n2 w b 20-30\n3 w c 60-65\n3 r a 40-50\n3 r b 70-80"), 10.0)
-    assert [each.n for each in found.cases[0].operations] == [1, 2, 4]
-    assert found.cases[0].said == "no order of the writes explains that 'a' and 'b' were seen so"
+    assert [each.n for each in found.breaches[0].operations] == [1, 2, 4]
+    assert found.breaches[0].said == "no order of the writes explains that 'a' and 'b' were seen so"
