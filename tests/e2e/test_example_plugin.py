@@ -14,14 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from chaos.api import order_text
 from chaos.core import plugins
 from chaos.core.values import Link
+from chaos.data.check import carried_out
+from chaos.data.operations import DataHistory, KeyHistory, Operation
 from chaos.history.observations import Outcome, Why
 from chaos.plugin import Deployment
 from chaos.testing.faults import check_fault
 from chaos.testing.probes import check_probe
 from chaos.testing.runtimes import RuntimeContract, RuntimeStage
 from tests.support.echo_deployment import echo_deployment, echo_plan, need_toxiproxy
+from tests.support.histories import journal_of
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.e2e
@@ -123,7 +127,9 @@ def test_what_is_wrong_is_refused_with_its_line(here: Path, old: str, new: str, 
 def test_the_doctor_lists_it(here: Path) -> None:
     """Each part with its package; one that does not load with its reason. Where the fault can be done is told by its needs alone."""
     found = {each["name"]: each for each in json.loads(nines(here, "doctor", "--json"))}
-    assert [found[name]["state"] for name in ("fault hiccup", "runtime cage", "probe knock", "report csv", "model hiccup")] == ["ok"] * 5
+    assert [
+        found[name]["state"] for name in ("fault hiccup", "runtime cage", "probe knock", "report csv", "model hiccup", "check no_blanks")
+    ] == ["ok"] * 6
     assert "a_package_that_is_not_here" in found["fault broken"]["detail"]
     rows = {(row["fault"], row["runtime"]): row for row in json.loads(nines(here, "doctor", "--faults", "--json"))}
     assert all(rows["hiccup", runtime]["possible"] for runtime in ("local", "docker", "attached", "cage"))
@@ -222,6 +228,18 @@ def forgotten() -> Iterator[None]:
 def test_the_fault_passes_the_checks(tmp_path: Path) -> None:
     """Those that chaos.testing has for every fault."""
     check_fault("{hiccup: {every: 100ms}, target: n1, at: 1s, for: 1s}", tmp_path / "stage")
+
+
+@pytest.mark.usefixtures("installed")
+def test_the_check_of_data_judges_and_is_an_objective(here: Path) -> None:
+    """It finds what it looks for, it is carried out with the shipped ones, and an objective may speak of it."""
+    check = plugins.find("checks", "no_blanks")()
+    blank = KeyHistory("k", [Operation(1, 1, "read", "k", None, "", 0, 10, "ok"), Operation(2, 1, "read", "k", None, "a", 20, 30, "ok")])
+    assert carried_out(check, DataHistory("register", journal_of(blank)), 10.0).count == 1
+    text = (here / "caged.yaml").read_text(encoding="utf-8").replace("runtime: cage", "runtime: local")
+    planned = order_text(f"{text}data: {{}}\nobjectives: {{no_blanks: 0}}\n", here / "caged.yaml").plan
+    assert planned.data is not None
+    assert {"no_blanks", "lost_writes"} <= set(planned.data.checks)
 
 
 @pytest.mark.usefixtures("installed")
