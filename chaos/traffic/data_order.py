@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from chaos.experiment.target.operation import OperationKind
+
+FIRST_ROUND_S: Final = 30.0
+"""How much longer than ``settle_s`` the first reading of all keys may take: there may be thousands."""
 
 
 class DataOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import Final
 
 import msgspec
@@ -24,7 +24,7 @@ from chaos.core.rng import stream
 from chaos.history import journal
 from chaos.history.journal import Begun, Called, Ended, JournalRow, NodeRead, Returned
 from chaos.history.observations import Outcome, Why
-from chaos.traffic.data_order import DataOrder
+from chaos.traffic.data_order import FIRST_ROUND_S, DataOrder
 from chaos.traffic.probe import Probe, SaysValue, Slot
 from chaos.traffic.resolver import Resolver
 
@@ -38,6 +38,8 @@ PAUSES_S: Final = (0.2, 0.4, 0.8, 1.6)
 """Between two rounds of the last reading; the last one again and again."""
 STOPPED_S: Final = 3.0
 """A run that is ended early waits no longer than this for its nodes to agree."""
+MOST_OWN: Final = 3_000
+"""So many keys of their own at most, spread over the run: each is read at the end, at every node."""
 _OUTCOMES: Final = {Outcome.OK: journal.OK, Outcome.FAIL: journal.FAIL, Outcome.UNSENT: journal.FAIL}
 
 
@@ -102,6 +104,7 @@ class Sessions:
         order = self._order
         random = stream(order.seed, "session", str(number))
         names, shares = list(order.mix), list(order.mix.values())
+        once = min(order.once, MOST_OWN / max(1.0, order.rate_per_s * order.duration_s))
         period_ns = NS_PER_S * order.sessions / order.rate_per_s
         end_ns = order.start_ns + to_ns(order.duration_s)
         due_ns = order.start_ns + int(period_ns * (number - 1) / order.sessions)
@@ -115,7 +118,7 @@ class Sessions:
             elif does != READ:
                 written += 1
                 value = f"{number}.{written}"
-                if random.random() < order.once:
+                if random.random() < once:
                     key = f"{order.key_prefix}o{next(self._own_keys)}"
             address = await self._address(random.random())
             if address:
@@ -210,23 +213,25 @@ class Sessions:
 
     async def _read_all(self) -> None:
         """Every key that was written, in rounds, until all that can be asked agree on it."""
-        most_s = min(self._order.settle_s, STOPPED_S) if self._stopping.is_set() else self._order.settle_s
-        until_ns = self._clock_ns() + to_ns(most_s)
+        stopped = self._stopping.is_set()
+        until_ns = self._clock_ns() + to_ns(min(self._order.settle_s, STOPPED_S) if stopped else self._order.settle_s)
+        limit_ns = until_ns + (0 if stopped else to_ns(FIRST_ROUND_S))
         open_keys = list(self._written)
         for pause_s in itertools.chain(PAUSES_S, itertools.repeat(PAUSES_S[-1])):
-            open_keys = await self._round(open_keys)
+            open_keys = await self._round(open_keys, limit_ns)
+            limit_ns = until_ns
             if not open_keys or self._clock_ns() + to_ns(pause_s) >= until_ns:
                 break
             await asyncio.sleep(pause_s)
         self.settled = not open_keys
 
-    async def _round(self, keys: Iterable[str]) -> list[str]:
-        """Those that are still open after it."""
+    async def _round(self, keys: Iterable[str], limit_ns: int) -> list[str]:
+        """Those that are still open after it; from ``limit_ns`` on nothing more is read."""
         waiting, still_open = iter(keys), []
 
         async def reader(number: int) -> None:
             for key in waiting:
-                if not await self._agree(key, number):
+                if self._clock_ns() >= limit_ns or not await self._agree(key, number):
                     still_open.append(key)
 
         async with asyncio.TaskGroup() as group:
@@ -239,9 +244,10 @@ class Sessions:
         addresses = await self._addresses()
         if self._read_node is not None and addresses:
             addresses = (addresses[(self.operations + reader) % len(addresses)],)
-        told = [await self._operate(LAST_READER, self._reads, key, None, address) for address in addresses]
+        asked: list[Coroutine[None, None, Answer]] = [self._operate(LAST_READER, self._reads, key, None, address) for address in addresses]
         if self._read_node is not None:
-            told += [await self._at_node(node, key) for node in self._order.nodes]
+            asked += [self._at_node(node, key) for node in self._order.nodes]
+        told = await asyncio.gather(*asked)
         return bool(told) and all(each.outcome == journal.OK and each.value == told[0].value for each in told)
 
     async def _at_node(self, node: str, key: str) -> Answer:

@@ -13,6 +13,7 @@ from chaos.query.clock import question_of
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helper import Helper
 from chaos.runtimes.base.surges import Surges
+from chaos.traffic.data_order import FIRST_ROUND_S
 
 PROBER_READY_S = 10.0
 PROBER_END_S = 10.0
@@ -137,7 +138,7 @@ class RunningCluster:
             self._await_end(prober, order)
             if data is not None:
                 spec = self._deployment.plan.experiment.data
-                self._await_end(data, order, 0.0 if spec is None else spec.settle_s)
+                self._await_end(data, order, FIRST_ROUND_S + (0.0 if spec is None else spec.settle_s))
 
     def _await_end(self, prober: Helper, order: TrafficOrder, more_s: float = 0.0) -> None:
         now_ns = self._clock.now_ns()
