@@ -31,7 +31,10 @@ KEYS: Final = {
     "n": people.NOTICED, "a": people.ACKNOWLEDGED, "m": people.MITIGATED, "f": people.FIXED, "t": people.NOTE, "i": people.ACTION,
 }  # fmt: skip
 WANT_TEXT: Final = (people.NOTE, people.ACTION)
-HELP: Final = "Enter begin  n noticed  a acknowledged  m mitigated  f fixed  t note  i action item  s skip  x ABORT  q leave"
+HELP: Final = (
+    "Enter begins a step, s skips it, x ABORTS and rolls back, q leaves the terminal",
+    "n noticed  a acknowledged  m mitigated  f fixed  t note  i action item",
+)
 
 
 class Terminal:
@@ -53,7 +56,9 @@ class Terminal:
 
     def lead(self) -> bool:
         """Until the run is over (false), or whoever sits here leaves it (true)."""
-        self._line(f"You are {self._who}. {HELP}")
+        self._line(f"You are {self._who}.")
+        for line in HELP:
+            self._line(line)
         with self._by_key():
             while True:
                 state, progress = people.read_state(self._folder.path), self._follower.now()
@@ -181,10 +186,9 @@ class Terminal:
         self._line("")
         self._line(f"Step {state.step} of {len(state.steps)}: {state.steps[state.step - 1]}")
         watched = ", ".join(progress.requests)
-        self._line(
-            f"  watch: requests ({watched}), nodes, roles and DNS in the line below; your dashboards and alerts; {self._folder.logs}"
-        )
-        self._line("  the runbook says what is expected, and how to roll back by hand (nines runbook)")
+        self._line(f"  watch below: requests ({watched}), nodes, roles")
+        self._line(f"  watch too: your dashboards and alerts; logs in {self._folder.logs}")
+        self._line("  expected effect, rollback by hand: see the runbook (nines runbook)")
         self._line("  Enter begins, s skips, x aborts the game day and rolls back")
 
     def _status(self, state: GameDay | None, progress: Progress) -> str:

@@ -101,7 +101,7 @@ def make(plan: Plan, signals: Signals | None = None, scrape_s: float = SCRAPE_S,
     """``BadInput`` where the experiment has no availability objective in its ``slo``."""
     slo = plan.experiment.slo
     if slo.availability is None:
-        raise BadInput(f"{plan.experiment.file or plan.experiment.name} has no 'slo: {{availability: ...}}': there is nothing to alert on",
+        raise BadInput(f"the experiment {plan.experiment.name} has no 'slo: {{availability: ...}}': there is nothing to alert on",
                        right="slo: {availability: 99.9%, window: 30d}")  # fmt: skip
     budget = Budget(slo.availability, slo.window_s).checked()
     left_out = [LeftOut(f"{each.burn:.4g}x over {promql(each.window_s)}", each.reason) for each in budget.alerts_left_out()]
