@@ -232,6 +232,23 @@ def _compare(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _gate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="experiments, and folders of experiments")
+    parser.add_argument("--against", metavar="REF", help="compare with a version, previous, all, a run, or a name that git knows (main)")
+    _margin(parser)
+    parser.add_argument(
+        "--unknown", choices=["fail", "pass"], default="fail", help="what cannot be told: fail (exit status 3; default) or pass"
+    )
+    parser.add_argument("--junit", metavar="FILE", help="write one JUnit XML file")
+    parser.add_argument("--markdown", metavar="FILE", help="write a Markdown summary; GITHUB_STEP_SUMMARY gets it, too")
+    _runtime(parser)
+    _system_version(parser)
+    parser.add_argument("--folder", metavar="DIR", help="the folder of the run folders; default: runs/<experiment>-<time>-<id>")
+    parser.add_argument("-q", "--quiet", action="store_true", help="no progress")
+    _json(parser)
+    parser.set_defaults(metrics_port=None)
+
+
 def _explain(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("word", nargs="?", metavar="WORD", help="a term; without one: list all terms")
 
@@ -361,6 +378,7 @@ VERBS: Final[dict[str, Verb]] = {
     "try": Verb("give a first verdict on a Compose project, without any YAML", "chaos.cli.tryout:try_it", _try),
     "judge": Verb("judge a run folder again, without a cluster", "chaos.cli.folders:judge", _judge),
     "report": Verb("show the report of a run in another format", "chaos.cli.folders:report", _report),
+    "gate": Verb("run many experiments, and compare with other versions: one verdict for CI", "chaos.cli.gate:gate", _gate),
     "runs": Verb("list all runs, and what they show together", "chaos.cli.runs:runs", _runs),
     "compare": Verb("hold two runs or versions of a system against each other", "chaos.cli.runs:compare", _compare),
     "calibrate": Verb("fit model parameters from past runs", "chaos.cli.folders:calibrate", _calibrate),

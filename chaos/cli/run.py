@@ -8,9 +8,9 @@ import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from chaos.cli.output import note, put, show, show_report
+from chaos.cli.output import note, put, show, show_json, show_report
 from chaos.core.errors import BadInput, NinesError
 from chaos.core.units import WrongUnit, duration_s
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chaos.api import Ordered
     from chaos.cli.progress import Live
     from chaos.history.events import Row
+    from chaos.history.folder import RunFolder
     from chaos.results.report import Report
 
 SEVERITY: Final = (6, 70, 143, 130, 5, 2, 4, 3, 1, 0)
@@ -28,6 +29,16 @@ LONGEST: Final = "15m"
 """How long a run goes on at most until it is decided, where nobody says."""
 STOPS: Final = frozenset({130, 143, 70, 6, 5})
 """After one of these no further experiment is begun."""
+
+
+class Outcome(NamedTuple):
+    """What came of one experiment: a report, or why there is none."""
+
+    ordered: Ordered
+    folder: Path
+    status: int
+    report: Report | None
+    error: str = ""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -43,18 +54,35 @@ def run(arguments: argparse.Namespace) -> int:
                       overrides=arguments.set, system_version=arguments.system_version)
             )  # fmt: skip
         except NinesError as error:
-            _refused(arguments, Path(file).name, error, "")
+            _refused(arguments, Path(file).name, str(error), error.exit_code, "")
             raise
-    statuses: list[int] = []
-    labels = _labels([ordered.experiment.name for ordered in ready])
-    for ordered, label in zip(ready, labels, strict=True):
-        statuses.append(_one(ordered, arguments, label if len(ready) > 1 else ""))
-        if statuses[-1] in STOPS:
+    outcomes: list[Outcome] = []
+    several = len(ready) > 1
+    for ordered, label in zip(ready, labels([ordered.experiment.name for ordered in ready]), strict=True):
+        outcome = carried_out(ordered, folder_of(ordered, arguments, label if several else ""), arguments)
+        outcomes.append(outcome)
+        _tell(outcome, arguments, label if several else "")
+        if outcome.status in STOPS:
             break
-    return next((status for status in SEVERITY if status in statuses), max(statuses))
+    status = worst([outcome.status for outcome in outcomes])
+    if arguments.json and several:
+        show_json({"exit_code": status, "runs": [_entry(outcome) for outcome in outcomes]})
+    return status
 
 
-def _labels(names: Sequence[str]) -> list[str]:
+def worst(statuses: Sequence[int]) -> int:
+    """The most urgent exit status."""
+    return next((status for status in SEVERITY if status in statuses), max(statuses, default=0))
+
+
+def _entry(outcome: Outcome) -> dict[str, object]:
+    """Of the one document about several runs."""
+    experiment = outcome.ordered.experiment
+    return {"experiment": experiment.name, "file": experiment.file, "exit_code": outcome.status, "error": outcome.error or None,
+            "report": outcome.report}  # fmt: skip
+
+
+def labels(names: Sequence[str]) -> list[str]:
     """What tells the files of several experiments apart: their names, and a number where one stands there already."""
     found: list[str] = []
     for name in names:
@@ -65,13 +93,13 @@ def _labels(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _refused(arguments: argparse.Namespace, name: str, error: BaseException, label: str) -> None:
+def _refused(arguments: argparse.Namespace, name: str, said: str, status: int, label: str) -> None:
     """What could not be run stands in the files that a CI system reads as well, as an error."""
     from chaos.report.formats import junit, markdown
 
     for render, output in ((junit.refused, arguments.junit), (markdown.refused, arguments.markdown)):
         if output is not None:
-            put(render(name, str(error), getattr(error, "exit_code", 70)), _apart(output, label) if label else output)
+            put(render(name, said, status), _apart(output, label) if label else output)
 
 
 def _longest_s(arguments: argparse.Namespace) -> float | None:
@@ -88,18 +116,23 @@ def _longest_s(arguments: argparse.Namespace) -> float | None:
         raise BadInput(str(error)) from None
 
 
-def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
-    """``label``: what tells its files from those of other experiments; empty for one alone."""
-    from chaos.api import BUG_FILE, new_folder, perform
-    from chaos.cli.monitoring import served_live
-    from chaos.cli.progress import Live
+def folder_of(ordered: Ordered, arguments: argparse.Namespace, label: str) -> RunFolder:
+    """Where it runs; ``label``: what tells it from other experiments of one command, empty for one alone."""
+    from chaos.api import new_folder
     from chaos.history.folder import RunFolder
-    from chaos.report.build import exit_status
 
     if arguments.folder is None:
-        folder = new_folder(ordered.experiment.name)
-    else:
-        folder = RunFolder(Path(arguments.folder) / label if label else Path(arguments.folder))
+        return new_folder(ordered.experiment.name)
+    return RunFolder(Path(arguments.folder) / label if label else Path(arguments.folder))
+
+
+def carried_out(ordered: Ordered, folder: RunFolder, arguments: argparse.Namespace) -> Outcome:
+    """Run it, its progress on standard error. What goes wrong is told there, and is part of the outcome."""
+    from chaos.api import BUG_FILE, perform
+    from chaos.cli.monitoring import served_live
+    from chaos.cli.progress import Live
+    from chaos.report.build import exit_status
+
     if not arguments.quiet:
         at_most = f"at most {ordered.plan.duration_s:.0f} s, an interim analysis after each of {len(ordered.plan.looks_s)} rounds"
         lasts = at_most if ordered.plan.looks_s else f"{ordered.plan.duration_s:.0f} s"
@@ -113,15 +146,12 @@ def _one(ordered: Ordered, arguments: argparse.Namespace, label: str) -> int:
             report = perform(ordered, folder, _each(sinks) if sinks else None)
     except NinesError as error:
         note(f"nines: {error}")
-        _refused(arguments, ordered.experiment.name, error, label)
-        return error.exit_code
+        return Outcome(ordered, folder.path, error.exit_code, None, str(error))
     except Exception as error:
         traceback.print_exception(error)
-        _refused(arguments, ordered.experiment.name, error, label)
         note(f"nines: this is a bug in Nines, not in what you wrote; the traceback is in {folder.path / BUG_FILE}")
-        return 70
-    _tell(report, arguments, label)
-    return exit_status(report)
+        return Outcome(ordered, folder.path, 70, None, f"{type(error).__name__}: {error}")
+    return Outcome(ordered, folder.path, exit_status(report), report)
 
 
 def _each(sinks: Sequence[Callable[[Row], None]]) -> Callable[[Row], None]:
@@ -157,12 +187,17 @@ def _where(ordered: Ordered, asked: str) -> str:
     return chosen + runtime.place()
 
 
-def _tell(report: Report, arguments: argparse.Namespace, label: str) -> None:
+def _tell(outcome: Outcome, arguments: argparse.Namespace, label: str) -> None:
     from chaos.core import plugins as tables
     from chaos.report.headline import line
 
+    report = outcome.report
+    if report is None:
+        _refused(arguments, outcome.ordered.experiment.name, outcome.error, outcome.status, label)
+        return
     if arguments.json:
-        show(tables.find("reports", "json")(report), whole=True)
+        if not label:
+            show(tables.find("reports", "json")(report), whole=True)
     elif arguments.quiet:
         show(line(report))
     else:

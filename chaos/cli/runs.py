@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from chaos.cli.output import as_json, note, put, show
+from chaos.cli.output import note, put, show, show_json
 from chaos.core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def runs(arguments: argparse.Namespace) -> int:
         where, values = _filter(arguments)
         found = store.runs(where, values, None if arguments.all else arguments.newest)
         if arguments.json:
-            show(as_json(found))
+            show_json(found)
             return 0
         if not found:
             note(f"no run in {store.path} matches")
@@ -174,7 +174,7 @@ def tell(found: Sequence[Comparison], arguments: argparse.Namespace, text: objec
     assert callable(text)
     assert callable(markdown)
     if arguments.json:
-        show(as_json(list(found)))
+        show_json(list(found))
     else:
         show(text(found))
     if arguments.markdown is not None:

@@ -161,10 +161,11 @@ def _outages(trials: Trials, fault_class: str) -> _Pieces:
 
 
 def _downtime(trials: Trials) -> _Pieces:
-    """All that was down, over the time that it was looked at."""
+    """All that was down, over the time that it was looked at: each cycle stands for their mean, since how long one is says nothing."""
     down, cycle = _column(trials.down_s), _column(trials.cycle_s)
     chosen = ~np.isnan(down) & (cycle > 0)
-    return _Pieces(down[chosen], cycle[chosen], _runs(trials)[chosen])
+    count = int(chosen.sum())
+    return _Pieces(down[chosen], np.full(count, cycle[chosen].mean() if count else 1.0), _runs(trials)[chosen])
 
 
 def _latency(trials: Trials) -> _Pieces:
@@ -215,7 +216,7 @@ def _judged(draft: _Draft, p_worse: float | None, rows: int, margin: float) -> C
             design = needed.Design(law, len(draft.old), LEVEL / rows)
             power = needed.finds(design, len(draft.new), REGRESSION)
             more = _more(design, draft, found, margin) if verdict == OPEN else None
-            reason = _too_few_old(more) if verdict == OPEN else ""
+            reason = _too_few_old(design, more, draft.unit, margin) if verdict == OPEN else ""
     return Compared(
         measure=draft.measure,
         fault_class=draft.fault_class,
@@ -256,8 +257,13 @@ def _more(design: needed.Design, draft: _Draft, found: Ratio, margin: float) -> 
     return max(1, min(known) - len(draft.new)) if known else None
 
 
-def _too_few_old(more: int | None) -> str:
-    return "" if more is not None else "the old side has too few to tell, however many are added to the new one"
+def _too_few_old(design: needed.Design, more: int | None, unit: str, margin: float) -> str:
+    """Why no number of new ones alone would tell, and what would."""
+    if more is not None:
+        return ""
+    both = needed.to_show(design._replace(old=None), margin)
+    wanted = f"about {both} {unit}s on each side would" if both is not None else "the outages are too uneven"
+    return f"the old side has too few {unit}s; {wanted}"
 
 
 def estimate_of(measure: str, values: Values, unit: str) -> Estimate:

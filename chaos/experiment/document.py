@@ -12,8 +12,9 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
-from chaos.core.errors import BadInput
+from chaos.core.errors import BadInput, Place
 from chaos.core.units import PERCENT, Ratio, Seconds
+from chaos.experiment import kinds
 from chaos.experiment.cluster import ClusterSpec
 from chaos.experiment.data import DataSpec
 from chaos.experiment.faults import FAULTS, FaultSpec
@@ -130,6 +131,9 @@ def load_experiment(path: Path) -> Experiment:
 def parse_experiment(content: str, file: str, overrides: Sequence[str] = ()) -> Experiment:
     """The experiment of a text that has been read already; ``file`` is for messages. ``overrides``: values in place of the file's."""
     root, overrides = applied(parse(content, file), overrides)
+    kind = kinds.kind_of(root.entries)
+    if kind in kinds.INSTEAD:
+        raise BadInput(f"this is {kind}, not an experiment", place=Place(file), right=kinds.INSTEAD[kind])
     found = EXPERIMENT.read(root)
     return msgspec.structs.replace(found, overrides=overrides) if overrides else found
 

@@ -1,0 +1,39 @@
+"""What a YAML or JSON file is, by its own keys: an experiment, a target, or a file of another program that people hand us by mistake."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import Final
+
+EXPERIMENT: Final = "an experiment"
+TARGET: Final = "a target"
+COMPOSE: Final = "a compose file"
+TOOLKIT: Final = "a Chaos Toolkit experiment"
+KUBERNETES: Final = "a Kubernetes manifest"
+CALIBRATION: Final = "a calibration"
+UNKNOWN: Final = ""
+
+INSTEAD: Final = {
+    TARGET: "an experiment names it: 'cluster: {target: FOLDER}'; 'nines init --target FOLDER' writes one",
+    COMPOSE: "an experiment attaches to what it starts: 'cluster: {attach: {compose: FILE, services: [NAME]}}' (docs/inject.md)",
+    TOOLKIT: "Nines has a form of its own: 'nines init' writes an experiment to begin with (docs/experiments.md)",
+    KUBERNETES: "Nines starts processes and containers, or attaches to containers; no pods (docs/runtimes.md)",
+    CALIBRATION: "an experiment names it: 'predict: {calibration: FILE}'",
+}
+"""What to do with a file that is no experiment."""
+
+
+def kind_of(keys: Collection[str]) -> str:
+    """By the keys of the top level; ``UNKNOWN`` where they are those of nothing known."""
+    found = set(keys)
+    if "experiment" in found or {"cluster", "traffic"} <= found:
+        return EXPERIMENT
+    if "target" in found and found & {"parts", "operations", "schema"}:
+        return TARGET
+    if "services" in found:
+        return COMPOSE
+    if "method" in found or "steady-state-hypothesis" in found:
+        return TOOLKIT
+    if {"apiVersion", "kind"} <= found:
+        return KUBERNETES
+    return CALIBRATION if {"runs", "parameters"} <= found else UNKNOWN
