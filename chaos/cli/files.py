@@ -47,18 +47,24 @@ objectives:
 def plan(arguments: argparse.Namespace) -> int:
     """What a run would do; nothing is started."""
     from chaos.api import order
+    from chaos.evidence.promise import promises
 
     ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
     foreseen, why = _foreseen(ordered.plan)
     if arguments.json:
         from msgspec import to_builtins
 
-        show_json(to_builtins(ordered.plan) | {"power": to_builtins(foreseen), "power_reason": why})
+        told = {"power": to_builtins(foreseen), "power_reason": why, "regressions": to_builtins(promises(ordered.plan))}
+        show_json(to_builtins(ordered.plan) | told)
         return 0
+    from chaos.report.pages import promise
     from chaos.report.pages.plan import planned
     from chaos.report.pages.plan_power import render as decides
 
     show(planned(ordered.plan) + "\n" + (decides(foreseen) if foreseen is not None else f"What this plan can decide is unknown: {why}.\n"))
+    told_of = promise.render(promises(ordered.plan))
+    if told_of:
+        show("\n" + told_of)
     return 0
 
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import re
 import sys
-from collections.abc import Callable, Sequence
-from typing import Final, NamedTuple
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple, NoReturn, cast
 
 from chaos.core.columns import fitting, width_of
 
@@ -357,6 +358,14 @@ def _check(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--max-age", metavar="TIME", help="warn if the run is older, e.g. 8d")
 
 
+def _help(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("about", nargs="?", metavar="VERB", help="a verb; without one: list them")
+
+
+def _completion(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("shell", choices=["bash", "zsh", "fish", "tcsh", "powershell"], help="the shell")
+
+
 def _nothing(_parser: argparse.ArgumentParser) -> None:
     """A verb without arguments."""
 
@@ -395,19 +404,72 @@ VERBS: Final[dict[str, Verb]] = {
     "doctor": Verb("check this machine: what works, what is missing, how to install it", "chaos.cli.machine:doctor", _doctor),
     "targets": Verb("list the systems that can be started by name", "chaos.cli.machine:targets", _json),
     "explain": Verb("explain a term", "chaos.cli.glossary:explain", _explain),
+    "help": Verb("show the help of a verb", "chaos.cli.ways_in:help_", _help),
+    "completion": Verb("print a script that completes verbs and options in your shell", "chaos.cli.ways_in:completion", _completion),
     "version": Verb("show the versions of Nines and its packages", "chaos.cli.machine:version", _json),
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """Says what was probably meant by a word that it does not know."""
+
+    def error(self, message: str) -> NoReturn:
+        """Usage, the message, and the nearest verb; exit 2."""
+        found = re.match(r"argument VERB: invalid choice: '([^']*)'", message)
+        if found:
+            near = suggested(found[1], VERBS)
+            message = f"there is no verb '{found[1]}'" + (f": did you mean '{near}'?" if near else "; 'nines help' lists them")
+        super().error(message)
+
+
+class _Version(argparse.Action):
+    """Reads the version only if it is asked for."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> NoReturn:
+        from chaos.core.version import VERSION
+
+        print(f"nines {VERSION}")
+        parser.exit()
+
+
+def suggested(word: str, known: Iterable[str]) -> str:
+    """The nearest of the known words; empty where none is near."""
+    import difflib
+
+    return next(iter(difflib.get_close_matches(word[:200], list(known), n=1, cutoff=0.6)), "")
+
+
+def verbs_of(top: argparse.ArgumentParser) -> Mapping[str, argparse.ArgumentParser]:
+    """The parser of each verb."""
+    action = next(action for action in top._actions if isinstance(action, argparse._SubParsersAction))
+    return cast("Mapping[str, argparse.ArgumentParser]", action.choices)
+
+
+def _parsed(argv: Sequence[str] | None) -> argparse.Namespace:
+    """The arguments; an option that its verb does not have is refused with the nearest one that it has."""
+    top = parser()
+    arguments, unknown = top.parse_known_args(argv)
+    if unknown:
+        verb = verbs_of(top)[arguments.verb]
+        options = [option for action in verb._actions for option in action.option_strings]
+        told = []
+        for word in unknown:
+            near = suggested(word.partition("=")[0], options) if word.startswith("-") else ""
+            told.append(f"{word} (did you mean {near}?)" if near else word)
+        verb.error(f"unrecognized arguments: {', '.join(told)}")
+    return arguments
+
+
 def parser() -> argparse.ArgumentParser:
     """The whole command line."""
-    top = argparse.ArgumentParser(
+    top = _Parser(
         prog="nines",
         description="Chaos experiments on replicated clusters: inject faults, measure what clients\nsee, compare with a prediction.",
         epilog=EXITS,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
+    top.add_argument("--version", action=_Version, nargs=0, help="show the version of Nines and exit")
     verbs = top.add_subparsers(dest="verb", required=True, metavar="VERB", title="verbs")
     for name, verb in VERBS.items():
         added = verbs.add_parser(name, help=verb.about, description=f"{verb.about[0].upper()}{verb.about[1:]}.", allow_abbrev=False)
@@ -418,7 +480,7 @@ def parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one verb; returns the exit status."""
     try:
-        arguments = parser().parse_args(argv)
+        arguments = _parsed(argv)
     except SystemExit as end:
         words = sys.argv[1:] if argv is None else argv
         if end.code == USAGE and words[:1] == ["check"]:

@@ -24,11 +24,12 @@ if TYPE_CHECKING:
 
 def metrics(arguments: argparse.Namespace) -> int:
     """The metrics of a run that goes on or is over: as text, or served until Ctrl-C."""
+    from chaos.evidence.names import run_folder
     from chaos.history.folder import RunFolder
     from chaos.report.metrics.families import openmetrics, prometheus_text
     from chaos.report.metrics.folder import following
 
-    now = following(RunFolder(Path(arguments.folder)))
+    now = following(RunFolder(run_folder(arguments.folder)))
     if arguments.port is None:
         text = (openmetrics if arguments.openmetrics else prometheus_text)(now())
         if arguments.output is None:
@@ -76,6 +77,7 @@ def served_live(plan: Plan, port: int | None) -> Iterator[Callable[[Row], None] 
 def export(arguments: argparse.Namespace) -> int:
     """A run in the format of another tool."""
     from chaos.core import plugins
+    from chaos.evidence.names import run_folder
     from chaos.history.folder import RunFolder
 
     if arguments.folder is None:
@@ -83,7 +85,7 @@ def export(arguments: argparse.Namespace) -> int:
         return 0
     if arguments.format is None:
         raise BadInput("no format named", right=f"nines export RUN FORMAT, with one of: {', '.join(plugins.names('exports'))}")
-    put(plugins.find("exports", arguments.format)(RunFolder(Path(arguments.folder))), arguments.output)
+    put(plugins.find("exports", arguments.format)(RunFolder(run_folder(arguments.folder))), arguments.output)
     return 0
 
 
@@ -105,9 +107,10 @@ def rules(arguments: argparse.Namespace) -> int:
         return 0
     if signals is not None:
         raise BadInput("--try uses the run's own counters", right="leave --bad and --all out: thresholds and windows are the same")
+    from chaos.evidence.names import run_folder
     from chaos.report.alerts.trial import try_rules
 
-    folders = [_run_folder(Path(each)) for each in arguments.trial]
+    folders = [_run_folder(run_folder(each)) for each in arguments.trial]
     trials = try_rules(plan, folders, scrape_s, evaluation_s, Path(arguments.tests) if arguments.tests else None)
     _tell(trials, [made.outage.name, *(burn.name for burn in made.burns)])
     return 0 if all(trial.ok for trial in trials) else 1

@@ -27,7 +27,7 @@ from chaos.experiment.compose.project import PROJECT, compose_project
 from chaos.experiment.forms import COUNT, NAME, WORDS, choice, listed, mapping, one_of, string, whole
 from chaos.experiment.schema import anchored, given
 from chaos.experiment.source import Table, Value
-from chaos.experiment.tables import DISTINCT, UNWRITTEN, Key, Rule, Strict, Written
+from chaos.experiment.tables import DISTINCT, UNWRITTEN, Key, Rule, Strict, Written, table
 from chaos.experiment.target.spec import Ask
 
 ATTACHED: Final = "attached"
@@ -179,6 +179,8 @@ class AttachSpec(Strict, frozen=True):
     """How a node is asked whether it answers, where the operations do not show it."""
     within_s: Seconds = 20.0
     """How long a container may take until it answers, before the run and after a fault that ended it."""
+    roles: Annotated[dict[str, Ask], mapping(table(Ask))] = {}
+    """Asked of each node; it has the role if the expression holds: ``leader: {http: ..., json: "state=leader"}``."""
     ports: Annotated[tuple[int, ...], _PORTS] = ()
     """Where they listen beside the port that is asked: a link is harmed at all of them."""
 

@@ -62,7 +62,7 @@ def attached_target(experiment: Experiment, named: Target | None) -> Target:
     part = msgspec.structs.replace(part, ping={_PORT: ready})
     names = parts_of(attach, experiment.cluster.parts)
     parts = {name: msgspec.structs.replace(part, nodes=_count(attach.services_of(name, names))) for name in names}
-    return Target(name=ATTACHED, folder="", about="", settings={}, parts=parts, operations={})
+    return Target(name=ATTACHED, folder="", about="", settings={}, parts=parts, operations={}, roles=attach.roles)
 
 
 def parts_of(attach: AttachSpec, counted: Collection[str] = ()) -> tuple[str, ...]:
@@ -145,6 +145,8 @@ def _question(experiment: Experiment, known: Sequence[Where]) -> Ask:
 
 def _with(experiment: Experiment, attach: AttachSpec, named: Target) -> Target:
     """The named target's questions about containers that are not its own."""
+    if attach.roles:
+        raise refuse(experiment, "cluster.attach.roles", f"'{named.name}' says how its nodes are asked for roles", "leave it out")
     if attach.ready is not None:
         raise refuse(experiment, "cluster.attach.ready", f"'{named.name}' says how its nodes are asked", "leave it out")
     if len(named.parts) > 1 and set(named.parts) != set(attach.groups or attach.services):

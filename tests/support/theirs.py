@@ -40,10 +40,12 @@ class Theirs:
     """Three containers, each of which answers over HTTP, with one label and one name, on a network that nobody of us made."""
 
     def __init__(
-        self, engine: Engine, image: str, policy: str, word: str, command: Callable[[str], Sequence[str]], services: bool = False
-    ) -> None:
+        self, engine: Engine, image: str, policy: str, word: str, command: Callable[[str], Sequence[str]], services: bool = False,
+        replicas_of: str = "",
+    ) -> None:  # fmt: skip
         self.api = engine.client.api
         self._services = services
+        self._replicas_of = replicas_of
         self.word = word
         self._command = list(command(word))
         self.labels = {"nines.test": word, "app": word}
@@ -58,8 +60,11 @@ class Theirs:
 
     def _start(self, name: str, image: str, policy: str) -> str:
         host = self.api.create_host_config(network_mode=self.word, restart_policy={"Name": policy, "MaximumRetryCount": 0})
-        place = self.api.create_networking_config({self.word: self.api.create_endpoint_config(aliases=["web"])})
+        aliases = [self._replicas_of or "web"]
+        place = self.api.create_networking_config({self.word: self.api.create_endpoint_config(aliases=aliases)})
         labels = self.labels | (_service(self.word, name) if self._services else {})
+        if self._replicas_of:
+            labels |= _service("shop", self._replicas_of) | {"com.docker.compose.container-number": name.rpartition("-")[2]}
         made = self.api.create_container(image, self._command, name=name, labels=labels, host_config=host, networking_config=place)
         self.api.start(made["Id"])
         return str(made["Id"])
@@ -136,15 +141,16 @@ def _service(project: str, name: str) -> dict[str, str]:
 
 @contextmanager
 def theirs(
-    engine: Engine, image: str, policy: str = "no", command: Callable[[str], Sequence[str]] = web, *, services: bool = False
-) -> Iterator[Theirs]:
+    engine: Engine, image: str, policy: str = "no", command: Callable[[str], Sequence[str]] = web, *, services: bool = False,
+    replicas_of: str = "",
+) -> Iterator[Theirs]:  # fmt: skip
     """Up and answering; taken away afterwards, whatever a test did to them and however far they came.
 
-    ``services``: each is a compose service of its own.
+    ``services``: each is a compose service of its own. ``replicas_of``: they are the three of this service, of the project ``shop``.
     """
     word, api = f"attach-{os.getpid()}-{random.randrange(1 << 30):x}", engine.client.api
     try:
-        made = Theirs(engine, image, policy, word, command, services)
+        made = Theirs(engine, image, policy, word, command, services, replicas_of)
         for number in (1, 2, 3):
             made.await_answer(number)
         yield made

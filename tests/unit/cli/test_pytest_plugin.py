@@ -75,7 +75,7 @@ def test_unknown_fails_unless_allowed(project: pytest.Pytester, monkeypatch: pyt
 
     real = perform.perform
 
-    def unknown(ordered: Ordered, folder: RunFolder) -> Report:
+    def unknown(ordered: Ordered, folder: RunFolder, history: Path | None = None) -> Report:
         return msgspec.structs.replace(real(ordered, folder), verdict="unknown", exit_code=3, reasons=["baseline not quiet"])
 
     monkeypatch.setattr(perform, "perform", unknown)
@@ -91,7 +91,7 @@ def test_the_fixtures_are_never_green_on_an_unknown_verdict(
 
     seen = read_or_judge(RunFolder(quick_run))
 
-    def unknown(_ordered: Ordered, _folder: RunFolder) -> Report:
+    def unknown(_ordered: Ordered, _folder: RunFolder, history: Path | None = None) -> Report:
         return msgspec.structs.replace(seen, verdict="unknown", exit_code=3, reasons=["baseline not quiet"])
 
     monkeypatch.setattr(perform, "perform", unknown)
@@ -220,6 +220,89 @@ def test_a_cluster_of_a_test_has_a_history_as_a_run_has(project: pytest.Pytester
     ended = rows[-1]
     assert isinstance(ended, RunEnded)
     assert (ended.left, ended.bug) == ([], "")
+
+
+def test_the_prefixed_fixtures_are_built_of_smaller_ones(project: pytest.Pytester) -> None:
+    """Each may be overridden or made a parameter; a suite's own ``cluster`` stays its own."""
+    project.makepyfile(
+        f"""
+        import pytest
+        QUICK = {QUICK!r}
+
+        @pytest.fixture
+        def cluster():
+            return "mine"
+
+        @pytest.fixture
+        def nines_history(tmp_path):
+            return tmp_path / "all.db"
+
+        @pytest.mark.parametrize("nines_seed", [3, 4])
+        def test_seeds(nines_run_experiment, nines_seed, nines_history, cluster):
+            assert nines_run_experiment(QUICK).seed == nines_seed
+            assert cluster == "mine"
+            from chaos.evidence.store import Store
+            with Store(nines_history) as store:
+                assert [run.seed for run in store.runs()] == [nines_seed]
+
+        def test_verdict(nines_verdict):
+            assert nines_verdict(QUICK).verdict == "pass"
+
+        @pytest.mark.nines_cluster(target="replicated_kv", nodes=3)
+        def test_cluster(nines_cluster):
+            assert len(nines_cluster.nodes) == 3
+        """
+    )
+    project.runpytest_inprocess("--nines-runtime", "fake").assert_outcomes(passed=4)
+
+
+def test_short_names_can_be_switched_off(project: pytest.Pytester) -> None:
+    """Then they are unknown fixtures, and ours do not appear among those of the suite."""
+    project.makepyfile("def test_it(run_experiment):\n    pass\n")
+    project.makeini("[pytest]\nnines_short_names = false\n")
+    result = project.runpytest_inprocess()
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(["*fixture 'run_experiment' not found*"])
+
+
+def test_seeds_and_faults_choose_items(project: pytest.Pytester) -> None:
+    """One item a seed; ``--only`` by kind or by name; a compose file in the folder is no item; all carry the marker."""
+    folder = project.path / "experiments"
+    (folder / "pause.yaml").write_text(QUICK.replace("kill: {}", "pause: {}").replace("kill-leader", "hold-leader"), encoding="utf-8")
+    (folder / "compose.yaml").write_text("services: {web: {image: nginx}}\n", encoding="utf-8")
+    shown = project.runpytest_inprocess("--nines", "--collect-only", "-q", "--nines-seed", "1", "--nines-seed", "2", "-m", "nines").stdout
+    shown.fnmatch_lines_random(["*pause?seed=1?", "*pause?seed=2?", "*quick?seed=1?", "*quick?seed=2?"])
+    shown.no_fnmatch_line("*compose*")
+    for wanted in ("pause", "hold-leader"):
+        shown = project.runpytest_inprocess("--nines", "--collect-only", "-q", "--only", wanted).stdout
+        shown.fnmatch_lines(["*::pause"])
+        shown.no_fnmatch_line("*::quick")
+
+
+def test_a_bug_of_ours_shows_no_traceback(project: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One line, and where the traceback is."""
+    from chaos import api as perform
+
+    def broken(*_: object, **__: object) -> Report:
+        raise ZeroDivisionError("ours")
+
+    monkeypatch.setattr(perform, "perform", broken)
+    result = project.runpytest_inprocess("--nines")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*a bug in Nines: ZeroDivisionError: ours*"])
+    result.stdout.no_fnmatch_line("*pytest_plugin.py*")
+
+
+def test_a_failed_item_shows_what_matters(project: pytest.Pytester) -> None:
+    """The verdict's sentence, the missed objective and not the met one, the table of the fault class."""
+    text = MISSED.replace("objectives: {", 'objectives: {mttr: "<= 5s", ')
+    (project.path / "experiments" / "quick.yaml").write_text(text, encoding="utf-8")
+    result = project.runpytest_inprocess("--nines", "--show-capture=no")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        ["*FAIL*quick*", "*verdict fail, expected pass*", "*Objectives*", "*availability*99.99%*", "*By fault class*", "*kill/leader*"]
+    )
+    result.stdout.no_fnmatch_line("*<= 5s*pass*")
 
 
 def test_costs_nothing_when_unused(tmp_path: Path) -> None:
