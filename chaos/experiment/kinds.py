@@ -15,7 +15,7 @@ UNKNOWN: Final = ""
 
 INSTEAD: Final = {
     TARGET: "an experiment names it: 'cluster: {target: FOLDER}'; 'nines init --target FOLDER' writes one",
-    COMPOSE: "an experiment attaches to what it starts: 'cluster: {attach: {compose: FILE, services: [NAME]}}' (docs/inject.md)",
+    COMPOSE: "'nines init --compose FILE' writes one for it, with 'cluster: {attach: {compose: FILE, services: [NAME]}}'",
     TOOLKIT: "Nines has a form of its own: 'nines init' writes an experiment to begin with (docs/experiments.md)",
     KUBERNETES: "Nines starts processes and containers, or attaches to containers; no pods (docs/runtimes.md)",
     CALIBRATION: "an experiment names it: 'predict: {calibration: FILE}'",
