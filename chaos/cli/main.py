@@ -190,6 +190,10 @@ def _try(parser: argparse.ArgumentParser) -> None:
     _json(parser)
 
 
+def _image(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--tag", default="chaos-nines", metavar="NAME", help="what the image is called; default: chaos-nines")
+
+
 def _calibrate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folders", nargs="+", metavar="RUN", help="run folders with the same target and configuration")
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
@@ -385,6 +389,7 @@ VERBS: Final[dict[str, Verb]] = {
     "export": Verb("write a run in the format of another tool", "chaos.cli.monitoring:export", _export),
     "explore": Verb("search for faults that break an objective, and shrink what is found", "chaos.cli.explore:explore", _explore),
     "try": Verb("give a first verdict on a Compose project, without any YAML", "chaos.cli.tryout:try_it", _try),
+    "image": Verb("build Nines as a container image", "chaos.cli.image:image", _image),
     "judge": Verb("judge a run folder again, without a cluster", "chaos.cli.folders:judge", _judge),
     "report": Verb("show the report of a run in another format", "chaos.cli.folders:report", _report),
     "gate": Verb("run many experiments, and compare with other versions: one verdict for CI", "chaos.cli.gate:gate", _gate),

@@ -1,7 +1,7 @@
 """A project that runs: found running, or brought up for as long as it is tried, and taken down again.
 
 One that ran before is left as it was. One of which only a part runs is refused: what is then ours to take down could not be told.
-What is brought up is noted on disk first, so that the next ``nines try`` or ``nines heal`` takes it down if this one is killed.
+What is brought up is noted on disk first, so that the next ``nines try`` takes it down if this one is killed.
 """
 
 from __future__ import annotations
@@ -59,11 +59,11 @@ class Record(msgspec.Struct, frozen=True):
     """Those that were there before."""
 
 
-def read(files: Files, command: Sequence[str], environ: Mapping[str, str]) -> Project:
+def read(files: Files, command: Sequence[str], environ: Mapping[str, str], folder: str = "") -> Project:
     """The project, by Compose's own word where that is installed."""
     if command:
         return compose.asked(command, files.paths, environ, profiles=files.profiles, name=files.name)
-    return read_project(files.paths, environ, profiles=files.profiles, name=files.name)
+    return read_project(files.paths, environ, profiles=files.profiles, name=files.name, folder=folder)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from chaos.core.clock import Clock
 from chaos.core.errors import BadInput, EnvironmentUnusable
 from chaos.core.plugins import suggest
 from chaos.engine.compose.command import compose_command
-from chaos.engine.compose.start import SERVICE
+from chaos.engine.compose.start import SERVICE, outside, own_mounts
 from chaos.engine.connection import Engine
 from chaos.experiment.compose.project import Project, Service
 from chaos.tryout.first import Facts, first_experiment, named
@@ -56,11 +56,11 @@ class Found(msgspec.Struct, frozen=True):
     text: str
 
 
-def known(wanted: Wanted, environ: Mapping[str, str]) -> tuple[Project, Asked, tuple[str, ...], tuple[str, ...]]:
+def known(wanted: Wanted, environ: Mapping[str, str], folder: str = "") -> tuple[Project, Asked, tuple[str, ...], tuple[str, ...]]:
     """The project, the question, the services, and how Compose is called; ``BadInput`` for what is missing, by its name."""
     question = asked(wanted.probe, wanted.send, wanted.expect)
     command = compose_command()
-    project = read(wanted.files, command, environ)
+    project = read(wanted.files, command, environ, folder)
     return project, question, chosen_services(project, wanted.services, question), command
 
 
@@ -102,7 +102,7 @@ def from_file(wanted: Wanted, name: str, environ: Mapping[str, str]) -> Found:
 def tried(engine: Engine, wanted: Wanted, clock: Clock, note: Callable[[str], None], carry: Callable[[Found, Ordered], int],
           alone: Callable[[Found], None]) -> int:  # fmt: skip
     """The exit status. ``carry`` runs the experiment and shows its page; ``alone`` says what one replica means."""
-    project, question, services, command = known(wanted, os.environ)
+    project, question, services, command = known(wanted, os.environ, _folder(engine, wanted.files))
     with standing(engine, project, wanted.files, services, command, clock, note):
         found = _found(engine, wanted, project, question, services)
         if found.facts.nodes < 2:
@@ -110,6 +110,14 @@ def tried(engine: Engine, wanted: Wanted, clock: Clock, note: Callable[[str], No
             return ONE_LEFT
         ordered = order_text(found.text, Path(f"{found.name}.yaml"), seed=wanted.seed)
         return carry(found, ordered)
+
+
+def _folder(engine: Engine, files: Files) -> str:
+    """What the project's folder is called where the engine is, if we are in a container of it: the project may be named after it."""
+    mounts = own_mounts(engine.client.api)
+    first = files.paths[0] if files.given else Path()
+    folder = (first if first.is_dir() else first.parent).resolve()
+    return Path(outside(str(folder), mounts)).name if mounts else ""
 
 
 def _found(engine: Engine, wanted: Wanted, project: Project, question: Asked, services: tuple[str, ...]) -> Found:

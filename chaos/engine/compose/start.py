@@ -6,8 +6,11 @@ networks, volumes -> images -> each service once those that it depends on are as
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from chaos.core.clock import Clock, to_ns
@@ -32,6 +35,8 @@ WITHIN_S: Final = 180.0
 AT_ONCE: Final = 8
 LOOK_EVERY_S: Final = 0.05
 STOP_S: Final = 10
+IN_CONTAINER: Final = "NINES_IN_CONTAINER"
+"""In the environment of Nines's own image."""
 
 
 class Starter:
@@ -44,7 +49,8 @@ class Starter:
         self._project = project
         self._clock = clock
         self._note = note
-        self._translation = Translation(project, self._network, self._volume)
+        self._mounts = own_mounts(self._api)
+        self._translation = Translation(project, self._network, self._volume, self._outside)
 
     def up(self) -> None:
         """All services; ``EnvironmentUnusable`` for what does not come up. What was made by then is for ``down``."""
@@ -72,6 +78,9 @@ class Starter:
                 self._api.remove_volume(volume["Name"], force=True)
 
     # --- what containers stand on ----------------------------------------------------------------------------------------
+
+    def _outside(self, path: str) -> str:
+        return outside(path, self._mounts)
 
     def _network(self, name: str) -> str:
         own = self._project.networks.get(name) or {}
@@ -197,6 +206,28 @@ class Starter:
                 f"'{name}' ended, and '{waiting}' waits for its health", how=f"docker logs {self._project.name}-{name}-1"
             )
         return str((state.get("Health") or {}).get("Status")) == "healthy"
+
+
+def outside(path: str, mounts: Mapping[str, str]) -> str:
+    """Where a folder of ours is on the engine's machine, if Nines runs in a container of it."""
+    for inside, there in mounts.items():
+        if Path(path).is_relative_to(inside):
+            return str(Path(there) / Path(path).relative_to(inside))
+    return path
+
+
+def own_mounts(api: APIClient) -> dict[str, str]:
+    """Folder here -> folder on the engine's machine, the longest first; empty unless Nines runs in a container of that engine."""
+    if os.environ.get(IN_CONTAINER) != "1":
+        return {}
+    from docker.errors import NotFound
+
+    with translated("asking where the folders of this container are"):
+        try:
+            mounts = api.inspect_container(socket.gethostname())["Mounts"]
+        except NotFound:
+            return {}
+    return {each["Destination"]: each["Source"] for each in sorted(mounts, key=lambda each: -len(each["Destination"]))}
 
 
 def _texts(written: object) -> dict[str, str]:

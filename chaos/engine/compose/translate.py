@@ -95,12 +95,15 @@ def refuse_unread(project: Project) -> None:
 
 
 class Translation:
-    """Of one project. ``network`` and ``volume`` say what the engine calls those of the file."""
+    """Of one project. ``network`` and ``volume`` say their names on the engine, ``outside`` where a folder is to it."""
 
-    def __init__(self, project: Project, network: Callable[[str], str], volume: Callable[[str], str]) -> None:
+    def __init__(
+        self, project: Project, network: Callable[[str], str], volume: Callable[[str], str], outside: Callable[[str], str] = str
+    ) -> None:
         self._project = project
         self._network = network
         self._volume = volume
+        self._outside = outside
 
     def config(self, service: Service, number: int, image: str, labels: Mapping[str, str]) -> dict[str, Any]:
         """What a container is made of, with its first network; ``further`` names the others."""
@@ -219,7 +222,9 @@ class Translation:
             kind = "bind" if source.startswith(("/", ".", "~")) else "volume"
             read_only = len(parts) > 2 and "ro" in parts[2].split(",")
         if kind == "bind":
-            host["Binds"].append(f"{source}:{target}{':ro' if read_only else ''}")  # a missing folder is made, as Compose has it
+            host["Binds"].append(
+                f"{self._outside(source)}:{target}{':ro' if read_only else ''}"
+            )  # a missing folder is made, as Compose has it
         else:
             name = self._volume(source) if source else ""
             host["Mounts"].append({"Type": "volume", "Source": name, "Target": target, "ReadOnly": read_only})

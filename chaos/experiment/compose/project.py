@@ -98,8 +98,10 @@ def compose_project(path: Path, environ: Mapping[str, str]) -> str:
         raise BadInput(refusal.message, right=refusal.right) from None
 
 
-def read_project(given: Sequence[Path], environ: Mapping[str, str], *, profiles: Collection[str] = (), name: str = "") -> Project:
-    """The project of these files; of none given, the one that Compose finds from here."""
+def read_project(
+    given: Sequence[Path], environ: Mapping[str, str], *, profiles: Collection[str] = (), name: str = "", folder: str = ""
+) -> Project:
+    """The project of these files; of none given, the one that Compose finds from here. ``folder``: what its folder is called elsewhere."""
     found = sources(given, environ)
     documents = [parsed(file) for file in found.files]
     whole: dict[str, Any] = {}
@@ -110,7 +112,7 @@ def read_project(given: Sequence[Path], environ: Mapping[str, str], *, profiles:
     services = {key: Service(key, body) for key, body in (whole.get("services") or {}).items() if body is not None}
     started = {key: each for key, each in services.items() if _is_active(each, active)}
     return Project(
-        name=name or _name(documents, found, environ),
+        name=name or _name(documents, found, environ, folder),
         folder=found.folder,
         files=found.files,
         services=started,
@@ -125,7 +127,7 @@ def read_project(given: Sequence[Path], environ: Mapping[str, str], *, profiles:
 # --- its name ----------------------------------------------------------------------------------------------------------
 
 
-def _name(documents: Sequence[dict[str, Any]], found: Sources, environ: Mapping[str, str]) -> str:
+def _name(documents: Sequence[dict[str, Any]], found: Sources, environ: Mapping[str, str], folder: str = "") -> str:
     """The environment's word, that of .env, the last one of a file, else that of the folder."""
     given = environ.get(VARIABLE) or found.values.get(VARIABLE) or ""
     if not given:
@@ -135,7 +137,7 @@ def _name(documents: Sequence[dict[str, Any]], found: Sources, environ: Mapping[
                 if not isinstance(own, str) or not own.strip():
                     raise BadInput(f"the 'name' of {found.files[0]} is no text", right=OUT)
                 given = _plain(_own(own, found.values))
-    name = given or _plain(found.folder.resolve().name)
+    name = given or _plain(folder or found.folder.resolve().name)
     if not PROJECT.fullmatch(name):
         raise BadInput(f"the project's name comes out as '{name}', which Compose does not allow", right=OUT)
     return name

@@ -10,7 +10,9 @@ import pytest
 from chaos.api import order_text
 from chaos.cli import main as cli
 from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.engine.compose.start import outside
 from chaos.engine.compose.translate import Translation, refuse_unread
+from chaos.engine.images.whole import needs
 from chaos.experiment.compose.project import read_project
 from chaos.tryout.first import Facts, first_experiment
 from chaos.tryout.fixes import Seen, fixes
@@ -215,3 +217,21 @@ def test_compose_itself_is_asked_where_it_is_installed(tmp_path: Path, monkeypat
         compose_command.cache_clear()
     assert (project.name, services, command) == ("asked", ("web",), ("docker", "compose"))
     assert project.services["web"].replicas == 4
+
+
+def test_folders_of_a_container_are_named_as_the_engine_knows_them(tmp_path: Path) -> None:
+    """A mount of Nines's own container is a folder of the engine's machine; the project is called after that one."""
+    mounts = {"/work/deep": "/srv/deep", "/work": "/home/ada/shop"}
+    assert outside("/work/conf", mounts) == "/home/ada/shop/conf"
+    assert outside("/work/deep/x", mounts) == "/srv/deep/x"
+    assert outside("/etc/hosts", mounts) == "/etc/hosts"
+    (tmp_path / "compose.yaml").write_text(SHOP, encoding="utf-8")
+    assert read_project([tmp_path], {}, folder="My-Shop").name == "my-shop"
+
+
+def test_the_image_has_what_the_package_needs_and_none_of_its_extras() -> None:
+    """And what these packages need in turn."""
+    found = needs()
+    assert {"docker", "requests", "urllib3", "numpy", "scipy", "jinja2", "markupsafe", "msgspec", "pyyaml"} <= set(found)
+    assert not {"ruff", "pandas", "pika", "colorama"} & set(found)
+    assert len(found) == len(set(found))
