@@ -27,6 +27,8 @@ ASKED: dict[str, list[list[str]]] = {
     "formulas": [["--help"], []],
     "runbook": [["--help"]],  # a document in Markdown
     "init": [["--help"], ["first.yaml"]],
+    "try": [["--help"], ["nowhere.yaml"]],
+    "image": [["--help"]],
     "explore": [["--help"], ["{quick}", "--schedules", "3", "--runtime", "fake", "--jobs", "1"]],
     "runs": [["--help"], []],
     "compare": [["--help"], [RUN, RUN]],
