@@ -36,7 +36,7 @@ def counted(data: Data) -> str:
         f"{say.count(data.operations, 'operation')} of {say.count(data.sessions, 'session')} on {say.count(data.keys, data.workload)}: "
         f"{ended}. {data.acknowledged:,} writes were acknowledged, {data.reads:,} reads answered."
     )
-    return told + (f" {data.damage[:1].upper()}{data.damage[1:]}." if data.damage else "")
+    return told + (f" But {data.damage}." if data.damage else "")
 
 
 _OUTCOMES: Final = {"ok": "ok", "fail": "surely not done", "unknown": "of unknown outcome"}
