@@ -35,6 +35,8 @@ FILES: Final = 100
 """Files open beside the connections of the traffic."""
 JUDGING: Final = 4
 """Judging holds so many times the size of the observations in memory."""
+JOURNALED_BYTES: Final = 260
+"""An operation of clients whose data is checked, as two rows of the journal; what lists hold comes on top of it."""
 
 _MEMORY: Final = Path("/proc/meminfo")
 _PORTS: Final = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -100,7 +102,8 @@ def _bytes(what: str, needed: float, free: int | None, how: str) -> Iterator[tup
 
 def _observations_bytes(plan: Plan) -> int:
     rate_per_s = math.fsum(spec.rate_per_s for spec in plan.experiment.traffic.operations.values())
-    return math.ceil(rate_per_s * plan.duration_s) * observations.RECORD.size
+    data_per_s = 0.0 if plan.experiment.data is None else plan.experiment.data.rate_per_s
+    return math.ceil(rate_per_s * plan.duration_s) * observations.RECORD.size + math.ceil(data_per_s * plan.duration_s) * JOURNALED_BYTES
 
 
 def _nodes_bytes(plan: Plan) -> int:
