@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from chaos.cli.output import note, put, show, show_report
+from chaos.core.errors import BadInput
 from chaos.core.escaping import terminal
 
 
@@ -33,9 +34,14 @@ def report(arguments: argparse.Namespace) -> int:
     from chaos.evidence.names import run_folder
     from chaos.history.folder import RunFolder
     from chaos.report.build import read_or_judge
+    from chaos.report.formats import html
 
     found = read_or_judge(RunFolder(run_folder(arguments.folder)))
-    if arguments.format is None and arguments.output is None:
+    if arguments.lang != "en":
+        if arguments.format != "html":
+            raise BadInput("--lang is for pages", right="--format html --lang zh")
+        put(html.render(found, arguments.lang), arguments.output)
+    elif arguments.format is None and arguments.output is None:
         show_report(found, verbose=arguments.verbose)
     else:
         put(tables.find("reports", arguments.format or "text")(found), arguments.output)

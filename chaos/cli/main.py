@@ -128,6 +128,7 @@ def _judge(parser: argparse.ArgumentParser) -> None:
 def _report(parser: argparse.ArgumentParser) -> None:
     _folder(parser)
     parser.add_argument("--format", metavar="NAME", help="text (all tables), json, junit, markdown, html or notebook; default: a summary")
+    parser.add_argument("--lang", default="en", choices=["en", "zh"], help="with --format html: English or Chinese headings and labels")
     _verbose(parser)
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
 

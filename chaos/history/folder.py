@@ -37,7 +37,7 @@ _ROWS = msgspec.json.Decoder(Row)
 _ENCODER = msgspec.json.Encoder()
 KEPT_BYTES: Final = 128 * 1024
 """Space that the history has ahead: several hundred rows."""
-REPORTS_BYTES: Final = 1_000_000
+REPORTS_BYTES: Final = 3_000_000
 """Space that a run keeps for its reports, in a file of its own."""
 _KINDS: Final = frozenset(kind.__struct_config__.tag for kind in get_args(Row))
 SHOWN: Final = 4

@@ -24,7 +24,9 @@ from chaos.judge.model_inputs import facts_of
 from chaos.measure import bad_requests as timeline_bad
 from chaos.measure import estimates as stats
 from chaos.measure import evidence as stats_evidence
+from chaos.measure import log as event_log
 from chaos.measure import phases as anatomy
+from chaos.measure import series as over_time
 from chaos.measure import timeline
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan
@@ -34,7 +36,7 @@ from chaos.predict.run import Prediction, predict
 from chaos.predict.unseen import Unseen, unseen
 from chaos.results import check_names
 from chaos.results.data import Data
-from chaos.results.observed import PHASES, BadRequests, NameEmpty, Observed, Outage, Phase
+from chaos.results.observed import PHASES, BadRequests, LogLine, NameEmpty, Observed, Outage, Phase, Series
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
 
@@ -69,6 +71,8 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     """A name of ``chaos.results.states``."""
     data: Data | None = None
     next_steps: list[str] = []
+    log: list[LogLine] = []
+    series: dict[str, Series] = {}
 
 
 def judge(folder: RunFolder, more: Sequence[Row] = (), *, predicting: bool = True) -> Judgement:
@@ -136,6 +140,8 @@ def judge(folder: RunFolder, more: Sequence[Row] = (), *, predicting: bool = Tru
         state=verdicts.state(exit_code, plan, seen, checked, _harness_died(seen)).name,
         next_steps=verdicts.next_steps(seen, checked, held_objectives, held),
         data=data,
+        log=event_log.lines(rows, start_ns),
+        series={name: drawn for name, service in seen.services.items() if (drawn := over_time.series(service)) is not None},
     )
 
 

@@ -14,8 +14,9 @@ from chaos.core.files import write_atomically
 from chaos.core.version import versions
 from chaos.history.folder import RunFolder, plain
 from chaos.judge import verdicts
+from chaos.plan.describe import PlanRow, describe
 from chaos.plan.system_version import with_images
-from chaos.results.report import Achieved, FaultObserved, NodeSeen, Report
+from chaos.results.report import Achieved, Asked, FaultObserved, NodeSeen, Report
 
 if TYPE_CHECKING:
     from chaos.history.events import Row
@@ -51,6 +52,7 @@ def read_or_judge(folder: RunFolder) -> Report:
 def build(judged: Judgement, folder: RunFolder) -> Report:
     """The report of a judgement."""
     plan, seen = judged.plan, judged.timeline
+    planned = {row.id: row for row in describe(plan)}
     slo = plan.experiment.slo
     return Report(
         schema=SCHEMA,
@@ -79,7 +81,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         predicted=judged.predicted,
         agreement_overall=judged.agreement_overall,
         agreement=judged.agreement,
-        faults=[_fault(record, judged) for record in seen.faults],
+        faults=[_fault(record, judged, planned.get(record.id)) for record in seen.faults],
         timeline=list(seen.lanes),
         configuration=plan.configuration,
         expect_verdict=plan.experiment.expect_verdict,
@@ -88,6 +90,8 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         extrapolated=judged.extrapolated,
         longest_s=judged.longest_s,
         looks=judged.looks,
+        log=judged.log,
+        series=judged.series,
         bad_requests=judged.bad_requests,
         name_empty=judged.name_empty,
         data=judged.data,
@@ -118,7 +122,7 @@ def _source(plan: Plan) -> str:
     return str(Path(experiment.file).absolute()) if beside and experiment.file else ""
 
 
-def _fault(record: FaultRecord, judged: Judgement) -> FaultObserved:
+def _fault(record: FaultRecord, judged: Judgement, planned: PlanRow | None) -> FaultObserved:
     service = judged.timeline.services.get(judged.plan.judge)
     outages = [] if service is None else [outage.id for outage in service.outages if record.id in outage.faults]
     return FaultObserved(
@@ -135,7 +139,15 @@ def _fault(record: FaultRecord, judged: Judgement) -> FaultObserved:
         recovery_s=None if service is None else service.recovery_s(record),
         outage_ids=outages,
         achieved=Achieved(record.mechanism, record.before, record.during, record.after),
+        asked=Asked() if planned is None else _asked(planned),
     )
+
+
+def _asked(planned: PlanRow) -> Asked:
+    """The time is left out where only the run could tell it."""
+    for_s = None if planned.end_s is None else planned.end_s - planned.start_s
+    at_s = None if planned.follows or planned.latest_s is not None else planned.start_s
+    return Asked(at_s, for_s, planned.target, planned.remarks)
 
 
 def write(report: Report, folder: RunFolder) -> None:

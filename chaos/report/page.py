@@ -46,6 +46,7 @@ def svg(drawing: Drawing, width: int) -> str:
 def _environment() -> Environment:
     environment = _made(autoescape=True, finalize=_visible)
     environment.filters["tenth"] = length
+    environment.globals["t"] = str  # a page in one language
     return environment
 
 

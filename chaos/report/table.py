@@ -5,6 +5,7 @@ Text and Markdown show a cell in one line, its second line in brackets. HTML (``
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -30,6 +31,9 @@ EMOJI: Final = {GOOD: "✅", BAD: "❌", OPEN: "❔"}
 """The same in Markdown."""
 
 
+_NO_ANCHOR: Final = re.compile(r"[^A-Za-z0-9_.-]")
+
+
 class Cell(NamedTuple):
     """One formatted entry."""
 
@@ -40,6 +44,10 @@ class Cell(NamedTuple):
     """``GOOD``, ``BAD`` or ``OPEN`` for the word of a verdict."""
     draw: Callable[[], Drawing | None] | None = None
     """The drawing that a page shows here; made only there."""
+    anchor: str = ""
+    """The name by which a page leads here."""
+    links: Sequence[tuple[str, str]] = ()
+    """The words of ``text`` one by one, each with the anchor that it leads to, or with none."""
 
     @property
     def line(self) -> str:
@@ -80,6 +88,11 @@ class Table:
     """What is said where there are no rows; without it the table is not shown then."""
 
     @property
+    def name(self) -> str:
+        """The anchor of the whole table."""
+        return anchor("table", self.title.partition(":")[0].partition(",")[0].lower())
+
+    @property
     def told(self) -> Table:
         """The same without drawings, for media that have none."""
         kept = [index for index, column in enumerate(self.columns) if not column.drawn]
@@ -102,6 +115,17 @@ def make(
     used = [index for index in range(len(heads)) if any(row[index].text or row[index].draw for row in cells)]
     shown = [[row[index] for index in used] for row in cells]
     return Table(title, [heads[index] for index in used], shown, note, [line for line in after if line], otherwise)
+
+
+def linked(words: Iterable[tuple[str, str]], otherwise: str = "") -> Cell:
+    """Words that lead somewhere on a page, and stand with commas everywhere else."""
+    found = list(words)
+    return Cell(", ".join(word for word, _ in found) or otherwise, links=found)
+
+
+def anchor(kind: str, name: str) -> str:
+    """``fault-kill-leader.1``: fit for an address."""
+    return f"{kind}-{_NO_ANCHOR.sub('_', name)}"
 
 
 def right(title: str) -> Column:

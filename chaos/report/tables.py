@@ -14,7 +14,7 @@ from chaos.report import format as say
 from chaos.report import story as tell
 from chaos.report.format import Show
 from chaos.report.svg.bars import interval_bars, phase_bars, share_bar
-from chaos.report.table import Cell, Column, Columns, Row, Table, make, mark, right
+from chaos.report.table import Cell, Column, Columns, Row, Table, anchor, linked, make, mark, right
 from chaos.results.observed import PHASES, Estimate, Observed, Outage
 from chaos.results.predicted import ParameterUsed, Predicted, Production, Range
 from chaos.results.report import Report
@@ -71,8 +71,7 @@ def objectives(report: Report) -> Table:
 def figures(report: Report) -> Table:
     """What clients of each service saw, beside what was predicted; the primary service first."""
     observed = report.observed
-    services: dict[str, Observed] = {} if observed is None else observed.services or {report.judged: observed}
-    rows = [row for name in sorted(services, key=lambda each: each != report.judged) for row in _of_service(name, services[name], report)]
+    rows = [row for name, seen in services(report) for row in _of_service(name, seen, report)]
     note = "" if observed is None else f"95 % intervals. An outage is {say.rule(observed.rule)}; both of its ends are back-dated."
     columns: Columns = ["service", "figure", "observed", right("n"), "predicted for a run like this", Column("", drawn=True)]
     return make("Observed and predicted", columns, rows, note)
@@ -136,14 +135,15 @@ def _agreed(report: Report, fault_class: str, measure: str) -> Cell | str:
 
 
 def outages(report: Report, shown: int) -> Table:
-    """The longest outages in the order of time, each cut into its phases: observed, and below what the model gives the phase."""
-    found = report.observed.outages if report.observed is not None else []
-    longest = sorted(sorted(found, key=_length)[-shown:], key=lambda outage: outage.start_s)
+    """The longest outages of all services in the order of time, each cut into its phases: observed, and below what the model gives it."""
+    found = [outage for _, observed in services(report) for outage in observed.outages]
+    longest = sorted(sorted(found, key=_length)[-shown:] if shown else [], key=lambda outage: outage.start_s)
     used = [phase for phase in PHASES if any(phase in outage.phases for outage in longest)]
     scale_s = max((max(_length(each), sum(phase.predicted_s or 0.0 for phase in each.phases.values())) for each in longest), default=0.0)
     rows: list[Row] = [
-        [outage.id, say.clock(outage.start_s), say.length(outage), Cell("", draw=partial(phase_bars, outage, scale_s, say.seconds)),
-         *(_phase(outage, phase) for phase in used), ", ".join(outage.faults) or "no fault"]
+        [Cell(outage.id, anchor=anchor("outage", outage.id)), say.clock(outage.start_s), say.length(outage),
+         Cell("", draw=partial(phase_bars, outage, scale_s, say.seconds)), *(_phase(outage, phase) for phase in used),
+         linked(((fault, anchor("fault", fault)) for fault in outage.faults), "no fault")]
         for outage in longest
     ]  # fmt: skip
     which = f"the {len(longest)} longest of {len(found)}; report.json has all" if len(longest) < len(found) else f"all {len(found)}"
@@ -156,6 +156,15 @@ def outages(report: Report, shown: int) -> Table:
         "after",
     ]
     return make("Outage breakdown by phase", columns, rows, f"Observed first, then what the model predicts ({which}).")
+
+
+def services(report: Report) -> list[tuple[str, Observed]]:
+    """Every service that was observed, the judged one first."""
+    observed = report.observed
+    if observed is None:
+        return []
+    found = observed.services or {report.judged: observed}
+    return sorted(found.items(), key=lambda each: each[0] != report.judged)
 
 
 def _phase(outage: Outage, name: str) -> Cell:
@@ -177,19 +186,49 @@ def bad_requests(report: Report) -> Table:
 
 
 def faults(report: Report) -> Table:
-    """Each injection, from taking effect to the proof that it is gone."""
+    """Each injection: what was asked of it beside what was achieved."""
     named = say.containers(report.nodes)
+    caused: dict[str, list[str]] = {}
+    for _, observed in services(report):
+        for outage in observed.outages:
+            for name in outage.faults:
+                caused.setdefault(name, []).append(outage.id)
+    logged: dict[str, str] = {}
+    for line in report.log:
+        if line.fault:
+            logged.setdefault(line.fault, anchor("log", str(line.number)))
     rows: list[Row] = []
     for fault in report.faults:
-        figures_said = say.figures(fault.achieved.during)
+        asked, figures_said = fault.asked, say.figures(fault.achieved.during)
         achieved = Cell(fault.achieved.mechanism or figures_said, figures_said if fault.achieved.mechanism else "")
+        in_force_s = None if fault.effective_at_s is None or fault.healed_at_s is None else fault.healed_at_s - fault.effective_at_s
         rows.append([
-            fault.id, fault.fault_class, say.victims(fault.target, named), say.clock(fault.effective_at_s), say.clock(fault.healed_at_s),
-            say.seconds(fault.recovery_s), mark(STATUS.get(fault.status, fault.status), fault.reason), achieved,
+            Cell(fault.id, anchor=anchor("fault", fault.id)), fault.fault_class,
+            Cell(say.victims(fault.target, named), f"asked: {asked.target}" if asked.target else ""),
+            Cell(
+                say.clock(fault.effective_at_s), f"asked: {say.clock(asked.at_s)}" if asked.at_s is not None else "",
+                links=[(say.clock(fault.effective_at_s), logged[fault.id])] if fault.id in logged else (),
+            ),
+            Cell(say.seconds(in_force_s), f"asked: {say.seconds(asked.for_s)}" if asked.for_s is not None else ""),
+            asked.details, achieved, say.seconds(fault.recovery_s), mark(STATUS.get(fault.status, fault.status), fault.reason),
+            linked((each, anchor("outage", each)) for each in caused.get(fault.id, [])),
         ])  # fmt: skip
-    columns: Columns = ["fault", "class", "target", right("at (s)"), right("rolled back (s)"), right("recovery"), "status",
-               Column("mechanism and measured effect", wide=True)]  # fmt: skip
-    return make("Faults", columns, rows, "Each is verified from outside: that it took effect, and that it is gone.")
+    columns: Columns = ["fault", "class", "target", right("at (s)"), right("in force"), "asked", Column("achieved", wide=True),
+                        right("recovery"), "status", "outages"]  # fmt: skip
+    return make(
+        "Faults", columns, rows, "What was asked of each, and what was measured from outside: that it took effect, and that it is gone."
+    )
+
+
+def log(report: Report) -> Table:
+    """The control events of the run; each fault's lead from its row to here."""
+    rows: list[Row] = [
+        [Cell(say.clock(line.at_s), anchor=anchor("log", str(line.number))), line.text,
+         linked([(line.fault, anchor("fault", line.fault))] if line.fault else []), str(line.number)]
+        for line in report.log
+    ]  # fmt: skip
+    columns: Columns = [right("at (s)"), Column("event", wide=True), "fault", right("row of history.jsonl")]
+    return make("Log", columns, rows, "What happened, as the run wrote it down.")
 
 
 def checks(report: Report, *, held: bool = True) -> Table:

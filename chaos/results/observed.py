@@ -243,6 +243,28 @@ class Observed(msgspec.Struct, frozen=True):
         return f"Observed({len(self.outages)} outages, availability {self.availability!r}, mttr_s {self.mttr_s!r})"
 
 
+class Series(msgspec.Struct, frozen=True):
+    """A service over time, baseline included: bin i goes from ``i * step_s`` on. Latencies of good requests, from due time."""
+
+    step_s: float
+    good: list[int]
+    bad: list[int]
+    p50_s: list[float | None]
+    """None: no good request was due in that bin."""
+    p99_s: list[float | None]
+
+
+class LogLine(msgspec.Struct, frozen=True):
+    """An event of the history, in words."""
+
+    number: int
+    """Of its row in ``history.jsonl``, counted from 1 over the rows that can be read."""
+    at_s: float
+    text: str
+    fault: str = ""
+    """The fault that it belongs to, if to any."""
+
+
 class Interval(msgspec.Struct, frozen=True):
     """One stretch of one lane of the time axis, in seconds since the run's start."""
 

@@ -13,7 +13,7 @@ import msgspec
 from chaos.core import plugins
 from chaos.core.units import show_s
 from chaos.results.data import Data
-from chaos.results.observed import BadRequests, Lane, NameEmpty, Observed
+from chaos.results.observed import BadRequests, Lane, LogLine, NameEmpty, Observed, Series
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
 
@@ -25,6 +25,18 @@ class Achieved(msgspec.Struct, frozen=True):
     before: dict[str, float | str | None] = {}
     during: dict[str, float | str | None] = {}
     after: dict[str, float | str | None] = {}
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What the plan asked of a fault, beside which ``Achieved`` stands."""
+
+    at_s: float | None = None
+    for_s: float | None = None
+    """None: to the end of the run."""
+    target: str = ""
+    """The selector, as people write it."""
+    details: str = ""
+    """The fault's own fields, where they are not the default."""
 
 
 class FaultObserved(msgspec.Struct, frozen=True):
@@ -44,6 +56,7 @@ class FaultObserved(msgspec.Struct, frozen=True):
     recovery_s: float | None
     outage_ids: list[str]
     achieved: Achieved
+    asked: Asked = Asked()
 
     def __repr__(self) -> str:
         recovery = "unknown" if self.recovery_s is None else show_s(self.recovery_s)
@@ -124,6 +137,10 @@ class Report(msgspec.Struct, frozen=True):
     """Every bad request of every service, by reason, status and node."""
     system_version: str = ""
     """Of the system under test: what the user called it, else a hash of its target's files and its images."""
+    log: list[LogLine] = []
+    """The control events of the run, in words."""
+    series: dict[str, Series] = {}
+    """Service -> its requests and latencies over time."""
     looks: list[LookTaken] = []
     """Of a run that could stop early (``--until-decided``); empty for one that went on to its planned end."""
 

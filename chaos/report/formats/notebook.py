@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from chaos.core import plugins
 from chaos.report import page
+from chaos.report.formats import html
 from chaos.results.report import Report
 
 
 def render(report: Report) -> str:
-    """An inline frame that holds the whole page."""
-    return page.render("notebook.html.j2", page=page.Whole(plugins.find("reports", "html")(report)), name=report.experiment)
+    """An inline frame that holds the whole page; it may run no scripts there, so it has none."""
+    return page.render("notebook.html.j2", page=page.Whole(html.render(report, scripts=False)), name=report.experiment)

@@ -26,14 +26,14 @@ TOLD: Final = "Time axis of the run: services, faults and nodes, in seconds sinc
 
 def time_axis(report: Report) -> Drawing | None:
     """The whole figure; None if the run never got as far as a timeline."""
-    rows = _rows(report.timeline)
-    if not rows or report.duration_s <= 0:
+    made = rows(report.timeline)
+    if not made or report.duration_s <= 0:
         return None
-    longest = max(len(label) for label, _ in rows)
+    longest = max(len(label) for label, _ in made)
     scale = _Scale(report.duration_s, min(max(24 + 6.6 * longest, 64), 220))
-    bottom = TOP + ROW * len(rows)
+    bottom = TOP + ROW * len(made)
     shapes = [*_baseline(report.timeline, scale, bottom), *_ticks(scale, bottom), *_bands(report.timeline, scale, bottom)]
-    for index, (label, marks) in enumerate(rows):
+    for index, (label, marks) in enumerate(made):
         y = TOP + ROW * index
         inside = [words(0, y + 19, label, "strong"), *(_mark(mark, scale, y) for mark in marks)]
         shapes.append(Shape("g", inside=tuple(inside)))
@@ -50,7 +50,7 @@ class _Scale:
         return self.left + (WIDTH - self.left - 8) * inside / self.duration_s
 
 
-class _Mark(NamedTuple):
+class Mark(NamedTuple):
     """One stretch of one row: where in the row, how high, in which style, and what to say of it."""
 
     interval: Interval
@@ -60,37 +60,37 @@ class _Mark(NamedTuple):
     title: str
 
 
-def _rows(lanes: Sequence[Lane]) -> list[tuple[str, list[_Mark]]]:
+def rows(lanes: Sequence[Lane]) -> list[tuple[str, list[Mark]]]:
     """Services, then faults, then one row a node with everything that is known of it."""
-    rows = [(lane.name, [_service(lane.name, each) for each in lane.intervals]) for lane in lanes if lane.kind == "service"]
+    found = [(lane.name, [_service(lane.name, each) for each in lane.intervals]) for lane in lanes if lane.kind == "service"]
     for lane in lanes:
         if lane.kind == "fault":
-            rows.append((lane.name, [_Mark(each, 9, 14, "fault", f"{lane.name} on {each.state}") for each in lane.intervals]))
+            found.append((lane.name, [Mark(each, 9, 14, "fault", f"{lane.name} on {each.state}") for each in lane.intervals]))
     leading = [each for lane in lanes if lane.kind == "role" and lane.name == "leader" for each in lane.intervals]
     answers = [each for lane in lanes if lane.kind == "dns" for each in lane.intervals]
     for lane in lanes:
         if lane.kind == "node":
             marks = [_process(lane.name, each) for each in lane.intervals]
-            marks += [_Mark(each, 7, 14, "leader", f"{lane.name} is leader") for each in leading if each.state == lane.name]
-            marks += [_Mark(each, 23, 3, "in", f"in DNS: {each.state}") for each in answers if lane.name in each.state.split(", ")]
-            rows.append((lane.name, marks))
-    return rows
+            marks += [Mark(each, 7, 14, "leader", f"{lane.name} is leader") for each in leading if each.state == lane.name]
+            marks += [Mark(each, 23, 3, "in", f"in DNS: {each.state}") for each in answers if lane.name in each.state.split(", ")]
+            found.append((lane.name, marks))
+    return found
 
 
-def _service(name: str, interval: Interval) -> _Mark:
+def _service(name: str, interval: Interval) -> Mark:
     if interval.state == "up":
-        return _Mark(interval, 13.5, 5, "up", f"{name} up")
-    return _Mark(interval, 5, 22, "missing" if interval.state == "missing" else "down", f"{name} {interval.state}")
+        return Mark(interval, 13.5, 5, "up", f"{name} up")
+    return Mark(interval, 5, 22, "missing" if interval.state == "missing" else "down", f"{name} {interval.state}")
 
 
-def _process(name: str, interval: Interval) -> _Mark:
+def _process(name: str, interval: Interval) -> Mark:
     """A dead node is a hole with a thin line through it, so that it is seen without colour too."""
     if interval.state in ("up", "paused"):
-        return _Mark(interval, 7, 14, interval.state, f"{name} {interval.state}")
-    return _Mark(interval, 13, 2, "dead", f"{name} {interval.state}")
+        return Mark(interval, 7, 14, interval.state, f"{name} {interval.state}")
+    return Mark(interval, 13, 2, "dead", f"{name} {interval.state}")
 
 
-def _mark(mark: _Mark, scale: _Scale, y: float) -> Shape:
+def _mark(mark: Mark, scale: _Scale, y: float) -> Shape:
     left = scale.x(mark.interval.start_s)
     width = max(scale.x(mark.interval.end_s) - left, NARROWEST)
     title = f"{mark.title}: {mark.interval.start_s:.2f} s to {mark.interval.end_s:.2f} s"

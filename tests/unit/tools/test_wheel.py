@@ -17,6 +17,7 @@ def test_templates_and_style_sheet_are_in_the_wheel(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     (wheel,) = tmp_path.glob("*.whl")
     inside = set(zipfile.ZipFile(wheel).namelist())
-    ours = {str(path.relative_to(ROOT)) for path in (ROOT / "chaos" / "report" / "templates").iterdir()}
+    folders = (ROOT / "chaos" / "report" / "templates", ROOT / "chaos" / "report" / "assets")
+    ours = {str(path.relative_to(ROOT)) for folder in folders for path in folder.iterdir()}
     assert any(name.endswith(".html.j2") for name in ours) and any(name.endswith(".css") for name in ours)
     assert ours <= inside
