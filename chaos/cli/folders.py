@@ -34,13 +34,13 @@ def report(arguments: argparse.Namespace) -> int:
     from chaos.evidence.names import run_folder
     from chaos.history.folder import RunFolder
     from chaos.report.build import read_or_judge
-    from chaos.report.formats import html
+    from chaos.report.pages import report as whole
 
     found = read_or_judge(RunFolder(run_folder(arguments.folder)))
     if arguments.lang != "en":
         if arguments.format != "html":
             raise BadInput("--lang is for pages", right="--format html --lang zh")
-        put(html.render(found, arguments.lang), arguments.output)
+        put(whole.render(found, arguments.lang), arguments.output)
     elif arguments.format is None and arguments.output is None:
         show_report(found, verbose=arguments.verbose)
     else:

@@ -19,7 +19,7 @@ from chaos.report import headline as top
 from chaos.report import table
 from chaos.report import tables as report_tables
 from chaos.report.build import exit_status, json_schema
-from chaos.report.formats import html as html_format
+from chaos.report.pages import report as html_format
 from chaos.results.observed import Estimate, Maintainability
 from chaos.results.predicted import ParameterUsed
 from chaos.results.report import Report
