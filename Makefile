@@ -4,6 +4,7 @@
 #   make test     all tests but those that need Docker          make check   what to run before each commit (about a minute)
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
+#   make test-browser  every kind of report in Chromium: console, requests, axe, keys, touch (apt-get install chromium; minutes)
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
 #   make bench-predictions   seconds lost as predicted and as seen, every kind that is predicted (45 minutes on local; ARGS="--runtime docker")
@@ -24,7 +25,7 @@ COUNT ?= 40
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 
-.PHONY: docs setup demo test test-docker test-engines check lint bench bench-predictions what-each-buys ledger mutations soak picture clean
+.PHONY: docs setup demo test test-docker test-browser test-engines check lint bench bench-predictions what-each-buys ledger mutations soak picture clean
 .DEFAULT_GOAL := demo
 
 .venv/bin/python:
@@ -55,11 +56,15 @@ demo: setup
 test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
-	$(PY) -m pytest -n $(WORKERS) -m "not docker and not engines" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) -m "not docker and not engines and not browser" $(ARGS)
 
 test-docker: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m docker $(ARGS)
+
+test-browser: .venv/.installed-dev
+	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'
+	$(PY) -m pytest -m browser tests/browser $(ARGS)
 
 test-engines: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
