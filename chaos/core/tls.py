@@ -102,8 +102,8 @@ class Wire:
             return READS
         except ssl.SSLWantWriteError:
             return WRITES
-        except ssl.SSLEOFError as error:
-            raise ConnectionResetError(*error.args) from None
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
+            raise ConnectionResetError(*error.args) from None  # it went in the middle of its handshake: killed, not unwilling
         except (ssl.SSLError, ssl.CertificateError) as error:
             raise Refused(0, _said(error)) from None
         self._shaken = True

@@ -228,6 +228,26 @@ def test_a_plain_server_is_no_tls_server(bench: Bench) -> None:
         answered.join(timeout=5)
 
 
+def test_a_server_that_goes_in_its_handshake_has_not_refused() -> None:
+    """As one that was killed: reset, not a certificate that is wrong."""
+    plain = socket.create_server((ADDRESS, 0))
+
+    def hang_up() -> None:
+        connection, _ = plain.accept()
+        connection.recv(65_536)
+        connection.close()
+
+    gone = threading.Thread(target=hang_up, daemon=True)
+    gone.start()
+    other = Bench(plain.getsockname()[1], Path())
+    try:
+        assert other.one(other.probe("http", verify="false")) == (Outcome.FAIL, Why.RESET)
+    finally:
+        other.close()
+        plain.close()
+        gone.join(timeout=5)
+
+
 def test_questions_are_asked_over_tls_and_believe_anybody(server: Server) -> None:
     """Once, again and again on one connection, and from inside a node: an unknown authority is no reason to call a node unready."""
     url = f"https://{ADDRESS}:{server.port}/"
