@@ -5,6 +5,8 @@
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
 #   make test-browser  every kind of report in Chromium: console, requests, axe, keys, touch (apt-get install chromium; minutes)
+#   make test-systems  every experiment on etcd, Redis, PostgreSQL, RabbitMQ, nginx, gdnsd in full (root or Docker; half an hour)
+#   make measured docs/measured.md: those experiments once, observed beside predicted (RUNS=folder keeps and reuses runs)
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
 #   make bench-predictions   seconds lost as predicted and as seen, every kind that is predicted (45 minutes on local; ARGS="--runtime docker")
@@ -56,7 +58,7 @@ demo: setup
 test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
-	$(PY) -m pytest -n $(WORKERS) -m "not docker and not engines and not browser" $(ARGS)
+	$(PY) -m pytest -n $(WORKERS) -m "not docker and not engines and not browser and not systems" $(ARGS)
 
 test-docker: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
@@ -69,6 +71,15 @@ test-browser: .venv/.installed-dev
 test-engines: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m engines $(ARGS)
+
+.PHONY: test-systems measured
+test-systems: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	$(PY) -m pytest -m systems $(ARGS)
+
+measured: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	@$(PY) -m bench.measured $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 lint: .venv/.installed-dev
 	$(BIN)/ruff check $(SOURCES)

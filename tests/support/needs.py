@@ -27,6 +27,9 @@ PACKAGES: Final = {
     "linux.uml": "user-mode-linux",
     "dockerd": "docker.io",
     "promtool": "prometheus",
+    "redis-sentinel": "redis-sentinel",
+    "nginx": "nginx-light",
+    "gdnsd": "gdnsd",
 }
 """The packages of Debian and Ubuntu that have a part, where it has one."""
 NEEDS: Final = "needs "

@@ -219,6 +219,8 @@ class Target(msgspec.Struct, frozen=True):
     """Parameters of the models; a setting may stand for any of them"""
     pid1: bool = False
     local: LocalTraits = LocalTraits()
+    watch_every_s: Seconds = 0.02
+    """Time between two questions to a node for its roles: longer for one that answers them slowly"""
     libraries: Annotated[tuple[str, ...], listed(WORDS, example="[redis]", distinct=True)] = ()
     """Python packages that the drivers import, by their names on the index"""
 

@@ -1,11 +1,11 @@
 """``stop``, ``restart`` and ``remove``: nodes that are asked to end, and nodes that come back with nothing.
 
 A node that is asked to end serves until it is dead (``stop`` after the request, the grace at most). A leader then either just ends, which
-is a kill (``stopping: crash``), or hands its leadership over first (``handover``): another one leads two round trips after the request,
-and nobody had to notice anything. A node that drains (``drain``) fails its health check from the request on and serves all the same: one
-that leaves the name, and the clients' caches, before it ends is not missed. A rolling restart is one such stop after the other, each node
-started again at once and the next one asked when the last one votes; leadership may move to a node whose turn is still to come, and moves
-again then.
+is a kill (``stopping: crash``), or hands its leadership over first (``handover``): another one leads two round trips after the request
+(or ``takeover``), and nobody had to notice anything. A node that drains (``drain``) fails its health check from the request on and serves
+all the same: one that leaves the name, and the clients' caches, before it ends is not missed. A rolling restart is one such stop after the
+other, each node started again at once and the next one asked when the last one votes; leadership may move to a node whose turn is still to
+come, and moves again then.
 """
 
 from __future__ import annotations
@@ -88,7 +88,7 @@ def _hands_over(case: Case) -> bool:
 
 
 def _handed_over(case: Case, gone_s: Floats, started_s: Floats) -> Scenario:
-    elected_s = case.zeros() + 2 * case.system.round_trip_s
+    elected_s = case.system.takeover.sample(case.rng, case.samples)
     dead_s = np.maximum(gone_s, elected_s)
     ready_s = np.maximum(started_s, dead_s) + case.draw("restart_s", "a stop")
     serving_s = ready_s + case.moment(case.system.heartbeat_s)

@@ -18,7 +18,6 @@ from chaos.runtimes.base.surges import LONGEST_S, SURGE, SurgeOrder
 from chaos.traffic.data_order import DataOrder
 from chaos.traffic.spec import OperationOrder, ProberSpec, orders
 
-WATCH_EVERY_S = 0.02
 WATCH_MOST_PER_S = 450.0
 """Questions of the watch to all nodes together: each costs some 0.1 ms of processor time, which the systems under test want too."""
 
@@ -87,7 +86,7 @@ def watch_spec(deployment: Deployment, layout: Layout) -> WatchSpec:
         )
         for name, info in layout.nodes.items()
     )
-    return WatchSpec(nodes, interval_s=max(WATCH_EVERY_S, len(nodes) / WATCH_MOST_PER_S))
+    return WatchSpec(nodes, interval_s=max(target.watch_every_s, len(nodes) / WATCH_MOST_PER_S))
 
 
 def prober_spec(
