@@ -214,7 +214,13 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
     from chaos.run.manual.session import standing
 
     ordered = attached(
-        hand, label=arguments.attach, compose=arguments.compose, services=arguments.service, ask=arguments.ask, ports=arguments.port
+        hand,
+        label=arguments.attach,
+        compose=arguments.compose,
+        services=arguments.service,
+        ask=arguments.ask,
+        ports=arguments.port,
+        network=arguments.network,
     )
     refuse_leftovers()
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)

@@ -304,6 +304,7 @@ def _inject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--port", type=int, action="append", default=[], metavar="N", help="another port on which the containers listen; may be repeated"
     )
+    parser.add_argument("--network", metavar="NAME", help="with --attach and --compose: the network, if the containers share several")
     parser.add_argument("--folder", metavar="DIR", help="with --attach and --compose: directory for the injection log")
     parser.add_argument("--yes", action="store_true", help="with --attach and --compose: inject without asking for confirmation")
     _json(parser)

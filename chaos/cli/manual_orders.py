@@ -74,7 +74,14 @@ def prepared(ordered: Ordered) -> Plan:
 
 
 def attached(
-    hand: HandOrder, *, label: str | None, compose: str | None, services: Sequence[str], ask: str | None, ports: Sequence[int] = ()
+    hand: HandOrder,
+    *,
+    label: str | None,
+    compose: str | None,
+    services: Sequence[str],
+    ask: str | None,
+    ports: Sequence[int] = (),
+    network: str | None = None,
 ) -> Ordered:
     """A plan for containers that run already, as many as there are."""
     what: dict[str, Any] = {}
@@ -85,6 +92,8 @@ def attached(
         what["label"] = rest
     else:
         what |= {"compose": compose, "services": list(services)}
+    if network:
+        what["network"] = network
     if ports:
         what["ports"] = list(ports)
     if not ask:

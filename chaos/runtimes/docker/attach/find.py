@@ -192,7 +192,7 @@ def ground(api: APIClient, attach: AttachSpec, inspected: Sequence[dict[str, Any
     if attach.network and attach.network not in shared:
         raise EnvironmentUnusable(f"not all containers are on the network '{attach.network}'", how=f"they share: {_words(shared)}")
     if not attach.network and len(shared) != 1:
-        how = f"attach: {{..., network: {min(shared)}}}" if shared else "attach to containers of one network"
+        how = f"attach: {{..., network: {min(shared)}}}, or --network {min(shared)}" if shared else "attach to containers of one network"
         raise EnvironmentUnusable(f"the containers share {len(shared)} networks: {_words(shared)}", how=how)
     name = attach.network or shared.pop()
     with translated(f"asking for the network {name}"):
