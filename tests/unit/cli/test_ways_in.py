@@ -61,7 +61,7 @@ def test_bash_completes(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> N
     cli.main(["completion", "bash"])
     (tmp_path / "nines.bash").write_text(capsys.readouterr().out, encoding="utf-8")
     ask = (
-        "source nines.bash; COMP_WORDS=(nines ga); COMP_CWORD=1; _shtab_nines nines ga nines; echo ${COMPREPLY[@]}; "
+        "source nines.bash; COMP_WORDS=(nines gat); COMP_CWORD=1; _shtab_nines nines gat nines; echo ${COMPREPLY[@]}; "
         "COMP_WORDS=(nines gate --ag); COMP_CWORD=2; _shtab_nines nines --ag gate; echo ${COMPREPLY[@]}"
     )
     answer = subprocess.run(["bash", "--norc", "-c", ask], cwd=tmp_path, capture_output=True, text=True, timeout=60, check=True)
