@@ -23,6 +23,8 @@ JUDGE_NO_TIME: Final = (
     "tests/e2e/test_docs_target.py::",
     "tests/e2e/test_example_plugin.py::",
     "tests/e2e/test_inject_local.py::",
+    "tests/e2e/test_kill_serving.py::",
+    "tests/e2e/test_ledger.py::",
     "tests/e2e/test_local_crash.py::",
     "tests/e2e/test_netem_kernel.py::",
     "tests/e2e/test_replicated_kv_disks.py::",
