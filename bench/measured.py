@@ -85,6 +85,8 @@ def lines(row: dict[str, str], report: Report) -> Iterator[str]:
     expected = " (expected)" if report["expect_verdict"] == report["verdict"] != "pass" else ""
     name = f"`{row['file'].removesuffix('.yaml')}`"
     for fault_class, seen in (observed.get("by_fault") or {}).items():
+        if not seen["effective"]:  # outages of no fault
+            continue
         told = (predicted.get("by_fault") or {}).get(fault_class) or {}
         agreement = next(
             (each["verdict"] for each in report["agreement"] if each["class"] == fault_class and each["measure"] in ("downtime", "share")),
