@@ -150,6 +150,7 @@ def test_keys_go_from_event_to_event_and_zoom(pages: dict[str, Path], shown: Sho
     page.wait_for_function("location.hash.length > 1")
     target = page.evaluate("document.getElementById(location.hash.slice(1)).innerText")
     assert "kill-1" in target or "write-1" in target
+    frame.focus()  # Enter has led away, to the row
     page.keyboard.press("Escape")
     assert not page.locator(".chart-box").is_visible()
 
