@@ -99,9 +99,9 @@ def test_what_cannot_be_done_says_why() -> None:
     assert not said["power_off", "local"].possible
     assert str(said["power_off", "local"]).startswith("no: ")
     assert str(said["power_off", "docker"]) == "yes"
-    assert str(said["latency", "attached"]) == "yes"
+    assert str(said["pause", "attached"]) == "yes"
     assert str(said["remove", "attached"]).startswith("no: it would take away")
-    assert [form.only for form in said["partition", "attached"].missing] == ["`network`"]
+    assert [form.only for form in said["partition", "attached"].missing] == ["`network`", "`port`"]
     assert [form.only for form in said["kill", "local"].missing] == ["`recovery: policy`"]
     assert [form.only for form in said["kill", "docker"].missing] == ["`recovery: policy` on a target with `pid1: true`"]
 

@@ -73,8 +73,11 @@ def test_junit_is_well_formed_whatever_the_text(hostile: Report) -> None:
 
 def test_html_shows_text_and_obeys_none(hostile: Report) -> None:
     """As before, and without what no page can hold."""
-    shown = tables.find("reports", "html")(hostile)
-    assert "<script" not in shown
+    render = tables.find("reports", "html")
+    shown = render(hostile)
+    own = render(msgspec.json.decode((GOLDEN / "quickstart.report.json").read_bytes(), type=Report))
+    assert shown.count("<script") == own.count("<script"), "the page has scripts of its own, and none of anybody else"
+    assert "<script>alert" not in shown
     assert "<b onload" not in shown
     assert "\\x1b[31mred" in shown
     assert not STEERS.search(shown)
