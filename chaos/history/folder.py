@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Final, get_args
 
 import msgspec
 
-from chaos.core import storage
+from chaos.core import secrets, storage
 from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
 from chaos.core.files import write_atomically
 from chaos.core.system import PLAIN_BYTES
@@ -130,7 +130,7 @@ class RunFolder:
         try:
             self.logs.mkdir(parents=True, exist_ok=True)
             write_private(self.experiment, experiment_text.encode())
-            write_private(self.plan, msgspec.json.format(_ENCODER.encode(plan), indent=1))
+            write_private(self.plan, secrets.masked(msgspec.json.format(_ENCODER.encode(plan), indent=1)))
         except OSError as error:
             raise EnvironmentUnusable(
                 f"cannot write the run folder {self.path}: {storage.why(error, self.plan)}",
@@ -209,7 +209,7 @@ class HistoryWriter:
 
     def append(self, row: Row) -> None:
         """Write one row."""
-        data = _ENCODER.encode(row) + b"\n"
+        data = secrets.masked(_ENCODER.encode(row)) + b"\n"
         with self._lock:
             if not self._file.append(data):
                 self.unwritten.append(row)
