@@ -14,8 +14,8 @@ from tools.site import reference
 from tools.site.__main__ import REPOSITORY, SECTIONS, _sections, assemble
 
 INTERNAL = {
-    "NINES_BESIDE", "NINES_CI", "NINES_FOLDER", "NINES_GUEST_OF", "NINES_HARNESS", "NINES_IMAGES", "NINES_IN_CONTAINER", "NINES_MUTATIONS", "NINES_NODE",
-    "NINES_NO_SYSTEM", "NINES_ORPHAN_AFTER_S", "NINES_PEM_", "NINES_PRIVATE_ENGINE", "NINES_RUN",
+    "NINES_BESIDE", "NINES_CI", "NINES_FOLDER", "NINES_GUEST_OF", "NINES_HARNESS", "NINES_IMAGES", "NINES_IN_CONTAINER", "NINES_MUTATIONS",
+    "NINES_NODE", "NINES_NO_SYSTEM", "NINES_ORPHAN_AFTER_S", "NINES_PEM_", "NINES_PRIVATE_ENGINE", "NINES_RUN",
 }  # fmt: skip
 """What Nines sets for processes of its own, or for its own tests."""
 
