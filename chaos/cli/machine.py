@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from chaos.cli import there
+from chaos.cli import there, tries
 from chaos.cli.output import note, show, show_json, show_table
 from chaos.core.errors import NotHealed
 from chaos.core.escaping import terminal
@@ -78,25 +78,29 @@ def leftovers(arguments: argparse.Namespace) -> int:
         for run in others
         for thing in run.things
     ]
+    projects = tries.left()
+    rows += [{"run": each.project, "kind": "compose project", "subject": each.project, "detail": tries.told(each)} for each in projects]
     far = there.answer(["leftovers"]) or []
     rows += far
     if arguments.json:
         show_json(rows)
-        return 5 if found or dead or far else 0
+        return 5 if found or dead or far or projects else 0
+    if projects:
+        show("\n".join(terminal(tries.told(each)) for each in projects))
     if far:
         show("\n".join(terminal(f"{row['run']}: {row['kind']} {row['subject']} ({row['detail']}), beside the engine") for row in far))
     if found:
         show("\n".join(terminal(str(item)) for item in found))
-    if found or far:
+    if found or far or projects:
         note("Remove them with: nines heal")
     for run in others:
         show(terminal(f"{run.run}: this run has no record ({run}), on {run.host}:"))
         show("\n".join(terminal(f"  {thing.kind} {thing.name}") for thing in run.things))
     if dead:
         note("Remove those of dead runs with: nines heal --orphans")
-    if not found and not others and not far:
+    if not found and not others and not far and not projects:
         note("No leftovers of earlier runs.")
-    return 5 if found or dead or far else 0
+    return 5 if found or dead or far or projects else 0
 
 
 def heal(arguments: argparse.Namespace) -> int:
@@ -111,8 +115,9 @@ def heal(arguments: argparse.Namespace) -> int:
         others = heal_unrecorded()
         result = HealResult(result.removed + others.removed, result.could_not + others.could_not)
     far = there.answer(["heal", *(["--orphans"] if arguments.orphans else [])]) or {}
-    removed = [str(item) for item in result.removed] + far.get("removed", [])
-    could_not = [str(item) for item in result.could_not] + far.get("could_not", [])
+    taken, stood = tries.take_down()
+    removed = [str(item) for item in result.removed] + far.get("removed", []) + taken
+    could_not = [str(item) for item in result.could_not] + far.get("could_not", []) + stood
     if arguments.json:
         show_json({"removed": removed, "could_not": could_not})
     else:

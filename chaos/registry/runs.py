@@ -28,6 +28,8 @@ from chaos.core.files import write_atomically
 from chaos.registry import blocks as registry_blocks
 from chaos.registry import processes as proc
 
+TRIES: Final = "tries"
+"""The folder of what ``nines try`` brings up, beside the records of runs."""
 _WRITER: Final = re.compile(r"\.([0-9]+)\.(?:first|[0-9a-f]{16}\.draft)$")
 """The pid of who writes a draft, in its name."""
 

@@ -1,7 +1,7 @@
 """A project that runs: found running, or brought up for as long as it is tried, and taken down again.
 
 One that ran before is left as it was. One of which only a part runs is refused: what is then ours to take down could not be told.
-What is brought up is noted on disk first, so that the next ``nines try`` takes it down if this one is killed.
+What is brought up is noted on disk first, so that ``nines heal`` or the next ``nines try`` takes it down if this one is killed.
 """
 
 from __future__ import annotations
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from docker.api import APIClient
 
 Note = Callable[[str], None]
-FOLDER: Final = "tries"
 OWN: Final = "by Nines itself"
 
 
@@ -112,7 +111,7 @@ def containers_of(api: APIClient, project: str) -> list[dict[str, Any]]:
 
 def remains() -> list[Record]:
     """Of tries whose process is gone."""
-    folder = registry.state_dir() / FOLDER
+    folder = registry.state_dir() / registry.TRIES
     found = [msgspec.json.decode(path.read_bytes(), type=Record) for path in sorted(folder.glob("*.json"))]
     return [record for record in found if not processes.alive(record.harness)]
 
@@ -160,4 +159,4 @@ def _volumes(api: APIClient, project: str) -> list[str]:
 
 
 def _path(project: str) -> Path:
-    return registry.state_dir() / FOLDER / f"{project}.json"
+    return registry.state_dir() / registry.TRIES / f"{project}.json"
