@@ -63,7 +63,7 @@ def folder(tmp_path: Path, base_image: str, monkeypatch: pytest.MonkeyPatch, req
 
 def shortened(found: Found, ordered: Ordered, faults: str) -> Ordered:
     """The same experiment with less to wait for."""
-    text = found.text[: found.text.index("faults:")] + f"faults: {faults}\nsettle: 20s\nlimits: {{nodes_down: 1}}\n"
+    text = found.text[: found.text.index("faults:")] + f"faults: {faults}\nsettle: 10s\nlimits: {{nodes_down: 1}}\n"
     return order_text(text.replace("baseline: 5s", "baseline: 1s"), Path(ordered.experiment.file))
 
 
