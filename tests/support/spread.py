@@ -19,11 +19,13 @@ FOLDERS_ALONE: Final = ("tests/contract/", "tests/docker/", "tests/e2e/")
 """Their tests start clusters."""
 JUDGE_NO_TIME: Final = (
     "tests/contract/test_toxiproxy_adapter.py::",
+    "tests/e2e/test_data_local.py::",
     "tests/e2e/test_disk_local.py::",
     "tests/e2e/test_docs_target.py::",
     "tests/e2e/test_example_plugin.py::",
     "tests/e2e/test_inject_local.py::",
     "tests/e2e/test_kill_serving.py::",
+    "tests/e2e/test_ledger.py::",
     "tests/e2e/test_ledger.py::",
     "tests/e2e/test_local_crash.py::",
     "tests/e2e/test_netem_kernel.py::",
@@ -36,6 +38,7 @@ JUDGE_NO_TIME: Final = (
     "tests/e2e/test_soak.py::",
     "tests/e2e/test_targets_etcd.py::",
     "tests/e2e/test_targets_metronome.py::",
+    "tests/e2e/test_targets_systems.py::",
 )
 """What they expect holds on a busy machine too."""
 ENOUGH: Final = 2
