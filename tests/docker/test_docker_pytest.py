@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
+import scipy.special as special
 
 from chaos.engine.connection import Engine
 from tests.support.doc_pages import blocks_of
 from tests.support.paths import ROOT
 from tests.support.theirs import PORT, theirs
 
+LOADED_ONCE = (np, special)
+"""The inner pytest forgets what it imported, and these cannot be loaded a second time in one process."""
 STORE = f"""
 import http.server, json, socket, threading
 
