@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import scipy.special as special
+from scipy import special
 
 from chaos.engine.connection import Engine
 from tests.support.doc_pages import blocks_of
