@@ -96,6 +96,7 @@ def picture(mechanism: Mechanism, found: Sequence[Found]) -> Drawing | None:
 
 def write(results: Sequence[tuple[Mechanism, Sequence[Found]]], conditions: str, docs: Path) -> None:
     """The page and its pictures."""
+    (docs / "img").mkdir(parents=True, exist_ok=True)
     text = [INTRO.format(conditions=conditions)]
     for mechanism, found in results:
         text.append(section(mechanism, found))
