@@ -24,8 +24,6 @@ from chaos.results import states
 
 Told = Literal["fails", "holds", "nothing"]
 HELD: Final = (states.PASS.name, states.INCONCLUSIVE.name)
-NOT_HEALED: Final = 6
-SIGNALLED: Final = 128
 
 
 class Tried(msgspec.Struct, frozen=True):
@@ -105,6 +103,7 @@ class Bench(msgspec.Struct, frozen=True):
 
     def _really(self, schedule: Schedule, seed: int, folder: Path) -> Tried:
         from chaos.history.folder import RunFolder
+        from chaos.judge.judge import NOT_HEALED, SIGNALLED
 
         ordered = api.order_text(self.document.text(schedule, seed), self.document.file, runtime=self.runtime, seed=seed)
         try:

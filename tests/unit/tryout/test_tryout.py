@@ -221,9 +221,9 @@ def test_compose_itself_is_asked_where_it_is_installed(tmp_path: Path, monkeypat
 
 def test_folders_of_a_container_are_named_as_the_engine_knows_them(tmp_path: Path) -> None:
     """A mount of Nines's own container is a folder of the engine's machine; the project is called after that one."""
-    mounts = {"/work/deep": "/srv/deep", "/work": "/home/ada/shop"}
-    assert outside("/work/conf", mounts) == "/home/ada/shop/conf"
-    assert outside("/work/deep/x", mounts) == "/srv/deep/x"
+    mounts = {"/in/deep": "/srv/deep", "/in": "/home/ada/shop"}
+    assert outside("/in/conf", mounts) == "/home/ada/shop/conf"
+    assert outside("/in/deep/x", mounts) == "/srv/deep/x"
     assert outside("/etc/hosts", mounts) == "/etc/hosts"
     (tmp_path / "compose.yaml").write_text(SHOP, encoding="utf-8")
     assert read_project([tmp_path], {}, folder="My-Shop").name == "my-shop"
