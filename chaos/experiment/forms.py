@@ -281,12 +281,10 @@ def mapping(value: Form[T], *, empty: str = "", right: str = "") -> Form[dict[st
     return Form(read, lambda shapes: json.named(value.describe(shapes)) | ({"minProperties": 1} if empty else {}))
 
 
-def known(what: str, forms: Callable[[], Mapping[str, Form[T]]], later: Mapping[str, str] | None = None) -> Form[dict[str, T]]:
-    """A table whose keys are some names of ``what`` (fault, measure), each with a form; ``later``: names of a version to come."""
+def known(what: str, forms: Callable[[], Mapping[str, Form[T]]]) -> Form[dict[str, T]]:
+    """A table whose keys are some names of ``what`` (fault, measure), each with a form."""
 
     def each(name: str, value: Value, all_forms: Mapping[str, Form[T]]) -> T:
-        if later and name in later:
-            raise BadInput(f"'{name}' is not supported yet", place=value.place, right=later[name])
         if name not in all_forms:
             raise BadInput(f"unknown {what} '{name}'", place=value.place, right=suggest(name, all_forms))
         return all_forms[name].read(value)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import stat
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -66,14 +66,12 @@ class Table(msgspec.Struct, frozen=True):
     place: Place
     entries: dict[str, Value]
 
-    def unknown(self, known: Iterable[str], later: Mapping[str, str] | None = None) -> list[BadInput]:
-        """A mistake for any other key; ``later`` names keys of a version to come, each with what to do instead."""
+    def unknown(self, known: Iterable[str]) -> list[BadInput]:
+        """A mistake for any other key."""
         names = list(known)
         found = []
         for key, value in self.entries.items():
-            if later and key in later:
-                found.append(BadInput(f"'{key}' is not supported yet", place=value.place, right=later[key]))
-            elif key not in names:
+            if key not in names:
                 found.append(BadInput(f"unknown key '{key}'", place=value.place, right=suggest(key, names)))
         return found
 

@@ -16,7 +16,7 @@ import enum
 import functools
 import sys
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final, Generic, Literal, NamedTuple, TypeVar, Union, get_args, get_origin
 
 import msgspec
@@ -86,8 +86,6 @@ class Written(NamedTuple):
     """Keys that are no fields of the struct."""
     inline: bool = False
     """Described where it is used, not under a name of its own."""
-    later: Mapping[str, str] | None = None
-    """Keys of a version to come, each with what to do instead."""
 
     def __call__(self, cls: type[S]) -> type[S]:
         """As a decorator."""
@@ -109,13 +107,13 @@ class Keys(Generic[T]):
 
     def read(self, entry: Table) -> T:
         """What is made of a table that has these keys and no others."""
-        return self.part(entry, self.fields, self.options.later)
+        return self.part(entry, self.fields)
 
-    def part(self, entry: Table, among: Iterable[str], later: Mapping[str, str] | None = None, *, rules: bool = True) -> T:
+    def part(self, entry: Table, among: Iterable[str], *, rules: bool = True) -> T:
         """The same of a table that may have others beside these keys; ``among`` are all that it may have."""
         mistakes = Mistakes()
         names = list(among)
-        mistakes.found += entry.unknown(names, later)
+        mistakes.found += entry.unknown(names)
         unknown = [mistake.right for mistake in mistakes.found]
         given: dict[str, Any] = {}
         for key, value in entry.entries.items():
