@@ -23,7 +23,7 @@ PY := $(BIN)/python
 EXPERIMENT ?= experiments/quickstart.yaml
 SOURCES := chaos tests bench targets tools
 COUNT ?= 40
-# Tests on so many cores at once; those that start real systems run alone all the same (tests/support/spread.py).
+# Cores for tests. `make test` has a worker more, since those that start real systems mostly wait (tests/support/spread.py).
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 
@@ -58,7 +58,7 @@ demo: setup
 test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
-	$(PY) -m pytest -n $(WORKERS) -m "not docker and not engines and not browser and not systems" $(ARGS)
+	$(PY) -m pytest -n $$(($(WORKERS) + 1)) -m "not docker and not engines and not browser and not systems" $(ARGS)
 
 test-docker: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null

@@ -12,11 +12,12 @@ from pathlib import Path
 from typing import Final
 
 import pytest
+from xdist.workermanage import WorkerController
 
 from tests.support.needs import closing_line, strict
 from tests.support.needs import need as need_part
 from tests.support.quick import QUICK
-from tests.support.spread import Spread, rank
+from tests.support.spread import Spread, contended, rank, step_back
 
 pytest_plugins = ["pytester"]
 
@@ -37,6 +38,7 @@ LAST_RESORT_S: Final = 60.0
 
 
 STDERR = pytest.StashKey[int]()
+CONTENDED = pytest.StashKey[bool]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -69,6 +71,21 @@ def pytest_runtest_protocol(item: pytest.Item) -> Iterator[None]:
         faulthandler.cancel_dump_traceback_later()
 
 
+STEPS_BACK: Final = "nines_steps_back"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes(config: pytest.Config) -> None:
+    """See ``spread``."""
+    config.stash[CONTENDED] = contended()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: WorkerController) -> None:
+    """Before a worker starts it is told whether to step back."""
+    node.workerinput[STEPS_BACK] = not node.config.stash[CONTENDED]
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """With ``-n``: see ``spread``."""
@@ -86,6 +103,9 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SKIPPED] = []
     config.stash[LACKING] = []
     config.pluginmanager.register(_Skips(config), "nines-skips")
+    worker = getattr(config, "workerinput", {})
+    if worker.get(STEPS_BACK):
+        step_back(worker["workerid"])
 
 
 class _Skips:

@@ -1,12 +1,18 @@
-"""How the tests are spread over the cores: file by file, and those that start real systems alone at the end.
+"""How the tests are spread over the cores: file by file, on one worker more than there are cores, since real systems mostly wait.
 
-A file stays on one worker, since what its tests share is made once there. Tests of real processes judge times that another test's
-load would spoil, so that they run one after the other when every other test is done. Those files whose tests judge no time
-(``JUDGE_NO_TIME``) are spread like all others, just before.
+    the first worker    tests that judge times of real systems (``ALONE``), one after the other, and then what is left
+    the second          real systems whose tests hold on a busy machine too (``WAITS``), and then what is left
+    all others          what computes
+
+A file stays on one worker, since what its tests share is made once there. All workers but the first run in the kernel's idle class: what
+the first has started gets a core at once whenever it wants one, as if it had the machine for itself.
 """
 
 from __future__ import annotations
 
+import os
+import time
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -15,50 +21,77 @@ from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
 ALONE: Final = "alone"
-FOLDERS_ALONE: Final = ("tests/contract/", "tests/docker/", "tests/e2e/")
+FIRST: Final = "gw0"
+SECOND: Final = "gw1"
+STARTS_SYSTEMS: Final = ("tests/contract/", "tests/docker/", "tests/e2e/")
 """Their tests start clusters."""
-JUDGE_NO_TIME: Final = (
+WAITS: Final = (
+    "tests/e2e/test_soak.py::",
+    "tests/e2e/test_targets_systems.py::",
+    "tests/e2e/test_netem_kernel.py::",
+    "tests/e2e/test_example_plugin.py::",
+    "tests/e2e/test_ledger.py::",
+    "tests/e2e/test_targets_etcd.py::",
+    "tests/e2e/test_targets_metronome.py::",
     "tests/contract/test_toxiproxy_adapter.py::",
     "tests/e2e/test_data_local.py::",
     "tests/e2e/test_disk_local.py::",
     "tests/e2e/test_docs_target.py::",
-    "tests/e2e/test_example_plugin.py::",
     "tests/e2e/test_inject_local.py::",
     "tests/e2e/test_kill_serving.py::",
-    "tests/e2e/test_ledger.py::",
-    "tests/e2e/test_ledger.py::",
     "tests/e2e/test_local_crash.py::",
-    "tests/e2e/test_netem_kernel.py::",
     "tests/e2e/test_replicated_kv_disks.py::",
     "tests/e2e/test_replicated_kv_members.py::",
     "tests/e2e/test_replicated_kv_modes.py::",
     "tests/e2e/test_replicated_kv_supervisor.py::",
     "tests/e2e/test_replicated_kv_wrong.py::",
     "tests/e2e/test_run_ends_local.py::",
-    "tests/e2e/test_soak.py::",
-    "tests/e2e/test_targets_etcd.py::",
-    "tests/e2e/test_targets_metronome.py::",
-    "tests/e2e/test_targets_systems.py::",
 )
-"""What they expect holds on a busy machine too."""
-ENOUGH: Final = 2
-"""A worker with so few tests before it is given its next file: xdist runs a test only once it knows the one after it."""
+"""They start systems and judge no time; the longest first."""
+ASKS_SCHEDULER: Final = "tests/unit/core/test_priority.py::"
+"""What the idle class is refused, this file expects to be granted."""
+LOOK_S: Final = 0.3
+CONTENDED: Final = 0.5
+"""The share of that time in which something waited for a core."""
 
 
 def is_alone(nodeid: str) -> bool:
     """Whether this test needs the machine for itself."""
-    return nodeid.startswith(FOLDERS_ALONE) and not nodeid.startswith(JUDGE_NO_TIME)
+    return nodeid.startswith((*STARTS_SYSTEMS, ASKS_SCHEDULER)) and not nodeid.startswith(WAITS)
 
 
 def rank(nodeid: str) -> int:
-    """The order of folders: the longest tests first, those that wait rather than compute later, those that run alone last."""
+    """The order of tests: those that run alone, the longest that compute, what waits in the order of ``WAITS``, all others."""
     if is_alone(nodeid):
-        return 3
-    return 2 if nodeid.startswith(JUDGE_NO_TIME) else 0 if nodeid.startswith("tests/property/") else 1
+        return -1
+    found = [number for number, start in enumerate(WAITS) if nodeid.startswith(start)]
+    return found[0] + 1 if found else 0 if nodeid.startswith("tests/property/") else len(WAITS) + 1
+
+
+def contended() -> bool:
+    """Whether others use the machine, so that whoever waits in the idle class would hardly run. Asked before the workers are started."""
+    before_us = _waited_us()
+    time.sleep(LOOK_S)
+    return (_waited_us() - before_us) / (LOOK_S * 1e6) > CONTENDED
+
+
+def _waited_us() -> int:
+    """How long something has waited for a core since the machine started, as the kernel tells (PSI); 0 where it does not."""
+    try:
+        some = Path("/proc/pressure/cpu").read_text(encoding="ascii").split("\n", 1)[0]
+    except OSError:
+        return 0
+    return int(some.rpartition("total=")[2])
+
+
+def step_back(worker: str) -> None:
+    """To the idle class, unless this is the first worker: this process, and what it starts."""
+    if worker != FIRST and hasattr(os, "SCHED_IDLE"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
 class Spread(LoadFileScheduling):
-    """Files to whoever is free; when only the tests that run alone are left, all workers but one go home."""
+    """Files to whoever is free, to the first two workers what is theirs first."""
 
     def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
         config.option.loadscopereorder = False
@@ -67,11 +100,15 @@ class Spread(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return ALONE if is_alone(nodeid) else super()._split_scope(nodeid)
 
-    def _reschedule(self, node: WorkerController) -> None:
-        if node.shutting_down:
-            return
-        others = [other for other in self.nodes if other is not node and not other.shutting_down]
-        if list(self.workqueue) == [ALONE] and others and self._pending_of(self.assigned_work[node]) <= ENOUGH:
-            node.shutdown()
-            return
-        super()._reschedule(node)
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        self.workqueue.move_to_end(choice(list(self.workqueue), node.gateway.id), last=False)
+        super()._assign_work_unit(node)
+
+
+def choice(scopes: list[str], worker: str) -> str:
+    """Which of these files (or ``ALONE``) this worker takes next; there is one at least."""
+    waits = [scope for scope in scopes if f"{scope}::".startswith(WAITS)]
+    computes = [scope for scope in scopes if scope != ALONE and scope not in waits]
+    alone = [scope for scope in scopes if scope == ALONE]
+    order = {FIRST: [alone, computes, waits], SECOND: [waits, computes, alone]}.get(worker, [computes, waits, alone])
+    return next(found[0] for found in order if found)
