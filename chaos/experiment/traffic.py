@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-from chaos.core.units import RATE, PerSecond, Seconds
+from chaos.core.units import PerSecond, Seconds
 from chaos.experiment.client import ClientPolicy
-from chaos.experiment.forms import Form, mapping, one_of, quantity, string
+from chaos.experiment.demand import EACH_S, Demand
+from chaos.experiment.forms import Form, mapping, one_of, string
 from chaos.experiment.source import Table, Value, table_of
 from chaos.experiment.tables import Key, Strict, Written, table
 from chaos.experiment.target.operation import operation
 
 __all__ = ["ClientPolicy", "OperationSpec", "OutageRule", "TrafficSpec"]
 
-MOST_PER_S: Final = 20_000.0
-"""Of one operation: more than a prober on one core can send."""
-_EACH_S: Final = quantity(RATE, gt=0, le=MOST_PER_S)
-_ASKED: Final = operation(does="read", besides={"rate": _EACH_S})
+_RATE: Final[Form[float | Demand]] = one_of(EACH_S, table=table(Demand))
+_ASKED: Final = operation(does="read", besides={"rate": _RATE})
 
 
 class OutageRule(Strict, frozen=True):
@@ -31,9 +30,22 @@ class OperationSpec(Strict, frozen=True):
     """One service: the target's operation of that name, or one defined here (then ``probe`` and ``options``)."""
 
     rate_per_s: PerSecond
+    """Of the requests that are spread evenly over the run, by which outages are seen"""
     probe: str | None = None
     does: str | None = None
     options: dict[str, str] = {}
+    demand: Demand | None = None
+    """The whole rate, where that changes; ``rate_per_s`` is the lowest of it"""
+
+    @property
+    def most_per_s(self) -> float:
+        """The highest rate of the run."""
+        return self.rate_per_s if self.demand is None else self.demand.most_per_s
+
+    @property
+    def rate_text(self) -> str:
+        """As people read it."""
+        return f"{self.rate_per_s:g}/s" if self.demand is None else self.demand.text
 
 
 def _of_target(rate_per_s: float, _: Value) -> OperationSpec:
@@ -42,14 +54,15 @@ def _of_target(rate_per_s: float, _: Value) -> OperationSpec:
 
 def _defined_here(value: Value) -> OperationSpec:
     entry: Table = table_of(value)
-    rate_per_s = _EACH_S.read(entry.need("rate", "100/s"))
+    rate = _RATE.read(entry.need("rate", "100/s"))
+    rate_per_s, demand = (rate.least_per_s, rate) if isinstance(rate, Demand) else (rate, None)
     if set(entry.entries) == {"rate"}:
-        return OperationSpec(rate_per_s)
+        return OperationSpec(rate_per_s, demand=demand)
     kind = _ASKED.read(entry)
-    return OperationSpec(rate_per_s, probe=kind.probe, does=kind.does, options=kind.options)
+    return OperationSpec(rate_per_s, probe=kind.probe, does=kind.does, options=kind.options, demand=demand)
 
 
-_SERVICE: Final = one_of(_EACH_S.then(_of_target), table=Form(_defined_here, _ASKED.describe))
+_SERVICE: Final = one_of(EACH_S.then(_of_target), table=Form(_defined_here, _ASKED.describe))
 """``100/s`` of the target's operation of that name, or one defined here."""
 _EXAMPLE: Final = "operations: {write: 100/s}"
 

@@ -187,7 +187,8 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
         """Cut; no question may pass any cut link on a cut network, and on the other ones all pass that did."""
         net = scene.cluster.net
         rules = self.rules(victims, list(scene.cluster.nodes))
-        ways = proof.ways(net, [rule.link.at(self.port) for rule in rules])
+        links = {rule.link: None for rule in rules}
+        ways = proof.ways(net, [link.at(port) for link in links for port in self._ports_asked(scene, link)])
         before = proof.ask_ways(net, ways, MEASURE_TIMEOUT_S)
         with scene.undo.intent("restore", ", ".join(str(rule.link) for rule in rules)):
             with net.layer(rules) as layer:
@@ -197,9 +198,15 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
                 yield effect
             effect.healed_at_ns = layer.healed_at_ns or scene.clock.now_ns()
 
+    def _ports_asked(self, scene: Scene, link: Link) -> list[str]:
+        """The one that is cut, and the others of the link's end, which must go on answering; no names where all are cut."""
+        node = scene.cluster.nodes.get(link.destination)
+        others = [port for port in node.info.ports if port != self.port] if self.port and node is not None else []
+        return [self.port, *others]
+
     def _check(self, net: Net, before: Answers, answers: Answers) -> None:
         """Raise unless just what was to be cut is silent; one that should pass is asked again, since a busy machine may be late."""
-        cut = {way for way in answers if not self.network or way[1] in ("", self.network)}
+        cut = {way for way in answers if way[0].port == self.port and (not self.network or way[1] in ("", self.network))}
         passing = [proof.way_text(way) for way in answers if way in cut and answers[way].rtt_s is not None]
         if passing:
             raise FaultNotEffective(f"questions still pass on {', '.join(passing)}")

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 _ROWS = msgspec.json.Decoder(Row)
 _ENCODER = msgspec.json.Encoder()
+DEMAND: Final = "demand"
+"""Who sends what a rate that changes asks beyond the even requests, and the name of the file of its slots."""
 KEPT_BYTES: Final = 128 * 1024
 """Space that the history has ahead: several hundred rows."""
 REPORTS_BYTES: Final = 3_000_000
@@ -87,6 +89,11 @@ class RunFolder:
     @property
     def observations(self) -> Path:
         return self.path / "observations.bin"
+
+    @property
+    def demand(self) -> Path:
+        """The slots beyond the even ones, where a rate changes."""
+        return self.path / f"{DEMAND}.bin"
 
     @property
     def operations(self) -> Path:
@@ -173,6 +180,10 @@ class RunFolder:
     def read_observations(self) -> NDArray[np.void]:
         """Every slot, see ``observations.dtype``."""
         return observations.read(plain(self.observations))
+
+    def read_demand(self) -> NDArray[np.void]:
+        """The same of the slots beyond the even ones; none where no rate changes."""
+        return observations.read(plain(self.demand))
 
 
 def _is_of_a_newer_kind(line: bytes) -> bool:

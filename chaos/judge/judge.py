@@ -17,17 +17,17 @@ from chaos.core.units import show_s, show_share
 from chaos.data.judged import judge_data
 from chaos.history.events import HARNESS_DIED, Row, TrafficStarted
 from chaos.history.folder import RunFolder
-from chaos.judge import agreement, checks, checks_probe, objectives, verdicts
+from chaos.judge import agreement, checks, checks_demand, checks_probe, objectives, verdicts
 from chaos.judge import early_stop as deciding
 from chaos.judge.extrapolation import extrapolate
 from chaos.judge.model_inputs import facts_of
 from chaos.measure import bad_requests as timeline_bad
+from chaos.measure import demand, timeline
 from chaos.measure import estimates as stats
 from chaos.measure import evidence as stats_evidence
 from chaos.measure import log as event_log
 from chaos.measure import phases as anatomy
 from chaos.measure import series as over_time
-from chaos.measure import timeline
 from chaos.measure.timeline import Timeline
 from chaos.plan.plan import Plan
 from chaos.predict import uncertainty as uncertain
@@ -36,7 +36,7 @@ from chaos.predict.run import Prediction, predict
 from chaos.predict.unseen import Unseen, unseen
 from chaos.results import check_names
 from chaos.results.data import Data
-from chaos.results.observed import PHASES, BadRequests, LogLine, NameEmpty, Observed, Outage, Phase, Series
+from chaos.results.observed import PHASES, BadRequests, DemandLevel, LogLine, NameEmpty, Observed, Outage, Phase, Series
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
 
@@ -66,6 +66,7 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     extrapolated: Extrapolated | None = None
     longest_s: float | None = None
     bad_requests: list[BadRequests] = []
+    demand: list[DemandLevel] = []
     name_empty: list[NameEmpty] = []
     state: str = ""
     """A name of ``chaos.results.states``."""
@@ -87,6 +88,8 @@ def judge(folder: RunFolder, more: Sequence[Row] = (), *, predicting: bool = Tru
     seen = anatomy.dissect(plan, timeline.build(plan, rows, folder.read_observations(), history.damage))
     observed = stats.observe(plan, seen)
     checked = checks.check(plan, seen)
+    levels = demand.levels(plan, seen, folder.read_demand()) if demand.changes(plan) else []
+    checked += [checks_demand.sent(levels)] * bool(levels)
     held: list[Agreement] = []
     overall = agreement.INCONCLUSIVE
     predicted: Predicted | None = None
@@ -136,6 +139,7 @@ def judge(folder: RunFolder, more: Sequence[Row] = (), *, predicting: bool = Tru
         extrapolated=None if observed is None else extrapolate(plan, seen, _too_coarse(missed)),
         longest_s=planned.duration_s if planned.looks_s else None,
         bad_requests=timeline_bad.bad_requests(seen),
+        demand=levels,
         name_empty=timeline_bad.name_empty(plan, seen),
         state=verdicts.state(exit_code, plan, seen, checked, _harness_died(seen)).name,
         next_steps=verdicts.next_steps(seen, checked, held_objectives, held),

@@ -41,7 +41,7 @@ def crowds(deployment: Deployment) -> list[Crowd]:
     proxied = {link.destination for link in (plan.links if plan.proxied is None else plan.proxied) if link.source == CLIENTS}
     served = [node.name for node in plan.nodes if node.part == part]
     traffic = plan.experiment.traffic
-    rate_per_s = sum(operation.rate_per_s for operation in traffic.operations.values()) * traffic.client.attempts
+    rate_per_s = sum(operation.most_per_s for operation in traffic.operations.values()) * traffic.client.attempts
     found: dict[str, Crowd] = {}
     for planned in planned_faults(plan.experiment, target, plan.nodes, part) if proxied else ():
         if not planned.fault.hangs:

@@ -35,7 +35,8 @@ answers of a connection from the other side pass.)
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import msgspec
@@ -50,8 +51,11 @@ INPUT: Final = "input"
 OUTPUT: Final = "output"
 LEAVING: Final = "leaving"
 MILLION: Final = 1_000_000
+PROTOCOLS: Final = ("tcp", "udp")
+"""Those that have ports."""
 DROP: Final = "drop"
 REJECT: Final = "reject"
+NO_PORTS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({})
 _HOOKS: Final = {INPUT: "input", OUTPUT: "output", LEAVING: "postrouting"}
 """Chain that changes during a run -> its hook; all at the same priority."""
 
@@ -66,6 +70,16 @@ class PacketCut(msgspec.Struct, frozen=True, order=True):
     peer: str
     verdict: str
     since: int = 0
+    port: int = 0
+    """Only packets to this port of the link's end; 0: all packets."""
+    answers: bool = False
+    """Those that come from that port instead."""
+
+    @property
+    def of_ports(self) -> tuple[str, ...]:
+        """What a rule says of ports: nothing, or a word for each protocol that has them."""
+        end = "sport" if self.answers else "dport"
+        return tuple(f" {protocol} {end} {self.port}" for protocol in PROTOCOLS) if self.port else ("",)
 
 
 class PacketLoss(msgspec.Struct, frozen=True, order=True):
@@ -123,8 +137,13 @@ def _spoil(peer: str) -> str:
     return f"{family(peer)} version set 0 accept"
 
 
-def packet_cuts(layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Addresses) -> dict[str, frozenset[PacketCut]]:
-    """For each end of a cut link the rules that belong into its namespace: the union of all layers, the strongest of each pair."""
+def packet_cuts(
+    layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Addresses, ports: Mapping[str, Mapping[str, int]] = NO_PORTS
+) -> dict[str, frozenset[PacketCut]]:
+    """For each end of a cut link the rules that belong into its namespace: the union of all layers, the strongest of each pair.
+
+    ``ports``: of each node, by name.
+    """
     found: dict[str, dict[tuple[str, str], set[PacketCut]]] = {}
 
     def add(end: str, cut: PacketCut) -> None:
@@ -134,17 +153,22 @@ def packet_cuts(layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Addresse
         for cut in cuts:
             since = number if cut.existing == "keep" else 0
             source, destination = cut.link.source, cut.link.destination
+            port = ports[destination][cut.port] if cut.port else 0
             for here, there in addresses.pairs(cut.link, cut.network):
-                add(source, PacketCut(OUTPUT, there, cut.behavior, since))
-                add(destination, PacketCut(INPUT, here, DROP, since))
+                add(source, PacketCut(OUTPUT, there, cut.behavior, since, port))
+                add(destination, PacketCut(INPUT, here, DROP, since, port))
+                if port:
+                    add(source, PacketCut(INPUT, there, DROP, since, port, answers=True))
+                    add(destination, PacketCut(OUTPUT, here, cut.behavior, since, port, answers=True))
     return {end: frozenset(cut for some in pairs.values() for cut in _strongest(some)) for end, pairs in found.items()}
 
 
 def _strongest(cuts: set[PacketCut]) -> set[PacketCut]:
-    """Without those that another one of the same pair covers: an earlier one, of the same verdict or a stronger one."""
+    """Without those that another one of the same pair covers: an earlier one, of the same or a stronger verdict, of as many ports."""
 
     def covers(other: PacketCut, one: PacketCut) -> bool:
-        return other != one and other.since <= one.since and other.verdict in {one.verdict, REJECT}
+        wide = not other.port or (other.port, other.answers) == (one.port, one.answers)
+        return other != one and wide and other.since <= one.since and other.verdict in {one.verdict, REJECT}
 
     return {one for one in cuts if not any(covers(other, one) for other in cuts)}
 
@@ -218,14 +242,15 @@ def _input_rules(wanted: Namespace) -> list[str]:
     told = {cut.peer for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == REJECT}
     for cut in sorted(wanted.cuts):
         peer, since = cut.peer, _since(cut)
-        proxied = f"ct status dnat ct original {family(peer)} daddr {peer}{since} drop"
+        on_port = f" meta l4proto tcp ct original proto-dst {cut.port}" if cut.port else ""
+        proxied = f"ct status dnat ct original {family(peer)} daddr {peer}{on_port}{since} drop"
         if cut.hook == INPUT:
-            if peer in turned_aside:
+            if peer in turned_aside and (cut.answers or not cut.port):  # what the peer opens comes from proxies there, as packets
                 if peer in told:
                     rules.append(f"iif lo {family(peer)} saddr {peer} tcp flags rst accept")  # our own reject of what is sent there
                 rules.append(f"iif lo ct direction reply {proxied}")
-            drops.append(f"{family(peer)} saddr {peer}{since} drop")
-        elif cut.verdict == DROP and peer in turned_aside:
+            drops += [f"{family(peer)} saddr {peer}{port}{since} drop" for port in cut.of_ports]
+        elif cut.verdict == DROP and peer in turned_aside and not cut.answers:
             rules.append(f"iif lo ct direction original {proxied}")
     exempt = ["iif lo accept", f"ip saddr {wanted.gateway} accept", *_neighbours(wanted)]
     return [*rules, *exempt, *drops, *_loss_rules(wanted, INPUT)]
@@ -235,18 +260,22 @@ def _output_rules(wanted: Namespace) -> list[str]:
     turned_aside = {one.address for one in wanted.redirects}
     rules = [*_mark(wanted), "oif lo accept", f"ip daddr {wanted.gateway} accept", *_neighbours(wanted)]
     # A proxy dials while it accepts: left hanging, it would take no other connection until long after the heal. So it is told.
-    stuck = sorted({cut.peer for cut in wanted.cuts if cut.peer in turned_aside and not cut.since})
-    rules += [f"meta skuid {PROXY_UID} {family(peer)} daddr {peer} tcp flags syn reject with tcp reset" for peer in stuck]
+    dialled = (cut for cut in wanted.cuts if cut.peer in turned_aside and not cut.since)
+    stuck = sorted({(cut.peer, cut.port) for cut in dialled if not cut.port or (cut.hook == OUTPUT and not cut.answers)})
+    for peer, port in stuck:
+        there = f"{family(peer)} daddr {peer}{f' tcp dport {port}' if port else ''}"
+        rules.append(f"meta skuid {PROXY_UID} {there} tcp flags syn reject with tcp reset")
     for cut in sorted(cut for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == REJECT):
         word = family(cut.peer)
-        match, icmp = f"{word} daddr {cut.peer}{_since(cut)}", "icmpv6" if word == "ip6" else "icmp"
-        rules += [f"{match} meta l4proto tcp reject with tcp reset", f"{match} reject with {icmp} port-unreachable"]
+        match, icmp = f"{word} daddr {cut.peer}", "icmpv6" if word == "ip6" else "icmp"
+        tcp, rest = (f"{port}{_since(cut)}" for port in cut.of_ports) if cut.port else (f"{_since(cut)} meta l4proto tcp", _since(cut))
+        rules += [f"{match}{tcp} reject with tcp reset", f"{match}{rest} reject with {icmp} port-unreachable"]
     return rules
 
 
 def _leaving_rules(wanted: Namespace) -> list[str]:
     silent = sorted(cut for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == DROP)
-    spoiled = [f"{family(cut.peer)} daddr {cut.peer}{_since(cut)} {_spoil(cut.peer)}" for cut in silent]
+    spoiled = [f"{family(cut.peer)} daddr {cut.peer}{port}{_since(cut)} {_spoil(cut.peer)}" for cut in silent for port in cut.of_ports]
     exempt = ["oif lo accept", f"ip daddr {wanted.gateway} accept", *_neighbours(wanted)]
     return [*exempt, *spoiled, *_loss_rules(wanted, OUTPUT)]
 

@@ -139,6 +139,11 @@ def check_runtime(
             )
         _check_others_names(experiment, faults, "A name service that is not ours")
         _check_ways_of_clients(faults, runtime)
+    changing = next((name for name, spec in experiment.traffic.operations.items() if spec.demand is not None), None)
+    if changing is not None and Capability.SURGES not in runtime.offers:
+        how = f"one rate, such as {changing}: 100/s{elsewhere(frozenset({Capability.SURGES}), target, ', or ')}"
+        message = f"the rate of '{changing}' changes, and of the runtime '{runtime.name}' the nodes are not slowed by any load"
+        raise CapabilityMissing(message, how=how)
     if experiment.cluster.resources != Resources() and Capability.CGROUP not in runtime.offers:
         how = f"leave 'cluster.resources' out{elsewhere(frozenset({Capability.CGROUP}), target, ', or use ')}"
         raise CapabilityMissing(f"the runtime '{runtime.name}' cannot limit what a node uses", how=how)

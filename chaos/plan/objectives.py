@@ -64,7 +64,7 @@ def too_fast(experiment: Experiment) -> tuple[str, ...]:
             slot = f"{name} at {spec.rate_per_s:,.0f}/s: a slot is {show_s(1 / spec.rate_per_s)}"
             late = "shorter than the prober is late on a busy machine; with more than 1 % of slots sent late the verdict is unknown"
             found.append(f"{slot}, {late} (at most {FAST_PER_S:,.0f}/s)")
-    total_per_s = sum(spec.rate_per_s for spec in experiment.traffic.operations.values())
+    total_per_s = sum(spec.most_per_s for spec in experiment.traffic.operations.values())
     if not found and total_per_s > MOST_TOGETHER_PER_S:
         found.append(f"all operations together send {total_per_s:,.0f}/s, which one core may not (at most {MOST_TOGETHER_PER_S:,.0f}/s)")
     return tuple(found)

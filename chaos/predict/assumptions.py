@@ -32,7 +32,7 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
             said.append(
                 "A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody."
             )
-    said += _of_the_name(plan, known) + _of_the_clients(known)
+    said += _of_the_name(plan, known) + _of_the_clients(plan, known)
     if "dns" in kinds:
         said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")
     if "power_off" in kinds:
@@ -77,7 +77,7 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
     return said
 
 
-def _of_the_clients(known: System) -> list[str]:
+def _of_the_clients(plan: Plan, known: System) -> list[str]:
     """What of their policy the prediction has, in its own way, and what it leaves out."""
     client, said = known.client, []
     if client.endpoints is not None:
@@ -94,6 +94,8 @@ def _of_the_clients(known: System) -> list[str]:
         said.append(
             "Left out: connections that stay half-open. A request without a time-out of its own fails at its deadline, and no later one."
         )
+    if any(spec.demand is not None for spec in plan.experiment.traffic.operations.values()):
+        said.append("Left out: the changing rate. The model's nodes answer as fast at the highest rate as at the lowest.")
     if client.redirects:
         said.append("A redirect takes no time: a node that sends clients on to the leader is as one that hands their requests on.")
     return said

@@ -93,6 +93,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         log=judged.log,
         series=judged.series,
         bad_requests=judged.bad_requests,
+        demand=judged.demand,
         name_empty=judged.name_empty,
         data=judged.data,
         state=judged.state,

@@ -36,6 +36,7 @@ def of(report: Report, outages_shown: int) -> dict[str, Table]:
         "figures": figures(report),
         "classes": classes(report),
         "outages": outages(report, outages_shown),
+        "demand": demand(report),
         "bad_requests": bad_requests(report),
         "faults": faults(report),
         "checks": checks(report),
@@ -176,6 +177,26 @@ def _phase(outage: Outage, name: str) -> Cell:
 
 def _length(outage: Outage) -> float:
     return outage.duration_s or 0.0
+
+
+def demand(report: Report) -> Table:
+    """What became of the requests at each level of a rate that changes."""
+    rows: list[Row] = [
+        [
+            level.service, f"{level.begin_s:g}", f"{level.end_s:g}", _rates(level.from_per_s, level.to_per_s), f"{level.due:,}",
+            f"{level.sent:,}", say.percent(level.good / level.sent) if level.sent else "–", say.seconds(level.p50_s),
+            say.seconds(level.p99_s),
+        ]
+        for level in report.demand
+    ]  # fmt: skip
+    columns: Columns = ["service", right("from (s)"), right("to (s)"), right("rate"), right("due"), right("sent in time"),
+                        right("successful"), right("p50"), right("p99")]  # fmt: skip
+    note = "Even requests and those beyond together. Outages are seen by the even ones, which have the lowest rate." if rows else ""
+    return make("Changing rate", columns, rows, note)
+
+
+def _rates(begin: float, end: float) -> str:
+    return f"{begin:g}/s" if begin == end else f"{begin:g} to {end:g}/s"
 
 
 def bad_requests(report: Report) -> Table:

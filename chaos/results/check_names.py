@@ -29,6 +29,7 @@ PREDICTION: Final = "prediction possible"
 ELSEWHERE: Final = "calibration from other runs"
 RESOLUTION: Final = "probe resolution"
 CONTRADICTION: Final = "availability beside success ratio"
+DEMAND: Final = "changing rate as planned"
 
 FAILED: Final = {
     COMPLETE: "run cut short",
@@ -52,6 +53,7 @@ FAILED: Final = {
     ELSEWHERE: "calibration from this very run",
     RESOLUTION: "a probe too coarse",
     CONTRADICTION: "availability and success ratio contradict each other",
+    DEMAND: "rate below the planned one",
 }
 """What a failed check is called."""
 

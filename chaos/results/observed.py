@@ -243,6 +243,26 @@ class Observed(msgspec.Struct, frozen=True):
         return f"Observed({len(self.outages)} outages, availability {self.availability!r}, mttr_s {self.mttr_s!r})"
 
 
+class DemandLevel(msgspec.Struct, frozen=True):
+    """A service while the rate was of one level, or on its way to the next: what was asked, sent and answered. Times as of faults.
+
+    Counts are of all requests, the even ones and those beyond; latencies of good requests, from due time.
+    """
+
+    service: str
+    begin_s: float
+    end_s: float
+    from_per_s: float
+    to_per_s: float
+    due: int
+    sent: int
+    """In time: the others were sent late or not at all, and tell of the load generator alone."""
+    good: int
+    p50_s: float | None
+    p99_s: float | None
+    """None: no good request."""
+
+
 class Series(msgspec.Struct, frozen=True):
     """A service over time, baseline included: bin i goes from ``i * step_s`` on. Latencies of good requests, from due time."""
 

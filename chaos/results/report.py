@@ -13,7 +13,7 @@ import msgspec
 from chaos.core import plugins
 from chaos.core.units import show_s
 from chaos.results.data import Data
-from chaos.results.observed import BadRequests, Lane, LogLine, NameEmpty, Observed, Series
+from chaos.results.observed import BadRequests, DemandLevel, Lane, LogLine, NameEmpty, Observed, Series
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
 
@@ -133,6 +133,8 @@ class Report(msgspec.Struct, frozen=True):
     """What the checks of data found; None where the experiment has none (``data:``)."""
     name_empty: list[NameEmpty] = []
     """When the name had no address; health checks may all have failed while nodes would have answered."""
+    demand: list[DemandLevel] = []
+    """Each level of each service whose rate changes."""
     bad_requests: list[BadRequests] = []
     """Every bad request of every service, by reason, status and node."""
     system_version: str = ""

@@ -101,7 +101,7 @@ def _bytes(what: str, needed: float, free: int | None, how: str) -> Iterator[tup
 
 
 def _observations_bytes(plan: Plan) -> int:
-    rate_per_s = math.fsum(spec.rate_per_s for spec in plan.experiment.traffic.operations.values())
+    rate_per_s = math.fsum(spec.most_per_s for spec in plan.experiment.traffic.operations.values())
     data_per_s = 0.0 if plan.experiment.data is None else plan.experiment.data.rate_per_s
     return math.ceil(rate_per_s * plan.duration_s) * observations.RECORD.size + math.ceil(data_per_s * plan.duration_s) * JOURNALED_BYTES
 
@@ -119,7 +119,7 @@ def _nodes_bytes(plan: Plan) -> int:
 def _hung(plan: Plan) -> int:
     """Requests that are open at one time if none is answered: each is cut at its deadline."""
     traffic = plan.experiment.traffic
-    return sum(math.ceil(spec.rate_per_s * traffic.client.deadline_s) for spec in traffic.operations.values())
+    return sum(math.ceil(spec.most_per_s * traffic.client.deadline_s) for spec in traffic.operations.values())
 
 
 def _ports() -> int | None:

@@ -12,6 +12,7 @@ never an outage.
 from __future__ import annotations
 
 import asyncio
+import bisect
 import functools
 import heapq
 import time
@@ -26,6 +27,7 @@ from chaos.traffic.probe import Leaves, Probe, Reuses, Slot
 from chaos.traffic.records import Recorder, Tally
 from chaos.traffic.resolver import Resolver
 from chaos.traffic.spec import OperationOrder, ProberSpec
+from chaos.traffic.uneven import Uneven
 
 HELD_UP_NS = 25_000_000
 """A time-out that we notice so much too late was not watched: we were held up ourselves."""
@@ -42,7 +44,7 @@ class Grid:
 
     __slots__ = (
         "base_ns", "first", "host", "index", "keys", "left", "limit", "next_index", "next_ns", "order", "period_ns", "probe", "reuse",
-        "tokens", "values",
+        "tokens", "uneven", "values",
     )  # fmt: skip
 
     def __init__(self, index: int, order: OperationOrder, spec: ProberSpec, probe: Probe) -> None:
@@ -58,28 +60,34 @@ class Grid:
         """Of the budget for retries."""
         self.base_ns = spec.start_ns + to_ns(order.phase_s)
         self.period_ns = order.period_ns
-        self.limit = order.count(spec.duration_s)
+        self.uneven = Uneven(order.pieces) if order.pieces else None
+        """Of a rate that changes."""
+        self.limit = order.count(spec.duration_s) if self.uneven is None else self.uneven.count
         self.left = self.limit
         self.next_index = 0
-        self.next_ns = self.base_ns
+        self.next_ns = self.due_ns(0)
         self.keys = [f"{spec.key_prefix}{number}" for number in range(max(1, spec.keys))]
         self.values = f"{spec.run}.{order.name}."
 
     def due_ns(self, index: int) -> int:
         """When slot ``index`` is due."""
+        if self.uneven is not None:
+            return self.base_ns + to_ns(self.uneven.due_s(index))
         return self.base_ns + int(index * self.period_ns)
 
     def step(self) -> None:
         """On to the next slot."""
         self.next_index += 1
         self.left -= 1
-        self.next_ns = self.base_ns + int(self.next_index * self.period_ns)
+        self.next_ns = self.due_ns(self.next_index)
 
     def due_between(self, begin_ns: int, end_ns: int) -> int:
         """How many slots are due in [begin, end)."""
         return self._due_before(end_ns) - self._due_before(begin_ns)
 
     def _due_before(self, at_ns: int) -> int:
+        if self.uneven is not None:
+            return bisect.bisect_left(range(self.limit), at_ns, key=self.due_ns)
         count = min(self.limit, max(0, int((at_ns - self.base_ns) / self.period_ns)))
         while count < self.limit and self.due_ns(count) < at_ns:
             count += 1

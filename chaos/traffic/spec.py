@@ -12,6 +12,7 @@ from collections.abc import Mapping
 import msgspec
 
 from chaos.core.clock import NS_PER_S
+from chaos.experiment.demand import Piece
 from chaos.experiment.target.operation import OperationKind
 from chaos.experiment.traffic import ClientPolicy, OperationSpec
 
@@ -29,6 +30,8 @@ class OperationOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     rate_per_s: float
     options: dict[str, str]
     phase_s: float = 0.0
+    pieces: tuple[Piece, ...] = ()
+    """Where the rate changes, in place of an even grid; ``rate_per_s`` is then the highest."""
 
     @property
     def period_ns(self) -> float:
@@ -36,7 +39,7 @@ class OperationOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return NS_PER_S / self.rate_per_s
 
     def count(self, duration_s: float) -> int:
-        """How many slots are due before the end; one that would be due at the very end is not."""
+        """How many slots of an even grid are due before the end; one that would be due at the very end is not."""
         return max(0, math.ceil((duration_s - self.phase_s) * self.rate_per_s - 1e-6))
 
 
@@ -83,4 +86,17 @@ def orders(traffic: Mapping[str, OperationSpec], kinds: Mapping[str, OperationKi
         kind = kinds[name]
         phase_s = position / len(traffic) / spec.rate_per_s
         found.append(OperationOrder(name, kind.probe, kind.does, spec.rate_per_s, dict(kind.options), phase_s))
+    return tuple(found)
+
+
+def orders_beyond(
+    traffic: Mapping[str, OperationSpec], kinds: Mapping[str, OperationKind], baseline_s: float, end_s: float
+) -> tuple[OperationOrder, ...]:
+    """For each operation whose rate changes what is to be sent beside its even grid, in the order of ``traffic.operations``."""
+    found = []
+    for name, spec in traffic.items():
+        if spec.demand is not None:
+            kind, most_per_s = kinds[name], spec.demand.most_per_s - spec.rate_per_s
+            pieces = spec.demand.beyond(baseline_s, end_s)
+            found.append(OperationOrder(name, kind.probe, kind.does, most_per_s, dict(kind.options), pieces=pieces))
     return tuple(found)

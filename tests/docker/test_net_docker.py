@@ -145,6 +145,17 @@ def test_clients_are_an_end(net: Pairs, ends: tuple[tuple[str, str], ...], behav
     check(net, f"clients-healed-{behavior}-{len(links)}-{ends[0][0]}", ())
 
 
+@pytest.mark.parametrize("behavior", ["drop", "reject"])
+@pytest.mark.parametrize("link", [Link("n3", "n2"), SLOW], ids=["direct", "through a proxy"])
+def test_one_port_is_cut_and_the_others_pass(net: Pairs, link: Link, behavior: str) -> None:
+    """Nothing answers on that port, old and new sockets of the other port go on, and the other way is as before."""
+    with net.net.layer([Cut(link, behavior, port="web")]):
+        assert net.net.measure(link, SILENT_S).rtt_s is None
+        assert net.net.measure(Link(link.destination, link.source), WITHIN_S).rtt_s is not None
+        await_heard(net, f"port-{behavior}-{link.source}", expected(()))
+    assert net.net.measure(link, WITHIN_S).rtt_s is not None
+
+
 def test_a_restart_meanwhile_changes_nothing(net: Pairs) -> None:
     """The system of a cut node dies and comes back: it is cut still, its new sockets too, and whole again after the heal."""
     cut = [link for link in EVERY_LINK if "n3" in (link.source, link.destination)]

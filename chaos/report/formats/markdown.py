@@ -12,7 +12,7 @@ from chaos.report import table, tables
 from chaos.report.answers import answers
 from chaos.results.report import Report
 
-SHOWN: Final = ("objectives", "data", "violation", "figures", "classes", "bad_requests", "agreement")
+SHOWN: Final = ("objectives", "data", "violation", "figures", "classes", "demand", "bad_requests", "agreement")
 """What a reviewer needs; the HTML report has the rest."""
 
 

@@ -21,7 +21,7 @@ def planned(plan: Plan) -> str:
         f"{say.count(len(plan.nodes), 'node')} of {experiment.cluster.target} on the runtime '{plan.runtime}', "
         f"{experiment.cluster.dns.balancer} DNS, seed {plan.seed}",
         f"{say.seconds(plan.duration_s)} of traffic: "
-        + ", ".join(f"{name} {operation.rate_per_s:g}/s" for name, operation in experiment.traffic.operations.items())
+        + ", ".join(f"{name} {operation.rate_text}" for name, operation in experiment.traffic.operations.items())
         + f"; baseline {say.seconds(experiment.baseline_s)}; primary service {plan.judge}",
     ]
     head += cautions(plan)

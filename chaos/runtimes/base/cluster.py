@@ -21,23 +21,21 @@ PROBER_END_S = 10.0
 
 StartProber = Callable[[TrafficOrder], Helper]
 StartData = Callable[[TrafficOrder], Helper | None]
-"""The clients that write and read data; None where the plan has none."""
+"""The clients that write and read data, or what a changing rate asks beyond the even requests; None where the plan has none."""
 Gather = Callable[[str, str, int], AbstractContextManager[Crowd]]
 """Hold so many connections to that port of that node."""
 
 
 class ProberTraffic:
-    """``kinds.Traffic``: the prober process, and the clients that write and read data beside it."""
+    """``kinds.Traffic``: the prober process, and those that send what a changing rate asks, or write and read data, beside it."""
 
-    def __init__(self, prober: Helper, data: Helper | None) -> None:
-        self._prober = prober
-        self._data = data
+    def __init__(self, *senders: Helper | None) -> None:
+        self._senders = [each for each in senders if each is not None]
 
     def stop(self) -> None:
-        """Its input ends: it sends no further slot, waits for those under way, and writes its end."""
-        self._prober.end_input()
-        if self._data is not None:
-            self._data.end_input()
+        """Their input ends: they send no further slot, wait for those under way, and write their end."""
+        for each in self._senders:
+            each.end_input()
 
 
 class RunningCluster:
@@ -56,6 +54,7 @@ class RunningCluster:
         surges: Surges | None = None,
         gather: Gather | None = None,
         start_data: StartData | None = None,
+        start_demand: StartData | None = None,
     ) -> None:
         self._deployment = deployment
         self._nodes = nodes
@@ -64,6 +63,7 @@ class RunningCluster:
         self._asker = asker
         self._start_prober = start_prober
         self._start_data = start_data
+        self._start_demand = start_demand
         self._surges = surges
         self._gather = gather
         self._broken = broken
@@ -125,10 +125,11 @@ class RunningCluster:
         """
         prober = self._start_prober(order)
         data = None if self._start_data is None else self._start_data(order)
-        for helper in (prober, data):
+        demand = None if self._start_demand is None else self._start_demand(order)
+        for helper in (prober, data, demand):
             if helper is not None:
                 helper.wait_ready(PROBER_READY_S)
-        traffic = ProberTraffic(prober, data)
+        traffic = ProberTraffic(prober, data, demand)
         try:
             yield traffic
         except BaseException:
@@ -136,6 +137,8 @@ class RunningCluster:
             raise
         finally:
             self._await_end(prober, order)
+            if demand is not None:
+                self._await_end(demand, order)
             if data is not None:
                 spec = self._deployment.plan.experiment.data
                 self._await_end(data, order, FIRST_ROUND_S + (0.0 if spec is None else spec.settle_s))

@@ -18,7 +18,7 @@ from chaos.core.clock import Clock, to_ns
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import CLIENTS, DNS, TrafficOrder
 from chaos.history.events import DataEnded, DnsChanged, NamesOrdered, Row, TrafficEnded
-from chaos.history.folder import write_private
+from chaos.history.folder import DEMAND, write_private
 from chaos.plugin import Deployment, Sink
 from chaos.query.watch_spec import WatchSpec
 from chaos.registry.runs import Claim
@@ -28,7 +28,7 @@ from chaos.runtimes.base.layout import Layout
 from chaos.runtimes.base.names import ServerNames
 from chaos.runtimes.base.process import Child, Died, Reaper, end_all
 from chaos.runtimes.base.readiness import see
-from chaos.runtimes.base.specs import data_order, dns_spec, expected_set, prober_spec, surge_spec, watch_spec
+from chaos.runtimes.base.specs import data_order, demand_spec, dns_spec, expected_set, prober_spec, surge_spec, watch_spec
 from chaos.runtimes.base.surges import Spares, SurgeOrder, Surges, unheard
 from chaos.traffic.lookup import exchange
 
@@ -84,6 +84,7 @@ class Helpers:
         self._watching = False
         self._prober: Helper | None = None
         self._data: Helper | None = None
+        self._demand: Helper | None = None
         self._in_set: frozenset[str] = frozenset()
         self._follower: Follower | None = None
         self._spares = Spares(lambda name: self.make(name, CLIENTS, sink=unheard))
@@ -144,6 +145,8 @@ class Helpers:
         if self._deployment.plan.data is not None:
             self._data = self.make(DATA, CLIENTS)
         self._prober = self.make(PROBER, CLIENTS)
+        if any(spec.demand is not None for spec in self._deployment.plan.experiment.traffic.operations.values()):
+            self._demand = self.make(DEMAND, CLIENTS, sink=unheard)
         self._spares.warm(self._deployment.plan)
 
     def warm_watch(self) -> None:
@@ -177,6 +180,14 @@ class Helpers:
         helper, self._data = self._data, None
         if helper is not None:
             told = data_order(self._deployment, self._layout, order, self._layout.nameserver, *self._seen)
+            self.let_go(helper, msgspec.json.encode(told))
+        return helper
+
+    def start_demand(self, order: TrafficOrder) -> Helper | None:
+        """Who sends what a changing rate asks beyond the even requests, if the plan has one."""
+        helper, self._demand = self._demand, None
+        if helper is not None:
+            told = demand_spec(self._deployment, self._layout, order, self._layout.answers, *self._seen)
             self.let_go(helper, msgspec.json.encode(told))
         return helper
 

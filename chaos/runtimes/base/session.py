@@ -91,7 +91,7 @@ class Session(abc.ABC):
         return RunningCluster(
             self._deployment, parts.nodes, parts.net, helpers.names, parts.asker, helpers.start_prober,
             lambda: self._breakage.why or helpers.reaper.failure or None, self._clock, self._surges(helpers), parts.gather,
-            helpers.start_data,
+            helpers.start_data, helpers.start_demand,
         )  # fmt: skip
 
     def _all_ended(self) -> None:

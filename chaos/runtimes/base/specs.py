@@ -11,12 +11,13 @@ from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, Name
 from chaos.experiment.client import ClientPolicy
 from chaos.experiment.target.check import with_nodes
 from chaos.history import journal
+from chaos.history.folder import DEMAND
 from chaos.plugin import Deployment
 from chaos.query.watch_spec import WatchedNode, WatchSpec
 from chaos.runtimes.base.layout import DOMAIN, Layout
 from chaos.runtimes.base.surges import LONGEST_S, SURGE, SurgeOrder
 from chaos.traffic.data_order import DataOrder
-from chaos.traffic.spec import OperationOrder, ProberSpec, orders
+from chaos.traffic.spec import OperationOrder, ProberSpec, orders, orders_beyond
 
 WATCH_MOST_PER_S = 450.0
 """Questions of the watch to all nodes together: each costs some 0.1 ms of processor time, which the systems under test want too."""
@@ -152,6 +153,22 @@ def _ways(layout: Layout) -> dict[str, str]:
     ways = {node: layout.address(Link(CLIENTS, node)) for node in layout.nodes}
     own = {address: ways[node] for node, info in layout.nodes.items() for address in (info.address, info.peer_address) if address}
     return ways | own | {f"{node}.{layout.domain}": way for node, way in ways.items() if layout.domain}
+
+
+def demand_spec(
+    deployment: Deployment, layout: Layout, order: TrafficOrder, nameserver: tuple[str, int], folder: str, target_folder: str
+) -> ProberSpec:
+    """What the plan's clients ask beyond the even requests, where the rate changes: of the same keys, with values of their own."""
+    plan, usual = deployment.plan, prober_spec(deployment, layout, order, nameserver, folder, target_folder)
+    experiment, told = plan.experiment, layout.clients_context()
+    kinds = {name: with_nodes(kind, told) for name, kind in plan.operations.items()}
+    return msgspec.structs.replace(
+        usual,
+        run=f"{deployment.run}.{DEMAND}",
+        seed=derive(plan.seed, DEMAND),
+        observations=f"{folder}/{DEMAND}.bin",
+        operations=orders_beyond(experiment.traffic.operations, kinds, experiment.baseline_s, order.duration_s),
+    )
 
 
 def surge_spec(

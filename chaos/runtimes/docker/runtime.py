@@ -52,10 +52,10 @@ class DockerRuntime(Runtime):
 
     name: ClassVar[str] = "docker"
     preference: ClassVar[int] = 20
-    offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE, C.PORT_CUTS}
+    offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE}
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
-        C.SIGNALS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PORTS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS, C.CONNECTIONS, C.SURGES,
-        C.ENGINE_NAMES, C.SESSIONS,
+        C.SIGNALS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS, C.CONNECTIONS,
+        C.SURGES, C.ENGINE_NAMES, C.SESSIONS,
     })  # fmt: skip
 
     def __init__(

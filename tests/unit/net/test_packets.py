@@ -45,6 +45,33 @@ def test_only_the_source_can_be_told() -> None:
     assert {cut.verdict for cut in found["n2"]} == {DROP}
 
 
+def test_one_port_is_cut_with_its_answers() -> None:
+    """Both ends know packets to the port and those from there, over TCP and UDP; connections to other ports pass."""
+    found = packets.packet_cuts([(1, [Cut(THERE, port="web")])], ON_ONE, {"n2": {"web": 80, "talk": 81}})
+    here, there = ADDRESSES["n1"], ADDRESSES["n2"]
+    assert found["n1"] == {PacketCut(OUTPUT, there, DROP, 0, 80), PacketCut(INPUT, there, DROP, 0, 80, answers=True)}
+    assert found["n2"] == {PacketCut(INPUT, here, DROP, 0, 80), PacketCut(OUTPUT, here, DROP, 0, 80, answers=True)}
+    at_n1 = Namespace(GATEWAY, found["n1"])
+    assert rules(at_n1, LEAVING)[-2:] == tuple(f"ip daddr {there} {kind} dport 80 ip version set 0 accept" for kind in ("tcp", "udp"))
+    assert rules(at_n1, INPUT)[-2:] == tuple(f"ip saddr {there} {kind} sport 80 drop" for kind in ("tcp", "udp"))
+    told = packets.packet_cuts([(1, [Cut(THERE, "reject", port="web")])], ON_ONE, {"n2": {"web": 80}})["n1"]
+    assert f"ip daddr {there} tcp dport 80 reject with tcp reset" in rules(Namespace(GATEWAY, told), OUTPUT)
+    aside = rules(Namespace(GATEWAY, found["n1"], ASIDE), INPUT)
+    assert (
+        f"iif lo ct direction original ct status dnat ct original ip daddr {there} meta l4proto tcp ct original proto-dst 80 drop" in aside
+    )
+
+
+def test_a_cut_of_all_ports_covers_that_of_one() -> None:
+    """And not the other way round; two ports stand beside each other."""
+    ports = {"n2": {"web": 80, "talk": 81}}
+    both = packets.packet_cuts([(1, [Cut(THERE, port="web"), Cut(THERE, port="talk")])], ON_ONE, ports)
+    assert {cut.port for cut in both["n2"]} == {80, 81}
+    wide = packets.packet_cuts([(1, [Cut(THERE, port="web"), Cut(THERE)])], ON_ONE, ports)
+    assert PacketCut(OUTPUT, ADDRESSES["n2"], DROP) in wide["n1"]
+    assert PacketCut(OUTPUT, ADDRESSES["n2"], DROP, 0, 80) not in wide["n1"]
+
+
 @pytest.mark.parametrize(
     ("layers", "left"),
     [

@@ -61,6 +61,7 @@ class DockerNet:
         late: bool = False,
     ) -> None:
         self._addresses = addresses
+        self._ports = ports
         self._gateway = gateway
         self._measure = measure
         self._clock = clock
@@ -248,6 +249,8 @@ class DockerNet:
                     f"no agent stands at either end of the link {cut.link}",
                     how="only links that the plan's faults name are prepared: name it in the experiment",
                 )
+            if isinstance(cut, Cut) and cut.port and cut.port not in self._ports.get(cut.link.destination, {}):
+                raise CapabilityMissing(f"{cut.link}: its end has no port '{cut.port}'", how="a port of the node at its end")
             if isinstance(cut, Cut) and not self._addresses.pairs(cut.link, cut.network):
                 raise CapabilityMissing(
                     f"{cut.link}: its ends do not share the network '{cut.network}'", how="clients and name server stand on the first one"
@@ -300,7 +303,7 @@ class DockerNet:
         """The rules of all layers in force, in each of these namespaces."""
         layers = self._active.items()
         cut = [(number, [rule for rule in rules if isinstance(rule, Cut)]) for number, rules in layers]
-        cuts = packets.packet_cuts(cut, self._addresses)
+        cuts = packets.packet_cuts(cut, self._addresses, self._ports)
         lost = [(number, [rule for rule in rules if isinstance(rule, Loss)]) for number, rules in layers]
         losses = packets.packet_losses(lost, self._addresses, self._agents)
         return {end: self._wanted(end, cuts.get(end, frozenset()), losses.get(end, frozenset())) for end in ends if end in self._agents}
@@ -332,6 +335,6 @@ def mechanism(cuts: Sequence[Cut | Loss]) -> str:
             continue
         which = "of new connections " if cut.existing == "keep" else ""
         told = "rejected (TCP reset, ICMP for the rest)" if cut.behavior == packets.REJECT else "dropped, untold to the sender,"
-        where = f"of the network '{cut.network}' " if cut.network else ""
+        where = f"of the network '{cut.network}' " if cut.network else f"to the port '{cut.port}' and from there " if cut.port else ""
         words.append(f"nftables: packets {which}{where}{told} in the namespaces of both ends")
     return "; ".join(dict.fromkeys(words))
