@@ -94,7 +94,7 @@ def _time(mechanism: Mechanism, variant: Variant, reports: list[dict[str, Any]])
             counts = mechanism.fault or each["class"]
             if each["measure"] == "downtime" and each["service"] == judged and each["class"] == counts and each["class"]:
                 predicted += each["predicted"] or 0.0
-                faults += len(tries)
+                faults += sum(one["class"] == each["class"] for one in tries)
                 verdicts.append(each["verdict"])
         parts += [each["phases"] for each in observed["outages"] if each["phases"]]
     if not faults:

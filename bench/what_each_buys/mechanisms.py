@@ -96,7 +96,7 @@ def _timing(heartbeat: str, low: str, high: str) -> Variant:
 def _checks(ttl: str, every: str, fall: int) -> Variant:
     dns = {"ttl": ttl, "check": {**CHECK, "every": every, "fall": fall}}
     changes: Tree = {"cluster": {"dns": dns, "settings": {"reads": "local"}}, "traffic": ONE_TRY, "settle": "7s"}
-    gone = kills("any", times=3, away="6s", every="12s")
+    gone = kills("any", times=6, away="6s", every="12s")
     return Variant(f"TTL {ttl}, {fall} checks, {every} apart", merged(changes, gone))
 
 
@@ -181,7 +181,7 @@ MECHANISMS = (
             Variant("somebody starts it after 5 s", merged({"cluster": {"nodes": 1}}, kills("any", 5, "5s", "8s"))),
             Variant(
                 "its supervisor starts it",
-                merged({"cluster": {"nodes": 1}}, settings(supervisor="on"), kills("any", 3, "1s", "12s", process="serving"),
+                merged({"cluster": {"nodes": 1}}, settings(supervisor="on"), kills("any", 5, "1s", "12s", process="serving"),
                        {"predict": {"parameters": {"respawn": "100ms..150ms"}}}),
             ),
         ),

@@ -40,7 +40,7 @@ def cluster_chain(known: System, crash_per_s: float, does: str) -> ClusterChain:
         quorum=known.quorum,
         crash_per_s=crash_per_s,
         restart_per_s=_rate(known.need("restart_s", "overlapping crashes").mean_s),
-        resync_per_s=_rate(given["resync_s"].mean_s if "resync_s" in given else 0.0),
+        resync_per_s=_rate(given["resync_s"].mean_s if "resync_s" in given and not known.alone else 0.0),
         failover_per_s=_rate(failover_s(known, does)),
         crews=round(given["crews"].mean_s) if "crews" in given else None,
         coverage=coverage,
@@ -55,6 +55,8 @@ def failover_s(known: System, does: str) -> float:
         return 0.0
     if "close_detection_s" in known.given:  # what crashes in production is loud
         return known.given["close_detection_s"].mean_s + 2.5 * known.round_trip_s
+    if known.alone:
+        return 0.0
     if known.randomised:
         return known.election(max(known.nodes - 1, known.quorum)).mean_s
     return known.watcher().mean_s + known.takeover.mean_s

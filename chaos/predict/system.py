@@ -143,6 +143,11 @@ class System(msgspec.Struct, frozen=True):
         """Raft-like: followers time out by themselves; else a watcher misses heartbeats."""
         return "election_timeout_s" in self.given
 
+    @property
+    def alone(self) -> bool:
+        """One node that votes for itself: no beat could come from anybody, so it waits for none."""
+        return self.nodes == 1 and self.randomised
+
     def election(self, voters: int) -> RandomisedElection:
         """The leader's successor, by Raft's rule."""
         timeout = self.need("election_timeout_s", "a leader's failure")

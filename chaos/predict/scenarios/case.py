@@ -151,8 +151,11 @@ def after_quorum_lost(case: Case, able_s: Floats, voters: int) -> tuple[Floats, 
     """The same where an election can only succeed once nodes are back, at ``able_s``.
 
     Those that stayed stood in vain and go on doing so: each is somewhere in a time-out of its own. Those that come back begin one.
+    A node that is alone waits for nobody: it leads as soon as it is able to.
     """
     system = case.system
+    if system.alone:
+        return able_s, able_s
     if not system.randomised:
         detected_s = able_s + system.watcher().sample(case.rng, case.samples)
         return detected_s, detected_s + system.takeover.sample(case.rng, case.samples)

@@ -44,6 +44,8 @@ class FakeParameters(msgspec.Struct, frozen=True):
     close_detection: Span | None
     hangs_without_leader: bool
     local_reads: bool
+    alone: bool
+    """One node that votes for itself: it leads as soon as it is ready."""
 
     @classmethod
     def of(cls, plan: Plan) -> FakeParameters:
@@ -69,6 +71,7 @@ class FakeParameters(msgspec.Struct, frozen=True):
             close_detection=_span(given["close_detection_s"]) if "close_detection_s" in given else None,
             hangs_without_leader=span("leaderless", 0.0).low_s > 0,
             local_reads=span("reads", 1.0).low_s > 0,
+            alone=len(plan.nodes) == 1 and election is not None,
         )
 
     def patience_s(self, rng: random.Random) -> float:
@@ -88,7 +91,10 @@ class FakeParameters(msgspec.Struct, frozen=True):
         that stands before the request of the first reaches it, half a round trip later, votes for itself, and without a quorum all draw
         again. Of the ballots that would be won the share ``refused`` is lost all the same. Else by missed heartbeats: (misses - 1) h +
         U(0, h) + timeout. ``heard_before`` false: there was no leader to lose, only voters to find. ``loud``: its connections were closed.
+        A node that is alone waits for nobody.
         """
+        if self.alone:
+            return 0.0, 0.0
         led_s = ROUND_TRIPS * self.round_trip_s
         if loud and self.close_detection is not None:
             stands_s = self.close_detection.draw_s(rng) + self.round_trip_s / 2

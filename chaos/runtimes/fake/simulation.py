@@ -270,7 +270,9 @@ class Simulation:
             return
         node.ready = True
         self._say(node, "ready")
-        self.after(self.parameters.resync.draw_s(self._rng), lambda: self._vote(node, life))
+        # One that is alone has nobody to catch up with.
+        resync_s = 0.0 if self.parameters.alone else self.parameters.resync.draw_s(self._rng)
+        self.after(resync_s, lambda: self._vote(node, life))
         self.changed()
 
     def _vote(self, node: VirtualNode, life: int) -> None:

@@ -101,6 +101,18 @@ def test_without_a_quorum_our_own_for_is_the_outage() -> None:
     assert prediction.predicted.own_share == pytest.approx(5.0 / found.outage_s.value, abs=0.08)
 
 
+def test_a_node_that_is_alone_waits_for_nobody() -> None:
+    """Killed for 3 s and started: 3 s and 150 ms until it is ready. No time-out, no ballot and nothing to catch up with comes on top."""
+    found = of_class(predict(a_plan(nodes=1, dns=Dns(balancer="round-robin")), facts("kill", "leader", (3.0,) * 3)))
+    assert found.outage_s.value == pytest.approx(3.0 + 0.15, abs=0.02)
+    assert found.phases["restart"] == pytest.approx(3.0, abs=0.02)
+    assert found.phases["detection"] == pytest.approx(0.15, abs=0.01)
+    assert found.phases.get("election", 0.0) == pytest.approx(0.0, abs=0.01)
+    # Of two, which are both needed, the one that stayed waits: some part of U(0.5 s, 1 s), and the ballot of the other one.
+    pair = of_class(predict(a_plan(nodes=2, dns=Dns(balancer="round-robin")), facts("kill", "leader", (3.0,) * 3)))
+    assert pair.outage_s.value is not None and pair.outage_s.value > 3.15 + 0.2
+
+
 @pytest.mark.parametrize(("groups", "share"), [((("n1", "n2"), ("n3",)), 1 / 3), ((("n1",), ("n2",), ("n3",)), 1.0)])
 def test_groups(groups: tuple[tuple[str, ...], ...], share: float) -> None:
     """A split is noticed if the leader is on the small side, one time in three; without any quorum always."""
