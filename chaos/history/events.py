@@ -117,6 +117,17 @@ class RoleChanged(RowBase, frozen=True, tag="role"):
     resolution_s: float = 0.0
 
 
+class ViewChanged(RowBase, frozen=True, tag="view"):
+    """A failure detector of a node began or ceased to suspect another one, as the node says itself when asked; ``resolution_s`` bounds how
+    late we saw it. The first row of each pair says what was so when the node was first asked."""
+
+    node: str
+    other: str
+    detector: str
+    suspects: bool
+    resolution_s: float = 0.0
+
+
 class Marked(RowBase, frozen=True, tag="mark"):
     """A moment that a node itself stamped, by a name its target declares (``election_started``, ``leader_elected``)."""
 
@@ -273,6 +284,7 @@ Row = (
     | PhaseBegun
     | NodeChanged
     | RoleChanged
+    | ViewChanged
     | Marked
     | DnsChanged
     | NamesOrdered

@@ -22,7 +22,7 @@ from chaos.judge import early_stop as deciding
 from chaos.judge.extrapolation import extrapolate
 from chaos.judge.model_inputs import facts_of
 from chaos.measure import bad_requests as timeline_bad
-from chaos.measure import demand, timeline
+from chaos.measure import demand, detectors, timeline
 from chaos.measure import estimates as stats
 from chaos.measure import evidence as stats_evidence
 from chaos.measure import log as event_log
@@ -36,6 +36,7 @@ from chaos.predict.run import Prediction, predict
 from chaos.predict.unseen import Unseen, unseen
 from chaos.results import check_names
 from chaos.results.data import Data
+from chaos.results.detectors import Detectors
 from chaos.results.observed import PHASES, BadRequests, DemandLevel, LogLine, NameEmpty, Observed, Outage, Phase, Series
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
@@ -74,6 +75,7 @@ class Judgement(msgspec.Struct, frozen=True, eq=False):
     next_steps: list[str] = []
     log: list[LogLine] = []
     series: dict[str, Series] = {}
+    detectors: Detectors | None = None
 
 
 def judge(folder: RunFolder, more: Sequence[Row] = (), *, predicting: bool = True) -> Judgement:
@@ -145,8 +147,23 @@ def judge(folder: RunFolder, more: Sequence[Row] = (), *, predicting: bool = Tru
         next_steps=verdicts.next_steps(seen, checked, held_objectives, held),
         data=data,
         log=event_log.lines(rows, start_ns),
+        detectors=_detectors(plan, seen),
         series={name: drawn for name, service in seen.services.items() if (drawn := over_time.series(service)) is not None},
     )
+
+
+def _detectors(plan: Plan, seen: Timeline) -> Detectors | None:
+    """The system's failure detectors beside what clients saw."""
+    judged = seen.services.get(plan.judge)
+    owned = {} if judged is None else judged.by_fault()
+    downs_s: dict[str, float | None] = {}
+    if judged is not None:
+        downs_s = {
+            fault.id: None if fault.id in judged.untold else math.fsum(judged.visible_s(each) for each in owned.get(fault.id, []))
+            for fault in seen.faults
+        }
+    outages = [outage for service in seen.services.values() for outage in service.outages]
+    return detectors.beside_clients(seen.views, seen.faults, outages, downs_s, seen.end_s)
 
 
 def _by_looks(row: Agreement, looked: deciding.Assessment, judge: str) -> Agreement:

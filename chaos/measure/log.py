@@ -24,6 +24,7 @@ from chaos.history.events import (
     Row,
     RunEnded,
     Settled,
+    ViewChanged,
 )
 from chaos.results.observed import LogLine
 
@@ -54,6 +55,8 @@ def _said(row: Row) -> tuple[str, str] | None:
             return f"{row.node} {row.status}{by}{detail}", row.cause if row.cause != "by-itself" else ""
         case RoleChanged():
             return f"{row.node} {'is' if row.holds else 'is no longer'} {row.role}", ""
+        case ViewChanged():
+            return (f"{row.node} suspects {row.other} ({row.detector})", "") if row.suspects else None
         case Marked():
             return f"{row.node} {row.mark.replace('_', ' ')}", ""
         case DnsChanged():

@@ -30,10 +30,10 @@ from chaos.history.events import (
     TrafficStarted,
 )
 from chaos.history.observations import late_ns
+from chaos.measure import detectors, timeline_evidence
 from chaos.measure import faults as timeline_faults
 from chaos.measure import lanes as timeline_lanes
 from chaos.measure import slots as timeline_slots
-from chaos.measure import timeline_evidence
 from chaos.measure.faults import FaultRecord, Trial
 from chaos.measure.slots import Edges, Slots
 from chaos.measure.timeline_evidence import Gap, Untold
@@ -147,6 +147,8 @@ class Timeline(msgspec.Struct, frozen=True, eq=False):
     """What is damaged in the history; empty: nothing that can be told."""
     images: dict[str, str] = {}
     """What the nodes were made of."""
+    views: detectors.Views | None = None
+    """What the failure detectors of the nodes said; None where nobody asked them."""
 
     def node_at(self, address: int) -> str:
         """The node that clients reach at an IPv4 address given as a number; the dotted address if it is nobody's."""
@@ -172,6 +174,7 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void], damag
     trials = timeline_faults.trials(faults)
     services = {name: _service(plan, name, slots, faults, trials) for name, slots in grids.items()}
     moments = _moments(rows, to_s)
+    views = detectors.read(rows, to_s)
     sets = tuple(SetSeen(to_s(row.at_ns), tuple(row.nodes)) for row in rows if isinstance(row, DnsChanged))
     return Timeline(
         start_ns=start_ns,
@@ -185,7 +188,12 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void], damag
         roles=moments[1],
         marks=moments[2],
         sets=sets,
-        lanes=(*(_service_lane(each) for each in services.values()), *timeline_lanes.lanes(rows, faults, to_s, end_s)),
+        lanes=(
+            *(_service_lane(each) for each in services.values()),
+            *timeline_lanes.lanes(rows, faults, to_s, end_s),
+            *detectors.lanes(views, end_s),
+        ),
+        views=views,
         run=next((row for row in rows if isinstance(row, RunStarted)), None),
         traffic=traffic,
         traffic_ended=traffic_ended,

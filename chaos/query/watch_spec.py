@@ -15,6 +15,9 @@ class WatchedNode(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     marks: dict[str, str] = {}
     """Mark -> dotted path in the JSON answer of ``marks_ask``; the value there is CLOCK_MONOTONIC ns, 0 or absent for never."""
     marks_ask: Ask | None = None
+    views: dict[str, dict[str, str]] = {}
+    """Failure detector -> other node -> expression over the JSON answer of ``views_ask``; it holds while that node is suspected."""
+    views_ask: Ask | None = None
 
 
 class WatchSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -5,6 +5,7 @@ marks that it can answer. Rows are printed on change only:
 
     role   a node began or ceased to hold a role. ``at_ns`` is when its answer came; the change lies at most
            ``resolution_s`` before. A node that does not answer holds no role: then ``at_ns`` is when it was asked in vain.
+    view   a failure detector of the node began or ceased to suspect another one; first of all what was so at the first answer.
     mark   a moment that the node itself stamped in CLOCK_MONOTONIC ns (exact, whatever the interval).
 
 A node is never asked anew while a question to it is open, and questions that are due meanwhile are left out: what is not
@@ -27,7 +28,7 @@ from chaos.core import worker as child
 from chaos.core.clock import Clock, MonotonicClock, to_ns, to_s
 from chaos.core.errors import BadInput
 from chaos.core.worker import Rows
-from chaos.history.events import Marked, RoleChanged
+from chaos.history.events import Marked, RoleChanged, ViewChanged
 from chaos.query import question as asking
 from chaos.query.aio import fetch
 from chaos.query.http import Reply
@@ -39,6 +40,8 @@ from chaos.query.watch_spec import WatchedNode, WatchSpec
 AT_ONCE: Final = 3
 """So many nodes are asked at the same moment: the fewer wake-ups the cheaper, but a crowd that answers at once would delay clients."""
 
+Changed = RoleChanged | ViewChanged | Marked
+"""A row of the watch."""
 Line = tuple[str, int, bytes, bytes | None]
 """What tells two questions apart on the wire: host, port, request, and the text that is awaited."""
 
@@ -55,16 +58,21 @@ class WatchedState:
         self._roles = {role: asking.prepare(ask, True) for role, ask in spec.roles.items()}
         self._marks = spec.marks if spec.marks_ask is not None else {}
         self._marks_question = asking.prepare(spec.marks_ask, True) if spec.marks_ask is not None else None
+        self._views = {
+            (detector, other): asking.parse(written) for detector, others in spec.views.items() for other, written in others.items()
+        }
+        self._views_question = asking.prepare(spec.views_ask, True) if spec.views_ask is not None and self._views else None
+        self._suspects: dict[tuple[str, str], bool] = {}
         self._holds = dict.fromkeys(self._roles, False)
         self._stamps: dict[str, int] = {}
         self._last_ns: int | None = None
         self._known: list[Reply | None] | None = None
-        asked = [*self._roles.values(), *([self._marks_question] if self._marks_question else [])]
+        asked = [*self._roles.values(), *filter(None, (self._marks_question, self._views_question))]
         self.questions: tuple[Question, ...] = tuple({_line(question): question for question in asked}.values())
 
-    def take(self, fetched: dict[Line, Fetched]) -> list[RoleChanged | Marked]:
+    def take(self, fetched: dict[Line, Fetched]) -> list[Changed]:
         """The rows that this poll's answers make."""
-        rows: list[RoleChanged | Marked] = []
+        rows: list[Changed] = []
         began_ns = min(each.sent_ns for each in fetched.values())
         replies = [each.reply for each in fetched.values()]
         if replies == self._known and None not in replies:
@@ -83,7 +91,29 @@ class WatchedState:
             reply = fetched[_line(self._marks_question)].reply
             if reply is not None:
                 rows += self._new_marks(reply)
+        if self._views_question is not None:
+            rows += self._new_views(fetched[_line(self._views_question)])
         self._last_ns = began_ns
+        return rows
+
+    def _new_views(self, fetched: Fetched) -> list[ViewChanged]:
+        """Of a node that does not answer nothing new is known: it may go on suspecting whom it suspected."""
+        if fetched.reply is None:
+            return []
+        try:
+            document = asking.read_json(fetched.reply.body)
+        except asking.NotJson:
+            return []
+        rows = []
+        since_ns = max(0, fetched.done_ns - self._last_ns) if self._last_ns is not None else 0
+        for (detector, other), expression in self._views.items():
+            suspects = asking.why_not(expression, document) is None
+            if suspects != self._suspects.get((detector, other)):
+                self._suspects[detector, other] = suspects
+                rows.append(
+                    ViewChanged(at_ns=fetched.done_ns, node=self.node, other=other, detector=detector, suspects=suspects,
+                                resolution_s=to_s(since_ns))
+                )  # fmt: skip
         return rows
 
     def _new_marks(self, reply: Reply) -> list[Marked]:

@@ -96,6 +96,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         demand=judged.demand,
         name_empty=judged.name_empty,
         data=judged.data,
+        detectors=judged.detectors,
         state=judged.state,
         qualifiers=verdicts.qualifiers(plan),
         next_steps=judged.next_steps,

@@ -15,6 +15,7 @@ from chaos.report import story as tell
 from chaos.report.format import Show
 from chaos.report.svg.bars import interval_bars, phase_bars, share_bar
 from chaos.report.table import Cell, Column, Columns, Row, Table, anchor, linked, make, mark, right
+from chaos.results.detectors import Detectors, Suspected
 from chaos.results.observed import PHASES, Estimate, Observed, Outage
 from chaos.results.predicted import ParameterUsed, Predicted, Production, Range
 from chaos.results.report import Report
@@ -39,6 +40,7 @@ def of(report: Report, outages_shown: int) -> dict[str, Table]:
         "demand": demand(report),
         "bad_requests": bad_requests(report),
         "faults": faults(report),
+        "detectors": detectors(report),
         "checks": checks(report),
         "addresses": addresses(report),
         "agreement": agreement(report),
@@ -239,6 +241,41 @@ def faults(report: Report) -> Table:
     return make(
         "Faults", columns, rows, "What was asked of each, and what was measured from outside: that it took effect, and that it is gone."
     )
+
+
+def detectors(report: Report) -> Table:
+    """The system's own failure detectors beside clients: a row a fault, a column a detector."""
+    found = report.detectors
+    if found is None:
+        return make("Failure detectors beside clients", [], [])
+    kinds = {fault.id: fault.fault_class for fault in report.faults}
+    rows: list[Row] = []
+    for fault in dict.fromkeys(each.fault for each in found.faults):
+        mine = {each.detector: each for each in found.faults if each.fault == fault}
+        first = next(iter(mine.values()))
+        noticed = "no outage" if first.clients_after_s is None else f"after {say.seconds(first.clients_after_s)}"
+        down = "" if first.clients_s is None or not first.clients_s else f"{report.judged} down {say.seconds(first.clients_s)}"
+        cells = [_suspected(mine[name]) for name in found.names]
+        rows.append([linked([(fault, anchor("fault", fault))]), kinds.get(fault, ""), Cell(noticed, down), *cells])
+    columns: Columns = ["fault", "class", "clients", *found.names]
+    note = f"When each detector first suspected a victim, after the effect; {say.count(found.pairs, 'pair')} of nodes watched."
+    return make("Failure detectors beside clients", columns, rows, note, [_unfounded(found, name) for name in found.names])
+
+
+def _suspected(each: Suspected) -> Cell:
+    if each.after_s is None:
+        return Cell("never suspected")
+    whole = "still suspected at the end" if each.cleared_after_s is None else f"cleared {say.seconds(each.cleared_after_s)} after rollback"
+    return Cell(f"after {say.seconds(each.after_s)}", f"{', '.join(each.by)}; {whole}")
+
+
+def _unfounded(found: Detectors, name: str) -> str:
+    mine = [each for each in found.unfounded if each.detector == name]
+    if not mine:
+        return f"{name}: no false suspicion."
+    first = mine[0]
+    where = f"the first at {say.clock(first.at_s)} s, {first.by}, for {say.seconds(first.lasted_s)}"
+    return f"{name}: {say.count(len(mine), 'false suspicion')}; {where}."
 
 
 def log(report: Report) -> Table:

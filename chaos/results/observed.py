@@ -297,6 +297,6 @@ class Lane(msgspec.Struct, frozen=True):
     """One line of the time axis: a service, a node, the name's set, or the faults."""
 
     kind: str
-    """service, node, role, dns, fault, phase."""
+    """service, node, role, dns, fault, phase, detector."""
     name: str
     intervals: list[Interval]

@@ -13,6 +13,7 @@ import msgspec
 from chaos.core import plugins
 from chaos.core.units import show_s
 from chaos.results.data import Data
+from chaos.results.detectors import Detectors
 from chaos.results.observed import BadRequests, DemandLevel, Lane, LogLine, NameEmpty, Observed, Series
 from chaos.results.predicted import Predicted
 from chaos.results.verdict import Agreement, Check, Extrapolated, LookTaken, Objective
@@ -131,6 +132,8 @@ class Report(msgspec.Struct, frozen=True):
     """The experiment's own file."""
     data: Data | None = None
     """What the checks of data found; None where the experiment has none (``data:``)."""
+    detectors: Detectors | None = None
+    """What the system's own failure detectors said, beside what clients saw; None where the target declares none."""
     name_empty: list[NameEmpty] = []
     """When the name had no address; health checks may all have failed while nodes would have answered."""
     demand: list[DemandLevel] = []

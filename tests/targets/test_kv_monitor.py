@@ -72,7 +72,21 @@ def test_who_slept_itself_holds_it_against_nobody(kind: str) -> None:
     assert not monitor.view(49 * EVERY + 5000 * MS)["n2"].alive
     monitor.awake(49 * EVERY + 5000 * MS)
     assert monitor.view(49 * EVERY + 5000 * MS)["n2"].alive
-    assert monitor.view(49 * EVERY + 5600 * MS)["n2"] == (False, monitor.view(49 * EVERY + 5600 * MS)["n2"].suspicion, 600.0, 1.5)
+    later = monitor.view(49 * EVERY + 5600 * MS)["n2"]
+    assert later == (False, later.suspicion, 600.0, 1.5, True, True, False)
+
+
+def test_both_detectors_judge_whichever_was_chosen_and_a_slow_disk_is_seen_beside_them() -> None:
+    """After 100 beats at 100 ms, phi is 8 about 240 ms after the last one: 340 ms is suspect to phi alone, 540 ms to both."""
+    monitor = Monitor("fixed", EVERY, 500 * MS, 8.0)
+    monitor.watch(["n2"], 0)
+    for beat in range(1, 101):
+        monitor.heard("n2", 80.0, beat * EVERY)
+    last = 100 * EVERY
+    seen = [monitor.view(last + silence_ms * MS)["n2"] for silence_ms in (100, 340, 540)]
+    assert [(each.suspects_fixed, each.suspects_phi) for each in seen] == [(False, False), (False, True), (True, True)]
+    assert [each.alive for each in seen] == [True, True, False]
+    assert all(each.slow_disk for each in seen)
 
 
 @pytest.mark.parametrize("kind", ["fixed", "phi"])

@@ -20,7 +20,7 @@ from chaos.experiment.source import Table, place_in, table_of
 from chaos.experiment.target import question as asking
 from chaos.experiment.target import templates
 from chaos.experiment.target.operation import OperationKind
-from chaos.experiment.target.spec import Ask, Setting, Target
+from chaos.experiment.target.spec import OTHER, Ask, Setting, Target
 
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -181,6 +181,9 @@ def _check_questions(root: Table, target: Target) -> None:
     asks: dict[str, Ask] = {f"roles.{name}": ask for name, ask in target.roles.items()}
     if target.marks_ask:
         asks["marks.ask"] = target.marks_ask
+    if target.detectors_ask:
+        asks["detectors.ask"] = target.detectors_ask
+        _check_detectors(root, target)
     if target.clock:
         if target.clock.http is None or not target.clock.json:
             right = '{http: "http://...", json: the.path.of.the.time}'
@@ -204,6 +207,19 @@ def _check_questions(root: Table, target: Target) -> None:
             raise BadInput("'send' and 'expect' are of 'tcp'", place=place_in(root, path), right="body, status and json")
         if ask.send is not None and not ask.expect:
             raise BadInput("'send' without 'expect': what would show that it answered?", place=place_in(root, path), right="expect: a text")
+
+
+def _check_detectors(root: Table, target: Target) -> None:
+    """Each expression is about one other node, and can be read."""
+    right = "such as 'peers.{other}.alive=false'"
+    for name, written in target.detectors.items():
+        place = place_in(root, f"detectors.suspects.{name}")
+        if OTHER not in written:
+            raise BadInput(f"the detector '{name}' does not say of which node: there is no {OTHER} in it", place=place, right=right)
+        try:
+            asking.parse(written.replace(OTHER, "n1"))
+        except BadInput as refusal:
+            raise BadInput(refusal.message, place=place, right=refusal.right) from None
 
 
 def _check_templates(root: Table, target: Target) -> None:
@@ -256,6 +272,8 @@ def _all_questions(target: Target) -> Iterator[tuple[str, Ask, str]]:
     yield from ((f"roles.{role}", ask, "") for role, ask in target.roles.items())
     if target.marks_ask:
         yield "marks.ask", target.marks_ask, ""
+    if target.detectors_ask:
+        yield "detectors.ask", target.detectors_ask, ""
     if target.clock:
         yield "clock", target.clock, ""
 

@@ -22,6 +22,8 @@ from chaos.experiment.target.init import InitStep
 from chaos.experiment.target.operation import OperationKind, operation
 
 SCHEMA: Final = 1
+OTHER: Final = "{other}"
+"""Stands for another node in the expressions of detectors."""
 _ABOUT: Final = "The version of this form"
 _NAME: Final = string().then(lambda name, _: name.strip())
 
@@ -153,6 +155,14 @@ class Marks(msgspec.Struct, frozen=True):
     values: Annotated[dict[str, str], mapping(WORDS)]
 
 
+class Detectors(msgspec.Struct, frozen=True):
+    """What the failure detectors of a node make of every other node: detector -> expression over the JSON answer of ``ask``, which holds
+    while that detector suspects the node ``{other}``."""
+
+    ask: Annotated[Ask, table(Ask), Key(example="ask: {http: ...}")]
+    suspects: Annotated[dict[str, str], mapping(WORDS, empty="there is no detector", right="{heartbeat: 'peers.{other}.alive=false'}")]
+
+
 def _version(found: int, value: Value) -> int:
     if found != SCHEMA:
         raise BadInput(f"this version of Nines reads schema {SCHEMA}", place=value.place, right=f"schema: {SCHEMA}")
@@ -178,6 +188,8 @@ def _made(found: dict[str, Any], entry: Table) -> Target:
         raise BadInput("the parts have different 'ready' questions", place=place, right="write the question out")
     marks = found.pop("marks", None)
     found |= {"marks": marks.values, "marks_ask": marks.ask} if marks else {}
+    detectors = found.pop("detectors", None)
+    found |= {"detectors": detectors.suspects, "detectors_ask": detectors.ask} if detectors else {}
     usual: dict[str, Any] = {"folder": "", "about": "", "settings": {}, "operations": {}}
     of_parts = {name: role.part for name, role in roles.items() if role is not None and role.part}
     asked = {name: asks[0] if role is None else role.ask for name, role in roles.items()}
@@ -210,6 +222,9 @@ class Target(msgspec.Struct, frozen=True):
     marks: Annotated[dict[str, str], table(Marks)] = {}
     """Moments that a node stamps itself, for the anatomy: name -> dotted path in the JSON answer of ``ask``."""
     marks_ask: Annotated[Ask | None, UNWRITTEN] = None
+    detectors: Annotated[dict[str, str], table(Detectors)] = {}
+    """Failure detectors of the system's own: name -> expression that holds while a node suspects ``{other}``"""
+    detectors_ask: Annotated[Ask | None, UNWRITTEN] = None
     clock: Ask | None = None
     """Asks a node what its own wall clock says; ``json`` is the dotted path of the answer, in seconds since 1970."""
     init: Annotated[tuple[InitStep, ...], listed(table(InitStep), wanted="a list of steps", example="[{node: n1, command: ...}]")] = ()

@@ -51,7 +51,7 @@
   canvas.style.height = `${height}px`;
   const chart = window.echarts.init(canvas, null, { renderer: "svg" });
   const style = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
-  const COLOURS = { up: "up", down: "down", dead: "dead", paused: "paused", leader: "leader", in: "dns", fault: "fault", missing: "unknown" };
+  const COLOURS = { up: "up", down: "down", dead: "dead", paused: "paused", suspects: "paused", leader: "leader", in: "dns", fault: "fault", missing: "unknown" };
 
   const left = () => Math.min(24 + 7 * Math.max(...run.lanes.map((lane) => lane.name.length), ...run.services.map((each) => each.name.length + 12), 7), narrow() ? 96 : 200);
   const short = (text) => (text.length * 7 > left() - 16 ? `${text.slice(0, Math.floor((left() - 24) / 7))}…` : text);

@@ -31,7 +31,7 @@ TITLE: Final = 160
 """Letters of a headline that stand as the title; a longer one is a title and a sentence."""
 LEGEND: Final[tuple[tuple[str, str], ...]] = (
     ("down", "outage of a service"), ("fault", "fault in force"), ("leader", "leader"), ("up", "up"), ("dead", "dead"),
-    ("paused", "paused"), ("in", "in DNS"), ("quiet", "baseline"),
+    ("paused", "paused"), ("suspects", "suspected by a failure detector"), ("in", "in DNS"), ("quiet", "baseline"),
 )  # fmt: skip
 CHART_WORDS: Final = (
     "ok", "Zoom in", "Zoom out", "Whole run", "Previous event", "Next event", "no event",
@@ -141,7 +141,8 @@ def _yearly(report: Report) -> Iterator[Card]:
 
 def _axis_legend(report: Report) -> list[tuple[str, str]]:
     found = {interval.state for lane in report.timeline for interval in lane.intervals}
-    return [item for item in LEGEND if item[0] != "paused" or "paused" in found]
+    found |= {"suspects" for lane in report.timeline if lane.kind == "detector" and lane.intervals}
+    return [item for item in LEGEND if item[0] not in ("paused", "suspects") or item[0] in found]
 
 
 def _phase_legend(report: Report) -> list[tuple[str, str]]:

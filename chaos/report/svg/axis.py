@@ -74,6 +74,9 @@ def rows(lanes: Sequence[Lane]) -> list[tuple[str, list[Mark]]]:
             marks += [Mark(each, 7, 14, "leader", f"{lane.name} is leader") for each in leading if each.state == lane.name]
             marks += [Mark(each, 23, 3, "in", f"in DNS: {each.state}") for each in answers if lane.name in each.state.split(", ")]
             found.append((lane.name, marks))
+    for lane in lanes:
+        if lane.kind == "detector":
+            found.append((lane.name, [Mark(each, 9, 14, "suspects", each.state) for each in lane.intervals]))
     return found
 
 

@@ -151,7 +151,7 @@ class Helpers:
 
     def warm_watch(self) -> None:
         """The role watch, loaded and waiting; only if there is anything to see."""
-        if self._watch is None and any(node.roles or node.marks for node in self._watched().nodes):
+        if self._watch is None and any(node.roles or node.marks or node.views for node in self._watched().nodes):
             self._watch = self._make_process(WATCH)
 
     def start_watch(self) -> None:

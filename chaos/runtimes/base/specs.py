@@ -10,6 +10,7 @@ from chaos.core.values import CLIENTS, Link, TrafficOrder
 from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameSpec, Replica
 from chaos.experiment.client import ClientPolicy
 from chaos.experiment.target.check import with_nodes
+from chaos.experiment.target.spec import OTHER, Target
 from chaos.history import journal
 from chaos.history.folder import DEMAND
 from chaos.plugin import Deployment
@@ -84,10 +85,18 @@ def watch_spec(deployment: Deployment, layout: Layout) -> WatchSpec:
             roles={role: layout.ask(ask, name) for role, ask in target.roles_of(info.part).items()},
             marks=target.marks,
             marks_ask=layout.ask(target.marks_ask, name) if target.marks_ask is not None else None,
+            views=_views(target, layout, name),
+            views_ask=layout.ask(target.detectors_ask, name) if target.detectors_ask is not None else None,
         )
         for name, info in layout.nodes.items()
     )
     return WatchSpec(nodes, interval_s=max(target.watch_every_s, len(nodes) / WATCH_MOST_PER_S))
+
+
+def _views(target: Target, layout: Layout, node: str) -> dict[str, dict[str, str]]:
+    """What tells whom this node suspects: each detector, of each other node of its part."""
+    others = [name for name, info in layout.nodes.items() if name != node and info.part == layout.nodes[node].part]
+    return {detector: {other: written.replace(OTHER, other) for other in others} for detector, written in target.detectors.items()}
 
 
 def prober_spec(

@@ -14,6 +14,7 @@ from typing import NamedTuple, Protocol
 WINDOW = 100
 FEW = 5
 LARGEST_PHI = 99.0
+SLOW_DISK_MS = 50.0
 
 
 class Detector(Protocol):
@@ -74,6 +75,11 @@ class View(NamedTuple):
     suspicion: float
     silent_ms: float
     disk_ms: float
+    suspects_fixed: bool
+    """By silence, whichever detector was chosen."""
+    suspects_phi: bool
+    slow_disk: bool
+    """It lives, and takes ``SLOW_DISK_MS`` or more to save."""
 
 
 class Monitor:
@@ -84,7 +90,7 @@ class Monitor:
         self.every_ns = every_ns
         self._timeout_ns = timeout_ns
         self._phi = phi
-        self._detectors: dict[str, Detector] = {}
+        self._detectors: dict[str, tuple[Fixed, PhiAccrual]] = {}
         self._heard: dict[str, tuple[int, float]] = {}
         self._looked_ns = 0
 
@@ -93,13 +99,14 @@ class Monitor:
         self._detectors = {name: self._detectors.get(name) or self._new(now_ns) for name in names}
         self._heard = {name: self._heard.get(name, (now_ns, 0.0)) for name in names}
 
-    def _new(self, now_ns: int) -> Detector:
-        return PhiAccrual(self.every_ns, self._phi, now_ns) if self.kind == "phi" else Fixed(self._timeout_ns, now_ns)
+    def _new(self, now_ns: int) -> tuple[Fixed, PhiAccrual]:
+        return Fixed(self._timeout_ns, now_ns), PhiAccrual(self.every_ns, self._phi, now_ns)
 
     def heard(self, name: str, disk_ms: float, now_ns: int) -> None:
         """A heartbeat of that node arrived."""
         if name in self._detectors:
-            self._detectors[name].heard(now_ns)
+            for detector in self._detectors[name]:
+                detector.heard(now_ns)
             self._heard[name] = (now_ns, disk_ms)
 
     def awake(self, now_ns: int) -> None:
@@ -113,8 +120,11 @@ class Monitor:
     def view(self, now_ns: int) -> dict[str, View]:
         """Every other node as it is seen now."""
         found = {}
-        for name, detector in self._detectors.items():
+        for name, (fixed, phi) in self._detectors.items():
             at_ns, disk_ms = self._heard[name]
-            suspicion = detector.suspicion(now_ns)
-            found[name] = View(suspicion < detector.limit, round(suspicion, 2), round((now_ns - at_ns) / 1e6, 1), disk_ms)
+            by_fixed, by_phi = fixed.suspicion(now_ns), phi.suspicion(now_ns)
+            suspects = by_fixed >= fixed.limit, by_phi >= phi.limit
+            chosen, suspicion = (suspects[1], by_phi) if self.kind == "phi" else (suspects[0], by_fixed)
+            silent_ms = round((now_ns - at_ns) / 1e6, 1)
+            found[name] = View(not chosen, round(suspicion, 2), silent_ms, disk_ms, *suspects, disk_ms >= SLOW_DISK_MS)
         return found

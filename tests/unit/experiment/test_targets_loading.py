@@ -37,6 +37,18 @@ def test_marks_and_pings_are_read():
     assert found.marks_ask == Ask(http="http://{address}:{client}/status")
 
 
+def test_detectors_are_read_and_each_must_name_the_other_node():
+    """Which expression holds while a node suspects another one."""
+    ask = 'detectors: {ask: {http: "http://{address}:{client}/status"}, suspects: {beats: "%s"}}\n'
+    found = sample_target(TARGET + ask % "peers.{other}.alive=false")
+    assert found.detectors == {"beats": "peers.{other}.alive=false"}
+    assert found.detectors_ask == Ask(http="http://{address}:{client}/status")
+    with pytest.raises(BadInput, match=r"detectors.suspects.beats: the detector 'beats' does not say of which node: there is no \{other\}"):
+        sample_target(TARGET + ask % "peers.alive=false")
+    with pytest.raises(BadInput, match=r"detectors.suspects.beats: 'peers.\{other\} = ' has nothing to compare|is not an expression"):
+        sample_target(TARGET + ask % "= {other}")
+
+
 @pytest.mark.parametrize(
     ("old", "new", "says"),
     [
