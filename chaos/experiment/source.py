@@ -9,6 +9,7 @@ is not UTF-8, empty, too big, too deep, not YAML, that has a key twice, or whose
 
 from __future__ import annotations
 
+import functools
 import re
 import stat
 from collections.abc import Iterable, Iterator
@@ -158,6 +159,16 @@ def read_text(path: Path) -> str:
 
 def parse(content: str, file: str) -> Table:
     """The whole document, which must be one table."""
+    return _parsed(content, file) if "${" in content else _known(content, file)
+
+
+@functools.lru_cache(maxsize=64)
+def _known(content: str, file: str) -> Table:
+    """Experiments name the same targets again and again, and reading YAML is most of the time that a plan takes."""
+    return _parsed(content, file)
+
+
+def _parsed(content: str, file: str) -> Table:
     import yaml  # prober and name server, which share the values here, read no YAML and have no package for it
 
     variables = Variables(content)
