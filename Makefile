@@ -26,6 +26,8 @@ COUNT ?= 40
 # Cores for tests. `make test` has a worker more, since those that start real systems mostly wait (tests/support/spread.py).
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
+# Modules are compiled once, not in each of the many processes that tests and benchmarks start.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: docs setup demo test test-docker test-browser test-engines check lint bench bench-predictions what-each-buys ledger mutations soak picture clean
 .DEFAULT_GOAL := demo

@@ -7,6 +7,7 @@ import faulthandler
 import os
 import re
 import signal
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
@@ -22,6 +23,11 @@ from tests.support.spread import Spread, contended, rank, step_back
 pytest_plugins = ["pytester"]
 
 HERE = Path(__file__).parent
+
+# What Python has compiled is kept, whatever the machine's setting: else each worker, and each of the many processes that tests start,
+# compiles all modules anew. Rewriting the tests' assertions alone takes 12 s of CPU a worker.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -76,8 +82,15 @@ STEPS_BACK: Final = "nines_steps_back"
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
-    """See ``spread``."""
-    config.stash[CONTENDED] = contended()
+    """See ``spread``. All workers of the Docker suite share one engine."""
+    docker = config.option.markexpr == "docker"
+    config.stash[CONTENDED] = docker or contended()
+    if docker:
+        from tests.support.suite_engine import suite_engine
+
+        engine = contextlib.ExitStack()
+        config.add_cleanup(engine.close)
+        suite_engine(engine)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -6,6 +6,9 @@
 
 A file stays on one worker, since what its tests share is made once there. All workers but the first run in the kernel's idle class: what
 the first has started gets a core at once whenever it wants one, as if it had the machine for itself.
+
+An engine works for all workers in one class. So in the Docker suite the tests that judge times (``ALONE``) run at the end, when all
+others are done.
 """
 
 from __future__ import annotations
@@ -23,9 +26,18 @@ from xdist.workermanage import WorkerController
 ALONE: Final = "alone"
 FIRST: Final = "gw0"
 SECOND: Final = "gw1"
-STARTS_SYSTEMS: Final = ("tests/contract/", "tests/docker/", "tests/e2e/")
+DOCKER: Final = "tests/docker/"
+STARTS_SYSTEMS: Final = ("tests/contract/", DOCKER, "tests/e2e/")
 """Their tests start clusters."""
 WAITS: Final = (
+    "tests/docker/test_docker_try.py::",
+    "tests/docker/test_docker_pytest.py::",
+    "tests/docker/test_leftovers_docker.py::",
+    "tests/docker/test_docker_private_engine.py::",
+    "tests/docker/test_docker_images.py::",
+    "tests/docker/test_run_ends_docker.py::",
+    "tests/docker/test_docker_kill_serving.py::",
+    "tests/docker/test_docker_engine.py::",
     "tests/e2e/test_soak.py::",
     "tests/e2e/test_targets_systems.py::",
     "tests/e2e/test_netem_kernel.py::",
@@ -90,6 +102,10 @@ def step_back(worker: str) -> None:
         os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
 
 
+ENOUGH: Final = 2
+"""A worker with so few tests before it is given its next file: xdist runs a test only once it knows the one after it."""
+
+
 class Spread(LoadFileScheduling):
     """Files to whoever is free, to the first two workers what is theirs first."""
 
@@ -100,8 +116,20 @@ class Spread(LoadFileScheduling):
     def _split_scope(self, nodeid: str) -> str:
         return ALONE if is_alone(nodeid) else super()._split_scope(nodeid)
 
+    def schedule(self) -> None:
+        self._alone_last = any(nodeid.startswith(DOCKER) for nodeid in next(iter(self.registered_collections.values())))
+        super().schedule()
+
+    def _reschedule(self, node: WorkerController) -> None:
+        others = [other for other in self.nodes if other is not node and not other.shutting_down]
+        if self._alone_last and list(self.workqueue) == [ALONE] and others and not node.shutting_down:
+            if self._pending_of(self.assigned_work[node]) <= ENOUGH:
+                node.shutdown()
+            return
+        super()._reschedule(node)
+
     def _assign_work_unit(self, node: WorkerController) -> None:
-        self.workqueue.move_to_end(choice(list(self.workqueue), node.gateway.id), last=False)
+        self.workqueue.move_to_end(choice(list(self.workqueue), SECOND if self._alone_last else node.gateway.id), last=False)
         super()._assign_work_unit(node)
 
 
