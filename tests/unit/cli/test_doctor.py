@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from chaos.cli import doctor
 from chaos.cli import main as cli
 from chaos.cli.doctor import MISSING, OK, OPTIONAL, Finding, examine, usable
-from chaos.cli.fault_support import abilities, runtimes
+from chaos.cli.fault_support import Ability, abilities, runtimes
 from chaos.core import plugins as tables
 from chaos.core.errors import EnvironmentUnusable
 
@@ -85,17 +86,23 @@ def test_the_table_in_the_docs_is_that_of_the_faults() -> None:
     assert page == whole(page)
 
 
+@pytest.fixture(scope="module")
+def asked() -> Sequence[Ability]:
+    """Of all faults, once."""
+    return abilities()
+
+
 @pytest.mark.parametrize("kind", sorted(tables.FAULTS))
-def test_every_fault_is_asked(kind: str) -> None:
+def test_every_fault_is_asked(asked: Sequence[Ability], kind: str) -> None:
     """One of each kind can be made without knowing its fields, and answers for both runtimes and for what runs already."""
-    here = [each for each in abilities() if each.kind == kind]
+    here = [each for each in asked if each.kind == kind]
     assert [each.runtime for each in here] == runtimes()
     assert any(each.possible for each in here)
 
 
-def test_what_cannot_be_done_says_why() -> None:
+def test_what_cannot_be_done_says_why(asked: Sequence[Ability]) -> None:
     """A whole kind, one of its forms, and a form on one sort of target."""
-    said = {(each.kind, each.runtime): each for each in abilities()}
+    said = {(each.kind, each.runtime): each for each in asked}
     assert not said["power_off", "local"].possible
     assert str(said["power_off", "local"]).startswith("no: ")
     assert str(said["power_off", "docker"]) == "yes"

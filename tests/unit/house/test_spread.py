@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
 
 import pytest
 
@@ -39,8 +37,9 @@ def test_each_worker_has_its_own_first_and_takes_what_is_left(worker: str, order
     assert taken == [SCOPES[number] for number in order]
 
 
-@pytest.mark.parametrize("worker", ["gw0", "gw1"])
-def test_all_but_the_first_are_in_the_idle_class(worker: str) -> None:
-    code = f"import os; from tests.support.spread import step_back; step_back({worker!r}); print(os.sched_getscheduler(0))"
-    said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    assert int(said) == (os.sched_getscheduler(0) if worker == "gw0" else os.SCHED_IDLE)
+@pytest.mark.parametrize(("worker", "classes"), [("gw0", []), ("gw1", [os.SCHED_IDLE]), ("gw2", [os.SCHED_IDLE])])
+def test_all_but_the_first_ask_for_the_idle_class(worker: str, classes: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(os, "sched_setscheduler", lambda _pid, wanted, _param: asked.append(wanted))
+    spread.step_back(worker)
+    assert asked == classes
