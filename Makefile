@@ -6,7 +6,8 @@
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
 #   make test-browser  every kind of report in Chromium: console, requests, axe, keys, touch (apt-get install chromium; minutes)
 #   make test-systems  every experiment on etcd, Redis, PostgreSQL, RabbitMQ, nginx, gdnsd in full (root or Docker; half an hour)
-#   make measured docs/measured.md: those experiments once, observed beside predicted (RUNS=folder keeps and reuses runs)
+#   make leader-kills  each of their leader kills in three seeds, and one table (root or Docker; an hour)
+#   make measured docs/measured.md: all of that, observed beside predicted (RUNS=folder keeps and reuses runs; 90 minutes)
 #   make setup    install into .venv and find or build the Toxiproxy server: what demo does first
 #   make bench    every figure of the benchmarks in one table   make lint    style, types, layers
 #   make bench-predictions   seconds lost as predicted and as seen, every kind that is predicted (45 minutes on local; ARGS="--runtime docker")
@@ -74,10 +75,14 @@ test-engines: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m engines $(ARGS)
 
-.PHONY: test-systems measured
+.PHONY: test-systems measured leader-kills
 test-systems: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m systems $(ARGS)
+
+leader-kills: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	@$(PY) -m bench.measured --leader-kills $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
 measured: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null

@@ -40,6 +40,9 @@ CLIENT_SLACK_S = 0.5
 
 RESTART = "restart"
 
+ASYNC = "async"
+"""The replication of a primary that acknowledges alone."""
+
 LOCAL_READS = 1
 """The parameter ``reads`` of the models, as a number: 0 quorum, 1 local."""
 
@@ -59,8 +62,8 @@ def dissect(plan: Plan, timeline: Timeline) -> Timeline:
 
 
 def needs_leader(plan: Plan, service: str) -> bool:
-    """Whether this operation works only through a leader with a quorum behind it: writes do, and reads unless they are local."""
-    if plan.replication != "quorum" or not plan.has_roles:
+    """Whether this operation works only through a leader: writes do, and reads unless they are local. A primary needs nobody behind it."""
+    if plan.replication not in ("quorum", ASYNC) or not plan.has_roles:
         return False
     kind = plan.operations.get(service)
     local_reads = any(parameter.name == "reads" and parameter.value == LOCAL_READS for parameter in plan.parameters)
@@ -77,6 +80,7 @@ class _Cutter:
         self._abilities = abilities
         self._faults = {fault.id: fault for fault in timeline.faults}
         self._by_leader = needs_leader(plan, service.service)
+        self._enough_back_s = abilities.any_back_s if plan.replication == ASYNC else abilities.quorum_back_s
         self._slack_s = client.deadline_s + service.rule.slot_s
         cached_s = {"once": math.inf, "ttl": dns.ttl_s}.get(client.resolve, 0.0)
         self._client_s = cached_s + client.deadline_s + client.attempts * min(client.timeout_s, client.deadline_s) + CLIENT_SLACK_S
@@ -147,7 +151,7 @@ class _Cutter:
         if not self._by_leader:
             return self._by_the_last_copy(faults, since_s, end_s)
         cuts: list[Cut] = []
-        back_s = self._abilities.quorum_back_s(since_s, end_s + self._slack_s)
+        back_s = self._enough_back_s(since_s, end_s + self._slack_s)
         if back_s is not None:
             cuts.append((self._awaited(faults, back_s), back_s))
             since_s = back_s

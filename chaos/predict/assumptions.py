@@ -21,7 +21,7 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         said += [f"Of all ballots {refused:.0%} are refused; then all wait once more."] * (refused > 0)
     elif known.replicated:
         said.append("A watcher counts missed heartbeats; a leader stands two round trips after it has noticed.")
-    if known.replicated and "close_detection_s" in known.given:
+    if known.replicated and {"close_detection_s", "close_election_s"} & set(known.given):
         said.append("A process that dies closes its connections, and is given up sooner than a node that is silent.")
     if known.asynchronous:
         said.append("The primary acknowledges alone: what its replicas have not yet when it dies is lost, and clients are not told.")

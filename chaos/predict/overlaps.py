@@ -58,8 +58,8 @@ def failover_s(known: System, does: str) -> float:
     if known.alone:
         return 0.0
     if known.randomised:
-        return known.election(max(known.nodes - 1, known.quorum)).mean_s
-    return known.watcher().mean_s + known.takeover.mean_s
+        return known.election(max(known.nodes - 1, known.quorum), loud=True).mean_s
+    return known.watcher(loud=True).mean_s + known.takeover.mean_s
 
 
 def beyond_isolated(known: System, rates: Rates, does: str) -> float:

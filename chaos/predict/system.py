@@ -148,8 +148,10 @@ class System(msgspec.Struct, frozen=True):
         """One node that votes for itself: no beat could come from anybody, so it waits for none."""
         return self.nodes == 1 and self.randomised
 
-    def election(self, voters: int) -> RandomisedElection:
-        """The leader's successor, by Raft's rule."""
+    def election(self, voters: int, loud: bool = False) -> RandomisedElection:
+        """The leader's successor, by Raft's rule; ``loud``: a closed connection may start the time-out (``close_election``)."""
+        if loud and "close_election_s" in self.given:
+            return RandomisedElection(voters, self.quorum, self.given["close_election_s"], 0.0, self.round_trip_s).checked()
         timeout = self.need("election_timeout_s", "a leader's failure")
         heartbeat = self.need("heartbeat_s", "a leader's failure")
         refused = self.given.get("refused", NOTHING).mean_s if voters > 1 else 0.0  # one alone has nobody who could refuse
@@ -168,7 +170,7 @@ class System(msgspec.Struct, frozen=True):
             every, wait = self.need("heartbeat_s", "a leader's failure"), self.need("timeout_s", "a leader's failure")
             if not needed <= count:
                 raise BadInput(f"{needed} of {count} watchers can never give a leader up", right="watchers_needed: at most watchers")
-            return Watchers(count, needed, every.mean_s, wait.mean_s, silent=not loud)
+            return Watchers(count, needed, every.mean_s, wait.mean_s, not loud, self.given.get("watchers_tick_s", NOTHING).mean_s)
         heartbeat = self.need("heartbeat_s", "a leader's failure")
         misses, timeout = self.given.get("misses"), self.given.get("timeout_s")
         if misses is None and timeout is None:

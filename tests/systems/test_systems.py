@@ -14,12 +14,13 @@ from tests.support.paths import ROOT
 
 LOCAL = ("nginx-kill", "nginx-kill-round-robin", "gdnsd-kill", "redis-leader-kill", "etcd-leader-kill", "etcd-leader-kill-five")
 DOCKER = (
-    "nginx-kill", "nginx-kill-engine", "gdnsd-kill", "redis-leader-kill", "redis-split-brain-bounded", "patroni-primary-kill",
-    "patroni-switchover", "patroni-sync-partition", "rabbitmq-leader-kill",
+    "nginx-kill", "nginx-kill-engine", "gdnsd-kill", "redis-leader-kill", "redis-split-brain-bounded", "redis-split-brain-wait",
+    "patroni-primary-kill", "patroni-switchover", "patroni-sync-partition", "rabbitmq-leader-kill", "etcd-data",
 )  # fmt: skip
 WEAK = {
     "nginx-dead-address": "success_ratio",
     "etcd-no-quorum": "mttr",
+    "etcd-stale-reads": "stale_reads",
     "redis-no-quorum": "mttr",
     "redis-split-brain": "lost_writes",
     "patroni-async-partition": "lost_writes",

@@ -17,6 +17,8 @@ from chaos.core.system import is_root
 Note = Callable[[str], None]
 
 INSTALL_TIMEOUT_S: Final = 600.0
+LOCK_S: Final = 300
+"""How long to wait for another apt-get or dpkg to end."""
 _ASK_TIMEOUT_S: Final = 30.0
 _POLICY: Final = Path("/usr/sbin/policy-rc.d")
 _FORBID: Final = "#!/bin/sh\nexit 101\n"
@@ -43,7 +45,10 @@ def install(packages: Sequence[str], note: Note) -> None:
     note(f"installing {wanted}")
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     with _no_services():
-        for command in (["apt-get", "update", "-qq"], ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *packages]):
+        for command in (
+            ["apt-get", "update", "-qq"],
+            ["apt-get", "-o", f"DPkg::Lock::Timeout={LOCK_S}", "install", "-y", "-qq", "--no-install-recommends", *packages],
+        ):
             try:
                 subprocess.run(
                     command,

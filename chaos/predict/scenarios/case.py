@@ -135,14 +135,15 @@ def ways(case: Case) -> Ways:
 def succession(case: Case, voters: int, loud: bool = False) -> tuple[Floats, Floats]:
     """When the voters have noticed that their leader is gone, and when they have another one that takes writes.
 
-    ``loud``: its connections are closed or refused, which a system may notice long before a silence (``close_detection``).
+    ``loud``: its connections are closed or refused, which a system may notice long before a silence (``close_detection``), or
+    begin an election for (``close_election``).
     """
     system = case.system
     if loud and "close_detection_s" in system.given:
         noticed_s = system.given["close_detection_s"].sample(case.rng, case.samples) + system.round_trip_s / 2
         return noticed_s, noticed_s + 2 * system.round_trip_s
     if system.randomised:
-        return system.election(voters).sample(case.rng, case.samples)
+        return system.election(voters, loud).sample(case.rng, case.samples)
     detected_s = system.watcher(loud).sample(case.rng, case.samples)
     return detected_s, detected_s + system.takeover.sample(case.rng, case.samples)
 

@@ -5,13 +5,17 @@
     watchers    each asks the leader every ``every``, and gives it up when no answer came for ``wait``; the leader is lost when
                 enough say so (Redis Sentinel: down-after-milliseconds, quorum; a ping each second, or each down-after if that is less)
 
-A watcher whose connection is closed counts from the last answer, U(0, every) before the death; one that meets silence counts from the
-question that is not answered, U(0, every) after it. Watchers ask each at a phase of its own; of v watchers the k-th smallest wait counts.
+A watcher that meets silence counts from the first question that is not answered, U(0, every) after the death. One whose connection is
+closed counts from the last answer, U(0, every) before the death. But one that acts by a timer, each ``tick``, connects anew at its next
+tick and asks at once: that question counts, U(0, tick) after the death. Such a watcher sees at its next tick that its time is up, and
+a tick later that the others agree (Sentinel: sentinel.c, sentinelReconnectInstance, sentinelCheckSubjectivelyDown, sentinelTimer).
+Watchers ask each at a phase of its own; of v watchers the k-th smallest wait counts.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import math
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 import numpy as np
@@ -20,6 +24,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+
+_STEPS: Final = 20_001
+"""Of the law's grid: an error of a hundred thousandth of its width."""
 
 
 class LeaseExpiry(msgspec.Struct, frozen=True):
@@ -49,20 +57,49 @@ class Watchers(msgspec.Struct, frozen=True):
     every_s: float
     wait_s: float
     silent: bool = False
+    tick_s: float = 0.0
 
     @property
     def mean_s(self) -> float:
-        """The k-th smallest of v uniform draws lies at k / (v + 1) on average; counted from above where waits are shortened."""
-        place = self.needed / (self.count + 1)
-        return self.wait_s + self.every_s * place if self.silent else self.wait_s - self.every_s * (1.0 - place)
+        """The least wait, and on average the k-th smallest of what v watchers wait beyond it: the area above its distribution."""
+        at_s, reached = self._law()
+        return self._least_s + _area(at_s, 1.0 - reached)
 
     @property
     def variance_s2(self) -> float:
-        """Of an order statistic of uniform draws: a Beta(k, v - k + 1) law."""
-        k, v = self.needed, self.count
-        return self.every_s**2 * k * (v - k + 1) / ((v + 1) ** 2 * (v + 2))
+        """Of the same: E[x^2] is the integral of 2 x P(more than x)."""
+        at_s, reached = self._law()
+        return _area(at_s, 2.0 * at_s * (1.0 - reached)) - _area(at_s, 1.0 - reached) ** 2
 
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """``size`` draws."""
-        phases = np.sort(rng.uniform(0.0, 1.0, (size, self.count)), axis=1)[:, self.needed - 1] * self.every_s
-        return self.wait_s + phases if self.silent else self.wait_s - self.every_s + phases
+        beyond_s = sum(rng.uniform(0.0, 1.0, (size, self.count)) * span_s for span_s in self._spans_s)
+        return self._least_s + np.sort(beyond_s, axis=1)[:, self.needed - 1]
+
+    @property
+    def _spans_s(self) -> tuple[float, float]:
+        """Each watcher waits U(0, first) + U(0, second) beyond the least."""
+        return (self.every_s, self.tick_s) if self.silent or not self.tick_s else (self.tick_s, self.tick_s)
+
+    @property
+    def _least_s(self) -> float:
+        """Nobody gives up sooner."""
+        counted_from_answer = not self.silent and not self.tick_s
+        return self.wait_s - self.every_s if counted_from_answer else self.wait_s + self.tick_s
+
+    def _law(self) -> tuple[Floats, Floats]:
+        """Times beyond the least, and the chance that k of v watchers have waited no longer than that."""
+        first_s, second_s = self._spans_s
+        at_s = np.linspace(0.0, first_s + second_s, _STEPS)
+        if second_s:  # of a sum of two uniform draws: the area of a corner of their rectangle, less what lies outside
+            ramps = [np.maximum(at_s - off_s, 0.0) ** 2 for off_s in (0.0, first_s, second_s)]
+            one = np.clip((ramps[0] - ramps[1] - ramps[2]) / (2 * first_s * second_s), 0.0, 1.0)
+        else:
+            one = at_s / first_s
+        some = range(self.needed, self.count + 1)
+        return at_s, np.asarray(sum(math.comb(self.count, k) * one**k * (1.0 - one) ** (self.count - k) for k in some))
+
+
+def _area(at: Floats, height: Floats) -> float:
+    """Below a curve, by trapezes."""
+    return float(((height[1:] + height[:-1]) / 2 * np.diff(at)).sum())

@@ -42,6 +42,7 @@ class FakeParameters(msgspec.Struct, frozen=True):
     resync: Span
     refused: float
     close_detection: Span | None
+    close_election: Span | None
     hangs_without_leader: bool
     local_reads: bool
     alone: bool
@@ -69,6 +70,7 @@ class FakeParameters(msgspec.Struct, frozen=True):
             resync=span("resync_s", 0.0),
             refused=span("refused", 0.0).low_s,
             close_detection=_span(given["close_detection_s"]) if "close_detection_s" in given else None,
+            close_election=_span(given["close_election_s"]) if "close_election_s" in given else None,
             hangs_without_leader=span("leaderless", 0.0).low_s > 0,
             local_reads=span("reads", 1.0).low_s > 0,
             alone=len(plan.nodes) == 1 and election is not None,
@@ -100,10 +102,13 @@ class FakeParameters(msgspec.Struct, frozen=True):
             stands_s = self.close_detection.draw_s(rng) + self.round_trip_s / 2
             return stands_s, stands_s + led_s
         elapsed_s = self._elapsed_s(rng) if heard_before else 0.0
-        if self.election_timeout is None:
+        timeout = self.election_timeout
+        if loud and timeout is not None and self.close_election is not None:
+            timeout, elapsed_s = self.close_election, -self.round_trip_s / 2
+        if timeout is None:
             stands_s = self.misses * self.heartbeat_s - elapsed_s + self.timeout_s
             return stands_s, stands_s + led_s
-        stands = [max(0.0, self.election_timeout.draw_s(rng) - elapsed_s) for _ in range(voters)]
+        stands = [max(0.0, timeout.draw_s(rng) - elapsed_s) for _ in range(voters)]
         begun_s = min(stands)
         for _ in range(MOST_BALLOTS):
             first_s = min(stands)
@@ -112,7 +117,7 @@ class FakeParameters(msgspec.Struct, frozen=True):
             if voters - len(rivals) + 1 >= self.quorum and not (self.refused and rng.random() < self.refused):
                 break
             # Each voter's patience begins anew when it voted, or when it stood itself.
-            stands = [min(at_s, asked_s) + self.election_timeout.draw_s(rng) for at_s in stands]
+            stands = [min(at_s, asked_s) + timeout.draw_s(rng) for at_s in stands]
         return begun_s, min(stands) + led_s
 
     def _elapsed_s(self, rng: random.Random) -> float:

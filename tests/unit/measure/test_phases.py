@@ -64,6 +64,16 @@ def test_without_marks_detection_and_election_are_one_phase() -> None:
     assert found == {"detection+election": pytest.approx(0.42), "client": pytest.approx(0.08)}
 
 
+def test_a_primary_that_acknowledges_alone_is_waited_for_as_well() -> None:
+    """Until a replica takes over it is the election's, also when a single node is left of three."""
+    spec, windows = kills([5.0], for_s=3.0)
+    plan = make_plan(faults=[spec], windows=windows, replication="async")
+    rows = [*frame(plan), *fault_rows(windows[0]), role(-1, "n1", "leader"), role(5.01, "n1", "leader", False)]
+    rows += [row for row in fault_rows(windows[0], node="n2") if type(row).__name__ == "NodeChanged"]
+    found, _ = phases(plan, [*rows, role(5.425, "n3", "leader")], [(5.005, 5.505)])
+    assert found == {"detection+election": pytest.approx(0.42), "client": pytest.approx(0.08)}
+
+
 def test_an_outage_may_end_before_its_election() -> None:
     """A write due just before the leader stood was answered in time: the cuts are clamped into the outage."""
     plan, window = run_of()

@@ -54,6 +54,39 @@ def test_watchers(count: int, needed: int, silent: bool) -> None:
     assert pvariance(played_s) == pytest.approx(block.variance_s2, rel=0.06)
 
 
+def given_up_at_a_tick_s(rng: random.Random, count: int, needed: int, tick_s: float, wait_s: float) -> float:
+    """One death, watched by those who act by timers at phases of their own: they ask anew, give up, and hear that others agree."""
+    judged = []
+    for _ in range(count):
+        phase_s = rng.uniform(0.0, tick_s)  # when the first tick after the death comes
+        asked_s = phase_s
+        later_s = rng.uniform(0.0, tick_s)  # timers run at a pace that is drawn anew: no phase is kept over the wait
+        judged.append(asked_s + wait_s + later_s)
+    return sorted(judged)[needed - 1] + tick_s
+
+
+@pytest.mark.parametrize(("count", "needed"), [(3, 2), (3, 1), (5, 3), (1, 1)])
+def test_watchers_that_act_by_a_timer(count: int, needed: int) -> None:
+    """A closed connection is opened anew at the next tick, and the question over it counts: nobody gives up before the wait."""
+    block = Watchers(count, needed, 1.0, 2.0, tick_s=0.1)
+    drawn_s = block.sample(np.random.default_rng(8), DRAWS)
+    rng = random.Random(9)
+    played_s = [given_up_at_a_tick_s(rng, count, needed, 0.1, 2.0) for _ in range(PLAYED)]
+    assert drawn_s.min() >= 2.1
+    assert drawn_s.max() <= 2.3
+    assert drawn_s.mean() == pytest.approx(block.mean_s, abs=5 * math.sqrt(block.variance_s2 / DRAWS))
+    assert drawn_s.var() == pytest.approx(block.variance_s2, rel=0.03)
+    assert fmean(played_s) == pytest.approx(block.mean_s, abs=5 * math.sqrt(block.variance_s2 / PLAYED))
+    assert pvariance(played_s) == pytest.approx(block.variance_s2, rel=0.06)
+
+
+def test_silence_is_longer_than_a_closed_connection() -> None:
+    """Only the next question shows it: U(0, every) later, and a tick."""
+    silent, loud = Watchers(3, 2, 1.0, 2.0, silent=True, tick_s=0.1), Watchers(3, 2, 1.0, 2.0, tick_s=0.1)
+    assert loud.mean_s == pytest.approx(2.2, abs=1e-4)  # symmetric: two of three is the median
+    assert silent.mean_s == pytest.approx(2.0 + 0.1 + 0.55, abs=1e-4)
+
+
 def test_lease() -> None:
     """It runs out a time to live after the last renewal before the death."""
     block = LeaseExpiry(20.0, 5.0)

@@ -75,3 +75,14 @@ def test_the_dead_are_heard_sooner_than_the_silent(kind: str, loud: bool) -> Non
         assert closed.recovery_s.value is not None and closed.recovery_s.value < 0.06
     else:
         assert closed.phases["detection"] == plain.phases["detection"]
+
+
+@pytest.mark.parametrize(("kind", "loud"), [("kill", True), ("pause", False)])
+def test_a_closed_connection_starts_an_election_of_its_own(kind: str, loud: bool) -> None:
+    """The least of two draws U(100 ms, 600 ms) from the death on, whenever the last beat was; silence waits for the beats."""
+    heard = (*PARAMETERS, Parameter("close_election_s", 0.1, "s", "target", 0.6))
+    plain, closed = (of_class(predict(a_plan(parameters=each), facts(kind, "leader", (5.0,) * 3))) for each in (PARAMETERS, heard))
+    if loud:
+        assert closed.phases["detection"] == pytest.approx(0.1 + 0.5 / 3, abs=0.02)
+    else:
+        assert closed.phases["detection"] == plain.phases["detection"]
