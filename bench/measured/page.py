@@ -169,12 +169,10 @@ def mean_phases(report: Report) -> str:
 
 def lost(report: Report) -> str:
     """Acknowledged writes that were lost, of how many; a dash where nobody looked."""
-    data = (report["observed"] or {}).get("data") or {}
-    if data.get("lost") is not None:
-        return f"{data['lost']} of {data.get('acknowledged') or '?'}"
-    for check in (report.get("data") or {}).get("checks", []) if isinstance(report.get("data"), dict) else []:
-        if check.get("name") == "lost_writes" and check.get("count") is not None:
-            return f"{check['count']} of {check.get('examined', '?')}"
+    for objective in report["objectives"]:
+        seen = objective.get("observed") or {}
+        if objective["name"] == "lost_writes" and seen.get("value") is not None:
+            return f"{seen['value']:.0f} of {seen['n']:,}"
     return "–"
 
 

@@ -72,6 +72,14 @@ def test_what_is_not_as_expected(tmp_path: Path, kept: dict, left: list, said: l
     assert list(page.not_as_expected(ROW, tmp_path)) == said
 
 
+def test_writes_that_were_lost_of_how_many(tmp_path: Path) -> None:
+    """From the objective that counted them; nobody looked: a dash, never a zero."""
+    counted = report()
+    counted["objectives"].append({"name": "lost_writes", "want": "0", "verdict": "fail", "observed": {"value": 136.0, "n": 1486}})
+    assert page.lost(counted) == "136 of 1,486"
+    assert page.lost(report()) == "–"
+
+
 def test_a_missing_run_is_not_as_expected(tmp_path: Path) -> None:
     """No run, no claim."""
     assert list(page.not_as_expected(ROW, tmp_path)) == ["x-kill-1 (not run)", "x-kill-2 (not run)"]
