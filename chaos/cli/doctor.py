@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import random
 import shutil
 import socket
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
@@ -18,9 +17,6 @@ from chaos.core.system import most_files
 from chaos.core.units import show_bytes
 from chaos.registry import runs as registry
 from chaos.run import preflight as room
-
-if TYPE_CHECKING:
-    from chaos.engine.connection import Engine
 
 OK: Final = "ok"
 MISSING: Final = "missing"
@@ -187,38 +183,9 @@ def _targets() -> list[Finding]:
 
 
 def _docker() -> list[Finding]:
-    from chaos.engine.connection import connect, require, require_age
+    from chaos.cli.doctor_engine import engine_findings
 
-    try:
-        with connect(checked=False) as engine:
-            facts = engine.facts
-            found = Finding("Docker engine" if facts.product == "Docker" else f"{facts.product} engine", OK, str(facts))
-            if facts.elsewhere:
-                require_age(facts)
-                return [found, *_elsewhere(engine), _base_image(engine)]
-            require(facts)
-            return [found, Finding("way to the engine", OK, "here: the harness runs in the command"), _subnets(engine), _base_image(engine)]
-    except NinesError as error:
-        what, _, how = str(error).partition("\n  ")
-        return [Finding("Docker engine", OPTIONAL, what, how)]
-
-
-def _elsewhere(engine: Engine) -> list[Finding]:
-    """A harness of ours would stand beside it."""
-    from chaos.elsewhere.channel import used
-    from chaos.elsewhere.place import refuse, sockets
-
-    refuse(engine.facts)
-    found = [
-        Finding("way to the engine", OK, f"elsewhere ({engine.facts.elsewhere}): the harness travels to it in a container"),
-        Finding(
-            "beside the engine", OK, f"needs the host's network and processes, and the engine's socket: {' or '.join(sockets(engine))}",
-            "if it is elsewhere: NINES_ENGINE_SOCKET=its path on the engine's machine",
-        ),
-    ]  # fmt: skip
-    if used(engine):
-        found.append(Finding("runs beside the engine", OPTIONAL, "something of runs is kept there", "nines status; nines fetch"))
-    return found
+    return engine_findings()
 
 
 def _faults() -> list[Finding]:
@@ -249,27 +216,3 @@ def _plugins() -> list[Finding]:
             found, how = f"of {each.package}: {each.path}", ""
         out.append(Finding(what, OPTIONAL if how else OK, found, how))
     return out
-
-
-def _subnets(engine: Engine) -> Finding:
-    from chaos.engine.networks import free_subnet, pools, routes, subnets
-
-    try:
-        ranges = pools()
-        free_subnet(ranges, [*routes(), *subnets(engine)], random.Random(0))  # noqa: S311 - only whether there is one
-    except NinesError as error:
-        what, _, how = str(error).partition("\n  ")
-        return Finding("Docker subnets", OPTIONAL, what, how)
-    return Finding("Docker subnets", OK, f"free subnets in {', '.join(map(str, ranges))}")
-
-
-def _base_image(engine: Engine) -> Finding:
-    from chaos.engine.images.base import SETTING, default_tag
-    from chaos.engine.images.build import image_id
-
-    name = os.environ.get(SETTING) or default_tag()
-    if image_id(engine, name) is not None:
-        return Finding("Docker base image", OK, name)
-    return Finding(
-        "Docker base image", OPTIONAL, f"{name} is not present yet", "the first run pulls it, or builds it with mmdebstrap (about 20 s)"
-    )

@@ -30,6 +30,7 @@ from chaos.engine.connection import BESIDE, Engine, answers, connect, require_ag
 from chaos.engine.images.beside import ensure_beside
 from chaos.engine.images.build import Note, quiet
 from chaos.engine.images.ensure import ensure_base, ensure_clients, ensure_harness, ensure_target
+from chaos.engine.limits import require_limits
 from chaos.experiment import probe_options
 from chaos.experiment.target.spec import Target
 from chaos.history.events import Row
@@ -141,6 +142,7 @@ def refuse_what_stays(plan: Plan) -> None:
 
 def _ticket(beside: Beside, do: str, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, note: Note) -> Ticket:
     engine = beside.engine
+    require_limits(engine.facts, plan.experiment.cluster.resources)
     images = {"base": ensure_base(engine, note), "harness": ensure_harness(engine, note)}
     images["clients"] = ensure_clients(engine, images["harness"], libraries(target, plan), note)
     if plan.experiment.cluster.attach is None:

@@ -29,6 +29,7 @@ import msgspec
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine.address import Certificates, certificates, host, near
 from chaos.engine.errors import answered_by, remote, translated, unreachable
+from chaos.engine.limits import unlimited
 
 if TYPE_CHECKING:
     from docker import DockerClient
@@ -73,17 +74,23 @@ class Facts(msgspec.Struct, frozen=True):
     """Which program answers: ``Docker``, or ``Podman`` by its compatible socket."""
     beside: bool = False
     """We were sent to stand beside it."""
+    unlimited: tuple[str, ...] = ()
+    """The keys of ``cluster.resources`` that it cannot set, for want of cgroups."""
 
     @property
     def elsewhere(self) -> str:
         """Why its containers' addresses and files are not ours, in a few words; empty for an engine that is here."""
         if self.beside:
             return ""
+        if self.rootless:
+            return "it is rootless: its containers' addresses are not reachable from this machine"
         if not self.local:
             scheme = urlsplit(self.host).scheme
             how = f", reached by {scheme}" if scheme != "unix" else ""
+            if not how and self.name == platform.node():
+                return "its processes and network are not those of this command, which may run in a container"
             return f"it runs on '{self.name}', {self.system}{how}; this is '{platform.node()}'"
-        return "it is rootless: its containers' addresses are not reachable from this machine" if self.rootless else ""
+        return ""
 
     @property
     def log(self) -> str:
@@ -267,6 +274,7 @@ def facts_of(info: Mapping[str, object], version: Mapping[str, object], where: s
         rootless=any("rootless" in option for option in security),
         product=_product(version),
         beside=bool(os.environ.get(BESIDE)),
+        unlimited=unlimited(info),
     )
 
 

@@ -38,7 +38,7 @@ class FaultSpec(Strict, frozen=True):
 
     name: str
     kind: str
-    params: dict[str, str | float | bool | tuple[str | tuple[str, ...], ...] | None]
+    params: dict[str, str | int | float | bool | tuple[str | tuple[str, ...], ...] | None]
     """The fields of the fault's own struct, already checked against it."""
     schedule: Schedule
     for_s: float | None

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import enum
 import struct
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -89,11 +90,21 @@ def read(path: Path) -> NDArray[np.void]:
     """All whole records of the file, in the order written; empty if the file is missing or has no whole record yet."""
     import numpy as np
 
+    return np.frombuffer(_whole_records(path), dtype=dtype())
+
+
+def sent(path: Path) -> Iterator[tuple[int, Outcome]]:
+    """When each slot that was sent had ended, and how. For whoever acts: numpy is only where runs are judged."""
+    for _, sent_ns, done_ns, _, _, outcome, *_ in RECORD.iter_unpack(_whole_records(path)):
+        if sent_ns > 0:
+            yield done_ns, Outcome(outcome)
+
+
+def _whole_records(path: Path) -> bytes:
     if not path.exists() or path.stat().st_size < HEADER.size:
-        return np.zeros(0, dtype=dtype())
+        return b""
     data = path.read_bytes()
     magic, version, size, _ = HEADER.unpack_from(data)
     if magic != MAGIC or version not in READABLE or size != RECORD.size:
         raise HistoryUnreadable(f"{path} is not an observations file of version 1 to {VERSION}")
-    count = (len(data) - HEADER.size) // RECORD.size
-    return np.frombuffer(data, dtype=dtype(), count=count, offset=HEADER.size)
+    return data[HEADER.size : len(data) - (len(data) - HEADER.size) % RECORD.size]

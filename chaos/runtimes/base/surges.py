@@ -52,12 +52,11 @@ class RunningSurge:
 
     def sent(self) -> Sent:
         """By the records that are on the disk: some 50 ms behind."""
-        found = observations.read(self._path)
-        sent = found[found["sent"] > 0]
-        if not len(sent):
+        sent = list(observations.sent(self._path))
+        if not sent:
             return Sent(0, 0, 0.0)
-        span_s = to_s(int(sent["done"].max()) - self.began_ns)
-        return Sent(len(sent), int((sent["outcome"] == Outcome.OK).sum()), span_s)
+        span_s = to_s(max(done_ns for done_ns, _ in sent) - self.began_ns)
+        return Sent(len(sent), sum(outcome is Outcome.OK for _, outcome in sent), span_s)
 
 
 class Spares:

@@ -169,8 +169,10 @@ class Containers:
             host["CpuShares"] = OUR_SHARES
         if spec.sysctls:
             host["Sysctls"] = dict(spec.sysctls)
-        if spec.may_mount:
-            host["SecurityOpt"] = ["apparmor=unconfined"]
+        # Folders of this machine keep the labels that SELinux gave them, which its containers may not touch.
+        security = ["label=disable"] * bool(spec.binds) + ["apparmor=unconfined"] * spec.may_mount
+        if security:
+            host["SecurityOpt"] = security
         if spec.endpoint is not None:
             host["NetworkMode"] = spec.endpoint.network
             host["Dns"] = list(spec.endpoint.dns)

@@ -20,6 +20,7 @@ from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.images.build import image_id
 from chaos.engine.images.ensure import ensure_clients, ensure_harness, ensure_target
+from chaos.engine.limits import require_limits
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
 from chaos.history.events import DnsChanged, SystemSeen
@@ -61,6 +62,7 @@ class DockerSession(Session):
 
     def _bring_up(self) -> Parts:
         deployment = self._deployment
+        require_limits(self._engine.facts, deployment.plan.experiment.cluster.resources)
         images = {part: ensure_target(self._engine, deployment.target, part) for part in {node.part for node in deployment.plan.nodes}}
         self._sink(
             SystemSeen(at_ns=self._clock.now_ns(), images={part: image_id(self._engine, name) or name for part, name in images.items()})

@@ -27,8 +27,10 @@ from chaos.engine import connection as engine
 from chaos.engine.address import DEFAULT_HOST, host
 from chaos.engine.connection import Facts, answers, connect, facts_of, require
 from chaos.engine.errors import meaning, translated, unusable
+from chaos.engine.limits import require_limits
 from chaos.engine.networks import POOL, free_subnet, parse_ip_route, parse_proc_route, pools
 from chaos.engine.packet_rules import message
+from chaos.experiment.cluster import Resources
 
 FACTS = Facts(
     name="here", id="x", host=DEFAULT_HOST, version="24.0", api="1.43", system="Debian", architecture="x86_64", storage="overlay2",
@@ -206,6 +208,20 @@ def test_facts_are_read_from_an_old_engine() -> None:
     facts = facts_of(info, {"Version": "20.10.24"}, DEFAULT_HOST, "1.41")
     assert (facts.cgroup, facts.rootless, facts.local, facts.version) == ("1", True, False, "20.10.24")
     assert "20.10.24" in str(facts)
+
+
+def test_limits_without_cgroups_are_refused_by_name() -> None:
+    """By the engine's own flags; an engine that does not say so has them. A disk needs none: it is kept in memory."""
+    info = {"CpuCfsQuota": False, "MemoryLimit": True, "CgroupVersion": "2", "CgroupDriver": "cgroupfs"}
+    facts = facts_of(info, {}, DEFAULT_HOST, "1.55")
+    assert facts.unlimited == ("cpus",)
+    assert facts_of({}, {}, DEFAULT_HOST, "1.41").unlimited == ()
+    require_limits(facts, Resources(memory_bytes=1 << 30, disk_bytes=1 << 20))
+    with pytest.raises(EnvironmentUnusable, match="cannot limit cpus: cgroup v2 of its kernel has no controllers"):
+        require_limits(facts, Resources(cpus=0.5))
+    rootless = msgspec.structs.replace(facts, rootless=True, cgroup="1", cgroup_driver="none", unlimited=("cpus", "memory"))
+    with pytest.raises(EnvironmentUnusable, match="cannot limit cpus and memory: it is rootless"):
+        require_limits(rootless, Resources(cpus=0.5, memory_bytes=1 << 30))
 
 
 # --- subnets -----------------------------------------------------------------------------------------------------------
