@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from chaos.core.errors import EnvironmentUnusable
-from chaos.experiment.cluster import Resources
 
 if TYPE_CHECKING:
     from chaos.engine.connection import Facts
+    from chaos.experiment.cluster import Resources
 
 _FLAGS: Final = {"cpus": ("CpuCfsQuota", "CPUCfsQuota"), "memory": ("MemoryLimit",)}
 """Key of ``cluster.resources`` -> what an engine's answer to ``/info`` calls it. ``disk`` needs no cgroup: a tmpfs of that size."""

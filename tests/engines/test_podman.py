@@ -18,6 +18,8 @@ from chaos.engine.connection import Engine, answers, connect
 from chaos.engine.errors import unusable
 from chaos.engine.images.ensure import ensure_base
 from chaos.engine.leftovers import things
+from chaos.history.events import FaultFailed, FaultGone
+from chaos.history.folder import RunFolder
 from tests.support.needs import need
 
 EXPERIMENT = """
@@ -32,13 +34,31 @@ faults:
 settle: 10s
 objectives: {availability: ">= 10%"}
 """
+HEAD = """
+experiment: podded
+question: What can be done to a cluster on Podman?
+cluster: {target: replicated_kv, nodes: 3, runtime: docker, dns: {balancer: health-checked, ttl: 1s}LIMITS}
+traffic: {operations: {write: 20/s}}
+baseline: 2s
+settle: 6s
+"""
+WHILE_IT_RUNS = (
+    "stop: {grace: 1s}, target: n1", "restart: {}, target: n2", "remove: {}, target: n3", "pause: {}, target: n1",
+    "power_off: {}, target: n2",
+    "files: {}, target: n3", "connections: {count: 20}, target: n1", "clock: {offset: -1h}, target: n2", "loss: {percent: 20%}, target: n3",
+    'latency: {latency: 20ms}, target: {link: "clients -> n1"}', 'down: {}, target: {link: "clients -> n2"}', "dns: {mode: servfail}",
+    "load: {rate: 20/s}",
+)  # fmt: skip
+LOADS = ("cpu: {workers: 1}, target: n1", "memory: {percent: 50%}, target: n2", "io: {workers: 1, bytes: 16MB}, target: n3")
+DISKS = ("disk_full: {percent: 100%}, target: n1", "read_only: {remount: restart}, target: n2")
 UNLIMITED = """#!/usr/bin/env python3
 import json, os, sys
 words = sys.argv
-if "create" in words:
-    path = os.path.join(words[words.index("--bundle") + 1], "config.json")
+if "create" in words or "exec" in words:
+    made = "create" in words
+    path = os.path.join(words[words.index("--bundle") + 1], "config.json") if made else words[words.index("--process") + 1]
     config = json.load(open(path))
-    config["process"].pop("rlimits", None)
+    (config["process"] if made else config).pop("rlimits", None)
     json.dump(config, open(path, "w"))
 os.execvp("runc", ["runc", *words[1:]])
 """
@@ -111,3 +131,23 @@ def test_a_run_leaves_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytes
     assert api.containers(all=True) == []
     assert api.volumes()["Volumes"] in (None, [])
     assert [each["Name"] for each in api.networks()] in (["podman"], ["bridge"])
+
+
+def test_faults_of_all_kinds(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Those of nodes, of their links, of their limits and clocks in one run, those of their disks in another; nothing is left."""
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
+    monkeypatch.chdir(tmp_path)
+    for name, limits, faults in (
+        ("nodes", ", resources: {cpus: 0.8, memory: 256MB}", [*WHILE_IT_RUNS, *LOADS]),
+        ("disks", ", resources: {disk: 64MB}", DISKS),
+    ):
+        entries = "".join(f"  - {{{fault}, at: {1 + 6 * number}s, for: 1s}}\n" for number, fault in enumerate(faults))
+        (tmp_path / f"{name}.yaml").write_text(HEAD.replace("LIMITS", limits) + f"faults:\n{entries}", encoding="utf-8")
+        command = [sys.executable, "-m", "chaos", "run", f"{name}.yaml", "--folder", name, "-q"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+        rows = RunFolder(tmp_path / name).rows()
+        lost = [row.reason for row in rows if isinstance(row, FaultFailed)]
+        assert not lost
+        assert sum(isinstance(row, FaultGone) for row in rows) == len(faults)
+    assert things(engine.client.api) == []

@@ -32,6 +32,8 @@ NETWORK = "network"
 VOLUME = "volume"
 OUR_SHARES = 8192
 """Of processor time under contention, where a plain process or container has 1024: what measures must not wait for what is measured."""
+PAGE_BYTES: Final = 4096
+"""The blocks of a tmpfs are pages (tmpfs(5)); on a machine with larger ones a disk of Podman's is larger by as much."""
 _CAP_SYS_RESOURCE = 24
 AT_ONCE = 16
 """So many calls to the engine run at the same time; it does most of its work for each container in turn anyway."""
@@ -105,8 +107,9 @@ class Containers:
         self.api: APIClient = engine.client.api
         self.run = run
         self._may_protect = may_protect(engine.facts.host)
-        # Podman makes the volumes that a container names without the labels that it names for them.
-        self._names_volumes_first = engine.facts.product == "Podman"
+        # Podman makes the volumes that a container names without the labels that it names for them, fills an empty one when its first
+        # container starts, and takes 'size' of a tmpfs for a quota of the disk.
+        self.by_podman = engine.facts.product == "Podman"
         self._on_cgroupfs = engine.facts.cgroup_driver == "cgroupfs"
         self._labels = dict(labels)
 
@@ -117,7 +120,7 @@ class Containers:
     def create(self, spec: Spec) -> str:
         """Its id; not started."""
         with translated(f"creating the container {spec.name}"):
-            if self._names_volumes_first:
+            if self.by_podman:
                 for name in spec.volumes:
                     options = self._volume(spec, name, "")["VolumeOptions"]
                     driver = options.get("DriverConfig", {})
@@ -195,7 +198,8 @@ class Containers:
     def _volume(self, spec: Spec, name: str, inside: str) -> dict[str, Any]:
         options: dict[str, Any] = {"Labels": self.labels(spec.node, VOLUME)}
         if name in spec.sizes:
-            in_memory = {"type": "tmpfs", "device": "tmpfs", "o": f"size={spec.sizes[name]}"}
+            size = f"nr_blocks={spec.sizes[name] // PAGE_BYTES}" if self.by_podman else f"size={spec.sizes[name]}"
+            in_memory = {"type": "tmpfs", "device": "tmpfs", "o": size}
             options["DriverConfig"] = {"Name": "local", "Options": in_memory}
         target, read_only = inside.removesuffix(":ro"), inside.endswith(":ro")
         return {"Type": "volume", "Source": name, "Target": target, "ReadOnly": read_only, "VolumeOptions": options}

@@ -30,6 +30,7 @@ TOOLS: Final = "tools"
 DISKS_INSIDE: Final = "/run/nines-disks"
 """Where the agent has a node's data folders, by their numbers."""
 SCRATCH_INSIDE: Final = "/.nines-scratch"
+FILLED_WITHIN_S: Final = 30.0
 CLOCK_INSIDE: Final = "/.nines-clock"
 
 
@@ -82,5 +83,9 @@ def provide(containers: Containers, image: str) -> None:
     """Make the volume, with the run's labels: the engine fills an empty one from the image of the container that names it first."""
     name = volume_of(containers.run)
     made = containers.create(Spec(name=name, node="", role=TOOLS, image=image, command=(), volumes={name: FOLDER}))
+    if containers.by_podman:
+        containers.start(made, name)
+        with translated(f"waiting for the container {name}"):
+            containers.api.wait(made, timeout=FILLED_WITHIN_S)
     with translated(f"removing the container {name}"):
         containers.api.remove_container(made)

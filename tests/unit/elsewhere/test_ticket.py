@@ -39,7 +39,7 @@ def test_the_machine_s_processes_are_seen_beside_a_rootless_engine(monkeypatch: 
     monkeypatch.setattr("chaos.elsewhere.channel.where", lambda _: type("Where", (), {"top": "/v", "state": "/v/state"})())
     monkeypatch.setattr("chaos.elsewhere.channel.sockets", lambda _: [])
     engine = type("Engine", (), {"facts": msgspec.structs.replace(FACTS, rootless=rootless)})()
-    mounts = Beside(engine, "image")._config("/s", "run", "r")["HostConfig"]["Mounts"]  # type: ignore[arg-type]
+    mounts = Beside(engine, "image")._config("/s", "run", "r")["HostConfig"]["Mounts"]
     assert [each["Source"] for each in mounts] == ["/s", VOLUME, "/proc"][: 2 + rootless]
 
 
