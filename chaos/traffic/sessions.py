@@ -240,7 +240,7 @@ class Sessions:
         return still_open
 
     async def _agree(self, key: str, reader: int) -> bool:
-        """Ask everybody for one key; whether all answered, and the same."""
+        """Ask everybody for one key; whether all answered, and the same. While the name has no address the key stays open."""
         addresses = await self._addresses()
         if self._read_node is not None and addresses:
             addresses = (addresses[(self.operations + reader) % len(addresses)],)
@@ -248,7 +248,7 @@ class Sessions:
         if self._read_node is not None:
             asked += [self._at_node(node, key) for node in self._order.nodes]
         told = await asyncio.gather(*asked)
-        return bool(told) and all(each.outcome == journal.OK and each.value == told[0].value for each in told)
+        return bool(addresses) and all(each.outcome == journal.OK and each.value == told[0].value for each in told)
 
     async def _at_node(self, node: str, key: str) -> Answer:
         assert self._read_node is not None
