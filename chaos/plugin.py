@@ -112,6 +112,7 @@ __all__ = [
     "HasAddresses",
     "HasDisks",
     "HasLoads",
+    "HasMembers",
     "HasNames",
     "HasNetworks",
     "Held",
@@ -463,6 +464,19 @@ class GathersCrowds(Protocol):
 
     def crowd(self, node: str, port: str, count: int) -> AbstractContextManager[Crowd]:
         """Entering opens so many (``FaultNotEffective`` if they cannot be had); leaving closes them all."""
+        ...
+
+
+@runtime_checkable
+class HasMembers(Protocol):
+    """A cluster whose nodes can be asked to let one of them join or leave, by what the target declares (``membership``)."""
+
+    def change_members(self, change: str, node: str, timeout_s: float) -> str | None:
+        """Ask the other nodes one by one, and at last itself, to let it ``join`` or ``leave``, until one says yes; else why none did."""
+        ...
+
+    def lists(self, node: str, timeout_s: float) -> Mapping[str, bool | None]:
+        """Whether it is a member, as each other node of its part says; None for one that does not answer."""
         ...
 
 

@@ -23,6 +23,8 @@ class Capability(enum.StrEnum):
     """Processes of a node that serve can be told from its main one, and killed alone (``plugin.KillsServing``)."""
     DATA = "data"
     """A node's data can be deleted with it (``plugin.Removable``)."""
+    MEMBERS = "members"
+    """Nodes can be asked to let one of them join or leave (``plugin.HasMembers``)."""
     LINKS = "links"
     """Links can be cut and slowed, as a round trip shows."""
     STREAMS = "streams"
@@ -78,6 +80,7 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.RESTART_POLICY: "its nodes have no restart policy that could act",
     C.SERVING: "its nodes have no processes beside their main one",
     C.DATA: "its nodes have no data that could be deleted",
+    C.MEMBERS: "nobody asks its nodes to change their members",
     C.LINKS: "its links cannot be harmed",
     C.STREAMS: "its links carry no bytes that could be harmed",
     C.PORTS: "its nodes have no ports that could be told apart",

@@ -20,7 +20,7 @@ from chaos.experiment.source import Table, place_in, table_of
 from chaos.experiment.target import question as asking
 from chaos.experiment.target import templates
 from chaos.experiment.target.operation import OperationKind
-from chaos.experiment.target.spec import OTHER, Ask, Setting, Target
+from chaos.experiment.target.spec import OTHER, Ask, Setting, Target, about
 
 _PART: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 
@@ -184,6 +184,7 @@ def _check_questions(root: Table, target: Target) -> None:
     if target.detectors_ask:
         asks["detectors.ask"] = target.detectors_ask
         _check_detectors(root, target)
+    asks |= {path: ask for path, ask, _ in _of_membership(target)}
     if target.clock:
         if target.clock.http is None or not target.clock.json:
             right = '{http: "http://...", json: the.path.of.the.time}'
@@ -274,8 +275,18 @@ def _all_questions(target: Target) -> Iterator[tuple[str, Ask, str]]:
         yield "marks.ask", target.marks_ask, ""
     if target.detectors_ask:
         yield "detectors.ask", target.detectors_ask, ""
+    yield from _of_membership(target)
     if target.clock:
         yield "clock", target.clock, ""
+
+
+def _of_membership(target: Target) -> Iterator[tuple[str, Ask, str]]:
+    """Its questions, about some other node."""
+    told = target.membership
+    if told is not None:
+        yield "membership.leave", about(told.leave, "n1", "127.0.0.1"), ""
+        yield "membership.join", about(told.join, "n1", "127.0.0.1"), ""
+        yield "membership.listed", about(told.listed, "n1", "127.0.0.1"), ""
 
 
 def _inner(place: Place, path: str) -> Place:

@@ -23,7 +23,8 @@ from chaos.experiment.target.operation import OperationKind, operation
 
 SCHEMA: Final = 1
 OTHER: Final = "{other}"
-"""Stands for another node in the expressions of detectors."""
+"""Stands for another node in the expressions of detectors, and in the questions of ``membership``."""
+OTHER_ADDRESS: Final = "{other_address}"
 _ABOUT: Final = "The version of this form"
 _NAME: Final = string().then(lambda name, _: name.strip())
 
@@ -62,6 +63,16 @@ class Ask(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     send: str | None = None
     expect: str | None = None
     tls: bool = False
+
+
+def about(question: Ask, node: str, address: str) -> Ask:
+    """A question about another node: its name and its address for peers filled in."""
+    texts = {
+        name: text.replace(OTHER, node).replace(OTHER_ADDRESS, address)
+        for name, text in msgspec.structs.asdict(question).items()
+        if isinstance(text, str)
+    }
+    return msgspec.structs.replace(question, **texts)
 
 
 class Ready(Ask, frozen=True, forbid_unknown_fields=True):
@@ -163,6 +174,18 @@ class Detectors(msgspec.Struct, frozen=True):
     suspects: Annotated[dict[str, str], mapping(WORDS, empty="there is no detector", right="{heartbeat: 'peers.{other}.alive=false'}")]
 
 
+class Membership(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How nodes join and leave while the system serves. Asked of the other nodes one after the other, until one answers with success; in
+    all texts ``{other}`` is the node that joins or leaves, and ``{other_address}`` where its peers reach it.
+
+    ``listed``: holds for a node's answer while that node takes the other one for a member.
+    """
+
+    leave: Annotated[Ask, table(Ask), Key(example="leave: {http: ..., body: ''}")]
+    join: Annotated[Ask, table(Ask), Key(example="join: {http: ..., body: ''}")]
+    listed: Annotated[Ask, table(Ask), Key(example="listed: {http: ..., json: 'members.{other}'}")]
+
+
 def _version(found: int, value: Value) -> int:
     if found != SCHEMA:
         raise BadInput(f"this version of Nines reads schema {SCHEMA}", place=value.place, right=f"schema: {SCHEMA}")
@@ -225,6 +248,8 @@ class Target(msgspec.Struct, frozen=True):
     detectors: Annotated[dict[str, str], table(Detectors)] = {}
     """Failure detectors of the system's own: name -> expression that holds while a node suspects ``{other}``"""
     detectors_ask: Annotated[Ask | None, UNWRITTEN] = None
+    membership: Annotated[Membership | None, table(Membership)] = None
+    """How nodes join and leave while it serves"""
     clock: Ask | None = None
     """Asks a node what its own wall clock says; ``json`` is the dotted path of the answer, in seconds since 1970."""
     init: Annotated[tuple[InitStep, ...], listed(table(InitStep), wanted="a list of steps", example="[{node: n1, command: ...}]")] = ()

@@ -9,7 +9,7 @@ import msgspec
 
 from chaos.core.clock import Clock
 from chaos.core.values import ClockReading, Link, RoundTrip
-from chaos.experiment.target.spec import Ask
+from chaos.experiment.target.spec import Ask, about
 from chaos.query import question as asking
 from chaos.query.aio import ask
 from chaos.query.clock import read_clock
@@ -56,6 +56,31 @@ class Asker:
     def clock(self, question: Ask, node: str, timeout_s: float) -> ClockReading:
         """What the node answers to this question for its time."""
         return self._door.run(read_clock(self._layout.ask(question, node), timeout_s, self._door.clock))
+
+    def change_members(self, question: Ask, node: str, timeout_s: float) -> str | None:
+        """Each other node of its part in turn, and at last itself (it may lead), until one says yes; else what each answered."""
+        why = []
+        for other in [*self._others(node), node]:
+            answer = self._door.ask(self._about(question, node, other), timeout_s)
+            if answer.ok:
+                return None
+            why.append(f"{other}: {answer.error}")
+        return ", ".join(why)
+
+    def lists(self, question: Ask, node: str, timeout_s: float) -> dict[str, bool | None]:
+        """What each other node says of it; None: no answer."""
+        others = self._others(node)
+        bare = msgspec.structs.replace(question, json=None)
+        answers = self._door.ask_all([self._about(bare, node, other) for other in others], timeout_s)
+        expression = self._about(question, node, node).json
+        return {other: _holds(expression, answer.body) if answer.ok else None for other, answer in zip(others, answers, strict=True)}
+
+    def _others(self, node: str) -> list[str]:
+        return [other for other in self._layout.members(self._layout.nodes[node].part) if other != node]
+
+    def _about(self, question: Ask, node: str, asked: str) -> Ask:
+        info = self._layout.nodes[node]
+        return self._layout.ask(about(question, node, info.peer_address or info.address), asked)
 
     def _round_trip(self, node: str, source: str | None, port: str, timeout_s: float) -> RoundTrip:
         question = self._layout.ping_question(node, port)

@@ -101,6 +101,18 @@ class RunningCluster:
             return ClockReading(None, error="nothing that this target answers tells its time")
         return self._asker.clock(question, node, timeout_s)
 
+    def change_members(self, change: str, node: str, timeout_s: float) -> str | None:
+        """By the target's own word for it."""
+        told = self._deployment.target.membership
+        if told is None:
+            return "the target does not say how nodes join and leave"
+        return self._asker.change_members(told.join if change == "join" else told.leave, node, timeout_s)
+
+    def lists(self, node: str, timeout_s: float) -> dict[str, bool | None]:
+        """Nobody says anything of a target that has no members."""
+        told = self._deployment.target.membership
+        return {} if told is None else self._asker.lists(told.listed, node, timeout_s)
+
     def surge(self, operation: str, rate_per_s: float) -> AbstractContextManager[Surge]:
         """More traffic, of the operation that is judged if none is named."""
         if self._surges is None:
