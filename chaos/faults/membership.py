@@ -107,6 +107,7 @@ class Membership(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
         for name in victims.nodes:
             listed = _listed(scene, name)
             figures[f"{name}.listed_by"] = ", ".join(node for node, member in listed.items() if member) or "nobody"
+            missing += [] if listed else [f"no other node says whether {name} is a member"]
             missing += [f"{node} does not list {name}" for node, member in listed.items() if not member]
         return Evidence(seen.ok and not missing, figures, "; ".join(filter(None, (seen.why, *missing))))
 

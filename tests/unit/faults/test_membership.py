@@ -49,6 +49,7 @@ class Club(StubCluster):
         self.diary = diary
         self.deaf = deaf
         self.busy = busy
+        self.quiet = False
 
     def change_members(self, change: str, node: str, timeout_s: float) -> str | None:
         assert timeout_s > 0
@@ -61,7 +62,7 @@ class Club(StubCluster):
 
     def lists(self, node: str, timeout_s: float) -> dict[str, bool | None]:
         assert timeout_s > 0
-        up = {name for name, each in self.nodes.items() if each.status() is Status.UP}
+        up = {name for name, each in self.nodes.items() if each.status() is Status.UP and not self.quiet}
         return {name: node in self.listed if name in up else None for name in self.nodes if name != node}
 
 
@@ -79,6 +80,9 @@ def test_a_node_leaves_before_its_process_ends_and_joins_after_its_start(tmp_pat
         assert club.listed == {"n2", "n3"}
         assert (effect.during["n1.listed_by, before"], effect.during["n1.listed_by, during"]) == ("n2, n3", "nobody")
         assert not effect.gone().ok
+        club.quiet = True
+        assert "no other node says whether n1 is a member" in effect.gone().why
+        club.quiet = False
     assert diary == ["n1 may leave", "n1 SIGTERM", "n1 starts", "n1 may join"]
     after = effect.gone()
     assert (after.ok, after.figures["n1.listed_by"]) == (True, "n2, n3")
