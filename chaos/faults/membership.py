@@ -54,11 +54,6 @@ class Membership(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
         return frozenset({Capability.SIGNALS, Capability.MEMBERS} | ({Capability.DATA} if self.change == "replace" else set()))
 
     @property
-    def polite(self) -> bool:
-        """A node that leaves is asked to."""
-        return self.change == "leave"
-
-    @property
     def mechanism(self) -> str:
         """For the report."""
         return "left its cluster, then SIGTERM" if self.change == "leave" else "SIGKILL, data deleted, taken out of its cluster"
