@@ -707,6 +707,15 @@ class Runtime:
         del attach
         return {}
 
+    @classmethod
+    def contradictions(cls, plan: Plan) -> list[tuple[str, str, str]]:
+        """What of a plan does not fit what runs there now: path in the experiment, what is wrong, what would be right.
+
+        Looks only; empty where nothing runs yet, or cannot be looked at.
+        """
+        del plan
+        return []
+
     # --- after a crash ---------------------------------------------------------------------------------------------------
 
     @classmethod

@@ -50,6 +50,7 @@ def plan(arguments: argparse.Namespace) -> int:
     from chaos.evidence.promise import promises
 
     ordered = order(Path(arguments.file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
+    _hold_against_what_runs(ordered.plan)
     foreseen, why = _foreseen(ordered.plan)
     if arguments.json:
         from msgspec import to_builtins
@@ -66,6 +67,17 @@ def plan(arguments: argparse.Namespace) -> int:
     if told_of:
         show("\n" + told_of)
     return 0
+
+
+def _hold_against_what_runs(plan: Plan) -> None:
+    """``BadInput`` for what does not fit the containers that run now; where none runs yet nothing is known."""
+    from chaos.core.errors import together
+    from chaos.plan.capabilities import runtime_of
+    from chaos.plan.cluster import refuse
+
+    wrong = runtime_of(plan.runtime).contradictions(plan)
+    if wrong:
+        raise together([refuse(plan.experiment, *each) for each in wrong])
 
 
 def _foreseen(plan: Plan) -> tuple[Power | None, str]:
@@ -98,6 +110,7 @@ def validate(arguments: argparse.Namespace) -> int:
     for file in arguments.files:
         try:
             ordered = order(Path(file), runtime=arguments.runtime, seed=arguments.seed, overrides=arguments.set)
+            _hold_against_what_runs(ordered.plan)
         except (BadInput, EnvironmentUnusable) as error:
             note(f"nines: {error}")
             worst = worst if worst == BadInput.exit_code else error.exit_code

@@ -219,6 +219,8 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
         compose=arguments.compose,
         services=arguments.service,
         ask=arguments.ask,
+        send=arguments.send,
+        expect=arguments.expect,
         ports=arguments.port,
         network=arguments.network,
     )

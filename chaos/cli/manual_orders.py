@@ -27,6 +27,7 @@ from chaos.run.manual.socket import HandOrder
 NAME: Final = "by-hand"
 _KEPT: Final = ("experiment", "question", "cluster", "traffic", "limits")
 """What of an experiment says what its cluster is; the rest is about measuring."""
+_OF_SERVICE: Final = re.compile(r"([A-Za-z0-9._-]+)=([a-z]+://.*)")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What may be a container's name (the engine's own rule)."""
 
@@ -79,7 +80,9 @@ def attached(
     label: str | None,
     compose: str | None,
     services: Sequence[str],
-    ask: str | None,
+    ask: Sequence[str] = (),
+    send: str = "",
+    expect: str = "",
     ports: Sequence[int] = (),
     network: str | None = None,
 ) -> Ordered:
@@ -96,11 +99,8 @@ def attached(
         what["network"] = network
     if ports:
         what["ports"] = list(ports)
-    if not ask:
-        right = "--ask http://{address}:8080/"
-        raise BadInput("a health check URL is missing; without one no fault can be verified", right=right)
+    operation = _asked(what, ask, send, expect)
     cluster = {"attach": what}
-    operation = {"http": ask, "rate": "1/s"}
     document = {"experiment": NAME, "question": "A fault by hand.", "cluster": cluster, "traffic": {"operations": {"asked": operation}}}
     found = _running(document)
     counts = {part: len(names) for part, names in found.items()}
@@ -110,6 +110,38 @@ def attached(
         name: f"{part}-{number}" if several else f"n{number}" for part, names in found.items() for number, name in enumerate(names, 1)
     }
     return _order(document, msgspec.structs.replace(hand, to=by_nodes(hand.to, by_container)), Path("by-hand.yaml"), None)
+
+
+def _asked(what: dict[str, Any], ask: Sequence[str], send: str, expect: str) -> dict[str, Any]:
+    """What clients would ask, and in ``what`` how nodes are asked: by one question, by one for each service, or not at all."""
+    from chaos.tryout.probe import question_of
+
+    named = {match[1]: match[2] for each in ask if (match := _OF_SERVICE.fullmatch(each)) is not None}
+    plain = [each for each in ask if _OF_SERVICE.fullmatch(each) is None]
+    if len(plain) > 1 or (plain and named):
+        raise BadInput("several questions, and nothing says of which service each is", right="--ask web=http://{address}:8080/ --ask ...")
+    if plain:
+        found = question_of(plain[0], send, expect)
+        what["ready"] = found.asked
+        return found.operation | {"rate": "1/s"}
+    if named:
+        services = what.get("services") or []
+        strange = next((name for name in named if name not in services), None)
+        if strange is not None:
+            raise BadInput(
+                f"--ask names '{strange}', which is no service", right=" ".join(f"--service {name}" for name in [*services, strange])
+            )
+        silent = [name for name in services if name not in named]
+        if silent:
+            raise BadInput(f"no question for {', '.join(silent)}", right=f"--ask {silent[0]}=http://{{address}}:8080/")
+        asked = {name: question_of(url, send, expect) for name, url in named.items()}
+        what["services"] = {name: [name] for name in services}
+        what["ready"] = {name: each.asked for name, each in asked.items()}
+        return next(iter(asked.values())).operation | {"rate": "1/s"}
+    if send or expect:
+        raise BadInput("--send and --expect go with a question", right="--ask tcp://{address}:6379")
+    what["ready"] = "process"
+    return {"driver": "true get", "rate": "1/s"}
 
 
 def by_nodes(selector: str, containers: Mapping[str, str]) -> str:

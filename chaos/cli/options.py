@@ -263,7 +263,12 @@ def inject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--service", action="append", default=[], metavar="NAME", help="with --compose: one of its services; may be repeated"
     )
-    parser.add_argument("--ask", metavar="URL", help="with --attach and --compose: health check URL, e.g. http://{address}:8080/")
+    parser.add_argument(
+        "--ask", action="append", default=[], metavar="[SERVICE=]URL",
+        help="with --attach and --compose: health check, http://{address}:8080/ or tcp://{address}:6379; default: its process runs",
+    )  # fmt: skip
+    parser.add_argument("--send", default="", metavar="TEXT", help="with --ask tcp://...: what is sent, e.g. 'PING\\r\\n'")
+    parser.add_argument("--expect", default="", metavar="TEXT", help="with --ask tcp://...: the answer that must come, e.g. +PONG")
     parser.add_argument(
         "--port", type=int, action="append", default=[], metavar="N", help="another port on which the containers listen; may be repeated"
     )

@@ -24,14 +24,16 @@ from chaos.core import plugins
 from chaos.core.errors import BadInput
 from chaos.core.units import Bytes, Seconds
 from chaos.experiment.compose.project import PROJECT, compose_project
-from chaos.experiment.forms import COUNT, NAME, WORDS, choice, listed, mapping, one_of, string, whole
-from chaos.experiment.schema import anchored, given
-from chaos.experiment.source import Table, Value
+from chaos.experiment.forms import COUNT, NAME, WORDS, Form, choice, listed, mapping, one_of, string, whole
+from chaos.experiment.schema import anchored, any_of, given
+from chaos.experiment.source import Table, Value, table_of
 from chaos.experiment.tables import DISTINCT, UNWRITTEN, Key, Rule, Strict, Written, table
 from chaos.experiment.target.spec import Ask
 
 ATTACHED: Final = "attached"
 """Stands for the target where the experiment names none."""
+PROCESS: Final = "process"
+"""In place of a question: a node takes part as long as its process runs."""
 MOST_PORT: Final = 65535
 _MOST_NETWORKS: Final = 4
 """Each of them takes a bridge and a subnet of the engine's, for every run."""
@@ -47,6 +49,26 @@ _SERVICES: Final = one_of(
     _PATTERN.then(lambda name, _: (name,)),
     listing=_PATTERNS,
     table=mapping(_ONE_OR_MORE, empty="no service is named", right="{kv: [kv1, kv2]}"),
+)
+_ASK_KEYS: Final = frozenset(Ask.__struct_fields__)
+_BY_PART: Final = mapping(table(Ask), empty="no part is named", right="{web: {http: ...}}")
+
+
+def _process(word: str, value: Value) -> Ask:
+    if word != PROCESS:
+        right = f"{PROCESS}, or a question such as {{http: http://{{address}}:8080/}}"
+        raise BadInput(f"'{word}' is not a question", place=value.place, right=right)
+    return Ask()
+
+
+def _one_or_each(value: Value) -> Ask | dict[str, Ask]:
+    entry = table_of(value)
+    return table(Ask).read(entry) if not entry.entries or _ASK_KEYS & set(entry.entries) else _BY_PART.read(entry)
+
+
+_ATTACHED_READY: Final = one_of(
+    Form(WORDS.then(_process).read, {"const": PROCESS}),
+    table=Form(_one_or_each, lambda shapes: any_of(table(Ask).describe(shapes), _BY_PART.describe(shapes))),
 )
 _NETWORKS: Final = listed(NAME, example="[front, back]", least=1, most=_MOST_NETWORKS, distinct=True)
 _LABEL: Final = string("a label", pattern=re.compile(r"[A-Za-z0-9._/-]+(=\S*)?"), right="app=web")
@@ -156,6 +178,8 @@ def _attach(found: dict[str, Any], _: Table) -> AttachSpec:
     if isinstance(services, dict):
         every = tuple(dict.fromkeys(name for some in services.values() for name in some))
         found = found | {"services": every, "groups": services}
+    if isinstance(found.get("ready"), dict):
+        found = found | {"ready": None, "asked": found["ready"]}
     return AttachSpec(**found)
 
 
@@ -169,14 +193,17 @@ class AttachSpec(Strict, frozen=True):
     """A compose project, by its name or its file"""
     services: Annotated[tuple[str, ...], _SERVICES] = ()
     """By name or pattern. Several are one part, unless ``parts`` or the target names them as parts, or they are written by part"""
+    asked: Annotated[dict[str, Ask], UNWRITTEN] = {}
+    """Part -> its own question, where they are written so."""
     groups: Annotated[dict[str, tuple[str, ...]], UNWRITTEN] = {}
     """Part -> its services, where they are written so."""
     name: Annotated[str, WORDS] = ""
     """What clients resolve, where the operations do not say."""
     network: Annotated[str, WORDS] = ""
     """Which of their networks is meant, where they share several."""
-    ready: Ask | None = None
-    """How a node is asked whether it answers, where the operations do not show it."""
+    ready: Annotated[Ask | None, _ATTACHED_READY] = None
+    """How a node is asked whether it answers, where the operations do not show it; a question for each part; or ``process``, for nodes of
+    which nothing but their process is known"""
     within_s: Seconds = 20.0
     """How long a container may take until it answers, before the run and after a fault that ended it."""
     roles: Annotated[dict[str, Ask], mapping(table(Ask))] = {}

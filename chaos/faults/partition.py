@@ -188,7 +188,9 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
         net = scene.cluster.net
         rules = self.rules(victims, list(scene.cluster.nodes))
         links = {rule.link: None for rule in rules}
-        ways = proof.ways(net, [link.at(port) for link in links for port in self._ports_asked(scene, link)])
+        ways = proof.ways(net, list(links))
+        if self.port:  # questions of ours on further addresses go to ports of ours, which are not cut
+            ways = [(link.at(port), "") for link in links for port in self._ports_asked(scene, link)]
         before = proof.ask_ways(net, ways, MEASURE_TIMEOUT_S)
         with scene.undo.intent("restore", ", ".join(str(rule.link) for rule in rules)):
             with net.layer(rules) as layer:

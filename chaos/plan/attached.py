@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from chaos.core.plugins import suggest
 from chaos.experiment.cluster import ATTACHED, AttachSpec, Resources
 from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Ask, Count, DockerPart, Part, Ready, Target
@@ -25,7 +26,7 @@ ONE_PART: Final = (
 _PATTERN: Final = re.compile(r"[*?\[]")
 _MOST_NODES: Final = 99
 _PORT: Final = "client"
-_WHERE: Final = re.compile(r"(?:[A-Z]+\s+)?(?:(?P<scheme>http)://)?(?P<host>[^/:\s]+)(?::(?P<port>\d+))?(?P<path>/\S*)?")
+_WHERE: Final = re.compile(r"(?:[A-Z]+\s+)?(?:(?P<scheme>https?)://)?(?P<host>[^/:\s]+)(?::(?P<port>\d+))?(?P<path>/\S*)?")
 
 
 class Where(NamedTuple):
@@ -48,21 +49,40 @@ def attached_target(experiment: Experiment, named: Target | None) -> Target:
     if experiment.cluster.settings:
         raise refuse(experiment, "cluster.settings", "nothing that already runs is set here", "leave it out, or name its target")
     known = [where for where in map(_where, _written(experiment)) if where is not None]
-    if not known:
+    names = parts_of(attach, experiment.cluster.parts)
+    for part in attach.asked:
+        if part not in names:
+            raise refuse(experiment, f"cluster.attach.ready.{part}", f"there is no part '{part}'", suggest(part, names))
+    parts = {
+        name: msgspec.structs.replace(
+            _part(experiment, attach, attach.asked.get(name), known), nodes=_count(attach.services_of(name, names))
+        )
+        for name in names
+    }
+    return Target(name=ATTACHED, folder="", about="", settings={}, parts=parts, operations={}, roles=attach.roles)
+
+
+def _part(experiment: Experiment, attach: AttachSpec, own: Ask | None, known: Sequence[Where]) -> Part:
+    """``own``: the part's own question, which then says where the part listens."""
+    asked = own or attach.ready
+    where = _where(asked.http or asked.tcp or "") if asked is not None else None
+    if own is not None and where is None:
+        right = "ready: {web: {http: http://{address}:8080/}}"
+        raise refuse(experiment, "cluster.attach.ready", "a part's own question names its port as a number", right)
+    if own is None and not known and asked == Ask():
+        return Part(ports=_ports({}, attach), ready=Ready(within_s=attach.within_s), peer_port=_PORT, docker=DockerPart(image=ATTACHED))
+    if own is None and not known:
         right = 'traffic: {operations: {home: {http: "http://web:8080/", rate: 20/s}}}'
         raise refuse(experiment, "traffic.operations", "no operation says where the system listens", right)
-    ready = attach.ready or _question(experiment, known)
-    ports = _ports({_PORT: known[0].port}, attach)
+    ready = asked or _question(experiment, known)
+    ports = _ports({_PORT: (where if own is not None and where is not None else known[0]).port}, attach)
     part = Part(
         ports=ports,
         ready=Ready(**msgspec.structs.asdict(ready), within_s=attach.within_s),
         peer_port=_PORT,
         docker=DockerPart(image=ATTACHED),
     )
-    part = msgspec.structs.replace(part, ping={_PORT: ready})
-    names = parts_of(attach, experiment.cluster.parts)
-    parts = {name: msgspec.structs.replace(part, nodes=_count(attach.services_of(name, names))) for name in names}
-    return Target(name=ATTACHED, folder="", about="", settings={}, parts=parts, operations={}, roles=attach.roles)
+    return part if part.by_process else msgspec.structs.replace(part, ping={_PORT: ready})
 
 
 def parts_of(attach: AttachSpec, counted: Collection[str] = ()) -> tuple[str, ...]:
@@ -126,7 +146,11 @@ def _where(what: str) -> Where | None:
     found = _WHERE.fullmatch(what.strip())
     if found is None or (found["port"] is None and found["scheme"] is None):
         return None
-    return Where(found["host"], int(found["port"] or 80), (found["path"] or "/") if found["scheme"] else None)
+    return Where(
+        found["host"],
+        int(found["port"] or (443 if found["scheme"] == "https" else 80)),
+        (found["path"] or "/") if found["scheme"] else None,
+    )
 
 
 def _ports(known: Mapping[str, int], attach: AttachSpec) -> dict[str, int]:
@@ -137,10 +161,23 @@ def _ports(known: Mapping[str, int], attach: AttachSpec) -> dict[str, int]:
 def _question(experiment: Experiment, known: Sequence[Where]) -> Ask:
     """A whole answer to the first request: a frozen program would still accept a connection."""
     first = next((where for where in known if where.path is not None and "{" not in where.path), None)
+    if first is None and (asked := _tcp_question(experiment)) is not None:
+        return asked
     if first is None:
         right = 'attach: {..., ready: {tcp: "{address}:{client}", send: "PING\\r\\n", expect: PONG}}'
         raise refuse(experiment, "cluster.attach", "no operation shows how a node is asked whether it answers", right)
     return Ask(http=f"http://{{address}}:{{{_PORT}}}{first.path}")
+
+
+def _tcp_question(experiment: Experiment) -> Ask | None:
+    """Of an operation that sends something and awaits an answer; a frozen program still accepts, so without one it shows nothing."""
+    for spec in experiment.traffic.operations.values():
+        if spec.probe == "tcp" and spec.options.get("expect"):
+            where = _where(spec.options["what"])
+            if where is not None and "{" not in spec.options.get("send", "") + spec.options["expect"]:
+                tls = spec.options.get("tls") == "true"
+                return Ask(tcp=f"{{address}}:{where.port}", send=spec.options.get("send"), expect=spec.options["expect"], tls=tls)
+    return None
 
 
 def _with(experiment: Experiment, attach: AttachSpec, named: Target) -> Target:

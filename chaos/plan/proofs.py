@@ -26,6 +26,8 @@ class _Need(NamedTuple):
     port: str
     answers: bool
     """A bare connection does not tell."""
+    proxied: bool = False
+    """A proxy stands in that port."""
 
 
 def check_proofs(
@@ -35,6 +37,11 @@ def check_proofs(
     if runtime.virtual:
         return
     for planned in faults:
+        parts = {node.part for node in nodes if any(node.name in victims.nodes for victims in planned.possible)}
+        for part in parts if Capability.CONNECTIONS in planned.fault.needs else ():
+            if target.parts[part].client_port not in target.parts[part].ports and not planned.fault.names:
+                right = "port: port8080 with attach: {ports: [8080]}; by hand --port 8080 --set port=port8080"
+                raise refuse(experiment, planned.path, f"nothing says to which port of '{part}' connections are to be opened", right)
         for need in dict.fromkeys(_needs(target, planned, runtime, nodes)):
             lacks = _lacks(target, need)
             if lacks:
@@ -42,6 +49,8 @@ def check_proofs(
                 right = (
                     f'add to the target.yaml: parts.{need.part}.ping: {{{need.port}: {{http: "http://{{address}}:{{{need.port}}}/..."}}}}'
                 )
+                if target.parts[need.part].by_process:
+                    right = "attach: {ready: {http: http://{address}:8080/}}; by hand --ask http://{address}:8080/"
                 raise refuse(experiment, planned.path, message, right)
 
 
@@ -58,7 +67,8 @@ def _needs(target: Target, planned: Planned, runtime: type[Runtime], nodes: Sequ
             if link.destination in part_of:
                 part = part_of[link.destination]
                 port = target.parts[part].port_for(peers=link.source not in (CLIENTS, DNS))
-                yield _Need(part, port, Capability.PACKET_RULES not in runtime.offers or _is_proxied(planned, nodes))
+                proxied = _is_proxied(planned, nodes)
+                yield _Need(part, port, Capability.PACKET_RULES not in runtime.offers or proxied, proxied)
 
 
 def _is_proxied(planned: Planned, nodes: Sequence[PlannedNode]) -> bool:
@@ -70,6 +80,8 @@ def _is_proxied(planned: Planned, nodes: Sequence[PlannedNode]) -> bool:
 def _lacks(target: Target, need: _Need) -> str:
     """Empty if the target has it."""
     part = target.parts[need.part]
+    if part.by_process:  # what its process does is seen, and packets of ours are sent over its links
+        return f"a proxy stands in a port, and nothing says how '{need.part}' is asked at one" if need.proxied else ""
     if need.port not in part.ports:
         return f"part '{need.part}' has no port '{need.port}'"
     question = part.question(need.port)

@@ -35,6 +35,25 @@ class Asked(msgspec.Struct, frozen=True):
         return {"tcp": f"{self.host}:{self.port}", "send": self.send, "expect": self.expect}
 
 
+class Question(msgspec.Struct, frozen=True):
+    """The same for faults by hand: as an operation, and as the question of a node."""
+
+    operation: dict[str, str]
+    asked: dict[str, str]
+
+
+def question_of(url: str, send: str, expect: str) -> Question:
+    """``http://{address}:8080/`` or ``tcp://{address}:6379``; ``--send`` and ``--expect`` are of tcp."""
+    try:
+        found = asked(url, send if url.startswith("tcp:") else "", expect if url.startswith("tcp:") else "")
+    except BadInput as refusal:
+        raise BadInput(f"--ask: {refusal.message}", right=(refusal.right or "").replace("--probe", "--ask")) from None
+    if found.scheme in HTTP:
+        return Question(found.operation, {"http": f"{found.scheme}://{EVERY_NODE}:{found.port}{found.path}"})
+    told = {"send": found.send, "expect": found.expect}
+    return Question(found.operation, {"tcp": f"{EVERY_NODE}:{found.port}"} | {key: text for key, text in told.items() if text})
+
+
 def asked(url: str | None, send: str, expect: str) -> Asked:
     """The question; ``BadInput`` with what is missing, by its name: nothing of it can be known from a compose file."""
     if not url:

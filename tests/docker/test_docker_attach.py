@@ -196,7 +196,67 @@ traffic: {{operations: {{home: {{http: "http://{there.word}-2:{PORT}/", rate: 20
 faults: [{{kill: {{recovery: restart}}, target: any, at: 1s, for: 1s}}]
 """
         Path("web.yaml").write_text(text, encoding="utf-8")
+        assert cli.main(["validate", "web.yaml"]) == 2
+        assert f"web.yaml:5: traffic.operations: the name '{there.word}-2' leads to 1 of 3 containers" in capsys.readouterr().err
         assert cli.main(["run", "web.yaml", "--folder", there.word]) == 5
         said = capsys.readouterr().err
         assert f"leads to 1 of 3 nodes: clients would never reach n1 ({there.word}-1), n3 ({there.word}-3)" in said
+        there.assert_as_before(engine, harness_image)
+
+
+def test_hardened_containers_of_which_only_the_process_is_known(
+    state: Path, engine: Engine, base_image: str, harness_image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Another user, nothing to write on, no capability, no question: frozen and cut off, seen by the kernel and by packets of ours."""
+    with theirs(engine, base_image, hardened=True) as there:
+        where = ["--attach", f"label=app={there.word}", "--json"]
+        assert cli.main(["inject", "pause", "--to", "n2", "--for", "1s", *where, "--folder", "one"]) == 0
+        assert json.loads(capsys.readouterr().out)["during"]["n2.error"] == "its process is frozen"
+        assert cli.main(["inject", "partition", "--to", "n1", "--for", "1s", *where, "--folder", "two"]) == 0
+        during = json.loads(capsys.readouterr().out)["during"]
+        assert {during[f"{link}.rtt_s"] for link in ("n1 -> n2", "n2 -> n1", "n1 -> n3", "n3 -> n1")} == {None}
+        there.assert_as_before(engine, harness_image)
+
+
+def test_data_and_one_port_of_what_runs_already(
+    state: Path, engine: Engine, base_image: str, harness_image: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Sessions write and read beside the traffic while clients are cut off one port; every operation is judged."""
+    kept = """
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+values = {}
+class Keeps(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    def answer(self, status, body=b""):
+        self.send_response(status); self.send_header("Content-Length", str(len(body))); self.end_headers(); self.wfile.write(body)
+    def do_GET(self):
+        self.answer(200, b"up") if self.path == "/" else self.answer(200 if self.path in values else 404, values.get(self.path, b""))
+    def do_PUT(self):
+        values[self.path] = self.rfile.read(int(self.headers["Content-Length"])); self.answer(200)
+    def log_message(self, *words): pass
+ThreadingHTTPServer(("", 8000), Keeps).serve_forever()
+"""
+    with theirs(engine, base_image, command=lambda _: ["python3", "-c", kept]) as there:
+        text = f"""
+experiment: keeps
+question: Does it keep its data?
+cluster: {{attach: {{label: app={there.word}, name: web, ready: {{http: "http://{{address}}:{{client}}/"}}}}, nodes: 3}}
+traffic:
+  operations:
+    put: {{http: "PUT http://{{address}}:{PORT}/{{key}}", body: "{{value}}", does: write, rate: 10/s}}
+    get: {{http: "GET http://{{address}}:{PORT}/{{key}}", ok: "200,404", rate: 10/s}}
+  client: {{endpoints: [n1]}}
+  judge: put
+baseline: 1s
+data: {{keys: 5, sessions: 2, rate: 20/s, settle: 1s}}
+faults: [{{name: cut, partition: {{port: client, include: [clients]}}, target: n1, at: 1s, for: 1s}}]
+"""
+        Path("keeps.yaml").write_text(text, encoding="utf-8")
+        status = cli.main(["run", "keeps.yaml", "--folder", there.word])
+        assert status in (0, 1, 3), capsys.readouterr().err
+        report = json.loads((Path(there.word) / "report.json").read_bytes())
+        assert [(fault["name"], fault["status"]) for fault in report["faults"]] == [("cut", "healed")], report["reasons"]
+        assert "clients -> n1:client.error" in report["faults"][0]["achieved"]["during"]
+        assert report["data"]["operations"] > 10
         there.assert_as_before(engine, harness_image)

@@ -25,7 +25,7 @@ from chaos.query.once import Fetched
 from chaos.query.question import Answer, prepare
 from chaos.traffic.loop import new_loop
 from chaos.traffic.probe import Probe, Setup, Slot
-from chaos.traffic.probes import http, tcp
+from chaos.traffic.probes import etcd, http, tcp
 from tests.support.certificates import ADDRESS, NAME, Authority
 
 pytestmark = pytest.mark.e2e
@@ -101,10 +101,10 @@ class Bench:
         self.ended: list[tuple[Outcome, Why]] = []
 
     def probe(self, kind: str, **options: str) -> Probe:
-        what = "https://{address}:{client}/" if kind == "http" else "{address}:{client}"
+        what = {"http": "https://{address}:{client}/", "etcd": "get"}.get(kind, "{address}:{client}")
         setup = Setup(loop=self.loop, operation="op", does="read", options={"what": what, **options}, words={"client": str(self.port)},
                       folder=str(self._folder))  # fmt: skip
-        made = (http.build if kind == "http" else tcp.build)(setup)
+        made = {"http": http.build, "etcd": etcd.build, "tcp": tcp.build}[kind](setup)
         self._probes.append(made)
         return made
 
@@ -163,12 +163,12 @@ def test_requests_share_one_encrypted_connection(bench: Bench, server: Server) -
         ({"ca": "{target}/ca.pem"}, GOOD),
     ],
 )
-@pytest.mark.parametrize("kind", ["http", "tcp"])
+@pytest.mark.parametrize("kind", ["http", "tcp", "etcd"])
 def test_a_certificate_is_believed_or_not(
     bench: Bench, kind: str, options: dict[str, str], came: tuple[Outcome, Why], capfd: pytest.CaptureFixture[str]
 ) -> None:
     """By its authority and its name; what is not believed is a failure with that reason, told once."""
-    more = {"tls": "true", "send": "PING", "expect": "+PONG"} if kind == "tcp" else {}
+    more = {"tcp": {"tls": "true", "send": "PING", "expect": "+PONG"}, "etcd": {"tls": "true"}}.get(kind, {})
     probe = bench.probe(kind, **options, **more)
     assert [bench.one(probe), bench.one(probe)] == [came, came]
     told = capfd.readouterr().err

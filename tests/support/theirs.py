@@ -41,8 +41,9 @@ class Theirs:
 
     def __init__(
         self, engine: Engine, image: str, policy: str, word: str, command: Callable[[str], Sequence[str]], services: bool = False,
-        replicas_of: str = "",
+        replicas_of: str = "", hardened: bool = False,
     ) -> None:  # fmt: skip
+        self._hardened = hardened
         self.api = engine.client.api
         self._services = services
         self._replicas_of = replicas_of
@@ -59,13 +60,15 @@ class Theirs:
         return str(self.inspected(1)["NetworkSettings"]["Networks"][self.word]["Gateway"])
 
     def _start(self, name: str, image: str, policy: str) -> str:
-        host = self.api.create_host_config(network_mode=self.word, restart_policy={"Name": policy, "MaximumRetryCount": 0})
+        more: dict[str, Any] = {"read_only": True, "cap_drop": ["ALL"], "security_opt": ["no-new-privileges"]} if self._hardened else {}
+        host = self.api.create_host_config(network_mode=self.word, restart_policy={"Name": policy, "MaximumRetryCount": 0}, **more)
         aliases = [self._replicas_of or "web"]
         place = self.api.create_networking_config({self.word: self.api.create_endpoint_config(aliases=aliases)})
         labels = self.labels | (_service(self.word, name) if self._services else {})
         if self._replicas_of:
             labels |= _service("shop", self._replicas_of) | {"com.docker.compose.container-number": name.rpartition("-")[2]}
-        made = self.api.create_container(image, self._command, name=name, labels=labels, host_config=host, networking_config=place)
+        made = self.api.create_container(image, self._command, name=name, labels=labels, host_config=host, networking_config=place,
+                                             user="nobody" if self._hardened else None)  # fmt: skip
         self.api.start(made["Id"])
         return str(made["Id"])
 
@@ -142,15 +145,16 @@ def _service(project: str, name: str) -> dict[str, str]:
 @contextmanager
 def theirs(
     engine: Engine, image: str, policy: str = "no", command: Callable[[str], Sequence[str]] = web, *, services: bool = False,
-    replicas_of: str = "",
+    replicas_of: str = "", hardened: bool = False,
 ) -> Iterator[Theirs]:  # fmt: skip
     """Up and answering; taken away afterwards, whatever a test did to them and however far they came.
 
     ``services``: each is a compose service of its own. ``replicas_of``: they are the three of this service, of the project ``shop``.
+    ``hardened``: another user than root, nothing to write on, no capability.
     """
     word, api = f"attach-{os.getpid()}-{random.randrange(1 << 30):x}", engine.client.api
     try:
-        made = Theirs(engine, image, policy, word, command, services, replicas_of)
+        made = Theirs(engine, image, policy, word, command, services, replicas_of, hardened)
         for number in (1, 2, 3):
             made.await_answer(number)
         yield made

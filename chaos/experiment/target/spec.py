@@ -130,6 +130,11 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     user: str = ""
     """Who its processes run as: a user's name. Empty: whoever runs Nines, or the image's own user in a container"""
 
+    @property
+    def by_process(self) -> bool:
+        """Nothing is asked of its nodes: one takes part as long as its process runs. Only of containers that are attached to."""
+        return not self.ready.http and not self.ready.tcp
+
     def port_for(self, *, peers: bool) -> str:
         """The port that traffic of peers, or of clients, goes to. Peers of a part without a port of their own talk on that of clients."""
         return self.peer_port if peers and self.peer_port in self.ports else self.client_port

@@ -60,7 +60,7 @@ class Counted(msgspec.Struct, frozen=True):
         middle = p + z * z / (2 * n)
         half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
         whole = 1 + z * z / n
-        return max(0.0, (middle - half) / whole), min(1.0, (middle + half) / whole)
+        return max(0.0, (middle - half) / whole) if self.hits else 0.0, min(1.0, (middle + half) / whole)
 
 
 class PacketFault(Fault, frozen=True, forbid_unknown_fields=True):

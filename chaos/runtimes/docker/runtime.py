@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
-from chaos.core.errors import NinesError
+from chaos.core.errors import EnvironmentUnusable, NinesError
 from chaos.experiment.cluster import AttachSpec
 from chaos.experiment.target.spec import Target
+from chaos.plan.plan import Plan
 from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink
 
 if TYPE_CHECKING:
@@ -136,6 +137,20 @@ class DockerRuntime(Runtime):
 
         with connect() as engine:
             return names_of(engine.client.api, attach)
+
+    @classmethod
+    def contradictions(cls, plan: Plan) -> list[tuple[str, str, str]]:
+        """Of containers that are attached to."""
+        from chaos.engine.connection import connect
+        from chaos.runtimes.docker.attach.names import contradictions
+
+        if plan.experiment.cluster.attach is None:
+            return []
+        try:
+            with connect() as engine:
+                return contradictions(engine.client.api, plan)
+        except EnvironmentUnusable:
+            return []
 
     @classmethod
     def called(cls, folder: Path) -> Mapping[str, str]:

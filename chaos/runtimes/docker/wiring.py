@@ -71,9 +71,9 @@ def ask_over(layout: Layout, agents: Mapping[str, AgentLink], link: Link, timeou
 
 def queue_of(layout: Layout, agents: Mapping[str, AgentLink], node: str) -> int | None:
     """How long the listen queue of its clients' port is, by the agent there; None where none is."""
-    if node not in agents:
-        return None
     info = layout.nodes[node]
+    if node not in agents or layout.part(node).client_port not in info.ports:
+        return None
     seen = listening.read(agents[node].call("listening.queues").result)
     return listening.queue_of(seen, info.address, info.ports[layout.part(node).client_port])
 

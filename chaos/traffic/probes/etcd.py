@@ -3,6 +3,7 @@
     etcd: put                          or get; get is linearizable: it goes through the quorum
     key: "nines/{key}"                 value: "{value}"                  port: "{client}"
     serializable: true                 of get: the member answers from what it has itself, which may be old
+    tls: true                          encrypted; further options as in ``tls_options``: ca, cert, cert_key, server_name, verify
 
 An error is a definite no only where etcd says so before it proposes anything (no leader, too many requests, no space, not
 permitted...). ``request timed out`` and ``leader changed`` may have been done: unknown.
@@ -15,13 +16,15 @@ from typing import Final
 
 import msgspec
 
+from chaos.experiment import tls_options
 from chaos.history.observations import Outcome, Why
-from chaos.traffic.http_client import pool_of
+from chaos.traffic.http_client import encrypted, pool_of
 from chaos.traffic.probe import Probe, Setup, Slot, Template, Written, reads
 
 OPTIONS: Final = {
     "what": "put or get", "key": "The key", "value": "What is put", "port": "Where etcd listens",
-    "serializable": "true: a get that the member answers from what it has itself",
+    "serializable": "true: a get that the member answers from what it has itself", "tls": "true: encrypted from the first byte",
+    **tls_options.OPTIONS,
 }  # fmt: skip
 _DEFINITE: Final = (
     "etcdserver: no leader",
@@ -78,6 +81,9 @@ class Call:
         self.key: Template = written.template(written.options.get("key", "nines/{key}"), "key")
         self.value: Template = written.template(written.options.get("value", "{value}"), "value")
         self.port = written.port(written.options.get("port", "{client}"), "port")
+        self.trust = tls_options.trust(written, None) if written.flag("tls") else None
+        if self.trust is None:
+            tls_options.refuse(written, "tls: true with it")
 
 
 @reads(Call, OPTIONS, says_value=True)
@@ -105,7 +111,8 @@ class EtcdProbe:
             "Content-Length: %d",
         )
         self._head = "\r\n".join(lines) + "\r\n\r\n%s"
-        self._pool = pool_of(setup, asked.port, self._request, judge)
+        client = None if asked.trust is None else encrypted(asked.trust, setup.operation)
+        self._pool = pool_of(setup, asked.port, self._request, judge, client=client)
         self.send = self._pool.send
         self.reuse = self._pool.reuse
         self.close = self._pool.close

@@ -108,7 +108,7 @@ def test_what_cannot_be_done_says_why(asked: Sequence[Ability]) -> None:
     assert str(said["power_off", "docker"]) == "yes"
     assert str(said["pause", "attached"]) == "yes"
     assert str(said["remove", "attached"]).startswith("no: it would take away")
-    assert [form.only for form in said["partition", "attached"].missing] == ["`network`", "`port`"]
+    assert [form.only for form in said["partition", "attached"].missing] == ["`network`"]
     assert [form.only for form in said["kill", "local"].missing] == ["`recovery: policy`"]
     assert [form.only for form in said["kill", "docker"].missing] == ["`recovery: policy` on a target with `pid1: true`"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,13 @@ from typing import Any
 import pytest
 
 from chaos.api import Ordered, order_text
-from chaos.cli.manual_orders import by_nodes
+from chaos.cli.manual_orders import attached, by_nodes, written
 from chaos.core.errors import BadInput, CapabilityMissing
-from chaos.plan.attached import client_name
+from chaos.plan.attached import client_name, parts_of
 from chaos.report.format import victims
 from chaos.runtimes.docker.attach.find import Key, in_order, read_keys, write_keys
+from chaos.runtimes.docker.attach.names import contradictions
+from chaos.runtimes.docker.runtime import DockerRuntime
 
 HOME = '{home: {http: "http://web:8080/start", rate: 20/s}}'
 FAULT = "{pause: {}, target: any, at: 1s, for: 1s}"
@@ -173,6 +176,94 @@ def test_members_that_are_services_of_their_own_are_ordered_by_name() -> None:
     assert names(in_order(alike)) == ["shop-a-web-1", "shop-b-web-1"], "services of the same name in two projects"
     mixed = [listed("z", project="p", service="web", container_number="1"), listed("by-hand")]
     assert names(in_order(mixed)) == ["by-hand", "z"]
+
+
+def by_hand(monkeypatch: pytest.MonkeyPatch, fault: str, ask: Sequence[str] = (), fields: Sequence[str] = (), **more: Any) -> Ordered:
+    """A fault by hand on two containers of each service, or of one label."""
+    monkeypatch.setattr(DockerRuntime, "running", lambda attach: {part: [f"{part}-x1", f"{part}-x2"] for part in parts_of(attach)})
+    hand = written(fault, "any", "2s", fields)
+    chosen = {"label": "label=app=web", "compose": None, "services": []} | more
+    return attached(hand, ask=ask, **chosen)
+
+
+def test_by_hand_nothing_need_be_known_but_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No port and no question; what needs one is refused, with the option that gives it."""
+    (part,) = by_hand(monkeypatch, "pause").target.parts.values()
+    assert part.by_process
+    assert (part.ports, part.ping) == ({}, {})
+    for fault, fields in (("kill", ()), ("partition", ()), ("loss", ("percent=10%",))):
+        assert by_hand(monkeypatch, fault, fields=fields).plan.windows
+    with pytest.raises(BadInput, match="--port 8080"):
+        by_hand(monkeypatch, "connections", fields=["count=5"])
+    stream = written("latency", "n1 -> n2", "2s", ["latency=50ms"])
+    with pytest.raises(BadInput, match="--ask"):
+        attached(stream, label="label=app=web", compose=None, services=[])
+
+
+def test_by_hand_questions_are_of_http_or_tcp_and_of_each_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """``tcp`` needs an answer; each service has its own port and question, and is a part of its own."""
+    tcp = by_hand(monkeypatch, "pause", ["tcp://{address}:6379"], send="PING\\r\\n", expect="+PONG")
+    (part,) = tcp.target.parts.values()
+    assert (part.ports, part.ready.tcp, part.ready.expect) == ({"client": 6379}, "{address}:6379", "+PONG")
+    asked = ["web=https://{address}/up", "cache=tcp://{address}:6379"]
+    two = by_hand(monkeypatch, "pause", asked, label=None, compose="shop", services=["web", "cache"], expect="+PONG", send="x")
+    assert {name: (each.ports, each.ready.http or each.ready.tcp) for name, each in two.target.parts.items()} == {
+        "web": ({"client": 443}, "https://{address}:443/up"), "cache": ({"client": 6379}, "{address}:6379"),
+    }  # fmt: skip
+    assert [node.name for node in two.plan.nodes] == ["web-1", "web-2", "cache-1", "cache-2"]
+
+
+@pytest.mark.parametrize(
+    ("ask", "wrong"),
+    [
+        (["tcp://{address}:6379"], "--send and --expect"),
+        (["http://{address}:1/", "http://{address}:2/"], "several questions"),
+        (["web=http://{address}:1/"], "no question for cache"),
+        (["db=http://{address}:1/"], "'db', which is no service"),
+        (["ftp://x/"], "--ask: 'ftp://x/' is no question"),
+    ],
+)
+def test_by_hand_a_question_that_cannot_be_meant_is_refused(monkeypatch: pytest.MonkeyPatch, ask: list[str], wrong: str) -> None:
+    """With the option that is right."""
+    with pytest.raises(BadInput, match=re.escape(wrong)):
+        by_hand(monkeypatch, "pause", ask, label=None, compose="shop", services=["web", "cache"])
+
+
+def test_an_experiment_may_ask_each_part_its_own_question(tmp_path: Path) -> None:
+    """``ready`` by part, or the word ``process``; a part that does not exist is refused by its line."""
+    attach = "{compose: shop, services: {web: [web], db: [db]}, ready: READY}"
+    cluster = f"{{attach: {attach}, parts: {{web: 1, db: 1}}, dns: {{balancer: engine, part: web}}}}"
+    made = web(tmp_path, cluster.replace("READY", '{db: {tcp: "{address}:5432", send: x, expect: y}}'))
+    assert made.target.parts["db"].ports == {"client": 5432}
+    assert made.target.parts["web"].ports == {"client": 8080}
+    assert web(tmp_path, cluster.replace("READY", "process")).target.parts["db"].by_process
+    with pytest.raises(BadInput, match="there is no part 'bd'"):
+        web(tmp_path, cluster.replace("READY", '{bd: {tcp: "{address}:5432"}}'))
+
+
+def test_a_name_of_some_containers_is_seen_before_a_run(tmp_path: Path) -> None:
+    """By the aliases that the engine knows; a name of none is a load balancer's, and one of all is right."""
+    plan = web(tmp_path, "{attach: {label: app=web}, nodes: 2}").plan
+
+    class Api:
+        def __init__(self, aliases: dict[str, list[str]]) -> None:
+            self.aliases = aliases
+
+        def containers(self, **_: Any) -> list[dict[str, Any]]:
+            return [{"Id": name, "Names": [f"/{name}"], "Labels": {}, "State": "running"} for name in self.aliases]
+
+        def inspect_container(self, name: str) -> dict[str, Any]:
+            networks = {"net": {"Aliases": self.aliases[name]}}
+            return {"Name": f"/{name}", "Config": {"Hostname": name, "Labels": {}}, "NetworkSettings": {"Networks": networks}}
+
+    def found(aliases: dict[str, list[str]]) -> list[tuple[str, str, str]]:
+        return contradictions(Api(aliases), plan)  # type: ignore[arg-type]
+
+    assert not found({})
+    assert not found({"a": ["web"], "b": ["web"]})
+    assert not found({"a": [], "b": []})
+    ((path, what, _),) = found({"a": ["web"], "b": ["other"]})
+    assert (path, what) == ("traffic.operations", "the name 'web' leads to 1 of 2 containers: clients would never reach b")
 
 
 def test_a_container_s_name_stands_for_its_node() -> None:

@@ -75,7 +75,7 @@ def choose(api: APIClient, attach: AttachSpec, nodes: Sequence[PlannedNode]) -> 
         names = [node.name for node in nodes if node.part == part]
         services = attach.services_of(part, parts)
         what = f"the label '{attach.label}'" if attach.label else f"{_named(services)} of the compose project '{attach.project}'"
-        running, others = _listed(api, attach, services)
+        running, others = listed(api, attach, services)
         if len(running) != len(names):
             rest = f", and {others} stopped ones" if others else ""
             raise EnvironmentUnusable(
@@ -94,10 +94,10 @@ def _named(services: Sequence[str]) -> str:
 def names_of(api: APIClient, attach: AttachSpec) -> dict[str, list[str]]:
     """The names of the containers of each part that run, in their nodes' order."""
     parts = parts_of(attach)
-    return {part: [_name(each) for each in _listed(api, attach, attach.services_of(part, parts))[0]] for part in parts}
+    return {part: [_name(each) for each in listed(api, attach, attach.services_of(part, parts))[0]] for part in parts}
 
 
-def _listed(api: APIClient, attach: AttachSpec, services: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
+def listed(api: APIClient, attach: AttachSpec, services: Sequence[str]) -> tuple[list[dict[str, Any]], int]:
     """Those that run, in order, and how many others there are; what is ours is passed over."""
     label = attach.label or f"{PROJECT}={attach.project}"
     with translated("looking for the containers to attach to"):

@@ -30,12 +30,12 @@ from chaos.plan.capabilities import needed
 from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
-from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.base.surges import Surges
 from chaos.runtimes.docker.agent_link import AgentLink
+from chaos.runtimes.docker.attach.asker import AttachedAsker
 from chaos.runtimes.docker.attach.find import address_on, choose, ground, look_up, write_keys
 from chaos.runtimes.docker.attach.give_back import give_back
 from chaos.runtimes.docker.attach.guests import Guests
@@ -43,6 +43,7 @@ from chaos.runtimes.docker.attach.layout import AttachedLayout
 from chaos.runtimes.docker.containers import Containers
 from chaos.runtimes.docker.crowds import AgentCrowds
 from chaos.runtimes.docker.helpers import ContainerHelpers
+from chaos.runtimes.docker.net.net import DockerNet
 from chaos.runtimes.docker.wiring import ask_over, make_net, placed, queue_of
 
 RESOLVES_WITHIN_S = 5.0
@@ -70,6 +71,7 @@ class AttachedSession(Session):
         self._began_s = time.time()
         self._image = ""
         self._layout: AttachedLayout
+        self._net: DockerNet
         self._guests: Guests | None = None
         self._helpers: ContainerHelpers | None = None
 
@@ -103,7 +105,8 @@ class AttachedSession(Session):
         self._closing.callback(net.close)
         self._tell_nodes()
         guests.bring_in(layout.nodes, found, net)
-        asker = Asker(layout, deployment.target.roles, self._clock)
+        self._net = net
+        asker = AttachedAsker(layout, deployment.target.roles, self._clock, guests.nodes)
         self._closing.callback(asker.close)
         helpers = self._helpers = ContainerHelpers(
             deployment, layout, self._containers, common.name, (image, clients_image), self._claim, self._breakage, self._sink, self._clock
@@ -166,6 +169,10 @@ class AttachedSession(Session):
         self._sink(DnsChanged(at_ns=self._clock.now_ns(), name=self._layout.name, nodes=members, why="start"))
 
     def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
+        """Where nothing is asked of its nodes, by a connection of ours over the link."""
+        end = link.destination if link.destination in self._layout.nodes else link.source
+        if self._layout.part(end).by_process:
+            return self._net.opening(link.whole, timeout_s)
         return ask_over(self._layout, self._agents, link, timeout_s)
 
     def _await_name(self, name: str) -> None:

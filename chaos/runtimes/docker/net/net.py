@@ -196,6 +196,10 @@ class DockerNet:
         """A connection of ours over this network alone, whatever the system says there: packets pass or they do not."""
         return self._lines.opening(link, network, timeout_s)
 
+    def opening(self, link: Link, timeout_s: float) -> RoundTrip:
+        """A connection of ours to a port of ours at the link's end: of a system of which no port is known."""
+        return self._lines.opening_to(link, self._addresses.used(link), timeout_s)
+
     def passage(self, link: Link, stream: str, size_bytes: int, timeout_s: float) -> Passage:
         """Bytes of ours through the toxics of this link, in the namespace of its source; packet rules do not touch them."""
         return self._streams.passage(link, stream, size_bytes, timeout_s)
