@@ -26,6 +26,8 @@ class Seen(msgspec.Struct, frozen=True):
     """All have a health check."""
     alone: tuple[str, ...] = ()
     """Further services with one container each, on which nothing was tried."""
+    members: str = ""
+    """How the same is tried on all of them, where the service looks like one of several members of a cluster."""
     fixed: tuple[str, ...] = ()
     """What keeps the services from being scaled: published ports, container names."""
 
@@ -62,6 +64,10 @@ def fixes(report: Report | None, seen: Seen) -> list[str]:
 
 
 def _alone(services: str, seen: Seen) -> str:
+    if seen.members:
+        return (
+            f"{services} has one container, and looks like one of several members of a cluster. Try all, by their addresses: {seen.members}"
+        )
     how = f"docker compose up --detach --scale {seen.services[0]}=2"
     kept = f" Before that: {'; '.join(seen.fixed)}." if seen.fixed else ""
     return (
@@ -99,10 +105,12 @@ def _cost_s(each: ClassObserved) -> float:
     return 1.0 + (each.recovery_s.value or 0.0)
 
 
-def seen_of(services: Sequence[str], inspected: Sequence[Mapping[str, Any]], alone: Sequence[str], fixed: Sequence[str]) -> Seen:
+def seen_of(
+    services: Sequence[str], inspected: Sequence[Mapping[str, Any]], alone: Sequence[str], fixed: Sequence[str], members: str = ""
+) -> Seen:
     """From what the engine says of the containers."""
     policies = tuple(
         "" if policy in ("", "no") else policy for policy in (each["HostConfig"]["RestartPolicy"]["Name"] for each in inspected)
     )
     checked = all((each["Config"].get("Healthcheck") or {}).get("Test", ["NONE"])[0] != "NONE" for each in inspected)
-    return Seen(tuple(services), len(inspected), policies, checked, tuple(alone), tuple(fixed))
+    return Seen(tuple(services), len(inspected), policies, checked, tuple(alone), members, tuple(fixed))

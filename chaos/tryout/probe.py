@@ -12,6 +12,7 @@ from chaos.core.errors import BadInput
 HTTP: Final = ("http", "https")
 _URL: Final = re.compile(r"(?P<scheme>[a-z]+)://(?P<host>[^/:\s\[\]]+)(?::(?P<port>\d{1,5}))?(?P<path>/\S*)?", re.ASCII)
 _EXAMPLES: Final = "--probe http://web:8080/, or --probe tcp://cache:6379 --send 'PING\\r\\n' --expect +PONG"
+HERE: Final = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - what people write
 EVERY_NODE: Final = "{address}"
 """In place of a host: clients know the addresses of all nodes."""
 
@@ -61,6 +62,9 @@ def asked(url: str | None, send: str, expect: str) -> Asked:
     found = _URL.fullmatch(url)
     if found is None or found["scheme"] not in (*HTTP, "tcp"):
         raise BadInput(f"'{url}' is no question of clients", right=_EXAMPLES)
+    if found["host"] in HERE:
+        what = f"'{found['host']}' is the client itself: clients ask from a container on the project's network"
+        raise BadInput(what, right=f"the service and the port inside of its container: --probe {found['scheme']}://web:8080/")
     port = int(found["port"] or {"http": 80, "https": 443}.get(found["scheme"], 0))
     if not 0 < port < 1 << 16:
         what = f"'{url}' names no port" if not found["port"] else f"port {port} does not exist"

@@ -23,7 +23,7 @@ from chaos.engine.connection import Engine
 from chaos.experiment.compose.project import Project, Service
 from chaos.tryout.first import Facts, first_experiment, named
 from chaos.tryout.fixes import Seen, fixes, seen_of
-from chaos.tryout.probe import Asked, asked
+from chaos.tryout.probe import EVERY_NODE, Asked, asked
 from chaos.tryout.standing import Files, containers_of, read, standing
 
 Carry = Callable[[Ordered], int]
@@ -133,13 +133,30 @@ def _found(engine: Engine, wanted: Wanted, project: Project, question: Asked, se
         count[each["Labels"][SERVICE]] = count.get(each["Labels"][SERVICE], 0) + 1
     single = [name for name, number in count.items() if number == 1 and name not in services]
     fixed = [reason for service in services if service in project.services for reason in _unscalable(project.services[service])]
-    seen = seen_of(services, inspected, single, fixed)
+    seen = seen_of(services, inspected, single, fixed, _members(project, services, question, wanted))
     facts = Facts(
         project=project.name, services=services, nodes=len(inspected), asked=question, network=wanted.network,
         restarts=all(seen.policies), availability=wanted.availability, times=wanted.times,
     )  # fmt: skip
     name = named(project.name, services)
     return Found(facts, seen, name, first_experiment(facts, name, wanted.command))
+
+
+def _members(project: Project, services: Sequence[str], question: Asked, wanted: Wanted) -> str:
+    """The command that tries all of them: services of one image whose names differ by a number alone (kv1, kv2, kv3)."""
+    if len(services) != 1 or services[0] not in project.services:
+        return ""
+    own = project.services[services[0]]
+    stem = own.name.rstrip("0123456789")
+    alike = [
+        name
+        for name, other in project.services.items()
+        if name.rstrip("0123456789") == stem != name and other.keys.get("image") == own.keys.get("image")
+    ]
+    if len(alike) < 2 or stem == own.name:
+        return ""
+    files = " ".join(map(str, wanted.files.given)) or "compose.yaml"
+    return f"nines try {files} --service '{stem}*' --probe '{question.scheme}://{EVERY_NODE}:{question.port}{question.path}'"
 
 
 def _unscalable(service: Service) -> list[str]:

@@ -58,7 +58,11 @@ class Readiness:
             how = f"was not ready within {within_s:g} s"
         else:
             return
-        raise EnvironmentUnusable(f"{name} {how}; its 'ready' question: {error}", how=see(self._log_of(name)))
+        asked = self._layout.ask(self._layout.part(name).ready.ask, name)
+        question = asked.http or asked.tcp
+        raise EnvironmentUnusable(
+            f"{name} {how}; its 'ready' question{f' {question}' if question else ''}: {error}", how=see(self._log_of(name))
+        )
 
     def await_roles(self) -> None:
         """Until one node leads and all vote, as far as the target has such roles: traffic must not begin in an election."""
