@@ -249,7 +249,7 @@ traffic:
   client: {{endpoints: [n1]}}
   judge: put
 baseline: 1s
-data: {{keys: 5, sessions: 2, rate: 20/s, settle: 1s}}
+data: {{keys: 5, sessions: 2, rate: 20/s, settle: 1s, mix: {{put: 50%, get: 50%}}}}
 faults: [{{name: cut, partition: {{port: client, include: [clients]}}, target: n1, at: 1s, for: 1s}}]
 """
         Path("keeps.yaml").write_text(text, encoding="utf-8")
