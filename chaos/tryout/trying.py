@@ -133,7 +133,7 @@ def _found(engine: Engine, wanted: Wanted, project: Project, question: Asked, se
         count[each["Labels"][SERVICE]] = count.get(each["Labels"][SERVICE], 0) + 1
     single = [name for name, number in count.items() if number == 1 and name not in services]
     fixed = [reason for service in services if service in project.services for reason in _unscalable(project.services[service])]
-    seen = seen_of(services, inspected, single, fixed, _members(project, services, question, wanted))
+    seen = seen_of(services, inspected, single, fixed, members(project, services, question, wanted.files))
     facts = Facts(
         project=project.name, services=services, nodes=len(inspected), asked=question, network=wanted.network,
         restarts=all(seen.policies), availability=wanted.availability, times=wanted.times,
@@ -142,7 +142,7 @@ def _found(engine: Engine, wanted: Wanted, project: Project, question: Asked, se
     return Found(facts, seen, name, first_experiment(facts, name, wanted.command))
 
 
-def _members(project: Project, services: Sequence[str], question: Asked, wanted: Wanted) -> str:
+def members(project: Project, services: Sequence[str], question: Asked, files: Files) -> str:
     """The command that tries all of them: services of one image whose names differ by a number alone (kv1, kv2, kv3)."""
     if len(services) != 1 or services[0] not in project.services:
         return ""
@@ -155,8 +155,8 @@ def _members(project: Project, services: Sequence[str], question: Asked, wanted:
     ]
     if len(alike) < 2 or stem == own.name:
         return ""
-    files = " ".join(map(str, wanted.files.given)) or "compose.yaml"
-    return f"nines try {files} --service '{stem}*' --probe '{question.scheme}://{EVERY_NODE}:{question.port}{question.path}'"
+    words = " ".join(files.given) or "compose.yaml"
+    return f"nines try {words} --service '{stem}*' --probe '{question.scheme}://{EVERY_NODE}:{question.port}{question.path}'"
 
 
 def _unscalable(service: Service) -> list[str]:

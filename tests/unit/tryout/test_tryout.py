@@ -18,7 +18,7 @@ from chaos.tryout.first import Facts, first_experiment
 from chaos.tryout.fixes import Seen, fixes
 from chaos.tryout.probe import Asked, asked
 from chaos.tryout.standing import Files
-from chaos.tryout.trying import Wanted, chosen_services, known
+from chaos.tryout.trying import Wanted, chosen_services, known, members
 
 SHOP = """services:
   web: {image: example/web, deploy: {replicas: "3"}, restart: always}
@@ -56,6 +56,7 @@ def test_the_question_of_clients(url: str, send: str, expect: str, operation: di
         ("tcp://cache:6379", "", "only an answer shows that it serves"),
         ("http://web:8080/", "x", "are of tcp"),
         ("http://web:70000/", "", "port 70000 does not exist"),
+        ("http://localhost:8080/", "", "'localhost' is the client itself"),
     ],
 )
 def test_what_cannot_be_known_is_asked_for_by_name(url: str | None, expect: str, says: str) -> None:
@@ -130,6 +131,18 @@ def test_one_container_is_told_what_that_means() -> None:
         (True, False, False), (False, True, False), (False, False, True),
     ]  # fmt: skip
     assert fixes(None, Seen(("web",), 2, ("always", "always"), True)) == []
+
+
+def test_one_of_several_members_is_told_how_all_are_tried(tmp_path: Path) -> None:
+    """Services of one image whose names differ by a number; a web server beside them is none."""
+    project = project_of(tmp_path)
+    command = members(project, ("kv1",), asked("http://kv1:2379/health", "", ""), Files(("compose.yaml",)))
+    assert command == "nines try compose.yaml --service 'kv*' --probe 'http://{address}:2379/health'"
+    assert not members(project, ("web",), asked("http://web/", "", ""), Files())
+    assert not members(project, ("kv1", "kv2"), asked("http://{address}:1/", "", ""), Files())
+    (first, *_) = fixes(None, Seen(("kv1",), 1, ("",), False, members=command))
+    assert command in first
+    assert "--scale" not in first
 
 
 @pytest.mark.parametrize(
