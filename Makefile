@@ -27,6 +27,8 @@ COUNT ?= 40
 # Cores for tests. `make test` has a worker more, since those that start real systems mostly wait (tests/support/spread.py).
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
+# Workers of the Docker suite, which share an engine: 2 overlap what judges no time.
+DOCKER_WORKERS ?= 1
 # Modules are compiled once, not in each of the many processes that tests and benchmarks start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -65,7 +67,7 @@ test: .venv/.installed-dev
 
 test-docker: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
-	$(PY) -m pytest -m docker $(ARGS)
+	$(PY) -m pytest $(if $(filter-out 1,$(DOCKER_WORKERS)),-n $(DOCKER_WORKERS)) -m docker $(ARGS)
 
 test-browser: .venv/.installed-dev
 	@$(PY) -m pip install --quiet --disable-pip-version-check --editable '.[dev,browser]'

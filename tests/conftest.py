@@ -18,7 +18,7 @@ from xdist.workermanage import WorkerController
 from tests.support.needs import closing_line, strict
 from tests.support.needs import need as need_part
 from tests.support.quick import QUICK
-from tests.support.spread import Spread, contended, rank, step_back
+from tests.support.spread import DOCKER_SUITE, Spread, alone_last, rank, step_back
 
 pytest_plugins = ["pytester"]
 
@@ -44,7 +44,7 @@ LAST_RESORT_S: Final = 60.0
 
 
 STDERR = pytest.StashKey[int]()
-CONTENDED = pytest.StashKey[bool]()
+ALONE_LAST = pytest.StashKey[bool]()
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:
@@ -83,9 +83,8 @@ STEPS_BACK: Final = "nines_steps_back"
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_setupnodes(config: pytest.Config) -> None:
     """See ``spread``. All workers of the Docker suite share one engine."""
-    docker = config.option.markexpr == "docker"
-    config.stash[CONTENDED] = docker or contended()
-    if docker:
+    config.stash[ALONE_LAST] = alone_last(config)
+    if config.option.markexpr == DOCKER_SUITE:
         from tests.support.suite_engine import suite_engine
 
         engine = contextlib.ExitStack()
@@ -96,13 +95,13 @@ def pytest_xdist_setupnodes(config: pytest.Config) -> None:
 @pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: WorkerController) -> None:
     """Before a worker starts it is told whether to step back."""
-    node.workerinput[STEPS_BACK] = not node.config.stash[CONTENDED]
+    node.workerinput[STEPS_BACK] = not node.config.stash[ALONE_LAST]
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
     """With ``-n``: see ``spread``."""
-    return Spread(config, log)
+    return Spread(config, log, config.stash[ALONE_LAST])
 
 
 # --- skips -------------------------------------------------------------------------------------------------------------

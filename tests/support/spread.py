@@ -7,8 +7,8 @@
 A file stays on one worker, since what its tests share is made once there. All workers but the first run in the kernel's idle class: what
 the first has started gets a core at once whenever it wants one, as if it had the machine for itself.
 
-An engine works for all workers in one class. So in the Docker suite the tests that judge times (``ALONE``) run at the end, when all
-others are done.
+Where others use the machine already the idle class would hardly run, and an engine works for all workers in one class. There, in the
+Docker suite, and with ``NINES_ALONE=1``, the tests that judge times run at the end instead, when all others are done.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from xdist.workermanage import WorkerController
 ALONE: Final = "alone"
 FIRST: Final = "gw0"
 SECOND: Final = "gw1"
-DOCKER: Final = "tests/docker/"
-STARTS_SYSTEMS: Final = ("tests/contract/", DOCKER, "tests/e2e/")
+DOCKER_SUITE: Final = "docker"
+"""Its mark."""
+STARTS_SYSTEMS: Final = ("tests/contract/", "tests/docker/", "tests/e2e/")
 """Their tests start clusters."""
 WAITS: Final = (
     "tests/docker/test_docker_try.py::",
@@ -80,8 +81,12 @@ def rank(nodeid: str) -> int:
     return found[0] + 1 if found else 0 if nodeid.startswith("tests/property/") else len(WAITS) + 1
 
 
-def contended() -> bool:
-    """Whether others use the machine, so that whoever waits in the idle class would hardly run. Asked before the workers are started."""
+def alone_last(config: pytest.Config) -> bool:
+    """Whether the tests that judge times run when all others are done. Asked once, before the workers are started."""
+    return config.option.markexpr == DOCKER_SUITE or os.environ.get("NINES_ALONE") == "1" or _contended()
+
+
+def _contended() -> bool:
     before_us = _waited_us()
     time.sleep(LOOK_S)
     return (_waited_us() - before_us) / (LOOK_S * 1e6) > CONTENDED
@@ -109,16 +114,13 @@ ENOUGH: Final = 2
 class Spread(LoadFileScheduling):
     """Files to whoever is free, to the first two workers what is theirs first."""
 
-    def __init__(self, config: pytest.Config, log: Producer | None = None) -> None:
+    def __init__(self, config: pytest.Config, log: Producer | None, last: bool) -> None:
         config.option.loadscopereorder = False
+        self._alone_last = last
         super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
         return ALONE if is_alone(nodeid) else super()._split_scope(nodeid)
-
-    def schedule(self) -> None:
-        self._alone_last = any(nodeid.startswith(DOCKER) for nodeid in next(iter(self.registered_collections.values())))
-        super().schedule()
 
     def _reschedule(self, node: WorkerController) -> None:
         others = [other for other in self.nodes if other is not node and not other.shutting_down]
