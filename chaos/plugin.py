@@ -266,8 +266,28 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any kind
     module = next((module for module, names in _FROM.items() if name in names), None)
     if module is None:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
-    found = importlib.import_module(module)
+    try:
+        found = importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if error.name not in _THINKING:
+            raise
+        return type(name, (_Judged,), {})
     return getattr(found, name) if hasattr(found, name) else importlib.import_module(f"{module}.{name}")
+
+
+_THINKING: Final = ("numpy", "scipy")
+"""What only predicting and judging import: a harness beside an engine that is elsewhere acts, and has neither."""
+
+
+class _Judged:
+    """Stands for what is only where runs are predicted and judged, so that a plug-in's module loads where its fault is done."""
+
+    def __init__(self, *_: object, **__: object) -> None:
+        from chaos.core.errors import EnvironmentUnusable
+
+        raise EnvironmentUnusable(
+            f"{type(self).__name__} is not here: this process does runs and judges none", how="judge where the command is"
+        )
 
 
 class Layer(msgspec.Struct):

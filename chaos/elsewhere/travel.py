@@ -27,6 +27,7 @@ from chaos.elsewhere.frames import ANSWER, DATA, END, KEPT, NOTE, QUESTION, ROW,
 from chaos.elsewhere.place import refuse
 from chaos.engine import networks
 from chaos.engine.connection import BESIDE, Engine, answers, connect, require_age
+from chaos.engine.images import foreign
 from chaos.engine.images.beside import ensure_beside
 from chaos.engine.images.build import Note, quiet
 from chaos.engine.images.ensure import ensure_base, ensure_clients, ensure_harness, ensure_target
@@ -64,7 +65,7 @@ def carry_out(
     Raises what the run raised there. ``EnvironmentUnusable`` if the harness or the way to it is lost: what was measured is fetched later.
     """
     refuse_what_stays(plan)
-    with standing(engine, note) as beside:
+    with standing(engine, note, foreign.used(plan)) as beside:
         ticket = _ticket(beside, "run", plan, target, ordered, folder, note)
         ticket = msgspec.structs.replace(ticket, decides=decide is not None)
         end = _with_folder(beside, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide))
@@ -74,7 +75,7 @@ def carry_out(
 
 def hold(engine: Engine, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, show: Callable[[str], None], note: Note) -> int:
     """A cluster that is up there until this command ends; the exit status. Its folder comes back, as that of a run."""
-    with standing(engine) as beside:
+    with standing(engine, packages=foreign.used(plan)) as beside:
         ticket = _ticket(beside, "up", plan, target, ordered, folder, note)
         end = _with_folder(beside, ticket, target, folder, lambda channel: Reader(channel, folder.path, show=show, note=note))
     raise_of(end)
@@ -117,11 +118,14 @@ def _done(beside: Beside, ticket: Ticket, target: Target | None, reader: Callabl
 
 
 @contextmanager
-def standing(engine: Engine, note: Note = quiet) -> Iterator[Beside]:
-    """Harnesses beside this engine: refused where none can stand, with their image made."""
+def standing(engine: Engine, note: Note = quiet, packages: Sequence[str] = ()) -> Iterator[Beside]:
+    """Harnesses beside this engine: refused where none can stand, with their image made; ``packages`` bring plug-ins."""
     require_age(engine.facts)
     refuse(engine.facts)
-    with Beside(engine, ensure_beside(engine, ensure_harness(engine, note), note)) as beside:
+    image = ensure_beside(engine, ensure_harness(engine, note), note)
+    if packages:
+        image = foreign.ensure_plugins(engine, image, packages, note)
+    with Beside(engine, image) as beside:
         yield beside
 
 
@@ -144,7 +148,7 @@ def _ticket(beside: Beside, do: str, plan: Plan, target: Target, ordered: bytes,
     engine = beside.engine
     require_limits(engine.facts, plan.experiment.cluster.resources)
     images = {"base": ensure_base(engine, note), "harness": ensure_harness(engine, note)}
-    images["clients"] = ensure_clients(engine, images["harness"], libraries(target, plan), note)
+    images["clients"] = ensure_clients(engine, images["harness"], libraries(target, plan), note, foreign.used(plan, ("probes",)))
     if plan.experiment.cluster.attach is None:
         images |= {f"target {part}": ensure_target(engine, target, part, note) for part in {node.part for node in plan.nodes}}
     if supplies(plan).tools:
@@ -263,7 +267,7 @@ def relay(argv: Sequence[str], show: Callable[[str], None], note: Note, folder: 
     with _far() as engine:
         if engine is None or (folder is None and not used(engine)):
             return None
-        with standing(engine) as beside:
+        with standing(engine, packages=foreign.able()) as beside:
             ticket = Ticket(do="verb", argv=tuple(argv), environment=_settings())
             if folder is not None:
                 ticket = msgspec.structs.replace(

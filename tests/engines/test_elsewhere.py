@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from chaos.history.events import FaultHealed, RunEnded, TrafficSecond
 from chaos.history.folder import RunFolder
 from tests.support import engine_elsewhere
 from tests.support.needs import need
+from tests.support.paths import ROOT
 
 EXPERIMENT = """
 experiment: there
@@ -197,6 +199,21 @@ def test_a_fault_by_hand_there(engine: Engine, folder: Path) -> None:
         up.kill()
         up.wait()
     assert (folder / "up" / "history.jsonl").exists()
+    assert nothing_runs(engine)
+
+
+def test_plug_ins_of_others_travel(engine: Engine, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of theirs is done there, a probe of theirs asks there, from a folder that is on the path here alone."""
+    path = [str(ROOT / "tests" / "example_plugin"), str(ROOT), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(path).rstrip(os.pathsep))
+    text = EXPERIMENT.replace("read: 50/s", 'door: {knock: "{address}:{client}", rate: 20/s}')
+    text = text.replace("kill: {recovery: restart}", "hiccup: {every: 100ms}").replace("kill", "pause")
+    (folder / "there.yaml").write_text(text, encoding="utf-8")
+    status, out, err = nines("run", "there.yaml", "--folder", "run", "-q")
+    assert status in (0, 3), out + err
+    rows = RunFolder(folder / "run").rows()
+    assert sum(isinstance(row, FaultHealed) for row in rows) == 2
+    assert {row.operation for row in rows if isinstance(row, TrafficSecond)} == {"write", "door"}
     assert nothing_runs(engine)
 
 

@@ -39,7 +39,7 @@ def host() -> Iterator[str]:
 # --- TLS ---------------------------------------------------------------------------------------------------------------
 
 
-def certificates(folder: Path) -> None:
+def certificates(folder: Path, server: str = "subjectAltName=IP:127.0.0.1") -> None:
     """An authority, and what it signed for both sides: ca.pem, cert.pem, key.pem as the docker command wants them, server.pem."""
 
     def openssl(*words: str) -> None:
@@ -48,7 +48,7 @@ def certificates(folder: Path) -> None:
     openssl(
         "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=authority", "-keyout", "ca-key.pem", "-out", "ca.pem"
     )
-    for name, uses in (("server", "subjectAltName=IP:127.0.0.1"), ("client", "extendedKeyUsage=clientAuth")):
+    for name, uses in (("server", server), ("client", "extendedKeyUsage=clientAuth")):
         openssl("req", "-newkey", "rsa:2048", "-nodes", "-subj", f"/CN={name}", "-keyout", f"{name}-key.pem", "-out", f"{name}.csr")
         (folder / f"{name}.ext").write_text(f"{uses}\n")
         openssl("x509", "-req", "-in", f"{name}.csr", "-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2",

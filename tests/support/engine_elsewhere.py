@@ -12,7 +12,7 @@ import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -24,7 +24,7 @@ STOP_S: Final = 30.0
 HIDDEN: Final = "/home /root /srv /work /tmp"
 _SCRIPT: Final = """
 set -e
-folder=$1; ahead=$2; hidden=$3
+folder=$1; hidden=$2; shift 2
 hostname somewhere-else
 ip link set lo up
 mount --make-rprivate /
@@ -33,7 +33,7 @@ mount -t tmpfs tmpfs /run
 for each in $hidden; do if [ -d "$each" ]; then mount -t tmpfs tmpfs "$each"; fi; done
 cd /
 exec dockerd --config-file /mnt/empty.json -H unix:///mnt/docker.sock -H unix:///var/run/docker.sock --data-root "$folder/data" \\
-    --exec-root "$folder/exec" --pidfile /mnt/docker.pid
+    --exec-root "$folder/exec" --pidfile /mnt/docker.pid "$@"
 """
 
 
@@ -42,14 +42,19 @@ def folder() -> Path:
     return Path(os.environ.get("NINES_ENGINE_ELSEWHERE") or "/var/tmp/nines-engine-elsewhere")  # noqa: S108 - it must not be hidden
 
 
+def pid() -> int:
+    """Of the engine."""
+    return int((folder() / "shared" / "docker.pid").read_text(encoding="ascii"))
+
+
 def may() -> bool:
     """Whether this machine can have one."""
     return os.geteuid() == 0 and all(shutil.which(program) for program in ("dockerd", "unshare", "ip", "mount"))
 
 
 @contextlib.contextmanager
-def running() -> Iterator[str]:
-    """Its ``DOCKER_HOST``; ended after the block, with all that it had started."""
+def running(options: Sequence[str] = ()) -> Iterator[str]:
+    """Its ``DOCKER_HOST``; ended after the block, with all that it had started. ``options`` of dockerd, to which ``shared`` is /mnt."""
     top = folder()
     for each in ("shared", "data", "exec"):
         (top / each).mkdir(parents=True, exist_ok=True)
@@ -63,7 +68,7 @@ def running() -> Iterator[str]:
     unshare = ["unshare", "--mount", "--net", "--uts", "--ipc", "--time", "--monotonic", str(AHEAD_S), "--boottime", str(AHEAD_S), "--fork"]
     with (top / "log").open("ab") as log:
         process = subprocess.Popen(
-            [*unshare, "sh", "-c", _SCRIPT, "sh", str(top), str(AHEAD_S), HIDDEN],
+            [*unshare, "sh", "-c", _SCRIPT, "sh", str(top), HIDDEN, *options],
             stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
@@ -75,7 +80,7 @@ def running() -> Iterator[str]:
         yield host
     finally:
         with contextlib.suppress(OSError, ValueError):
-            os.kill(int((shared / "docker.pid").read_text(encoding="ascii")), signal.SIGTERM)
+            os.kill(pid(), signal.SIGTERM)
         try:
             process.wait(STOP_S)
         except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
     base      chaos/engine/images/base.py      nines-base:bookworm-<hash>
     harness   chaos/engine/images/harness.py   nines-harness:<version>-<hash>
     clients   chaos/engine/images/clients.py   nines-clients:<hash>, only for a target whose drivers use client libraries
+    plugins   chaos/engine/images/foreign.py   nines-plugins:<hash>, only for probes of other packages, and for all that travels with them
     target    here                      what target.yaml names, or nines-target-<name>:<hash> from the target's Dockerfile
 
 A tag carries the hash of everything that went in, so nothing is ever built twice, nor used stale. ``note`` hears what takes time.
@@ -18,7 +19,9 @@ from typing import Final
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.engine.connection import Engine
 from chaos.engine.images import base as images_base
+from chaos.engine.images import beside as images_beside
 from chaos.engine.images import clients as images_clients
+from chaos.engine.images import foreign as images_foreign
 from chaos.engine.images import harness as images_harness
 from chaos.engine.images.build import (
     KEEP,
@@ -55,11 +58,16 @@ def ensure_harness(engine: Engine, note: Note = quiet) -> str:
     return sent("harness") or images_harness.ensure_harness(engine, ensure_base(engine, note), note)
 
 
-def ensure_clients(engine: Engine, harness: str, libraries: Sequence[str], note: Note = quiet) -> str:
-    """The name of the probers' image: the harness's own, or one with the client libraries that a target's drivers import."""
-    if not libraries:
+def ensure_clients(engine: Engine, harness: str, libraries: Sequence[str], note: Note = quiet, plugins: Sequence[str] = ()) -> str:
+    """The name of the probers' image: the harness's own, or one with client libraries of drivers, and with packages that bring probes."""
+    if not libraries and not plugins:
         return harness
-    return sent("clients") or images_clients.ensure_clients(engine, harness, libraries, note)
+    found = sent("clients")
+    if found:
+        return found
+    if not plugins:
+        return images_clients.ensure_clients(engine, harness, libraries, note)
+    return images_foreign.ensure_plugins(engine, images_beside.ensure_beside(engine, harness, note), plugins, note, libraries)
 
 
 def ensure_target(engine: Engine, target: Target, part: str, note: Note = quiet) -> str:

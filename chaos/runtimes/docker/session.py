@@ -20,6 +20,7 @@ from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.images.build import image_id
 from chaos.engine.images.ensure import ensure_clients, ensure_harness, ensure_target
+from chaos.engine.images.foreign import used
 from chaos.engine.limits import require_limits
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
@@ -68,7 +69,9 @@ class DockerSession(Session):
             SystemSeen(at_ns=self._clock.now_ns(), images={part: image_id(self._engine, name) or name for part, name in images.items()})
         )
         harness_image = ensure_harness(self._engine)
-        clients_image = ensure_clients(self._engine, harness_image, libraries(deployment.target, deployment.plan))
+        clients_image = ensure_clients(
+            self._engine, harness_image, libraries(deployment.target, deployment.plan), plugins=used(deployment.plan, ("probes",))
+        )
         if deployment.plan.links:
             require_packet_rules(self._engine, harness_image)
         require_queues(self._engine, harness_image, needs(deployment).queues)

@@ -17,7 +17,12 @@ from tests.support.quick import QUICK
 
 @pytest.mark.parametrize(
     ("schema", "file"),
-    [("github-actions", "action.yml"), ("github-workflows", "ci/github-workflow.yml"), ("gitlab-ci", "ci/gitlab-ci.yml")],
+    [
+        ("github-actions", "action.yml"),
+        ("github-workflows", "ci/github-workflow.yml"),
+        ("gitlab-ci", "ci/gitlab-ci.yml"),
+        ("gitlab-ci", "ci/gitlab-docker.yml"),
+    ],
 )
 def test_files_follow_the_schema_of_their_system(schema: str, file: str) -> None:
     """The schemas that check-jsonschema brings along."""

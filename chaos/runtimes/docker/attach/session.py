@@ -20,6 +20,7 @@ from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
 from chaos.engine.images.ensure import ensure_clients, ensure_harness
+from chaos.engine.images.foreign import used
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
 from chaos.experiment.target.spec import Ask
@@ -91,7 +92,9 @@ class AttachedSession(Session):
             how = "put them on a network of their own (docker network create), where Docker answers names"
             raise CapabilityMissing(f"on the network '{common.name}' nobody answers the name '{name}'", how=how)
         image = self._image = ensure_harness(self._engine)
-        clients_image = ensure_clients(self._engine, image, libraries(deployment.target, deployment.plan))
+        clients_image = ensure_clients(
+            self._engine, image, libraries(deployment.target, deployment.plan), plugins=used(deployment.plan, ("probes",))
+        )
         require_packet_rules(self._engine, image)
         require_queues(self._engine, image, needs(deployment).queues)
         write_keys(self._folder, self._keys)
