@@ -4,6 +4,7 @@
 #   make test     all tests but those that need Docker          make check   what to run before each commit (about a minute)
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
+#   make test-current  the Docker suite on the current engine, which is built from Go modules first (root, go; half an hour, once)
 #   make test-browser  every kind of report in Chromium: console, requests, axe, keys, touch (apt-get install chromium; minutes)
 #   make test-systems  every experiment on etcd, Redis, PostgreSQL, RabbitMQ, nginx, gdnsd in full (root or Docker; half an hour)
 #   make leader-kills  each of their leader kills in three seeds, and one table (root or Docker; an hour)
@@ -76,6 +77,10 @@ test-browser: .venv/.installed-dev
 test-engines: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m engines $(ARGS)
+
+.PHONY: test-current
+test-current: .venv/.installed-dev
+	@$(PY) -m tools.current_engine run $(MAKE) --no-print-directory test-docker
 
 .PHONY: test-systems measured leader-kills
 test-systems: .venv/.installed-dev

@@ -120,16 +120,23 @@ def _build(module: Module, main: str, note: Note) -> None:
 def running(note: Note) -> Iterator[str]:
     """``DOCKER_HOST`` of the engine, ended after the block, or with this process if that is killed."""
     folders = build(note)
-    first = folder() / "bin"
+    with on_cgroup_2(MODULES[-1].program("cmd/dockerd"), folders, folder(), note) as host:
+        yield host
+
+
+@contextlib.contextmanager
+def on_cgroup_2(dockerd: Path, folders: Sequence[Path], where: Path, note: Note) -> Iterator[str]:
+    """A private engine in this folder, of that program, whose helpers are looked for in ``folders`` first; it sees cgroup v2."""
+    first = where / "bin"
     first.mkdir(parents=True, exist_ok=True)
     wrapped = first / "dockerd"
-    wrapped.write_text(WITH_CGROUP_2.format(dockerd=next(each for each in folders if (each / "dockerd").exists()) / "dockerd"))
+    wrapped.write_text(WITH_CGROUP_2.format(dockerd=dockerd), encoding="ascii")
     wrapped.chmod(0o755)
     before = os.environ["PATH"]
     os.environ["PATH"] = os.pathsep.join([str(first), *map(str, folders), before])
     with contextlib.ExitStack() as stack:
         try:
-            host = stack.enter_context(private.private_engine(folder(), note))
+            host = stack.enter_context(private.private_engine(where, note))
         finally:
             os.environ["PATH"] = before
         yield host
