@@ -57,6 +57,6 @@ def _is_harmed(timeline: Timeline, node: str, from_s: float, to_s: float) -> boo
     """A fault on this node can explain what it says then."""
     return any(
         fault.began_s is not None and fault.began_s < to_s and fault.explains_until_s > from_s
+        and fault.took_effect and any(node in _WORDS.findall(target) for target in fault.target)
         for fault in timeline.faults
-        if fault.took_effect and any(node in _WORDS.findall(target) for target in fault.target)
-    )
+    )  # fmt: skip

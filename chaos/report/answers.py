@@ -13,7 +13,7 @@ from typing import Final, NamedTuple
 from chaos.report import format as say
 from chaos.report import headline as top
 from chaos.report import story as tell
-from chaos.results import states
+from chaos.results import check_names, states
 from chaos.results.observed import Estimate
 from chaos.results.predicted import Improvement, Production
 from chaos.results.report import Report
@@ -25,6 +25,8 @@ OPEN: Final = (*NO_FIGURES, states.INCONCLUSIVE, states.BASELINE)
 YEAR_S: Final = 365 * 86400.0
 WORTH_IT: Final = 0.01
 """A change that saves a smaller part of the error budget is not worth anybody's time while the SLO is met."""
+WIDE: Final = 2.0
+"""From this ratio of its ends on, an interval is a rough answer."""
 WITHOUT_SLO_S: Final = 60.0
 """The same in seconds a year, where no SLO says what matters."""
 
@@ -62,14 +64,14 @@ class Budget(NamedTuple):
 def answers(report: Report) -> list[Answer]:
     """The four, in the order in which a reader asks."""
     return [
-        _meets(report),
+        _good_enough(report),
         Answer("How sure", _sure(report)),
-        Answer("Rests on", _rests_on(report)),
         Answer("Next" if top.state(report) in OPEN else "Fix first", first_steps(report)),
+        Answer("Rests on", _rests_on(report)),
     ]
 
 
-# --- does it meet the SLO ----------------------------------------------------------------------------------------------
+# --- is it good enough: by its objectives, and by its SLO ---------------------------------------------------------------
 
 
 def budget(report: Report) -> Budget | None:
@@ -83,31 +85,82 @@ def budget(report: Report) -> Budget | None:
     return Budget(promised, window_s, used, low, high, few=say.TOO_FEW in down.reason)
 
 
-def _meets(report: Report) -> Answer:
-    state = top.state(report)
-    question = "Meets the SLO"
+def _good_enough(report: Report) -> Answer:
+    """By the objectives, which give the verdict, and by the SLO, which may say something else."""
+    question, state, allowance = "Good enough", top.state(report), budget(report)
     if state in NO_FIGURES:
         return Answer(question, ["Not answered.", state.meaning], "open")
-    allowance = budget(report)
-    if allowance is None:
-        return Answer(question, ["No SLO is set, so none is tested (slo: {availability: 99.9%, window: 30d})."], "open")
-    promise = f"{say.percent(allowance.promised)} over {say.seconds(allowance.window_s)}"
     if states.BASELINE.name in report.qualifiers:
-        return Answer(question, ["Not answered.", f"No fault was injected, so nothing tested the SLO ({promise})."], "open")
-    word, tone = _word(allowance)
-    model = _model(report, allowance)
+        promise = f" ({_promise(allowance)})" if allowance is not None else ""
+        return Answer(question, ["Not answered.", f"No fault was injected, so nothing tested the SLO{promise}."], "open")
+    told = _slo(report, allowance)
+    if state is states.FAIL:
+        missed = sum(objective.verdict == "fail" for objective in report.objectives)
+        which = f"{missed} of {say.count(len(report.objectives), 'objective')}"
+        expected = ", as expected of this experiment" if report.expect_verdict == "fail" else ""
+        return Answer(question, [f"No{expected}: {which} {'is' if missed == 1 else 'are'} missed.", *told], "bad")
+    if state is states.INCONCLUSIVE:
+        undecided = sum(objective.verdict == "unknown" for objective in report.objectives)
+        which = f": {undecided} of {say.count(len(report.objectives), 'objective')} undecided" if undecided else ""
+        return Answer(question, [f"Not known yet{which}.", *told], "open")
+    word, tone = _word(report, allowance)
+    return Answer(question, [word, *told], tone)
+
+
+def _promise(allowance: Budget) -> str:
+    return f"{say.percent(allowance.promised)} over {say.seconds(allowance.window_s)}"
+
+
+def _word(report: Report, allowance: Budget | None) -> tuple[str, str]:
+    """Yes or no to a run that passed. Of the SLO only where the whole interval lies on one side."""
+    met = "its objectives are met" if report.objectives else "no objective is set"
+    where = " in the simulation" if states.SIMULATED.name in report.qualifiers else ""
+    side = None if allowance is None else _side(allowance)
+    slo = "" if allowance is None else f"the SLO ({_promise(allowance)})"
+    match side:
+        case None if not report.objectives:
+            return "Not asked: no objective is set, and no SLO is tested.", "open"
+        case None:
+            return f"By its objectives, yes{where}.", "open"
+        case "met":
+            return f"Yes{where}: {slo} is met at the assumed fault rates.", "good"
+        case "missed":
+            return f"No: {met}, but {slo} is missed at the assumed fault rates.", "bad"
+        case "perhaps met":
+            return f"Probably{where}: {met}. {say.begun(slo)} is probably met at the assumed fault rates, but that is not shown.", "open"
+        case _:
+            return f"Probably not: {met}. {say.begun(slo)} is probably missed at the assumed fault rates, but that is not shown.", "open"
+
+
+def _side(allowance: Budget) -> str | None:
+    """``met``, ``missed``, ``perhaps met``, ``perhaps missed``; None where nothing was measured."""
     if allowance.used is None:
-        measured = f"Not answered by measurement: {_why_not_measured(report)}."
-        return Answer(question, [measured, f"The SLO is {promise}.", *model], "open")
+        return None
+    if allowance.low is not None and allowance.low > 1:
+        return "missed"
+    if allowance.high is not None and allowance.high <= 1 and allowance.used <= 1:
+        return "met"
+    return "perhaps met" if allowance.used <= 1 else "perhaps missed"
+
+
+def _slo(report: Report, allowance: Budget | None) -> list[str]:
+    """What of the error budget the measured outages use, what the model says of that, and how much the SLO allows."""
+    if allowance is None:
+        return ["No SLO is set (slo: {availability: 99.9%, window: 30d})."]
+    if allowance.used is None:
+        why = _why_not_measured(report)
+        return [f"The SLO ({_promise(allowance)}) is not answered by measurement: {why}.", *_model(report, allowance)]
     few = f"{say.TOO_FEW} faults" if allowance.few else ""
-    around = ", ".join(part for part in (say.span(allowance.low, allowance.high, say.percent), few) if part)
-    measured = (
-        f"{word} at the assumed fault rates: measured outages use {say.percent(allowance.used)} of the error budget"
-        f"{f' ({around})' if around else ''}."
-    )
-    allowed = f"SLO {promise} allows {say.seconds(allowance.allowed_s)} of downtime."
-    simulated = ["This is a simulation."] if states.SIMULATED.name in report.qualifiers else []
-    return Answer(question, [measured, *simulated, *model, allowed], tone)
+    around = ", ".join(part for part in (say.span(allowance.low, allowance.high, say.rough), few) if part)
+    whether = []
+    if top.state(report) is not states.PASS:
+        whether = [f"The SLO ({_promise(allowance)}) is {_LIKELY[_side(allowance)]} at the assumed fault rates."]
+    allowed = f"the error budget of {say.seconds(allowance.allowed_s)} in {say.seconds(allowance.window_s)}"
+    measured = f"Measured outages use {say.rough(allowance.used)} of {allowed}{f' ({around})' if around else ''}."
+    return [*whether, measured, *_model(report, allowance)]
+
+
+_LIKELY: Final = {"met": "met", "missed": "missed", "perhaps met": "probably met", "perhaps missed": "probably missed", None: "open"}
 
 
 def _why_not_measured(report: Report) -> str:
@@ -119,17 +172,6 @@ def _why_not_measured(report: Report) -> str:
     return "the experiment assumes no fault rates (predict: {production: ...})"
 
 
-def _word(allowance: Budget) -> tuple[str, str]:
-    """Yes or no only where the whole interval lies on one side."""
-    if allowance.used is None:
-        return "", "open"
-    if allowance.low is not None and allowance.low > 1:
-        return "No,", "bad"
-    if allowance.high is not None and allowance.high <= 1 and allowance.used <= 1:
-        return "Yes,", "good"
-    return ("Probably, but not shown," if allowance.used <= 1 else "Probably not, but not shown,"), "open"
-
-
 def _model(report: Report, allowance: Budget) -> list[str]:
     """The model's figure after the measured one, with its range, and why the two differ."""
     production = _production(report)
@@ -137,12 +179,12 @@ def _model(report: Report, allowance: Budget) -> list[str]:
         return []
     yearly_s = (1 - allowance.promised) * YEAR_S
     low_s, high_s = production.downtime_low_s_per_year, production.downtime_high_s_per_year
-    ends = f" ({say.span(low_s / yearly_s, high_s / yearly_s, say.percent)})" if low_s is not None and high_s is not None else ""
-    share = f"The model expects {say.percent(production.downtime_s_per_year / yearly_s)}{ends}"
+    ends = f" ({say.span(low_s / yearly_s, high_s / yearly_s, say.rough)})" if low_s is not None and high_s is not None else ""
+    share = f"The model expects {say.rough(production.downtime_s_per_year / yearly_s)}{ends}"
     window = production.window
     if window is not None and window.window_s == allowance.window_s:
         worst = (1 - window.worst_of_20) / (1 - allowance.promised)
-        share += f", and over {say.percent(worst)} in one window of 20"
+        share += f", and over {say.rough(worst)} in one window of 20"
     apart = tell.why_apart(report, production.downtime_s_per_year).strip()
     return [f"{share}.", *([apart] if apart else [])]
 
@@ -158,25 +200,34 @@ def _sure(report: Report) -> list[str]:
     state, faults, seen = top.state(report), top.effective(report), report.observed
     if state in NO_FIGURES or seen is None:
         ran = [f"{faults} of {say.count(report.planned_faults, 'planned fault')} took effect."] if report.planned_faults else []
-        return ["Do not use the figures of this run for a decision.", *ran]
+        return ["Not at all: do not use the figures of this run for a decision.", *ran]
     parts = []
     if not faults:
-        parts.append("No fault took effect, so nothing is known of outages after faults.")
+        parts.append("Nothing is known of outages after faults: no fault took effect.")
     elif seen.mttr_s.value is not None:
-        around = say.sure(seen.mttr_s, say.seconds)
-        parts.append(
-            f"{say.count(faults, 'fault')}; MTTR {say.seconds(seen.mttr_s.value)}{f' ({around}, n = {seen.mttr_s.n})' if around else ''}."
-        )
+        around = say.span(seen.mttr_s.low, seen.mttr_s.high, say.seconds)
+        mttr = f"MTTR {say.seconds(seen.mttr_s.value)}{f' ({around})' if around else ''}"
+        parts.append(f"{_how_sure(seen.mttr_s)}: {mttr} from {say.count(seen.mttr_s.n, 'outage')} after {say.count(faults, 'fault')}.")
+        if say.TOO_FEW in seen.mttr_s.reason:
+            parts.append("So few outages are too few for a narrow interval.")
     else:
-        parts.append(f"{say.count(faults, 'fault')}, no outage seen.")
-    claims = sum(objective.basis == "claim" for objective in report.objectives)
-    runs = len(report.objectives) - claims
-    if claims and state is not states.INCONCLUSIVE:
+        parts.append(f"{say.count(faults, 'fault')} took effect, and clients saw no outage.")
+    decided = [objective for objective in report.objectives if objective.verdict in ("pass", "fail")]
+    claims = sum(objective.basis == "claim" for objective in decided)
+    runs = len(decided) - claims
+    if claims:
         parts.append(f"{say.count(claims, 'objective')} decided at 95 % confidence.")
     if runs and faults:
         parts.append(f"{say.count(runs, 'objective')} judged on this run alone.")
-    parts.insert(1, _checked(report))
+    parts.append(_checked(report))
     return [part for part in parts if part]
+
+
+def _how_sure(mttr: Estimate) -> str:
+    """In a word, by the width of the interval."""
+    if say.TOO_FEW in mttr.reason or mttr.low is None or mttr.high is None:
+        return "Only roughly"
+    return "Fairly" if mttr.high <= WIDE * mttr.low else "Roughly"
 
 
 def _checked(report: Report) -> str:
@@ -202,7 +253,7 @@ def _rests_on(report: Report) -> list[str]:
     failed = [check for check in report.checks if check.verdict == "fail"]
     if failed:
         of_all = f"{len(failed)} of {say.count(len(report.checks), 'validity check')} failed"
-        return [f"{of_all}: {failed[0].heading}.", f"{failed[0].detail[:1].upper()}{failed[0].detail[1:]}.",
+        return [f"{of_all}: {failed[0].heading}.", f"{say.begun(failed[0].detail)}.",
                 *(f"Also: {check.heading} ({check.detail})." for check in failed[1:3])]  # fmt: skip
     parts = []
     if report.checks:
@@ -211,7 +262,7 @@ def _rests_on(report: Report) -> list[str]:
             f"All {say.count(len(report.checks), 'validity check')} passed." if not unsure
             else f"{len(report.checks) - unsure} of {say.count(len(report.checks), 'validity check')} passed, {unsure} could not be made."
         )  # fmt: skip
-    parts.append(_real(report))
+    parts.insert(0 if states.SIMULATED.name in report.qualifiers else len(parts), _real(report))
     production = _production(report)
     rates = production.rates if production is not None and production.rates else []
     if rates:
@@ -236,7 +287,7 @@ def first_steps(report: Report) -> list[str]:
     again = "Run it again to its end; the command is at the end of this report."
     match state.name:
         case "invalid" | "inconclusive":
-            return asked or ["Mend what the failed check names, then run it again." if state is states.INVALID else _repeat(report)]
+            return _mend(report, asked) if state is states.INVALID else asked or [_repeat(report)]
         case "aborted":
             return [*asked, "Find out why the service stayed down (outages and failed requests below). "
                     "Raise the limit (abort_if) only if such an outage is acceptable."]  # fmt: skip
@@ -255,6 +306,14 @@ def first_steps(report: Report) -> list[str]:
             return [*_of_objectives(report), *_phases(report), *_levers(report), *asked]
         case _:
             return [*_levers(report), *asked]
+
+
+def _mend(report: Report, asked: list[str]) -> list[str]:
+    """What the first failed check asks for comes first, whether the check says so itself or not."""
+    first = next((check for check in report.checks if check.verdict == "fail"), None)
+    if first is None:
+        return asked or ["Mend what the first line names, then run it again."]
+    return asked if first.next_step else [check_names.MEND.get(first.name, "Mend what the failed check names, then run it again."), *asked]
 
 
 def _repeat(report: Report) -> str:
@@ -278,8 +337,8 @@ def _phases(report: Report) -> Iterator[str]:
     if whole_s <= 0:
         return
     worst = max(total_s, key=lambda name: total_s[name])
-    part = f"{say.seconds(total_s[worst])} of {say.seconds(whole_s)} ({say.percent(total_s[worst] / whole_s)})"
-    yield f"Most of the outages is {say.phase(worst)}: {part}."
+    of_all = f"{say.seconds(total_s[worst])} of {say.seconds(whole_s)}"
+    yield f"{say.rough(total_s[worst] / whole_s)} of the time lost is {say.phase(worst)} ({of_all})."
 
 
 def _levers(report: Report) -> list[str]:
@@ -294,7 +353,7 @@ def _levers(report: Report) -> list[str]:
         return advice or ["No parameter that you can choose would shorten the outages, by the model."]
     if top.state(report) is not states.FAIL and not _worth(first, allowance, production):
         limit = (
-            f"{say.percent(first.halving_saves_s_per_year / ((1 - allowance.promised) * YEAR_S))} of the error budget"
+            f"{say.rough(first.halving_saves_s_per_year / ((1 - allowance.promised) * YEAR_S))} of the error budget"
             if allowance is not None
             else f"{say.seconds(first.halving_saves_s_per_year)} of downtime per year"
         )

@@ -25,6 +25,7 @@ TOO_FEW: Final = "too few"
 _NAME: Final = re.compile(r"[A-Za-z0-9_-]+(?<!-)")
 """A node's name in a link or a group; the dash of an arrow is none of it."""
 
+_A_NAME: Final = re.compile(r"\S*[0-9_]")
 _UNIT: Final = re.compile(r"\b([a-z]+(?:_[a-z]+)*?)_(?:bytes_per_s|per_s|bytes|s)\b")
 
 LEAST_CHANCE: Final = 1e-4
@@ -46,6 +47,14 @@ def clock(value: float | None) -> str:
 def percent(value: float | None) -> str:
     """A share: ``92.1 %``, ``99.982 %``; a dash for no data."""
     return DASH if value is None else units.show_share(value)
+
+
+def rough(value: float | None) -> str:
+    """A share in two digits, for a first screen: ``0.092 %``, ``120 %``, ``under 0.01 %``."""
+    if value is None:
+        return DASH
+    per_cent = float(f"{value * 100:.2g}")
+    return "under 0.01 %" if 0 < per_cent < 0.01 else f"{per_cent:g} %"
 
 
 def chance_percent(value: float | None) -> str:
@@ -195,7 +204,7 @@ def bad_rows(report: Report) -> list[tuple[str, ...]]:
 def way_out(report: Report) -> str:
     """What to do about bad requests whose reason says so; empty otherwise."""
     told = reasons.way_out(report.bad_requests)
-    return told[:1].upper() + told[1:] + "." if told else ""
+    return begun(told) + "." if told else ""
 
 
 def rule(value: Rule) -> str:
@@ -227,6 +236,11 @@ def victims(target: Sequence[str], named: Mapping[str, str]) -> str:
 
 def _with_container(node: str, named: Mapping[str, str]) -> str:
     return f"{node} ({named[node]})" if node in named else node
+
+
+def begun(text: str) -> str:
+    """With a capital letter, as a sentence begins; a name in front (``n2``, ``kill-leader.1``) stays as it is."""
+    return text if _A_NAME.match(text) else text[:1].upper() + text[1:]
 
 
 def joined(words: Sequence[str]) -> str:

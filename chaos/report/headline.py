@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from chaos.report.format import count, measure, percent
+from chaos.report.format import begun, count, measure, percent
 from chaos.results import states
 from chaos.results.check_names import COMPLETE, FAILED, HEALED
 from chaos.results.report import Report
@@ -50,7 +50,7 @@ def headline(report: Report) -> str:
                 return "No verdict, and no reason is recorded."
             more = len(report.reasons) - 1
             first = report.reasons[0]
-            return f"{first[:1].upper()}{first[1:]}".rstrip(".") + (f", and {count(more, 'further reason')}." if more else ".")
+            return begun(first).rstrip(".") + (f", and {count(more, 'further reason')}." if more else ".")
 
 
 def _passed(report: Report) -> str:
@@ -144,4 +144,4 @@ def _in_headline(report: Report, reason: str) -> bool:
 
 def next_steps(report: Report) -> list[str]:
     """What would bring an answer; a sentence each."""
-    return [f"{step[:1].upper()}{step[1:].rstrip('.')}." for step in report.next_steps]
+    return [f"{begun(step).rstrip('.')}." for step in report.next_steps]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -13,6 +14,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 TEMPLATES: Final = "templates"
+_AMOUNT: Final = re.compile(r"(?<=[0-9–]) (?=(?:%|ms|s|min|h|d)(?![A-Za-z0-9]))")
+"""Between a number and its unit: no line is broken there."""
 
 
 class Whole(str):
@@ -46,6 +49,7 @@ def svg(drawing: Drawing, width: int) -> str:
 def _environment() -> Environment:
     environment = _made(autoescape=True, finalize=_visible)
     environment.filters["tenth"] = length
+    environment.filters["tight"] = lambda text: _AMOUNT.sub("\u00a0", text)
     environment.globals["t"] = str  # a page in one language
     return environment
 

@@ -57,6 +57,32 @@ FAILED: Final = {
 }
 """What a failed check is called."""
 
+MEND: Final = {
+    COMPLETE: "Find out what ended the run, then run it again.",
+    HISTORY: "Look after the disk of the run folder, then run it again.",
+    TRAFFIC: "Find out why the client ended early (logs/), then run it again.",
+    BASELINE: "Find out why requests fail without any fault (failed requests below), then run it again.",
+    ON_TIME: "Lower the request rate, or use an idle machine, then run it again.",
+    EFFECTIVE: "See why faults had no effect (faults below), mend the experiment, then run it again.",
+    APART: "Leave more time between the faults (every:), then run it again.",
+    WELL_BEFORE: "Leave more time between the faults (every:), or find out why the service goes down by itself.",
+    ONE_LEADER: "Mend the election of the system: two leaders at once lose writes.",
+    HEALED: "Run 'nines heal', then run it again.",
+    LIVED: "Find out why the node ended (its log is in logs/), then run it again.",
+    CLOCK: "Let all nodes use one clock, then run it again.",
+    REACHED: "See that the name leads to every node, then run it again.",
+    CERTIFICATES: "Name the authority of the certificates in the target, then run it again.",
+    EVEN: "See that clients use every address, then run it again.",
+    ALIKE: "Split faults that behave differently into fault classes of their own, then run it again.",
+    TREND: "Leave more time between the faults, or find out what changes during the run.",
+    PREDICTION: "Declare what the model lacks (predict:), then judge it again.",
+    ELSEWHERE: "Calibrate from other runs, then judge it again.",
+    RESOLUTION: "Raise the request rate, then run it again.",
+    DEMAND: "Lower the rate, or use an idle machine, then run it again.",
+    CONTRADICTION: "Report this: the two figures must agree.",
+}
+"""What to do about a failed check that does not say so itself."""
+
 
 def heading(name: str, verdict: str) -> str:
     """What stands before the detail: the name of a check that holds, what is wrong with one that does not."""

@@ -52,6 +52,8 @@ def _ended(node: str, state: LiveState, start_ns: int, logs: Path) -> str:
     how = f", {ended.detail}" if ended is not None and ended.detail else ""
     begun = f" was started again at {to_s(began.at_ns - start_ns):.1f} s and" if began is not None else ""
     line = last_line(logs / f"{node}.log")
+    if line.startswith("{"):
+        line = ""  # a record for programs; what went wrong is rarely in it
     return f"{node}{begun} ended by itself{at}{how}" + (f": '{line}'" if line else "")
 
 

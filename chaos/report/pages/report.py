@@ -6,7 +6,7 @@ where the time axis is. Every figure of a drawing stands in a table as well.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
@@ -96,7 +96,7 @@ def _lead(headline: str) -> tuple[str, list[str]]:
     title, colon, rest = headline.partition(": ")
     if len(headline) <= TITLE or not colon or len(title) > TITLE:
         return headline, []
-    return title[:1].upper() + title[1:] + ".", [rest[:1].upper() + rest[1:]]
+    return say.begun(title) + ".", [say.begun(rest)]
 
 
 def _anchors(made: list[Table]) -> frozenset[str]:
@@ -109,8 +109,12 @@ def _cards(report: Report) -> Iterator[Card]:
     seen, model = report.observed, report.predicted
     if seen is not None:
         down = seen.availability.reason if seen.downtime_s is None else f"{say.seconds(seen.downtime_s)} of downtime"
+        faults = top.effective(report)
+        under = f"with {say.count(faults, 'fault')} in {report.duration_s:.0f} s" if faults else ""
         around = say.sure(seen.availability, say.percent)
-        yield Card("Availability in this run", say.percent(seen.availability.value), "; ".join(each for each in (around, down) if each))
+        yield Card(
+            "Availability in this run", say.percent(seen.availability.value), "; ".join(each for each in (around, down, under) if each)
+        )
         around = say.sure(seen.mttr_s, say.seconds)
         yield Card("MTTR observed", say.seconds(seen.mttr_s.value), f"{around}, n = {seen.mttr_s.n}" if around else seen.mttr_s.reason)
         if model is not None:
@@ -157,7 +161,9 @@ def _drawn(report: Report, lang: str, shown: frozenset[str]) -> dict[str, Any]:
     return {
         "duration_s": report.duration_s,
         "baseline_s": max((each.end_s for each in quiet), default=0.0),
-        "lanes": [{"name": name, "marks": [_as_drawn(name, mark, places) for mark in marks]} for name, marks in rows(report.timeline)],
+        "lanes": [
+            {"name": name, "marks": [_as_drawn(name, mark, places, told) for mark in marks]} for name, marks in rows(report.timeline)
+        ],
         "services": [
             {"name": name, "step_s": each.step_s, "good": each.good, "bad": each.bad, "p50_s": each.p50_s, "p99_s": each.p99_s}
             for name, each in sorted(report.series.items(), key=lambda item: item[0] != report.judged)
@@ -166,10 +172,10 @@ def _drawn(report: Report, lang: str, shown: frozenset[str]) -> dict[str, Any]:
     }
 
 
-def _as_drawn(lane: str, mark: Mark, places: dict[tuple[str, float], str]) -> list[str | float]:
+def _as_drawn(lane: str, mark: Mark, places: dict[tuple[str, float], str], told: Callable[[str], str]) -> list[str | float]:
     begins_s = round(mark.interval.start_s, MILLIS)
     place = places.get((lane, begins_s), "") if mark.style in ("down", "fault") else ""
-    return [begins_s, round(mark.interval.end_s, MILLIS), mark.top, mark.height, mark.style, mark.title, place]
+    return [begins_s, round(mark.interval.end_s, MILLIS), mark.top, mark.height, mark.style, told(mark.title), place]
 
 
 def _places(report: Report, shown: frozenset[str]) -> dict[tuple[str, float], str]:
