@@ -66,7 +66,7 @@ KNOWN: Final = {
     "other_way": Known("from the cut of one network until nodes talk to each other on another one"),
     "promotion": Known("from the last word of a lost data centre until the second one may take over"),
     "zone_outage": Known("how long a zone that fails stays away", positive=True),
-    "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang")),
+    "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang", "resend")),
     "reads": Known("who answers a read", "", ("quorum", "local", "leader")),
     "routing": Known("how clients come to the leader: by the name, or found by themselves", "", ("name", "leader")),
 }

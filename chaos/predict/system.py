@@ -90,6 +90,8 @@ class System(msgspec.Struct, frozen=True):
     """A write waits for every node."""
     hangs: bool = False
     """A node without a leader holds a write instead of refusing it."""
+    resends: bool = False
+    """And sends what a lost leader had not answered to the next one: nothing of that is lost."""
     local_reads: bool = False
     hands_over: bool = False
     """A leader that is asked to end hands its leadership over first."""
@@ -243,7 +245,8 @@ def system(plan: Plan) -> System:
         asynchronous=plan.replication == "async",
         everybody=plan.replication == "all",
         given=given,
-        hangs=_word(known, "leaderless") == "hang",
+        hangs=_word(known, "leaderless") in ("hang", "resend"),
+        resends=_word(known, "leaderless") == "resend",
         local_reads=_word(known, "reads") == "local",
         hands_over=_word(known, "stopping") == "handover",
         drains=_word(known, "stopping") == "drain",

@@ -174,9 +174,12 @@ def after_quorum_lost(case: Case, able_s: Floats, voters: int) -> tuple[Floats, 
 def leaderless(case: Case, lost_until_s: Floats, elected_s: Floats) -> tuple[Spell, ...]:
     """The others while there is no leader: attempts vanish until it is noticed, then are refused or held.
 
-    A node that refuses without a leader also gives up, when it notices, what it had handed on; one that holds has lost it.
+    A node that refuses without a leader also gives up, when it notices, what it had handed on; one that holds has lost it, unless it sends
+    it anew to the next leader.
     """
     hangs = case.system.hangs
+    if case.system.resends:
+        lost_until_s = case.zeros()
     return (Spell(Fate.LOSE if hangs else Fate.DROP, lost_until_s), Spell(Fate.WAIT if hangs else Fate.REFUSE, elected_s))
 
 

@@ -86,3 +86,15 @@ def test_a_closed_connection_starts_an_election_of_its_own(kind: str, loud: bool
         assert closed.phases["detection"] == pytest.approx(0.1 + 0.5 / 3, abs=0.02)
     else:
         assert closed.phases["detection"] == plain.phases["detection"]
+
+
+def test_what_is_sent_anew_to_the_next_leader_is_not_lost() -> None:
+    """What a follower had handed to the dead leader is lost where it only holds writes; sent anew, it is not."""
+    heard = (*PARAMETERS, Parameter("close_election_s", 0.1, "s", "target", 0.2))
+    client = ClientPolicy(timeout_s=2.0, deadline_s=2.0, attempts=1)
+    kept, gone = (
+        of_class(predict(a_plan(parameters=heard, words=(("leaderless", word),), client=client), facts("kill", "leader", (5.0,) * 3)))
+        for word in ("resend", "hang")
+    )
+    assert gone.outage_s.value is not None
+    assert gone.outage_s.value > (kept.outage_s.value or 0.0) + 0.1
