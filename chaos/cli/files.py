@@ -129,6 +129,8 @@ def predict(arguments: argparse.Namespace) -> int:
     cli_models.checked(arguments)
     if arguments.throughput is not None:
         return cli_models.scalability(arguments)
+    if arguments.simulate:
+        return cli_models.simulate(arguments)
     from chaos.api import order
     from chaos.predict.run import facts_from_plan
     from chaos.predict.run import predict as ask

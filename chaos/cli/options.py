@@ -67,6 +67,11 @@ def predict(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--cost-per-node", type=float, metavar="N", help="with --sweep: cost of one node, in any currency")
     parser.add_argument("--html", metavar="FILE", help="with --sweep: write table and chart as an HTML page")
     parser.add_argument("--throughput", metavar="FILE", help="instead: fit measured throughput at several numbers of nodes")
+    parser.add_argument("--simulate", action="store_true", help="instead: simulate FILE.yaml, a fleet in zones and regions, over years")
+    parser.add_argument("--years", type=float, metavar="N", help="with --simulate: how long each replication lives; default: the file's")
+    parser.add_argument("--replications", type=int, metavar="N", help="with --simulate: how many; default: the file's")
+    parser.add_argument("--processes", type=int, metavar="N", help="with --simulate: spread over so many; default: one a core")
+    parser.add_argument("--dask", metavar="ADDRESS", help="with --simulate: spread over a Dask cluster, e.g. tcp://host:8786")
 
 
 def formulas(parser: argparse.ArgumentParser) -> None:
@@ -78,7 +83,11 @@ def validate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="*", metavar="FILE.yaml")
     runtime(parser)
     parser.add_argument(
-        "--schema", nargs="?", const="experiment", choices=["experiment", "target"], help="instead: print the JSON Schema of these files"
+        "--schema",
+        nargs="?",
+        const="experiment",
+        choices=["experiment", "target", "fleet"],
+        help="instead: print the JSON Schema of these files",
     )
 
 

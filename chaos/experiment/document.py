@@ -159,7 +159,14 @@ def target_schema() -> Schema:
     return _document("A target of Nines", TARGET.describe)
 
 
-SCHEMAS: Final = {"experiment": experiment_schema, "target": target_schema}
+def fleet_schema() -> Schema:
+    """Of a fleet, for ``nines predict --simulate``."""
+    from chaos.experiment.fleet import FLEET_FILE
+
+    return _document("A fleet of Nines", FLEET_FILE.describe)
+
+
+SCHEMAS: Final = {"experiment": experiment_schema, "target": target_schema, "fleet": fleet_schema}
 """By what is described."""
 
 

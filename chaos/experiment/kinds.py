@@ -11,6 +11,7 @@ COMPOSE: Final = "a compose file"
 TOOLKIT: Final = "a Chaos Toolkit experiment"
 KUBERNETES: Final = "a Kubernetes manifest"
 CALIBRATION: Final = "a calibration"
+FLEET: Final = "a fleet"
 UNKNOWN: Final = ""
 
 INSTEAD: Final = {
@@ -18,6 +19,7 @@ INSTEAD: Final = {
     COMPOSE: "'nines init --compose FILE' writes one for it, with 'cluster: {attach: {compose: FILE, services: [NAME]}}'",
     TOOLKIT: "Nines has a form of its own: 'nines init' writes an experiment to begin with (docs/experiments.md)",
     KUBERNETES: "Nines starts processes and containers, or attaches to containers; no pods (docs/runtimes.md)",
+    FLEET: "'nines predict FILE --simulate' simulates it (docs/fleets.md)",
     CALIBRATION: "an experiment names it: 'predict: {calibration: FILE}'",
 }
 """What to do with a file that is no experiment."""
@@ -30,6 +32,8 @@ def kind_of(keys: Collection[str]) -> str:
         return EXPERIMENT
     if "target" in found and found & {"parts", "operations", "schema"}:
         return TARGET
+    if {"fleet", "regions"} <= found:
+        return FLEET
     if "services" in found:
         return COMPOSE
     if "method" in found or "steady-state-hypothesis" in found:

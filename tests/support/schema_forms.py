@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from chaos.experiment.document import parse_experiment
 from chaos.experiment.source import Listing, Scalar, Table, Value, parse
+from chaos.experiment.fleet import parse_fleet
 from chaos.experiment.target.load import parse_target
 from tests.support.samples import EXPERIMENT, TARGET
 
@@ -160,6 +161,8 @@ def targets() -> list[Tree]:
 def load(kind: str, tree: Tree) -> object:
     """What the loader makes of it; ``BadInput`` if it refuses. As JSON, which is YAML, all of it stands in one line."""
     text = json.dumps(tree)
+    if kind == "fleet":
+        return parse_fleet(text, "fleet.yaml")
     return parse_experiment(text, "x.yaml") if kind == "experiment" else parse_target(text, "target.yaml", Path())
 
 

@@ -26,6 +26,7 @@ from chaos.cli import main as cli
 from chaos.core import plugins as tables
 from chaos.experiment import cluster, parameters, traffic
 from chaos.experiment.document import Experiment, Slo
+from chaos.experiment.fleet import parse_fleet
 from chaos.experiment.production import PredictSpec
 from chaos.experiment.safety import AbortCommand, AbortIf, Limits
 from chaos.experiment.tables import keys_of
@@ -53,7 +54,7 @@ def files_before(block: Block, folder: Path) -> None:
 
 def test_every_yaml_says_what_it_is() -> None:
     """No block escapes the tests for want of a word."""
-    kinds = {"experiment", "fragment", "target", "workflow", "steps", "play", "prometheus"}
+    kinds = {"experiment", "fragment", "target", "workflow", "steps", "play", "prometheus", "fleet"}
     assert not [param.id for param in blocks("yaml") if not kinds & set(param.values[0].words)]
 
 
@@ -69,6 +70,12 @@ def test_fragments_load_and_plan(block: Block, tmp_path: Path) -> None:
     """Every piece fits into an experiment."""
     whole = yaml.safe_load(QUICK) | yaml.safe_load(block.text)
     order_text(yaml.safe_dump(whole, sort_keys=False), tmp_path / "shown.yaml")
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "fleet"))
+def test_fleets_load(block: Block) -> None:
+    """Every fleet in the docs is right as it stands."""
+    assert parse_fleet(block.text, "fleet.yaml").nodes
 
 
 @pytest.mark.parametrize("block", blocks("yaml", "target"))
