@@ -12,8 +12,8 @@ import yaml
 from hypothesis import strategies as st
 
 from chaos.experiment.document import parse_experiment
-from chaos.experiment.source import Listing, Scalar, Table, Value, parse
 from chaos.experiment.fleet import parse_fleet
+from chaos.experiment.source import Listing, Scalar, Table, Value, parse
 from chaos.experiment.target.load import parse_target
 from tests.support.samples import EXPERIMENT, TARGET
 

@@ -28,7 +28,8 @@ SECTIONS: Final = {
     "Reference": ["reference/cli", "experiments", "reference/experiment", "schedules", "targets", "reference/target", "clusters", "faults",
                   "reference/faults/*", "achieved", "runtimes", "data", "reference/report", "reference/events", "reference/exit-status",
                   "reference/environment", "reference/python", "glossary", "extending", "replicated-kv/*", "reference/*"],
-    "Explanation": ["measuring", "models", "fleets", "deciding", "from-mtbf-to-verdict", "measured", "trust", "architecture", "adr/README", "adr/*"],
+    "Explanation": ["measuring", "models", "fleets", "deciding", "from-mtbf-to-verdict", "measured", "trust", "architecture", "adr/README",
+                    "adr/*"],
     "The project": ["compare", "security", "compatibility", "CONTRIBUTING", "SECURITY"],
 }  # fmt: skip
 _LINK: Final = re.compile(r"(\]\()([^)#\s]+)((?:#[^)]*)?\))")

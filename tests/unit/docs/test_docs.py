@@ -143,6 +143,7 @@ def test_commands(
     """Each line is run, with the fake runtime where something would be started; ``RUN`` is a run folder."""
     (tmp_path / "experiments").mkdir()
     (tmp_path / "experiments" / "quickstart.yaml").write_text(QUICKSTART, encoding="utf-8")
+    (tmp_path / "experiments" / "fleets").symlink_to(ROOT / "experiments" / "fleets")
     files_before(block, tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("NINES_HISTORY", "runs/history.db")

@@ -37,12 +37,16 @@ from tools import schemas
 BAD_FILES: Final = sorted(BAD.glob("*.yaml"))
 CHECKS: Final = {kind: Draft202012Validator(make()) for kind, make in SCHEMAS.items()}
 FLEETS: Final = sorted((ROOT / "experiments" / "fleets").glob("*.yaml"))
-FORMS: Final = [("experiment", form) for form in experiments()] + [("target", form) for form in targets()] + [
-    ("fleet", as_seen(file.read_text(encoding="utf-8"))) for file in FLEETS
-]
-FILES: Final = [("experiment", file) for file in sorted((ROOT / "experiments").glob("*.yaml"))] + [
-    ("target", file) for file in sorted((ROOT / "targets").glob("*/target.yaml"))
-] + [("fleet", file) for file in FLEETS]
+FORMS: Final = (
+    [("experiment", form) for form in experiments()]
+    + [("target", form) for form in targets()]
+    + [("fleet", as_seen(file.read_text(encoding="utf-8"))) for file in FLEETS]
+)
+FILES: Final = (
+    [("experiment", file) for file in sorted((ROOT / "experiments").glob("*.yaml"))]
+    + [("target", file) for file in sorted((ROOT / "targets").glob("*/target.yaml"))]
+    + [("fleet", file) for file in FLEETS]
+)
 STRUCTURE: Final = re.compile(
     r"stands where|unknown (key|measure|parameter|fault)|is missing|is not a (choice|rate|percentage|size|bound)|has no unit|exclude each|"
     r"says no fault|two faults in|several probes|no probe in|goes? with|says when"
@@ -290,7 +294,9 @@ def test_a_field_that_no_file_can_say_is_told() -> None:
 # --- printed -----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("words", "kind"), [(["--schema"], "experiment"), (["--schema", "target"], "target"), (["--schema", "fleet"], "fleet")])
+@pytest.mark.parametrize(
+    ("words", "kind"), [(["--schema"], "experiment"), (["--schema", "target"], "target"), (["--schema", "fleet"], "fleet")]
+)
 def test_it_is_printed(words: list[str], kind: str, capsys: pytest.CaptureFixture[str]) -> None:
     """As data: on standard output, and nothing else."""
     assert cli.main(["validate", *words]) == 0

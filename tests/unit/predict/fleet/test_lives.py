@@ -33,12 +33,13 @@ years: 0.3
 replications: 3
 """
 RATES = {"crash_per_s": 1 / 7200, "restart_per_s": 1 / 30, "resync_per_s": 1 / 20, "failover_per_s": 1 / 4}
-NODE = "crash: 1 per 2h per node, repair: {exponential: 30s}, restart: {exponential: 30s}, resync: {exponential: 20s}, takeover: {exponential: 4s}"
+TIMES = "repair: {exponential: 30s}, restart: {exponential: 30s}, resync: {exponential: 20s}, takeover: {exponential: 4s}"
+NODE = f"crash: 1 per 2h per node, {TIMES}"
 
 
 def one(service: str, more: str = "", years: float = 10.0) -> Fleet:
-    text = f"fleet: one\nregions: {{east: [a, b, c], west: [a]}}\nservices: {{one: {{in: east, {service}}}}}\nyears: {years}\nreplications: 16\n"
-    return parse_fleet(text + more, "fleet.yaml")
+    text = f"regions: {{east: [a, b, c], west: [a]}}\nservices: {{one: {{in: east, {service}}}}}\nyears: {years}\nreplications: 16\n"
+    return parse_fleet(f"fleet: one\n{text}{more}", "fleet.yaml")
 
 
 def agrees(fleet: Fleet, unavailability: float, outages_per_s: float | None = None) -> None:
@@ -90,7 +91,7 @@ def test_planned_restarts_are_those_of_the_chain() -> None:
 
 
 def _two_regions() -> LongRun:
-    """Written down by hand: (home works, other works, active, mode), a node in each region; modes 0 normal, 1 detecting, 2 wanting, 3 switching."""
+    """Written down by hand: (home works, other works, active, mode), a node each; 0 normal, 1 detecting, 2 wanting, 3 switching."""
     crash, repair, detect, switch, back = 1 / 7200, 1 / 300, 1 / 60, 1 / 30, 1 / 1200
 
     def moves(state: tuple[int, int, int, int]) -> list[tuple[tuple[int, int, int, int], float]]:
