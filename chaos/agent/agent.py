@@ -32,11 +32,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
+    from chaos.agent.agent_clock import clock_name
     from chaos.agent.agent_processes import Processes
     from chaos.agent.agent_questions import asked
     from chaos.agent.agent_rules import TABLE, Nft, Refused
 else:
     sys.path.append(str(Path(__file__).parent))  # they stand beside this file, and the interpreter looks nowhere by itself
+    from agent_clock import clock_name
     from agent_processes import Processes
     from agent_questions import asked
     from agent_rules import TABLE, Nft, Refused
@@ -72,7 +74,7 @@ class Agent:
         """Until SIGTERM: as PID 1 we end only when the engine says so, whatever becomes of the harness."""
         os.set_blocking(0, False)
         self._selector.register(0, selectors.EVENT_READ, "stdin")
-        self._tell({"event": "hello", "at_ns": time.monotonic_ns(), "pid": os.getpid()})
+        self._tell({"event": "hello", "at_ns": time.monotonic_ns(), "pid": os.getpid(), "clock": clock_name()})
         while True:
             # While no main process is known we look for it often: its start is stamped by us, not by the engine's event.
             calm = self.processes.main is not None or not self._has_system

@@ -32,6 +32,14 @@ class RunStarted(RowBase, frozen=True, tag="run_started"):
     """How far the nodes' clock may be from the prober's; 0 where they share one kernel clock."""
 
 
+class ClockMapped(RowBase, frozen=True, tag="clock"):
+    """Times that this node's agent told are of another clock, and mapped onto the prober's: from now on they may be off by so much."""
+
+    node: str
+    bound_s: float | None
+    """None: its exchanges contradict each other, so nothing bounds it."""
+
+
 class NodeUp(RowBase, frozen=True, tag="node_placed"):
     """Where a node lives."""
 
@@ -277,6 +285,7 @@ Row = (
     RunStarted
     | NodeUp
     | SystemSeen
+    | ClockMapped
     | TrafficStarted
     | TrafficSecond
     | TrafficEnded

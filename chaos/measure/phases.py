@@ -87,7 +87,10 @@ class _Cutter:
         self._marked = {mark.what for mark in timeline.marks}
 
     def phases(self, outage: Outage) -> dict[str, Phase]:
-        """What the time of one outage went into; phases that took none are left out."""
+        """What the time of one outage went into; phases that took none are left out.
+
+        Where the nodes' clocks are known too coarsely, each is unknown.
+        """
         start_s = outage.start_s
         end_s = start_s + self._service.visible_s(outage)
         faults = [self._faults[name] for name in outage.faults]
@@ -99,7 +102,8 @@ class _Cutter:
             at_s = upto_s
         if ELECTION_STARTED not in self._marked:
             spent[BOTH] = spent.pop("election") + spent.pop("detection")
-        return {phase: Phase(observed_s=spent[phase]) for phase in PHASES if spent.get(phase, 0.0) > 0.0}
+        unknown = self._timeline.clock_too_coarse(self._service.rule.slot_s)
+        return {phase: Phase(None if unknown else spent[phase]) for phase in PHASES if spent.get(phase, 0.0) > 0.0}
 
     def _cuts(self, outage: Outage, faults: Sequence[FaultRecord], end_s: float) -> list[Cut]:
         """Causes in the order in which they held the service up."""

@@ -17,6 +17,7 @@ import numpy as np
 from chaos.core.clock import NS_PER_S
 from chaos.history.events import (
     Aborting,
+    ClockMapped,
     DnsChanged,
     Marked,
     NodeChanged,
@@ -149,6 +150,12 @@ class Timeline(msgspec.Struct, frozen=True, eq=False):
     """What the nodes were made of."""
     views: detectors.Views | None = None
     """What the failure detectors of the nodes said; None where nobody asked them."""
+    clock_bound_s: float = 0.0
+    """How far times of faults, nodes and roles may be off the prober's clock; 0 where they share it, infinite where nothing bounds it."""
+
+    def clock_too_coarse(self, slot_s: float) -> bool:
+        """Such times cannot cut an outage of slots this long into phases; its own edges are the prober's."""
+        return self.clock_bound_s > slot_s / 2
 
     def node_at(self, address: int) -> str:
         """The node that clients reach at an IPv4 address given as a number; the dotted address if it is nobody's."""
@@ -201,7 +208,15 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void], damag
         ended=next((row for row in reversed(rows) if isinstance(row, RunEnded)), None),
         damage=damage,
         images={name: image for row in rows if isinstance(row, SystemSeen) for name, image in row.images.items()},
+        clock_bound_s=_clock_bound_s(rows),
     )
+
+
+def _clock_bound_s(rows: Sequence[Row]) -> float:
+    """The largest that anybody noted."""
+    bounds_s = [row.bound_s for row in rows if isinstance(row, ClockMapped)]
+    bounds_s += [row.clock_bound_s for row in rows if isinstance(row, RunStarted)]
+    return max((math.inf if bound_s is None else bound_s for bound_s in bounds_s), default=0.0)
 
 
 def _seconds_since(start_ns: int) -> Callable[[int], float]:

@@ -71,7 +71,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         started_at="" if seen.run is None else seen.run.started_at,
         started_monotonic_ns=seen.start_ns,
         duration_s=seen.end_s,
-        clock_bound_s=0.0 if seen.run is None else seen.run.clock_bound_s,
+        clock_bound_s=seen.clock_bound_s,
         verdict=judged.verdict,
         exit_code=judged.exit_code,
         reasons=judged.reasons,

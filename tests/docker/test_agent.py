@@ -92,11 +92,13 @@ HERE = Ask(http="http://127.0.0.1:8000/")
 
 
 def test_clock_is_shared(make: Callable[..., Pair]) -> None:
-    """Exchanges bound the difference of the clocks to far less than a slot."""
+    """Both read one clock and say so; exchanges do not contradict that."""
     link = make().link
-    assert link.clock_bound_s == float("inf")
-    assert link.exchange_clocks(20) < 0.01
-    assert link.exchange_clocks(20) == link.clock_bound_s
+    assert link.clock_bound_s == 0.0
+    assert link.exchange_clocks(20) == 0.0
+    offset = link._exchanges.offset(MonotonicClock().now_ns())
+    assert offset.low_ns <= 0 <= offset.high_ns
+    assert offset.bound_ns < 10e6
 
 
 def test_start_and_death_are_stamped_where_they_happen(make: Callable[..., Pair], engine: Engine) -> None:

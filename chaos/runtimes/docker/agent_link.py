@@ -7,23 +7,29 @@
     link.ask(question, timeout_s=0.2)                                           from inside the node's namespace
 
 One thread reads; it also sends a ping each second, since an agent that has not heard of the harness for long heals its namespace
-by itself. Every call is safe from any thread, but not from inside ``on_event`` or ``on_gone`` (they run in the reading thread).
+by itself. Where the agent's clock is not ours (another kernel, another time namespace) each ping is an exchange as well, and every time
+that the agent tells is mapped onto our clock before anybody sees it (``core/exchanges.py``). Every call is safe from any thread, but not
+from inside ``on_event`` or ``on_gone`` (they run in the reading thread).
 """
 
 from __future__ import annotations
 
 import base64
 import itertools
+import math
 import threading
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.core.clock import Clock, to_ns, to_s
+from chaos.agent.agent_clock import clock_name
+from chaos.core.clock import NS_PER_S, Clock, to_ns, to_s
 from chaos.core.errors import EnvironmentUnusable, FaultNotEffective
+from chaos.core.exchanges import Exchanges
 from chaos.engine.errors import silence
 from chaos.experiment.target.spec import Ask
+from chaos.history.events import ClockMapped
 from chaos.query import question as asking
 from chaos.query.http import Reply
 from chaos.runtimes.docker.streams import STDOUT, Attached, Lines
@@ -31,6 +37,9 @@ from chaos.runtimes.docker.streams import STDOUT, Attached, Lines
 if TYPE_CHECKING:
     from docker.api import APIClient
 
+    from chaos.plugin import Sink
+
+PING: Final = "ping"
 PING_EVERY_S: Final = 1.0
 CALL_TIMEOUT_S: Final = 5.0
 GRACE_S: Final = 2.0
@@ -47,7 +56,7 @@ class AgentGone(FaultNotEffective):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """What came back. ``at_ns`` is CLOCK_MONOTONIC there, when the thing had happened; the rest depends on the command."""
+    """What came back. ``at_ns`` is when the thing had happened, on our clock; the rest depends on the command."""
 
     id: int | None
     at_ns: int
@@ -84,10 +93,23 @@ class Event(msgspec.Struct, frozen=True):
     child: str = ""
     status: int = 0
     problems: tuple[str, ...] = ()
+    clock: str = ""
+    """``hello``: which clock is read there (``agent_clock``)."""
 
 
+_TIMES: Final = ("at_ns", "asked_ns", "sent_ns")
+"""Of an answer: on the agent's clock, until they are mapped."""
 _ANSWER: Final = msgspec.json.Decoder(Answer)
 _EVENT: Final = msgspec.json.Decoder(Event)
+
+
+def mapped_into(sink: Sink, clock: Clock) -> Callable[[AgentLink, float], None]:
+    """Notes in the history how far mapped times may be off."""
+
+    def told(link: AgentLink, bound_s: float) -> None:
+        sink(ClockMapped(at_ns=clock.now_ns(), node=link.node, bound_s=bound_s if math.isfinite(bound_s) else None))
+
+    return told
 
 
 class _Pending:
@@ -110,6 +132,7 @@ class AgentLink:
         clock: Clock,
         on_event: Callable[[AgentLink, Event], None] | None = None,
         on_gone: Callable[[AgentLink, str], None] | None = None,
+        on_clock: Callable[[AgentLink, float], None] | None = None,
     ) -> None:
         self.node = node
         self._api = api
@@ -117,6 +140,7 @@ class AgentLink:
         self._clock = clock
         self._on_event = on_event
         self._on_gone = on_gone
+        self._on_clock = on_clock
         self._numbers = itertools.count(1)
         self._pending: dict[int, _Pending] = {}
         self._lock = threading.Lock()
@@ -124,8 +148,14 @@ class AgentLink:
         self._hello = threading.Event()
         self._gone = ""
         self._said = ""
-        self._offset_low_ns: int | None = None
-        self._offset_high_ns: int | None = None
+        self._clocks = threading.Lock()
+        self._exchanges = Exchanges()
+        self._is_ours = False
+        """The agent reads the clock that we read: then its times are ours as they are."""
+        self._pings: dict[int, int] = {}
+        """Number of a ping -> when it was sent."""
+        self._told_ns = 0.0
+        """The bound that was told last."""
         self._attached = Attached(api, container)
         self._thread = threading.Thread(target=self._read, name=f"agent of {node}", daemon=True)
         self._thread.start()
@@ -146,6 +176,8 @@ class AgentLink:
             if self._gone:
                 raise AgentGone(f"the agent of {self.node} is gone: {self._gone}")
             self._pending[number] = pending
+        if do == PING:
+            self._pings[number] = self._clock.now_ns()
         try:
             self._send({"id": number, "do": do, **fields})
             if not pending.done.wait(timeout_s):
@@ -187,19 +219,20 @@ class AgentLink:
 
     @property
     def clock_bound_s(self) -> float:
-        """How far the agent's clock may be from ours, proven by all exchanges so far; infinite before the first."""
-        with self._lock:
-            if self._offset_low_ns is None or self._offset_high_ns is None:
-                return float("inf")
-            return to_s(max(abs(self._offset_low_ns), abs(self._offset_high_ns)))
+        """How far off a time of the agent may now be when it is mapped; 0 where it reads our clock, infinite before the first exchange."""
+        with self._clocks:
+            return 0.0 if self._is_ours else self._exchanges.offset(self._clock.now_ns()).bound_ns / NS_PER_S
 
     def exchange_clocks(self, times: int = 5) -> float:
         """Ask the time there so often; the bound afterwards."""
         for _ in range(times):
-            sent_ns = self._clock.now_ns()
-            answer = self.call("ping")
-            self._note_clock(sent_ns, answer.at_ns, self._clock.now_ns())
+            self.call(PING)
         return self.clock_bound_s
+
+    def there_ns(self, here_ns: int) -> int:
+        """A time of ours on the agent's clock, for commands that hold one."""
+        with self._clocks:
+            return here_ns if self._is_ours else self._exchanges.there_ns(here_ns)
 
     @property
     def gone(self) -> str:
@@ -238,25 +271,50 @@ class AgentLink:
                 if self._clock.now_ns() >= ping_ns:
                     ping_ns = self._clock.now_ns() + to_ns(PING_EVERY_S)
                     if self._hello.is_set():
-                        self._send({"id": 0, "do": "ping"})
+                        number = next(self._numbers)
+                        self._pings[number] = self._clock.now_ns()
+                        self._send({"id": number, "do": PING})
         except (OSError, msgspec.MsgspecError, FaultNotEffective) as error:
             why = f"{type(error).__name__}: {error}"
         self._end(why)
 
     def _take(self, line: bytes) -> None:
+        received_ns = self._clock.now_ns()
         if line.startswith(b'{"event"'):
             event = _EVENT.decode(line)
+            if event.event == "hello":
+                self._is_ours = bool(event.clock) and event.clock == clock_name()
+            else:
+                event = msgspec.structs.replace(event, at_ns=self._here_ns(event.at_ns))
             if self._on_event is not None:
                 self._on_event(self, event)
             if event.event == "hello":
                 self._hello.set()
             return
         answer = _ANSWER.decode(line)
+        sent_ns = self._pings.pop(answer.id or 0, None)
+        if sent_ns is not None and answer.error is None:
+            with self._clocks:
+                self._exchanges.note(sent_ns, answer.at_ns, received_ns)
         with self._lock:
             pending = self._pending.get(answer.id or 0)
         if pending is not None:
+            if not self._is_ours:
+                times = {name: self._here_ns(at_ns) for name in _TIMES if (at_ns := getattr(answer, name))}
+                answer = msgspec.structs.replace(answer, **times)
             pending.answer = answer
             pending.done.set()
+
+    def _here_ns(self, there_ns: int) -> int:
+        """On our clock. A bound that has grown by a quarter since it was told is told again."""
+        if self._is_ours:
+            return there_ns
+        with self._clocks:
+            here_ns, worst_ns = self._exchanges.here_ns(there_ns), self._exchanges.worst_ns
+        if self._on_clock is not None and worst_ns > 1.25 * self._told_ns:
+            self._told_ns = worst_ns
+            self._on_clock(self, worst_ns / NS_PER_S)
+        return here_ns
 
     def _end(self, why: str) -> None:
         said = f"; it said: {self._said.strip()}" if self._said.strip() else ""
@@ -276,11 +334,3 @@ class AgentLink:
                 self._attached.write(data)
         except OSError as error:
             raise AgentGone(f"the agent of {self.node} cannot be reached: {error}") from error
-
-    def _note_clock(self, sent_ns: int, there_ns: int, received_ns: int) -> None:
-        """Their clock minus ours lies between ``there - received`` and ``there - sent``; exchanges narrow it down."""
-        low_ns, high_ns = there_ns - received_ns, there_ns - sent_ns
-        with self._lock:
-            if self._offset_low_ns is not None and self._offset_high_ns is not None:
-                low_ns, high_ns = max(low_ns, self._offset_low_ns), min(high_ns, self._offset_high_ns)
-            self._offset_low_ns, self._offset_high_ns = low_ns, high_ns

@@ -160,7 +160,7 @@ class DockerNode(ContainerNode):
 
     def set_clock(self, offset_s: float, rate: float) -> int:
         """Of its processes, those to come among them."""
-        return self._link.call("clock.set", offset_s=offset_s, rate=rate, began_ns=self._began_ns).at_ns
+        return self._link.call("clock.set", offset_s=offset_s, rate=rate, began_ns=self._link.there_ns(self._began_ns)).at_ns
 
     def open_files(self) -> OpenFiles:
         """Of the process that may open the fewest more."""

@@ -25,7 +25,7 @@ from chaos.experiment.cluster import Resources
 from chaos.experiment.target.templates import fill
 from chaos.plugin import Sink
 from chaos.runtimes.base.helper import Breakage
-from chaos.runtimes.docker.agent_link import AgentLink, Event
+from chaos.runtimes.docker.agent_link import AgentLink, Event, mapped_into
 from chaos.runtimes.docker.containers import AGENT as AGENT_ROLE
 from chaos.runtimes.docker.containers import NO_SYSTEM, REFUSES_EACH, SYSTEM, Containers, Endpoint, Spec
 from chaos.runtimes.docker.contents import archive, ids_of, own_folders
@@ -128,7 +128,10 @@ class Pairs:
             if on_event is not None:
                 on_event(event)
 
-        link = AgentLink(self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._agent_gone)
+        link = AgentLink(
+            self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._agent_gone,
+            on_clock=mapped_into(self._sink, self._clock),
+        )  # fmt: skip
         with self._lock:
             self.agents[name] = link
         self._containers.start(container, spec.name)
@@ -140,8 +143,8 @@ class Pairs:
                 bound_s = link.exchange_clocks()
         if bound_s > CLOCK_BOUND_S:
             raise EnvironmentUnusable(
-                f"the clock of {name}'s container may be {bound_s * 1e3:.1f} ms from this machine's, or either is very busy",
-                how="use the engine of this machine; a remote one is not supported",
+                f"the clock of {name}'s container is known to {bound_s * 1e3:.1f} ms only: a slow way there, or a very busy machine",
+                how="fewer programs beside the run, or an engine that is nearer",
             )
         self._net.join(name, link)
         return link

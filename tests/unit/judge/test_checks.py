@@ -8,17 +8,18 @@ import pytest
 from chaos.experiment.faults import FaultSpec
 from chaos.history.events import (
     Aborting,
+    ClockMapped,
     FaultFailed,
     FaultGone,
     FaultSkipped,
     NodeChanged,
     Row,
     RunEnded,
-    RunStarted,
     Settled,
     TrafficEnded,
 )
 from chaos.judge import checks
+from chaos.measure.phases import dissect
 from chaos.measure.timeline import build
 from chaos.plan.plan import Plan, Window
 from chaos.results.verdict import Check
@@ -148,12 +149,22 @@ def test_a_node_that_died_by_itself_fails() -> None:
     assert failing(plan, rows, records) == {"no unexpected node failures"}
 
 
-def test_clocks_further_apart_than_half_a_slot_fail() -> None:
-    """Edges would be in the wrong slot."""
+@pytest.mark.parametrize(("bound_s", "told"), [(0.006, "within 6 ms: phases of"), (None, "contradict each other"), (0.004, "within 4 ms")])
+def test_clocks_known_too_coarsely_make_phases_unknown_and_no_verdict(bound_s: float | None, told: str) -> None:
+    """Half a slot is 5 ms here. Outages are the prober's own, whatever the nodes' clocks."""
     plan, _, rows, records = healthy()
-    rows = [row for row in rows if not isinstance(row, RunStarted)]
-    rows.append(RunStarted(at_ns=at_ns(-3), schema=1, run="x", started_at="", runtime="fake", versions={}, clock_bound_s=0.006))
-    assert failing(plan, rows, records) == {"one clock"}
+    rows.append(ClockMapped(at_ns=at_ns(2), node="n1", bound_s=bound_s))
+    assert failing(plan, rows, records) == set()
+    timeline = build(plan, rows, records)
+    known = dissect(plan, build(plan, [row for row in rows if not isinstance(row, ClockMapped)], records))
+    found = dissect(plan, timeline)
+    for name, service in found.services.items():
+        for outage, alike in zip(service.outages, known.services[name].outages, strict=True):
+            assert (outage.start_s, outage.end_s, list(outage.phases)) == (alike.start_s, alike.end_s, list(alike.phases))
+            assert all((phase.observed_s is None) == (bound_s != 0.004) for phase in outage.phases.values())
+    assert any(service.outages for service in found.services.values()), "nothing was cut, so nothing is shown"
+    detail = next(check.detail for check in checks.check(plan, timeline) if check.name == "one clock")
+    assert told in detail
 
 
 def test_a_due_slot_without_a_record_fails() -> None:

@@ -23,7 +23,7 @@ from chaos.engine.errors import translated
 from chaos.engine.images.ensure import AGENT as AGENT_COMMAND
 from chaos.plugin import Sink
 from chaos.runtimes.base.helper import Breakage
-from chaos.runtimes.docker.agent_link import AgentLink, Event
+from chaos.runtimes.docker.agent_link import AgentLink, Event, mapped_into
 from chaos.runtimes.docker.attach.find import Ground, Key, address_on, look_up
 from chaos.runtimes.docker.attach.give_back import LEAVE_WITHIN_S, guest_spec
 from chaos.runtimes.docker.attach.node import AttachedNode
@@ -150,7 +150,10 @@ class Guests:
                     self._net.lost(name, link)
                 node.seen(event)
 
-        link = AgentLink(self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._gone)
+        link = AgentLink(
+            self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._gone,
+            on_clock=mapped_into(self._sink, self._clock),
+        )  # fmt: skip
         self._containers.start(container, spec.name)
         link.hello(HELLO_WITHIN_S)
         bound_s = link.exchange_clocks()
@@ -158,8 +161,8 @@ class Guests:
             bound_s = link.exchange_clocks(CLOCK_EXCHANGES)  # theirs is a busy machine, perhaps: each exchange can only narrow it down
         if bound_s > CLOCK_BOUND_S:
             raise EnvironmentUnusable(
-                f"the clock of {name}'s container may be {bound_s * 1e3:.1f} ms from this machine's, or either is very busy",
-                how="use the engine of this machine; a remote one is not supported",
+                f"the clock of {name}'s container is known to {bound_s * 1e3:.1f} ms only: a slow way there, or a very busy machine",
+                how="fewer programs beside the run, or an engine that is nearer",
             )
         return link
 
