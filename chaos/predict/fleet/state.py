@@ -112,7 +112,9 @@ class State(NamedTuple):
 
 
 def draw(m: Model, at: int, rng: Generator) -> float:
-    kind, first, second = m.laws[at], m.laws[at + 1], m.laws[at + 2]
+    kind = m.laws[at]
+    first: float = m.laws[at + 1]
+    second: float = m.laws[at + 2]
     if kind == CONSTANT:
         return first
     if kind == UNIFORM:
@@ -123,15 +125,16 @@ def draw(m: Model, at: int, rng: Generator) -> float:
 
 
 def version(s: State, kind: int, which: int) -> int:
+    found = 0
     if kind == NODE_DUE:
-        return s.node_version[which] & MASK
-    if kind == ELECTED_DUE:
-        return s.side_version[which] & MASK
-    if kind == GROUP_DUE:
-        return s.group_version[which] & MASK
-    if kind == BACK_DUE:
-        return s.back_version[which] & MASK
-    return 0
+        found = s.node_version[which]
+    elif kind == ELECTED_DUE:
+        found = s.side_version[which]
+    elif kind == GROUP_DUE:
+        found = s.group_version[which]
+    elif kind == BACK_DUE:
+        found = s.back_version[which]
+    return found & MASK
 
 
 def sift_up(s: State, place: int, at: float, key: int) -> None:
@@ -159,7 +162,7 @@ def push(s: State, at: float, kind: int, which: int) -> None:
 
 
 def pop(s: State) -> int:
-    key = s.heap_key[0]
+    key: int = s.heap_key[0]
     s.ints[SIZE] -= 1
     size = s.ints[SIZE]
     at, last = s.heap_at[size], s.heap_key[size]
