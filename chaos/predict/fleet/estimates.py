@@ -180,5 +180,5 @@ def _met(lives: Sequence[Life], place: int) -> Estimated:
 
 
 def _scaled(figure: Estimated, factor: float) -> Estimated:
-    ends = (None if each is None else each * factor for each in (figure.value, figure.low, figure.high))
-    return Estimated(*ends, figure.n, figure.reason)
+    value, low, high = (None if each is None else each * factor for each in (figure.value, figure.low, figure.high))
+    return Estimated(value, low, high, figure.n, figure.reason)

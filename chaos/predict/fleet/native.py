@@ -97,5 +97,6 @@ def _struct(values: Model | State, more: dict[str, int]) -> ctypes.Structure:
         kinds.append((name, ctypes.c_void_p))
         found.append(value.ctypes.data)
     kinds += [(name, ctypes.c_int64) for name in more]
-    made = type("Struct", (ctypes.Structure,), {"_fields_": kinds})
-    return made(*found, *more.values())  # type: ignore[no-any-return]
+    made: Any = type("Struct", (ctypes.Structure,), {"_fields_": kinds})
+    filled: ctypes.Structure = made(*found, *more.values())
+    return filled

@@ -61,7 +61,7 @@ def voter(m: Model, s: State, rng: Generator, side: int) -> int:
     service = m.side_service[side]
     first = m.first_node[service] + (side - m.first_side[service]) * m.size[service]
     while True:
-        node = first + int(rng.random() * m.size[service])
+        node: int = first + int(rng.random() * m.size[service])
         if s.node_state[node] == UP:
             return node
 

@@ -77,7 +77,7 @@ def _one(fleet: Fleet, model: Model, number: int, run: Callable[[Model, State, n
 
 def live_python(model: Model, state: State, rng: np.random.Generator, horizon_s: float) -> None:
     """``life.live`` with lists in place of arrays, and what came of it in the arrays."""
-    lists = State(*(each.tolist() for each in state))  # type: ignore[attr-defined]
+    lists = State(*(each.tolist() for each in state))
     life.live(Model(*(each.tolist() if isinstance(each, np.ndarray) else each for each in model)), lists, rng, horizon_s)
     for array, found in zip(state, lists, strict=True):
         array[:] = found
@@ -124,7 +124,7 @@ def processes(count: int) -> Iterator[tuple[Executor | None, int]]:
 
 
 @contextmanager
-def dask(address: str) -> Iterator[tuple[Executor, int]]:
+def dask(address: str) -> Iterator[tuple[Executor | None, int]]:
     """The workers of a Dask cluster; ``EnvironmentUnusable`` if there are none."""
     try:
         from distributed import Client

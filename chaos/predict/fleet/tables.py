@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
@@ -149,5 +150,5 @@ def _sums(counts: list[int]) -> NDArray[np.int64]:
     return np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
 
 
-def _ints(values: object) -> NDArray[np.int64]:
-    return np.array([int(value) for value in values], dtype=np.int64)  # type: ignore[attr-defined]
+def _ints(values: Iterable[int]) -> NDArray[np.int64]:
+    return np.array([int(value) for value in values], dtype=np.int64)

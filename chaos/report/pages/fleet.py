@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from chaos.report import format as say
-from chaos.report.table import Cell, make, right, text
+from chaos.report.table import Cell, Columns, Row, make, right, text
 
 if TYPE_CHECKING:
     from chaos.predict.fleet.estimates import Estimated, ServiceSimulated, Simulated
@@ -24,18 +24,18 @@ def render(found: Simulated) -> str:
         f"simulated {found.replications:,} times over {found.years:g} years (seed {found.seed}; {found.changes:,} state changes).\n"
         f"Nothing here is measured: rates and lengths are those of the file. Intervals are 95%, over {found.replications:,} replications."
     )
-    columns = ["service", right("groups"), right("availability"), right("downtime a year"), right("outages a year"), right("mean outage"),
-               right("longest"), *([right("SLO met")] if any(each.slo_met for each in found.services.values()) else [])]  # fmt: skip
+    columns: Columns = ["service", right("groups"), right("availability"), right("downtime a year"), right("outages a year"),
+               right("mean outage"), right("longest"), *([right("SLO met")] if any(each.slo_met for each in found.services.values()) else [])]  # fmt: skip
     parts = [head, text(make("One group of each service, as clients see it", columns, [_row(*each) for each in found.services.items()]))]
-    rows = [
+    rows: list[Row] = [
         [name, CAUSES[cause.cause], f"{cause.outages:,}", _cell(cause.downtime_s_per_year, say.seconds)]
         for name, service in found.services.items()
         for cause in service.causes
     ]
     if rows:
-        heads = ["service", "cause", right("outages simulated"), right("downtime a year and group")]
+        heads: Columns = ["service", "cause", right("outages simulated"), right("downtime a year and group")]
         parts.append(text(make("What began the outages", heads, rows)))
-    levels = [[f"{each.groups:,} or more", _cell(each.s_per_year, say.seconds)] for each in found.levels]
+    levels: list[Row] = [[f"{each.groups:,} or more", _cell(each.s_per_year, say.seconds)] for each in found.levels]
     parts.append(text(make("Groups down at the same time, what retries hide included", ["groups down", right("time a year")], levels)))
     parts.append("\n".join([f"At most {say.count(found.most_down, 'group')} down at once. {_events(found)}", *_exact(found)]))
     return "\n\n".join(parts) + "\n"
