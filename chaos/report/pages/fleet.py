@@ -24,8 +24,10 @@ def render(found: Simulated) -> str:
         f"simulated {found.replications:,} times over {found.years:g} years (seed {found.seed}; {found.changes:,} state changes).\n"
         f"Nothing here is measured: rates and lengths are those of the file. Intervals are 95%, over {found.replications:,} replications."
     )
-    columns: Columns = ["service", right("groups"), right("availability"), right("downtime a year"), right("outages a year"),
-               right("mean outage"), right("longest"), *([right("SLO met")] if any(each.slo_met for each in found.services.values()) else [])]  # fmt: skip
+    columns: Columns = [
+        "service", right("groups"), right("availability"), right("downtime a year"), right("outages a year"), right("mean outage"),
+        right("longest"), *([right("SLO met")] if any(each.slo_met for each in found.services.values()) else []),
+    ]  # fmt: skip
     parts = [head, text(make("One group of each service, as clients see it", columns, [_row(*each) for each in found.services.items()]))]
     rows: list[Row] = [
         [name, CAUSES[cause.cause], f"{cause.outages:,}", _cell(cause.downtime_s_per_year, say.seconds)]
