@@ -75,7 +75,7 @@ def start_of(fleet: Fleet, m: Model) -> State:
     """Twice what can be awaited, so that dropping what was overtaken always makes room."""
     side_size = np.asarray(m.size)[m.side_service]
     first = np.concatenate(([0], np.cumsum(side_size)[:-1]))
-    ints, floats = (lambda count: np.zeros(count, np.int64)), np.zeros
+    ints, floats = _none, np.zeros
     return State(
         node_state=ints(nodes), node_version=ints(nodes), node_queued=ints(nodes),
         side_up=side_size.astype(np.int64), side_leader=np.where(np.asarray(m.led)[m.side_service] > 0, first, -1),
@@ -152,3 +152,8 @@ def _sums(counts: list[int]) -> NDArray[np.int64]:
 
 def _ints(values: Iterable[int]) -> NDArray[np.int64]:
     return np.array([int(value) for value in values], dtype=np.int64)
+
+
+def _none(count: int) -> NDArray[np.int64]:
+    """So many zeros."""
+    return np.zeros(count, np.int64)
