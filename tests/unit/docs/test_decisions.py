@@ -11,7 +11,7 @@ FOLDER = ROOT / "docs" / "adr"
 
 def test_the_index_lists_every_decision_by_its_own_title() -> None:
     """In the order of their numbers, which are unique; an index may shorten a title at a comma."""
-    rows = re.findall(r"^\| (\d+) \| \[(.+?)\]\((\d{4}-[^)]+\.md)\) \| (.+\.) \| (accepted|revised by \d+|superseded by \d+) \|$",
+    rows = re.findall(r"^\| (\d+) \| \[(.+?)\]\((\d{4}-[^)]+\.md)\) \| (.+\.) \| (accepted|proposed|revised by \d+|superseded by \d+) \|$",
                       (FOLDER / "README.md").read_text(encoding="utf-8"), re.MULTILINE)  # fmt: skip
     files = sorted(path.name for path in FOLDER.glob("[0-9]*.md"))
     assert [name for _, _, name, _, _ in rows] == files
