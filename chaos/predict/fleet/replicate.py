@@ -6,10 +6,11 @@ changes a figure. Workers need Nines and nothing else; one with a C compiler com
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, as_completed
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import numpy as np
@@ -127,11 +128,11 @@ def processes(count: int) -> Iterator[tuple[Executor | None, int]]:
 def dask(address: str) -> Iterator[tuple[Executor | None, int]]:
     """The workers of a Dask cluster; ``EnvironmentUnusable`` if there are none."""
     try:
-        from distributed import Client
+        distributed: Any = importlib.import_module("distributed")  # its types say less than they promise
     except ImportError as error:
         raise EnvironmentUnusable("the Dask client is not installed", how="pip install 'chaos-nines[dask]'") from error
     try:
-        client = Client(address, timeout=_CONNECT_S, set_as_default=False)
+        client = distributed.Client(address, timeout=_CONNECT_S, set_as_default=False)
     except (OSError, ValueError, TimeoutError) as error:
         raise EnvironmentUnusable(f"no Dask scheduler answers at {address}: {error}", how="an address like tcp://host:8786") from error
     with client:
