@@ -249,10 +249,11 @@ def _clock(timeline: Timeline) -> Check:
     coarse = [name for name, seen in timeline.services.items() if timeline.clock_too_coarse(seen.rule.slot_s)]
     if not bound_s:
         return Check(check_names.CLOCK, PASS, "nodes and prober share one")
-    known = f"within {show_s(bound_s)}" if math.isfinite(bound_s) else "exchanges with a node contradict each other"
     if not coarse:
-        return Check(check_names.CLOCK, PASS, known)
-    return Check(check_names.CLOCK, PASS, f"{known}: phases of {', '.join(coarse)} are unknown, which takes half a slot")
+        return Check(check_names.CLOCK, PASS, f"within {show_s(bound_s)}")
+    if not math.isfinite(bound_s):
+        return Check(check_names.CLOCK, PASS, f"a node's clock was set: phases of {', '.join(coarse)} are unknown")
+    return Check(check_names.CLOCK, PASS, f"within {show_s(bound_s)}, more than half a slot: phases of {', '.join(coarse)} are unknown")
 
 
 def _classes_alike(plan: Plan, timeline: Timeline) -> Check:
