@@ -84,18 +84,24 @@ def _run(mechanism: Mechanism, variant: Variant, seed: int, folder: Path) -> dic
 
 
 def _time(mechanism: Mechanism, variant: Variant, reports: list[dict[str, Any]]) -> Found:
-    seen, predicted, faults, verdicts, parts = [], 0.0, 0, [], []
+    seen, predicted, faults, parts = [], 0.0, 0, []
+    verdicts: list[str] = []
     for report in reports:
         judged = report["judged"]
         observed = report["observed"]["services"][judged] if report["observed"].get("services") else report["observed"]
         tries = [each for each in observed["trials"] if mechanism.fault in ("", each["class"])]
         seen += [each["outage_s"] for each in tries if each["outage_s"] is not None]
+        before = len(verdicts)
         for each in report["agreement"]:
             counts = mechanism.fault or each["class"]
             if each["measure"] == "downtime" and each["service"] == judged and each["class"] == counts and each["class"]:
                 predicted += each["predicted"] or 0.0
                 faults += sum(one["class"] == each["class"] for one in tries)
                 verdicts.append(each["verdict"])
+        classes = {each["class"] for each in tries}
+        if len(classes) > 1 and not mechanism.fault:  # of each there are few; what is said of the whole run counts
+            whole = (each for each in report["agreement"] if (each["service"], each["measure"], each["class"]) == (judged, "downtime", ""))
+            verdicts[before:] = [each["verdict"] for each in whole]
         parts += [each["phases"] for each in observed["outages"] if each["phases"]]
     if not faults:
         predicted, faults = _unnoticed(mechanism, reports)
