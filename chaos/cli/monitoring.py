@@ -94,7 +94,7 @@ def rules(arguments: argparse.Namespace) -> int:
     from chaos.api import order
     from chaos.report.alerts.rules import Signals, make, render
 
-    plan = order(Path(arguments.file)).plan
+    plan = order(Path(arguments.file), overrides=arguments.set).plan
     scrape_s, evaluation_s = _time(arguments.scrape, "--scrape"), _time(arguments.evaluate, "--evaluate")
     if bool(arguments.bad) != bool(arguments.all):
         raise BadInput("--bad and --all go together", right="two PromQL selectors: failed requests, and all of them")

@@ -326,6 +326,9 @@ def export(parser: argparse.ArgumentParser) -> None:
 
 def rules(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE.yaml", help="an experiment with an slo")
+    parser.add_argument(
+        "--set", action="append", default=[], metavar="PATH=VALUE", help="override a value of the file: slo.window=7d; may be repeated"
+    )
     parser.add_argument("-o", "--output", metavar="FILE", help="write to this file instead of standard output")
     parser.add_argument("--scrape", default="15s", metavar="TIME", help="how often Prometheus scrapes; default: 15s")
     parser.add_argument("--evaluate", default="15s", metavar="TIME", help="how often Prometheus evaluates the rules; default: 15s")

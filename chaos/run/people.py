@@ -50,7 +50,8 @@ class People:
         self, clock: Clock, agenda: Agenda, injector: Injector, tell: Callable[[Row], None], start_ns: int, end: Callable[[], None]
     ) -> None:
         """Put the first step on the agenda. ``end`` is called once nothing is left to do."""
-        self._clock, self._agenda, self._injector, self._tell, self._start_ns, self._end = clock, agenda, injector, tell, start_ns, end
+        self._clock, self._agenda, self._tell = clock, agenda, tell
+        self._injector, self._start_ns, self._end = injector, start_ns, end
         latest_ns = agenda.end_ns - to_ns(self._plan.experiment.settle_s + STEADY_S)
         agenda.at(latest_ns, self._time_is_up)
         self._turn(0)
@@ -110,6 +111,11 @@ class People:
             why = f" ({order.text})" if order.text else ""
             self._tell(Aborting(at_ns=self._clock.now_ns(), condition=f"aborted by {order.who}{why}"))
         return True
+
+    def attend(self, clock: Clock, agenda: Agenda, tell: Callable[[Row], None]) -> None:
+        """From the first request on: an abort is heard in the baseline, before the first step, as well."""
+        self._clock, self._agenda, self._tell = clock, agenda, tell
+        self.listen()
 
     def listen(self) -> None:
         """Between the steps' own looks: an abort is heard while a fault is in force, too."""

@@ -189,6 +189,7 @@ class Conductor:
             at(start_ns, self._guard.ask)
         at(start_ns + to_ns(plan.experiment.baseline_s), partial(self._phase, "faults" if plan.windows else "measuring"))
         if self._people is not None:
+            at(start_ns, partial(self._people.attend, self.clock, self._agenda, self.state))
             at(start_ns + to_ns(plan.experiment.baseline_s), partial(self._lead, start_ns))
         for window in plan.windows if self._people is None else ():
             if not (window.after or window.beside):
@@ -207,7 +208,6 @@ class Conductor:
             self.led_until_s = to_s(now_ns - start_ns)
 
         self._people.lead(self.clock, self._agenda, self._injector, self.state, start_ns, end)
-        self._people.listen()
 
     def _end_guard(self) -> None:
         if self._own is not None:

@@ -57,9 +57,10 @@ def test_a_step_may_be_skipped(tmp_path: Path) -> None:
 
 
 def test_an_abort_ends_it_before_any_step(tmp_path: Path) -> None:
-    """By its name."""
-    report, _ = lead(tmp_path / "run", (ABORT, 1))
+    """By its name, and within the baseline: nobody waits for the first step."""
+    report, folder = lead(tmp_path / "run", (ABORT, 1))
     assert report.state == "aborted"
+    assert report.duration_s < folder.read_plan().experiment.baseline_s
     assert any("aborted by Ann" in reason for reason in report.reasons)
     assert not [fault for fault in report.faults if fault.effective_at_s is not None]
 
