@@ -315,6 +315,8 @@ class Beside:
         }
         if self.engine.facts.cgroup_driver == "cgroupfs":
             host["CgroupParent"] = "/"
+        if self.engine.facts.own_users:
+            host["UsernsMode"] = "host"
         if self.engine.facts.rootless:
             # Whoever does not own the machine's processes may not mount a view of them, but may hand on the one that is there.
             host["Mounts"].append({"Type": "bind", "Source": "/proc", "Target": "/proc"})

@@ -14,8 +14,6 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from chaos.core.errors import EnvironmentUnusable
-
 if TYPE_CHECKING:
     from chaos.engine.connection import Engine, Facts
 
@@ -67,13 +65,3 @@ def _podman_says(engine: Engine) -> str:
     info = engine.ask("/v4.0.0/libpod/info")
     remote = info.get("host", {}).get("remoteSocket", {}) if isinstance(info, dict) else {}
     return str(remote.get("path", "")).removeprefix("unix://")
-
-
-def refuse(facts: Facts) -> None:
-    """``EnvironmentUnusable`` for an engine beside which the harness cannot stand, with the reason."""
-    if any("userns" in option for option in facts.security):
-        raise EnvironmentUnusable(
-            f"the engine at {facts.host} gives each container users of its own (userns-remap), and is not on this machine:"
-            " the harness beside it could not share files with the run's containers",
-            how="an engine without userns-remap; or run Nines on the engine's own machine; or: --runtime local",
-        )

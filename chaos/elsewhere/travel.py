@@ -24,7 +24,6 @@ from chaos.core.errors import EnvironmentUnusable, Interrupted, NinesError
 from chaos.elsewhere import archive
 from chaos.elsewhere.channel import Beside, Channel, HarnessGone, discard, used
 from chaos.elsewhere.frames import ANSWER, DATA, END, KEPT, NOTE, QUESTION, ROW, SHOWN, SIGNAL, WHOLE, Answer, End, Ticket
-from chaos.elsewhere.place import refuse
 from chaos.engine import networks
 from chaos.engine.connection import BESIDE, Engine, answers, connect, require_age
 from chaos.engine.images import foreign
@@ -121,7 +120,6 @@ def _done(beside: Beside, ticket: Ticket, target: Target | None, reader: Callabl
 def standing(engine: Engine, note: Note = quiet, packages: Sequence[str] = ()) -> Iterator[Beside]:
     """Harnesses beside this engine: refused where none can stand, with their image made; ``packages`` bring plug-ins."""
     require_age(engine.facts)
-    refuse(engine.facts)
     image = ensure_beside(engine, ensure_harness(engine, note), note)
     if packages:
         image = foreign.ensure_plugins(engine, image, packages, note)

@@ -93,6 +93,11 @@ class Facts(msgspec.Struct, frozen=True):
         return ""
 
     @property
+    def own_users(self) -> bool:
+        """It gives each container users of its own (userns-remap), who may write nothing of the machine's own users."""
+        return any(option.startswith("name=userns") for option in self.security)
+
+    @property
     def log(self) -> str:
         """What shows this engine's own log."""
         if self.product == "Podman":

@@ -159,7 +159,7 @@ def _build(engine: Engine, recipe: Recipe) -> None:
             tag=recipe.tag,
             buildargs={**recipe.args, **{name: os.environ[name] for name in _PROXIES if name in os.environ}},
             labels={LABEL: recipe.purpose},
-            network_mode="host",
+            network_mode=None if engine.facts.own_users else "host",  # which such an engine refuses
             rm=True,
             forcerm=True,
             decode=True,

@@ -110,6 +110,7 @@ class Containers:
         # Podman makes the volumes that a container names without the labels that it names for them, fills an empty one when its first
         # container starts, and takes 'size' of a tmpfs for a quota of the disk.
         self.by_podman = engine.facts.product == "Podman"
+        self._own_users = engine.facts.own_users
         self._on_cgroupfs = engine.facts.cgroup_driver == "cgroupfs"
         self._labels = dict(labels)
 
@@ -172,10 +173,7 @@ class Containers:
             host["CpuShares"] = OUR_SHARES
         if spec.sysctls:
             host["Sysctls"] = dict(spec.sysctls)
-        # Folders of this machine keep the labels that SELinux gave them, which its containers may not touch.
-        security = ["label=disable"] * bool(spec.binds) + ["apparmor=unconfined"] * spec.may_mount
-        if security:
-            host["SecurityOpt"] = security
+        host |= self._security(spec)
         if spec.endpoint is not None:
             host["NetworkMode"] = spec.endpoint.network
             host["Dns"] = list(spec.endpoint.dns)
@@ -194,6 +192,18 @@ class Containers:
             if self._may_protect:
                 host["OomScoreAdj"] = AGENT_OOM_SCORE
         return host
+
+    def _security(self, spec: Spec) -> dict[str, Any]:
+        """What the engine's own guards would forbid it."""
+        out: dict[str, Any] = {}
+        # Folders of this machine keep the labels that SELinux gave them, which its containers may not touch.
+        options = ["label=disable"] * bool(spec.binds) + ["apparmor=unconfined"] * spec.may_mount
+        if options:
+            out["SecurityOpt"] = options
+        if self._own_users and (spec.binds or spec.sees_host):
+            # What writes into folders of this machine, or sees its processes, is a user of it.
+            out["UsernsMode"] = "host"
+        return out
 
     def _volume(self, spec: Spec, name: str, inside: str) -> dict[str, Any]:
         options: dict[str, Any] = {"Labels": self.labels(spec.node, VOLUME)}

@@ -1,0 +1,64 @@
+"""Engines that give each container users of its own (``userns-remap``): here and elsewhere."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chaos.engine import private
+from chaos.engine.connection import connect
+from chaos.history.events import FaultGone, RunEnded
+from chaos.history.folder import RunFolder
+from tests.support import engine_elsewhere
+from tests.support.needs import need
+
+EXPERIMENT = """
+experiment: remapped
+question: Does a run get along with users of their own?
+cluster: {target: replicated_kv, nodes: 3, runtime: docker, dns: {balancer: health-checked, ttl: 1s}, resources: {disk: 64MB}}
+traffic: {operations: {write: 20/s}}
+baseline: 2s
+faults:
+  - {kill: {recovery: restart}, target: leader, at: 1s, for: 1s}
+  - {partition: {}, target: leader, at: 7s, for: 1s}
+  - {clock: {offset: -1h}, target: n2, at: 13s, for: 1s}
+  - {disk_full: {percent: 100%}, target: n1, at: 19s, for: 1s}
+settle: 6s
+"""
+REMAP = "--userns-remap=default"
+
+
+def a_run(host: str, folder: Path) -> None:
+    (folder / "remapped.yaml").write_text(EXPERIMENT, encoding="utf-8")
+    command = [sys.executable, "-m", "chaos", "run", "remapped.yaml", "--folder", "run", "-q"]
+    env = os.environ | {"DOCKER_HOST": host, "NINES_STATE": str(folder / "state")}
+    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    rows = RunFolder(folder / "run").rows()
+    assert sum(isinstance(row, FaultGone) for row in rows) == 4
+    assert isinstance(rows[-1], RunEnded)
+    assert rows[-1].left == []
+    with connect(host, checked=False) as engine:
+        assert engine.facts.own_users
+        assert engine.client.api.containers(all=True) == []
+
+
+def test_elsewhere(tmp_path: Path) -> None:
+    need("an engine elsewhere", engine_elsewhere.may(), "root, dockerd, unshare, iproute2")
+    with engine_elsewhere.running([REMAP]) as host:
+        a_run(host, tmp_path)
+
+
+def test_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    need("a private engine", private.may(), "root; sudo apt-get install docker.io")
+    wrapped = tmp_path / "bin" / "dockerd"
+    wrapped.parent.mkdir()
+    wrapped.write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]} exec dockerd "$@" {REMAP}\n', encoding="ascii")
+    wrapped.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{wrapped.parent}:{os.environ['PATH']}")
+    with private.private_engine(Path("/var/tmp/nines-engine-remapped"), print) as host:  # noqa: S108 - in a folder of no user
+        a_run(host, tmp_path)
