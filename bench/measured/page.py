@@ -6,13 +6,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from bench.measured.rows import Report, Row
+from bench.measured.rows import Report, Row, how_made
 
 INTRO: Final = """# Measured: the shipped systems
 
 What clients saw of real systems when something broke, beside what the models predicted. `make measured` runs each experiment named
-here that has no run folder yet, and writes this page from the reports of all of them. The runs behind it: {runs} on {days}, one after
-the other, on a machine with two cores that did other work meanwhile. The runs had priority, yet some tens of milliseconds are noise.
+here that has no run folder yet, and writes this page from the reports of all of them. {runs} runs on {days} are behind it.
+
+{made}
 
 ## Each leader kill, three seeds
 
@@ -38,7 +39,7 @@ def page(rows: list[Row], runs: Path) -> Iterator[str]:
     """All of it: the tables, a section a target with phases and explanations."""
     reports = [report for row in rows for seed in row.each_seed if (report := row.report(runs, seed)) is not None]
     days = sorted({str(report["started_at"])[:10] for report in reports})
-    yield INTRO.format(runs=len(reports), days=" and ".join(dict.fromkeys((days[0], days[-1]))) if days else "no day yet")
+    yield INTRO.format(runs=len(reports), made=how_made(), days=" and ".join(dict.fromkeys((days[0], days[-1]))) if days else "no day yet")
     yield from leader_kills(rows, runs)
     yield ""
     yield "## Every experiment"

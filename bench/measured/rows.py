@@ -63,6 +63,11 @@ def read_rows() -> list[Row]:
     return msgspec.convert(yaml.safe_load(Path(__file__).with_name("rows.yaml").read_text(encoding="utf-8"))["rows"], list[Row])
 
 
+def how_made() -> str:
+    """In what circumstances the runs behind the kept page were made; in their own words, since no report knows them."""
+    return str(yaml.safe_load(Path(__file__).with_name("rows.yaml").read_text(encoding="utf-8"))["made"]).strip()
+
+
 def run(row: Row, seed: int | None, runs: Path) -> None:
     """Carry out one experiment, then look for what it left."""
     folder = row.folder(runs, seed)
