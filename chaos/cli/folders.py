@@ -94,7 +94,7 @@ def _short(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, list):
-        return ",".join(_short(item) for item in value)
+        return ", ".join(_short(item) for item in value)
     if isinstance(value, dict):
-        return ",".join(f"{name}:{_short(item)}" for name, item in value.items())
+        return ", ".join(f"{name}:{_short(item)}" for name, item in value.items())
     return str(value)

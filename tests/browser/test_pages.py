@@ -70,6 +70,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory, hour: Path) -> dict[str, Pat
     folder = tmp_path_factory.mktemp("pages")
     made = {state.name: html.render(report_kinds.of_state(state)) for state in states.STATES.values()}
     made["hour"] = html.render(from_folder(RunFolder(hour)))
+    made["nine"] = html.render(report_kinds.nine(folder / "nine"))
     made["chinese"] = html.render(report_kinds.kept(), "zh")
     for name, text in made.items():
         assert len(text.encode()) < MOST_BYTES, name
@@ -107,7 +108,7 @@ def shown(browser: Any) -> Iterator[Shown]:  # noqa: ANN401 (playwright is not i
 
 
 @pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("kind", [*states.STATES, "hour", "chinese"])
+@pytest.mark.parametrize("kind", [*states.STATES, "hour", "nine", "chinese"])
 def test_nobody_is_kept_out(kind: str, mode: str, pages: dict[str, Path], shown: Shown, axe: str) -> None:
     """Axe finds nothing, folded rows opened as well; nothing is wider than the screen."""
     page = shown(pages[kind], mode)
