@@ -40,6 +40,8 @@ traffic:
   outage: {open: 1, close: 3, merge: 100ms}
   judge: write
 ---
+traffic: {operations: {write: {rate: {first: 50/s, then: [{at: 20s, to: 100/s, over: 1s}, {at: 40s, to: 200/s}]}}}}
+---
 traffic:
   operations: {write: 100/s}
   client:
