@@ -27,6 +27,8 @@ WORTH_IT: Final = 0.01
 """A change that saves a smaller part of the error budget is not worth anybody's time while the SLO is met."""
 WIDE: Final = 2.0
 """From this ratio of its ends on, an interval is a rough answer."""
+SHOWN: Final = 4
+"""So many objectives at most stand in the first answer; all of them have a table below."""
 WITHOUT_SLO_S: Final = 60.0
 """The same in seconds a year, where no SLO says what matters."""
 
@@ -66,7 +68,7 @@ def answers(report: Report) -> list[Answer]:
     return [
         _good_enough(report),
         Answer("How sure", _sure(report)),
-        Answer("Next" if top.state(report) in OPEN else "Fix first", first_steps(report)),
+        Answer("Next" if top.state(report) in OPEN or states.SIMULATED.name in report.qualifiers else "Fix first", first_steps(report)),
         Answer("Rests on", _rests_on(report)),
     ]
 
@@ -104,7 +106,14 @@ def _good_enough(report: Report) -> Answer:
         which = f": {undecided} of {say.count(len(report.objectives), 'objective')} undecided" if undecided else ""
         return Answer(question, [f"Not known yet{which}.", *told], "open")
     word, tone = _word(report, allowance)
-    return Answer(question, [word, *told], tone)
+    return Answer(question, [word, *_met(report), *told], tone)
+
+
+def _met(report: Report) -> list[str]:
+    """What was measured for each objective beside what was wanted, where these are few enough for one line."""
+    if not report.objectives or len(report.objectives) > SHOWN:
+        return []
+    return [f"{say.begun('; '.join(top.compared(objective) for objective in report.objectives))}."]
 
 
 def _promise(allowance: Budget) -> str:
@@ -154,7 +163,8 @@ def _slo(report: Report, allowance: Budget | None) -> list[str]:
     around = ", ".join(part for part in (say.span(allowance.low, allowance.high, say.rough), few) if part)
     whether = []
     if top.state(report) is not states.PASS:
-        whether = [f"The SLO ({_promise(allowance)}) is {_LIKELY[_side(allowance)]} at the assumed fault rates."]
+        apart = "Apart from that, the" if top.state(report) is states.FAIL else "The"
+        whether = [f"{apart} SLO ({_promise(allowance)}) is {_LIKELY[_side(allowance)]} at the assumed fault rates."]
     allowed = f"the error budget of {say.seconds(allowance.allowed_s)} in {say.seconds(allowance.window_s)}"
     measured = f"Measured outages use {say.rough(allowance.used)} of {allowed}{f' ({around})' if around else ''}."
     return [*whether, measured, *_model(report, allowance)]
@@ -212,6 +222,7 @@ def _sure(report: Report) -> list[str]:
             parts.append("So few outages are too few for a narrow interval.")
     else:
         parts.append(f"{say.count(faults, 'fault')} took effect, and clients saw no outage.")
+    parts += _firmly_missed(report)
     decided = [objective for objective in report.objectives if objective.verdict in ("pass", "fail")]
     claims = sum(objective.basis == "claim" for objective in decided)
     runs = len(decided) - claims
@@ -221,6 +232,12 @@ def _sure(report: Report) -> list[str]:
         parts.append(f"{say.count(runs, 'objective')} judged on this run alone.")
     parts.append(_checked(report))
     return [part for part in parts if part]
+
+
+def _firmly_missed(report: Report) -> list[str]:
+    """A rough figure can be a firm answer."""
+    firm = next((each for each in report.objectives if each.verdict == "fail" and top.beyond(each)), None)
+    return [f"But the miss is sure: the whole interval lies beyond {firm.want}."] if firm is not None else []
 
 
 def _how_sure(mttr: Estimate) -> str:
@@ -289,7 +306,7 @@ def first_steps(report: Report) -> list[str]:
         case "invalid" | "inconclusive":
             return _mend(report, asked) if state is states.INVALID else asked or [_repeat(report)]
         case "aborted":
-            return [*asked, "Find out why the service stayed down (outages and failed requests below). "
+            return [*asked, "Find out why the run met the condition that ends it (outages and failed requests below). "
                     "Raise the limit (abort_if) only if such an outage is acceptable."]  # fmt: skip
         case "baseline":
             left_out = "leave --no-faults out" if "--no-faults" in report.given else "add faults to the experiment"
@@ -304,6 +321,8 @@ def first_steps(report: Report) -> list[str]:
             return [*asked, "Mend what the first line names, then run it again."]
         case "fail":
             return [*_of_objectives(report), *_phases(report), *_levers(report), *asked]
+        case _ if states.SIMULATED.name in report.qualifiers:
+            return ["Run it on a real system (--runtime local or docker): a simulation tests the plan, not the system.", *asked]
         case _:
             return [*_levers(report), *asked]
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from chaos.core import units
+from chaos.experiment.objectives import MEASURES
 from chaos.report.format import begun, count, measure, percent
 from chaos.results import states
 from chaos.results.check_names import COMPLETE, FAILED, HEALED
@@ -38,7 +40,7 @@ def headline(report: Report) -> str:
         case "baseline":
             return _baseline(report)
         case "fail":
-            missed = [_compared(objective) for objective in report.objectives if objective.verdict == "fail"]
+            missed = [compared(objective) for objective in report.objectives if objective.verdict == "fail"]
             tail = " That was expected of this experiment." if report.expect_verdict == "fail" else ""
             return f"Objectives missed: {'; '.join(missed)}.{tail}" if missed else f"Objectives missed.{tail}"
         case "inconclusive":
@@ -71,11 +73,21 @@ def _baseline(report: Report) -> str:
     return f"No fault was injected; {share}, {count(len(seen.outages), 'outage')} of {report.judged}.{rest}"
 
 
-def _compared(objective: Objective) -> str:
+def compared(objective: Objective) -> str:
     """``mttr 2.4 s, wanted <= 2s``."""
     seen = objective.observed
     value = measure(objective.name)(seen.value) if seen.value is not None else seen.reason or "not measured"
     return f"{objective.title} {value}, wanted {objective.want}"
+
+
+def beyond(objective: Objective) -> bool:
+    """Whether the whole interval lies on the wrong side of the limit."""
+    relation, text = objective.want[:1], objective.want.lstrip("<>= ")
+    low, high, kind = objective.observed.low, objective.observed.high, MEASURES.get(objective.name.partition(" ")[0])
+    if low is None or high is None or kind not in (units.DURATION, units.PERCENT):
+        return False
+    limit = units.duration_s(text) if kind == units.DURATION else units.ratio(text)
+    return low > limit if relation == "<" else high < limit
 
 
 def _inconclusive(report: Report) -> str:

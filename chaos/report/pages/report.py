@@ -110,7 +110,7 @@ def _cards(report: Report) -> Iterator[Card]:
     if seen is not None:
         down = seen.availability.reason if seen.downtime_s is None else f"{say.seconds(seen.downtime_s)} of downtime"
         faults = top.effective(report)
-        under = f"with {say.count(faults, 'fault')} in {report.duration_s:.0f} s" if faults else ""
+        under = f"with {say.count(faults, 'fault')} in {report.duration_s:.0f} s, the baseline not counted" if faults else ""
         around = say.sure(seen.availability, say.percent)
         yield Card(
             "Availability in this run", say.percent(seen.availability.value), "; ".join(each for each in (around, down, under) if each)

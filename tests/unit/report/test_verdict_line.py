@@ -253,3 +253,32 @@ def test_the_first_advice_is_something_that_can_be_chosen(report: Report) -> Non
     production = msgspec.structs.replace(production, improve_first=[dear, rates])
     told = msgspec.structs.replace(told, predicted=msgspec.structs.replace(report.predicted, production=production))
     assert answers(told)[2].text.startswith("Biggest lever, by the model: election_timeout")
+
+
+@pytest.mark.parametrize(
+    ("name", "want", "low", "high", "sure"),
+    [("mttr", "<= 400ms", 0.535, 4.16, True), ("mttr", "<= 400ms", 0.35, 4.16, False), ("mttr", "<400ms", 0.4001, 0.5, True),
+     ("availability", ">= 99%", 0.9, 0.98, True), ("availability", ">= 99%", 0.9, 0.995, False),
+     ("availability", ">= 99%", None, 0.9, False), ("lost_writes", "== 0", 1.0, 2.0, False)],
+)  # fmt: skip
+def test_a_miss_is_sure_where_the_whole_interval_lies_beyond_the_limit(
+    name: str, want: str, low: float | None, high: float, sure: bool, report: Report
+) -> None:
+    missed = Objective(name, want, "run", Estimate(high, low, high, n=6), "fail")
+    failed = msgspec.structs.replace(report, verdict="fail", state="fail", objectives=[missed])
+    how_sure = next(each.text for each in answers(failed) if each.question == "How sure")
+    assert (f"the miss is sure: the whole interval lies beyond {want}" in how_sure) is sure
+
+
+def test_a_pass_names_what_was_measured_beside_what_was_wanted(report: Report) -> None:
+    good_enough = answers(report)[0].text
+    assert "MTTR 701 ms, wanted <= 2s" in good_enough
+    many = msgspec.structs.replace(report, objectives=report.objectives * 2)
+    assert "wanted <= 2s" not in answers(many)[0].text
+
+
+def test_a_simulation_asks_for_a_real_run_first(report: Report) -> None:
+    simulated = msgspec.structs.replace(report, qualifiers=[states.SIMULATED.name])
+    step = answers(simulated)[2]
+    assert step.question == "Next"
+    assert step.sentences[0].startswith("Run it on a real system")
