@@ -131,6 +131,11 @@ _TARGET_WITH: Final = """\
 about: A sample
 init: [{node: n1, command: [a, b]}]
 marks: {ask: {http: "http://{address}:{client}/status"}, values: {elected: a.b}}
+detectors: {ask: {http: "http://{address}:{client}/status"}, suspects: {phi: "peers.{other}.suspected"}}
+membership:
+  leave: {http: "http://{address}:{client}/members?remove={other}", body: ""}
+  join: {http: "http://{address}:{client}/members?add={other}", body: ""}
+  listed: {http: "http://{address}:{client}/status", json: "members.{other}"}
 clock: {http: "http://{address}:{client}/status", json: now}
 read_node: {driver: ["{python}", "{client}"], value: [a, b], key: {A: b}}
 pid1: false
