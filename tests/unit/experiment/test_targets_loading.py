@@ -88,7 +88,7 @@ def test_detectors_are_read_and_each_must_name_the_other_node():
             "roles.leader: 'send' without 'expect': what would show that it answered? (expect: a text)",
         ),
         ('json: "state=leader"', 'jsn: "state=leader"', "roles.leader.jsn: unknown key 'jsn' (did you mean 'json'?)"),
-        ("leaderless: hang", "leaderless: wait", "model.leaderless: 'wait' is not a choice here (one of: refuse, hang)"),
+        ("leaderless: hang", "leaderless: wait", "model.leaderless: 'wait' is not a choice here (one of: refuse, hang, resend)"),
         ("restart: 1s", "restart: 1", "model.restart: '1' has no unit of time"),
         ("restart: 1s", "restrt: 1s", "model.restrt: unknown parameter 'restrt' (did you mean 'restart'?)"),
         ("[150ms, 300ms]", "[300ms, 150ms]", "model.election_timeout: the range '300ms..150ms' ends before it begins ([low, high])"),
