@@ -1,8 +1,9 @@
 """The history as events in the Elastic Common Schema (ECS 8), one event a line, in the order of time.
 
-Logstash (``codec => json_lines``), Filebeat and Elasticsearch take them without a mapping of their own: ``@timestamp`` is UTC, and no
-field has two types. So the fields of a row stand under the row's own name (``nines.node.status`` is text,
-``nines.abort_answered.status`` a number), and measured figures are split into ``numbers`` and ``texts``. Schema: docs/events.schema.json.
+Logstash (``codec => json`` for a file) and Elasticsearch take them, best with docs/elasticsearch.template.json: ``@timestamp`` is UTC, and
+no field has two types. So the fields of a row stand under the row's own name (``nines.node.status`` is text,
+``nines.abort_answered.status`` a number), and a map from names to values becomes a list of entries with ``name``, and ``number`` or
+``text``: with a field for each node and link an index would soon be full (1000 fields). Schema: docs/events.schema.json.
 """
 
 from __future__ import annotations
@@ -33,7 +34,6 @@ from chaos.history.folder import RunFolder
 from chaos.report.metrics.series import wall_clock
 
 ECS: Final = "8.17.0"
-FIGURES: Final = ("before", "during", "after")
 
 
 class Ecs(msgspec.Struct, frozen=True):
@@ -117,23 +117,25 @@ def events(folder: RunFolder) -> Iterator[Event]:
             ),
             service=Service(plan.experiment.cluster.target, ServiceNode(node) if node else None),
             labels=labels,
-            nines={name: {key: _one_type(key, value) for key, value in fields.items()} | {"at_s": (row.at_ns - start_ns) / 1e9}},
+            nines={name: {key: _listed(value) for key, value in fields.items()} | {"at_s": (row.at_ns - start_ns) / 1e9}},
         )
 
 
-def _one_type(key: str, value: object) -> object:
-    """Figures of one name may be numbers in one run and text in another: a field of two types is refused by Elasticsearch."""
-    if key not in FIGURES or not isinstance(value, dict):
+def _listed(value: object) -> object:
+    """A map as a list of its entries, those without a value left out; anything else as it is. Names become values, never fields."""
+    if not isinstance(value, dict):
         return value
-    numbers = {name: float(each) for name, each in value.items() if isinstance(each, (int, float))}
-    texts = {name: each for name, each in value.items() if isinstance(each, str)}
-    return {"numbers": numbers, "texts": texts}
+    return [
+        {"name": name, "text": each} if isinstance(each, str) else {"name": name, "number": float(each)}
+        for name, each in value.items()
+        if each is not None
+    ]
 
 
 def _category(row: Row) -> list[str]:
-    """Of ECS's closed list."""
+    """Of ECS's closed list; each category takes only some of the types."""
     match row:
-        case NodeChanged():
+        case NodeChanged() | RunStarted() | TrafficStarted() | PhaseBegun() | RunEnded():
             return ["process"]
         case TrafficSecond():
             return ["web"]
@@ -145,11 +147,9 @@ def _type(row: Row) -> list[str]:
     match row:
         case RunStarted() | TrafficStarted() | PhaseBegun():
             return ["start"]
-        case RunEnded() | FaultGone():
+        case RunEnded():
             return ["end"]
-        case FaultFailed() | Aborting():
-            return ["error"]
-        case FaultAsked() | FaultEffective() | FaultHealed() | NodeChanged():
+        case FaultEffective() | FaultHealed() | FaultGone() | NodeChanged():
             return ["change"]
         case _:
             return ["info"]

@@ -27,7 +27,8 @@ def export(folder: RunFolder) -> str:
     """Import it by Dashboards > New > Import, or put it into a provisioned folder."""
     report, rows = read_or_judge(folder), folder.rows()
     start_ns = next((row.start_ns for row in rows if isinstance(row, TrafficStarted)), report.started_monotonic_ns)
-    began_s = wall_clock(rows)(start_ns)
+    to_wall = wall_clock(rows)
+    began_s, ended_s = to_wall(start_ns), to_wall(max(row.at_ns for row in rows))
     dashboard = {
         "title": f"Nines: {report.experiment}",
         "uid": None,
@@ -36,7 +37,7 @@ def export(folder: RunFolder) -> str:
         "editable": True,
         "refresh": "5s",
         "graphTooltip": 1,
-        "time": {"from": _at(began_s - MARGIN_S), "to": _at(began_s + report.duration_s + MARGIN_S)},
+        "time": {"from": _at(began_s - MARGIN_S), "to": _at(max(began_s + report.duration_s, ended_s) + MARGIN_S)},
         "templating": {"list": _variables(report.experiment)},
         "annotations": {"list": [_faults()]},
         "panels": _placed(_panels()),

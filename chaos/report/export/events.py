@@ -1,4 +1,4 @@
-"""The history as JSON lines in the Elastic Common Schema: what Logstash, Filebeat and Elasticsearch take as it is."""
+"""The history as JSON lines in the Elastic Common Schema: what Logstash and Elasticsearch take."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ class RunMetrics(Collector):
 
     def collect(self) -> Iterator[Metric]:
         """Every family that has a sample."""
-        every = [*_going(self._plan, self._progress), *(() if self._report is None else _judged(self._report))]
+        every = [*_going(self._plan, self._progress), *(() if self._report is None else judged(self._report))]
         yield from (family for family in every if family.samples)
 
 
@@ -135,7 +135,8 @@ def _faults(plan: Plan, now: Progress) -> Iterator[Metric]:
     yield from (planned.family, outcomes, active.family)
 
 
-def _judged(report: Report) -> Iterator[Metric]:
+def judged(report: Report) -> Iterator[Metric]:
+    """What a run came to, some families without a sample."""
     name = report.experiment
     verdict = Gauges("nines_run_verdict", "What the run came to.")
     verdict.states(states.of(report).name, WORDS, "verdict", experiment=name)

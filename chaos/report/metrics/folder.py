@@ -21,10 +21,10 @@ def following(folder: RunFolder) -> Callable[[], RunMetrics]:
     """Asked again and again, it reads only what came since; the report's figures are there once the run is judged."""
     plan = folder.read_plan()
     follower = FolderFollower(folder.history)
-    return lambda: RunMetrics(plan, follower.now(), _report(folder))
+    return lambda: RunMetrics(plan, follower.now(), report_of(folder))
 
 
-def _report(folder: RunFolder) -> Report | None:
+def report_of(folder: RunFolder) -> Report | None:
     """None while there is none, and for one of a version that this one cannot read."""
     if not folder.report.exists():
         return None

@@ -62,6 +62,15 @@ def test_events_have_the_wall_clock_of_the_run(quick_run: Path) -> None:
     assert all(re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", stamp) for stamp in stamps)
 
 
+def test_names_of_nodes_and_links_are_values_and_no_fields(quick_run: Path) -> None:
+    """An index of Elasticsearch has room for 1000 fields, and a name with a dot would be an object."""
+    for line in exported("events", quick_run).splitlines():
+        (row,) = json.loads(line)["nines"].values()
+        assert not [key for key, value in row.items() if isinstance(value, dict)]
+        for entry in (each for value in row.values() if isinstance(value, list) for each in value if isinstance(each, dict)):
+            assert entry.keys() in ({"name", "text"}, {"name", "number"})
+
+
 def test_bulk_lines_come_in_pairs_with_ids_of_their_own(quick_run: Path) -> None:
     """Sent twice, each event is stored once."""
     lines = [json.loads(line) for line in exported("bulk", quick_run).splitlines()]
@@ -87,6 +96,8 @@ def test_the_dashboard_speaks_of_metrics_that_exist(quick_run: Path) -> None:
     text = exported("dashboard", quick_run)
     served = set(re.findall(r"^(nines_\w+)", exported("textfile", quick_run), re.MULTILINE)) | {"nines_fault_active"}
     assert set(re.findall(r"nines_\w+", text)) <= served
+    series = set(re.findall(r"^(nines_\w+)", exported("series", quick_run), re.MULTILINE))
+    assert set(re.findall(r"nines_\w+", text)) - series <= {"nines_node_role", "nines_dns_answers"}, "a panel without data"
     cells: set[tuple[int, int]] = set()
     for panel in json.loads(text)["panels"]:
         at = panel["gridPos"]

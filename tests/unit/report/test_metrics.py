@@ -73,6 +73,9 @@ def test_open_metrics_are_read_by_a_strict_parser(quick_run: Path) -> None:
     for family in open_parser.text_string_to_metric_families(openmetrics_series(folder.read_plan(), folder.rows())):
         for sample in family.samples:
             series.setdefault(f"{sample.name}{sorted(sample.labels.items())}", []).append((float(sample.timestamp), sample.value))
+    for name, points in series.items():
+        if name.startswith("nines_fault_active"):
+            assert points[-1][1] == 0, "Prometheus holds the last value of a series for five minutes"
     counters = [points for name, points in series.items() if name.startswith("nines_requests_total")]
     assert len(counters) == 6
     for points in counters:
