@@ -37,6 +37,7 @@ from chaos.plan.cluster import (
     refuse,
 )
 from chaos.plan.data import check_data, planned_data
+from chaos.plan.demand import check_demand
 from chaos.plan.describe import PlanRow, describe
 from chaos.plan.faults import planned_faults, proxied_links
 from chaos.plan.objectives import check_objectives, check_production
@@ -77,6 +78,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     windows, looks_s = (planned_windows(experiment, seed), ()) if longest_s is None else rounds(experiment, faults, seed, longest_s)
     check_windows(experiment, faults, windows, len(nodes))
     duration_s = looks_s[-1] if looks_s else planned_duration_s(experiment, windows)
+    check_demand(experiment, duration_s)
     experiment = told_apart(experiment, duration_s)
     replication, parameters = planned_parameters(experiment, target, settings)
     parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)

@@ -21,7 +21,8 @@ def render(found: Simulated) -> str:
     """All tables, with what they rest on."""
     head = (
         f"{found.fleet}: {say.count(found.nodes, 'node')} in {say.count(found.zones, 'zone')} and {say.count(found.regions, 'region')}, "
-        f"simulated {found.replications:,} times over {found.years:g} years (seed {found.seed}; {found.changes:,} state changes).\n"
+        f"simulated {found.replications:,} times over {found.years:g} {'year' if found.years == 1 else 'years'} "
+        f"(seed {found.seed}; {found.changes:,} state changes).\n"
         f"Nothing here is measured: rates and lengths are those of the file. Intervals are 95%, over {found.replications:,} replications."
     )
     columns: Columns = [

@@ -372,3 +372,19 @@ def test_what_is_shorter_than_a_timer_is_refused(lasts):
     """A fault is done and undone by timers of a millisecond."""
     with pytest.raises(BadInput, match="at least 1ms"):
         sample_experiment(f"  - {{kill: {{}}, target: any, at: 1s, for: {lasts}}}")
+
+
+@pytest.mark.parametrize(
+    ("change", "refused"), [("{at: 7s, to: 200/s}", False), ("{at: 7s, to: 200/s, over: 20s}", True), ("{at: 90s, to: 20/s}", True)]
+)
+def test_a_rate_changes_while_there_is_traffic(change: str, refused: bool) -> None:
+    """Traffic ends with the last fault and its settling, or at ``duration``."""
+    text = EXPERIMENT.replace("FAULTS", PAUSE.replace("{target}", "n1")).replace(
+        "write: 100/s", f"write: {{rate: {{first: 100/s, then: [{change}]}}}}"
+    )
+    assert change in text
+    if not refused:
+        make_plan(parse_experiment(text, "x.yaml"), sample_target(), seed=1, runtime="local")
+        return
+    with pytest.raises(BadInput, match=r"then\[0\].*this change would be over at .* traffic ends at 23s .*'duration:' above"):
+        make_plan(parse_experiment(text, "x.yaml"), sample_target(), seed=1, runtime="local")
