@@ -20,6 +20,7 @@ It shows what the model predicts beside what clients saw.
 All of it is made by one command, `make what-each-buys`; the table of experiments is `bench/what_each_buys/mechanisms.py`.
 
 Measured: {conditions}. Figures are means for each fault, with the 95 % interval of the mean and the number of faults.
+{agreed}
 *consistent*, *inconclusive* and *inconsistent* are the words of the reports ([deciding](deciding.md)).
 In the pictures the dot is what was seen, the diamond what was predicted.
 Where both differ, the phases tell which part is off: on a busy machine processes start, and elections end, later than the target declares.
@@ -63,6 +64,13 @@ def section(mechanism: Mechanism, found: Sequence[Found]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def agreed(found: Sequence[Found]) -> str:
+    """How many rows are as predicted, of those that could be held against a prediction."""
+    words = [each.agreement for each in found if each.agreement in ("consistent", "inconclusive", "inconsistent")]
+    counts = ", ".join(f"{words.count(word)} *{word}*" for word in ("consistent", "inconclusive", "inconsistent"))
+    return f"Of {len(words)} rows that can be held against a prediction: {counts}."
+
+
 def picture(mechanism: Mechanism, found: Sequence[Found]) -> Drawing | None:
     """One line for each variant, all on one scale that begins at nothing."""
     measured = [each for each in found if each.mean is not None]
@@ -97,7 +105,7 @@ def picture(mechanism: Mechanism, found: Sequence[Found]) -> Drawing | None:
 def write(results: Sequence[tuple[Mechanism, Sequence[Found]]], conditions: str, docs: Path) -> None:
     """The page and its pictures."""
     (docs / "img").mkdir(parents=True, exist_ok=True)
-    text = [INTRO.format(conditions=conditions)]
+    text = [INTRO.format(conditions=conditions, agreed=agreed([each for _, found in results for each in found]))]
     for mechanism, found in results:
         text.append(section(mechanism, found))
         made = picture(mechanism, found)

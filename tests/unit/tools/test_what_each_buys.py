@@ -56,5 +56,6 @@ def test_the_page_shows_what_was_measured_and_what_was_not(tmp_path: Path) -> No
     page.write([(mechanism, found)], "on a machine", tmp_path)
     text = (tmp_path / "what-each-buys.md").read_text()
     assert re.search(r"\| one \| 2\.1 s \| 2 s \(0 s to 8\.35 s\) \| 2 \| consistent \|", text)
+    assert "Of 1 rows that can be held against a prediction: 1 *consistent*, 0 *inconclusive*, 0 *inconsistent*." in text
     assert "| other | – | not measured: no engine answers | | |" in text
     assert "predicted 2.1 s" in (tmp_path / "img" / f"buys-{mechanism.key}.svg").read_text()

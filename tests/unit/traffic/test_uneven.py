@@ -31,7 +31,7 @@ BASELINE_S = 5.0
 
 
 def plan_of(rate: str, runtime: str = "local") -> Plan:
-    text = EXPERIMENT.replace("FAULTS", "  - {kill: {}, target: leader, at: 2s, for: 1s}\n").replace(
+    text = EXPERIMENT.replace("FAULTS", "  - {kill: {}, target: leader, at: 2s, for: 1s}\nduration: 40s\n").replace(
         "write: 100/s", f"write: {{rate: {rate}}}"
     )
     return make_plan(parse_experiment(text, "sample.yaml"), sample_target(), seed=1, runtime=runtime)
