@@ -63,7 +63,7 @@ class EndsHere:
 
 
 class Answer(Protocol):
-    """What is needed of ``agent_link.Answer``."""
+    """What is needed of ``link.Answer``."""
 
     @property
     def result(self) -> Mapping[str, float | str | None]:
@@ -72,7 +72,7 @@ class Answer(Protocol):
 
 
 class Agent(Protocol):
-    """What is needed of ``agent_link.AgentLink``."""
+    """What is needed of ``link.AgentLink``."""
 
     def call(self, do: str, timeout_s: float = ..., **fields: object) -> Answer:
         """Have it done inside the namespace."""

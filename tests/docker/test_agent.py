@@ -15,7 +15,7 @@ from chaos.core.errors import EnvironmentUnusable
 from chaos.engine.connection import Engine
 from chaos.engine.images.ensure import AGENT
 from chaos.experiment.target.spec import Ask
-from chaos.runtimes.docker.agent_link import AgentGone, AgentLink, AgentRefused, Event
+from chaos.runtimes.base.agents.link import AgentGone, AgentLink, AgentRefused, Event
 
 WITHIN_S = 15.0
 LABELS = {"nines.test": "agent"}

@@ -21,9 +21,9 @@ from chaos.net import nft as packets
 from chaos.net.addresses import UNNAMED, Addresses
 from chaos.net.needs import Needs
 from chaos.run import leftovers
-from chaos.runtimes.docker.net.intercept import cut_old
-from chaos.runtimes.docker.net.net import DockerNet
-from chaos.runtimes.docker.net.proxies import CONTROL_PORT
+from chaos.runtimes.base.agents.net.intercept import cut_old
+from chaos.runtimes.base.agents.net.net import AgentNet
+from chaos.runtimes.base.agents.net.proxies import CONTROL_PORT
 from tests.support.paths import SUPPORT
 from tests.support.theirs import PORT, WITHIN_S, Theirs, guest_of, injecting, leave_alone, theirs, words
 
@@ -108,7 +108,7 @@ def test_connections_are_only_called_cut_when_they_are(state: Path, engine: Engi
         await_quick(there)
         ours, peer = there.before[0][2], there.before[1][2]
         line, ports = Link("n1", "n2"), {"client": PORT}
-        net = DockerNet(
+        net = AgentNet(
             run="r", addresses=Addresses({UNNAMED: {"n1": ours, "n2": peer}}), ports={"n1": ports, "n2": ports}, links=[line],
             gateway=there.gateway, measure=lambda _link, _timeout_s: RoundTrip(None), clock=MonotonicClock(),
             needs=Needs(frozenset({line}), ages=True), late=True,

@@ -21,7 +21,7 @@ from chaos.history.undo import UndoLog, pending
 from chaos.net.needs import Needs
 from chaos.net.nft import TABLE
 from chaos.plugin import Scene
-from chaos.runtimes.docker.agent_link import AgentRefused
+from chaos.runtimes.base.agents.link import AgentRefused
 from tests.support.net_pairs import Pairs, pairs
 
 NODES = ("n1", "n2", "n3")

@@ -18,7 +18,7 @@ from chaos.faults.partition import Partition
 from chaos.net.needs import Needs
 from chaos.net.nft import TABLE
 from chaos.plan import shapes
-from chaos.runtimes.docker.net.proxies import FIRST_PORT
+from chaos.runtimes.base.agents.net.proxies import FIRST_PORT
 from tests.support.net_pairs import PORTS, WEB, WITHIN_S, Pairs, pairs
 
 NODES = ("n1", "n2", "n3", "n4", "n5")

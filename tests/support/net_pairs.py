@@ -1,4 +1,4 @@
-"""Pairs of containers, agent and talker, on a network of their own: what ``DockerNet`` is tried on, without a whole runtime."""
+"""Pairs of containers, agent and talker, on a network of their own: what ``AgentNet`` is tried on, without a whole runtime."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ from chaos.experiment.target.spec import Ask
 from chaos.net.addresses import Addresses
 from chaos.net.needs import Needs
 from chaos.query import question as asking
-from chaos.runtimes.docker.agent_link import AgentLink
-from chaos.runtimes.docker.net.net import DockerNet
+from chaos.runtimes.base.agents.link import AgentLink
+from chaos.runtimes.base.agents.net.net import AgentNet
 
 TALKER = Path(__file__).with_name("talker.py")
 CONTROL, WEB = 9000, 9002
@@ -84,7 +84,7 @@ class Talker:
 class Pairs:
     """All of them, and the net over them."""
 
-    def __init__(self, engine: Engine, talkers: dict[str, Talker], net: DockerNet, places: dict[str, str]) -> None:
+    def __init__(self, engine: Engine, talkers: dict[str, Talker], net: AgentNet, places: dict[str, str]) -> None:
         self.engine = engine
         self.talkers = talkers
         self.net = net
@@ -181,7 +181,7 @@ def pairs(
         for each, (_, its), there in zip(networks, made, standing, strict=True)
     }
     addresses, places = on[networks[0]], Addresses(on)
-    net = DockerNet(
+    net = AgentNet(
         run=run, addresses=places, ports=dict.fromkeys(nodes, PORTS), links=links, gateway=str(subnet[1]),
         measure=lambda link, timeout_s: ask(agents[link.source], places.used(link), timeout_s), clock=clock, needs=needs,
     )  # fmt: skip

@@ -21,7 +21,7 @@ from chaos.engine.connection import Engine
 from chaos.engine.images.ensure import GUEST
 from chaos.engine.networks import make_network
 from chaos.net.nft import PROXY_UID
-from chaos.runtimes.docker.agent_link import AgentLink
+from chaos.runtimes.base.agents.link import AgentLink
 
 WITHIN_S = 90.0
 PORT = 8000

@@ -24,14 +24,14 @@ from chaos.engine.images.tools import FAKETIME_THREADS, FOLDER
 from chaos.experiment.cluster import Resources
 from chaos.experiment.target.templates import fill
 from chaos.plugin import Sink
+from chaos.runtimes.base.agents.link import AgentLink, Event, mapped_into
+from chaos.runtimes.base.agents.node import AgentNode
 from chaos.runtimes.base.helper import Breakage
-from chaos.runtimes.docker.agent_link import AgentLink, Event, mapped_into
 from chaos.runtimes.docker.containers import AGENT as AGENT_ROLE
 from chaos.runtimes.docker.containers import NO_SYSTEM, REFUSES_EACH, SYSTEM, Containers, Endpoint, Spec
 from chaos.runtimes.docker.contents import archive, ids_of, own_folders
 from chaos.runtimes.docker.layout import DATA_INSIDE, ENGINE, DockerLayout
 from chaos.runtimes.docker.logs import NodeLog
-from chaos.runtimes.docker.node import DockerNode
 from chaos.runtimes.docker.pid1 import EngineNode, EngineWatch
 from chaos.runtimes.docker.resources import NodeDisks, NodeLoads
 from chaos.runtimes.docker.supplies import CLOCK_INSIDE, DISKS_INSIDE, SCRATCH_INSIDE, Supplies, disks_in, volume_of
@@ -149,11 +149,11 @@ class Pairs:
         self._net.join(name, link)
         return link
 
-    def _node(self, info: NodeInfo) -> DockerNode | EngineNode:
+    def _node(self, info: NodeInfo) -> AgentNode | EngineNode:
         start, anew = partial(self._start_system, info.name), partial(self._anew, info.name)
         if self._layout.pid1:
             return EngineNode(info, self._containers.api, start, anew, self._sink, self._clock)
-        return DockerNode(info, start, partial(self._how_ended, info.name), anew, self._sink, self._clock)
+        return AgentNode(info, start, partial(self._how_ended, info.name), anew, self._sink, self._clock)
 
     def watch(self) -> None:
         """For nodes whose processes no agent sees: hear of their deaths from the engine."""
@@ -194,13 +194,13 @@ class Pairs:
         node.joined(link, system, log)
         self._equip(node, system, link)
 
-    def _equip(self, node: DockerNode | EngineNode, system: str, link: AgentLink) -> None:
+    def _equip(self, node: AgentNode | EngineNode, system: str, link: AgentLink) -> None:
         """With what the faults on resources need; a node that has none of it cannot be harmed in that way."""
         name, limits = node.info.name, self._resources
         if self._disks(name):
             folders = list(disks_in(DISKS_INSIDE, self._disks(name)).values())
             node.disks = NodeDisks(name, link, folders, node.doom)
-        if self._supplies.tools and isinstance(node, DockerNode):
+        if self._supplies.tools and isinstance(node, AgentNode):
             allowed = Allowed(limits.cpus, limits.memory_bytes, limits.disk_bytes)
             node.loads = NodeLoads(
                 name, self._containers.api, system, link, allowed, node.status, node.doom, node.last_death_ns, self._clock

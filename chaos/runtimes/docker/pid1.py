@@ -21,11 +21,10 @@ from chaos.engine.errors import translated
 from chaos.engine.leftovers import NODE, ROLE, RUN, SYSTEM
 from chaos.history.events import NodeChanged
 from chaos.plugin import Sink
+from chaos.runtimes.base.agents.life import Anew, ContainerNode, Log, StartSystem
+from chaos.runtimes.base.agents.link import AgentLink, Event
+from chaos.runtimes.base.agents.node import BY_ITSELF, END_WITHIN_S, FATAL, KILL_WITHIN_S
 from chaos.runtimes.base.helper import Breakage
-from chaos.runtimes.docker.agent_link import AgentLink, Event
-from chaos.runtimes.docker.life import Anew, ContainerNode, StartSystem
-from chaos.runtimes.docker.logs import NodeLog
-from chaos.runtimes.docker.node import BY_ITSELF, END_WITHIN_S, FATAL, KILL_WITHIN_S
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -47,7 +46,7 @@ class EngineNode(ContainerNode):
         self._up = False
         self._at_ns = 0
 
-    def joined(self, link: AgentLink, container: str, log: NodeLog) -> None:  # noqa: ARG002 - the agent only holds its network
+    def joined(self, link: AgentLink, container: str, log: Log) -> None:  # noqa: ARG002 - the agent only holds its network
         """Its container is made."""
         self._container, self._log = container, log
 

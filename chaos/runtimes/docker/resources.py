@@ -18,7 +18,7 @@ from chaos.core.errors import EnvironmentUnusable, FaultNotEffective, NotHealed
 from chaos.core.values import Allowed, Held, Load, Loaded, Room, Status, Usage, Work
 from chaos.engine.errors import translated
 from chaos.engine.images.tools import STRESS
-from chaos.runtimes.docker.agent_link import AgentLink
+from chaos.runtimes.base.agents.link import AgentLink
 from chaos.runtimes.docker.supplies import SCRATCH_INSIDE
 
 if TYPE_CHECKING:

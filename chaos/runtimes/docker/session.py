@@ -30,18 +30,19 @@ from chaos.plan.capabilities import needed
 from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
+from chaos.runtimes.base.agents.crowds import AgentCrowds
+from chaos.runtimes.base.agents.wiring import ask_over, make_net, placed, queue_of
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.docker.commands import run_in
 from chaos.runtimes.docker.containers import NETWORK, Containers, pool
-from chaos.runtimes.docker.crowds import AgentCrowds
 from chaos.runtimes.docker.helpers import ContainerHelpers
 from chaos.runtimes.docker.layout import ENGINE, DockerLayout
 from chaos.runtimes.docker.pairs import Pairs
 from chaos.runtimes.docker.supplies import provide, supplies, tools_image
-from chaos.runtimes.docker.wiring import ask_over, engine_names, make_net, make_networks, placed, queue_of
+from chaos.runtimes.docker.wiring import engine_names, make_networks
 
 STOP_GRACE_S = 0.6
 """From SIGTERM to removal when a run is over: its nodes have nothing left to save."""

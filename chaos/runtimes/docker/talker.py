@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chaos.core.clock import Clock
 from chaos.engine.errors import silence
-from chaos.runtimes.docker.streams import STDOUT, Attached
+from chaos.runtimes.base.agents.streams import STDOUT, Attached
 
 if TYPE_CHECKING:
     from docker.api import APIClient

@@ -10,8 +10,8 @@ from chaos.agent.agent_parts import aside
 from chaos.agent.agent_parts.aside import ESTABLISHED, LISTEN, Connection, Place
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.net.nft import PROXY_UID, Redirect
-from chaos.runtimes.docker.agent_link import Answer
-from chaos.runtimes.docker.net.intercept import cut_old, refuse_unable
+from chaos.runtimes.base.agents.link import Answer
+from chaos.runtimes.base.agents.net.intercept import cut_old, refuse_unable
 
 HERE, THERE, ELSEWHERE = "198.18.5.11", "198.18.5.12", "198.18.5.13"
 REDIRECTS = {(THERE, 7000): 21001}

@@ -32,8 +32,8 @@ from chaos.plugin import Cluster, HasNetworks, Layer, Scene
 from chaos.report.pages.plan import planned as plan_table
 from chaos.report.pages.runbook import render as runbook
 from chaos.results.report import Report
-from chaos.runtimes.docker.net.proxies import planned_proxies
-from chaos.runtimes.docker.net.queues import Queues
+from chaos.runtimes.base.agents.net.proxies import planned_proxies
+from chaos.runtimes.base.agents.net.queues import Queues
 from tests.support.quick import QUICK
 from tests.support.samples import TARGET, sample_target
 

@@ -32,8 +32,8 @@ from chaos.query.http import BadReply, Reply, ReplyReader
 from chaos.query.kept import Beat, KeptQuestion
 from chaos.query.once import Fetched
 from chaos.query.question import Expression, Operator, parse, why_not
-from chaos.runtimes.docker import agent_link
-from chaos.runtimes.docker.agent_link import AgentLink
+from chaos.runtimes.base.agents import link as agent_link
+from chaos.runtimes.base.agents.link import AgentLink
 from tests.support.asking import ask as through_the_door
 
 STATUS = {

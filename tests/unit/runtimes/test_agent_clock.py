@@ -11,9 +11,9 @@ import pytest
 
 from chaos.agent.agent_clock import clock_name
 from chaos.core.clock import MonotonicClock
-from chaos.runtimes.docker import agent_link
-from chaos.runtimes.docker.agent_link import AgentLink, Event
-from chaos.runtimes.docker.streams import STDOUT
+from chaos.runtimes.base.agents import link as agent_link
+from chaos.runtimes.base.agents.link import AgentLink, Event
+from chaos.runtimes.base.agents.streams import STDOUT
 
 AHEAD_NS = 10**15
 FAST = 1.0004

@@ -16,9 +16,9 @@ from chaos.net.addresses import UNNAMED, Addresses
 from chaos.net.needs import Needs
 from chaos.net.toxiproxy.errors import Broken
 from chaos.net.toxiproxy.toxics import HowRemoved, ProxyToxic, Removed, ToxicOn, ToxiproxyServer
-from chaos.runtimes.docker.agent_link import AgentGone, Answer
-from chaos.runtimes.docker.net.net import DockerNet
-from chaos.runtimes.docker.net.proxies import Servers, planned_proxies
+from chaos.runtimes.base.agents.link import AgentGone, Answer
+from chaos.runtimes.base.agents.net.net import AgentNet
+from chaos.runtimes.base.agents.net.proxies import Servers, planned_proxies
 
 ADDRESSES = Addresses({UNNAMED: {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3", DNS: "198.18.5.2"}})
 PORTS = {name: {"client": 7000, "peer": 7001} for name in ("n1", "n2", "n3")}
@@ -74,8 +74,8 @@ def agents() -> dict[str, Agent]:
     return {name: Agent(number) for number, name in enumerate(("n1", "n2", "n3"), start=101)}
 
 
-def make(agents: dict[str, Agent], needs: Needs) -> DockerNet:
-    net = DockerNet(
+def make(agents: dict[str, Agent], needs: Needs) -> AgentNet:
+    net = AgentNet(
         run="r", addresses=ADDRESSES, ports=PORTS, links=(THERE, BACK, OTHER), gateway="198.18.5.1",
         measure=lambda link, timeout_s: RoundTrip(timeout_s, str(link)), clock=ManualClock(5), needs=needs,
     )  # fmt: skip
@@ -85,7 +85,7 @@ def make(agents: dict[str, Agent], needs: Needs) -> DockerNet:
 
 
 @pytest.fixture
-def net(agents: dict[str, Agent]) -> DockerNet:
+def net(agents: dict[str, Agent]) -> AgentNet:
     """Without proxies."""
     return make(agents, Needs(ages=True))
 
@@ -114,7 +114,7 @@ def test_a_link_is_cut_from_the_first_of_its_ends_on_until_the_last(
     assert layer.healed_at_ns == until_ns
 
 
-def test_the_rules_stand_at_both_ends(net: DockerNet, agents: dict[str, Agent]) -> None:
+def test_the_rules_stand_at_both_ends(net: AgentNet, agents: dict[str, Agent]) -> None:
     """After it the tables are as before, and the layer says since when."""
     before = {name: agent.table for name, agent in agents.items()}
     with net.layer([Cut(THERE)]) as layer:
@@ -126,14 +126,14 @@ def test_the_rules_stand_at_both_ends(net: DockerNet, agents: dict[str, Agent]) 
     assert layer.healed_at_ns == 102
 
 
-def test_one_transaction_a_namespace(net: DockerNet, agents: dict[str, Agent]) -> None:
+def test_one_transaction_a_namespace(net: AgentNet, agents: dict[str, Agent]) -> None:
     """However many links are cut at once."""
     counts = {name: agent.transactions for name, agent in agents.items()}
     with net.layer([Cut(THERE), Cut(BACK), Cut(OTHER)]):
         assert {name: agent.transactions - counts[name] for name, agent in agents.items()} == {"n1": 1, "n2": 1, "n3": 1}
 
 
-def test_leaving_takes_away_ones_own_rules_only(net: DockerNet, agents: dict[str, Agent]) -> None:
+def test_leaving_takes_away_ones_own_rules_only(net: AgentNet, agents: dict[str, Agent]) -> None:
     """Layers end in any order; the union of those left stays."""
     first, second = net.layer([Cut(THERE), Cut(OTHER)]), net.layer([Cut(THERE)])
     first.__enter__()
@@ -145,14 +145,14 @@ def test_leaving_takes_away_ones_own_rules_only(net: DockerNet, agents: dict[str
     assert "input" not in agents["n2"].chains
 
 
-def test_a_younger_layer_spares_what_the_older_one_let_through(net: DockerNet, agents: dict[str, Agent]) -> None:
+def test_a_younger_layer_spares_what_the_older_one_let_through(net: AgentNet, agents: dict[str, Agent]) -> None:
     """Every layer has a number of its own, also after others have ended."""
     for number in ("00000001", "00000002"):
         with net.layer([Cut(THERE, existing="keep")]):
             assert last(agents["n1"], "leaving") == f"ip daddr 198.18.5.12 ct mark >= 0x{number} ip version set 0 accept"
 
 
-def test_what_cannot_be_put_in_force_is_taken_back(net: DockerNet, agents: dict[str, Agent]) -> None:
+def test_what_cannot_be_put_in_force_is_taken_back(net: AgentNet, agents: dict[str, Agent]) -> None:
     """One end loses a rule: the layer is refused, and the end that had it is as before."""
     agents["n2"].loses = "198.18.5.11"
     with pytest.raises(FaultNotEffective, match="n2: the rules read back are not those"), net.layer([Cut(THERE)]):
@@ -160,21 +160,21 @@ def test_what_cannot_be_put_in_force_is_taken_back(net: DockerNet, agents: dict[
     assert "output" not in agents["n1"].chains
 
 
-def test_an_end_that_cannot_be_healed_is_told_after_all_were_tried(net: DockerNet, agents: dict[str, Agent]) -> None:
+def test_an_end_that_cannot_be_healed_is_told_after_all_were_tried(net: AgentNet, agents: dict[str, Agent]) -> None:
     """The agent of one end is gone: the other end is healed, and the error says so."""
     with pytest.raises(NotHealed, match="gone for good"), net.layer([Cut(THERE)]):
         agents["n1"].fails = "gone for good"
     assert "input" not in agents["n2"].chains
 
 
-def test_failing_twice_is_not_healed(net: DockerNet, agents: dict[str, Agent]) -> None:
+def test_failing_twice_is_not_healed(net: AgentNet, agents: dict[str, Agent]) -> None:
     """Neither put in force nor provably taken back: the worse of the two counts."""
     agents["n1"].fails = "gone for good"
     with pytest.raises(NotHealed), net.layer([Cut(THERE)]):
         pytest.fail("the layer was entered")
 
 
-def test_all_namespaces_at_the_same_time(net: DockerNet, agents: dict[str, Agent], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_namespaces_at_the_same_time(net: AgentNet, agents: dict[str, Agent], monkeypatch: pytest.MonkeyPatch) -> None:
     """No namespace waits for another one: each answers only once all have been asked."""
     together = threading.Barrier(3)
     usual = Agent.call
@@ -188,7 +188,7 @@ def test_all_namespaces_at_the_same_time(net: DockerNet, agents: dict[str, Agent
         assert last(agents["n3"], "leaving") == "ip daddr 198.18.5.12 ip version set 0 accept"
 
 
-def test_one_end_with_an_agent_is_enough(net: DockerNet, agents: dict[str, Agent]) -> None:
+def test_one_end_with_an_agent_is_enough(net: AgentNet, agents: dict[str, Agent]) -> None:
     """The name server has none here: it is cut where its packets would arrive. Two ends without one cannot be cut."""
     with net.layer([Cut(Link(DNS, "n1"))]):
         assert last(agents["n1"], "input") == "ip saddr 198.18.5.2 drop"
@@ -214,7 +214,7 @@ def test_joining_prepares_what_is_needed(agents: dict[str, Agent]) -> None:
         make(agents, Needs(ages=True))
 
 
-def test_measuring_goes_from_the_source(net: DockerNet) -> None:
+def test_measuring_goes_from_the_source(net: AgentNet) -> None:
     """What was given to measure with is asked."""
     assert net.measure(THERE, 0.5) == RoundTrip(0.5, "n1 -> n2")
 

@@ -10,7 +10,7 @@ from chaos.core.clock import Clock
 from chaos.core.errors import NinesError
 from chaos.engine.errors import translated
 from chaos.engine.images.ensure import GUEST
-from chaos.runtimes.docker.agent_link import AgentLink
+from chaos.runtimes.base.agents.link import AgentLink
 from chaos.runtimes.docker.attach.find import Key, look_up
 from chaos.runtimes.docker.containers import AGENT, Containers, Spec
 from chaos.runtimes.docker.pairs import HELLO_WITHIN_S

@@ -22,8 +22,8 @@ from chaos.core.values import CLIENTS, NodeInfo
 from chaos.engine.errors import translated
 from chaos.engine.images.ensure import AGENT as AGENT_COMMAND
 from chaos.plugin import Sink
+from chaos.runtimes.base.agents.link import AgentLink, Event, mapped_into
 from chaos.runtimes.base.helper import Breakage
-from chaos.runtimes.docker.agent_link import AgentLink, Event, mapped_into
 from chaos.runtimes.docker.attach.find import Ground, Key, address_on, look_up
 from chaos.runtimes.docker.attach.give_back import LEAVE_WITHIN_S, guest_spec
 from chaos.runtimes.docker.attach.node import AttachedNode

@@ -16,9 +16,9 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import NodeInfo, Status
 from chaos.engine.errors import translated
 from chaos.plugin import Sink
-from chaos.runtimes.docker.agent_link import AgentLink, AgentRefused, Event
-from chaos.runtimes.docker.life import StartSystem
-from chaos.runtimes.docker.node import DockerNode
+from chaos.runtimes.base.agents.life import StartSystem
+from chaos.runtimes.base.agents.link import AgentLink, AgentRefused, Event
+from chaos.runtimes.base.agents.node import AgentNode
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -27,7 +27,7 @@ JOINED_WITHIN_S = 20.0
 """From the start of a container to a guest in its new network."""
 
 
-class AttachedNode(DockerNode):
+class AttachedNode(AgentNode):
     """``policy``: this run's kills are for the container's own restart policy to mend."""
 
     def __init__(

@@ -31,21 +31,21 @@ from chaos.plan.capabilities import needed
 from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
+from chaos.runtimes.base.agents.asker import AttachedAsker
+from chaos.runtimes.base.agents.crowds import AgentCrowds
+from chaos.runtimes.base.agents.link import AgentLink
+from chaos.runtimes.base.agents.net.net import AgentNet
+from chaos.runtimes.base.agents.wiring import ask_over, make_net, placed, queue_of
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.base.surges import Surges
-from chaos.runtimes.docker.agent_link import AgentLink
-from chaos.runtimes.docker.attach.asker import AttachedAsker
 from chaos.runtimes.docker.attach.find import address_on, choose, ground, look_up, write_keys
 from chaos.runtimes.docker.attach.give_back import give_back
 from chaos.runtimes.docker.attach.guests import Guests
 from chaos.runtimes.docker.attach.layout import AttachedLayout
 from chaos.runtimes.docker.containers import Containers
-from chaos.runtimes.docker.crowds import AgentCrowds
 from chaos.runtimes.docker.helpers import ContainerHelpers
-from chaos.runtimes.docker.net.net import DockerNet
-from chaos.runtimes.docker.wiring import ask_over, make_net, placed, queue_of
 
 RESOLVES_WITHIN_S = 5.0
 LOG_LINES = 100_000
@@ -72,7 +72,7 @@ class AttachedSession(Session):
         self._began_s = time.time()
         self._image = ""
         self._layout: AttachedLayout
-        self._net: DockerNet
+        self._net: AgentNet
         self._guests: Guests | None = None
         self._helpers: ContainerHelpers | None = None
 

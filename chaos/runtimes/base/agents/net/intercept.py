@@ -12,7 +12,7 @@ from typing import Final
 
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.net.nft import PROXY_UID, Redirect
-from chaos.runtimes.docker.net.proxies import Agent
+from chaos.runtimes.base.agents.net.proxies import Agent
 
 CUT_WITHIN_S: Final = 10.0
 GRACE_S: Final = 5.0

@@ -26,7 +26,7 @@ from chaos.net.transfer import ProxyGauge
 if TYPE_CHECKING:
     from chaos.experiment.target.spec import Ask
     from chaos.query.question import Answer as Asked
-    from chaos.runtimes.docker.agent_link import Answer
+    from chaos.runtimes.base.agents.link import Answer
 
 CONTROL_PORT: Final = 8474
 FIRST_PORT: Final = 21001
@@ -41,7 +41,7 @@ Result = TypeVar("Result")
 
 
 class Agent(Protocol):
-    """What is needed of ``agent_link.AgentLink``."""
+    """What is needed of ``link.AgentLink``."""
 
     def call(self, do: str, timeout_s: float = ..., **fields: object) -> Answer:
         """Have it done inside the namespace."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import select
 import socket
 import struct
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -18,6 +18,22 @@ STDOUT: Final = 1
 STDERR: Final = 2
 _HEADER: Final = struct.Struct(">BxxxL")
 _CHUNK: Final = 65536
+
+
+class Streams(Protocol):
+    """The standard streams of a process of ours, however it is reached. One thread may read while others write."""
+
+    def read(self, within_s: float) -> list[tuple[int, bytes]] | None:
+        """(stream, data) of all that has come, an empty list if nothing did in time; None when there will be no more."""
+        ...
+
+    def write(self, data: bytes) -> None:
+        """To its standard input; ``OSError`` when it is gone. Callers take turns."""
+        ...
+
+    def close(self) -> None:
+        """Detach; a reader that waits is woken."""
+        ...
 
 
 class Attached:

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from chaos.core.errors import FaultNotEffective
 from chaos.plugin import Crowd
+from chaos.runtimes.base.agents.link import AgentLink
 from chaos.runtimes.base.crowds import GRACE_S, OPEN_WITHIN_S, place
 from chaos.runtimes.base.layout import Layout
-from chaos.runtimes.docker.agent_link import AgentLink
 
 
 class AgentCrowd:

@@ -32,7 +32,7 @@ from chaos.experiment.target.spec import Ask
 from chaos.history.events import ClockMapped
 from chaos.query import question as asking
 from chaos.query.http import Reply
-from chaos.runtimes.docker.streams import STDOUT, Attached, Lines
+from chaos.runtimes.base.agents.streams import STDOUT, Attached, Lines, Streams
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -119,13 +119,16 @@ class _Pending:
 
 
 class AgentLink:
-    """One agent. ``on_event(link, event)`` sees events in order; ``on_gone(link, why)`` is called once, unless we closed."""
+    """One agent. ``on_event(link, event)`` sees events in order; ``on_gone(link, why)`` is called once, unless we closed.
+
+    ``streams``: its standard streams, where it is no container of a Docker engine that is attached to.
+    """
 
     closing: bool = False
 
     def __init__(
         self,
-        api: APIClient,
+        api: APIClient | None,
         container: str,
         *,
         node: str,
@@ -133,6 +136,7 @@ class AgentLink:
         on_event: Callable[[AgentLink, Event], None] | None = None,
         on_gone: Callable[[AgentLink, str], None] | None = None,
         on_clock: Callable[[AgentLink, float], None] | None = None,
+        streams: Streams | None = None,
     ) -> None:
         self.node = node
         self._api = api
@@ -156,7 +160,10 @@ class AgentLink:
         """Number of a ping -> when it was sent."""
         self._told_ns = 0.0
         """The bound that was told last."""
-        self._attached = Attached(api, container)
+        if streams is None:
+            assert api is not None, "an agent is reached by streams, or by attaching to its container"
+            streams = Attached(api, container)
+        self._attached = streams
         self._thread = threading.Thread(target=self._read, name=f"agent of {node}", daemon=True)
         self._thread.start()
 
@@ -166,7 +173,7 @@ class AgentLink:
         """Wait until it runs; ``EnvironmentUnusable`` with its own words if it does not."""
         if not self._hello.wait(within_s) or self._gone:
             why = self._gone or f"it did not answer within {within_s:g} s"
-            raise EnvironmentUnusable(f"the agent of {self.node} did not start: {why}", how="see 'docker logs' of its container")
+            raise EnvironmentUnusable(f"the agent of {self.node} did not start: {why}", how="see what its container says")
 
     def call(self, do: str, timeout_s: float = CALL_TIMEOUT_S, **fields: object) -> Answer:
         """Have it done, and wait. ``AgentRefused`` with its reason, ``AgentGone`` if no answer comes."""
@@ -181,7 +188,7 @@ class AgentLink:
         try:
             self._send({"id": number, "do": do, **fields})
             if not pending.done.wait(timeout_s):
-                why = silence(self._api)
+                why = silence(self._api) if self._api is not None else ""
                 raise AgentGone(f"the agent of {self.node} did not answer '{do}' within {timeout_s:g} s{f': {why}' if why else ''}")
         finally:
             with self._lock:

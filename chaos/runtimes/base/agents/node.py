@@ -16,9 +16,8 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import NodeInfo, OpenFiles, Status
 from chaos.history.events import NodeChanged
 from chaos.plugin import Loads, Sink
-from chaos.runtimes.docker.agent_link import AgentGone, AgentLink, AgentRefused, Event
-from chaos.runtimes.docker.life import Anew, ContainerNode, StartSystem
-from chaos.runtimes.docker.logs import NodeLog
+from chaos.runtimes.base.agents.life import Anew, ContainerNode, Log, StartSystem
+from chaos.runtimes.base.agents.link import AgentGone, AgentLink, AgentRefused, Event
 
 FATAL: Final = frozenset({"KILL", "TERM", "INT", "QUIT", "ABRT", "SEGV", "BUS", "ILL", "HUP"})
 """Signals that end a process unless it handles them, without ``SIG``; after these a kill waits for the death."""
@@ -37,7 +36,7 @@ HowEnded = Callable[[], str]
 """How the system's container ended, by the word of the engine; empty while it runs."""
 
 
-class DockerNode(ContainerNode):
+class AgentNode(ContainerNode):
     """One node. Verbs are safe from any thread but the agent's own."""
 
     loads: Loads
@@ -54,7 +53,7 @@ class DockerNode(ContainerNode):
         self._lives = 0
         self._down_ns = 0
 
-    def joined(self, link: AgentLink, container: str, log: NodeLog) -> None:  # noqa: ARG002 - the agent is nearer than the container
+    def joined(self, link: AgentLink, container: str, log: Log) -> None:  # noqa: ARG002 - the agent is nearer than the container
         """Its agent runs, its container is made."""
         self._link = link
         self._log = log

@@ -5,11 +5,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from signal import SIGKILL
+from typing import Protocol
 
 from chaos.core.clock import Clock
 from chaos.core.values import NodeInfo
 from chaos.plugin import Disks, Sink
-from chaos.runtimes.docker.logs import NodeLog
+
+
+class Log(Protocol):
+    """What a node's system says, followed over all of its lives."""
+
+    def started(self) -> None:
+        """A life begins."""
+        ...
+
 
 StartSystem = Callable[[], None]
 """Have the engine start the system's container; returns when it has, raises ``EnvironmentUnusable``."""
@@ -29,7 +38,7 @@ class ContainerNode(ABC):
         self._anew = anew
         self._sink = sink
         self._clock = clock
-        self._log: NodeLog | None = None
+        self._log: Log | None = None
         self._killing = ""
         """The signal that we sent, whose death is no surprise."""
         self._doomed = ""

@@ -9,7 +9,7 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Link, Passage, RoundTrip, Train
 from chaos.experiment.target.spec import Ask
 from chaos.net.addresses import Addresses
-from chaos.runtimes.docker.net.proxies import Agent
+from chaos.runtimes.base.agents.net.proxies import Agent
 
 ATTEMPTS = 3
 GRACE_S = 3.0

@@ -21,7 +21,7 @@ from chaos.net import tc as shaping
 from chaos.net.addresses import Addresses
 from chaos.net.tc import Leaf
 from chaos.plugin import Layer
-from chaos.runtimes.docker.net.proxies import Agent, at_once
+from chaos.runtimes.base.agents.net.proxies import Agent, at_once
 
 
 class _There(msgspec.Struct):
@@ -66,7 +66,7 @@ class Queues:
 
     @contextmanager
     def layer(self, rules: Sequence[Shaping | Loss]) -> Iterator[Layer]:
-        """Put the rules in force; leaving removes them and no others. Errors as of ``DockerNet.layer``."""
+        """Put the rules in force; leaving removes them and no others. Errors as of ``AgentNet.layer``."""
         for rule in rules:
             if rule.link.source not in self._agents or rule.link.destination not in self._addresses:
                 raise CapabilityMissing(

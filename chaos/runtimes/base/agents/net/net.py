@@ -30,15 +30,15 @@ from chaos.net.needs import Needs
 from chaos.net.nft import Namespace, Redirect
 from chaos.net.transfer import EndsThere, ProxyGauge
 from chaos.plugin import Layer
-from chaos.runtimes.docker.net import intercept as aside
-from chaos.runtimes.docker.net.packet_test import Lines
-from chaos.runtimes.docker.net.proxies import Agent, Servers, at_once, control_port, planned_proxies, start
-from chaos.runtimes.docker.net.queues import Queues
+from chaos.runtimes.base.agents.net import intercept as aside
+from chaos.runtimes.base.agents.net.packet_test import Lines
+from chaos.runtimes.base.agents.net.proxies import Agent, Servers, at_once, control_port, planned_proxies, start
+from chaos.runtimes.base.agents.net.queues import Queues
 
 AT_ONCE: Final = 32
 
 
-class DockerNet:
+class AgentNet:
     """``addresses``: of every node, and of ``clients`` and ``dns``, on all networks; ``ports``: of every node, by name.
 
     ``links`` are those that the plan's faults may name, ``needs`` what of them must be prepared (default: proxies in all of
