@@ -259,6 +259,8 @@ def _checked(report: Report) -> str:
         chance = f" ({say.is_chance(overall.p_value)})" if overall.p_value is not None else ""
         size = tell.apart(overall)
         return f"Prediction wrong{chance}{f': clients lost {size}' if size else ''}."
+    if unknown := tell.without_prediction(report):
+        return f"Prediction untested: none for {say.joined(unknown)}."
     need = f"; about {overall.faults_to_decide} needed" if overall.faults_to_decide else ""
     return f"Prediction untested: {say.TOO_FEW} faults{need}."
 

@@ -102,10 +102,18 @@ def _held(report: Report) -> str:
         return f"The observation differs from the prediction {over}{figures_said}{lost}{chance}. See the outage breakdown by phase."
     if not report.agreement:
         return ""
+    unknown = without_prediction(report)
+    if unknown:
+        return f"The models predict nothing for {joined(unknown)}, so the prediction as a whole is not tested.{_one_sided(report)}"
     decide = overall.faults_to_decide if overall is not None else None
     more = f" (about {decide} needed)" if decide else ""
     few = "One fault is too few" if faults == 1 else f"{faults} faults are too few"
     return f"{few} to test the prediction{more}{figures_said}.{_one_sided(report)}"
+
+
+def without_prediction(report: Report) -> list[str]:
+    """The classes of faults that took effect and that no model predicts: without them there is no whole to test."""
+    return sorted({row.fault_class for row in report.agreement if row.measure == "downtime" and row.fault_class and row.predicted is None})
 
 
 def _strength(overall: Agreement | None) -> str:

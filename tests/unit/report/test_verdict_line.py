@@ -282,3 +282,15 @@ def test_a_simulation_asks_for_a_real_run_first(report: Report) -> None:
     step = answers(simulated)[2]
     assert step.question == "Next"
     assert step.sentences[0].startswith("Run it on a real system")
+
+
+def test_a_class_without_a_model_is_named_and_not_called_too_few(report: Report) -> None:
+    """More faults of a class that no model knows would never test the prediction."""
+    rows = [Agreement("downtime", "write", "", None, 0.12, None, "inconclusive", False, None),
+            Agreement("share", "write", "kill/node", 0.0, 0.0, 1.0, "inconclusive", False, 8),
+            Agreement("downtime", "write", "pause/part:web", None, 0.12, None, "inconclusive", False, None)]  # fmt: skip
+    changed = msgspec.structs.replace(report, agreement=rows, agreement_overall="inconclusive")
+    words = " ".join([*(each.text for each in answers(changed)), *tell.story(changed)])
+    assert "untested: none for pause/part:web" in words
+    assert "predict nothing for pause/part:web" in words
+    assert "too few to test" not in words and "untested: too few" not in words
