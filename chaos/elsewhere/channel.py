@@ -303,9 +303,8 @@ class Beside:
     def _config(self, socket: str, do: str, run: str) -> dict[str, Any]:
         host: dict[str, Any] = {
             "AutoRemove": True,
-            "NetworkMode": "host",
+            "NetworkMode": "bridge" if self.engine.facts.hides_networks else "host",
             "PidMode": "host",
-            "CpuShares": OUR_SHARES,
             "SecurityOpt": ["label=disable"],
             "LogConfig": {"Type": "none", "Config": {}},
             "Mounts": [
@@ -313,8 +312,10 @@ class Beside:
                 {"Type": "volume", "Source": VOLUME, "Target": self.where.top, "VolumeOptions": {"Labels": {LABEL: "volume"}}},
             ],
         }
-        if self.engine.facts.cgroup_driver == "cgroupfs":
-            host["CgroupParent"] = "/"
+        if self.engine.facts.has_cgroups:
+            host["CpuShares"] = OUR_SHARES
+            if self.engine.facts.cgroup_driver == "cgroupfs":
+                host["CgroupParent"] = "/"
         if self.engine.facts.own_users:
             host["UsernsMode"] = "host"
         if self.engine.facts.rootless:

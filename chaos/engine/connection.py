@@ -98,10 +98,20 @@ class Facts(msgspec.Struct, frozen=True):
         return any(option.startswith("name=userns") for option in self.security)
 
     @property
+    def hides_networks(self) -> bool:
+        """Its networks are in a namespace that its containers' ``host`` is not: only from one of them the others can be reached."""
+        return self.rootless and self.product == "Podman"
+
+    @property
+    def has_cgroups(self) -> bool:
+        """Whether its containers can have cgroups of their own: an ordinary user has no say in those of version 1."""
+        return self.cgroup_driver not in ("none", "") and not (self.rootless and self.cgroup == "1")
+
+    @property
     def log(self) -> str:
         """What shows this engine's own log."""
         if self.product == "Podman":
-            return "journalctl -u podman"
+            return "journalctl --user -u podman" if self.rootless else "journalctl -u podman"
         return "journalctl --user -u docker" if self.rootless else "journalctl -u docker"
 
     def __str__(self) -> str:
@@ -262,6 +272,7 @@ def facts_of(info: Mapping[str, object], version: Mapping[str, object], where: s
     options = info.get("SecurityOptions")
     security = tuple(str(option) for option in options) if isinstance(options, list) else ()
     name = str(info.get("Name", "?"))
+    rootless = any("rootless" in option for option in security) or info.get("Rootless") is True  # Docker's word, and Podman's
     return Facts(
         name=name,
         id=str(info.get("ID", "?")),
@@ -276,10 +287,10 @@ def facts_of(info: Mapping[str, object], version: Mapping[str, object], where: s
         security=security,
         data_root=str(info.get("DockerRootDir", "")),
         local=name == platform.node() and info.get("KernelVersion") == platform.release() and _directly(where),
-        rootless=any("rootless" in option for option in security),
+        rootless=rootless,
         product=_product(version),
         beside=bool(os.environ.get(BESIDE)),
-        unlimited=unlimited(info),
+        unlimited=unlimited(info, rootless=rootless),
     )
 
 

@@ -19,14 +19,19 @@ HOW: Final = (
 )
 
 
-def unlimited(info: Mapping[str, object]) -> tuple[str, ...]:
-    """The keys of ``cluster.resources`` that an engine with this answer cannot set; an engine that does not say so can."""
+def unlimited(info: Mapping[str, object], *, rootless: bool) -> tuple[str, ...]:
+    """The keys of ``cluster.resources`` that an engine with this answer cannot set; an engine that does not say so can.
+
+    An ordinary user's engine has no say in cgroups of version 1; Podman says all the same that it can limit.
+    """
+    if rootless and str(info.get("CgroupVersion", "1")) == "1":
+        return tuple(_FLAGS)
     return tuple(key for key, flags in _FLAGS.items() if any(info.get(flag) is False for flag in flags))
 
 
 def why(facts: Facts) -> str:
     """Where its cgroups are, in a few words."""
-    if facts.cgroup_driver in ("none", "") or (facts.rootless and facts.cgroup == "1"):
+    if not facts.has_cgroups:
         return "it is rootless, and has no cgroups"
     return f"cgroup v{facts.cgroup} of its kernel has no controllers for it"
 

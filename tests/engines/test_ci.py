@@ -20,8 +20,8 @@ from chaos.engine.connection import Engine, connect
 from chaos.engine.images.ensure import ensure_base
 from chaos.net.toxiproxy.program import find
 from tests.engines.test_elsewhere import nothing_runs
-from tests.engines.test_transports import certificates
 from tests.support import engine_elsewhere
+from tests.support.engine_transports import certificates
 from tests.support.job import Job, job
 from tests.support.needs import need
 from tests.support.paths import ROOT

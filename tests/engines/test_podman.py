@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import shutil
-import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from chaos.engine.connection import Engine, answers, connect
+from chaos.engine.connection import Engine, connect
 from chaos.engine.errors import unusable
 from chaos.engine.images.ensure import ensure_base
 from chaos.engine.leftovers import things
 from chaos.history.events import FaultFailed, FaultGone
 from chaos.history.folder import RunFolder
+from tests.support import engine_podman
 from tests.support.needs import need
 
 EXPERIMENT = """
@@ -51,51 +47,14 @@ WHILE_IT_RUNS = (
 )  # fmt: skip
 LOADS = ("cpu: {workers: 1}, target: n1", "memory: {percent: 50%}, target: n2", "io: {workers: 1, bytes: 16MB}, target: n3")
 DISKS = ("disk_full: {percent: 100%}, target: n1", "read_only: {remount: restart}, target: n2")
-UNLIMITED = """#!/usr/bin/env python3
-import json, os, sys
-words = sys.argv
-if "create" in words or "exec" in words:
-    made = "create" in words
-    path = os.path.join(words[words.index("--bundle") + 1], "config.json") if made else words[words.index("--process") + 1]
-    config = json.load(open(path))
-    (config["process"] if made else config).pop("rlimits", None)
-    json.dump(config, open(path, "w"))
-os.execvp("runc", ["runc", *words[1:]])
-"""
-"""Where nobody may raise limits (no CAP_SYS_RESOURCE) no container of Podman's starts: they are left out of its description."""
-START_S = 30.0
 
 
 @pytest.fixture(scope="module")
 def engine() -> Iterator[Engine]:
-    need("podman", os.geteuid() == 0 and shutil.which("podman") is not None, "root; sudo apt-get install podman")
-    # Images stay for the next time; in a folder of no user, as the tests' own caches are.
-    folder = Path(os.environ.get("NINES_ENGINE_PODMAN") or "/var/tmp/nines-engine-podman")
-    folder.mkdir(parents=True, exist_ok=True)
-    runtime, settings, socket = folder / "runc-unlimited", folder / "containers.conf", folder / "podman.sock"
-    runtime.write_text(UNLIMITED, encoding="ascii")
-    runtime.chmod(0o755)
-    settings.write_text(f'[engine]\nruntime = "plain"\n[engine.runtimes]\nplain = ["{runtime}"]\n', encoding="ascii")
-    socket.unlink(missing_ok=True)
-    command = ["podman", "--root", str(folder / "store"), "--runroot", str(folder / "runroot"), "system", "service", "--time=0"]
-    with (folder / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*command, f"unix://{socket}"], stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-            env=os.environ | {"CONTAINERS_CONF": str(settings)},
-        )  # fmt: skip
-    host = f"unix://{socket}"
-    try:
-        until_s = time.monotonic() + START_S
-        while not answers({"DOCKER_HOST": host}):
-            assert process.poll() is None and time.monotonic() < until_s, (folder / "log").read_text(errors="replace")[-2000:]
-            time.sleep(0.1)
-        with pytest.MonkeyPatch.context() as patch, connect(host) as found:
-            patch.setenv("DOCKER_HOST", host)
-            yield found
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.send_signal(signal.SIGTERM)
-        process.wait(START_S)
+    need("podman", engine_podman.may(), engine_podman.PACKAGES)
+    with engine_podman.running() as host, pytest.MonkeyPatch.context() as patch, connect(host) as found:
+        patch.setenv("DOCKER_HOST", host)
+        yield found
 
 
 def test_podman_is_called_podman(engine: Engine) -> None:

@@ -13,7 +13,7 @@ from chaos.engine.connection import Engine, connect
 from chaos.history.events import FaultGone, RunEnded
 from chaos.history.folder import RunFolder
 from chaos.net.toxiproxy.program import find
-from tests.support import engine_rootless
+from tests.support import engine_rootless, ordinary_user
 from tests.support.needs import need
 from tests.support.paths import ROOT
 
@@ -55,12 +55,12 @@ def here(engine: Engine, tmp_path: Path) -> Path:
     assert engine.facts.rootless
     for parent in (tmp_path, *tmp_path.parents[:2]):
         parent.chmod(0o755)
-    return engine_rootless.own(tmp_path)
+    return ordinary_user.own(tmp_path)
 
 
 def nines(engine: Engine, here: Path, *words: str) -> tuple[int, str]:
     settings = {"DOCKER_HOST": engine.facts.host, "NINES_TOXIPROXY": find(build=True).path, "PYTHONPATH": f"{ROOT}:{':'.join(sys.path)}"}
-    command = engine_rootless.as_user(sys.executable, "-m", "chaos", *words)
+    command = ordinary_user.as_user(sys.executable, "-m", "chaos", *words)
     done = subprocess.run(command, cwd=here, env=engine_rootless.environment() | settings, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 

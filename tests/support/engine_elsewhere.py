@@ -9,18 +9,14 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import signal
-import subprocess
-import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from chaos.engine.connection import answers
+from tests.support.engine_process import answering
 
 AHEAD_S: Final = 100_000
-START_S: Final = 60.0
-STOP_S: Final = 30.0
 HIDDEN: Final = "/home /root /srv /work /tmp"
 _SCRIPT: Final = """
 set -e
@@ -66,23 +62,5 @@ def running(options: Sequence[str] = ()) -> Iterator[str]:
     for each in ("docker.pid", "docker.sock"):
         (shared / each).unlink(missing_ok=True)
     unshare = ["unshare", "--mount", "--net", "--uts", "--ipc", "--time", "--monotonic", str(AHEAD_S), "--boottime", str(AHEAD_S), "--fork"]
-    with (top / "log").open("ab") as log:
-        process = subprocess.Popen(
-            [*unshare, "sh", "-c", _SCRIPT, "sh", str(top), HIDDEN, *options],
-            stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True,
-        )  # fmt: skip
-    try:
-        until_s = time.monotonic() + START_S
-        while not answers({"DOCKER_HOST": host}):
-            if process.poll() is not None or time.monotonic() > until_s:
-                raise RuntimeError(f"the engine did not start: {(top / 'log').read_text(errors='replace')[-2000:]}")
-            time.sleep(0.1)
+    with answering([*unshare, "sh", "-c", _SCRIPT, "sh", str(top), HIDDEN, *options], host, top, shared / "docker.pid"):
         yield host
-    finally:
-        with contextlib.suppress(OSError, ValueError):
-            os.kill(pid(), signal.SIGTERM)
-        try:
-            process.wait(STOP_S)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()

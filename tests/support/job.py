@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -37,12 +37,16 @@ class Job(msgspec.Struct):
     mounts: dict[str, str]
     """What is there -> where the job has it."""
 
-    def run(self, command: list[str], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
-        """The exit status and all that was said. ``folder`` is the project's, where the script runs."""
+    def command(self, words: Sequence[str]) -> list[str]:
+        """That command, started inside."""
         own = ["ip", "netns", "exec", self.namespace, "unshare", "--pid", "--fork", "--mount-proc", "--uts", "--ipc", "--mount"]
         mounts = [word for pair in self.mounts.items() for word in pair]
+        return [*own, "sh", "-c", _INSIDE, "sh", NAME, *mounts, "--", *words]
+
+    def run(self, command: list[str], environment: Mapping[str, str], folder: Path) -> tuple[int, str]:
+        """The exit status and all that was said. ``folder`` is the project's, where the script runs."""
         done = subprocess.run(
-            [*own, "sh", "-c", _INSIDE, "sh", NAME, *mounts, "--", *command], cwd=folder, env=dict(environment),
+            self.command(command), cwd=folder, env=dict(environment),
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
         )  # fmt: skip
         return done.returncode, done.stdout

@@ -111,7 +111,8 @@ class Containers:
         # container starts, and takes 'size' of a tmpfs for a quota of the disk.
         self.by_podman = engine.facts.product == "Podman"
         self._own_users = engine.facts.own_users
-        self._on_cgroupfs = engine.facts.cgroup_driver == "cgroupfs"
+        self._has_cgroups = engine.facts.has_cgroups
+        self._on_cgroupfs = self._has_cgroups and engine.facts.cgroup_driver == "cgroupfs"
         self._labels = dict(labels)
 
     def labels(self, node: str, role: str) -> dict[str, str]:
@@ -169,7 +170,7 @@ class Containers:
         if self._on_cgroupfs:
             # By default all containers together get as much of a contended processor as one single plain process.
             host["CgroupParent"] = "/"
-        if spec.measures:
+        if spec.measures and self._has_cgroups:
             host["CpuShares"] = OUR_SHARES
         if spec.sysctls:
             host["Sysctls"] = dict(spec.sysctls)
@@ -187,7 +188,7 @@ class Containers:
             host["NanoCpus"] = round(spec.cpus * 1e9)
         if spec.memory_bytes is not None:
             host["Memory"] = host["MemorySwap"] = spec.memory_bytes
-        if spec.protected:
+        if spec.protected and self._has_cgroups:
             host["MemoryReservation"] = AGENT_MEMORY
             if self._may_protect:
                 host["OomScoreAdj"] = AGENT_OOM_SCORE

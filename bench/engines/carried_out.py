@@ -1,0 +1,159 @@
+"""One run in one environment: carried out from its shell, then held against what is on the engine, and what the replica wrote down."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import shutil
+import subprocess
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+import numpy as np
+
+from bench import edges
+from bench.engines.environments import Shell
+from chaos.engine.connection import connect
+from chaos.engine.leftovers import NODE, ROLE
+from chaos.history import observations
+from chaos.history.events import TrafficStarted
+from chaos.history.folder import RunFolder
+from chaos.measure import slots as timeline_slots
+from tests.support.paths import ROOT
+
+EXPERIMENTS: Final = {
+    "quickstart": ROOT / "experiments" / "quickstart.yaml",
+    "partition": Path(__file__).with_name("partition.yaml"),
+    "edges": Path(__file__).with_name("edges.yaml"),
+}
+EDGES: Final = "edges"
+RATE_PER_S: Final = 200.0
+TRUTH: Final = "/var/lib/metronome/truth.jsonl"
+SAMPLE_S: Final = 0.5
+OUTCOME: Final = "outcome.json"
+
+
+class Outcome(msgspec.Struct):
+    """What is kept of a run, beside its run folder."""
+
+    status: int
+    verdict: str
+    agreement: str
+    left: list[str]
+    """What is on the engine that was not there before."""
+    took_s: float
+    engine: str
+    elsewhere: bool
+    said: str = ""
+    """The last words of a run that ended with an error."""
+    edges: int = 0
+    within: int = 0
+    """Edges within one slot of the truth."""
+    worst_slots: float = 0.0
+    missed: int = 0
+    invented: int = 0
+
+
+def carry_out(shell: Shell, name: str, seed: int, folder: Path, through: Sequence[str]) -> Outcome:
+    """The experiment of that name. ``through``: a command that each run is started by, such as one that waits for a quiet machine."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    shutil.copy(EXPERIMENTS[name], folder / "experiment.yaml")
+    shell.own(folder)
+    words = ["run", "experiment.yaml", "--runtime", "docker", "--seed", str(seed), "--folder", "run", "-q"]
+    environment = shell.environment | {"NINES_STATE": str(folder / "state"), "NINES_HISTORY": "off"}
+    with connect(shell.engine, checked=False) as engine:
+        facts = engine.facts
+    before = on_engine(shell.engine)
+    with contextlib.ExitStack() as stack:
+        if name == EDGES:
+            stack.enter_context(truth_kept(shell.engine, folder / "truth.jsonl"))
+        began_s = time.monotonic()
+        done = subprocess.run(
+            [*through, *shell.wrap([sys.executable, "-m", "chaos", *words])], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        took_s = time.monotonic() - began_s
+    report = _report(folder / "run" / "report.json")
+    known = f"{facts.product} {facts.version}, API {facts.api}, {facts.storage}, cgroup v{facts.cgroup}"
+    outcome = Outcome(
+        done.returncode, str(report.get("verdict", "none")), str(report.get("agreement_overall", "none")),
+        sorted(on_engine(shell.engine) - before), took_s, known, bool(facts.elsewhere), done.stderr[-2000:] if done.returncode else "",
+    )  # fmt: skip
+    if name == EDGES and report:
+        _hold_against_truth(outcome, folder)
+    (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
+    return outcome
+
+
+def on_engine(host: str) -> set[str]:
+    """Containers, networks and volumes, by names that do not change by themselves."""
+    with connect(host, checked=False) as engine:
+        api = engine.client.api
+        found = {f"container {each['Names'][0]}" for each in api.containers(all=True)}
+        found |= {f"network {each['Name']}" for each in api.networks()}
+        return found | {f"volume {each['Name']}" for each in api.volumes()["Volumes"] or ()}
+
+
+def _report(path: Path) -> dict[str, object]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except OSError:
+        return {}
+
+
+# --- the truth ---------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def truth_kept(host: str, path: Path) -> Iterator[None]:
+    """The replica's log, fetched from its container again and again while that is there: the last one stays."""
+    over = threading.Event()
+
+    def fetch() -> None:
+        from docker.errors import DockerException
+
+        with connect(host, checked=False) as engine:
+            api = engine.client.api
+            while not over.wait(SAMPLE_S):
+                with contextlib.suppress(DockerException, tarfile.TarError, KeyError, OSError):
+                    (made,) = api.containers(filters={"label": [f"{ROLE}=system", f"{NODE}=n1"]}) or [None]
+                    if made is None:
+                        continue
+                    stream, _ = api.get_archive(made["Id"], TRUTH)
+                    with tarfile.open(fileobj=io.BytesIO(b"".join(stream))) as archive:
+                        file = archive.extractfile("truth.jsonl")
+                        if file is not None:
+                            path.write_bytes(file.read())
+
+    thread = threading.Thread(target=fetch, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _hold_against_truth(outcome: Outcome, folder: Path) -> None:
+    run = RunFolder(folder / "run")
+    started = next(row for row in run.rows() if isinstance(row, TrafficStarted))
+    slots = timeline_slots.lay_out(
+        observations.read(run.path / "observations.bin"), operation=0, start_ns=started.start_ns, rate_per_s=RATE_PER_S,
+        deadline_s=edges.TIMEOUT_S, limit=round(started.duration_s * RATE_PER_S) + 2, promised=None,
+    )  # fmt: skip
+    seen = timeline_slots.find_outages(slots, edges.OPENS, edges.CLOSES, 0.0)
+    truth_s = (edges.truth_of(folder) - started.start_ns) / 1e9
+    whole = (truth_s[:, 0] > 0) & (truth_s[:, 1] < started.duration_s - edges.TAIL_S)
+    found = edges.compare("refuse", slots, seen, truth_s[whole], 0.0)
+    errors = np.array([abs(edge.error) for edge in found.starts + found.ends])
+    outcome.edges, outcome.within = len(errors), int(np.sum(errors <= 1.0))
+    outcome.worst_slots = float(errors.max()) if len(errors) else 0.0
+    outcome.missed, outcome.invented = found.missed, found.invented

@@ -1,0 +1,74 @@
+"""What the runs came to, as one table: each environment beside the plain engine."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from bench.engines.carried_out import EDGES, OUTCOME, Outcome
+from bench.engines.environments import ENVIRONMENTS, Environment
+
+PLAIN: Final = ENVIRONMENTS[0].name
+EXPERIMENTS: Final = ("quickstart", "partition")
+DECIDED: Final = ("consistent", "inconsistent")
+HEAD: Final = "| engine | quickstart | partition | left behind | outage edges within a slot |\n|---|---|---|---|---|"
+
+
+def in_short(outcome: Outcome) -> str:
+    """One run on one line."""
+    told = f"exit {outcome.status}, {outcome.verdict}, {outcome.agreement}, {len(outcome.left)} left, {outcome.took_s:.0f} s"
+    if outcome.edges:
+        told += f", edges {outcome.within} of {outcome.edges}, worst {outcome.worst_slots:.2f}"
+    return told
+
+
+def made(chosen: Sequence[Environment], runs: Path, seeds: int) -> tuple[list[str], list[str]]:
+    """The lines of the table; and what is not as it is to be."""
+    lines, wrong = HEAD.splitlines(), []
+    for environment in chosen:
+        found = {(name, seed): _outcome(runs, environment.name, name, seed) for name in EXPERIMENTS for seed in range(1, seeds + 1)}
+        there = {key: outcome for key, outcome in found.items() if outcome is not None}
+        edge = _outcome(runs, environment.name, EDGES, 1)
+        all_runs = [*there.values(), *([edge] if edge is not None else [])]
+        left = sorted({thing for outcome in all_runs for thing in outcome.left})
+        cells = [_runs([there[key] for key in there if key[0] == name]) for name in EXPERIMENTS]
+        lines.append("| " + " | ".join([environment.called, *cells, _left(all_runs, left), _edges(edge)]) + " |")
+        wrong += [f"{environment.name}: {name} with seed {seed} was not run" for (name, seed), outcome in found.items() if outcome is None]
+        for (name, seed), outcome in there.items():
+            plain = _outcome(runs, PLAIN, name, seed)
+            if outcome.status != 0 or outcome.agreement not in DECIDED or (plain is not None and plain.verdict != outcome.verdict):
+                wrong.append(f"{environment.name}: {name} with seed {seed}: {in_short(outcome)}")
+        wrong += [f"{environment.name}: left behind: {', '.join(left)}"] * bool(left)
+        if edge is not None and (edge.within < edge.edges or edge.missed or edge.invented or not edge.edges):
+            wrong.append(f"{environment.name}: edges: {in_short(edge)}, {edge.missed} missed, {edge.invented} invented")
+    return lines, wrong
+
+
+def _outcome(runs: Path, environment: str, name: str, seed: int) -> Outcome | None:
+    try:
+        return msgspec.json.decode((runs / environment / f"{name}-{seed}" / OUTCOME).read_bytes(), type=Outcome)
+    except FileNotFoundError:
+        return None
+
+
+def _runs(outcomes: Sequence[Outcome]) -> str:
+    """Alike runs are counted together."""
+    counted = Counter(f"exit {each.status}, {each.verdict}, {each.agreement}" for each in outcomes)
+    return "; ".join(f"{count} of {len(outcomes)}: {what}" for what, count in counted.items()) or "not run"
+
+
+def _left(outcomes: Sequence[Outcome], left: Sequence[str]) -> str:
+    if not outcomes:
+        return ""
+    return ", ".join(left) if left else f"nothing in {len(outcomes)} runs"
+
+
+def _edges(outcome: Outcome | None) -> str:
+    if outcome is None:
+        return "not run"
+    told = f"{outcome.within} of {outcome.edges}, worst {outcome.worst_slots:.2f}"
+    return told + (f"; {outcome.missed} missed, {outcome.invented} invented" if outcome.missed or outcome.invented else "")
