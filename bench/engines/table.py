@@ -18,11 +18,11 @@ DECIDED: Final = ("consistent", "inconsistent")
 HEAD: Final = "| engine | quickstart | partition | left behind | outage edges within a slot |\n|---|---|---|---|---|"
 
 
-def in_short(outcome: Outcome) -> str:
+def in_short(done: Outcome) -> str:
     """One run on one line."""
-    told = f"exit {outcome.status}, {outcome.verdict}, {outcome.agreement}, {len(outcome.left)} left, {outcome.took_s:.0f} s"
-    if outcome.edges:
-        told += f", edges {outcome.within} of {outcome.edges}, worst {outcome.worst_slots:.2f}"
+    told = f"exit {done.status}, {done.verdict}, {done.agreement}, {len(done.left)} left, {done.took_s:.0f} s"
+    if done.edges:
+        told += f", edges {done.within} of {done.edges}, {done.flagged} flagged, worst {done.worst_slots:.2f}"
     return told
 
 
@@ -30,25 +30,26 @@ def made(chosen: Sequence[Environment], runs: Path, seeds: int) -> tuple[list[st
     """The lines of the table; and what is not as it is to be."""
     lines, wrong = HEAD.splitlines(), []
     for environment in chosen:
-        found = {(name, seed): _outcome(runs, environment.name, name, seed) for name in EXPERIMENTS for seed in range(1, seeds + 1)}
-        there = {key: outcome for key, outcome in found.items() if outcome is not None}
-        edge = _outcome(runs, environment.name, EDGES, 1)
+        found = {(name, seed): outcome(runs, environment.name, name, seed) for name in EXPERIMENTS for seed in range(1, seeds + 1)}
+        there = {key: kept for key, kept in found.items() if kept is not None}
+        edge = outcome(runs, environment.name, EDGES, 1)
         all_runs = [*there.values(), *([edge] if edge is not None else [])]
-        left = sorted({thing for outcome in all_runs for thing in outcome.left})
+        left = sorted({thing for each in all_runs for thing in each.left})
         cells = [_runs([there[key] for key in there if key[0] == name]) for name in EXPERIMENTS]
         lines.append("| " + " | ".join([environment.called, *cells, _left(all_runs, left), _edges(edge)]) + " |")
-        wrong += [f"{environment.name}: {name} with seed {seed} was not run" for (name, seed), outcome in found.items() if outcome is None]
-        for (name, seed), outcome in there.items():
-            plain = _outcome(runs, PLAIN, name, seed)
-            if outcome.status != 0 or outcome.agreement not in DECIDED or (plain is not None and plain.verdict != outcome.verdict):
-                wrong.append(f"{environment.name}: {name} with seed {seed}: {in_short(outcome)}")
+        wrong += [f"{environment.name}: {name} with seed {seed} was not run" for (name, seed), kept in found.items() if kept is None]
+        for (name, seed), kept in there.items():
+            plain = outcome(runs, PLAIN, name, seed)
+            if kept.status != 0 or kept.agreement not in DECIDED or (plain is not None and plain.verdict != kept.verdict):
+                wrong.append(f"{environment.name}: {name} with seed {seed}: {in_short(kept)}")
         wrong += [f"{environment.name}: left behind: {', '.join(left)}"] * bool(left)
-        if edge is not None and (edge.within < edge.edges or edge.missed or edge.invented or not edge.edges):
+        if edge is not None and (edge.within + edge.flagged < edge.edges or edge.missed or edge.invented or not edge.edges):
             wrong.append(f"{environment.name}: edges: {in_short(edge)}, {edge.missed} missed, {edge.invented} invented")
     return lines, wrong
 
 
-def _outcome(runs: Path, environment: str, name: str, seed: int) -> Outcome | None:
+def outcome(runs: Path, environment: str, name: str, seed: int) -> Outcome | None:
+    """What is kept of a run."""
     try:
         return msgspec.json.decode((runs / environment / f"{name}-{seed}" / OUTCOME).read_bytes(), type=Outcome)
     except FileNotFoundError:
@@ -67,8 +68,9 @@ def _left(outcomes: Sequence[Outcome], left: Sequence[str]) -> str:
     return ", ".join(left) if left else f"nothing in {len(outcomes)} runs"
 
 
-def _edges(outcome: Outcome | None) -> str:
-    if outcome is None:
+def _edges(done: Outcome | None) -> str:
+    if done is None:
         return "not run"
-    told = f"{outcome.within} of {outcome.edges}, worst {outcome.worst_slots:.2f}"
-    return told + (f"; {outcome.missed} missed, {outcome.invented} invented" if outcome.missed or outcome.invented else "")
+    told = f"{done.within} of {done.edges}, worst {done.worst_slots:.2f}"
+    told += f"; {done.flagged} flagged, beside a missing slot" if done.flagged else ""
+    return told + (f"; {done.missed} missed, {done.invented} invented" if done.missed or done.invented else "")

@@ -56,10 +56,11 @@ def _elsewhere(engine: Engine) -> list[Finding]:
     from chaos.elsewhere.channel import used
     from chaos.elsewhere.place import sockets
 
+    places = "one of the engine's networks, the host's processes" if engine.facts.hides_networks else "the host's network and processes"
     found = [
         Finding("way to the engine", OK, f"elsewhere ({engine.facts.elsewhere}): the harness travels to it in a container"),
         Finding(
-            "beside the engine", OK, f"needs the host's network and processes, and the engine's socket: {' or '.join(sockets(engine))}",
+            "beside the engine", OK, f"needs {places}, and the engine's socket: {' or '.join(sockets(engine))}",
             "if it is elsewhere: NINES_ENGINE_SOCKET=its path on the engine's machine",
         ),
     ]  # fmt: skip

@@ -12,6 +12,7 @@ import pytest
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine import private as private_engine
 from chaos.engine.connection import Engine, connect
+from chaos.engine.limits import why
 from tests.support.needs import need
 
 HERE = Path(__file__).parent
@@ -49,6 +50,13 @@ def engine(docker_host: str) -> Iterator[Engine]:
     """A connection to it."""
     with connect(docker_host) as there:
         yield there
+
+
+@pytest.fixture
+def limits(engine: Engine) -> None:
+    """Only for an engine that can limit processor time and memory."""
+    if engine.facts.unlimited:
+        pytest.skip(f"the engine cannot limit {' and '.join(engine.facts.unlimited)}: {why(engine.facts)}")
 
 
 @pytest.fixture(scope="session")

@@ -19,6 +19,7 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Status, Victims
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
+from chaos.experiment.cluster import Resources
 from chaos.faults.cpu import Cpu
 from chaos.faults.disks import DiskFull, ReadOnly
 from chaos.faults.io import Io
@@ -32,7 +33,7 @@ from chaos.registry import processes as proc
 from chaos.run import leftovers
 from chaos.runtimes.docker.layout import DATA_INSIDE
 from chaos.runtimes.docker.runtime import DockerRuntime
-from tests.support.holding_resources import LIMITS, deployment
+from tests.support.holding_resources import DISK, LIMITS, deployment
 from tests.support.paths import SUPPORT
 
 N1 = Victims(nodes=("n1",))
@@ -53,9 +54,9 @@ class Stage:
         self.undo = folder / "undo.jsonl"
 
     @contextmanager
-    def cluster(self) -> Iterator[tuple[Cluster, Scene]]:
-        """For a plan that has all of these faults."""
-        with DockerRuntime().up(deployment(self.folder), self.rows.append, self.clock) as running:
+    def cluster(self, limits: Resources = LIMITS) -> Iterator[tuple[Cluster, Scene]]:
+        """For a plan that has all of these faults that such limits allow."""
+        with DockerRuntime().up(deployment(self.folder, limits), self.rows.append, self.clock) as running:
             yield running, Scene(cluster=running, clock=self.clock, undo=UndoLog(self.undo))
 
     def inside(self, *command: str, node: str = "n1") -> tuple[int, str]:
@@ -92,6 +93,7 @@ def stage(engine: Engine, harness_image: str, tmp_path: Path, monkeypatch: pytes
     leftovers_docker.remove(engine.client.api, made.folder.name)
 
 
+@pytest.mark.usefixtures("limits")
 def test_loads_stay_within_the_limits_and_go(stage: Stage) -> None:
     """The processor to its limit and not beyond, memory held, the disk written to; seen by others than us; nothing of it is left."""
     with stage.cluster() as (cluster, scene):
@@ -120,6 +122,7 @@ def test_loads_stay_within_the_limits_and_go(stage: Stage) -> None:
     assert leftovers_docker.things(stage.api, stage.folder.name) == []
 
 
+@pytest.mark.usefixtures("limits")
 def test_the_agent_never_takes_a_load_for_the_system(stage: Stage) -> None:
     """Paused, killed and started beside a load: the node's state is its own, and the load dies with its node."""
     with stage.cluster() as (cluster, scene):
@@ -137,6 +140,7 @@ def test_the_agent_never_takes_a_load_for_the_system(stage: Stage) -> None:
         assert effect.gone().figures["n1.load"] == "had died with the node"
 
 
+@pytest.mark.usefixtures("limits")
 def test_out_of_memory_kills_the_node_and_is_called_that(stage: Stage) -> None:
     """The node dies and not the load; the engine knows why; it is no death of its own; it comes back when the fault is taken back."""
     with stage.cluster() as (cluster, scene):
@@ -157,7 +161,7 @@ def test_out_of_memory_kills_the_node_and_is_called_that(stage: Stage) -> None:
 def test_a_full_disk(stage: Stage) -> None:
     """The system's own write fails with ENOSPC, and finds no file that it did not make; afterwards there is room again."""
     write = ("sh", "-c", f"head -c 100000 /dev/zero > {DATA_INSIDE}/more && sync")
-    with stage.cluster() as (cluster, scene):
+    with stage.cluster(DISK) as (cluster, scene):
         with DiskFull().inject(scene, N1) as effect:
             assert (effect.before["n1.write"], effect.during["n1.write"]) == ("ok", "ENOSPC")
             status, said = stage.inside(*write)
@@ -179,7 +183,7 @@ def test_a_full_disk(stage: Stage) -> None:
 def test_a_disk_that_takes_no_writes(stage: Stage) -> None:
     """Met at a restart, or by the running system unless it has a file open for writing, which the kernel protects."""
     write = ("sh", "-c", f"echo > {DATA_INSIDE}/more")
-    with stage.cluster() as (cluster, scene):
+    with stage.cluster(DISK) as (cluster, scene):
         with ReadOnly().inject(scene, N1) as effect:
             assert [row.status for row in stage.of_n1()][-2:] == [Status.DOWN, Status.UP]
             assert effect.during["n1.write"] == "EROFS"
@@ -200,6 +204,7 @@ def test_a_disk_that_takes_no_writes(stage: Stage) -> None:
         assert pending(stage.undo) == []
 
 
+@pytest.mark.usefixtures("limits")
 def test_a_harness_that_is_killed_meanwhile(stage: Stage, engine: Engine) -> None:
     """Each agent ends load and ballast of its own node and unlocks its disk by itself; ``heal`` then removes everything."""
     write = ("sh", "-c", f"echo > {DATA_INSIDE}/more")

@@ -46,8 +46,8 @@ services:
   kv1: {{{WEB}}}
   kv2: {{{WEB}}}
 """
-_CHANGES = ("Pid", "StartedAt", "FinishedAt", "SandboxID", "SandboxKey", "EndpointID", "Health")
-"""What a container's own restart changes."""
+_CHANGES = ("Pid", "StartedAt", "FinishedAt", "SandboxID", "SandboxKey", "EndpointID", "MacAddress", "Health")
+"""What a container's own restart changes; the hardware address, since Docker 28."""
 
 
 @pytest.fixture

@@ -232,6 +232,7 @@ class TestBroken:
 class TestContainers:
     """How nodes are made."""
 
+    @pytest.mark.usefixtures("limits")
     def test_limits_labels_and_names(self, stage: DockerStage, engine: Engine) -> None:
         """Processor and memory limits stand on the system's container only; everything carries run, node and role."""
         stage.change = with_cluster(resources=Resources(cpus=0.5, memory_bytes=128_000_000))

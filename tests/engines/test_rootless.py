@@ -1,4 +1,5 @@
-"""Docker of an ordinary user, as that user: the harness travels there. All kinds of faults; limits that would not exist are refused."""
+"""Docker and Podman of an ordinary user, as that user: the harness travels there. All kinds of faults; limits that would not exist are
+refused."""
 
 from __future__ import annotations
 
@@ -13,7 +14,7 @@ from chaos.engine.connection import Engine, connect
 from chaos.history.events import FaultGone, RunEnded
 from chaos.history.folder import RunFolder
 from chaos.net.toxiproxy.program import find
-from tests.support import engine_rootless, ordinary_user
+from tests.support import engine_podman, engine_rootless, ordinary_user
 from tests.support.needs import need
 from tests.support.paths import ROOT
 
@@ -42,10 +43,16 @@ ON_DISK = """faults:
 """
 
 
-@pytest.fixture(scope="module")
-def engine() -> Iterator[Engine]:
-    need("a rootless engine", engine_rootless.may(), engine_rootless.PACKAGES)
-    with engine_rootless.running() as host, connect(host, checked=False) as found:
+@pytest.fixture(scope="module", params=["Docker", "Podman"])
+def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
+    if request.param == "Docker":
+        need("a rootless engine", engine_rootless.may(), engine_rootless.PACKAGES)
+        started = engine_rootless.running()
+    else:
+        need("rootless Podman", engine_podman.may(rootless=True), engine_podman.ROOTLESS_PACKAGES)
+        started = engine_podman.running(rootless=True)
+    with started as host, connect(host, checked=False) as found:
+        assert found.facts.product == request.param
         yield found
 
 
@@ -61,7 +68,8 @@ def here(engine: Engine, tmp_path: Path) -> Path:
 def nines(engine: Engine, here: Path, *words: str) -> tuple[int, str]:
     settings = {"DOCKER_HOST": engine.facts.host, "NINES_TOXIPROXY": find(build=True).path, "PYTHONPATH": f"{ROOT}:{':'.join(sys.path)}"}
     command = ordinary_user.as_user(sys.executable, "-m", "chaos", *words)
-    done = subprocess.run(command, cwd=here, env=engine_rootless.environment() | settings, capture_output=True, text=True, check=False)
+    environment = engine_podman.environment() if engine.facts.product == "Podman" else engine_rootless.environment()
+    done = subprocess.run(command, cwd=here, env=environment | settings, capture_output=True, text=True, check=False)
     return done.returncode, done.stdout + done.stderr
 
 

@@ -31,16 +31,20 @@ KINDS: dict[str, dict[str, str | float | bool | tuple[str | tuple[str, ...], ...
     "cpu": {}, "memory": {"percent": 0.5}, "io": {}, "disk_full": {}, "read_only": {},
 }  # fmt: skip
 """Kind of fault -> its fields."""
+DISK = Resources(disk_bytes=LIMITS.disk_bytes)
+"""What needs no cgroup."""
+ON_DISKS = {kind: KINDS[kind] for kind in ("disk_full", "read_only")}
 
 
-def deployment(folder: Path) -> Deployment:
-    """Echo nodes with limits, in a plan that has every fault on resources."""
+def deployment(folder: Path, limits: Resources = LIMITS) -> Deployment:
+    """Echo nodes with limits, in a plan that has every fault on resources that these limits allow."""
     plan = echo_plan("docker")
+    kinds = KINDS if limits == LIMITS else ON_DISKS
     faults = tuple(
         FaultSpec(name=kind, kind=kind, params=params, schedule=At((1.0,)), for_s=1.0, times=1, target=Named(("n1",)))
-        for kind, params in KINDS.items()
+        for kind, params in kinds.items()
     )
-    cluster = msgspec.structs.replace(plan.experiment.cluster, resources=LIMITS)
+    cluster = msgspec.structs.replace(plan.experiment.cluster, resources=limits)
     experiment = msgspec.structs.replace(plan.experiment, cluster=cluster, faults=faults)
     return echo_deployment(folder, msgspec.structs.replace(plan, experiment=experiment))
 
