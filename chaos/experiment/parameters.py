@@ -28,6 +28,8 @@ class Known(msgspec.Struct, frozen=True):
     words: tuple[str, ...] = ()
     whole: bool = False
     """A count: 1, 2, 3, ..."""
+    none: bool = False
+    """A count that may be 0."""
     positive: bool = False
     below: float = float("inf")
     share: bool = False
@@ -37,6 +39,10 @@ class Known(msgspec.Struct, frozen=True):
 KNOWN: Final = {
     "replication": Known("who must have a write before it is acknowledged", "", ("quorum", "none", "async", "all")),
     "replication_lag": Known("by how much replicas of an asynchronous primary lag behind it"),
+    "replicas_needed": Known("replicas that an asynchronous primary must be in touch with to take a write", "1", whole=True, none=True),
+    "without_replicas": Known("what it does with a write while there are fewer", "", ("refuse", "hang")),
+    "replicas_lag": Known("how old the last word of a replica may be for it to count"),
+    "replicas_tick": Known("time between two words of a replica, and between two looks of the primary at them"),
     "heartbeat": Known("time between heartbeats", positive=True),
     "beat_lateness": Known("how much later than the quickest a beat comes, on average"),
     "beat_loss": Known("share of beats that never come", "1", below=1.0, share=True),
@@ -47,6 +53,9 @@ KNOWN: Final = {
     "election_timeout": Known("range of the randomised election time-out"),
     "lease": Known("how long a leader's key outlives its last renewal", positive=True),
     "lease_renewal": Known("time between two renewals of that key", positive=True),
+    "lease_retry": Known("how long a leader tries to renew its key before it gives up by itself"),
+    "replaced": Known("from the end of a cut until a leader that was replaced meanwhile has been told so"),
+    "pre_vote": Known("whether a node that was cut off asks if it could win before it stands", "", ("true", "false")),
     "watchers": Known("who watch the leader from outside", "1", whole=True),
     "watchers_needed": Known("how many of them must have given it up", "1", whole=True),
     "watchers_tick": Known("time between two looks of a watcher at its connections and clocks"),
@@ -150,8 +159,8 @@ def _number(text: str, each: Known) -> float:
         raise BadInput(
             f"'{text}' is not a number", right="write it like 99%" if each.share else "write it like 3, without a unit"
         ) from None
-    if each.whole and not (1 <= value < float("inf") and value == round(value)):
-        raise BadInput(f"'{text}' is no count", right="1, 2, 3, ...")
+    if each.whole and not ((0 if each.none else 1) <= value < float("inf") and value == round(value)):
+        raise BadInput(f"'{text}' is no count", right="0, 1, 2, ..." if each.none else "1, 2, 3, ...")
     if each.share and each.below > 1 and not value <= 1:
         raise BadInput(f"'{text}' is out of range", right="0% to 100%")
     if not 0 <= value < each.below or (each.positive and value == 0):

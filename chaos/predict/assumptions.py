@@ -25,13 +25,12 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         said.append("A process that dies closes its connections, and is given up sooner than a node that is silent.")
     if known.asynchronous:
         said.append("The primary acknowledges alone: what its replicas have not yet when it dies is lost, and clients are not told.")
+    said += _of_lone_primaries(known)
     if known.replicated:
         held = "holds writes until there is one" if known.hangs else "refuses writes at once"
         said.append(f"A node without a leader {held}.")
         if not known.asynchronous:
-            said.append(
-                "A leader that hears no quorum steps down after the shortest election time-out; a node that rejoins deposes nobody."
-            )
+            said += _of_returning_nodes(known)
     said += _of_the_name(plan, known) + _of_the_clients(plan, known)
     if "dns" in kinds:
         said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")
@@ -48,6 +47,30 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         drains = "fails its health check at once, and " if known.drains else ""
         said.append(f"A node that is asked to end {drains}serves until it is dead; a leader {leaves}.")
     return said + _of_production(plan, known)
+
+
+def _of_returning_nodes(known: System) -> list[str]:
+    """What the end of a partition does in systems that vote."""
+    patience = "A leader that hears no quorum steps down after the shortest election time-out"
+    if not known.deposes:
+        return [f"{patience}; a node that rejoins deposes nobody."]
+    if known.front.leader_only:
+        return [f"{patience}.", "Left out: the election that a node begins which was cut off, when it is back; the name would follow it."]
+    return [f"{patience}; a node that was cut off for longer ends the leader's term when it is back, and there is an election."]
+
+
+def _of_lone_primaries(known: System) -> list[str]:
+    """What a primary does that is cut off from its replicas."""
+    said: list[str] = []
+    if not known.asynchronous:
+        return said
+    if known.replicas_needed:
+        does = "holds its writes" if known.waits_for_replicas else "refuses writes once their last word is too old"
+        many = f"{known.replicas_needed} replica{'s' if known.replicas_needed > 1 else ''}"
+        said.append(f"A primary that is in touch with fewer than {many} {does}.")
+    if "lease_s" in known.given and "lease_retry_s" in known.given:
+        said.append("A leader that cannot renew its key gives up by itself, after its next turn and the time that it tries.")
+    return said
 
 
 def _of_the_name(plan: Plan, known: System) -> list[str]:

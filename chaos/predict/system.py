@@ -19,7 +19,7 @@ from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.predict.facts import judged_part
 from chaos.predict.markov.chain import majority
 from chaos.predict.scenarios.delays import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform
-from chaos.predict.scenarios.failover import LeaseExpiry, Watchers
+from chaos.predict.scenarios.failover import LeaseExpiry, ReplicasHeard, Watchers
 
 NOTHING: Final = Uniform(0.0, 0.0)
 USUAL_ROUND_TRIP: Final = Uniform(0.001, 0.001)
@@ -55,6 +55,8 @@ class Front(msgspec.Struct, frozen=True):
     """From the check that decides until answers follow it."""
     leader_only: bool = False
     """The set holds only the leader (check ``role:leader``)."""
+    keeps: bool = False
+    """There is no name: clients stay with the leader that they found until it is none, even where another one leads by then."""
     grids: tuple[tuple[float, float], ...] = ()
     """(slot width, phase) in s of each operation that uses the name, in the order of the experiment."""
 
@@ -86,12 +88,18 @@ class System(msgspec.Struct, frozen=True):
     given: Mapping[str, Uniform]
     asynchronous: bool = False
     """The leader acknowledges alone, and its followers refuse writes: a primary with replicas that lag behind."""
+    replicas_needed: int = 0
+    """Such a primary takes no write while it is in touch with fewer replicas."""
+    waits_for_replicas: bool = False
+    """It holds the write instead of refusing it."""
     everybody: bool = False
     """A write waits for every node."""
     hangs: bool = False
     """A node without a leader holds a write instead of refusing it."""
     resends: bool = False
     """And sends what a lost leader had not answered to the next one: nothing of that is lost."""
+    deposes: bool = False
+    """A node that was cut off and stood in vain ends the term of a leader that did nothing wrong (Raft without pre-vote)."""
     local_reads: bool = False
     hands_over: bool = False
     """A leader that is asked to end hands its leadership over first."""
@@ -108,10 +116,10 @@ class System(msgspec.Struct, frozen=True):
 
     @property
     def quorum(self) -> int:
-        """How many nodes must be there for a write: more than half, the primary alone, or all of them."""
+        """How many nodes must be there for a write: more than half, the primary and the replicas that it needs, or all of them."""
         if self.everybody:
             return self.nodes
-        return 1 if self.asynchronous else majority(self.nodes)
+        return min(self.nodes, 1 + self.replicas_needed) if self.asynchronous else majority(self.nodes)
 
     def need(self, name: str, what_for: str) -> Uniform:
         """A parameter; ``BadInput`` that says who must declare it."""
@@ -182,6 +190,20 @@ class System(msgspec.Struct, frozen=True):
         return HeartbeatDetection(heartbeat.mean_s, round(misses.mean_s) if misses else 1, wait_s)
 
     @property
+    def beat_s(self) -> float:
+        """Time between two words of a leader: its heartbeats, or the renewals of its key; ``BadInput`` where nobody says it."""
+        renewal = self.given.get("lease_renewal_s")
+        return self.need("heartbeat_s", "a partition").mean_s if renewal is None or "heartbeat_s" in self.given else renewal.mean_s
+
+    def goes_on(self, with_it: int) -> ReplicasHeard | None:
+        """How long a primary takes writes that is cut off from all replicas but so many; None: as long as it lives."""
+        if not self.asynchronous or with_it >= self.replicas_needed:
+            return None
+        lag_s = 0.0 if self.waits_for_replicas else self.need("replicas_lag_s", "a primary that is cut off from its replicas").mean_s
+        tick_s = 0.0 if self.waits_for_replicas else self.given.get("replicas_tick_s", NOTHING).mean_s
+        return ReplicasHeard(max(1, self.nodes - 1), max(1, self.replicas_needed), lag_s, tick_s)
+
+    @property
     def takeover(self) -> Uniform:
         """From giving a leader up until another one takes writes: two round trips where nobody says it."""
         return self.given.get("takeover_s", Uniform(2 * self.round_trip_s, 2 * self.round_trip_s))
@@ -233,7 +255,7 @@ def system(plan: Plan) -> System:
         leader_only=named and dns.checks and dns.check.what == "role:leader",
     )
     if _word(known, "routing") == LEADER:  # as those of a name that holds the leader alone, at once and uncached
-        front = Front(ttl_s=0.0, check_every_s=0.0, check_timeout_s=0.0, fall=1, rise=1, grids=front.grids, leader_only=True)
+        front = Front(ttl_s=0.0, check_every_s=0.0, check_timeout_s=0.0, fall=1, rise=1, grids=front.grids, leader_only=True, keeps=True)
     everyone = [node for node in plan.nodes if node.part == judged_part(plan)]
     first = dns.order[0] if "promotion_s" in given and dns.order else ""
     members = [node for node in everyone if not first or node.zone == first]
@@ -247,6 +269,9 @@ def system(plan: Plan) -> System:
         given=given,
         hangs=_word(known, "leaderless") in ("hang", "resend"),
         resends=_word(known, "leaderless") == "resend",
+        replicas_needed=round(given["replicas_needed"].mean_s) if "replicas_needed" in given else 0,
+        waits_for_replicas=_word(known, "without_replicas") == "hang",
+        deposes=_word(known, "pre_vote") == "false",
         local_reads=_word(known, "reads") == "local",
         hands_over=_word(known, "stopping") == "handover",
         drains=_word(known, "stopping") == "drain",

@@ -15,6 +15,7 @@ from functools import partial
 from chaos.core import storage
 from chaos.core.clock import Clock, MonotonicClock, to_ns, to_s
 from chaos.core.errors import Interrupted, NotHealed
+from chaos.core.units import duration_s
 from chaos.core.values import TrafficOrder
 from chaos.experiment.target.spec import Target
 from chaos.history.events import HARNESS_DIED, Aborting, Looked, PhaseBegun, Row, TrafficStarted
@@ -38,7 +39,7 @@ LEAD_IN_S = 0.25
 DRIVER_LEAD_S = 1.0
 """More of it where a driver has to show first that it lives."""
 LIBRARY_LEAD_S = 5.0
-"""The same where it imports a client library, which takes seconds on a busy machine."""
+"""The same where it imports a client library, which takes seconds on a busy machine. A driver with ``ready`` has its own limit instead."""
 
 DISK_EVERY_S = 0.5
 """How often the disk of the run folder is looked at."""
@@ -94,9 +95,11 @@ def _known(plan: Plan) -> Known:
 
 def _lead_s(plan: Plan, target: Target) -> float:
     """How long the prober is given before the first slot."""
-    if not any(kind.probe == "driver" for kind in plan.operations.values()):
+    drivers = [kind for kind in plan.operations.values() if kind.probe == "driver"]
+    if not drivers:
         return LEAD_IN_S
-    return LEAD_IN_S + (LIBRARY_LEAD_S if target.libraries else DRIVER_LEAD_S)
+    said_s = max(duration_s(kind.options.get("ready", "0s")) for kind in drivers)
+    return LEAD_IN_S + max(said_s, LIBRARY_LEAD_S if target.libraries else DRIVER_LEAD_S)
 
 
 def _run(conductor: Conductor, target: Target, runtime: Runtime) -> None:

@@ -11,6 +11,7 @@ nothing was sent or the broker said no (nack); it is *unknown* where no confirm 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ from pika.exceptions import AMQPError
 PORT = 5672
 AGAIN_S = 0.1
 """Between two attempts to connect."""
+CONNECTED_S = 5.0
+"""So long the driver waits for its first connections, before it says that it is ready."""
 DURABLE = pika.BasicProperties(delivery_mode=2)
 PREFETCH = 50
 
@@ -142,6 +145,13 @@ class Clients:
         self._publishers: dict[str, Publisher] = {}
         self._consumer: Consumer | None = None
 
+    async def connected(self) -> None:
+        """Each broker has confirmed a first message, as in a service that has been running; those that cannot be reached, later."""
+        first = [self._publisher(host).publish("first 0") for host in self._hosts]
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(CONNECTED_S):
+                await asyncio.gather(*first)
+
     async def do(self, ask: dict) -> tuple[str, list[str] | None]:
         """(outcome, messages)."""
         try:
@@ -191,6 +201,8 @@ _told: set[str] = set()
 async def main() -> None:
     """Answer each line when it is done, in any order."""
     clients = Clients(sys.argv[1], sys.argv[2].split(","))
+    await clients.connected()
+    print(json.dumps({"id": 0, "outcome": "ok"}), flush=True)
     reader = asyncio.StreamReader(limit=1 << 20)
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     under_way: set[asyncio.Task[None]] = set()

@@ -98,11 +98,11 @@ class Prober:
             assert time.monotonic() < end_s, "the prober writes no records"
             time.sleep(0.01)
 
-    def end(self) -> NDArray[np.void]:
+    def end(self, within_s: float = 10) -> NDArray[np.void]:
         """Wait for its end; the records in due order."""
         assert self.process.stdout is not None
         self.rows = [json.loads(line) for line in self.process.stdout]
-        assert self.process.wait(10) == 0
+        assert self.process.wait(within_s) == 0
         return np.sort(observations.read(Path(self.spec.observations)), order=["operation", "due"])
 
     def kill(self) -> None:
@@ -349,6 +349,44 @@ def test_a_driver_that_never_answers_ends_the_prober_with_its_last_line(tmp_path
         prober.kill()
     assert "ended before it answered anything" in said
     assert says in said
+
+
+READY = """
+import json, pathlib, sys, time
+time.sleep(float(sys.argv[1]))
+pathlib.Path("said").write_text("")
+print(json.dumps({"id": 0, "outcome": "ok"}), flush=True)
+for line in sys.stdin:
+    print(json.dumps({"id": json.loads(line)["id"], "outcome": "ok"}), flush=True)
+"""
+
+
+def test_traffic_waits_for_a_driver_that_says_when_it_is_ready(tmp_path: Path) -> None:
+    """Longer than for one that says nothing; the line answers no request."""
+    (tmp_path / "driver.py").write_text(READY, encoding="utf-8")
+    order = OperationOrder("write", "driver", "write", 50.0, {"what": "{python} driver.py 1.0 put", "ready": "8s"})
+    prober = Prober(tmp_path, {}, order, target_folder=str(tmp_path), start_ns=time.monotonic_ns() + 9_000_000_000)
+    try:
+        prober.wait_ready()
+        assert (tmp_path / "said").exists()
+        assert time.monotonic_ns() < prober.spec.start_ns
+        assert set(prober.end(within_s=20)["outcome"]) == {Outcome.OK}
+    finally:
+        prober.kill()
+
+
+def test_a_driver_that_is_never_ready_ends_the_prober(tmp_path: Path) -> None:
+    """It lives, and says nothing: the message tells what was awaited."""
+    (tmp_path / "driver.py").write_text(READY, encoding="utf-8")
+    order = OperationOrder("write", "driver", "write", 50.0, {"what": "{python} driver.py 60 put", "ready": "500ms"})
+    prober = Prober(tmp_path, {}, order, target_folder=str(tmp_path))
+    try:
+        assert prober.process.wait(10) == 5
+        assert prober.process.stderr is not None
+        said = prober.process.stderr.read().decode()
+    finally:
+        prober.kill()
+    assert "did not say within 0.5 s that it is ready" in said
 
 
 def free_port() -> int:

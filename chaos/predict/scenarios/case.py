@@ -141,7 +141,7 @@ def succession(case: Case, voters: int, loud: bool = False) -> tuple[Floats, Flo
     system = case.system
     if loud and "close_detection_s" in system.given:
         noticed_s = system.given["close_detection_s"].sample(case.rng, case.samples) + system.round_trip_s / 2
-        return noticed_s, noticed_s + 2 * system.round_trip_s
+        return noticed_s, noticed_s + system.takeover.sample(case.rng, case.samples)
     if system.randomised:
         return system.election(voters, loud).sample(case.rng, case.samples)
     detected_s = system.watcher(loud).sample(case.rng, case.samples)
@@ -283,7 +283,7 @@ def quorum_lost(
     stay = system.nodes - case.victims
     anew = case.leads or bool(steps_down(case, ready_s).all())
     detected_s, led_s = after_quorum_lost(case, ready_s, stay) if anew else (ready_s, serving_s)
-    held = Fate.WAIT if system.hangs else Fate.REFUSE
+    held = Fate.WAIT if system.hangs or system.waits_for_replicas else Fate.REFUSE
     others = Group(stay, (Spell(held, led_s),))
     spells = (Spell(Fate.REFUSE if loud else Fate.LOSE, freed_s), Spell(Fate.REFUSE, led_s))
     victims = Group(case.victims, spells, away.left_s, away.back_s)

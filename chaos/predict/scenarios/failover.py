@@ -10,6 +10,8 @@ closed counts from the last answer, U(0, every) before the death. But one that a
 tick and asks at once: that question counts, U(0, tick) after the death. Such a watcher sees at its next tick that its time is up, and
 a tick later that the others agree (Sentinel: sentinel.c, sentinelReconnectInstance, sentinelCheckSubjectivelyDown, sentinelTimer).
 Watchers ask each at a phase of its own; of v watchers the k-th smallest wait counts.
+
+The other side is what the old leader does meanwhile: how long one that is cut off goes on (``ReplicasHeard``).
 """
 
 from __future__ import annotations
@@ -24,6 +26,40 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Floats = NDArray[np.float64]
+
+
+class ReplicasHeard(msgspec.Struct, frozen=True):
+    """How long a primary that is cut off from all its replicas goes on taking writes: until too few of them count.
+
+    Each of ``count`` replicas says a word every ``tick``, at a phase of its own. The primary counts time in whole ticks, and once in
+    each tick looks at how old the last words are; a replica counts while its word is no older than ``lag`` (Redis:
+    min-replicas-max-lag; refreshGoodSlavesCount in replication.c, which compares whole seconds once a second).
+
+        lag - U(0, tick) since the last word + U(0, tick) to the next whole tick + U(0, tick) to the next look
+    """
+
+    count: int
+    needed: int
+    lag_s: float
+    tick_s: float = 0.0
+
+    @property
+    def longest_s(self) -> float:
+        """No primary goes on for longer."""
+        return self.lag_s + 2 * self.tick_s
+
+    def sample(self, rng: np.random.Generator, size: int) -> Floats:
+        """``size`` draws, from the cut on."""
+        if not self.tick_s:
+            return np.full(size, self.lag_s)
+        since_s = rng.uniform(0.0, 1.0, (size, self.count)) * self.tick_s
+        clock_s = rng.uniform(0.0, 1.0, size) * self.tick_s  # when the first whole tick after the cut comes
+        look_s = rng.uniform(0.0, 1.0, size) * self.tick_s
+        # Of a word at -since the clock shows the whole tick before it; it is too old lag and a tick after that one.
+        behind = np.ceil((since_s + clock_s[:, None]) / self.tick_s)
+        stale_s = clock_s[:, None] + self.lag_s + self.tick_s - behind * self.tick_s
+        few_s = np.sort(stale_s, axis=1)[:, self.count - self.needed]
+        return np.asarray(look_s + np.maximum(np.ceil((few_s - look_s) / self.tick_s), 0.0) * self.tick_s)
 
 
 _STEPS: Final = 20_001

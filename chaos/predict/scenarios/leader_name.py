@@ -6,6 +6,7 @@
     a new one leads           asked when its check has succeeded ``rise`` times and caches are renewed
     the old one comes back    as a follower: it stays out of the name
 
+Clients that find the leader by themselves (``routing: leader``) stay with the one they have until it leads no more.
 A cache is renewed once in each TTL, at a phase of its own; an answer without any address is kept like another one.
 """
 
@@ -55,6 +56,8 @@ def scenario(
     lost = led_s > 0
     out_s = renewed(ceases_s + front.withdrawal(silent).sample(case.rng, case.samples))
     found_s = renewed(led_s + front.admission().sample(case.rng, case.samples))
+    if front.keeps:
+        found_s = np.maximum(found_s, out_s)
     told = (*blocks, Block("dns", np.where(lost, found_s, 0.0)))
     if not case.leads:  # too few nodes stayed for their leader to go on: it is one of those that stayed
         asked = Group(others.nodes, others.spells, np.where(lost, out_s, np.inf), np.where(lost, found_s, np.inf))

@@ -16,6 +16,7 @@ from chaos.core.errors import BadInput
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.plan import shapes
 from chaos.plugin import Model
+from chaos.predict.scenarios import returning
 from chaos.predict.scenarios.case import (
     ALWAYS_ASKED,
     Away,
@@ -115,57 +116,87 @@ def _leader_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], awa
     same_s = np.where(deposed, 0.0, healed_s)
     lost_s = np.where(deposed, detected_s, healed_s) if fate is Fate.LOSE or case.system.hangs else case.zeros()
     others = Group(stay, leaderless(case, lost_s, np.where(deposed, elected_s, healed_s)))
-    until_s = np.where(deposed, np.maximum(_rejoined(case), elected_s), healed_s)
-    # A primary that asks nobody goes on for those who reach it: two of them take writes, until one learns better.
-    alone = from_clients or (Spell(Fate.PASS if case.system.asynchronous else Fate.DROP, np.minimum(gives_up_s, healed_s)),)
-    victims = Group(case.victims, (*alone, Spell(Fate.REFUSE, until_s)), away.left_s, away.back_s)
+    told_s = np.where(deposed, _told(case), healed_s)
+    until_s = np.where(deposed, np.maximum(told_s, elected_s), healed_s)
+    # A primary that asks nobody leads on for those who reach it, until it learns better: two of them take writes.
+    leads_on_s = np.minimum(gives_up_s, told_s if case.system.asynchronous else healed_s)
+    victims = Group(case.victims, (*(from_clients or _alone(case, leads_on_s)), Spell(Fate.REFUSE, until_s)), away.left_s, away.back_s)
     # The check hears of it when the leader itself gives up, or meets silence at once where it is cut off as well.
     unasked = away.left_s is not None
-    ceases_s = case.zeros() if unasked else np.minimum(gives_up_s, healed_s)
+    ceases_s = case.zeros() if unasked else leads_on_s
     blocks = (Block("heal", same_s), *led(noticed_s, again_s))
-    return assembled(case, victims, others, blocks, again_s, ceases_s, silent=unasked and fate is Fate.LOSE)
+    found = assembled(case, victims, others, blocks, again_s, ceases_s, silent=unasked and fate is Fate.LOSE)
+    return returning.leader(case, found, gives_up_s, elected_s) if case.system.deposes else found
+
+
+def _alone(case: Case, leads_on_s: Floats) -> tuple[Spell, ...]:
+    """What those see who reach a leader that is cut off from the others, while it takes itself for the leader."""
+    system = case.system
+    if not system.asynchronous:
+        return (Spell(Fate.DROP, leads_on_s),)
+    without = system.goes_on(case.victims - 1)
+    if without is None:
+        return (Spell(Fate.PASS, leads_on_s),)
+    taken_s = np.minimum(without.sample(case.rng, case.samples), leads_on_s)
+    return (Spell(Fate.PASS, taken_s), Spell(Fate.LOSE if system.waits_for_replicas else Fate.REFUSE, leads_on_s))
 
 
 def _follower_cut_off(case: Case, fate: Fate, from_clients: tuple[Spell, ...], away: Away) -> Scenario:
-    victims = Group(case.victims, (*from_clients, *_abandoned(case, fate)), away.left_s, away.back_s)
-    return assembled(case, victims, Group(case.system.nodes - case.victims, ()), (), None)
+    patience_s = _patience(case)
+    victims = Group(case.victims, (*from_clients, *_abandoned(case, fate, patience_s)), away.left_s, away.back_s)
+    found = assembled(case, victims, Group(case.system.nodes - case.victims, ()), (), None)
+    return returning.follower(case, found, patience_s) if case.system.deposes else found
 
 
 def _one_link(case: Case, cut: Ways, fate: Fate) -> Scenario:
     """Only two nodes cannot talk, one of them the leader: the follower at the other end is as good as cut off, or cannot hand on."""
     unheard = cut.opens if case.leads else cut.opened
-    spells = _abandoned(case, fate) if unheard else (Spell(fate, case.for_s),)
+    patience_s = _patience(case)
+    spells = _abandoned(case, fate, patience_s) if unheard else (Spell(fate, case.for_s),)
     follower = replace(case, facts=msgspec.structs.replace(case.facts, role=FOLLOWER))
-    return assembled(follower, Group(1, spells), Group(case.system.nodes - 1, ()), (), None)
+    found = assembled(follower, Group(1, spells), Group(case.system.nodes - 1, ()), (), None)
+    return returning.follower(follower, found, patience_s) if unheard and case.system.deposes else found
 
 
-def _abandoned(case: Case, fate: Fate) -> tuple[Spell, ...]:
+def _abandoned(case: Case, fate: Fate, patience_s: Floats) -> tuple[Spell, ...]:
     """A follower without its leader: what it hands on is lost until it notices, then it refuses until it hears a leader again."""
-    timeout = case.system.given.get("election_timeout_s")
-    if timeout is None:
-        patience_s = case.system.watcher().sample(case.rng, case.samples)
-    else:
-        patience_s = timeout.sample(case.rng, case.samples) - case.moment(_beat_s(case))
     handed_on = Spell(Fate.DROP if fate is Fate.LOSE else fate, np.minimum(patience_s, case.for_s))
     return (handed_on, Spell(Fate.REFUSE, np.where(patience_s < case.for_s, _rejoined(case), 0.0)))
 
 
-def _beat_s(case: Case) -> float:
-    return case.system.need("heartbeat_s", "a partition").mean_s
+def _patience(case: Case) -> Floats:
+    """How long a follower that is cut off waits for its leader."""
+    timeout = case.system.given.get("election_timeout_s")
+    if timeout is None:
+        return case.system.watcher().sample(case.rng, case.samples)
+    return timeout.sample(case.rng, case.samples) - case.moment(case.system.beat_s)
+
+
+def _told(case: Case) -> Floats:
+    """When a leader that was replaced meanwhile hears of it: the next beat, or as long after the healing as its keepers take."""
+    if "replaced_s" not in case.system.given:
+        return _rejoined(case)
+    return case.for_s + case.draw("replaced_s", "the return of a leader")
 
 
 def _rejoined(case: Case) -> Floats:
     """When a node that was cut off hears the next beat."""
-    return case.for_s + case.moment(_beat_s(case))
+    return case.for_s + case.moment(case.system.beat_s)
 
 
 def _gives_up(case: Case) -> Floats:
-    """When a leader that hears no quorum steps down: the shortest election time-out after it last did, seen at its next beat."""
-    timeout = case.system.given.get("election_timeout_s")
-    if case.system.asynchronous:
+    """When a leader that hears no quorum steps down: the shortest election time-out after it last did, seen at its next beat.
+
+    A primary that asks nobody goes on; one with a lease tries to renew it at its next turn, and gives up when that took too long.
+    """
+    system = case.system
+    if "lease_s" in system.given and "lease_retry_s" in system.given:
+        return case.moment(system.beat_s) + case.draw("lease_retry_s", "the cut of a leader with a lease")
+    if system.asynchronous:
         return np.full(case.samples, np.inf)
-    low_s = case.system.watcher().mean_s if timeout is None else timeout.low_s
-    return low_s + case.moment(_beat_s(case))
+    timeout = system.given.get("election_timeout_s")
+    low_s = system.watcher().mean_s if timeout is None else timeout.low_s
+    return low_s + case.moment(system.beat_s)
 
 
 def _split(case: Case) -> Scenario:

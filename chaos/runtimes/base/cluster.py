@@ -15,7 +15,7 @@ from chaos.runtimes.base.helper import Helper
 from chaos.runtimes.base.surges import Surges
 from chaos.traffic.data_order import FIRST_ROUND_S
 
-PROBER_READY_S = 10.0
+PROBER_READY_S = 20.0
 PROBER_END_S = 10.0
 """After the last slot's deadline the prober has so long to write its last byte."""
 

@@ -9,6 +9,9 @@
 Operations whose command is the same share one process. It is killed at the end. When it dies by itself, what was under way is
 unknown and it is started again, at most twice a second; a slot that finds no driver is ``UNSENT``: that is our side's failure.
 One that ends before it has answered anything is no driver: the prober ends then, with its last line.
+
+With ``ready: 8s`` a driver says by an answer without a question, ``{"id": 0, "outcome": "ok"}``, that it has imported its library and
+opened its connections. Traffic waits for that line, so that no request of the baseline pays for it.
 """
 
 from __future__ import annotations
@@ -27,14 +30,22 @@ from typing import Annotated, Final
 import msgspec
 
 from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.core.units import WrongUnit, duration_s
 from chaos.history.observations import Outcome, Why
 from chaos.traffic.probe import Probe, Setup, Slot, Template, Written, reads
 
-OPTIONS: Final = {"what": "A command; its last word is the operation", "key": "The key", "value": "The value"}
+OPTIONS: Final = {
+    "what": "A command; its last word is the operation",
+    "key": "The key",
+    "value": "The value",
+    "ready": "Time limit for the line by which the driver says that it is ready; without this key traffic waits for no such line",
+}
 START_AGAIN_S: Final = 0.5
 LIVES_S: Final = 0.4
 """So long traffic waits for a driver to show that it stays: most that cannot run have ended by then."""
 LOOK_S: Final = 0.02
+MOST_READY_S: Final = 15.0
+"""Longer than that no cluster waits for its prober."""
 LAST_WORDS: Final = 300
 KEPT_BYTES: Final = 4096
 _WAITING_BYTES: Final = 1 << 20
@@ -86,6 +97,22 @@ class Command:
             raise written.wrong("what", f"the driver '{self.words[0]}' does not start: {why}", "a program in the folder of the target")
         self.key: Template = written.template(written.options.get("key", "{key}"), "key")
         self.value: Template = written.template(written.options.get("value", "{value}"), "value")
+        self.ready_s = _ready_s(written)
+
+
+def _ready_s(written: Written) -> float:
+    """0: the driver says nothing before it is asked."""
+    text = written.options.get("ready")
+    if text is None:
+        return 0.0
+    try:
+        limit_s = duration_s(text)
+    except WrongUnit as error:
+        message, _, right = str(error).partition("; ")
+        raise written.wrong("ready", message, right) from None
+    if not 0 < limit_s <= MOST_READY_S:
+        raise written.wrong("ready", f"'{text}' is out of range", f"more than 0s, and at most {MOST_READY_S:g}s")
+    return limit_s
 
 
 def _why_not_started(program: str, written: Written) -> str:
@@ -126,10 +153,11 @@ class DriverProbe:
             _processes[identity] = Driver(setup.loop, asked.words, setup.folder)
         self._identity = identity
         self._driver = _processes[identity]
+        self._ready_s = asked.ready_s
 
     async def started(self) -> None:
         """See ``StartsSomething``."""
-        await self._driver.lives()
+        await self._driver.lives(self._ready_s)
 
     def send(self, slot: Slot) -> None:
         """One line to the driver."""
@@ -201,9 +229,9 @@ class Driver:
         if not waiting:
             self._write()
 
-    async def lives(self) -> None:
-        """Returns when it has lived for a moment; ``EnvironmentUnusable`` if it ended."""
-        until = self._loop.time() + LIVES_S
+    async def lives(self, ready_s: float = 0.0) -> None:
+        """Returns when it has lived for a moment, or has said so within ``ready_s`` s; ``EnvironmentUnusable`` if it ended or did not."""
+        until = self._loop.time() + (ready_s or LIVES_S)
         while self._loop.time() < until and self._process is not None and not self._answers:
             if self._process.poll() is not None:
                 await asyncio.sleep(LOOK_S)  # its last words may still be in the pipe
@@ -211,6 +239,11 @@ class Driver:
             await asyncio.sleep(LOOK_S)
         if not self._answers and (self._process is None or self._process.poll() is not None):
             raise self._no_driver()
+        if ready_s and not self._answers:
+            raise EnvironmentUnusable(
+                f"the driver {shlex.join(self._command)} did not say within {ready_s:g} s that it is ready",
+                how='it writes {"id": 0, "outcome": "ok"} once it is connected; logs/prober.log has what it complained of',
+            )
         self._begun = True
 
     def _no_driver(self) -> EnvironmentUnusable:

@@ -77,6 +77,15 @@ def test_the_dead_are_heard_sooner_than_the_silent(kind: str, loud: bool) -> Non
         assert closed.phases["detection"] == plain.phases["detection"]
 
 
+def test_what_is_heard_at_once_takes_over_as_declared() -> None:
+    """Noticed after 50 ms; the takeover of 500 ms comes on top of it, as it does after silence."""
+    heard = (*WATCHED, Parameter("close_detection_s", 0.05, "s", "target"), Parameter("takeover_s", 0.5, "s", "target"))
+    found = of_class(
+        predict(a_plan(replication="async", parameters=heard, words=(("routing", "leader"),)), facts("kill", "leader", (5.0,) * 3))
+    )
+    assert found.recovery_s.value == pytest.approx(0.55, abs=0.02)
+
+
 @pytest.mark.parametrize(("kind", "loud"), [("kill", True), ("pause", False)])
 def test_a_closed_connection_starts_an_election_of_its_own(kind: str, loud: bool) -> None:
     """The least of two draws U(100 ms, 600 ms) from the death on, whenever the last beat was; silence waits for the beats."""

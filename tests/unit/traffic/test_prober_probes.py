@@ -146,6 +146,8 @@ REQUEST = "GET http://{address}:{client}/"
         ("driver", {"what": "/etc/passwd x"}, "what", "may not be executed"),
         ("driver", {"what": "'/bin/sh x"}, "what", "close every quote"),
         ("driver", {"what": "{python} {address} x"}, "what", "differs from request to request"),
+        ("driver", {"what": "{python} x", "ready": "5"}, "ready", "unit"),
+        ("driver", {"what": "{python} x", "ready": "1m"}, "ready", "out of range"),
     ],
 )
 def test_a_probe_reads_its_options_before_anything_starts(kind: str, options: dict[str, str], option: str, says: str) -> None:
