@@ -117,6 +117,8 @@ class Loss(msgspec.Struct, frozen=True, tag_field="rule", tag="loss"):
 
     link: Link
     share: float
+    port: str = ""
+    """Only packets to this port of the link's end; empty: all of them."""
 
 
 class Shaping(msgspec.Struct, frozen=True, tag_field="rule", tag="shaping"):

@@ -89,14 +89,19 @@ class PacketLoss(msgspec.Struct, frozen=True, order=True):
     peer: str
     per_million: int
     layer: int
+    port: int = 0
+    """Only of packets to this port of the link's end; 0: of all packets."""
 
     @property
-    def rule(self) -> str:
-        """As ``nft`` lists it."""
+    def rules(self) -> tuple[str, ...]:
+        """As ``nft`` lists them: one, or one for each protocol that has ports."""
+        return tuple(self._rule(port) for port in ([f" {protocol} dport {self.port}" for protocol in PROTOCOLS] if self.port else [""]))
+
+    def _rule(self, port: str) -> str:
         dice = f" numgen random mod {MILLION} < {self.per_million}" if self.per_million < MILLION else ""  # all of them need no dice
         if self.hook == INPUT:
-            return f"{family(self.peer)} saddr {self.peer}{dice} drop"
-        return f"{family(self.peer)} daddr {self.peer}{dice} {_spoil(self.peer)}"
+            return f"{family(self.peer)} saddr {self.peer}{port}{dice} drop"
+        return f"{family(self.peer)} daddr {self.peer}{port}{dice} {_spoil(self.peer)}"
 
 
 class Redirect(msgspec.Struct, frozen=True, order=True):
@@ -174,7 +179,10 @@ def _strongest(cuts: set[PacketCut]) -> set[PacketCut]:
 
 
 def packet_losses(
-    layers: Iterable[tuple[int, Iterable[Loss]]], addresses: Addresses, agents: Container[str]
+    layers: Iterable[tuple[int, Iterable[Loss]]],
+    addresses: Addresses,
+    agents: Container[str],
+    ports: Mapping[str, Mapping[str, int]] = NO_PORTS,
 ) -> dict[str, frozenset[PacketLoss]]:
     """For each end the losses that belong into its namespace: where packets arrive, or where they leave if only there an agent stands."""
     found: dict[str, set[PacketLoss]] = {}
@@ -182,9 +190,10 @@ def packet_losses(
         for loss in losses:
             end = thrower(loss.link, agents)
             hook = INPUT if end == loss.link.destination else OUTPUT
+            port = ports[loss.link.destination][loss.port] if loss.port else 0
             for here, there in addresses.pairs(loss.link):
                 peer = here if hook == INPUT else there
-                found.setdefault(end, set()).add(PacketLoss(hook, peer, round(loss.share * MILLION), number))
+                found.setdefault(end, set()).add(PacketLoss(hook, peer, round(loss.share * MILLION), number, port))
     return {end: frozenset(losses) for end, losses in found.items()}
 
 
@@ -288,7 +297,7 @@ def _neighbours(wanted: Namespace) -> list[str]:
 
 
 def _loss_rules(wanted: Namespace, hook: str) -> list[str]:
-    return [loss.rule for loss in sorted(wanted.losses) if loss.hook == hook]
+    return [rule for loss in sorted(wanted.losses) if loss.hook == hook for rule in loss.rules]
 
 
 def _mark(wanted: Namespace) -> list[str]:

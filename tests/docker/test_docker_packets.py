@@ -84,6 +84,15 @@ def test_as_many_are_lost_as_asked(net: Pairs, share: float) -> None:
     assert lost(net, LINK, 500).hits == 0
 
 
+def test_one_port_alone_loses(net: Pairs) -> None:
+    """Datagrams to the port are lost as asked, those to other ports and other ways none."""
+    with net.net.layer([Loss(LINK, 0.5, "web")]):
+        low, high = lost(net, LINK.at("web")).around(5)
+        assert low <= 0.5 <= high
+        assert [lost(net, link, 500).hits for link in (LINK, BACK.at("web"), ASIDE.at("web"))] == [0, 0, 0]
+    assert lost(net, LINK.at("web"), 500).hits == 0
+
+
 def test_losses_of_two_layers_add_up(net: Pairs) -> None:
     """Each throws its own dice, also where both ask for the same share; leaving one leaves the other."""
     with net.net.layer([Loss(LINK, 0.3)]):

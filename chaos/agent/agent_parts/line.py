@@ -44,7 +44,7 @@ _open: dict[int, Receiver] = {}
 class Receiver:
     """One socket at the end of a link, and what came to it."""
 
-    def __init__(self, kind: str, *, ipv6: bool = False) -> None:
+    def __init__(self, kind: str, *, ipv6: bool = False, port: int = 0) -> None:
         self.kind = kind
         self.first: list[int] = []
         """Numbers in the order of their first arrival."""
@@ -63,7 +63,7 @@ class Receiver:
                 self.socket.setsockopt(socket.SOL_SOCKET, SO_RCVBUFFORCE, BUFFER_BYTES)
             except PermissionError:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, BUFFER_BYTES)
-        self.socket.bind(("::" if ipv6 else "0.0.0.0", 0))  # noqa: S104 - of a namespace of ours
+        self.socket.bind(("::" if ipv6 else "0.0.0.0", port))  # noqa: S104 - of a namespace of ours
         if kind == "tcp":
             self.socket.listen(1)
         self.socket.settimeout(EXPIRES_S)
@@ -155,9 +155,9 @@ def early(order: list[int]) -> int:
 
 
 def do_open(_agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - agent.Agent, which is not importable here
-    """Listen on a port of its own; ``kind``: udp or tcp; ``ipv6``: there, else over IPv4."""
+    """Listen on a port of its own, or on ``port`` if there is one; ``kind``: udp or tcp; ``ipv6``: there, else over IPv4."""
     number = next(_numbers)
-    receiver = _open[number] = Receiver(command["kind"], ipv6=command.get("ipv6", False))
+    receiver = _open[number] = Receiver(command["kind"], ipv6=command.get("ipv6", False), port=command.get("port", 0))
     return {"result": {"number": number, "port": receiver.port}}
 
 

@@ -104,6 +104,13 @@ class PacketFault(Fault, frozen=True, forbid_unknown_fields=True):
         """Netem's, where packets leave."""
         return Shaping(link, self.what, self.percent, self.correlation)
 
+    def proven_on(self, link: Link) -> Link:
+        """The link that datagrams of ours take to prove it."""
+        return link
+
+    def spares(self, orders: Sequence[Shaping | kinds.Loss], look: Callable[[proof.Way], Counted]) -> None:
+        """``FaultNotEffective`` if it harms what it is to spare."""
+
     @abstractmethod
     def count(self, train: Train) -> Counted:
         """How many of a train were hit."""
@@ -113,8 +120,8 @@ class PacketFault(Fault, frozen=True, forbid_unknown_fields=True):
         """Put the rules in force; of a train of datagrams on each link as many must be hit as asked."""
         orders = self.rules(victims, list(scene.cluster.nodes))
         net = scene.cluster.net
-        on: list[proof.Way] = [(rule.link, "") for rule in orders]
-        further = proof.beyond(net, [rule.link for rule in orders])
+        on: list[proof.Way] = [(self.proven_on(rule.link), "") for rule in orders]
+        further = [(self.proven_on(link), there) for link, there in proof.beyond(net, [rule.link for rule in orders])]
         datagrams = round(min(max(HITS / self.percent, FEWEST), MOST))
 
         def look(way: proof.Way) -> Counted:
@@ -132,6 +139,7 @@ class PacketFault(Fault, frozen=True, forbid_unknown_fields=True):
                 ]
                 if wrong:
                     raise FaultNotEffective(f"asked was {self.percent:.2%}; {'; '.join(wrong)}")
+                self.spares(orders, look)
                 effect = Effect(
                     layer.effective_at_ns, layer.mechanism, figures(before, self.word), figures(during, self.word),
                     lambda: self._gone(on, look, before),

@@ -36,8 +36,10 @@ ON_LINK = Victims(links=(LINK,))
 class PacketNet(StubNet):
     """Hits packets as its rules ask; ``deaf`` does nothing, ``factor`` hits more or fewer."""
 
-    def __init__(self, *, deaf: bool = False, factor: float = 1.0, usual: float = 0.0) -> None:
+    def __init__(self, *, deaf: bool = False, factor: float = 1.0, usual: float = 0.0, leaks: bool = False) -> None:
         super().__init__(deaf=deaf)
+        self.leaks = leaks
+        """Harm to one port reaches all of them."""
         self.factor = factor
         self.usual = usual
         self.rng = random.Random(4)
@@ -46,7 +48,8 @@ class PacketNet(StubNet):
         count = {"loss": 0, "duplicate": 0, "corrupt": 0, "reorder": 0}
         chances = [("loss", self.usual)]
         for rule in self.rules:
-            if rule.link == link and not self.deaf:
+            port = getattr(rule, "port", "")
+            if rule.link == link.whole and (not port or self.leaks or link.port == port) and not self.deaf:
                 chances.append(("loss", rule.share) if isinstance(rule, kinds.Loss) else (rule.what, rule.amount))
         for what, share in chances:
             count[what] += sum(self.rng.random() < share * self.factor for _ in range(datagrams))
@@ -104,6 +107,24 @@ def test_dice_that_remember_must_only_show_themselves(tmp_path: Path) -> None:
         pytest.fail("it must not come to be in force")
 
 
+def test_one_port_of_a_link(tmp_path: Path) -> None:
+    """Counted at that port; what goes to other ports must arrive."""
+    with Loss(0.2, port="client").inject(scene(tmp_path, PacketNet()), ON_LINK) as effect:
+        share = effect.during[f"{LINK}:client.lost"]
+        assert isinstance(share, float) and 0.1 < share < 0.3
+        assert not effect.gone().ok
+    assert effect.gone().ok
+    leaks = scene(tmp_path, PacketNet(leaks=True))
+    with pytest.raises(FaultNotEffective, match="other ports"), Loss(0.2, port="client").inject(leaks, ON_LINK):
+        pytest.fail("it must not come to be in force")
+
+
+def test_a_port_of_clients_is_refused() -> None:
+    """They listen nowhere."""
+    assert Loss(0.2, port="client").refuses(LinkTo("n1", "clients")) is not None
+    assert Loss(0.2, port="client").refuses(LinkTo("clients", "n1")) is None
+
+
 def test_a_net_without_packets_proves_nothing(tmp_path: Path) -> None:
     """It is no silent success."""
     with pytest.raises(FaultNotEffective, match="could not be seen"), Loss(0.1).inject(scene(tmp_path, StubNet()), ON_LINK):
@@ -133,6 +154,8 @@ def test_a_line_of_a_rate(tmp_path: Path) -> None:
         (Loss(0.1, direction="from"), Victims(nodes=("n1",)), {LINK, OTHER}),
         (Loss(0.1, direction="to"), Victims(nodes=("n1", "n3")), {BACK, Link("n2", "n3")}),
         (Loss(0.1, include=("clients",)), Victims(nodes=("n1",)), {Link("clients", "n1"), Link("n1", "clients")}),
+        (Loss(0.1, include=("clients",), port="client"), Victims(nodes=("n1",)), {Link("clients", "n1")}),
+        (Loss(0.1, port="client"), Victims(nodes=("n1",)), {LINK, OTHER, BACK, Link("n3", "n1")}),
         (Duplicate(0.1, include=("peers", "dns"), direction="to"), Victims(nodes=("n1",)), {BACK, Link("n3", "n1"), Link("dns", "n1")}),
     ],
 )
@@ -145,6 +168,7 @@ def test_whom(fault: Loss, victims: Victims, links: set[Link]) -> None:
     ("fault", "rules"),
     [
         (Loss(0.1), [kinds.Loss(LINK, 0.1)]),
+        (Loss(0.1, port="client"), [kinds.Loss(LINK, 0.1, "client")]),
         (Loss(0.1, correlation=0.5), [Shaping(LINK, "loss", 0.1, 0.5)]),
         (Reorder(0.1, delay_s=0.01), [Shaping(LINK, "reorder", 0.1, delay_s=0.01)]),
         (Corrupt(0.1, correlation=0.2), [Shaping(LINK, "corrupt", 0.1, 0.2)]),
@@ -163,6 +187,7 @@ def test_rules(fault: Any, rules: list[Rule]) -> None:
 @pytest.mark.parametrize(
     "make",
     [
+        lambda: Loss(0.1, correlation=0.5, port="client"), lambda: Loss(0.1, direction="from", include=("clients",), port="client"),
         lambda: Loss(0.001), lambda: Duplicate(0.1, include=()), lambda: Reorder(0.1, delay_s=1.0), lambda: Latency(0.1, correlation=0.5),
         lambda: Latency(0.1, level="packets", toxicity=0.5), lambda: Bandwidth(1e5, level="packets", existing="cut"),
     ],

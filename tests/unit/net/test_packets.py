@@ -116,7 +116,10 @@ def test_nothing_is_dropped_where_its_sender_would_be_told() -> None:
 
 def test_a_loss_of_everything_throws_no_dice() -> None:
     """The kernel refuses a share of a million in a million."""
-    assert PacketLoss(INPUT, ADDRESSES["n3"], 1_000_000, 1).rule == "ip saddr 198.18.5.13 drop"
+    assert PacketLoss(INPUT, ADDRESSES["n3"], 1_000_000, 1).rules == ("ip saddr 198.18.5.13 drop",)
+    assert PacketLoss(INPUT, ADDRESSES["n3"], 1_000_000, 1, 7000).rules == (
+        "ip saddr 198.18.5.13 tcp dport 7000 drop", "ip saddr 198.18.5.13 udp dport 7000 drop",
+    )  # fmt: skip
 
 
 def test_what_is_turned_aside_is_dropped_where_loopback_brings_it() -> None:

@@ -80,7 +80,7 @@ class AgentNet:
         self._agents: dict[str, Agent] = {}
         self._lock = threading.Lock()
         self._queues = Queues(self._addresses, self._pool, clock)
-        self._lines = Lines(self._agents, self._addresses)
+        self._lines = Lines(self._agents, self._addresses, ports)
         self._active: dict[int, tuple[Cut | Loss, ...]] = {}
         self._count = 0
 
@@ -253,7 +253,7 @@ class AgentNet:
                     f"no agent stands at either end of the link {cut.link}",
                     how="only links that the plan's faults name are prepared: name it in the experiment",
                 )
-            if isinstance(cut, Cut) and cut.port and cut.port not in self._ports.get(cut.link.destination, {}):
+            if cut.port and cut.port not in self._ports.get(cut.link.destination, {}):
                 raise CapabilityMissing(f"{cut.link}: its end has no port '{cut.port}'", how="a port of the node at its end")
             if isinstance(cut, Cut) and not self._addresses.pairs(cut.link, cut.network):
                 raise CapabilityMissing(
@@ -309,7 +309,7 @@ class AgentNet:
         cut = [(number, [rule for rule in rules if isinstance(rule, Cut)]) for number, rules in layers]
         cuts = packets.packet_cuts(cut, self._addresses, self._ports)
         lost = [(number, [rule for rule in rules if isinstance(rule, Loss)]) for number, rules in layers]
-        losses = packets.packet_losses(lost, self._addresses, self._agents)
+        losses = packets.packet_losses(lost, self._addresses, self._agents, self._ports)
         return {end: self._wanted(end, cuts.get(end, frozenset()), losses.get(end, frozenset())) for end in ends if end in self._agents}
 
     def _wanted(
@@ -335,7 +335,8 @@ def mechanism(cuts: Sequence[Cut | Loss]) -> str:
     words = []
     for cut in cuts:
         if isinstance(cut, Loss):
-            words.append(f"nftables: each packet dropped with {cut.share:.4g} by chance in the namespace where it arrives")
+            which = f"to the port '{cut.port}' " if cut.port else ""
+            words.append(f"nftables: each packet {which}dropped with {cut.share:.4g} by chance in the namespace where it arrives")
             continue
         which = "of new connections " if cut.existing == "keep" else ""
         told = "rejected (TCP reset, ICMP for the rest)" if cut.behavior == packets.REJECT else "dropped, untold to the sender,"

@@ -9,6 +9,7 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Link, Passage, RoundTrip, Train
 from chaos.experiment.target.spec import Ask
 from chaos.net.addresses import Addresses
+from chaos.net.nft import NO_PORTS
 from chaos.runtimes.base.agents.net.proxies import Agent
 
 ATTEMPTS = 3
@@ -17,14 +18,18 @@ GRACE_S = 3.0
 
 
 class Lines:
-    """``agents`` of the ends that take part; more may come to be in it."""
+    """``agents`` of the ends that take part; more may come to be in it. ``ports``: of each node, by name."""
 
-    def __init__(self, agents: Mapping[str, Agent], addresses: Addresses) -> None:
+    def __init__(self, agents: Mapping[str, Agent], addresses: Addresses, ports: Mapping[str, Mapping[str, int]] = NO_PORTS) -> None:
         self._agents = agents
         self._addresses = addresses
+        self._ports = ports
 
     def train(self, link: Link, datagrams: int, timeout_s: float, there: str = "") -> Train:
-        """Send, then count until all have come or nothing more comes; again, if the machine itself lost some meanwhile."""
+        """Send, then count until all have come or nothing more comes; again, if the machine itself lost some meanwhile.
+
+        Over a link to one port the datagrams go to that port: of UDP, which a system that listens there by TCP leaves free.
+        """
         for _ in range(ATTEMPTS - 1):
             train = self._train(link, datagrams, timeout_s, there)
             if not train.overrun:
@@ -77,7 +82,8 @@ class Lines:
         return RoundTrip(answer.rtt_s, answer.error if answer.rtt_s is None else None)
 
     def _open(self, link: Link, kind: str, there: str = "") -> tuple[int, int]:
-        opened = self._agent(link, link.destination).call("line.open", kind=kind, ipv6=":" in there).result
+        on = self._ports[link.destination][link.port] if link.port else 0
+        opened = self._agent(link, link.destination).call("line.open", kind=kind, ipv6=":" in there, port=on).result
         return int(opened["number"] or 0), int(opened["port"] or 0)
 
     def _send(self, link: Link, kind: str, port: int, amount: int, within_s: float, there: str = "") -> int:
