@@ -6,8 +6,8 @@
     python -m bench.measured --only redis     experiments whose name holds this text; the others' run folders are used as they are
     python -m bench.measured --page-only      run nothing
 
-An experiment that was run already is not run again: delete its folder, or name it with ``--again``. Runs in containers use the Docker
-engine that answers, else a private one that ends with this command.
+What has no run folder keeps its lines of the page. An experiment that was run already is not run again: delete its folder, or name it
+with ``--again``. Runs in containers use the Docker engine that answers, else a private one that ends with this command.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from bench.measured import page
+from bench.measured import keeping, page
 from bench.measured.rows import ROOT, Row, read_rows, run
 
 PAGE = ROOT / "docs" / "measured.md"
@@ -45,7 +45,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if asked.leader_kills:
         print("\n".join(table))
     else:
-        PAGE.write_text("\n".join(page.page(rows, asked.runs)) + "\n", encoding="utf-8")
+        before = PAGE.read_text(encoding="utf-8").splitlines()
+        lines = keeping.merged(list(page.page(rows, asked.runs)), before)
+        PAGE.write_text("\n".join(lines) + "\n", encoding="utf-8")
         print(f"wrote {PAGE.relative_to(ROOT)}")
     if failed:
         print(f"not as expected: {', '.join(failed)}", file=sys.stderr)

@@ -11,7 +11,8 @@ from bench.measured.rows import Report, Row, how_made
 INTRO: Final = """# Measured: the shipped systems
 
 What clients saw of real systems when something broke, beside what the models predicted. `make measured` runs each experiment named
-here that has no run folder yet, and writes this page from the reports of all of them. {runs} runs on {days} are behind it.
+here that has no run folder yet, and writes this page from the reports of all of them. {runs} runs on {days} were there when it was
+written; lines of other runs are from before.
 
 {made}
 

@@ -17,6 +17,7 @@ from chaos.core import values as kinds
 from chaos.core.clock import ManualClock
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Link, Passage, Rule, Shaping, Train, Victims
+from chaos.experiment.selectors import LinkTo
 from chaos.faults.bandwidth import Bandwidth
 from chaos.faults.base import packets as trains
 from chaos.faults.base.packets import Counted

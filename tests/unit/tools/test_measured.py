@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import msgspec
 import pytest
 import yaml
 
-from bench.measured import page
+from bench.measured import keeping, page
 from bench.measured.rows import LEFT, ROOT, Row, read_rows
 
 ROW = Row(run="x-kill", file="etcd-leader-kill.yaml", target="etcd", runtime="local", seeds=(1, 2))
@@ -93,3 +94,20 @@ def test_each_row_is_an_experiment_of_its_target() -> None:
         assert yaml.safe_load((ROOT / "experiments" / row.file).read_text(encoding="utf-8"))["cluster"]["target"] == row.target
     kept = page.page(rows, ROOT / "nowhere")
     assert sum(line.startswith("## ") for line in kept) == 1 + len({row.target for row in rows})
+
+
+def test_what_has_no_folder_keeps_its_lines(tmp_path: Path) -> None:
+    """Lines of tables by experiment, runtime and seed; figures of sections by seed. What is there now replaces them."""
+    row = msgspec.structs.replace(ROW, settings="its own")
+    old, new, none = tmp_path / "old", tmp_path / "new", tmp_path / "none"
+    for number in (1, 2):
+        keep(old, f"x-kill-{number}", {**report(), "seed": number}, [])
+    keep(new, "x-kill-2", {**report(agreement="inconclusive"), "seed": 2}, [])
+    before = "\n".join(page.page([row], old)).splitlines()
+    kept = keeping.merged(list(page.page([row], none)), before)
+    assert kept[kept.index("## Each leader kill, three seeds") :] == before[before.index("## Each leader kill, three seeds") :]
+    after = keeping.merged(list(page.page([row], new)), before)
+    table = [line for line in after if line.startswith("| `") and "local | " in line]
+    assert [("inconclusive" in line, " 2 |" in line) for line in table[:2]] == [(False, False), (True, True)]
+    assert sum("- Seed 1: " in line for line in after) == sum("- Seed 2: " in line for line in after) == 1
+    assert sum(line.startswith("**etcd") for line in after) == 1
