@@ -24,6 +24,8 @@ ONE_PART: Final = (
     "each service is a part of its own here; for nodes of one part write nodes: 3 in place of parts, or services: {kv: [kv1, kv2, kv3]}"
 )
 _PATTERN: Final = re.compile(r"[*?\[]")
+_NUMBERED: Final = re.compile(r"[A-Za-z].*\d")
+"""The name of a member, as most are called: kv1, etcd-0, shop-web-2."""
 _MOST_NODES: Final = 99
 _PORT: Final = "client"
 _WHERE: Final = re.compile(r"(?:[A-Z]+\s+)?(?:(?P<scheme>https?)://)?(?P<host>[^/:\s]+)(?::(?P<port>\d+))?(?P<path>/\S*)?")
@@ -132,6 +134,20 @@ def _refuse_name_of_one(experiment: Experiment, attach: AttachSpec) -> None:
                 raise refuse(experiment, "cluster.attach.name", what, "leave it out: clients then know the addresses of all nodes")
             right = f"write {{address}} in place of {name}: clients then know the addresses of all nodes"
             raise refuse(experiment, "traffic.operations", what, f"{right}; or attach: {{name: ...}} for an alias of all")
+
+
+def name_of_one(experiment: Experiment) -> tuple[str, ...]:
+    """A caution for a name that ends in a number, of containers of one label: no file says which of them has it, only the engine does."""
+    attach = experiment.cluster.attach
+    if attach is None or not attach.label or attach.name or (experiment.cluster.nodes or 1) < 2:
+        return ()
+    name = client_name(experiment)
+    if not _NUMBERED.fullmatch(name):
+        return ()
+    return (
+        f"'{name}' looks like the name of one member of {experiment.cluster.nodes}: a run refuses it unless it leads to all of them. "
+        "{address} in its place asks all",
+    )
 
 
 # --- reading it off ----------------------------------------------------------------------------------------------------

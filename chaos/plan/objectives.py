@@ -9,6 +9,7 @@ from chaos.core.units import show_s
 from chaos.experiment.document import Experiment
 from chaos.experiment.production import PLANNED, ZONE, ProductionRate
 from chaos.experiment.tls_options import unverified
+from chaos.plan.attached import name_of_one
 from chaos.plan.cluster import refuse
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.plan.traits import traits
@@ -34,7 +35,7 @@ def check_objectives(experiment: Experiment) -> None:
 
 def cautions(plan: Plan) -> tuple[str, ...]:
     """What can be asked and may well not be shown, or not be predicted rightly."""
-    return (*too_fast(plan.experiment), *_ending_untold(plan), *_anybody(plan))
+    return (*too_fast(plan.experiment), *_ending_untold(plan), *_anybody(plan), *name_of_one(plan.experiment))
 
 
 def _anybody(plan: Plan) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from chaos.api import Ordered, order_text
 from chaos.cli.manual_orders import attached, by_nodes, written
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.plan.attached import client_name, parts_of
+from chaos.plan.objectives import cautions
 from chaos.report.format import victims
 from chaos.runtimes.docker.attach.find import Key, in_order, read_keys, write_keys
 from chaos.runtimes.docker.attach.names import contradictions
@@ -297,3 +298,10 @@ def test_keys_are_kept_and_recognised(tmp_path: Path) -> None:
     assert [key.is_of({"name": "web-1"}) for key in keys] == [True, False]
     assert [key.is_of(compose) for key in keys] == [False, True]
     assert not keys[1].is_of({**compose, "com.docker.compose.container-number": "3"})
+
+
+@pytest.mark.parametrize(("host", "looks"), [("kv1", True), ("shop-kv-2", True), ("web", False), ("{address}", False), ("10.0.0.1", False)])
+def test_a_name_that_looks_like_one_member_s_is_cautioned_of(tmp_path: Path, host: str, looks: bool) -> None:
+    """No engine is asked: of containers of a label no file says which has the name."""
+    plan = web(tmp_path, "{attach: {label: app=kv}, nodes: 3}", f'{{home: {{http: "http://{host}:8080/", rate: 20/s}}}}').plan
+    assert any("name of one member of 3" in each for each in cautions(plan)) == looks
