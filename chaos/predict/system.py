@@ -88,10 +88,8 @@ class System(msgspec.Struct, frozen=True):
     given: Mapping[str, Uniform]
     asynchronous: bool = False
     """The leader acknowledges alone, and its followers refuse writes: a primary with replicas that lag behind."""
-    replicas_needed: int = 0
-    """Such a primary takes no write while it is in touch with fewer replicas."""
     waits_for_replicas: bool = False
-    """It holds the write instead of refusing it."""
+    """Such a primary holds a write while it is in touch with too few replicas, instead of refusing it."""
     everybody: bool = False
     """A write waits for every node."""
     hangs: bool = False
@@ -113,6 +111,11 @@ class System(msgspec.Struct, frozen=True):
     """How many nodes that other one has."""
     front: Front = Front()
     client: ClientPolicy = ClientPolicy()
+
+    @property
+    def replicas_needed(self) -> int:
+        """A primary that acknowledges alone takes no write while it is in touch with fewer replicas."""
+        return round(self.given.get("replicas_needed", NOTHING).mean_s)
 
     @property
     def quorum(self) -> int:
@@ -269,7 +272,6 @@ def system(plan: Plan) -> System:
         given=given,
         hangs=_word(known, "leaderless") in ("hang", "resend"),
         resends=_word(known, "leaderless") == "resend",
-        replicas_needed=round(given["replicas_needed"].mean_s) if "replicas_needed" in given else 0,
         waits_for_replicas=_word(known, "without_replicas") == "hang",
         deposes=_word(known, "pre_vote") == "false",
         local_reads=_word(known, "reads") == "local",
