@@ -12,13 +12,14 @@ import threading
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
 from chaos.core import storage
 from chaos.core.errors import Aborted, EnvironmentUnusable, NinesError, NotHealed, Place
 from chaos.core.files import write_atomically
+from chaos.experiment.cluster import AttachSpec
 from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.history import identity
@@ -27,7 +28,6 @@ from chaos.plan.plan import Plan
 from chaos.results.report import Report
 
 if TYPE_CHECKING:
-    from chaos.engine.connection import Engine
     from chaos.history.events import Row
     from chaos.run.people import People
 
@@ -76,8 +76,7 @@ def order_text(
     experiment = parse_experiment(text, str(file), overrides)
     target = _target(experiment, file)
     place = None if runtime else located(str(file), overrides, "cluster.runtime")
-    attached, hosts = experiment.cluster.attach is not None, bool(experiment.cluster.hosts)
-    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place, attached=attached, hosts=hosts)
+    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place, attach=experiment.cluster.attach)
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     plan = versioned(plan, target, system_version)
     if faults:
@@ -123,11 +122,11 @@ def _target(experiment: Experiment, file: Path) -> Target:
     return attached_target(experiment, named) if cluster.attach is not None else named
 
 
-def chosen_runtime(name: str, target: Target, place: Place | None = None, *, attached: bool = False, hosts: bool = False) -> str:
+def chosen_runtime(name: str, target: Target, place: Place | None = None, *, attach: AttachSpec | None = None) -> str:
     """``auto`` is docker where an engine answers and the target has a form for it, else local. An unknown name is refused."""
     from chaos.plan.capabilities import chosen
 
-    return chosen(name, target, place, attached=attached, hosts=hosts)
+    return chosen(name, target, place, attach=attach)
 
 
 def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
@@ -154,7 +153,7 @@ def perform(
         if far is None:
             ready(ordered, folder)
         elif people is not None:
-            raise EnvironmentUnusable("a game day needs its Docker engine on this machine: people and run share a clock and a folder",
+            raise EnvironmentUnusable("a game day needs its nodes on this machine: people and run share a clock and a folder",
                                       how="run the command where the engine is")  # fmt: skip
         report = _perform(ordered, folder, live, far, people)
     keep_evidence(report, folder, history)
@@ -172,20 +171,15 @@ def ready(ordered: Ordered, folder: RunFolder) -> None:
     _require_room(ordered.plan, folder.path)
 
 
-def engine_elsewhere(plan: Plan, stack: contextlib.ExitStack) -> Engine | None:
-    """The engine of a run whose harness must travel to it; None where nothing travels, as on several hosts, of which one is here.
-
-    ``EnvironmentUnusable`` if no engine answers.
-    """
+def engine_elsewhere(plan: Plan, stack: contextlib.ExitStack) -> object | None:
+    """What the harness of a run must travel to; None where nothing travels. ``EnvironmentUnusable`` if it does not answer."""
     from chaos.plan.capabilities import runtime_of
 
-    if plan.experiment.cluster.hosts:
-        return None
-    return cast("Engine | None", stack.enter_context(runtime_of(plan.runtime).elsewhere()))
+    return stack.enter_context(runtime_of(plan.runtime).elsewhere(plan))
 
 
 def _perform(
-    ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None, far: Engine | None, people: People | None = None
+    ordered: Ordered, folder: RunFolder, live: Callable[[Row], None] | None, far: object | None, people: People | None = None
 ) -> Report:
     from chaos.history.events import TrafficStarted
     from chaos.plan.calibration import keep
@@ -228,7 +222,7 @@ def keep_evidence(report: Report, folder: RunFolder, history: Path | None = None
 
 
 def _carry_out(
-    ordered: Ordered, folder: RunFolder, note: Callable[[Row], None], far: Engine | None, people: People | None = None
+    ordered: Ordered, folder: RunFolder, note: Callable[[Row], None], far: object | None, people: People | None = None
 ) -> list[Row]:
     """By this process, in virtual time on the fake runtime; or by one of ours beside an engine that is elsewhere."""
     from chaos.core import plugins as tables
@@ -287,7 +281,7 @@ def _require_room(plan: Plan, folder: Path) -> None:
 
     if plan.experiment.abort_if.command is not None:
         guard.require(plan.experiment.abort_if.command)
-    room.require(plan, folder, None if plan.experiment.cluster.hosts else runtime_of(plan.runtime).disk())
+    room.require(plan, folder, runtime_of(plan.runtime).disk())
 
 
 def _warming(live: Callable[[Row], None] | None) -> Callable[[Row], None]:

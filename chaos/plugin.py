@@ -111,7 +111,6 @@ __all__ = [
     "Gauge",
     "HasAddresses",
     "HasDisks",
-    "HasHosts",
     "HasLoads",
     "HasMembers",
     "HasNames",
@@ -480,26 +479,6 @@ class Crowd(Protocol):
 
 
 @runtime_checkable
-class HasHosts(Protocol):
-    """A cluster on several hosts, whose power is switched by commands that the experiment names."""
-
-    def switch_off(self, host: str) -> None:
-        """Run the command; it has ended. ``FaultNotEffective`` if it failed. Whether the host is silent is for others to see."""
-        ...
-
-    def went_dark(self, host: str, at_ns: int) -> None:
-        """It was seen silent: its nodes are down since then."""
-        ...
-
-    def switch_on(self, host: str) -> None:
-        """Run the other command, wait for the engine, tie the host to the others, and have its agents stand again; no system runs yet.
-
-        ``NotHealed`` if one of it does not come about. A host that is on stays as it is.
-        """
-        ...
-
-
-@runtime_checkable
 class GathersCrowds(Protocol):
     """A cluster to whose nodes connections can be held open from where its clients are."""
 
@@ -668,13 +647,6 @@ class CrashedRun(msgspec.Struct, frozen=True):
     """The process that ran it, in words."""
     undone: tuple[tuple[str, str], ...] = ()
     """(action, subject) of what stands in its undo log and was not done."""
-    further: tuple[str, ...] = ()
-    """The other places, of a run on several hosts."""
-
-    @property
-    def places(self) -> tuple[str, ...]:
-        """All of them; none where the runtime named no place."""
-        return (self.where, *self.further) if self.where else ()
 
 
 class Runtime:
@@ -689,6 +661,8 @@ class Runtime:
     """What it can do truthfully, at best; ``lacks`` says where it cannot."""
     attached: ClassVar[frozenset[Capability] | None] = None
     """What it can do to nodes that it attaches to and did not start; None: it attaches to nothing."""
+    attaches: ClassVar[frozenset[str]] = frozenset({"containers"})
+    """What of (``AttachSpec.kind``), if it attaches at all."""
     words: ClassVar[Mapping[Capability, str]] = {}
     """Why it lacks one, where it knows better than the general words."""
     virtual: ClassVar[bool] = False
@@ -733,8 +707,9 @@ class Runtime:
         return ""
 
     @classmethod
-    def elsewhere(cls) -> AbstractContextManager[object | None]:
-        """An engine that the harness must travel to, while it is connected; None where nothing travels, as for every runtime but docker."""
+    def elsewhere(cls, plan: Plan) -> AbstractContextManager[object | None]:
+        """What the harness must travel to for this plan, while it is connected: an engine, a cluster; None where nothing travels."""
+        del plan
         return nullcontext(None)
 
     @classmethod

@@ -52,8 +52,12 @@ Message = dict[str, Any]
 class Agent:
     """Reads commands, answers them, tells what happens by itself."""
 
-    def __init__(self, orphan_after_s: float, *, has_system: bool = True) -> None:
+    def __init__(self, orphan_after_s: float, *, has_system: bool = True, ends_with_input: bool = False) -> None:
         self._orphan_after_s = orphan_after_s
+        self._ends_with_input = ends_with_input
+        """It is one process among others: nobody removes a container to end it."""
+        self.left = False
+        """Nothing of ours is in its namespace any more."""
         self._has_system = has_system
         """Whether a system will ever join; where clients or the name server stand, to look for one would cost a core's hundredth."""
         self._nft = Nft()
@@ -71,7 +75,10 @@ class Agent:
         self._telling = threading.Lock()
 
     def run(self) -> None:
-        """Until SIGTERM: as PID 1 we end only when the engine says so, whatever becomes of the harness."""
+        """Until SIGTERM: as PID 1 we end only when the engine says so, whatever becomes of the harness.
+
+        One that ends with its input does so once nothing of ours is left.
+        """
         os.set_blocking(0, False)
         self._selector.register(0, selectors.EVENT_READ, "stdin")
         self._tell({"event": "hello", "at_ns": time.monotonic_ns(), "pid": os.getpid(), "clock": clock_name()})
@@ -88,6 +95,8 @@ class Agent:
             self._look()
             if not self._orphaned and time.monotonic() - self._heard_s > self._orphan_after_s:
                 self._heal_alone()
+            if self._ends_with_input and not self._stdin_open and (self._orphaned or self.left):
+                return
 
     # --- what happens by itself ----------------------------------------------------------------------------------------
 
@@ -306,4 +315,7 @@ def end(_number: int, _frame: object) -> None:
 if __name__ == "__main__":
     signal.signal(signal.SIGTERM, end)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    Agent(float(os.environ.get("NINES_ORPHAN_AFTER_S", "15")), has_system="NINES_NO_SYSTEM" not in os.environ).run()
+    Agent(
+        float(os.environ.get("NINES_ORPHAN_AFTER_S", "15")), has_system="NINES_NO_SYSTEM" not in os.environ,
+        ends_with_input="NINES_ENDS_WITH_INPUT" in os.environ,
+    ).run()  # fmt: skip

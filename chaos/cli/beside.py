@@ -60,15 +60,16 @@ def _ticket(line: Lifeline) -> Ticket | None:
     kind, payload = line.next(TICKET_WITHIN_S)
     assert kind == TICKET, "the first frame is the ticket"
     ticket = msgspec.json.decode(payload, type=Ticket)
-    try:
-        with connect(checked=False) as engine:
-            found = identity(engine)
-    except EnvironmentUnusable as error:
-        found = error.what
-    if found != ticket.engine:
-        line.send(END, msgspec.json.encode(End(5, error=OTHER_ENGINE, message=found)))
-        line.end()
-        return None
+    if ticket.engine:
+        try:
+            with connect(checked=False) as engine:
+                found = identity(engine)
+        except EnvironmentUnusable as error:
+            found = error.what
+        if found != ticket.engine:
+            line.send(END, msgspec.json.encode(End(5, error=OTHER_ENGINE, message=found)))
+            line.end()
+            return None
     line.send(FOUND)
     os.environ.update(ticket.environment)
     os.environ["NINES_IMAGES"] = msgspec.json.encode(ticket.images).decode()

@@ -65,7 +65,7 @@ def _places() -> list[tuple[str, type[Runtime], bool]]:
     real = [each for each in loaded() if not each.virtual]
     able = [each for each in real if each.attached is not None]
     titled = [(ATTACHED if len(able) == 1 else f"{each.name}, {ATTACHED}", each, True) for each in able]
-    return [*((each.name, each, False) for each in real), *titled]
+    return [*((each.name, each, False) for each in real if each.offers), *titled]
 
 
 def abilities() -> list[Ability]:

@@ -18,6 +18,10 @@ def fetch(arguments: argparse.Namespace) -> int:
     from chaos.cli import there
     from chaos.history.folder import RunFolder
 
+    if arguments.run is not None and _from_cluster(arguments):
+        return 0
+    if arguments.run is None and _list_clusters() and not there.is_used():
+        return 0
     if not there.is_used():
         raise EnvironmentUnusable(
             "nothing of ours is kept beside the engine", how="DOCKER_HOST must lead to the engine of that run; run folders of an engine"
@@ -37,6 +41,34 @@ def fetch(arguments: argparse.Namespace) -> int:
     note(f"{run} is in {folder.path}")
     _judge(folder)
     return 0
+
+
+def _from_cluster(arguments: argparse.Namespace) -> bool:
+    """Of a run in a Kubernetes cluster, as the registry here knows it; false for any other."""
+    from chaos.elsewhere import in_cluster, travel
+    from chaos.history.folder import RunFolder
+
+    run = Path(arguments.run).name
+    if not in_cluster.known(run):
+        return False
+    folder = RunFolder(Path(arguments.folder) if arguments.folder else Path("runs") / run)
+    if folder.history.exists():
+        raise BadInput(f"{folder.path} holds what a run measured already", right="another folder: --folder DIR")
+    stand = in_cluster.fetchable(run)
+    travel.fetch_from(stand, run, folder.path, show)
+    note(f"{run} is in {folder.path}; 'nines heal' removes what is left of it in the cluster")
+    _judge(folder)
+    return True
+
+
+def _list_clusters() -> bool:
+    """Runs in clusters whose command is gone; whether there are any."""
+    from chaos.elsewhere import in_cluster
+
+    names = in_cluster.waiting()
+    for name in names:
+        show(name)
+    return bool(names)
 
 
 def _judge(folder: RunFolder) -> None:

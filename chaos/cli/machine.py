@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chaos.cli import there, tries
 from chaos.cli.output import note, show, show_json, show_table
-from chaos.core.errors import NotHealed
+from chaos.core.errors import BadInput, NotHealed
 from chaos.core.escaping import terminal
 
 if TYPE_CHECKING:
@@ -21,7 +21,19 @@ def doctor(arguments: argparse.Namespace) -> int:
         return _faults(arguments)
     from chaos.cli.doctor import examine, usable
 
-    findings = examine()
+    if arguments.kubernetes is None and (arguments.rbac or arguments.context or arguments.user):
+        raise BadInput("--rbac, --context and --user go with --kubernetes", right="nines doctor --kubernetes shop --rbac")
+    if arguments.rbac:
+        from chaos.cli.doctor_kubernetes import rbac
+
+        show(rbac(arguments.kubernetes, arguments.user), whole=True)
+        return 0
+    if arguments.kubernetes is not None:
+        from chaos.cli import doctor_kubernetes
+
+        findings = doctor_kubernetes.examine(arguments.kubernetes, arguments.context)
+    else:
+        findings = examine()
     if arguments.json:
         show_json(findings)
     else:

@@ -158,7 +158,7 @@ def _running(document: dict[str, Any]) -> dict[str, list[str]]:
     except BadInput as refusal:
         raise BadInput(refusal.message, right=refusal.right) from None
     assert attach is not None
-    found = attaching().running(attach)
+    found = attaching(attach).running(attach)
     missing = [attach.label or name for name, names in found.items() if not names]
     if missing:
         raise BadInput(f"no container runs for {', '.join(missing)}", right="start them first: 'nines inject' starts no container")

@@ -157,6 +157,8 @@ def of_project(parser: argparse.ArgumentParser) -> None:
 def try_(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("compose_file", nargs="?", metavar="FILE", help="a compose file or its folder; default: as Compose finds it")
     of_project(parser)
+    parser.add_argument("--kubernetes", metavar="NAMESPACE/SERVICE", help="instead: the pods behind a Service of a Kubernetes cluster")
+    parser.add_argument("--context", metavar="NAME", default="", help="with --kubernetes: of the kubeconfig; default: the current one")
     parser.add_argument("--save", metavar="FILE.yaml", help="keep the experiment that was run")
     parser.add_argument("--folder", metavar="DIR", help="the run folder; default: runs/<experiment>-<time>-<id>")
     parser.add_argument("--seed", type=int, metavar="N", help="fixes all times and draws")
@@ -234,6 +236,13 @@ def explain(parser: argparse.ArgumentParser) -> None:
 def doctor(parser: argparse.ArgumentParser) -> None:
     json(parser)
     parser.add_argument("--faults", action="store_true", help="instead: list which fault works on which runtime")
+    parser.add_argument(
+        "--kubernetes", nargs="?", const="default", metavar="NAMESPACE",
+        help="instead: check the cluster of the kubeconfig, and the rights in a namespace; default: 'default'",
+    )  # fmt: skip
+    parser.add_argument("--context", metavar="NAME", default="", help="with --kubernetes: of the kubeconfig; default: the current one")
+    parser.add_argument("--rbac", action="store_true", help="with --kubernetes: print the manifest of the rights that a run needs")
+    parser.add_argument("--user", metavar="NAME", default="", help="with --rbac: whose rights they are")
 
 
 def stop(parser: argparse.ArgumentParser) -> None:

@@ -28,6 +28,13 @@ def try_it(arguments: argparse.Namespace) -> int:
     wanted = wanted_of(arguments)
     if arguments.save and Path(arguments.save).exists():
         raise BadInput(f"{arguments.save} exists", right="choose another file name")
+    if arguments.kubernetes is not None:
+        from chaos.tryout import pods
+
+        return pods.tried(
+            arguments.kubernetes, arguments.context, wanted,
+            lambda found, ordered: _carry(arguments, found, ordered), lambda found: _alone(arguments, found),
+        )  # fmt: skip
     interruption = Interruption()
     with connect(checked=False) as engine, interruption.watched():
         return tried(
@@ -92,7 +99,8 @@ def _carry(arguments: argparse.Namespace, found: Found, ordered: Ordered) -> int
         _save(Path(arguments.save), found.text)
         note(f"the experiment is in {arguments.save}")
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
-    note(f"{found.facts.nodes} containers of {', '.join(found.facts.services)}; {ordered.plan.duration_s:.0f} s, into {folder.path}")
+    services = ", ".join(found.facts.services)
+    note(f"{found.facts.nodes} {found.facts.thing}s of {services}; {ordered.plan.duration_s:.0f} s, into {folder.path}")
     live = Live(ordered.plan, sys.stderr)
     with live.ticking():
         report = perform(ordered, folder, followed(live))
@@ -116,13 +124,17 @@ def _alone(arguments: argparse.Namespace, found: Found) -> None:
     if arguments.save:
         _save(Path(arguments.save), found.text)
     fix = advice(found, None)
-    services = ", ".join(found.facts.services)
+    services, thing = ", ".join(found.facts.services), found.facts.thing
     if arguments.json:
         show_json({"report": None, "fix": fix})
         return
     show(
         "\n".join(
-            [f"NOT TRIED  {found.name}: {services} has one container, and the last one is never harmed.", "", *told("What to fix", fix)]
+            [
+                f"NOT TRIED  {found.name}: {services} has one {thing}, and the last one is never harmed.",
+                "",
+                *told("What to fix", fix),
+            ]
         )
     )
 

@@ -17,6 +17,8 @@ class Capability(enum.StrEnum):
 
     SIGNALS = "signals"
     """Processes of nodes end, freeze and go on when they are told to."""
+    STARTS = "starts"
+    """A dead node stays dead until Nines starts it again."""
     RESTART_POLICY = "restart_policy"
     """A node that dies may be started again by the runtime itself."""
     SERVING = "serving"
@@ -70,8 +72,6 @@ class Capability(enum.StrEnum):
     """Clients can ask a name service that is not ours (``dns: {balancer: external}``)."""
     SESSIONS = "sessions"
     """Clients can write data and read it again, to find out whether it is kept (``data:``)."""
-    HOSTS = "hosts"
-    """Nodes can be placed on several hosts (``cluster: {hosts: ...}``)."""
     HERE = "here"
     """Nodes and clients are processes of this machine, with its programs, files and limits."""
 
@@ -79,6 +79,7 @@ class Capability(enum.StrEnum):
 C = Capability
 REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.SIGNALS: "its nodes take no signals",
+    C.STARTS: "its nodes are started again by somebody else, at once",
     C.RESTART_POLICY: "its nodes have no restart policy that could act",
     C.SERVING: "its nodes have no processes beside their main one",
     C.DATA: "its nodes have no data that could be deleted",
@@ -105,11 +106,11 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.ENGINE_NAMES: "it has no name server of its own",
     C.EXTERNAL_NAMES: "its clients ask no name service but ours",
     C.SESSIONS: "nobody writes and reads data there",
-    C.HOSTS: "its nodes stand on no hosts that have names",
     C.HERE: "its nodes are no processes of this machine",
 })  # fmt: skip
 """What is said of a runtime that lacks one."""
 INSTEAD: Final[Mapping[Capability, str]] = MappingProxyType({
+    C.STARTS: "'kill: {recovery: policy}'",
     C.RESTART_POLICY: "'recovery: restart', with which Nines starts the node again",
     C.SERVING: "'process: main'",
     C.DATA: "'kill'",

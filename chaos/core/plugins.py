@@ -56,6 +56,7 @@ PROBES: Final = {
 RUNTIMES: Final = {
     "local": "chaos.runtimes.local.runtime:LocalRuntime",
     "docker": "chaos.runtimes.docker.runtime:DockerRuntime",
+    "kubernetes": "chaos.runtimes.kubernetes.runtime:KubernetesRuntime",
     "fake": "chaos.runtimes.fake.runtime:FakeRuntime",
 }
 REPORTS: Final = {

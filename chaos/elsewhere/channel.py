@@ -17,7 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import msgspec
 
@@ -125,15 +125,59 @@ class Wire:
             select.select([], [self._socket], [], TURN_S)
 
 
-class Channel:
-    """One container there, from its first frame to its end. ``send`` is safe from any thread."""
+class Talk(Protocol):
+    """The standard streams of a harness, however it is reached. One thread reads while others write, one at a time."""
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """(stream: 1 output, 2 error; data) as it comes, until there will be no more."""
+        ...
+
+    def sendall(self, data: bytes) -> None:
+        """To its standard input; ``OSError`` when it is gone."""
+        ...
+
+    def close(self) -> None:
+        """Let go of it."""
+        ...
+
+
+class ContainerTalk:
+    """Those of a container of a Docker engine, attached to."""
 
     def __init__(self, api: APIClient, container: str) -> None:
-        self._api = api
-        self.container = container
         # The response owns the connection: it must live as long as the socket is used.
         self._owner: Any = api.attach_socket(container, params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1})
         self._socket = Wire(getattr(self._owner, "_sock", self._owner))
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        """Cut out of the engine's own frames."""
+        buffer = bytearray()
+        while data := self._socket.recv(_CHUNK):
+            buffer += data
+            while len(buffer) >= _HEADER.size:
+                stream, length = _HEADER.unpack_from(buffer)
+                end = _HEADER.size + length
+                if len(buffer) < end:
+                    break
+                yield stream, bytes(buffer[_HEADER.size : end])
+                del buffer[:end]
+
+    def sendall(self, data: bytes) -> None:
+        """As it is."""
+        self._socket.sendall(data)
+
+    def close(self) -> None:
+        """Detach."""
+        with contextlib.suppress(OSError):
+            self._owner.close()
+
+
+class Channel:
+    """One harness there, from its first frame to its end. ``send`` is safe from any thread. ``where``: for people, beside what it is."""
+
+    def __init__(self, talk: Talk, where: str = "beside the engine") -> None:
+        self._talk = talk
+        self._where = where
         self._sending = threading.Lock()
         self._frames: queue.Queue[Any] = queue.Queue()
         self._said = b""
@@ -148,7 +192,7 @@ class Channel:
     def send(self, kind: bytes, payload: bytes = b"") -> None:
         """One frame. What cannot be sent any more is missed by nobody: the end is seen by reading."""
         with self._sending, contextlib.suppress(OSError):
-            self._socket.sendall(frame(kind, payload))
+            self._talk.sendall(frame(kind, payload))
 
     def receive(self, idle: Callable[[], None] = lambda: None) -> Iterator[tuple[bytes, bytes]]:
         """Every frame until ``END``; ``idle`` is called some times a second. ``EnvironmentUnusable`` if the other side is gone."""
@@ -178,35 +222,25 @@ class Channel:
     def close(self) -> None:
         """Let go of it; the engine removes it when it has ended."""
         self._closed.set()
-        with contextlib.suppress(OSError):
-            self._owner.close()
+        self._talk.close()
 
     def _lost(self, why: str) -> HarnessGone:
         said = self._said.decode(errors="replace").strip()
         return HarnessGone(
-            f"the harness beside the engine is gone: {why}" + (f"; it said: {said}" if said else ""),
+            f"the harness {self._where} is gone: {why}" + (f"; it said: {said}" if said else ""),
             how="if it still runs it rolls its faults back by itself; 'nines fetch' brings what was measured, 'nines leftovers' says"
             " what it left",
         )
 
     def _read(self) -> None:
-        buffer = bytearray()
         frames = Frames()
         try:
-            while data := self._socket.recv(_CHUNK):
-                buffer += data
-                while len(buffer) >= _HEADER.size:
-                    stream, length = _HEADER.unpack_from(buffer)
-                    end = _HEADER.size + length
-                    if len(buffer) < end:
-                        break
-                    piece = bytes(buffer[_HEADER.size : end])
-                    del buffer[:end]
-                    if stream == 1:
-                        for each in frames.feed(piece):
-                            self._frames.put(each)
-                    else:
-                        self._said = (self._said + piece)[-_LAST_WORDS:]
+            for stream, piece in self._talk.pieces():
+                if stream == 1:
+                    for each in frames.feed(piece):
+                        self._frames.put(each)
+                else:
+                    self._said = (self._said + piece)[-_LAST_WORDS:]
         except (OSError, ValueError) as error:
             self._said += f" ({error})".encode()
         except BadFrames as error:
@@ -277,7 +311,7 @@ class Beside:
         api = self.engine.client.api
         with translated("starting the harness beside the engine"):
             try:
-                channel = Channel(api, container)
+                channel = Channel(ContainerTalk(api, container))
                 api.start(container)
             except BaseException:
                 self._remove(container)

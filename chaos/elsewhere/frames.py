@@ -61,7 +61,7 @@ class Ticket(msgspec.Struct, frozen=True):
     inputs: str = ""
     """Where the archive of inputs goes, beside the engine; removed at the end."""
     engine: str = ""
-    """The id of the engine that is meant."""
+    """The id of the engine that is meant; empty where there is none, but a cluster."""
     argv: tuple[str, ...] = ()
     ordered: msgspec.Raw = msgspec.Raw(b"null")
     """JSON of the experiment that is ready to run."""

@@ -11,18 +11,18 @@ from __future__ import annotations
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
 
 from chaos.core import errors
 from chaos.core.errors import EnvironmentUnusable, Interrupted, NinesError
-from chaos.elsewhere import archive
-from chaos.elsewhere.channel import Beside, Channel, HarnessGone, discard, used
+from chaos.elsewhere import archive, in_cluster
+from chaos.elsewhere.channel import Beside, Channel, HarnessGone, Where, discard, used
 from chaos.elsewhere.frames import ANSWER, DATA, END, KEPT, NOTE, QUESTION, ROW, SHOWN, SIGNAL, WHOLE, Answer, End, Ticket
 from chaos.engine import networks
 from chaos.engine.connection import BESIDE, Engine, answers, connect, require_age
@@ -35,6 +35,7 @@ from chaos.experiment import probe_options
 from chaos.experiment.target.spec import Target
 from chaos.history.events import Row
 from chaos.history.folder import RunFolder
+from chaos.kube.api import Api
 from chaos.plan.plan import Plan
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.docker.supplies import supplies, tools_image
@@ -49,8 +50,18 @@ LET_GO_AT: Final = 3
 Decide = Callable[[], tuple[bool, str]]
 
 
+class Stand(Protocol):
+    """Where harnesses are sent to: beside an engine, or into a cluster."""
+
+    where: Where
+
+    def doing(self, ticket: Ticket, inputs: Mapping[str, Path] | None = None) -> AbstractContextManager[Channel]:
+        """A harness that has this ticket and these inputs; it is gone after the block."""
+        ...
+
+
 def carry_out(
-    engine: Engine,
+    far: object,
     plan: Plan,
     target: Target,
     ordered: bytes,
@@ -64,24 +75,36 @@ def carry_out(
     Raises what the run raised there. ``EnvironmentUnusable`` if the harness or the way to it is lost: what was measured is fetched later.
     """
     refuse_what_stays(plan)
-    with standing(engine, note, foreign.used(plan)) as beside:
-        ticket = _ticket(beside, "run", plan, target, ordered, folder, note)
+    with _stand(far, plan, folder, note) as stand:
+        ticket = _ticket(stand, "run", plan, target, ordered, folder, note)
         ticket = msgspec.structs.replace(ticket, decides=decide is not None)
-        end = _with_folder(beside, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide))
+        end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide))
     raise_of(end)
     return [msgspec.json.decode(row, type=Row) for row in end.unwritten]
 
 
-def hold(engine: Engine, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, show: Callable[[str], None], note: Note) -> int:
+def hold(far: object, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, show: Callable[[str], None], note: Note) -> int:
     """A cluster that is up there until this command ends; the exit status. Its folder comes back, as that of a run."""
-    with standing(engine, packages=foreign.used(plan)) as beside:
-        ticket = _ticket(beside, "up", plan, target, ordered, folder, note)
-        end = _with_folder(beside, ticket, target, folder, lambda channel: Reader(channel, folder.path, show=show, note=note))
+    with _stand(far, plan, folder) as stand:
+        ticket = _ticket(stand, "up", plan, target, ordered, folder, note)
+        end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, show=show, note=note))
     raise_of(end)
     return end.status
 
 
-def _with_folder(beside: Beside, ticket: Ticket, target: Target, folder: RunFolder, reader: Callable[[Channel], Reader]) -> End:
+@contextmanager
+def _stand(far: object, plan: Plan, folder: RunFolder, note: Note = quiet) -> Iterator[Stand]:
+    """By what is far: a cluster's API server, or a Docker engine."""
+    if isinstance(far, Api):
+        with in_cluster.standing(far, plan, folder, note) as there:
+            yield there
+        return
+    assert isinstance(far, Engine)
+    with standing(far, note, foreign.used(plan)) as beside:
+        yield beside
+
+
+def _with_folder(beside: Stand, ticket: Ticket, target: Target, folder: RunFolder, reader: Callable[[Channel], Reader]) -> End:
     """The same, for what fills a run folder: if it could not be sent at the end (we slept, the harness died), it is fetched."""
     try:
         end = _done(beside, ticket, target, reader)
@@ -98,7 +121,7 @@ def _with_folder(beside: Beside, ticket: Ticket, target: Target, folder: RunFold
     return end
 
 
-def _fetched(beside: Beside, folder: RunFolder) -> bool:
+def _fetched(beside: Stand, folder: RunFolder) -> bool:
     ticket = Ticket(do="fetch", run=folder.run, folder=beside.where.run(folder.run))
     try:
         return not _done(beside, ticket, None, lambda channel: Reader(channel, folder.path)).error
@@ -106,12 +129,12 @@ def _fetched(beside: Beside, folder: RunFolder) -> bool:
         return False  # the caller says what to do
 
 
-def _done(beside: Beside, ticket: Ticket, target: Target | None, reader: Callable[[Channel], Reader]) -> End:
+def _done(beside: Stand, ticket: Ticket, target: Target | None, reader: Callable[[Channel], Reader]) -> End:
     """Have it done, with the signals that come meanwhile passed on; the volume goes when nothing is kept in it any more."""
     inputs = {TARGET: Path(target.folder)} if target is not None and target.folder else {}
     with Signals() as signals, beside.doing(ticket, inputs) as channel:
         end = reader(channel).until_end(lambda: signals.pass_on(channel))
-    if end.empty:
+    if end.empty and isinstance(beside, Beside):
         discard(beside.engine)
     return end
 
@@ -142,8 +165,18 @@ def refuse_what_stays(plan: Plan) -> None:
         )
 
 
-def _ticket(beside: Beside, do: str, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, note: Note) -> Ticket:
-    engine = beside.engine
+def _ticket(stand: Stand, do: str, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, note: Note) -> Ticket:
+    environment = probe_options.secrets((kind.options for kind in plan.operations.values()), target.folder)
+    images: dict[str, str] = {}
+    if isinstance(stand, Beside):
+        images, environment = _images(stand.engine, plan, target, note), environment | _settings()
+    return Ticket(
+        do=do, run=folder.run, folder=stand.where.run(folder.run), inputs=stand.where.inputs(folder.run),
+        ordered=msgspec.Raw(ordered), images=images, environment=environment,
+    )  # fmt: skip
+
+
+def _images(engine: Engine, plan: Plan, target: Target, note: Note) -> dict[str, str]:
     require_limits(engine.facts, plan.experiment.cluster.resources)
     images = {"base": ensure_base(engine, note), "harness": ensure_harness(engine, note)}
     images["clients"] = ensure_clients(engine, images["harness"], libraries(target, plan), note, foreign.used(plan, ("probes",)))
@@ -151,11 +184,7 @@ def _ticket(beside: Beside, do: str, plan: Plan, target: Target, ordered: bytes,
         images |= {f"target {part}": ensure_target(engine, target, part, note) for part in {node.part for node in plan.nodes}}
     if supplies(plan).tools:
         images["tools"] = tools_image(engine, note)
-    environment = probe_options.secrets((kind.options for kind in plan.operations.values()), target.folder) | _settings()
-    return Ticket(
-        do=do, run=folder.run, folder=beside.where.run(folder.run), inputs=beside.where.inputs(folder.run),
-        ordered=msgspec.Raw(ordered), images=images, environment=environment,
-    )  # fmt: skip
+    return images
 
 
 class Reader:
@@ -289,6 +318,12 @@ def fetch(run: str, folder: Path, show: Callable[[str], None]) -> bool:
             end = _done(beside, ticket, None, lambda channel: Reader(channel, folder, show=show))
     raise_of(end)
     return True
+
+
+def fetch_from(stand: Stand, run: str, folder: Path, show: Callable[[str], None]) -> None:
+    """The same from where the run is known to stand."""
+    ticket = Ticket(do="fetch", run=run, folder=stand.where.run(run))
+    raise_of(_done(stand, ticket, None, lambda channel: Reader(channel, folder, show=show)))
 
 
 @contextmanager

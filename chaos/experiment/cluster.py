@@ -6,6 +6,7 @@
     attach: {compose: shop, services: [web]}                      of a compose project, by its name
     attach: {compose: compose.yaml, services: [kv1, kv2, kv3]}    or by its file; members that are a service each are one part
     attach: {compose: shop, services: {kv: "kv*", web: [web]}}    parts by name, services also by a pattern
+    attach: {kubernetes: {namespace: shop, service: store}}       pods of a Kubernetes cluster (``pods.py``)
 
 Nothing is asked of an engine here: how many there are is said by ``nodes`` (or ``parts``) and held against what runs at the start.
 """
@@ -25,8 +26,8 @@ from chaos.core.errors import BadInput
 from chaos.core.units import Bytes, Seconds
 from chaos.experiment.compose.project import PROJECT, compose_project
 from chaos.experiment.forms import COUNT, NAME, WORDS, Form, choice, listed, mapping, one_of, string, whole
-from chaos.experiment.hosts import HOSTS, HostSpec
-from chaos.experiment.schema import anchored, any_of, given, there
+from chaos.experiment.pods import PodsSpec
+from chaos.experiment.schema import anchored, any_of, given
 from chaos.experiment.source import Table, Value, table_of
 from chaos.experiment.tables import DISTINCT, UNWRITTEN, Key, Rule, Strict, Written, table
 from chaos.experiment.target.spec import Ask
@@ -156,8 +157,13 @@ _COMPOSE: Final = string("a compose project or file").then(
 
 def _check_attach(entry: Table) -> None:
     label, compose, services = entry.get("label"), entry.get("compose"), entry.get("services")
-    if (label is None) == (compose is None):
-        raise BadInput("'attach' names its containers by 'label' or by 'compose'", place=entry.place, right="attach: {label: app=web}")
+    pods = entry.get("kubernetes")
+    if (label is not None) + (compose is not None) + (pods is not None) != 1:
+        what = "'attach' names its containers by 'label' or by 'compose', or pods by 'kubernetes'"
+        raise BadInput(what, place=entry.place, right="attach: {label: app=web}")
+    network = entry.get("network")
+    if pods is not None and network is not None:
+        raise BadInput("pods have one network", place=network.place, right="leave it out")
     if compose is None and services is not None:
         raise BadInput("'services' goes with 'compose'", place=services.place, right="attach: {compose: shop, services: [web]}")
     if compose is not None and services is None:
@@ -167,8 +173,11 @@ def _check_attach(entry: Table) -> None:
 _BY_LABEL_OR_COMPOSE: Final = Rule(
     _check_attach,
     {
-        "oneOf": [given("label"), given("compose")],
-        "allOf": [{"if": given("compose"), "then": given("services"), "else": {"not": given("services")}}],
+        "oneOf": [given("label"), given("compose"), given("kubernetes")],
+        "allOf": [
+            {"if": given("compose"), "then": given("services"), "else": {"not": given("services")}},
+            {"not": {"allOf": [given("kubernetes"), given("network")]}},
+        ],
     },
 )
 
@@ -186,7 +195,8 @@ def _attach(found: dict[str, Any], _: Table) -> AttachSpec:
 
 @Written(rules=(_BY_LABEL_OR_COMPOSE,), blank=True, inline=True, make=_attach)
 class AttachSpec(Strict, frozen=True):
-    """Containers that already run: those with a ``label``, or those of some ``services`` of a compose ``project``."""
+    """Containers that already run: those with a ``label``, those of some ``services`` of a compose ``project``, or of some ``kubernetes``
+    pods."""
 
     label: Annotated[str, _LABEL] = ""
     """``app=web``, or ``app`` alone for any value."""
@@ -198,6 +208,8 @@ class AttachSpec(Strict, frozen=True):
     """Part -> its own question, where they are written so."""
     groups: Annotated[dict[str, tuple[str, ...]], UNWRITTEN] = {}
     """Part -> its services, where they are written so."""
+    pods: Annotated[PodsSpec | None, Key("kubernetes")] = None
+    """Pods of a Kubernetes cluster"""
     name: Annotated[str, WORDS] = ""
     """What clients resolve, where the operations do not say."""
     network: Annotated[str, WORDS] = ""
@@ -212,6 +224,11 @@ class AttachSpec(Strict, frozen=True):
     ports: Annotated[tuple[int, ...], _PORTS] = ()
     """Where they listen beside the port that is asked: a link is harmed at all of them."""
 
+    @property
+    def kind(self) -> str:
+        """What of: ``containers`` of a Docker engine, or ``pods`` of a Kubernetes cluster."""
+        return "containers" if self.pods is None else "pods"
+
     def services_of(self, part: str, parts: Collection[str]) -> tuple[str, ...]:
         """The services (names, patterns) that are this one of the cluster's parts; none for containers that are found by a label."""
         if self.groups:
@@ -220,14 +237,11 @@ class AttachSpec(Strict, frozen=True):
 
 
 def _check_cluster(entry: Table) -> None:
-    nodes, parts, networks, hosts = (entry.get(key) for key in ("nodes", "parts", "networks", "hosts"))
+    nodes, parts, networks = entry.get("nodes"), entry.get("parts"), entry.get("networks")
     if nodes is not None and parts is not None:
         raise BadInput("'nodes' and 'parts' exclude each other", place=parts.place, right="nodes: 3, or parts: {data: 3}")
     if entry.get("attach") is None:
         _TARGET.read(entry.need("target", "target: replicated_kv"))
-    elif hosts is not None:
-        right = "leave 'hosts' out, or start a target of yours on them"
-        raise BadInput("what already runs is attached to on one engine", place=hosts.place, right=right)
     elif networks is not None:
         right = "leave it out; attach: {network: NAME} says which of them is meant"
         raise BadInput("containers that already run have the networks that they have", place=networks.place, right=right)
@@ -237,7 +251,7 @@ _ONE_COUNT_AND_TARGET: Final = Rule(
     _check_cluster,
     {
         "allOf": [
-            {"if": given("attach"), "then": {"not": there("networks", "hosts")}, "else": given("target")},
+            {"if": given("attach"), "then": {"not": given("networks")}, "else": given("target")},
             {"not": {"allOf": [given("nodes"), given("parts")]}},
         ]
     },
@@ -272,8 +286,6 @@ class ClusterSpec(Strict, frozen=True):
     attach: AttachSpec | None = None
     networks: Annotated[tuple[str, ...], _NETWORKS] = ()
     """Of each node, by name. Clients stand on the first, nodes talk to each other on the last; none named: all share one."""
-    hosts: Annotated[dict[str, HostSpec], HOSTS] = {}
-    """Several Docker hosts by name, each with its engine; each is a zone"""
 
     def spares_peers(self, network: object) -> bool:
         """Whether a cut of this network alone leaves the nodes the one that they talk to each other on."""

@@ -18,7 +18,7 @@ INSTEAD: Final = {
     TARGET: "an experiment names it: 'cluster: {target: FOLDER}'; 'nines init --target FOLDER' writes one",
     COMPOSE: "'nines init --compose FILE' writes one for it, with 'cluster: {attach: {compose: FILE, services: [NAME]}}'",
     TOOLKIT: "Nines has a form of its own: 'nines init' writes an experiment to begin with (docs/experiments.md)",
-    KUBERNETES: "Nines starts processes and containers, or attaches to containers; no pods (docs/runtimes.md)",
+    KUBERNETES: "an experiment names pods: 'cluster: {attach: {kubernetes: {namespace: shop, service: store}}}' (docs/kubernetes.md)",
     FLEET: "'nines predict FILE --simulate' simulates it (docs/fleets.md)",
     CALIBRATION: "an experiment names it: 'predict: {calibration: FILE}'",
 }

@@ -43,9 +43,9 @@ class Kill(NodeFault, frozen=True, forbid_unknown_fields=True):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """Signals; and where it is the runtime's to start it again, that it does."""
-        more = [Capability.SERVING] if self.process == "serving" else [Capability.RESTART_POLICY] if self.recovery == "policy" else []
-        return frozenset({Capability.SIGNALS, *more})
+        """Signals; and that whoever is to start it again does, and nobody else."""
+        by_whom = Capability.RESTART_POLICY if self.recovery == "policy" else Capability.STARTS
+        return frozenset({Capability.SIGNALS, Capability.SERVING if self.process == "serving" else by_whom})
 
     @property
     def endless(self) -> bool:

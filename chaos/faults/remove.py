@@ -21,7 +21,7 @@ class Remove(NodeFault, frozen=True, forbid_unknown_fields=True):
 
     volumes: bool = True
 
-    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.SIGNALS, Capability.DATA})
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.SIGNALS, Capability.STARTS, Capability.DATA})
     leader: ClassVar[Literal["ends"]] = "ends"
     awaits: ClassVar[Literal["restart"]] = "restart"
     struck: ClassVar[str] = "it was removed"

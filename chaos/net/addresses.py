@@ -44,6 +44,11 @@ class Addresses:
         """Every address that is not its own."""
         return sorted({address for ends in self._networks.values() for other, address in ends.items() if other != end})
 
+    def move(self, end: str, address: str) -> None:
+        """It stands at another address from now on, where there is one network."""
+        self._first[end] = address
+        self._further.pop(end, None)
+
     def learn(self, end: str, addresses: Iterable[str]) -> bool:
         """All that an end has turned out to have; whether that is news."""
         known = {ends[end] for ends in self._networks.values() if end in ends}

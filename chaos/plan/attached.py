@@ -99,6 +99,8 @@ def parts_of(attach: AttachSpec, counted: Collection[str] = ()) -> tuple[str, ..
     if len(attach.services) == 1 and not _PATTERN.search(attach.services[0]):
         return attach.services
     label = attach.label.rpartition("=")[2] or attach.label
+    if attach.pods is not None:
+        label = attach.pods.service or attach.pods.selector.partition(",")[0].rpartition("=")[2].strip()
     word = os.path.commonprefix(attach.services) if attach.services else label  # noqa: RUF071 - names, not paths
     return (re.sub(r"[^A-Za-z0-9]+", "-", _PATTERN.split(word)[0]).strip("-0123456789") or ATTACHED,)
 
@@ -119,6 +121,8 @@ def client_name(experiment: Experiment) -> str:
     hosts = [where.host for where in map(_where, _written(experiment)) if where is not None and where.host != "{address}"]
     if attach.name or hosts:
         return attach.name or hosts[0]
+    if attach.pods is not None:
+        return attach.pods.service
     return attach.services[0] if len(attach.services) == 1 and not _PATTERN.search(attach.services[0]) else ""
 
 
@@ -208,7 +212,7 @@ def _with(experiment: Experiment, attach: AttachSpec, named: Target) -> Target:
     if len(named.parts) == 1 and attach.groups and set(attach.groups) != set(named.parts):
         right = f"services: {{{next(iter(named.parts))}: [{', '.join(attach.services)}]}}"
         raise refuse(experiment, "cluster.attach.services", f"'{named.name}' has the part {', '.join(named.parts)}", right)
-    if attach.label and not client_name(experiment):
+    if (attach.label or attach.pods is not None) and not client_name(experiment):
         raise refuse(experiment, "cluster.attach", "nothing says which name clients resolve", "attach: {..., name: web}")
     docker = DockerPart(image=ATTACHED)
     parts = {name: msgspec.structs.replace(part, docker=docker, ports=_ports(part.ports, attach)) for name, part in named.parts.items()}

@@ -11,7 +11,7 @@ from chaos.core.errors import BadInput, CapabilityMissing, NinesError, Place
 from chaos.core.plugins import suggest
 from chaos.core.units import show_bytes
 from chaos.core.values import CLIENTS, DNS, Toxic
-from chaos.experiment.cluster import Resources
+from chaos.experiment.cluster import AttachSpec, Resources
 from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Part, Target
 from chaos.experiment.target.templates import PEER_ADDRESS
@@ -36,24 +36,22 @@ def needed(plan: Plan) -> frozenset[Capability]:
     return frozenset().union(*(made(spec).needs for spec in plan.experiment.faults))
 
 
-def chosen(name: str, target: Target, place: Place | None = None, *, attached: bool = False, hosts: bool = False) -> str:
-    """The runtime of that name; of ``auto`` the one that suits best, or that has hosts. ``BadInput`` for one that is not known."""
+def chosen(name: str, target: Target, place: Place | None = None, *, attach: AttachSpec | None = None) -> str:
+    """The runtime of that name; of ``auto`` the one that suits best. ``BadInput`` for one that is not known."""
     if name != AUTO:
         known = tables.names("runtimes")
         if name not in known:
             raise BadInput(f"unknown runtime '{name}'", place=place, right=tables.suggest(name, [AUTO, *known]))
         return name
-    if attached:
-        return attaching().name
-    if hosts:
-        return next(each.name for each in reversed(loaded()) if Capability.HOSTS in each.offers)
+    if attach is not None:
+        return attaching(attach).name
     ordered = [each for each in reversed(loaded()) if each.preference > 0]
     return next((each.name for each in ordered if each.suits(target)), ordered[-1].name)
 
 
-def attaching() -> type[Runtime]:
+def attaching(attach: AttachSpec) -> type[Runtime]:
     """The one that attaches to what runs already, where nobody names one."""
-    return next(each for each in reversed(loaded()) if each.attached is not None)
+    return next(each for each in reversed(loaded()) if each.attached is not None and attach.kind in each.attaches)
 
 
 def loaded() -> list[type[Runtime]]:
@@ -92,7 +90,7 @@ def check_capabilities(
         who = f"line {planned.spec.line}: the fault '{planned.spec.name}' cannot be done on the runtime '{runtime.name}'"
         if why := why_not(planned.fault, runtime, target, attached=attached):
             raise CapabilityMissing(who, how=why)
-        if Capability.PACKET_RULES in runtime.offers:
+        if Capability.PACKET_RULES in offered(runtime, attached=attached):
             _check_opened(who, planned, names)
         for link in planned.links:
             if why := runtime.link_lacks(link, target):
@@ -112,12 +110,18 @@ def check_attached(experiment: Experiment, runtime: type[Runtime]) -> None:
     """``CapabilityMissing`` where a runtime attaches to nothing."""
     if experiment.cluster.attach is None:
         return
-    if runtime.attached is None:
-        able = " or ".join(f"'{each.name}'" for each in loaded() if each.attached is not None)
-        raise CapabilityMissing(f"the runtime '{runtime.name}' has no containers to attach to", how=f"the runtime {able}")
+    kind = experiment.cluster.attach.kind
+    if runtime.attached is None or kind not in runtime.attaches:
+        able = " or ".join(f"'{each.name}'" for each in loaded() if each.attached is not None and kind in each.attaches)
+        raise CapabilityMissing(f"the runtime '{runtime.name}' has no {kind} to attach to", how=f"the runtime {able}")
     if experiment.cluster.dns.balancer != "engine":
         why = "an attached system keeps its own names: they are answered by the engine"
         raise refuse(experiment, "cluster.dns.balancer", why, "engine, or leave 'dns' out")
+
+
+def offered(runtime: type[Runtime], *, attached: bool) -> frozenset[Capability]:
+    """What it can do to nodes that it starts, or to those that it attaches to."""
+    return (runtime.attached or frozenset()) if attached else runtime.offers
 
 
 def check_runtime(
@@ -127,8 +131,9 @@ def check_runtime(
     for part in dict.fromkeys(node.part for node in nodes):
         if lack := runtime.target_lacks(target, part):
             raise CapabilityMissing(lack[0], how=lack[1])
+    offers = offered(runtime, attached=experiment.cluster.attach is not None)
     if experiment.cluster.dns.balancer == "engine":
-        if Capability.ENGINE_NAMES not in runtime.offers:
+        if Capability.ENGINE_NAMES not in offers:
             how = f"use 'health-checked' or 'round-robin'{elsewhere(frozenset({Capability.ENGINE_NAMES}), target, ', or ')}"
             message = f"the balancer 'engine' is Docker's own name server, which the runtime '{runtime.name}' does not have"
             raise CapabilityMissing(message, how=how)
@@ -142,7 +147,7 @@ def check_runtime(
         _check_others_names(experiment, faults, "A name service that is not ours")
         _check_ways_of_clients(faults, runtime)
     changing = next((name for name, spec in experiment.traffic.operations.items() if spec.demand is not None), None)
-    if changing is not None and Capability.SURGES not in runtime.offers:
+    if changing is not None and Capability.SURGES not in offers:
         how = f"one rate, such as {changing}: 100/s{elsewhere(frozenset({Capability.SURGES}), target, ', or ')}"
         message = f"the rate of '{changing}' changes, and of the runtime '{runtime.name}' the nodes are not slowed by any load"
         raise CapabilityMissing(message, how=how)

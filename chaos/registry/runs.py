@@ -47,9 +47,7 @@ class RunRecord(msgspec.Struct, frozen=True):
     abandoned: str = ""
     """Why it is a leftover although its harness lives: what could not be removed."""
     engine: str = ""
-    """Where its Docker engine was reached: what it left is looked for there."""
-    further: tuple[str, ...] = ()
-    """Where the engines of its further hosts were reached."""
+    """Where its Docker engine was reached, or the place that another runtime names: what it left is looked for there."""
 
     @property
     def harness(self) -> proc.Identity:
@@ -144,30 +142,23 @@ def claim(
     unusable: Callable[[int], str] = lambda _block: "",
     state: Path | None = None,
     engine: str = "",
-    further: tuple[str, ...] = (),
+    place: str = "",
 ) -> Iterator[Claim]:
     """Enter this run into the registry, with the first of ``blocks`` that nobody holds and of which ``unusable`` says nothing.
 
     Left by return or exception it is taken out again, unless it was abandoned or has not proven that all it started is gone.
-    ``EnvironmentUnusable`` if no block is free.
+    ``EnvironmentUnusable`` if no block is free. ``place``: where its things are, if that is no Docker engine.
     """
     where = state or state_dir()
     for name in ("runs", "blocks"):
         _make(where, where / name)
     me = proc.own_identity()
     record = RunRecord(
-        run=run,
-        pid=me.pid,
-        pid_start=me.start,
-        boot=me.boot,
-        folder=str(folder.absolute()),
-        runtime=runtime,
-        engine=engine,
-        further=further,
+        run=run, pid=me.pid, pid_start=me.start, boot=me.boot, folder=str(folder.absolute()), runtime=runtime, engine=engine or place
     )
     held = Claim(where, record)
-    for each in (engine, *further) if engine else ():
-        _note_engine(where, each)
+    if engine:
+        _note_engine(where, engine)
     _enter(where, record)
     try:
         wanted = list(blocks)

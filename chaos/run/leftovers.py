@@ -78,14 +78,18 @@ def heal_unrecorded(state: Path | None = None) -> HealResult:
 
 def _by_runtimes(where: Path, stale: dict[str, RunRecord], recorded_only: bool) -> dict[str, list[Leftover]]:
     by_run: dict[str, list[Leftover]] = {}
-    crashed = [_crashed(record.run, record) for record in stale.values()]
-    named = {record.runtime for record in stale.values()}
-    for runtime in [each for each in map(_runtime, sorted(named)) if each is not None] if recorded_only else loaded():
-        for thing in runtime.leftovers(crashed, where, thorough=not recorded_only):
+    crashed = {name: [_crashed(each.run, each) for each in stale.values() if each.runtime == name] for name in _names(stale)}
+    for runtime in [each for each in map(_runtime, sorted(crashed)) if each is not None] if recorded_only else loaded():
+        for thing in runtime.leftovers(crashed.get(runtime.name, []), where, thorough=not recorded_only):
             detail = thing.detail or (f"on {thing.where}" if thing.where else f"of the runtime '{runtime.name}'")
             found = Leftover(thing.run, thing.kind, thing.subject, detail, host=thing.where, runtime=runtime.name)
             by_run.setdefault(thing.run, []).append(found)
     return by_run
+
+
+def _names(stale: dict[str, RunRecord]) -> set[str]:
+    """Of their runtimes: each is asked about its own."""
+    return {record.runtime for record in stale.values()}
 
 
 def _runtime(name: str) -> type[Runtime] | None:
@@ -101,7 +105,7 @@ def _crashed(run: str, record: RunRecord | None) -> CrashedRun:
         return CrashedRun(run)
     folder = RunFolder(Path(record.folder))
     undone = tuple((entry.action, entry.subject) for entry in undo.pending(folder.undo))
-    return CrashedRun(run, folder.path, record.engine, str(record.harness), undone, record.further)
+    return CrashedRun(run, folder.path, record.engine, str(record.harness), undone)
 
 
 def refuse_leftovers(state: Path | None = None) -> None:

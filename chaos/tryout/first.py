@@ -33,18 +33,23 @@ class Facts(msgspec.Struct, frozen=True):
     """All its containers have a restart policy, which then brings a killed one back."""
     availability: float = 0.99
     times: int = 2
+    attach: dict[str, Any] = {}
+    """How they are named, where they are of no compose project."""
+    settle_s: int = SETTLE_S
+    thing: str = "container"
+    """What each of them is, for people."""
 
 
 def first_experiment(facts: Facts, name: str, command: str) -> str:
     """The text of the file. ``command``: who wrote it, for its first line."""
     services = ", ".join(facts.services)
-    attach: dict[str, Any] = {"compose": facts.project, "services": list(facts.services)}
+    attach = facts.attach or {"compose": facts.project, "services": list(facts.services)}
     attach |= {"network": facts.network} if facts.network else {}
     lines = [
         f"# Written by: {command}",
-        f"# nines run {name}.yaml runs it again, while the project is up. docs/experiments.md explains every key.",
+        f"# nines run {name}.yaml runs it again, while they run. docs/experiments.md explains every key.",
         f"experiment: {name}",
-        f"question: What do clients of {services} see when one of {facts.nodes} containers is killed, frozen or cut off?",
+        f"question: What do clients of {services} see when one of {facts.nodes} {facts.thing}s is killed, frozen or cut off?",
         "cluster:",
         f"  attach: {_flow(attach | {'within': f'{READY_S}s'})}",
         f"  nodes: {facts.nodes}    # as many as run: another number is refused",
@@ -56,7 +61,7 @@ def first_experiment(facts: Facts, name: str, command: str) -> str:
     ]
     lines += _faults(facts)
     lines += [
-        f"settle: {SETTLE_S}s    # the longest wait, after a fault, for all containers and clients to be well again",
+        f"settle: {facts.settle_s}s    # the longest wait, after a fault, for all {facts.thing}s and clients to be well again",
         "limits: {nodes_down: 1}    # never more than one of them at a time",
         "objectives:",
         f'  availability: {{is: ">= {written(facts.availability, PERCENT)}", basis: run}}    # of this run; write your own',

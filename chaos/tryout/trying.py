@@ -176,4 +176,8 @@ def _is_fixed(port: str) -> bool:
 
 def advice(found: Found, report: Any) -> list[str]:  # noqa: ANN401 - a report, or None
     """What to fix."""
+    if found.facts.attach:
+        from chaos.tryout import pods
+
+        return pods.advice(report, found.seen)
     return fixes(report, found.seen)

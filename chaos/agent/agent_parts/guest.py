@@ -28,7 +28,9 @@ def do_leave(agent: Any, _command: dict[str, Any]) -> dict[str, Any]:  # noqa: A
         while (stopped := _stopped(agent)) and time.monotonic() < until_s:
             time.sleep(LOOK_EVERY_S)
         problems += [f"process {pid} is still frozen" for pid in stopped]
-    return {"result": {"left": "; ".join([*problems, *heal(agent)])}}
+    problems += heal(agent)
+    agent.left = not problems
+    return {"result": {"left": "; ".join(problems)}}
 
 
 def _stopped(agent: Any) -> list[int]:  # noqa: ANN401

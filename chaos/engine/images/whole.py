@@ -20,6 +20,7 @@ from chaos.engine.images.harness import python_of, site_entries
 PACKAGE: Final = "chaos-nines"
 NAME: Final = "chaos-nines"
 """What the image is called, where nobody says."""
+STREAMS: Final = "websocket-client"
 _REQUIREMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
 _KEPT: Final = (".py", ".yaml", ".yml", ".j2", ".css", ".js", ".svg", ".json", ".Dockerfile", ".txt", ".typed")
 
@@ -30,7 +31,7 @@ def build_whole(engine: Engine, tag: str, note: Note) -> str:
     here = Path(__file__).parents[2]
     targets = next((folder for folder in (here.parent / "targets", here / "_shipped" / "targets") if folder.is_dir()), None)
     entries = (
-        *site_entries(python_of(engine, harness), note, needs()),
+        *site_entries(python_of(engine, harness), note, (*needs(), *in_cluster(note))),
         *metadata_entries(),
         *(entry for entry in folder_entries(here, "chaos") if entry.name.endswith(_KEPT)),
         *(folder_entries(targets, "targets") if targets is not None else ()),
@@ -39,6 +40,16 @@ def build_whole(engine: Engine, tag: str, note: Note) -> str:
     recipe = Recipe(tag=tag, dockerfile=dockerfile, entries=entries, purpose="nines", args={"HARNESS": harness})
     with_tag(engine, tag)
     return build(engine, recipe, note)
+
+
+def in_cluster(note: Note) -> tuple[str, ...]:
+    """What a harness in a Kubernetes cluster needs beside: the streams of pods. Left out, and said so, where it is not installed."""
+    try:
+        importlib.metadata.distribution(STREAMS)
+    except importlib.metadata.PackageNotFoundError:
+        note("this image will not do for Kubernetes: pip install 'chaos-nines[kubernetes]', then build it again")
+        return ()
+    return (STREAMS,)
 
 
 def with_tag(engine: Engine, tag: str) -> None:

@@ -43,8 +43,8 @@ class NodeFault(Fault, frozen=True, forbid_unknown_fields=True):
 
     @property
     def needs(self) -> frozenset[Capability]:
-        """Processes that obey."""
-        return frozenset({Capability.SIGNALS})
+        """Processes that obey; and whoever is left dead is ours to start again."""
+        return frozenset({Capability.SIGNALS, *([Capability.STARTS] if self.leaves is Status.DOWN else [])})
 
     @property
     def struck(self) -> str:

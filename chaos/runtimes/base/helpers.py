@@ -91,20 +91,26 @@ class Helpers:
 
     # --- how one is made, and let go -----------------------------------------------------------------------------------
 
-    def make(self, name: str, place: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:  # noqa: ARG002 - for a runtime that has places
+    def make(self, name: str, place: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:
         """One that loads and then waits for its spec. ``place``: whose address it has; ``sink``: for rows that are not the history's."""
-        return self._make_process(name, on_row, sink)
+        return self._make_process(name, on_row, sink, self._way_to(place))
+
+    def _way_to(self, place: str) -> tuple[str, ...]:  # noqa: ARG002 - for a runtime that has places
+        """What starts a command there: words before it."""
+        return ()
 
     def let_go(self, helper: Helper, spec: bytes) -> None:
         """Let it begin; the spec is kept beside the run."""
         self._keep(helper, spec)
         helper.feed(spec)
 
-    def _make_process(self, name: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None) -> Helper:
+    def _make_process(
+        self, name: str, on_row: Callable[[Row], None] | None = None, sink: Sink | None = None, way: Sequence[str] = ()
+    ) -> Helper:  # fmt: skip
         log = self._log(name)
         reads, writes = os.pipe()
         try:
-            command = [sys.executable, "-m", MODULES.get(name, MODULES[PROBER]), f"/dev/fd/{reads}"]
+            command = [*way, sys.executable, "-m", MODULES.get(name, MODULES[PROBER]), f"/dev/fd/{reads}"]
             env = environment(self._claim, name)
             child = Child(name, command, env, Path.cwd(), log, self._clock, talks=True, inherits=(reads,))
         except BaseException:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -29,7 +29,6 @@ _ALONE: Final[Mapping[Capability, str]] = {
     C.RESTART_POLICY: "a target that insists on being PID 1 is killed by the engine, which then does not act on its restart policy",
     C.OWN_CLOCK: "a target that insists on being PID 1 has nobody beside it to see which clock it reads",
     C.OPEN_FILES: "a target that insists on being PID 1 has nobody beside it who could limit it",
-    C.HOSTS: "a target that insists on being PID 1 tells its deaths by its engine, and the clocks of several engines are not one",
     C.CGROUP: "a target that insists on being PID 1 has a process namespace that our agent does not see: it could not end the load there",
 }
 """What a system's own namespace of processes keeps from us."""
@@ -41,7 +40,6 @@ _ATTACHED: Final[Mapping[Capability, str]] = {
     C.OWN_CLOCK: "its processes read the clock that they were started with",
     C.OPEN_FILES: _THEIRS,
     C.CGROUP: _THEIRS,
-    C.HOSTS: "what already runs is attached to on one engine",
     C.DISKS: "its disks are not ours: they have no limit of ours, and cannot be mounted anew",
 }
 """Why it is not done to containers that run already."""
@@ -57,8 +55,8 @@ class DockerRuntime(Runtime):
     preference: ClassVar[int] = 20
     offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE}
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
-        C.SIGNALS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS, C.CONNECTIONS,
-        C.SURGES, C.ENGINE_NAMES, C.SESSIONS,
+        C.SIGNALS, C.STARTS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS,
+        C.CONNECTIONS, C.SURGES, C.ENGINE_NAMES, C.SESSIONS,
     })  # fmt: skip
 
     def __init__(
@@ -104,8 +102,9 @@ class DockerRuntime(Runtime):
 
     @classmethod
     @contextmanager
-    def elsewhere(cls) -> Iterator[object | None]:
+    def elsewhere(cls, plan: Plan) -> Iterator[object | None]:
         """The engine, where nodes could not be reached from here."""
+        del plan
         from chaos.engine.connection import connect
 
         with connect(checked=False) as engine:
@@ -179,21 +178,15 @@ class DockerRuntime(Runtime):
         from chaos.engine.connection import connect
         from chaos.registry import runs as registry
         from chaos.runtimes.docker.attach.session import AttachedSession
-        from chaos.runtimes.docker.hosts.engines import connected
         from chaos.runtimes.docker.session import DockerSession
 
-        specs = deployment.plan.experiment.cluster.hosts
-        with ExitStack() as stack:
-            engines = connected(specs, stack) if specs else {"": stack.enter_context(connect(self._host))}
-            for each in engines.values():
-                leftovers_docker.refuse(each, self._state)
-            first, *further = (each.facts.host for each in engines.values())
-            claimed = registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=first, further=tuple(further))
-            with claimed as claim:
+        with connect(self._host) as engine:
+            leftovers_docker.refuse(engine, self._state)
+            with registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=engine.facts.host) as claim:
                 session: Session
                 if deployment.plan.experiment.cluster.attach is not None:
-                    session = AttachedSession(deployment, engines[""], claim, sink, clock, traffic=self._traffic)
+                    session = AttachedSession(deployment, engine, claim, sink, clock, traffic=self._traffic)
                 else:
-                    session = DockerSession(deployment, engines, claim, sink, clock, self._rng)
+                    session = DockerSession(deployment, engine, claim, sink, clock, self._rng)
                 with session.up() as cluster:
                     yield cluster

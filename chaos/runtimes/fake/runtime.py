@@ -267,7 +267,7 @@ class FakeRuntime(Runtime):
     name: ClassVar[str] = "fake"
     virtual: ClassVar[bool] = True
     offers: ClassVar[frozenset[Capability]] = frozenset({
-        Capability.SIGNALS, Capability.LINKS, Capability.NETWORKS, Capability.NAME_SET,
+        Capability.SIGNALS, Capability.STARTS, Capability.LINKS, Capability.NETWORKS, Capability.NAME_SET,
     })  # fmt: skip
     words: ClassVar[Mapping[Capability, str]] = {
         Capability.DATA: "virtual nodes have no data that could be lost",

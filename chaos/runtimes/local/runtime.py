@@ -33,7 +33,7 @@ class LocalRuntime(Runtime):
     name: ClassVar[str] = "local"
     preference: ClassVar[int] = 10
     offers: ClassVar[frozenset[Capability]] = frozenset({
-        C.SIGNALS, C.SERVING, C.DATA, C.LINKS, C.STREAMS, C.NAME_SET, C.NAME_ANSWERS, C.OWN_CLOCK, C.CLOCK_RATE, C.OPEN_FILES,
+        C.SIGNALS, C.STARTS, C.SERVING, C.DATA, C.LINKS, C.STREAMS, C.NAME_SET, C.NAME_ANSWERS, C.OWN_CLOCK, C.CLOCK_RATE, C.OPEN_FILES,
         C.CONNECTIONS, C.SURGES, C.PORTS, C.PORT_CUTS, C.MEMBERS, C.EXTERNAL_NAMES, C.SESSIONS, C.HERE,
     })  # fmt: skip
     words: ClassVar[Mapping[Capability, str]] = {

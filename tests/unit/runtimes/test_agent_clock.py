@@ -81,3 +81,36 @@ def test_times_of_an_agent_are_on_our_clock(whose: str, monkeypatch: pytest.Monk
         assert abs(link.there_ns(before_ns) - before_ns) > 10**14 or whose == "ours"
     finally:
         link.close()
+
+
+class Early(Stream):
+    """It tells of its system at once, before the clocks are held against each other."""
+
+    def __init__(self, api: Any, container: str) -> None:
+        super().__init__(api, container)
+        self.tell({"event": "up", "at_ns": self._now_ns(), "pid": 7})
+
+
+def test_what_is_told_before_the_first_exchange_waits_until_it_can_be_mapped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(agent_link, "Attached", Early)
+    events: queue.Queue[Event] = queue.Queue()
+    told: list[float] = []
+    began_ns = time.monotonic_ns()
+    link = AgentLink(
+        "theirs",  # type: ignore[arg-type]
+        "c1",
+        node="n1",
+        clock=MonotonicClock(),
+        on_event=lambda _, event: events.put(event),
+        on_clock=lambda _, by: told.append(by),
+    )
+    try:
+        link.hello(5)
+        assert events.get(timeout=5).event == "hello"
+        link.exchange_clocks()
+        up = events.get(timeout=5)
+        assert up.event == "up"
+        assert began_ns - told[-1] * 1e9 <= up.at_ns <= time.monotonic_ns() + told[-1] * 1e9
+        assert all(bound_s < 5 for bound_s in told)
+    finally:
+        link.close()

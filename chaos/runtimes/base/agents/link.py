@@ -156,8 +156,12 @@ class AgentLink:
         self._exchanges = Exchanges()
         self._is_ours = False
         """The agent reads the clock that we read: then its times are ours as they are."""
+        self._exchanged = False
+        """The clocks have been held against each other at least once."""
         self._pings: dict[int, int] = {}
         """Number of a ping -> when it was sent."""
+        self._early: list[Event] = []
+        """What was told before the clocks were first held against each other: it cannot be mapped yet."""
         self._told_ns = 0.0
         """The bound that was told last."""
         if streams is None:
@@ -291,6 +295,9 @@ class AgentLink:
             event = _EVENT.decode(line)
             if event.event == "hello":
                 self._is_ours = bool(event.clock) and event.clock == clock_name()
+            elif not self._is_ours and not self._exchanged:
+                self._early.append(event)
+                return
             else:
                 event = msgspec.structs.replace(event, at_ns=self._here_ns(event.at_ns))
             if self._on_event is not None:
@@ -303,6 +310,11 @@ class AgentLink:
         if sent_ns is not None and answer.error is None:
             with self._clocks:
                 self._exchanges.note(sent_ns, answer.at_ns, received_ns)
+                self._exchanged = True
+            early, self._early = (self._early, []) if self._exchanged else ([], self._early)
+            for event in early:
+                if self._on_event is not None:
+                    self._on_event(self, msgspec.structs.replace(event, at_ns=self._here_ns(event.at_ns)))
         with self._lock:
             pending = self._pending.get(answer.id or 0)
         if pending is not None:

@@ -13,7 +13,7 @@ from typing import Any
 import msgspec
 
 from chaos.core.capabilities import Capability
-from chaos.core.clock import Clock, to_ns
+from chaos.core.clock import Clock
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
 from chaos.core.values import CLIENTS, Link, RoundTrip, Status
 from chaos.engine import leftovers as leftovers_docker
@@ -23,7 +23,6 @@ from chaos.engine.images.ensure import ensure_clients, ensure_harness
 from chaos.engine.images.foreign import used
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
-from chaos.experiment.target.spec import Ask
 from chaos.history.events import DnsChanged, SystemSeen
 from chaos.net.needs import needs
 from chaos.plan.attached import client_name
@@ -34,6 +33,7 @@ from chaos.registry.runs import Claim
 from chaos.runtimes.base.agents.asker import AttachedAsker
 from chaos.runtimes.base.agents.crowds import AgentCrowds
 from chaos.runtimes.base.agents.link import AgentLink
+from chaos.runtimes.base.agents.naming import await_name
 from chaos.runtimes.base.agents.net.net import AgentNet
 from chaos.runtimes.base.agents.wiring import ask_over, make_net, placed, queue_of
 from chaos.runtimes.base.helpers import Helpers
@@ -47,7 +47,7 @@ from chaos.runtimes.docker.attach.layout import AttachedLayout
 from chaos.runtimes.docker.containers import Containers
 from chaos.runtimes.docker.helpers import ContainerHelpers
 
-RESOLVES_WITHIN_S = 5.0
+ALIAS = "the containers need that name on their network (--network-alias, or a compose service), and listen there"
 LOG_LINES = 100_000
 
 
@@ -136,7 +136,8 @@ class AttachedSession(Session):
     def _serve_names(self, helpers: Helpers) -> None:
         """Somebody else does."""
         if self._name:
-            self._await_name(self._name)
+            called = {key.node: key.container for key in self._keys}
+            await_name(self._name, self._clients, self._layout, self._deployment, called, self._clock, ALIAS)
         if self._traffic:
             helpers.warm_prober()
 
@@ -177,34 +178,6 @@ class AttachedSession(Session):
         if self._layout.part(end).by_process:
             return self._net.opening(link.whole, timeout_s)
         return ask_over(self._layout, self._agents, link, timeout_s)
-
-    def _await_name(self, name: str) -> None:
-        """Asked as a client does, from the clients' place."""
-        served = next(info for info in self._layout.nodes.values() if info.part == self._layout.dns_part)
-        port = served.ports[self._deployment.target.parts[served.part].client_port]
-        until_ns = self._clock.now_ns() + to_ns(RESOLVES_WITHIN_S)
-        while not (answer := self._clients.ask(Ask(tcp=f"{name}:{port}"), 1.0)).ok:
-            if self._clock.now_ns() >= until_ns:
-                raise EnvironmentUnusable(
-                    f"clients on the network cannot reach '{name}' at port {port}: {answer.error}",
-                    how="the containers need that name on their network (--network-alias, or a compose service), and listen there",
-                )
-        answer_of = self._clients.call("names.resolve", RESOLVES_WITHIN_S, name=name)
-        self._refuse_partial(name, frozenset(str(answer_of.result.get("addresses") or "").split()))
-
-    def _refuse_partial(self, name: str, addresses: frozenset[str]) -> None:
-        """A name of some of the nodes only would hide the faults of the others; a name of none of them is a load balancer's."""
-        containers = {key.node: key.container for key in self._keys}
-        served = [node for node, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
-        inside = [node for node in served if self._layout.nodes[node].address in addresses]
-        outside = [node for node in served if node not in inside]
-        if inside and outside:
-            told = ", ".join(f"{node} ({containers[node]})" for node in outside)
-            raise EnvironmentUnusable(
-                f"the name '{name}' leads to {len(inside)} of {len(served)} nodes: clients would never reach {told}",
-                how="give all of them one name (--network-alias), and use that one in the operations or as attach: {name: ...}; "
-                "or write {address} in place of the name: clients then know the addresses of all nodes",
-            )
 
     # --- end -----------------------------------------------------------------------------------------------------------
 

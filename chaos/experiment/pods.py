@@ -1,0 +1,68 @@
+"""``cluster.attach.kubernetes``: which pods of a Kubernetes cluster are the nodes.
+
+::
+
+    attach: {kubernetes: {namespace: shop, selector: app=store, service: store}}
+    attach: {kubernetes: {namespace: shop, service: store}}                        the Service's own selector
+    attach: {kubernetes: {namespace: shop, selector: app=store, context: staging}}
+
+Nothing is asked of a cluster here. The cluster is the one that kubectl would use: ``kubeconfig``, else ``$KUBECONFIG``, else
+``~/.kube/config``; ``context``, else the current one.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+from chaos.core.errors import BadInput
+from chaos.experiment.forms import WORDS, string
+from chaos.experiment.source import Table
+from chaos.experiment.tables import Key, Rule, Strict, Written
+
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
+"""A DNS label (RFC 1123), as Kubernetes names namespaces and Services."""
+_VALUE: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
+_KEY: Final = rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_VALUE}"
+_TERM: Final = rf"({_KEY}\s*(=|==|!=)\s*{_VALUE}|!?{_KEY}|{_KEY} (in|notin) \({_VALUE}(,\s*{_VALUE})*\))"
+_NAMESPACE: Final = string("the name of a namespace", pattern=re.compile(_LABEL), right="shop")
+_SERVICE: Final = string("the name of a Service", pattern=re.compile(_LABEL), right="store")
+_CONTAINER: Final = string("the name of a container", pattern=re.compile(_LABEL), right="store")
+_SELECTOR: Final = string("a label selector", pattern=re.compile(rf"{_TERM}(,\s*{_TERM})*"), right="app=store, or app=store,tier!=cache")
+_IMAGE: Final = string("the name of an image", pattern=re.compile(r"[A-Za-z0-9._:/@-]+"), right="registry.shop.test/chaos-nines:0.1")
+
+
+def _check(entry: Table) -> None:
+    if entry.get("selector") is None and entry.get("service") is None:
+        right = "kubernetes: {namespace: shop, selector: app=store}, or service: store for the pods of that Service"
+        raise BadInput("nothing says which pods are meant", place=entry.place, right=right)
+
+
+def _make(found: dict[str, Any], entry: Table) -> PodsSpec:
+    """A kubeconfig is found beside the file that names it."""
+    written = found.get("kubeconfig")
+    if written:
+        found = found | {"kubeconfig": str(Path(entry.place.file).parent / os.path.expanduser(written))}  # noqa: PTH111 - joined first
+    return PodsSpec(**found)
+
+
+@Written(rules=(Rule(_check, {"anyOf": [{"required": ["selector"]}, {"required": ["service"]}]}),), blank=True, inline=True, make=_make)
+class PodsSpec(Strict, frozen=True):
+    """Pods of a Kubernetes cluster that run already."""
+
+    namespace: Annotated[str, _NAMESPACE, Key(example="namespace: shop")]
+    """Where they are. What Nines needs there for the run stands in the same namespace"""
+    selector: Annotated[str, _SELECTOR] = ""
+    """Their labels, as kubectl writes them: ``app=store``. Left out: those of the Service"""
+    service: Annotated[str, _SERVICE] = ""
+    """The Service whose name clients resolve"""
+    container: Annotated[str, _CONTAINER] = ""
+    """Which of a pod's containers is the node. Left out: the only one, or the one of kubectl's default-container annotation"""
+    context: Annotated[str, WORDS] = ""
+    """Of the kubeconfig. Left out: the current one"""
+    kubeconfig: Annotated[str, WORDS] = ""
+    """A file beside this one. Left out: as kubectl finds it"""
+    image: Annotated[str, _IMAGE] = ""
+    """The image of Nines that the cluster's nodes have or can pull. Left out: ``$NINES_KUBERNETES_IMAGE``, else chaos-nines"""

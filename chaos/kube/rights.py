@@ -1,0 +1,86 @@
+"""What a run needs to be allowed in its namespace: the least of it, as a manifest, and as questions to the API server.
+
+The user's own account needs all of it; of the harness's account, which the run makes, only a part (``objects.Place.role``). Nobody may
+give away rights that he does not have, so the user's account needs the harness's rights as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from chaos.core.errors import EnvironmentUnusable
+from chaos.kube.api import Api, Thing
+
+NAME: Final = "nines"
+REVIEWS: Final = "apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+class Right(msgspec.Struct, frozen=True):
+    """Verbs on one resource."""
+
+    group: str
+    resource: str
+    verbs: tuple[str, ...]
+    why: str
+
+    @property
+    def resource_name(self) -> str:
+        """``pods/exec``: with its group, as people write it."""
+        return f"{self.resource}.{self.group}" if self.group else self.resource
+
+
+RIGHTS: Final[Sequence[Right]] = (
+    Right("", "pods", ("get", "list", "watch", "create", "delete"), "to find the nodes, and for the clients' place"),
+    Right("", "pods/exec", ("create", "get"), "to start the harness and the guests"),
+    Right("", "services", ("get", "list"), "to know the name that clients resolve"),
+    Right("", "events", ("list",), "to say why a pod of ours does not start"),
+    Right("", "serviceaccounts", ("create", "list", "delete"), "for the harness's own account"),
+    Right("rbac.authorization.k8s.io", "roles", ("create", "list", "delete"), "for what the harness may"),
+    Right("rbac.authorization.k8s.io", "rolebindings", ("create", "list", "delete"), "for what the harness may"),
+    Right("batch", "jobs", ("create", "get", "list", "patch", "delete"), "for the harness's pod"),
+    Right("apps", "daemonsets", ("create", "list", "delete"), "for guests on the machines of the nodes"),
+)
+
+
+def manifest(namespace: str, account: str = "") -> list[Thing]:
+    """Role and binding; ``account``: the user that they are for."""
+    rules = [{"apiGroups": [right.group], "resources": [right.resource], "verbs": list(right.verbs)} for right in RIGHTS]
+    group = "rbac.authorization.k8s.io"
+    return [
+        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": {"name": NAME, "namespace": namespace}, "rules": rules},
+        {
+            "apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": {"name": NAME, "namespace": namespace},
+            "roleRef": {"apiGroup": group, "kind": "Role", "name": NAME},
+            "subjects": [{"apiGroup": group, "kind": "User", "name": account or "YOU"}],
+        },
+    ]  # fmt: skip
+
+
+def missing(api: Api, namespace: str) -> list[str]:
+    """``create pods/exec``: what the API server says that we may not do there. Of each resource one question a verb."""
+    found = []
+    for right in RIGHTS:
+        resource, _, part = right.resource.partition("/")
+        for verb in right.verbs:
+            asked = {"namespace": namespace, "verb": verb, "group": right.group, "resource": resource}
+            if part:
+                asked["subresource"] = part
+            answer = api.ask("POST", REVIEWS, {
+                "apiVersion": "authorization.k8s.io/v1", "kind": "SelfSubjectAccessReview", "spec": {"resourceAttributes": asked},
+            })  # fmt: skip
+            if not answer.get("status", {}).get("allowed"):
+                found.append(f"{verb} {right.resource_name} ({right.why})")
+    return found
+
+
+def refuse_unable(api: Api, namespace: str) -> None:
+    """``EnvironmentUnusable`` with all that is missing."""
+    lacking = missing(api, namespace)
+    if lacking:
+        raise EnvironmentUnusable(
+            f"the API server {api.access} does not allow in the namespace '{namespace}': {'; '.join(lacking)}",
+            how="'nines doctor --kubernetes --rbac' prints the manifest that an administrator applies",
+        )

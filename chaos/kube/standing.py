@@ -1,0 +1,129 @@
+"""A run's things in a cluster: made before it, found by its label, removed after it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection, Mapping
+from typing import Final
+
+import msgspec
+
+from chaos.core.errors import EnvironmentUnusable
+from chaos.kube.api import Api, Refused, Thing
+from chaos.kube.find import ROLE, RUN
+from chaos.kube.objects import CLIENTS, GUESTS, HARNESS, Place
+
+KINDS: Final = ("jobs", "daemonsets", "pods", "rolebindings", "roles", "serviceaccounts")
+"""In the order in which they are removed: what makes pods first."""
+RUNS_WITHIN_S: Final = 120.0
+"""A pod of ours: its image may have to be pulled."""
+GONE_WITHIN_S: Final = 60.0
+LOOK_EVERY_S: Final = 0.25
+HOPELESS: Final = frozenset({"ErrImageNeverPull", "ErrImagePull", "ImagePullBackOff", "InvalidImageName", "CreateContainerError"})
+
+
+class Whereabouts(msgspec.Struct, frozen=True):
+    """Where a run's things are, as the registry keeps it."""
+
+    context: str
+    namespace: str
+    kubeconfig: str = ""
+
+    @classmethod
+    def parsed(cls, text: str) -> Whereabouts:
+        """The reverse of ``written``."""
+        return msgspec.json.decode(text, type=cls)
+
+    @staticmethod
+    def is_one(text: str) -> bool:
+        """Whether the registry's word of a place is of this kind; others are addresses of engines."""
+        return text.startswith("{")
+
+    @property
+    def written(self) -> str:
+        """In one line."""
+        return msgspec.json.encode(self).decode()
+
+    def __str__(self) -> str:
+        return f"in the namespace '{self.namespace}' of '{self.context}'"
+
+
+def make(
+    api: Api, place: Place, machines: Collection[str], lasts_s: float, keys: str, settings: Mapping[str, str], note: Callable[[str], None]
+) -> str:  # fmt: skip
+    """All of them; returns the name of the harness's pod when everything runs. What was made before a failure is found by its label."""
+    namespace = place.namespace
+    job = api.make("jobs", namespace, place.job(lasts_s, keys, settings))
+    for kind, thing in (
+        ("serviceaccounts", place.account(job)), ("roles", place.role(job)), ("rolebindings", place.binding(job)),
+        ("daemonsets", place.guests(job, machines)),
+    ):  # fmt: skip
+        api.make(kind, namespace, thing)
+    api.change("jobs", namespace, place.name, {"spec": {"suspend": False}})
+    note(f"{place.run}: waiting for its pods in the namespace '{namespace}'")
+    harness = _running(api, place, HARNESS, 1)[0]
+    api.make("pods", namespace, place.clients(job, str(harness["spec"]["nodeName"])))
+    _running(api, place, CLIENTS, 1)
+    _running(api, place, GUESTS, len(machines))
+    return str(harness["metadata"]["name"])
+
+
+def _running(api: Api, place: Place, role: str, count: int) -> list[Thing]:
+    """So many pods of that role, once all run; ``EnvironmentUnusable`` with the cluster's own word for what hinders them."""
+    until_s = time.monotonic() + RUNS_WITHIN_S
+    while True:
+        pods = api.listed("pods", place.namespace, f"{RUN}={place.run},{ROLE}={role}")
+        running = [each for each in pods if each["status"].get("phase") == "Running" and each["status"].get("podIP")]
+        if len(running) >= count:
+            return running
+        why = next((reason for each in pods if (reason := _hindrance(each))), "")
+        if why or time.monotonic() > until_s:
+            raise EnvironmentUnusable(
+                f"{len(running)} of {count} pods of ours ({role}) run in the namespace '{place.namespace}'"
+                + (f": {why}" if why else f" after {RUNS_WITHIN_S:g} s{_events(api, place)}"),
+                how=f"the image {place.image} must be there or be pulled, and privileged pods be allowed (docs/kubernetes.md)",
+            )
+        time.sleep(LOOK_EVERY_S)
+
+
+def _hindrance(pod: Thing) -> str:
+    """Why it will never run, if that is known."""
+    for each in pod["status"].get("containerStatuses") or ():
+        waiting = (each.get("state") or {}).get("waiting") or {}
+        if waiting.get("reason") in HOPELESS:
+            return f"{waiting['reason']}: {waiting.get('message', '')}".strip()
+        ended = (each.get("state") or {}).get("terminated") or {}
+        if ended:
+            return f"its container ended ({ended.get('reason', '')}, exit status {ended.get('exitCode')})"
+    return ""
+
+
+def _events(api: Api, place: Place) -> str:
+    """The last word of the cluster about things of ours."""
+    try:
+        events = api.listed("events", place.namespace)
+    except Refused:
+        return ""
+    said = [
+        str(each.get("message", ""))
+        for each in events
+        if str(each.get("involvedObject", {}).get("name", "")).startswith(place.name) and each.get("type") != "Normal"
+    ]
+    return f": {said[-1]}" if said else ""
+
+
+def things(api: Api, namespace: str, run: str) -> list[tuple[str, str]]:
+    """(kind, name) of all that is left of a run."""
+    return [(kind, str(each["metadata"]["name"])) for kind in KINDS for each in api.listed(kind, namespace, f"{RUN}={run}")]
+
+
+def remove(api: Api, namespace: str, run: str) -> list[tuple[str, str]]:
+    """All of it, and until it is gone; what is still there after a minute."""
+    until_s = time.monotonic() + GONE_WITHIN_S
+    while left := things(api, namespace, run):
+        if time.monotonic() > until_s:
+            return left
+        for kind, name in left:
+            api.remove(kind, namespace, name, grace_s=0 if kind == "pods" else None)
+        time.sleep(LOOK_EVERY_S)
+    return []

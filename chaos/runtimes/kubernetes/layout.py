@@ -1,0 +1,112 @@
+"""Who lives where in a cluster of somebody else's: addresses are those of pods, names are those of Services."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from chaos.core.values import CLIENTS, DNS, Link
+from chaos.net.addresses import UNNAMED, Addresses
+from chaos.plugin import Deployment
+from chaos.runtimes.base.layout import Inside, Layout
+
+NOWHERE: Final = "192.0.2.1"
+"""Of TEST-NET-1 (RFC 5737): nobody has it."""
+DNS_PORT: Final = 53
+
+
+class Resolver(msgspec.Struct, frozen=True):
+    """Who answers names in a pod, and what a name without a dot stands below."""
+
+    server: str
+    domain: str
+
+
+def resolver(namespace: str, file: Path = Path("/etc/resolv.conf")) -> Resolver:
+    """As kubelet wrote it into our pod (resolv.conf(5)); the names of a namespace's Services stand below ``NAMESPACE.svc.CLUSTER``."""
+    server, searched = "", []
+    for line in file.read_text(encoding="utf-8").splitlines():
+        words = line.split()
+        if words[:1] == ["nameserver"] and not server:
+            server = words[1]
+        elif words[:1] == ["search"]:
+            searched = words[1:]
+    own = next((each for each in searched if each.partition(".")[2].startswith("svc.")), "default.svc.cluster.local")
+    return Resolver(server, f"{namespace}.{own.partition('.')[2]}")
+
+
+class PodLayout(Layout):
+    """``addresses``: of each node's pod; that of the clients is known from the beginning. A node may move."""
+
+    def __init__(self, deployment: Deployment, addresses: Mapping[str, str], gateway: str, name: str, names: Resolver) -> None:
+        self._addresses = dict(addresses)
+        self._gateway = gateway
+        self._name = name
+        self._names = names
+        self._ends = Addresses({UNNAMED: {DNS: NOWHERE, **self._addresses}})
+        super().__init__(deployment)
+
+    @property
+    def gateway(self) -> str:
+        """The harness's pod: exempt from every rule."""
+        return self._gateway
+
+    @property
+    def name(self) -> str:
+        """What clients resolve."""
+        return self._name
+
+    @property
+    def listed(self) -> tuple[str, ...]:
+        """What clients know in place of a name."""
+        return () if self._name else tuple(self._addresses[node] for node in self.members(self.dns_part))
+
+    @property
+    def domain(self) -> str:
+        """Below it a name without a dot is looked for."""
+        return self._names.domain
+
+    @property
+    def dns_address(self) -> str:
+        """No name server of ours: an address that nobody has."""
+        return NOWHERE
+
+    @property
+    def nameserver(self) -> tuple[str, int]:
+        """The cluster's."""
+        return self._names.server, DNS_PORT
+
+    @property
+    def nowhere(self) -> str:
+        """Nobody ever listens there."""
+        return NOWHERE
+
+    def real_address(self, node: str) -> str:
+        """Of a node, or of ``clients`` or ``dns``."""
+        return NOWHERE if node == DNS else self._addresses[node]
+
+    def address(self, link: Link) -> str:
+        """The real one: nothing about the system under test changes."""
+        return self.real_address(link.destination)
+
+    def inside(self, node: str) -> Inside:  # noqa: ARG002 - we started none of them
+        """Not ours to say; drivers find what they need where the prober is."""
+        return Inside(data="", python="python3", target=self._deployment.target.folder)
+
+    def addresses(self) -> Addresses:
+        """Of all ends; the same object all the time, so that who moves is known to have moved."""
+        return self._ends
+
+    def move(self, node: str, address: str) -> None:
+        """A node lives at another address from now on."""
+        self._addresses[node] = address
+        self._ends.move(node, address)
+        self.nodes[node] = msgspec.structs.replace(self.nodes[node], address=address)
+
+    @property
+    def clients_address(self) -> str:
+        """Of the pod where the traffic comes from."""
+        return self._addresses[CLIENTS]

@@ -1,0 +1,207 @@
+"""A run on pods that were there before it, by a harness that stands in their cluster: found, measured and harmed by guests, given back.
+
+    find -> the clients' place -> a guest into each pod's network -> (as every session) ... -> give back
+
+Nothing is built, started, limited or configured; and nothing is removed here: who made the harness's own pod made all the rest with it.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Final
+
+import msgspec
+
+from chaos.core.capabilities import Capability
+from chaos.core.clock import Clock
+from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
+from chaos.core.packages import versions_of
+from chaos.core.values import CLIENTS, Link, NodeInfo, RoundTrip, Status
+from chaos.experiment.pods import PodsSpec
+from chaos.history.events import DnsChanged, SystemSeen
+from chaos.kube.api import Api, Thing
+from chaos.kube.find import ROLE, RUN, Pod, choose, headless, selector_of, service_of
+from chaos.net.needs import needs
+from chaos.plan.attached import client_name
+from chaos.plan.capabilities import needed
+from chaos.plan.traits import made
+from chaos.plugin import Deployment, Sink
+from chaos.registry.runs import Claim
+from chaos.runtimes.base.agents.asker import AttachedAsker
+from chaos.runtimes.base.agents.crowds import AgentCrowds
+from chaos.runtimes.base.agents.link import AgentLink
+from chaos.runtimes.base.agents.naming import await_name
+from chaos.runtimes.base.agents.net.net import AgentNet
+from chaos.runtimes.base.agents.wiring import ask_over, make_net, queue_of
+from chaos.runtimes.base.helpers import Helpers
+from chaos.runtimes.base.libraries import libraries
+from chaos.runtimes.base.session import Parts, Session
+from chaos.runtimes.base.surges import Surges
+from chaos.runtimes.kubernetes.guests import PodGuests, placed_at
+from chaos.runtimes.kubernetes.helpers import PodHelpers
+from chaos.runtimes.kubernetes.layout import PodLayout, resolver
+
+REACHES: Final = "a Service of that name in the pods' namespace, with their labels in its selector and that port"
+
+
+class PodSession(Session):
+    """One run's guests, its clients, and the word that all pods are given back."""
+
+    left_over = "not everything is as it was"
+
+    def __init__(self, deployment: Deployment, api: Api, claim: Claim, sink: Sink, clock: Clock) -> None:
+        if not deployment.target.folder:  # nothing of a target is shown to the clients then
+            target = msgspec.structs.replace(deployment.target, folder=str(deployment.folder.absolute() / "specs"))
+            deployment = msgspec.structs.replace(deployment, target=target)
+        super().__init__(deployment, claim, sink, clock)
+        attach = deployment.plan.experiment.cluster.attach
+        assert attach is not None
+        assert attach.pods is not None
+        self._api = api
+        self._spec: PodsSpec = attach.pods
+        self._name = client_name(deployment.plan.experiment)
+        self._layout: PodLayout
+        self._net: AgentNet
+        self._guests: PodGuests | None = None
+        self._helpers: PodHelpers | None = None
+
+    # --- start ---------------------------------------------------------------------------------------------------------
+
+    def _bring_up(self) -> Parts:
+        """Nothing of the system has changed by then."""
+        deployment, api, spec = self._deployment, self._api, self._spec
+        versions_of(libraries(deployment.target, deployment.plan))
+        service = service_of(api, spec)
+        selector = selector_of(spec, service)
+        found = choose(api.listed("pods", spec.namespace, selector), spec, selector, len(deployment.plan.nodes))
+        pods = {node.name: pod for node, pod in zip(deployment.plan.nodes, found, strict=True)}
+        self._sink(SystemSeen(at_ns=self._clock.now_ns(), images={node: pod.image for node, pod in pods.items()}))
+        self._refuse_unmeant()
+        self._refuse_passed_by(service)
+        clients = self._clients_pod()
+        self._claim.begins()
+        addresses = {node: pod.address for node, pod in pods.items()} | {CLIENTS: str(clients["status"]["podIP"])}
+        gateway = os.environ["NINES_POD_ADDRESS"]
+        layout = self._layout = PodLayout(deployment, addresses, gateway, self._name, resolver(spec.namespace))
+        guests = self._guests = PodGuests(api, deployment.run, spec, selector, pods, self._breakage, self._sink, self._clock)
+        clients_uid = str(clients["metadata"]["uid"])
+        link = guests.bring_clients(clients_uid)
+        net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
+        self._closing.callback(net.close)
+        self._net = net
+        self._tell_nodes(pods)
+        guests.bring_in(layout.nodes, net, self._move)
+        asker = AttachedAsker(layout, deployment.target.roles, self._clock, guests.nodes)
+        self._closing.callback(asker.close)
+        helpers = self._helpers = PodHelpers(deployment, layout, self._claim, self._breakage, self._sink, self._clock, clients_uid)
+        self._closing.callback(helpers.close)
+        return Parts(layout, guests.nodes, net, asker, helpers, AgentCrowds(layout, lambda: link).crowd)
+
+    def _clients_pod(self) -> Thing:
+        pods = self._api.listed("pods", self._spec.namespace, f"{RUN}={self._deployment.run},{ROLE}={CLIENTS}")
+        if not pods:
+            raise EnvironmentUnusable("the pod of the clients is not there", how="somebody removed it; run again")
+        return pods[0]
+
+    def _refuse_unmeant(self) -> None:
+        """What no capability tells: who brings a dead node back."""
+        ways = {made(spec).revival for spec in self._deployment.plan.experiment.faults} - {"", "policy"}
+        if ways:
+            raise BadInput(f"kills with 'recovery: {min(ways)}'", right="recovery: policy; kubelet alone starts a container again")
+
+    def _refuse_passed_by(self, service: Thing | None) -> None:
+        """A proxy stands before the pods' own addresses; what goes to the address of a Service goes past it."""
+        if not self._name or (self._name == self._spec.service and headless(service)):
+            return
+        for link in needs(self._deployment).toxics:
+            if link.source == CLIENTS:
+                raise CapabilityMissing(
+                    f"the clients' connections go to the address of the Service '{self._name}', and a proxy on '{link}' would miss them",
+                    how="a headless Service (clusterIP: None), or {address} in place of the name: clients then know the pods' addresses",
+                )
+
+    def _move(self, node: str, pod: Pod) -> NodeInfo:
+        """The node lives in another pod, and has another address."""
+        self._layout.move(node, pod.address)
+        return self._layout.nodes[node]
+
+    @property
+    def _clients(self) -> AgentLink:
+        """Who stands where clients are."""
+        assert self._guests is not None
+        assert self._guests.clients is not None
+        return self._guests.clients
+
+    @property
+    def _agents(self) -> dict[str, AgentLink]:
+        assert self._guests is not None
+        return self._guests.agents
+
+    def _queue_of(self, node: str) -> int | None:
+        return queue_of(self._layout, self._agents, node)
+
+    def _serve_names(self, helpers: Helpers) -> None:
+        """The cluster does."""
+        assert self._guests is not None
+        if self._name:
+            called = {node: pod.name for node, pod in self._guests.pods.items()}
+            await_name(self._name, self._clients, self._layout, self._deployment, called, self._clock, REACHES)
+        helpers.warm_prober()
+
+    def _surges(self, helpers: Helpers) -> Surges | None:
+        return helpers.surges()
+
+    def _tell_nodes(self, pods: dict[str, Pod]) -> None:
+        for name, info in self._layout.nodes.items():
+            self._sink(placed_at(info, pods[name], self._clock))
+        members = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
+        self._sink(DnsChanged(at_ns=self._clock.now_ns(), name=self._layout.name, nodes=members, why="start"))
+
+    def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
+        """Where nothing is asked of its nodes, by a connection of ours over the link."""
+        end = link.destination if link.destination in self._layout.nodes else link.source
+        if self._layout.part(end).by_process:
+            return self._net.opening(link.whole, timeout_s)
+        return ask_over(self._layout, self._agents, link, timeout_s)
+
+    # --- end -----------------------------------------------------------------------------------------------------------
+
+    def _end(self) -> list[str]:
+        """Take ourselves away and prove it. What is not as it was."""
+        guests, helpers = self._guests, self._helpers
+        if helpers is not None:
+            helpers.end_input()
+        problems: list[str] = []
+        if guests is not None:
+            guests.stop_following()
+            problems = [problem for node in guests.nodes if (problem := self._give_back(guests, node))]
+        if helpers is not None:
+            helpers.wait_ended()
+            helpers.end_processes()
+        if guests is not None:
+            guests.close()
+        return problems
+
+    def _give_back(self, guests: PodGuests, node: str) -> str:
+        """By the guest that is there; where it cannot, by a fresh one. A pod that is gone took with it all that could be left there."""
+        pod = guests.pods[node]
+        left = guests.leave(node)
+        if not left:
+            return ""
+        try:
+            there = self._api.get("pods", self._spec.namespace, pod.name)
+        except NinesError as error:
+            return f"{pod.name}: {error}"
+        if there is None or there["metadata"]["uid"] != pod.uid:
+            return ""
+        left = guests.leave_anew(node)
+        return f"{pod.name}: {left}" if left else ""
+
+    def _look_at_nodes(self) -> None:
+        """A measurement begins with a whole system."""
+        assert self._guests is not None
+        dead = [node for node, each in self._guests.nodes.items() if each.status() is not Status.UP]
+        if dead:
+            raise EnvironmentUnusable(f"{', '.join(dead)} did not run", how="wait until the pods are ready")
+        if Capability.NETEM in needed(self._deployment.plan):
+            raise CapabilityMissing("queues of the kernel are not put in front of pods", how="'level: streams', or 'loss'")
