@@ -9,6 +9,7 @@ from typing import Any, Final
 import msgspec
 
 from chaos.core.units import PERCENT, written
+from chaos.experiment.cluster import PROCESS
 from chaos.tryout.probe import Asked
 
 KINDS: Final = ("kill", "pause", "isolate")
@@ -29,6 +30,8 @@ class Facts(msgspec.Struct, frozen=True):
     nodes: int
     asked: Asked
     network: str = ""
+    behind: bool = False
+    """Clients ask another service of the project, a load balancer or a gateway: where these containers listen is their own affair."""
     restarts: bool = False
     """All its containers have a restart policy, which then brings a killed one back."""
     availability: float = 0.99
@@ -45,6 +48,7 @@ def first_experiment(facts: Facts, name: str, command: str) -> str:
     services = ", ".join(facts.services)
     attach = facts.attach or {"compose": facts.project, "services": list(facts.services)}
     attach |= {"network": facts.network} if facts.network else {}
+    attach |= {"ready": PROCESS} if facts.behind else {}
     lines = [
         f"# Written by: {command}",
         f"# nines run {name}.yaml runs it again, while they run. docs/experiments.md explains every key.",

@@ -93,6 +93,7 @@ def from_file(wanted: Wanted, name: str, environ: Mapping[str, str]) -> Found:
     chosen = [project.service(service) for service in services]
     facts = Facts(
         project=project.name, services=services, nodes=sum(each.replicas for each in chosen), asked=question, network=wanted.network,
+        behind=question.host in project.services and question.host not in services,
         restarts=all(each.restart for each in chosen), availability=wanted.availability, times=wanted.times,
     )  # fmt: skip
     seen = Seen(services, facts.nodes, tuple(each.restart for each in chosen), all("healthcheck" in each.keys for each in chosen))
@@ -136,6 +137,7 @@ def _found(engine: Engine, wanted: Wanted, project: Project, question: Asked, se
     seen = seen_of(services, inspected, single, fixed, members(project, services, question, wanted.files))
     facts = Facts(
         project=project.name, services=services, nodes=len(inspected), asked=question, network=wanted.network,
+        behind=question.host in project.services and question.host not in services,
         restarts=all(seen.policies), availability=wanted.availability, times=wanted.times,
     )  # fmt: skip
     name = named(project.name, services)

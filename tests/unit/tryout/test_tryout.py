@@ -18,7 +18,7 @@ from chaos.tryout.first import Facts, first_experiment
 from chaos.tryout.fixes import Seen, fixes
 from chaos.tryout.probe import Asked, asked
 from chaos.tryout.standing import Files
-from chaos.tryout.trying import Wanted, chosen_services, known, members
+from chaos.tryout.trying import Wanted, chosen_services, from_file, known, members
 
 SHOP = """services:
   web: {image: example/web, deploy: {replicas: "3"}, restart: always}
@@ -100,6 +100,17 @@ def test_members_that_are_services_of_their_own_are_one_part_with_a_list_of_addr
     ordered = order_text(first_experiment(facts, "try-shop", "nines try"), tmp_path / "first.yaml")
     assert [node.name for node in ordered.plan.nodes] == ["n1", "n2"]
     assert {node.part for node in ordered.plan.nodes} == {"kv"}
+
+
+def test_a_load_balancer_is_asked_and_the_services_behind_it_are_harmed(tmp_path: Path) -> None:
+    """Where they listen is not known: their processes are looked at. A service that is asked itself is asked for its answer."""
+    text = "services: {lb: {image: x}, web1: {image: x}, web2: {image: x}}\n"
+    (tmp_path / "compose.yaml").write_text(text, encoding="utf-8")
+    wanted = Wanted(Files((str(tmp_path / "compose.yaml"),)), services=("web1", "web2"), probe="http://lb:8080/")
+    found = from_file(wanted, "try-shop", {})
+    assert order_text(found.text, tmp_path / "first.yaml").target.parts["web"].by_process
+    itself = from_file(msgspec.structs.replace(wanted, services=("lb",)), "try-shop", {})
+    assert not order_text(itself.text, tmp_path / "lb.yaml").target.parts["lb"].by_process
 
 
 def test_init_writes_a_commented_experiment_from_the_file_alone(
