@@ -65,13 +65,14 @@ class DockerSession(Session):
     def _bring_up(self) -> Parts:
         deployment = self._deployment
         require_limits(self._engine.facts, deployment.plan.experiment.cluster.resources)
-        images = {part: ensure_target(self._engine, deployment.target, part) for part in {node.part for node in deployment.plan.nodes}}
-        self._sink(
-            SystemSeen(at_ns=self._clock.now_ns(), images={part: image_id(self._engine, name) or name for part, name in images.items()})
-        )
         harness_image = ensure_harness(self._engine)
         clients_image = ensure_clients(
             self._engine, harness_image, libraries(deployment.target, deployment.plan), plugins=used(deployment.plan, ("probes",))
+        )
+        # After the probers' image, which a client library may be missing for: that is said before minutes of building.
+        images = {part: ensure_target(self._engine, deployment.target, part) for part in {node.part for node in deployment.plan.nodes}}
+        self._sink(
+            SystemSeen(at_ns=self._clock.now_ns(), images={part: image_id(self._engine, name) or name for part, name in images.items()})
         )
         if deployment.plan.links:
             require_packet_rules(self._engine, harness_image)
