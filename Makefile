@@ -5,6 +5,7 @@
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
 #   make test-current  the Docker suite on the current engine, which is built from Go modules first (root, go; half an hour, once)
+#   make test-kubernetes  on a real Kubernetes of three nodes, which is built from Go modules first (root, go; 12 minutes, once)
 #   make test-browser  every kind of report in Chromium: console, requests, axe, keys, touch (apt-get install chromium; minutes)
 #   make test-systems  every experiment on etcd, Redis, PostgreSQL, RabbitMQ, nginx, gdnsd in full (root or Docker; half an hour)
 #   make leader-kills  each of their leader kills in three seeds, and one table (root or Docker; an hour)
@@ -64,7 +65,7 @@ demo: setup
 test: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
-	$(PY) -m pytest -n $$(($(WORKERS) + 1)) -m "not docker and not engines and not browser and not systems" $(ARGS)
+	$(PY) -m pytest -n $$(($(WORKERS) + 1)) -m "not docker and not engines and not kubernetes and not browser and not systems" $(ARGS)
 
 test-docker: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
@@ -81,6 +82,11 @@ test-engines: .venv/.installed-dev
 .PHONY: test-current
 test-current: .venv/.installed-dev
 	@$(PY) -m tools.current_engine run $(MAKE) --no-print-directory test-docker
+
+.PHONY: test-kubernetes
+test-kubernetes: .venv/.installed-dev
+	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
+	$(PY) -m pytest -m kubernetes tests/kubernetes $(ARGS)
 
 .PHONY: test-systems measured leader-kills
 test-systems: .venv/.installed-dev
