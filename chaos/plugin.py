@@ -172,6 +172,7 @@ __all__ = [
     "StartsSomething",
     "Status",
     "Surge",
+    "Surrounding",
     "Target",
     "Template",
     "Toxic",
@@ -649,6 +650,15 @@ class CrashedRun(msgspec.Struct, frozen=True):
     """(action, subject) of what stands in its undo log and was not done."""
 
 
+class Surrounding(msgspec.Struct, frozen=True):
+    """A parameter of the models that is said by what runs around the nodes."""
+
+    text: str
+    """As in YAML: ``10s``, ``10s..15s``."""
+    origin: str
+    """Whose word it is, for people: ``kubelet's default``."""
+
+
 class Runtime:
     """Where nodes run: what it can do is declared, ``up`` does it.
 
@@ -665,6 +675,9 @@ class Runtime:
     """What of (``AttachSpec.kind``), if it attaches at all."""
     words: ClassVar[Mapping[Capability, str]] = {}
     """Why it lacks one, where it knows better than the general words."""
+    surroundings: ClassVar[Mapping[str, Surrounding]] = {}
+    """What it does to nodes by itself, as parameters of the models (``back_off``, ``readiness_every``); targets and experiments may
+    say otherwise."""
     virtual: ClassVar[bool] = False
     """Its nodes live in virtual time: it needs no machine, and what it shows is simulated."""
     preference: ClassVar[int] = 0

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.judge import checks
 from chaos.measure.faults import FaultRecord, Trial
 from chaos.measure.phases_nodes import ARROW
 from chaos.measure.timeline import Timeline
-from chaos.plan import places
+from chaos.plan import back_off, places
 from chaos.plan.plan import Plan, Traits
 from chaos.predict.facts import OVERLAP, ClassFacts, RunFacts, felt, outside
 from chaos.predict.scenarios import expected
@@ -24,10 +24,12 @@ def facts_of(plan: Plan, timeline: Timeline) -> RunFacts:
     service = timeline.services.get(plan.judge)
     names = dict.fromkeys(trial.fault_class for trial in timeline.trials)
     turns = _turns(plan, timeline.trials)
+    owed_s = back_off.struck_s(plan, [_death(fault) for trial in timeline.trials for fault in trial.faults])
     return RunFacts(
         span_s=service.span_s if service else 0.0,
         classes=tuple(
-            _class(plan, name, [trial for trial in timeline.trials if trial.fault_class == name], turns.get(name, [])) for name in names
+            _class(plan, name, [trial for trial in timeline.trials if trial.fault_class == name], turns.get(name, []), owed_s)
+            for name in names
         ),
         shares={node: count / total for node, count in picks.items()} if total and plan.experiment.traffic.client.recorded_as_drawn else {},
     )
@@ -55,7 +57,13 @@ def _turns(plan: Plan, trials: Sequence[Trial]) -> dict[str, list[tuple[float, .
     return found
 
 
-def _class(plan: Plan, name: str, trials: list[Trial], turns: Sequence[tuple[float, ...]]) -> ClassFacts:
+def _death(fault: FaultRecord) -> back_off.Death:
+    return back_off.Death(fault.id, fault.name, fault.effective_s or 0.0, fault.target)
+
+
+def _class(
+    plan: Plan, name: str, trials: list[Trial], turns: Sequence[tuple[float, ...]], owed_s: Mapping[str, float]
+) -> ClassFacts:  # fmt: skip
     first = trials[0].faults[0]
     spec = next((spec for spec in plan.experiment.faults if spec.name == first.name), None)
     is_overlap = len(trials[0].faults) > 1
@@ -64,7 +72,7 @@ def _class(plan: Plan, name: str, trials: list[Trial], turns: Sequence[tuple[flo
         fault_class=name,
         kind=OVERLAP if is_overlap else first.kind,
         role="" if is_overlap else first.role,
-        for_s=tuple(max(_held_s(fault) for fault in trial.faults) for trial in trials),
+        for_s=tuple(max(owed_s.get(fault.id, _held_s(fault)) for fault in trial.faults) for trial in trials),
         params=spec.params if spec and not is_overlap else {},
         traits=Traits() if is_overlap else felt(first.traits, plan.experiment.cluster),
         victims=max(len(touched), 1),

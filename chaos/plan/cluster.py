@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from ipaddress import ip_address
+from types import MappingProxyType
 
 from chaos.core.errors import BadInput, Place
 from chaos.core.plugins import suggest
@@ -25,6 +26,7 @@ from chaos.experiment.target.operation import OperationKind
 from chaos.experiment.target.question import prepare
 from chaos.experiment.target.spec import Ask, Setting, Target
 from chaos.plan.plan import Parameter, PlannedNode
+from chaos.plugin import Surrounding
 
 
 def refuse(experiment: Experiment, path: str, message: str, right: str = "") -> BadInput:
@@ -190,8 +192,10 @@ def _reads(parse: type[int] | type[float] | object, text: str) -> bool:
     return True
 
 
-def planned_parameters(experiment: Experiment, target: Target, settings: dict[str, str]) -> tuple[str, tuple[Parameter, ...]]:
-    """The replication, and every further parameter that the target declares or the experiment overrides, each with its origin."""
+def planned_parameters(
+    experiment: Experiment, target: Target, settings: dict[str, str], around: Mapping[str, Surrounding] = MappingProxyType({})
+) -> tuple[str, tuple[Parameter, ...]]:
+    """The replication, and every further parameter that experiment, target or runtime (``around``) say, each with its origin."""
     context = templates.Context(node="", address="", ports={}, settings=settings)
     replication = "quorum" if LEADER in target.roles else "none"
     found: list[Parameter] = []
@@ -205,6 +209,8 @@ def planned_parameters(experiment: Experiment, target: Target, settings: dict[st
         elif key in target.model:
             text = templates.fill(target.model[key], context)
             origin, place = "target", Place(f"{target.folder}/target.yaml", None, f"model.{key}")
+        elif key in around:
+            text, origin, place = around[key].text, around[key].origin, None
         else:
             continue
         try:

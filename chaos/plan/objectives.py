@@ -9,11 +9,13 @@ from chaos.core.units import show_s
 from chaos.experiment.document import Experiment
 from chaos.experiment.production import PLANNED, ZONE, ProductionRate
 from chaos.experiment.tls_options import unverified
+from chaos.plan import back_off
 from chaos.plan.attached import name_of_one
 from chaos.plan.cluster import refuse
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.plan.traits import traits
 
+POWER_OFF: Final = "power_off"
 OF_FAULTS: Final = ("recovery", "agreement")
 """Measures that speak of faults: without any there is nothing to judge."""
 FAST_PER_S: Final = 3_000.0
@@ -35,7 +37,28 @@ def check_objectives(experiment: Experiment) -> None:
 
 def cautions(plan: Plan) -> tuple[str, ...]:
     """What can be asked and may well not be shown, or not be predicted rightly."""
-    return (*too_fast(plan.experiment), *_ending_untold(plan), *_anybody(plan), *name_of_one(plan.experiment))
+    return (
+        *too_fast(plan.experiment),
+        *_ending_untold(plan),
+        *_anybody(plan),
+        *back_off.cautions(plan),
+        *_given_up(plan),
+        *name_of_one(plan.experiment),
+    )
+
+
+def _given_up(plan: Plan) -> tuple[str, ...]:
+    """A runtime may start the nodes of a silent machine elsewhere, and no model knows what the system makes of that."""
+    known = {parameter.name: parameter.value for parameter in plan.parameters}
+    if not {"machine_grace_s", "eviction_s"} <= set(known):
+        return ()
+    limit_s = known["machine_grace_s"] + known["eviction_s"]
+    long = [spec for spec in plan.experiment.faults if spec.kind == POWER_OFF and (spec.for_s is None or spec.for_s > limit_s)]
+    return tuple(
+        f"'{spec.name}': after {show_s(limit_s)} without its machine's word the runtime gives a node up and may start it elsewhere; "
+        f"the prediction knows nothing of that. for: at most {show_s(limit_s)}"
+        for spec in long
+    )
 
 
 def _anybody(plan: Plan) -> tuple[str, ...]:

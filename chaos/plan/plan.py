@@ -46,7 +46,8 @@ class Window(msgspec.Struct, frozen=True):
 
 
 class Parameter(msgspec.Struct, frozen=True):
-    """One input of the models: a value, or a uniform range; ``origin`` says who claims it: target, experiment, calibration, default."""
+    """One input of the models: a value, or a uniform range; ``origin`` says who claims it: target, experiment,
+    calibration, or what runs around the nodes (``plugin.Surrounding``)."""
 
     name: str
     value: float

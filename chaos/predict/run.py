@@ -19,7 +19,7 @@ from chaos.core.units import show_s
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.experiment.faults import FaultSpec
 from chaos.experiment.selectors import LinkTo, Named, Role, Side, Zone
-from chaos.plan import places, shapes
+from chaos.plan import back_off, places, shapes
 from chaos.plan.candidates import ANY, FOLLOWERS, MAJORITY
 from chaos.plan.plan import Plan, Traits, tries
 from chaos.plan.traits import traits
@@ -156,6 +156,7 @@ def facts_from_plan(plan: Plan) -> RunFacts:
     known, members = system(plan), expected.members(plan)
     law = places.evenly(len(members))
     turns: dict[str, list[tuple[float, ...]]] = {}
+    owed_s = back_off.planned_s(plan)
     for several in tries(plan):
         roles = []
         for each in several:
@@ -164,7 +165,7 @@ def facts_from_plan(plan: Plan) -> RunFacts:
             turn, law = places.turns(law, strike), places.after(law, strike)
         name = " + ".join(sorted(roles))
         turns.setdefault(name, []).append(turn)
-        held_s = max((plan.duration_s if each.end_s is None else each.end_s) - each.start_s for each in several)
+        held_s = max(owed_s.get(each.id, (plan.duration_s if each.end_s is None else each.end_s) - each.start_s) for each in several)
         found.setdefault(name, []).append(held_s)
         spec = specs[several[0].fault]
         # Of faults that are done together no model knows more than that they are.

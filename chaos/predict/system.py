@@ -15,10 +15,12 @@ from chaos.core.errors import BadInput
 from chaos.core.values import LEADER
 from chaos.experiment import parameters
 from chaos.experiment.traffic import ClientPolicy
+from chaos.plan import back_off
+from chaos.plan.back_off import BackOff
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.predict.facts import judged_part
 from chaos.predict.markov.chain import majority
-from chaos.predict.scenarios.delays import DnsWithdrawal, HeartbeatDetection, RandomisedElection, Uniform
+from chaos.predict.scenarios.delays import DnsWithdrawal, HeartbeatDetection, Noticed, RandomisedElection, SilentMachine, Uniform
 from chaos.predict.scenarios.failover import LeaseExpiry, ReplicasHeard, Watchers
 
 NOTHING: Final = Uniform(0.0, 0.0)
@@ -57,11 +59,19 @@ class Front(msgspec.Struct, frozen=True):
     """The set holds only the leader (check ``role:leader``)."""
     keeps: bool = False
     """There is no name: clients stay with the leader that they found until it is none, even where another one leads by then."""
+    noticed: Uniform | None = None
+    """From the death of a process until the runtime has noticed it, where that takes a node out at once, whatever its checks say."""
+    lost: SilentMachine | None = None
+    """The rule for machines that say nothing more, where nodes are checked by their own machine."""
     grids: tuple[tuple[float, float], ...] = ()
     """(slot width, phase) in s of each operation that uses the name, in the order of the experiment."""
 
-    def withdrawal(self, silent: bool) -> DnsWithdrawal:
-        """When a node that is down leaves the set."""
+    def withdrawal(self, silent: bool, machine: bool = False) -> DnsWithdrawal | Noticed | SilentMachine:
+        """When a node that is down leaves the set; ``machine``: with its machine, which checks its own nodes where ``lost`` says so."""
+        if machine and self.lost is not None:
+            return msgspec.structs.replace(self.lost, lag_s=self.lag_s)
+        if not silent and self.noticed is not None:
+            return Noticed(self.noticed, self.lag_s)
         return DnsWithdrawal(self.check_every_s, self.fall, (self.check_timeout_s if silent else 0.0) + self.lag_s)
 
     def admission(self) -> DnsWithdrawal:
@@ -111,6 +121,8 @@ class System(msgspec.Struct, frozen=True):
     """How many nodes that other one has."""
     front: Front = Front()
     client: ClientPolicy = ClientPolicy()
+    back_off: BackOff | None = None
+    """How the runtime waits before it starts a dead node again, where it does."""
 
     @property
     def replicas_needed(self) -> int:
@@ -257,6 +269,8 @@ def system(plan: Plan) -> System:
         grids=_grids(plan),
         leader_only=named and dns.checks and dns.check.what == "role:leader",
     )
+    if dns.balancer == "engine" and named and "readiness_every_s" in given:
+        front = _by_readiness(front, given)
     if _word(known, "routing") == LEADER:  # as those of a name that holds the leader alone, at once and uncached
         front = Front(ttl_s=0.0, check_every_s=0.0, check_timeout_s=0.0, fall=1, rise=1, grids=front.grids, leader_only=True, keeps=True)
     everyone = [node for node in plan.nodes if node.part == judged_part(plan)]
@@ -280,6 +294,30 @@ def system(plan: Plan) -> System:
         zones=_zones(members),
         front=front,
         client=client,
+        back_off=back_off.of(plan.parameters),
+    )
+
+
+def _by_readiness(front: Front, given: Mapping[str, Uniform]) -> Front:
+    """A name of the runtime's own that holds the nodes which are ready: by their probes, or by the word of their machines."""
+
+    def number(name: str, otherwise: float) -> float:
+        return given[name].mean_s if name in given else otherwise
+
+    lost = None
+    if "machine_grace_s" in given:
+        lost = SilentMachine(given["machine_grace_s"].mean_s, number("machine_word_s", 0.0), number("machine_look_s", 0.0))
+    return msgspec.structs.replace(
+        front,
+        health_checked=True,
+        ttl_s=number("name_ttl_s", front.ttl_s),
+        check_every_s=given["readiness_every_s"].mean_s,
+        check_timeout_s=number("readiness_timeout_s", 0.0),
+        fall=round(number("readiness_fall", 1.0)),
+        rise=round(number("readiness_rise", 1.0)),
+        lag_s=number("name_lag_s", 0.0),
+        noticed=given.get("death_seen_s"),
+        lost=lost,
     )
 
 

@@ -230,17 +230,19 @@ def next_error_s(case: Case, share: float) -> Floats:
     return case.rng.exponential(1.0 / (rate_per_s * share), case.samples)
 
 
-def withdrawn(case: Case, silent: bool, well_s: Floats, fails_s: Floats | float = 0.0, renewed: Renewed | None = None) -> Away:
+def withdrawn(
+    case: Case, silent: bool, well_s: Floats, fails_s: Floats | float = 0.0, renewed: Renewed | None = None, machine: bool = False
+) -> Away:
     """The health check takes victims out of the set, unless they are well again before, and back in some checks after that.
 
     ``fails_s``: from when on the check fails; before 0 for a node that says so while it still serves. ``renewed``: the renewals of the
-    clients' cache, where several changes meet the same one.
+    clients' cache, where several changes meet the same one. ``machine``: the node's machine is gone, and whoever would ask it with it.
     """
     front = case.system.front
     if not front.health_checked or (front.resolve == "once" and not front.on_error):
         return ALWAYS_ASKED
     renewed = renewals(case) if renewed is None else renewed
-    out_s = fails_s + front.withdrawal(silent).sample(case.rng, case.samples)
+    out_s = fails_s + front.withdrawal(silent, machine).sample(case.rng, case.samples)
     once = front.resolve == "once"  # such clients learn of nobody that comes back
     left_s = np.full(case.samples, np.inf) if once else renewed(out_s)
     back_s = np.full(case.samples, np.inf) if once else renewed(well_s + front.admission().sample(case.rng, case.samples))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from chaos.core.values import LEADER
+from chaos.plan.back_off import POLICY
 from chaos.plugin import Model
 from chaos.predict.scenarios import second_centre
 from chaos.predict.scenarios.case import Case, assembled, leaderless, led, quorum_lost, steps_down, succession, withdrawn
@@ -41,13 +42,13 @@ def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None)
     fails_s = case.zeros() if fails_s is None else fails_s
     # What a node's own supervisor starts again does not wait for the schedule.
     alone = case.text("process", "main") == "serving"
-    started_s = case.draw("respawn_s", "a kill of the serving process") if alone else case.for_s
+    started_s = case.draw("respawn_s", "a kill of the serving process") if alone else started(case, machine=silent)
     ready_s = started_s + case.draw("restart_s", "a kill")
     serving_s = serves(case, ready_s, resync)
     dark = (Spell(Fate.LOSE, started_s),) if silent else ()
     if case.first_centre:
         return second_centre.takes_over(case, (*dark, Spell(Fate.REFUSE, serving_s)), serving_s, silent)
-    away = withdrawn(case, silent, ready_s, fails_s)
+    away = withdrawn(case, silent, ready_s, fails_s, machine=silent)
     stay = system.nodes - case.victims
     down = Group(case.victims, (*dark, Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
     if not case.by_leader:
@@ -63,6 +64,22 @@ def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None)
     others = Group(stay, leaderless(case, lost_s, elected_s))
     victims = Group(case.victims, (*dark, Spell(Fate.REFUSE, np.maximum(serving_s, elected_s))), away.left_s, away.back_s)
     return assembled(case, victims, others, led(detected_s, elected_s), elected_s, fails_s, silent)
+
+
+def started(case: Case, machine: bool) -> Floats:
+    """When the victims' processes are started again: with the schedule, a machine's boot after its power is back, or by a runtime that
+    waits (``back_off``): then ``for_s`` is what it owes, and the start comes with its first look after that."""
+    rule = case.system.back_off
+    if machine:
+        return case.for_s + case.optional("boot_s")
+    if rule is None or case.text("recovery", "") != POLICY:
+        return case.for_s
+    at_s = case.rng.uniform(*rule.seen_s, case.samples)
+    if rule.look_s[1] <= 0:
+        return np.maximum(at_s, case.for_s)
+    while (waits := at_s < case.for_s).any():
+        at_s = np.where(waits, at_s + case.rng.uniform(*rule.look_s, case.samples), at_s)
+    return at_s
 
 
 def pause(case: Case) -> Scenario:

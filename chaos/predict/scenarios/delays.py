@@ -193,3 +193,49 @@ class DnsWithdrawal(msgspec.Struct, frozen=True):
     def sample(self, rng: np.random.Generator, size: int) -> Floats:
         """``size`` draws: (fall - 1) every + U(0, every) + timeout."""
         return (self.fall - 1) * self.every_s + rng.uniform(0.0, 1.0, size) * self.every_s + self.timeout_s
+
+
+class Noticed(msgspec.Struct, frozen=True):
+    """A death that the runtime sees by itself, and that takes the node out at once."""
+
+    seen: Uniform
+    lag_s: float = 0.0
+
+    @property
+    def mean_s(self) -> float:
+        return self.seen.mean_s + self.lag_s
+
+    @property
+    def variance_s2(self) -> float:
+        return self.seen.variance_s2
+
+    def sample(self, rng: np.random.Generator, size: int) -> Floats:
+        """``size`` draws."""
+        return self.seen.sample(rng, size) + self.lag_s
+
+
+class SilentMachine(msgspec.Struct, frozen=True):
+    """A machine that gave its last word U(0, word) before its end: that word is seen at a look, and ``grace_s`` after that look it counts
+    as lost: grace - U(0, word) + U(0, look).
+
+    (Kubernetes v1.34: ``monitorNodeHealth`` of node_lifecycle_controller.go compares with the time of the look at which it saw the last
+    lease, not with the lease's own; leases are renewed every 10 s, looks are 5 s apart, the grace is 50 s.)
+    """
+
+    grace_s: float
+    word_s: float
+    look_s: float
+    lag_s: float = 0.0
+
+    @property
+    def mean_s(self) -> float:
+        return self.grace_s - self.word_s / 2 + self.look_s / 2 + self.lag_s
+
+    @property
+    def variance_s2(self) -> float:
+        return (self.word_s**2 + self.look_s**2) / 12
+
+    def sample(self, rng: np.random.Generator, size: int) -> Floats:
+        """``size`` draws."""
+        last_s, seen_s = rng.uniform(0.0, 1.0, size) * self.word_s, rng.uniform(0.0, 1.0, size) * self.look_s
+        return self.grace_s - last_s + seen_s + self.lag_s

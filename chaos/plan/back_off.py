@@ -1,0 +1,157 @@
+"""A runtime that waits before it starts a dead node again, longer after each death: kubelet's CrashLoopBackOff and its like.
+
+    death        1st   2nd      3rd       4th      ...           waits are counted from the death
+    waits        0     first    2 first   4 first  ... most      a death later than ``forgets`` after the last start is a 1st one again
+
+(Kubernetes v1.34: ``doBackOff`` of kuberuntime_manager.go, ``Backoff`` of client-go's flowcontrol, 10 s, 300 s, 600 s.) The runtime looks
+whether the wait is over when it has noticed the death, and then once in each ``look``: a start comes at the first look that finds it over.
+So kills that follow each other quickly are not alike, and their times to recover must not be averaged as if they were.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final
+
+import msgspec
+
+from chaos.core.units import show_s
+from chaos.experiment.faults import FaultSpec
+from chaos.plan.plan import Parameter, Plan
+from chaos.plan.selection import NothingMatched, possible
+from chaos.plan.traits import made
+
+POLICY: Final = "policy"
+"""``recovery`` of a fault after which the runtime itself starts the node again."""
+
+
+class BackOff(msgspec.Struct, frozen=True):
+    """The rule, in s: the first wait, the longest, and after how long without a death all is forgotten."""
+
+    first_s: float
+    most_s: float
+    forgets_s: float
+    seen_s: tuple[float, float] = (0.0, 0.0)
+    """From a death until the runtime has noticed it, evenly between these."""
+    look_s: tuple[float, float] = (0.0, 0.0)
+    """Between two looks at whether the wait is over, evenly between these; 0: it looks all the time."""
+
+    def wait_s(self, deaths: int) -> float:
+        """What it owes after a death that so many deaths precede which it remembers."""
+        return 0.0 if deaths == 0 else min(self.first_s * 2.0 ** (deaths - 1), self.most_s)
+
+    def started_s(self, wait_s: float) -> float:
+        """About when the start comes, counted from the death: half a look late, as looks fall at any moment."""
+        seen_s, look_s = sum(self.seen_s) / 2, sum(self.look_s) / 2
+        return seen_s if wait_s <= seen_s else wait_s + look_s / 2
+
+    def owed_s(self, deaths_s: Iterable[float]) -> tuple[float, ...]:
+        """The wait after each of one node's deaths, at these moments. One that is due while the node is dead comes when it runs."""
+        found: list[float] = []
+        remembered, started_s = 0, float("-inf")
+        for due_s in deaths_s:
+            death_s = max(due_s, started_s)
+            if death_s - started_s > self.forgets_s:
+                remembered = 0
+            found.append(self.wait_s(remembered))
+            started_s = death_s + self.started_s(found[-1])
+            remembered += 1
+        return tuple(found)
+
+
+def of(parameters: Sequence[Parameter]) -> BackOff | None:
+    """As the plan's parameters have it; None where nobody says that the runtime waits."""
+    known = {each.name: each for each in parameters}
+    if "back_off_s" not in known:
+        return None
+    first_s = known["back_off_s"].value
+
+    def single(name: str, otherwise: float) -> float:
+        return known[name].value if name in known else otherwise
+
+    def ends(name: str) -> tuple[float, float]:
+        found = known.get(name)
+        return (0.0, 0.0) if found is None else (found.value, found.value if found.high is None else found.high)
+
+    most_s = max(first_s, single("back_off_most_s", first_s))
+    return BackOff(first_s, most_s, single("back_off_forgets_s", 2 * most_s), ends("death_seen_s"), ends("back_off_look_s"))
+
+
+def relies(spec: FaultSpec) -> bool:
+    """Is it the runtime that starts what this fault kills?"""
+    return made(spec).revival == POLICY
+
+
+class Death(msgspec.Struct, frozen=True):
+    """A fault that killed these nodes, ``at_s`` after t = 0."""
+
+    id: str
+    fault: str
+    """The name of its FaultSpec."""
+    at_s: float
+    nodes: tuple[str, ...]
+
+
+def struck_s(plan: Plan, deaths: Sequence[Death]) -> dict[str, float]:
+    """Id -> the wait that the runtime owes after it, the longest of its nodes; of faults after which the runtime starts nodes, and does
+    not do so at once. Empty where no runtime waits."""
+    rule = of(plan.parameters)
+    if rule is None:
+        return {}
+    waited = {spec.name for spec in plan.experiment.faults if relies(spec)}
+    by_node: dict[str, list[Death]] = {}
+    for death in sorted(deaths, key=lambda each: each.at_s):
+        if death.fault in waited:
+            for node in death.nodes:
+                by_node.setdefault(node, []).append(death)
+    found: dict[str, float] = {}
+    for each in by_node.values():
+        for death, wait_s in zip(each, rule.owed_s(death.at_s for death in each), strict=True):
+            found[death.id] = max(found.get(death.id, 0.0), wait_s)
+    return found
+
+
+def planned_s(plan: Plan) -> dict[str, float]:
+    """The same of a plan's windows. Where a selector leaves the victim open, those that it may pick are taken in turn: the fewest deaths of
+    one node that there can be."""
+    if of(plan.parameters) is None:
+        return {}
+    specs = {spec.name: spec for spec in plan.experiment.faults if relies(spec)}
+    turns = {name: _turns(plan, spec) for name, spec in specs.items()}
+    windows = sorted((window for window in plan.windows if window.fault in specs), key=lambda window: window.start_s)
+    return struck_s(plan, [Death(window.id, window.fault, window.start_s, next(turns[window.fault], ())) for window in windows])
+
+
+def _turns(plan: Plan, spec: FaultSpec) -> Iterator[tuple[str, ...]]:
+    """The victims that a selector may pick, one set after the other and then from the beginning."""
+    experiment = plan.experiment
+    part = experiment.cluster.dns.part or plan.nodes[0].part
+    try:
+        picked = list(
+            possible(
+                spec.target, nodes=plan.nodes, protect=experiment.limits.protect, part=part, has_roles=plan.has_roles, fault=made(spec)
+            )
+        )  # fmt: skip
+    except NothingMatched:
+        return
+    sets = list(dict.fromkeys(victims.nodes for victims in picked))
+    while sets:
+        yield from sets
+
+
+def cautions(plan: Plan) -> tuple[str, ...]:
+    """Faults that the runtime answers with longer and longer waits: what they cost is not one distribution."""
+    rule, owed = of(plan.parameters), planned_s(plan)
+    if rule is None:
+        return ()
+    said = []
+    for spec in plan.experiment.faults:
+        waits_s = [owed[window.id] for window in plan.windows if window.fault == spec.name and window.id in owed]
+        if any(waits_s):
+            shown = ", ".join(show_s(wait_s) for wait_s in waits_s[:5]) + (", ..." if len(waits_s) > 5 else "")
+            said.append(
+                f"'{spec.name}': the runtime waits {shown} before it starts what was killed, since it remembers a death for "
+                f"{show_s(rule.forgets_s)}; so these faults are not alike, and their mean depends on their number. "
+                f"Space them by more than {show_s(rule.forgets_s + rule.first_s)}, or kill other nodes"
+            )
+    return tuple(said)

@@ -1,0 +1,104 @@
+"""A runtime that waits before it starts a dead node again: the waits that kubelet's source gives, and what `nines plan` says of them."""
+
+from __future__ import annotations
+
+import pytest
+
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import Named, Role, Selector
+from chaos.plan import objectives
+from chaos.plan.back_off import BackOff, Death, cautions, of, planned_s, struck_s
+from chaos.plan.plan import Parameter, Plan, Window
+from tests.support.predicting import PARAMETERS, a_plan
+
+KUBELET = BackOff(10.0, 300.0, 600.0, seen_s=(0.0, 1.0), look_s=(10.0, 15.0))
+SAID = (
+    Parameter("back_off_s", 10.0, "s", "kubelet's default"),
+    Parameter("back_off_most_s", 300.0, "s", "kubelet's default"),
+    Parameter("back_off_forgets_s", 600.0, "s", "kubelet's default"),
+    Parameter("back_off_look_s", 10.0, "s", "kubelet's default", high=15.0),
+    Parameter("death_seen_s", 0.0, "s", "kubelet's default", high=1.0),
+)
+
+
+def test_the_waits_of_kubelet() -> None:
+    """0, 10, 20, 40, 80, 160, 300, 300 s: as client-go's Backoff gives them to doBackOff, kills following each other at once."""
+    assert KUBELET.owed_s([0.0] * 8) == (0, 10, 20, 40, 80, 160, 300, 300)
+
+
+def test_ten_quiet_minutes_after_the_start_end_it() -> None:
+    """Counted from the start and not from the death; then it begins anew."""
+    started_s = KUBELET.started_s(0.0)
+    assert KUBELET.owed_s([0.0, started_s + 600.0]) == (0, 10)
+    assert KUBELET.owed_s([0.0, started_s + 600.1, started_s + 620.0]) == (0, 0, 10)
+
+
+def test_a_kill_that_is_due_while_the_node_is_dead_comes_when_it_runs() -> None:
+    """Every 15 s: the third is due while the node still waits, and the waits grow all the same."""
+    assert KUBELET.owed_s([15.0 * number for number in range(5)]) == (0, 10, 20, 40, 80)
+
+
+def test_the_rule_is_what_the_parameters_say() -> None:
+    """And there is none where nobody says that the runtime waits."""
+    assert of(SAID) == KUBELET
+    assert of(PARAMETERS) is None
+    assert of((Parameter("back_off_s", 1.0, "s", "experiment"),)) == BackOff(1.0, 1.0, 2.0)
+
+
+def killing(every_s: float, times: int, target: Selector, recovery: str = "policy", said: tuple[Parameter, ...] = SAID) -> Plan:
+    """So many kills of such a victim."""
+    spec = FaultSpec("strike", "kill", {"recovery": recovery}, At((0.0,)), 5.0, None, target)
+    windows = tuple(
+        Window(f"strike.{number}", "strike", "kill", number * every_s, number * every_s + 5.0, number) for number in range(times)
+    )
+    return a_plan(parameters=PARAMETERS + said, faults=(spec,), windows=windows)
+
+
+def test_kills_of_one_node_are_counted() -> None:
+    """By their windows."""
+    assert list(planned_s(killing(15.0, 4, Named(("n1",)))).values()) == [0, 10, 20, 40]
+
+
+def test_of_an_open_selector_nodes_are_taken_in_turn() -> None:
+    """Six kills of any of three: two each."""
+    waits_s = planned_s(killing(15.0, 6, Role("any", count=1)))
+    assert [waits_s[f"strike.{number}"] for number in range(6)] == [0, 0, 0, 10, 10, 10]
+
+
+def test_what_the_harness_starts_owes_nothing() -> None:
+    """Nor what a runtime starts that does not wait."""
+    assert planned_s(killing(15.0, 4, Named(("n1",)), recovery="restart")) == {}
+    assert planned_s(killing(15.0, 4, Named(("n1",)), said=())) == {}
+
+
+def test_of_several_victims_the_longest_wait_counts() -> None:
+    """In a run, by who was really struck."""
+    plan = killing(15.0, 1, Named(("n1",)))
+    deaths = [Death("a", "strike", 0.0, ("n1",)), Death("b", "strike", 20.0, ("n1", "n2")), Death("c", "strike", 60.0, ("n2",))]
+    assert struck_s(plan, deaths) == {"a": 0.0, "b": 10.0, "c": 10.0}
+
+
+def test_plan_warns_of_kills_that_are_not_alike() -> None:
+    """With the waits, and the spacing that would do."""
+    (said,) = cautions(killing(15.0, 4, Named(("n1",))))
+    assert "'strike'" in said
+    assert "0 s, 10 s, 20 s, 40 s" in said
+    assert "Space them by more than 10 min 10 s" in said
+
+
+@pytest.mark.parametrize(
+    "plan", [killing(1000.0, 4, Named(("n1",))), killing(15.0, 1, Named(("n1",))), killing(15.0, 4, Named(("n1",)), said=())]
+)
+def test_plan_does_not_warn_where_they_are(plan: Plan) -> None:
+    """Far apart, alone, or on a runtime that starts dead nodes at once."""
+    assert cautions(plan) == ()
+
+
+@pytest.mark.parametrize(("for_s", "said"), [(400.0, 1), (300.0, 0)])
+def test_plan_warns_of_machines_that_are_given_up(for_s: float, said: int) -> None:
+    """After 50 s and 300 s more without their word."""
+    spec = FaultSpec("dark", "power_off", {}, At((0.0,)), for_s, None, Named(("n1",)))
+    around = (Parameter("machine_grace_s", 50.0, "s", "kubelet's default"), Parameter("eviction_s", 300.0, "s", "kubelet's default"))
+    plan = a_plan(parameters=PARAMETERS + around, faults=(spec,))
+    assert len([each for each in objectives.cautions(plan) if "gives a node up" in each]) == said

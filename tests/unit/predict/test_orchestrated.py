@@ -1,0 +1,137 @@
+"""Nodes that an orchestrator starts again and takes out of the name: back-off, readiness, silent machines, by the rules of Kubernetes."""
+
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+
+from chaos.experiment.cluster import Dns
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.schedules import At
+from chaos.experiment.selectors import Named
+from chaos.experiment.traffic import ClientPolicy
+from chaos.plan.plan import Parameter, Window
+from chaos.predict.run import facts_from_plan, predict
+from chaos.predict.scenarios.delays import Noticed, SilentMachine, Uniform
+from chaos.predict.system import system
+from chaos.results.predicted import ClassPredicted
+from tests.support.predicting import a_plan, facts, of_class
+
+ORIGIN = "kubelet's default"
+BACK_OFF = (
+    Parameter("back_off_s", 10.0, "s", ORIGIN),
+    Parameter("back_off_most_s", 300.0, "s", ORIGIN),
+    Parameter("back_off_forgets_s", 600.0, "s", ORIGIN),
+    Parameter("back_off_look_s", 10.0, "s", ORIGIN, high=15.0),
+    Parameter("death_seen_s", 0.0, "s", ORIGIN, high=1.0),
+)
+READINESS = (
+    Parameter("readiness_every_s", 1.0, "s", "target"),
+    Parameter("readiness_timeout_s", 1.0, "s", "target"),
+    Parameter("readiness_fall", 2.0, "1", "target"),
+    Parameter("readiness_rise", 1.0, "1", "target"),
+    Parameter("name_lag_s", 0.5, "s", ORIGIN),
+    Parameter("name_ttl_s", 5.0, "s", ORIGIN),
+    Parameter("machine_grace_s", 50.0, "s", ORIGIN),
+    Parameter("machine_word_s", 10.0, "s", ORIGIN),
+    Parameter("machine_look_s", 5.0, "s", ORIGIN),
+)
+RESTART = (Parameter("restart_s", 2.0, "s", "target"),)
+ONE = ClientPolicy(attempts=1, timeout_s=0.25, deadline_s=0.6, resolve="per-request")
+
+
+def killed(owed_s: tuple[float, ...], *, nodes: int = 1, said: tuple[Parameter, ...] = BACK_OFF) -> ClassPredicted:
+    """Nodes by themselves whose runtime owes such waits."""
+    plan = a_plan(nodes=nodes, replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=RESTART + said)
+    return of_class(predict(plan, facts("kill", "node", owed_s, recovery="policy")))
+
+
+def played(owed_s: float, draws: int = 20_000) -> tuple[float, float]:
+    """Mean and spread of a start after its death, by kubelet's loop: a pod that may not start is looked at again 10 to 15 s later."""
+    generator, found = random.Random(7), []
+    for _ in range(draws):
+        at_s = generator.random()
+        while at_s < owed_s:
+            at_s += 10.0 * (1.0 + generator.random() * 0.5)
+        found.append(at_s)
+    return float(np.mean(found)), float(np.std(found))
+
+
+@pytest.mark.parametrize(("owed_s", "about_s"), [(0.0, 0.5), (10.0, 13.0), (20.0, 25.5), (40.0, 47.7)])
+def test_kill_one_to_four(owed_s: float, about_s: float) -> None:
+    """An only node is missed from its death until its start and 2 s more; starts come with the looks, not with the end of the wait."""
+    mean_s, _ = played(owed_s)
+    assert mean_s == pytest.approx(about_s, abs=0.6)
+    found = killed((owed_s,))
+    assert found.share.value == pytest.approx(1.0)
+    assert found.outage_s.value == pytest.approx(mean_s + 2.0, abs=0.15)
+
+
+def test_kills_that_are_not_alike_are_not_one_number() -> None:
+    """Four kills of one node: the mean of all four, and no draw of them near it."""
+    found = killed((0.0, 10.0, 20.0, 40.0))
+    assert found.recovery_s.value == pytest.approx(np.mean([played(owed_s)[0] for owed_s in (0.0, 10.0, 20.0, 40.0)]) + 2.0, abs=0.3)
+
+
+def test_without_the_rule_a_start_comes_when_it_is_said() -> None:
+    """As before there was any."""
+    assert killed((10.0,), said=()).outage_s.value == pytest.approx(12.0, abs=0.1)
+
+
+def test_the_plan_s_own_kills_are_counted() -> None:
+    """Windows of 5 s each that say nothing of the start: what is owed stands in their place."""
+    spec = FaultSpec("strike", "kill", {"recovery": "policy"}, At((0.0,)), 5.0, None, Named(("n1",)))
+    windows = tuple(Window(f"strike.{number}", "strike", "kill", number * 15.0, number * 15.0 + 5.0, number) for number in range(4))
+    plan = a_plan(nodes=3, replication="none", parameters=RESTART + BACK_OFF, faults=(spec,), windows=windows)
+    (found,) = facts_from_plan(plan).classes
+    assert found.for_s == (0.0, 10.0, 20.0, 40.0)
+
+
+def test_a_name_of_ready_nodes() -> None:
+    """Only with the runtime's own name server, and only where somebody says how it learns."""
+    named = a_plan(dns=Dns(balancer="engine"), parameters=RESTART + READINESS)
+    assert (system(named).front.health_checked, system(named).front.ttl_s, system(named).front.fall) == (True, 5.0, 2)
+    assert not system(a_plan(dns=Dns(balancer="engine"), parameters=RESTART)).front.health_checked
+    assert system(a_plan(parameters=RESTART + READINESS)).front.ttl_s == 1.0
+
+
+def test_who_leaves_the_name_when() -> None:
+    """A death is seen by the runtime, a silence by the probe's time-outs, a machine's end by those who wait for its word."""
+    front = system(a_plan(dns=Dns(balancer="engine"), parameters=RESTART + BACK_OFF + READINESS)).front
+    assert front.withdrawal(silent=False) == Noticed(Uniform(0.0, 1.0), 0.5)
+    assert front.withdrawal(silent=True).mean_s == pytest.approx(1.5 * 1.0 + 1.0 + 0.5)
+    assert front.withdrawal(silent=True, machine=True) == SilentMachine(50.0, 10.0, 5.0, 0.5)
+
+
+def test_a_silent_machine() -> None:
+    """Held against a play of leases and looks: 40 s to 55 s after its end."""
+    generator, found = random.Random(11), []
+    for _ in range(20_000):
+        word_s = -generator.uniform(0.0, 10.0)
+        look_s = word_s + generator.uniform(0.0, 5.0)
+        found.append(look_s + 50.0)
+    law = SilentMachine(50.0, 10.0, 5.0)
+    drawn = law.sample(np.random.default_rng(1), 20_000)
+    assert law.mean_s == pytest.approx(47.5)
+    assert (drawn.mean(), drawn.std()) == pytest.approx((np.mean(found), np.std(found)), rel=0.02)
+    assert drawn.std() == pytest.approx(law.variance_s2**0.5, rel=0.02)
+    assert drawn.min() >= 40.0
+    assert drawn.max() <= 55.0
+
+
+def test_a_machine_without_power_costs_until_the_name_forgets_it() -> None:
+    """One of three nodes, one attempt: a third of all requests is lost for about 48 s, though its power stays away for 200 s."""
+    plan = a_plan(replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=RESTART + READINESS)
+    found = of_class(predict(plan, facts("power_off", "node", (55.0,))))
+    long = of_class(predict(plan, facts("power_off", "node", (60.0,))))
+    assert found.recovery_s.value == pytest.approx(48.0, abs=1.5)
+    assert long.recovery_s.value == pytest.approx(48.0, abs=1.5)
+
+
+def test_a_machine_boots_before_its_nodes_start() -> None:
+    """Of an only node."""
+    parameters = (*RESTART, Parameter("boot_s", 5.0, "s", "target"))
+    plan = a_plan(nodes=1, replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=parameters)
+    assert of_class(predict(plan, facts("power_off", "node", (3.0,)))).outage_s.value == pytest.approx(10.0, abs=0.3)
