@@ -48,7 +48,7 @@ class Cluster(msgspec.Struct, frozen=True):
 
     def kubectl(self, *arguments: str, text: str | None = None, timeout_s: float = _CALL_S) -> str:
         """What kubectl printed. ``subprocess.CalledProcessError`` if it failed."""
-        command = [str(Path(self.record.programs) / "kubectl"), "--kubeconfig", str(self.layout.kubeconfig), *arguments]
+        command = [str(Path(self.record.programs) / "kubectl"), "--kubeconfig", str(self.layout.admin), *arguments]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout_s, check=True).stdout
 
     def load(self, *named: str) -> None:
@@ -128,7 +128,11 @@ def up(layout: Layout, nodes: int, note: Note, *, until: int | None = None) -> C
         found = find(layout)
         if found is None:
             down(layout)
-            found = _up(layout, nodes, where, note)
+            try:
+                found = _up(layout, nodes, where, note)
+            except BaseException:
+                down(layout)
+                raise
     if until is not None:
         _guard(layout, until)
     return found
@@ -145,6 +149,7 @@ def _up(layout: Layout, nodes: int, where: Path, note: Note) -> Cluster:
     authority = Authority(layout.pki)
     authority.found()
     authority.certificate("admin", "admin", "system:masters")
+    authority.kubeconfig("admin", f"https://{addresses.control}:{control.PORT}", layout.admin)
     authority.certificate("proxy", "system:kube-proxy")
     hosts.switch_on(layout, addresses)
     control.prepare(layout.host(CONTROL), authority, addresses)
@@ -157,15 +162,16 @@ def _up(layout: Layout, nodes: int, where: Path, note: Note) -> Cluster:
     _await(lambda: _containerd_answers(made), API_S, "containerd does not answer on all nodes", layout.host(names[-1]) / "log")
     with images.own(where) as archives:
         images.load(layout, names, archives)
-    # Whoever looks for a cluster goes by this file: it comes when the hosts are there.
-    authority.kubeconfig("admin", f"https://{addresses.control}:{control.PORT}", layout.kubeconfig)
     logs = layout.host(CONTROL) / "log"
     _await(lambda: made.kubectl("get", "--raw", "/readyz") == "ok", API_S, "the API server is not ready", logs)
     addons = (Path(__file__).parent / "addons.yaml").read_text(encoding="utf-8").replace("{dns}", str(addresses.dns_service))
-    made.kubectl("apply", "-f", "-", text=addons)
+    # Right after its start an API server may still take its time: what is applied twice is there once.
+    _await(lambda: bool(made.kubectl("apply", "-f", "-", text=addons)), API_S, "CoreDNS cannot be asked for", logs)
     _await(lambda: list(made.nodes_ready().values()) == [True] * nodes, READY_S, "not all nodes are Ready", layout.host(names[0]) / "log")
     _await(lambda: _dns_ready(made), READY_S, "CoreDNS is not ready", layout.host(names[0]) / "log")
     _await(lambda: "default" in made.kubectl("get", "serviceaccount"), READY_S, "there is no service account", logs)
+    # Whoever looks for a cluster goes by this file: it is there when the cluster can be used.
+    shutil.copy2(layout.admin, layout.kubeconfig)
     return made
 
 
@@ -202,7 +208,14 @@ def _await(true: Callable[[], bool], within_s: float, otherwise: str, logs: Path
         except subprocess.TimeoutExpired as error:
             said = str(error)
         time.sleep(_LOOK_S)
-    raise EnvironmentUnusable(f"{otherwise} after {within_s:g} s{f': {said}' if said else ''}", how=f"see {logs}; then: down, up")
+    told = [f"{otherwise} after {within_s:g} s{f': {said}' if said else ''}", *_ends(logs)]
+    raise EnvironmentUnusable("\n  | ".join(told), how="a machine that is less busy, or one with more memory; then once more")
+
+
+def _ends(logs: Path) -> list[str]:
+    """The last line of each log: what was begun is removed, its logs included."""
+    texts = {path.name: path.read_text(encoding="utf-8", errors="replace").splitlines() for path in sorted(logs.glob("*.log"))}
+    return [f"{name}: {lines[-1][:200]}" for name, lines in texts.items() if lines]
 
 
 # --- down --------------------------------------------------------------------------------------------------------------

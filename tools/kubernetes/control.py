@@ -53,7 +53,9 @@ def services(programs: Path, addresses: Addresses) -> list[Service]:
              "--service-cluster-ip-range", str(addresses.services), "--service-account-issuer", "https://kubernetes.default.svc",
              "--service-account-key-file", str(own / "sa.key"), "--service-account-signing-key-file", str(own / "sa.key"),
              "--kubelet-client-certificate", str(own / "kubelet-client.crt"), "--kubelet-client-key", str(own / "kubelet-client.key"),
-             "--kubelet-preferred-address-types", "InternalIP", "--allow-privileged", "--cert-dir", "/run/apiserver"),
+             "--kubelet-preferred-address-types", "InternalIP",
+             # etcd 3.4 cannot tell its progress, without which this one only fills the log.
+             "--feature-gates", "SizeBasedListCostEstimate=false", "--allow-privileged", "--cert-dir", "/run/apiserver"),
         ),
         Service(
             "controller-manager",

@@ -94,8 +94,9 @@ def switch_on(layout: Layout, addresses: Addresses) -> None:
 
 def switch_off(layout: Layout, addresses: Addresses) -> None:
     """Take away what of the switch does not end with its process."""
-    if Path("/sys/class/net", layout.uplink).exists():
-        change("ip", "link", "delete", layout.uplink)
+    # Its other end is in the switch, with which the kernel takes it away in its own time: perhaps just now.
+    subprocess.run(["ip", "link", "delete", layout.uplink], capture_output=True, timeout=END_S, check=False)
+    _until(lambda: not Path("/sys/class/net", layout.uplink).exists(), f"the end of the interface {layout.uplink}")
     if f"unreachable {addresses.block}" in change("ip", "-4", "route", "show", "type", "unreachable"):
         change("ip", "route", "delete", "unreachable", str(addresses.block))
 

@@ -122,6 +122,11 @@ class Layout(msgspec.Struct, frozen=True):
         return self.folder / "kubeconfig"
 
     @property
+    def admin(self) -> Path:
+        """The same while the cluster is being brought up."""
+        return self.pki / "admin.conf"
+
+    @property
     def pki(self) -> Path:
         """Keys and certificates."""
         return self.folder / "pki"
