@@ -76,7 +76,8 @@ def order_text(
     experiment = parse_experiment(text, str(file), overrides)
     target = _target(experiment, file)
     place = None if runtime else located(str(file), overrides, "cluster.runtime")
-    chosen = chosen_runtime(runtime or experiment.cluster.runtime, target, place, attach=experiment.cluster.attach)
+    cluster = experiment.cluster
+    chosen = chosen_runtime(runtime or cluster.runtime, target, place, attach=cluster.attach, hosts=bool(cluster.hosts))
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     plan = versioned(plan, target, system_version)
     if faults:
@@ -122,11 +123,11 @@ def _target(experiment: Experiment, file: Path) -> Target:
     return attached_target(experiment, named) if cluster.attach is not None else named
 
 
-def chosen_runtime(name: str, target: Target, place: Place | None = None, *, attach: AttachSpec | None = None) -> str:
+def chosen_runtime(name: str, target: Target, place: Place | None = None, *, attach: AttachSpec | None = None, hosts: bool = False) -> str:
     """``auto`` is docker where an engine answers and the target has a form for it, else local. An unknown name is refused."""
     from chaos.plan.capabilities import chosen
 
-    return chosen(name, target, place, attach=attach)
+    return chosen(name, target, place, attach=attach, hosts=hosts)
 
 
 def new_folder(name: str, under: Path = Path("runs")) -> RunFolder:
@@ -281,7 +282,7 @@ def _require_room(plan: Plan, folder: Path) -> None:
 
     if plan.experiment.abort_if.command is not None:
         guard.require(plan.experiment.abort_if.command)
-    room.require(plan, folder, runtime_of(plan.runtime).disk())
+    room.require(plan, folder, None if plan.experiment.cluster.hosts else runtime_of(plan.runtime).disk())
 
 
 def _warming(live: Callable[[Row], None] | None) -> Callable[[Row], None]:

@@ -111,6 +111,7 @@ __all__ = [
     "Gauge",
     "HasAddresses",
     "HasDisks",
+    "HasHosts",
     "HasLoads",
     "HasMembers",
     "HasNames",
@@ -480,6 +481,26 @@ class Crowd(Protocol):
 
 
 @runtime_checkable
+class HasHosts(Protocol):
+    """A cluster on several hosts, whose power is switched by commands that the experiment names."""
+
+    def switch_off(self, host: str) -> None:
+        """Run the command; it has ended. ``FaultNotEffective`` if it failed. Whether the host is silent is for others to see."""
+        ...
+
+    def went_dark(self, host: str, at_ns: int) -> None:
+        """It was seen silent: its nodes are down since then."""
+        ...
+
+    def switch_on(self, host: str) -> None:
+        """Run the other command, wait for the engine, tie the host to the others, and have its agents stand again; no system runs yet.
+
+        ``NotHealed`` if one of it does not come about. A host that is on stays as it is.
+        """
+        ...
+
+
+@runtime_checkable
 class GathersCrowds(Protocol):
     """A cluster to whose nodes connections can be held open from where its clients are."""
 
@@ -648,6 +669,13 @@ class CrashedRun(msgspec.Struct, frozen=True):
     """The process that ran it, in words."""
     undone: tuple[tuple[str, str], ...] = ()
     """(action, subject) of what stands in its undo log and was not done."""
+    further: tuple[str, ...] = ()
+    """The other places, of a run on several hosts."""
+
+    @property
+    def places(self) -> tuple[str, ...]:
+        """All of them; none where the runtime named no place."""
+        return (self.where, *self.further) if self.where else ()
 
 
 class Surrounding(msgspec.Struct, frozen=True):

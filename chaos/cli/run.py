@@ -182,9 +182,10 @@ def _where(ordered: Ordered, asked: str) -> str:
 
     runtime = runtime_of(ordered.plan.runtime)
     chosen = f"'{runtime.name}'"
-    if asked == AUTO and ordered.experiment.cluster.attach is None:
+    if asked == AUTO and ordered.experiment.cluster.attach is None and not ordered.experiment.cluster.hosts:
         chosen += f" (chosen: {runtime.suits(ordered.target)})"
-    return chosen + runtime.place()
+    hosts = ordered.experiment.cluster.hosts
+    return chosen + (f" on {len(hosts)} hosts ({', '.join(hosts)})" if hosts else runtime.place())
 
 
 def _tell(outcome: Outcome, arguments: argparse.Namespace, label: str) -> None:

@@ -72,6 +72,8 @@ class Capability(enum.StrEnum):
     """Clients can ask a name service that is not ours (``dns: {balancer: external}``)."""
     SESSIONS = "sessions"
     """Clients can write data and read it again, to find out whether it is kept (``data:``)."""
+    HOSTS = "hosts"
+    """Nodes can be placed on several hosts (``cluster: {hosts: ...}``)."""
     HERE = "here"
     """Nodes and clients are processes of this machine, with its programs, files and limits."""
 
@@ -106,6 +108,7 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.ENGINE_NAMES: "it has no name server of its own",
     C.EXTERNAL_NAMES: "its clients ask no name service but ours",
     C.SESSIONS: "nobody writes and reads data there",
+    C.HOSTS: "its nodes stand on no hosts that have names",
     C.HERE: "its nodes are no processes of this machine",
 })  # fmt: skip
 """What is said of a runtime that lacks one."""

@@ -52,17 +52,35 @@ def host(environment: Mapping[str, str] = os.environ) -> str:
     return DEFAULT_HOST if not context else str(_endpoint(environment, context)["Host"])
 
 
+class Found(msgspec.Struct, frozen=True):
+    """An engine's address, and what is shown there; None where it is spoken to in the open."""
+
+    url: str
+    shown: Certificates | None
+
+
+def found(where: str, environment: Mapping[str, str] = os.environ) -> Found:
+    """What an address, or the name of a context, comes to. ``EnvironmentUnusable`` for a context that does not exist."""
+    if "://" in where:
+        return Found(where, certificates(environment) if urlsplit(where).scheme == "tcp" else None)
+    return Found(str(_endpoint(environment, where)["Host"]), _shown_by(environment, where))
+
+
 def certificates(environment: Mapping[str, str] = os.environ) -> Certificates | None:
     """What the docker command would show to that engine and trust; None where it would speak in the open."""
     context = "" if environment.get("DOCKER_HOST", "").strip() else _context(environment)
     if context:
-        skip = bool(_endpoint(environment, context).get("SkipTLSVerify"))
-        folder = _settings(environment) / "contexts" / "tls" / _digest(context) / "docker"
-        return _certificates(folder, verify=not skip) if folder.is_dir() else None
+        return _shown_by(environment, context)
     verify, named = environment.get("DOCKER_TLS_VERIFY", ""), environment.get("DOCKER_CERT_PATH", "")
     if not (verify or named or environment.get("DOCKER_TLS", "")):
         return None
     return _certificates(Path(named) if named else _settings(environment), verify=bool(verify))
+
+
+def _shown_by(environment: Mapping[str, str], context: str) -> Certificates | None:
+    skip = bool(_endpoint(environment, context).get("SkipTLSVerify"))
+    folder = _settings(environment) / "contexts" / "tls" / _digest(context) / "docker"
+    return _certificates(folder, verify=not skip) if folder.is_dir() else None
 
 
 def _certificates(folder: Path, *, verify: bool) -> Certificates:

@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable
-from chaos.engine.address import Certificates, certificates, host, near
+from chaos.engine.address import Certificates, found, host, near
 from chaos.engine.errors import answered_by, remote, translated, unreachable
 from chaos.engine.limits import unlimited
 
@@ -85,7 +85,7 @@ class Facts(msgspec.Struct, frozen=True):
         if self.rootless:
             return "it is rootless: its containers' addresses are not reachable from this machine"
         if not self.local:
-            scheme = urlsplit(self.host).scheme
+            scheme = urlsplit(self.host).scheme or "a Docker context"
             how = f", reached by {scheme}" if scheme != "unix" else ""
             if not how and self.name == platform.node():
                 return "its processes and network are not those of this command, which may run in a container"
@@ -169,13 +169,14 @@ def may_have(path: str, environment: Mapping[str, str] = os.environ, timeout_s: 
 
 def _ping(where: str, timeout_s: float, path: str = "/_ping") -> int:
     """One raw request, and the status of its answer: importing the SDK alone takes longer."""
-    parts = urlsplit(near(where))
-    if urlsplit(where).scheme == "ssh":
+    there = found(where)
+    parts = urlsplit(near(there.url))
+    if urlsplit(there.url).scheme == "ssh":
         timeout_s = max(timeout_s, SSH_S)
     if parts.scheme == "unix":
         connection: http.client.HTTPConnection = _UnixConnection(parts.path, timeout_s)
     elif parts.scheme == "tcp" and parts.hostname:
-        if certificates() is not None:
+        if there.shown is not None:
             socket.create_connection((parts.hostname, parts.port or 2376), timeout_s).close()
             return http.client.OK
         connection = http.client.HTTPConnection(parts.hostname, parts.port or 2375, timeout=timeout_s)
@@ -217,8 +218,9 @@ def connect(where: str | None = None, *, checked: bool = True) -> Engine:
     do: what an earlier run left must be removable from an engine that is too full for another one.
     """
     where = where or host()
-    scheme = urlsplit(where).scheme
-    if scheme not in ("unix", "tcp", "ssh") or (checked and (scheme == "ssh" or (scheme == "tcp" and not _on_loopback(where)))):
+    url = found(where).url
+    scheme = urlsplit(url).scheme
+    if scheme not in ("unix", "tcp", "ssh") or (checked and (scheme == "ssh" or (scheme == "tcp" and not _on_loopback(url)))):
         raise remote(where)
     try:
         _ping(where, PING_S * 3)
@@ -243,13 +245,13 @@ def _client(where: str, timeout_s: float) -> DockerClient:
         import docker
     except ImportError as error:
         raise EnvironmentUnusable(f"the Python package 'docker' cannot be used ({error})", how="pip install 'docker>=7.1'") from error
-    where = near(where)
+    there = found(where)
+    where, shown = near(there.url), there.shown
     if urlsplit(where).scheme == "unix":
         client = docker.DockerClient(base_url=where, timeout=timeout_s, max_pool_size=CONNECTIONS)
         # No proxy stands before a socket of this machine; to look for one in the environment is a third of the price of a call.
         client.api.trust_env = False
         return client
-    shown = certificates() if urlsplit(where).scheme == "tcp" else None
     if shown is None:
         return docker.DockerClient(base_url=where, timeout=timeout_s, max_pool_size=CONNECTIONS)
     oldest = ".".join(map(str, OLDEST_API))  # named, so that nothing is asked yet
@@ -303,8 +305,9 @@ def _product(version: Mapping[str, object]) -> str:
 
 def _directly(where: str) -> bool:
     """Whether nothing stands between. What goes through ssh or TLS counts as another machine's."""
-    scheme = urlsplit(where).scheme
-    return scheme != "ssh" and not (scheme == "tcp" and certificates() is not None) and _in_our_namespaces(where)
+    there = found(where)
+    scheme = urlsplit(there.url).scheme
+    return scheme != "ssh" and there.shown is None and _in_our_namespaces(there.url)
 
 
 def _in_our_namespaces(where: str) -> bool:

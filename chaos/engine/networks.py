@@ -29,6 +29,7 @@ SETTING: Final = "NINES_SUBNETS"
 POOL: Final = (IPv4Network("198.18.0.0/15"),)
 PREFIX: Final = 24
 WIDEST_THAT_COUNTS: Final = 8
+_MTU: Final = "com.docker.network.driver.mtu"
 _TRIES: Final = 20
 _ROUTES_TIMEOUT_S: Final = 5.0
 
@@ -118,9 +119,10 @@ def subnets(engine: Engine) -> list[IPv4Network]:
 
 
 def make_network(
-    engine: Engine, name: str, labels: Mapping[str, str], pick: random.Random, *, internal: bool = False
-) -> tuple[Network, IPv4Network]:
-    """A bridge network of its own for a run, on a free /24 with the gateway at .1.
+    engine: Engine, name: str, labels: Mapping[str, str], pick: random.Random, *, internal: bool = False,
+    taken: Sequence[IPv4Network] = (), mtu: int | None = None,
+) -> tuple[Network, IPv4Network]:  # fmt: skip
+    """A bridge network of its own for a run, on a free /24 with the gateway at .1. ``taken``: what is not free beyond this engine.
 
     Another run may take the same subnet between the look and the call: then the next one is tried.
     """
@@ -129,12 +131,25 @@ def make_network(
 
     ranges, tried = pools(), list[IPv4Network]()
     while True:
-        subnet = free_subnet(ranges, [*routes(), *subnets(engine), *tried], pick)
+        subnet = free_subnet(ranges, [*routes(), *subnets(engine), *taken, *tried], pick)
         ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=str(subnet[1]))])
+        options = None if mtu is None else {_MTU: str(mtu)}
         with translated(f"making the network {name} ({subnet})"):
             try:
-                return engine.client.networks.create(name, driver="bridge", ipam=ipam, labels=dict(labels), internal=internal), subnet
+                made = engine.client.networks.create(
+                    name, driver="bridge", ipam=ipam, labels=dict(labels), internal=internal, options=options
+                )
+                return made, subnet
             except APIError as error:
                 tried.append(subnet)
                 if "overlap" not in str(error.explanation).lower() or len(tried) >= _TRIES:
                     raise
+
+
+def make_twin(engine: Engine, name: str, labels: Mapping[str, str], subnet: IPv4Network, gateway: str, mtu: int) -> None:
+    """The same network on another engine, with a gateway of its own. ``EnvironmentUnusable`` where that engine uses the subnet."""
+    from docker.types import IPAMConfig, IPAMPool
+
+    ipam = IPAMConfig(pool_configs=[IPAMPool(subnet=str(subnet), gateway=gateway)])
+    with translated(f"making the network {name} ({subnet}) at {engine.facts.host}"):
+        engine.client.networks.create(name, driver="bridge", ipam=ipam, labels=dict(labels), options={_MTU: str(mtu)})

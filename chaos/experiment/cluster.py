@@ -26,8 +26,9 @@ from chaos.core.errors import BadInput
 from chaos.core.units import Bytes, Seconds
 from chaos.experiment.compose.project import PROJECT, compose_project
 from chaos.experiment.forms import COUNT, NAME, WORDS, Form, choice, listed, mapping, one_of, string, whole
+from chaos.experiment.hosts import HOSTS, HostSpec
 from chaos.experiment.pods import PodsSpec
-from chaos.experiment.schema import anchored, any_of, given
+from chaos.experiment.schema import anchored, any_of, given, there
 from chaos.experiment.source import Table, Value, table_of
 from chaos.experiment.tables import DISTINCT, UNWRITTEN, Key, Rule, Strict, Written, table
 from chaos.experiment.target.spec import Ask
@@ -237,11 +238,14 @@ class AttachSpec(Strict, frozen=True):
 
 
 def _check_cluster(entry: Table) -> None:
-    nodes, parts, networks = entry.get("nodes"), entry.get("parts"), entry.get("networks")
+    nodes, parts, networks, hosts = (entry.get(key) for key in ("nodes", "parts", "networks", "hosts"))
     if nodes is not None and parts is not None:
         raise BadInput("'nodes' and 'parts' exclude each other", place=parts.place, right="nodes: 3, or parts: {data: 3}")
     if entry.get("attach") is None:
         _TARGET.read(entry.need("target", "target: replicated_kv"))
+    elif hosts is not None:
+        right = "leave 'hosts' out, or start a target of yours on them"
+        raise BadInput("what already runs is attached to on one engine", place=hosts.place, right=right)
     elif networks is not None:
         right = "leave it out; attach: {network: NAME} says which of them is meant"
         raise BadInput("containers that already run have the networks that they have", place=networks.place, right=right)
@@ -251,7 +255,7 @@ _ONE_COUNT_AND_TARGET: Final = Rule(
     _check_cluster,
     {
         "allOf": [
-            {"if": given("attach"), "then": {"not": given("networks")}, "else": given("target")},
+            {"if": given("attach"), "then": {"not": there("networks", "hosts")}, "else": given("target")},
             {"not": {"allOf": [given("nodes"), given("parts")]}},
         ]
     },
@@ -286,6 +290,8 @@ class ClusterSpec(Strict, frozen=True):
     attach: AttachSpec | None = None
     networks: Annotated[tuple[str, ...], _NETWORKS] = ()
     """Of each node, by name. Clients stand on the first, nodes talk to each other on the last; none named: all share one."""
+    hosts: Annotated[dict[str, HostSpec], HOSTS] = {}
+    """Several Docker hosts by name, each with its engine; each is a zone"""
 
     def spares_peers(self, network: object) -> bool:
         """Whether a cut of this network alone leaves the nodes the one that they talk to each other on."""

@@ -3,7 +3,7 @@
 ::
 
     leader   followers   any   majority   minority   n2   [n1, n2]
-    {any: 2}   {percent: 40%}   {zone: a}   {part: sentinel, any: 1}   {any: 1, role: followers}   {same: kill-leader}
+    {any: 2}   {percent: 40%}   {zone: a}   {host: b}   {part: sentinel, any: 1}   {any: 1, role: followers}   {same: kill-leader}
     {link: "leader -> any"}   {link: "leader <-> any"}   {link: "clients -> n2"}
 
 Whether a selector can match anything is for the plan to say.
@@ -53,7 +53,7 @@ class Side(Strict, frozen=True, tag="side"):
 
 
 class Zone(Strict, frozen=True, tag="zone"):
-    """``{zone: a}``: all nodes of it."""
+    """``{zone: a}``, ``{host: b}``: all nodes of it. A host is a zone."""
 
     zone: str
 
@@ -80,6 +80,7 @@ Selector = Named | Role | Side | Zone | Same | LinkTo
 
 _EXAMPLES: Final = 'leader, followers, any, n2, [n1, n2], {any: 2} or {link: "leader <-> any"}'
 _COUNTED: Final = (ANY, FOLLOWERS, LEADER, "percent")
+_ALONE: Final = ("link", "same", "host")
 _ARROW: Final = re.compile(r"\s*(\S+)\s*(<->|->)\s*(\S+)\s*")
 _A_LINK: Final[Schema] = {"type": "string", "pattern": anchored(_ARROW.pattern)}
 
@@ -95,9 +96,9 @@ def _link(written_as: str, value: Value) -> LinkTo:
 
 
 def _check_whom(entry: Table) -> None:
-    """``link`` and ``same`` stand alone; of all others it must be clear how many nodes are meant."""
+    """``link``, ``same`` and ``host`` stand alone; of all others it must be clear how many nodes are meant."""
     keys = list(entry.entries)
-    alone = next((key for key in ("link", "same") if key in keys), None)
+    alone = next((key for key in _ALONE if key in keys), None)
     if alone is not None:
         other = next((key for key in keys if key != alone), None)
         if other is not None:
@@ -118,12 +119,12 @@ def _whom_schema() -> Schema:
         {"required": ["role"], "not": there(*_COUNTED)},
         *({"required": [key], "not": there(*other_than(key))} for key in _COUNTED),
     ]
-    return {"if": there("link", "same"), "then": {"maxProperties": 1}, "else": {"oneOf": some}}
+    return {"if": there(*_ALONE), "then": {"maxProperties": 1}, "else": {"oneOf": some}}
 
 
 @Written(rules=(Rule(_check_whom, _whom_schema()),), inline=True)
 class Whom(Strict, frozen=True):
-    """Who is meant, by a link, an earlier pick, or how many of which nodes."""
+    """Who is meant, by a link, an earlier pick, a host, or how many of which nodes."""
 
     link: Annotated[LinkTo | None, Form(string("a link").read, _A_LINK).then(_link)] = None
     """"leader -> any", "leader <-> any", "clients -> n2": connections that the first opens to the second"""
@@ -131,6 +132,8 @@ class Whom(Strict, frozen=True):
     """Whom the fault of that name last picked"""
     zone: Annotated[str | None, string("the name of a zone")] = None
     """Of a zone; alone, all of it"""
+    host: Annotated[str, string("the name of a host")] = ""
+    """All nodes on one of the Docker hosts"""
     part: Annotated[str | None, WORDS] = None
     """Of a part"""
     role: Annotated[str, choice(ROLES)] = ""
@@ -150,6 +153,8 @@ class Whom(Strict, frozen=True):
             return self.link
         if self.same:
             return Same(self.same)
+        if self.host:
+            return Zone(self.host)
         count = next((found for found in (self.any, self.followers, self.leader) if found is not None), None)
         if self.zone is not None and not self.role and count is None and self.percent is None:
             return Zone(self.zone)

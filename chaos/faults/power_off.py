@@ -5,6 +5,10 @@ without power says nothing at all: every attempt costs its whole time-out, and c
 somebody gives up. So the silence comes first here: packet rules at the node and at everyone else, then the kill behind them,
 whose resets nobody hears. They are two outages and two predictions.
 
+With ``by: command`` a whole Docker host loses its power, by the command that ``cluster.hosts`` names for it: its nodes, our agents and
+its engine. That it is silent is seen by questions of the clients' place, one after the other. On power its engine is awaited, then our
+agents stand again, then the processes are started.
+
 On power the machine comes up (the rules go first, its network refuses), then its process. Data that was written survives, as it
 does a crash of the process; what a real loss of power takes from a disk's cache does not happen here.
 """
@@ -21,17 +25,20 @@ from chaos.core.system import SIGKILL
 from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Status, Victims
 from chaos.faults.base import evidence as proof
 from chaos.faults.base.nodes import HEALED_ALIVE, NodeFault, start_dead
-from chaos.plugin import Effect, Scene
+from chaos.faults.base.silence import SILENT_WITHIN_S, Silence
+from chaos.plugin import Effect, HasHosts, Scene
 
 MEASURE_TIMEOUT_S = 0.2
+ZONE = "zone:"
 
 
 class PowerOff(NodeFault, frozen=True, forbid_unknown_fields=True):
     """What brings the machine back: ``restart`` (the harness, after the schedule's ``for``) or ``none`` (dark to the end)."""
 
     recovery: Literal["restart", "none"] = "restart"
+    by: Literal["rules", "command"] = "rules"
+    """Packet rules and a kill at each node, or the command of the host that all of them stand on."""
 
-    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.SIGNALS, Capability.STARTS, Capability.PACKET_RULES})
     halts: ClassVar[bool] = True
     only_processes: ClassVar[bool] = False
     leader: ClassVar[Literal["ends"]] = "ends"
@@ -41,6 +48,12 @@ class PowerOff(NodeFault, frozen=True, forbid_unknown_fields=True):
         "Remove the packet rules at the node and its peers (`nft delete table inet nines` in each one's network namespace), then "
         f"start the process again with the same data and address. {HEALED_ALIVE}"
     )
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Rules and signals; of a command, hosts that it switches."""
+        plain = frozenset({Capability.SIGNALS, Capability.STARTS, Capability.PACKET_RULES})
+        return plain | {Capability.HOSTS} if self.by == "command" else plain
 
     @property
     def endless(self) -> bool:
@@ -58,6 +71,46 @@ class PowerOff(NodeFault, frozen=True, forbid_unknown_fields=True):
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         """Silence, then death; nobody may get an answer, not even a refusal."""
+        with (self._by_command if self.by == "command" else self._by_rules)(scene, victims) as effect:
+            yield effect
+
+    @contextmanager
+    def _by_command(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
+        """The host is switched off while its nodes are asked; ``went_dark`` is told since when none answers."""
+        cluster, host = scene.cluster, victims.role.removeprefix(ZONE)
+        if not isinstance(cluster, HasHosts):
+            raise FaultNotEffective("this cluster stands on no hosts that could be switched off")
+        nodes = cluster.nodes
+        ways = [Link(CLIENTS, node) for node in victims.nodes]
+        ways += [Link(other, node) for node in victims.nodes for other in nodes if other not in victims.nodes]
+        before_trips = proof.ask_links(cluster.net, ways, MEASURE_TIMEOUT_S)
+        before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes)) | proof.link_figures(before_trips)
+        started_ns: list[int] = []
+        with ExitStack() as undo:
+            undo.enter_context(scene.undo.intent("power_on", host))
+            try:
+                asked = [Link(CLIENTS, node) for node in victims.nodes if nodes[node].status() is not Status.DOWN]
+                with Silence(cluster.net, asked, scene.clock, MEASURE_TIMEOUT_S) as silence:
+                    cluster.switch_off(host)
+                    dark_ns = silence.since_ns(SILENT_WITHIN_S)
+                cluster.went_dark(host, dark_ns)
+                answers = proof.ask_links(cluster.net, ways, MEASURE_TIMEOUT_S)
+                during: proof.Figures = {f"{node}.process": str(nodes[node].status()) for node in victims.nodes}
+                during |= proof.link_figures(answers)
+                self._prove(scene, victims, answers, {})
+                effect = Effect(
+                    dark_ns, f"the command that switches host '{host}' off", before, during,
+                    lambda: self._gone(scene, victims, ways, [], before),
+                )  # fmt: skip
+                yield effect
+            finally:
+                if not self.endless:
+                    cluster.switch_on(host)
+                    started_ns += start_dead(scene, victims.nodes)
+            effect.healed_at_ns = max(started_ns, default=None)
+
+    @contextmanager
+    def _by_rules(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         net, nodes = scene.cluster.net, scene.cluster.nodes
         rules = self.rules(victims, list(nodes))
         ways = [Link(CLIENTS, node) for node in victims.nodes]

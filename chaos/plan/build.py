@@ -40,6 +40,7 @@ from chaos.plan.data import check_data, planned_data
 from chaos.plan.demand import check_demand
 from chaos.plan.describe import PlanRow, describe
 from chaos.plan.faults import planned_faults, proxied_links
+from chaos.plan.hosts import check_hosts
 from chaos.plan.objectives import check_objectives, check_production
 from chaos.plan.overlap import check_windows, planned_duration_s
 from chaos.plan.plan import SCHEMA, Parameter, Plan, PlannedNode
@@ -84,6 +85,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)
     check_production(experiment, parameters, nodes)
     check_networks(experiment, target, faults, place)
+    check_hosts(experiment, target, place, faults)
     check_runtime(experiment, target, nodes, place, faults)
     check_capabilities(faults, target, place, nodes, attached=experiment.cluster.attach is not None)
     check_proofs(experiment, target, faults, place, nodes)

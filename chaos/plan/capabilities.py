@@ -36,8 +36,8 @@ def needed(plan: Plan) -> frozenset[Capability]:
     return frozenset().union(*(made(spec).needs for spec in plan.experiment.faults))
 
 
-def chosen(name: str, target: Target, place: Place | None = None, *, attach: AttachSpec | None = None) -> str:
-    """The runtime of that name; of ``auto`` the one that suits best. ``BadInput`` for one that is not known."""
+def chosen(name: str, target: Target, place: Place | None = None, *, attach: AttachSpec | None = None, hosts: bool = False) -> str:
+    """The runtime of that name; of ``auto`` the one that suits best, or that has hosts. ``BadInput`` for one that is not known."""
     if name != AUTO:
         known = tables.names("runtimes")
         if name not in known:
@@ -45,6 +45,8 @@ def chosen(name: str, target: Target, place: Place | None = None, *, attach: Att
         return name
     if attach is not None:
         return attaching(attach).name
+    if hosts:
+        return next(each.name for each in reversed(loaded()) if Capability.HOSTS in each.offers)
     ordered = [each for each in reversed(loaded()) if each.preference > 0]
     return next((each.name for each in ordered if each.suits(target)), ordered[-1].name)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shutil
 from collections.abc import Collection, Mapping, Sequence
@@ -56,6 +57,8 @@ def planned_nodes(experiment: Experiment, target: Target) -> tuple[PlannedNode, 
         except BadInput as refusal:
             raise BadInput(refusal.message, place=place, right=refusal.right) from None
     zones = _zones(experiment, [name for name, _ in names])
+    if experiment.cluster.hosts:
+        zones = _hosts(experiment, names, zones)
     return tuple(PlannedNode(name=name, part=part, zone=zones.get(name)) for name, part in names)
 
 
@@ -89,6 +92,27 @@ def _zones(experiment: Experiment, names: list[str]) -> dict[str, str]:
     return found
 
 
+def zones_of(experiment: Experiment) -> Collection[str]:
+    """Their names: hosts, where there are several."""
+    return experiment.cluster.hosts or experiment.cluster.zones
+
+
+def _hosts(experiment: Experiment, names: Sequence[tuple[str, str]], zones: Mapping[str, str]) -> dict[str, str]:
+    """By the zones, which are then hosts and hold every node; else the nodes of each part in turn."""
+    hosts = list(experiment.cluster.hosts)
+    for zone in experiment.cluster.zones:
+        known_or_refuse(experiment, f"cluster.zones.{zone}", "host", zone, hosts)
+    homeless = [name for name, _ in names if name not in zones]
+    if zones and homeless:
+        raise refuse(experiment, "cluster.zones", f"{', '.join(homeless)}: on no host", "each node on one host, or no 'zones': in turn")
+    if zones:
+        return dict(zones)
+    found, turn = {}, {part: itertools.cycle(hosts) for _, part in names}
+    for name, part in names:
+        found[name] = next(turn[part])
+    return found
+
+
 def check_dns(experiment: Experiment, target: Target) -> str:
     """The part behind the name, after checking everything said about the name."""
     dns = experiment.cluster.dns
@@ -96,7 +120,7 @@ def check_dns(experiment: Experiment, target: Target) -> str:
     known_or_refuse(experiment, "cluster.dns.part", "part", part, target.parts)
     if dns.ttl_s != int(dns.ttl_s):
         raise refuse(experiment, "cluster.dns.ttl", f"a time to live of {dns.ttl_s:g}s cannot be sent", "DNS counts whole seconds")
-    zones = experiment.cluster.zones
+    zones = zones_of(experiment)
     for zone in dns.order:
         known_or_refuse(experiment, "cluster.dns.order", "zone", zone, zones)
     for zone, weight in dns.weights.items():
@@ -108,6 +132,9 @@ def check_dns(experiment: Experiment, target: Target) -> str:
         raise refuse(experiment, "cluster.dns.fail_open", message, "leave it out, or balancer: health-checked")
     if dns.order and dns.weights:
         raise refuse(experiment, "cluster.dns.weights", "'order' and 'weights' exclude each other", "one of them")
+    if dns.balancer == "engine" and experiment.cluster.hosts:
+        message = "the names of an engine end at that engine, and the nodes stand on several"
+        raise refuse(experiment, "cluster.dns.balancer", message, "health-checked, or round-robin")
     _check_health(experiment, target, dns)
     _check_external(experiment, target, dns, part)
     return part

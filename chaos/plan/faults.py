@@ -16,7 +16,7 @@ from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Zone
 from chaos.experiment.target.spec import Target
 from chaos.plan import shapes
 from chaos.plan.attached import ONE_PART
-from chaos.plan.cluster import known_or_refuse, refuse
+from chaos.plan.cluster import known_or_refuse, refuse, zones_of
 from chaos.plan.plan import PlannedNode
 from chaos.plan.selection import ENDPOINTS, FOLLOWERS, NothingMatched, possible
 from chaos.plan.traits import made
@@ -227,7 +227,7 @@ def _check_name(experiment: Experiment, path: str, name: str, what: str, nodes: 
         if name not in names:
             raise refuse(experiment, path, f"there is no node '{name}'", suggest(name, [*names, *_WORDS]))
     elif what == "zone":
-        known_or_refuse(experiment, path, "zone", name, experiment.cluster.zones)
+        known_or_refuse(experiment, path, "host" if experiment.cluster.hosts else "zone", name, zones_of(experiment))
     else:
         known_or_refuse(experiment, path, "part", name, list(dict.fromkeys(node.part for node in nodes)))
 

@@ -48,6 +48,8 @@ class RunRecord(msgspec.Struct, frozen=True):
     """Why it is a leftover although its harness lives: what could not be removed."""
     engine: str = ""
     """Where its Docker engine was reached, or the place that another runtime names: what it left is looked for there."""
+    further: tuple[str, ...] = ()
+    """Where the engines of its further hosts were reached."""
 
     @property
     def harness(self) -> proc.Identity:
@@ -143,6 +145,7 @@ def claim(
     state: Path | None = None,
     engine: str = "",
     place: str = "",
+    further: tuple[str, ...] = (),
 ) -> Iterator[Claim]:
     """Enter this run into the registry, with the first of ``blocks`` that nobody holds and of which ``unusable`` says nothing.
 
@@ -154,11 +157,18 @@ def claim(
         _make(where, where / name)
     me = proc.own_identity()
     record = RunRecord(
-        run=run, pid=me.pid, pid_start=me.start, boot=me.boot, folder=str(folder.absolute()), runtime=runtime, engine=engine or place
+        run=run,
+        pid=me.pid,
+        pid_start=me.start,
+        boot=me.boot,
+        folder=str(folder.absolute()),
+        runtime=runtime,
+        engine=engine or place,
+        further=further,
     )
     held = Claim(where, record)
-    if engine:
-        _note_engine(where, engine)
+    for each in (engine, *further) if engine else ():
+        _note_engine(where, each)
     _enter(where, record)
     try:
         wanted = list(blocks)

@@ -105,7 +105,7 @@ def _crashed(run: str, record: RunRecord | None) -> CrashedRun:
         return CrashedRun(run)
     folder = RunFolder(Path(record.folder))
     undone = tuple((entry.action, entry.subject) for entry in undo.pending(folder.undo))
-    return CrashedRun(run, folder.path, record.engine, str(record.harness), undone)
+    return CrashedRun(run, folder.path, record.engine, str(record.harness), undone, record.further)
 
 
 def refuse_leftovers(state: Path | None = None) -> None:

@@ -30,6 +30,11 @@ cluster:
 cluster: {target: sample, parts: {data: 3}, dns: {balancer: engine, order: [a], weights: {a: 2}, check: {what: ready, fall: 3},
   external: {name: www.t.test, part: data}}}
 ---
+cluster:
+  target: sample
+  hosts: {a: unix:///var/run/docker.sock, b: {engine: ssh://b, address: 10.0.0.2, power_off: "off b", power_on: "on b"}, c: colima}
+faults: [{kill: {}, target: {host: b}, at: 5s, for: 2s}]
+---
 cluster: {attach: {label: app=web, name: web, ready: {http: "http://{address}:80/", status: 200}}, nodes: 3}
 ---
 cluster: {attach: {compose: shop, services: [web, db], network: front, ports: [7001]}}

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import CapabilityMissing, FaultNotEffective
 from chaos.core.values import ClockReading, RoundTrip, TrafficOrder
-from chaos.plugin import Crowd, Deployment, Names, Net, Node, Surge
+from chaos.plugin import Crowd, Deployment, HasHosts, Names, Net, Node, Surge
 from chaos.query.clock import question_of
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helper import Helper
@@ -55,6 +55,7 @@ class RunningCluster:
         gather: Gather | None = None,
         start_data: StartData | None = None,
         start_demand: StartData | None = None,
+        hosts: HasHosts | None = None,
     ) -> None:
         self._deployment = deployment
         self._nodes = nodes
@@ -66,6 +67,7 @@ class RunningCluster:
         self._start_demand = start_demand
         self._surges = surges
         self._gather = gather
+        self._hosts = hosts
         self._broken = broken
         self._clock = clock
 
@@ -124,6 +126,24 @@ class RunningCluster:
         if self._gather is None:
             raise FaultNotEffective("nobody stands where the clients of this cluster are")
         return self._gather(node, port, count)
+
+    @property
+    def _several(self) -> HasHosts:
+        if self._hosts is None:
+            raise FaultNotEffective("this cluster stands on no hosts that could be switched off")
+        return self._hosts
+
+    def switch_off(self, host: str) -> None:
+        """By the experiment's command."""
+        self._several.switch_off(host)
+
+    def went_dark(self, host: str, at_ns: int) -> None:
+        """Its nodes are down."""
+        self._several.went_dark(host, at_ns)
+
+    def switch_on(self, host: str) -> None:
+        """By the experiment's command; what is ours stands there again."""
+        self._several.switch_on(host)
 
     def broken(self) -> str | None:
         """Which part of the harness has died; None while all is well."""

@@ -24,7 +24,7 @@ from chaos.experiment.target.init import InitStep
 from chaos.experiment.target.templates import fill_words
 from chaos.history.undo import shielded
 from chaos.net.crowding import crowds, refuse_short_queues
-from chaos.plugin import Deployment, Net, Node, Sink
+from chaos.plugin import Deployment, HasHosts, Net, Node, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.cluster import Gather, RunningCluster
@@ -45,6 +45,8 @@ class Parts(msgspec.Struct, frozen=True):
     helpers: Helpers
     gather: Gather
     """Holds idle connections from where the clients are."""
+    hosts: HasHosts | None = None
+    """Whose power can be switched."""
 
 
 class Session(abc.ABC):
@@ -91,7 +93,7 @@ class Session(abc.ABC):
         return RunningCluster(
             self._deployment, parts.nodes, parts.net, helpers.names, parts.asker, helpers.start_prober,
             lambda: self._breakage.why or helpers.reaper.failure or None, self._clock, self._surges(helpers), parts.gather,
-            helpers.start_data, helpers.start_demand,
+            helpers.start_data, helpers.start_demand, parts.hosts,
         )  # fmt: skip
 
     def _all_ended(self) -> None:

@@ -71,6 +71,8 @@ class Spec(msgspec.Struct, frozen=True):
     shares_pids: bool = True
     sees_host: bool = False
     """It sees the processes of the whole machine: a guest that looks at a container from outside."""
+    on_host: bool = False
+    """It has the host's own network and processes."""
     sysctls: dict[str, str] = {}
     """Settings of the kernel for its own network namespace."""
     env: dict[str, str] = {}
@@ -184,6 +186,8 @@ class Containers:
                 host["PidMode"] = f"container:{spec.joins}"
             elif spec.sees_host:
                 host["PidMode"] = "host"
+        if spec.on_host:
+            host["NetworkMode"] = host["PidMode"] = "host"
         if spec.cpus is not None:
             host["NanoCpus"] = round(spec.cpus * 1e9)
         if spec.memory_bytes is not None:
@@ -201,7 +205,7 @@ class Containers:
         options = ["label=disable"] * bool(spec.binds) + ["apparmor=unconfined"] * spec.may_mount
         if options:
             out["SecurityOpt"] = options
-        if self._own_users and (spec.binds or spec.sees_host):
+        if self._own_users and (spec.binds or spec.sees_host or spec.on_host):
             # What writes into folders of this machine, or sees its processes, is a user of it.
             out["UsernsMode"] = "host"
         return out

@@ -2,6 +2,7 @@
 
     .1    the gateway: this machine, where the harness stands       .2    the name server
     .3    the clients                                               .10+i node number i (1-based, in the order of the plan)
+    .4+i  the gateway of further host i (from 0)                    .251  what ties hosts together; answers nobody
 
 Every address is fixed for the whole run, and every node keeps its own whatever is done to it, since its agent holds the network
 namespace. Peers always use each other's real addresses: what harms a link stands in the namespace, not in the address. On further
@@ -33,6 +34,18 @@ DATA_INSIDE = "/var/lib/nines"
 """``{data}`` of a part that declares no folder of its own."""
 MAX_NODES = 240
 _FIRST_NODE = 10
+_FURTHER_GATEWAY = 4
+_TIE = 251
+
+
+def tie_address(subnet: IPv4Network) -> str:
+    """Taken on each host by what ties the network to the other hosts'."""
+    return str(subnet[_TIE])
+
+
+def gateway_of(subnet: IPv4Network, place: int) -> str:
+    """Of the host at this place of their order; the first one's is the harness's."""
+    return str(subnet[_FURTHER_GATEWAY + place - 1] if place else subnet[1])
 
 
 class DockerLayout(Layout):

@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Final
 
 from chaos.core.clock import MonotonicClock
-from chaos.core.errors import EnvironmentUnusable
+from chaos.core.errors import EnvironmentUnusable, NinesError, NotHealed
 from chaos.engine import leftovers as on_engine
 from chaos.engine.leftovers import HARNESS, STATE
 from chaos.plugin import CrashedRun, Left
 from chaos.registry import runs as registry
+from chaos.runtimes.docker.hosts.power import LOG, POWER_ON, awaken
 
 ENGINE: Final = "engine"
 """One that cannot be asked what a run left there."""
@@ -27,12 +28,12 @@ def leftovers(crashed: Sequence[CrashedRun], state: Path, *, thorough: bool) -> 
     """On the engines of these runs; ``thorough``: on every engine that runs of this state folder ever used."""
     found: list[Left] = []
     runs = {each.run for each in crashed}
-    needed = {each.where for each in crashed if each.where}
+    needed = {place for each in crashed for place in each.places}
     for host in sorted(needed | registry.engines(state) if thorough else needed):
         try:
             things = on_engine.left(host, state, runs, must_answer=host in needed)
         except EnvironmentUnusable as error:
-            found += [Left(each.run, ENGINE, host, host, error.what) for each in crashed if each.where == host]
+            found += [Left(each.run, ENGINE, host, host, error.what) for each in crashed if host in each.places]
             continue
         found += [Left(thing.run, thing.kind, thing.name, host) for thing in things]
     return found
@@ -42,6 +43,7 @@ def heal(run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left 
     """What could not be removed, and why; containers of others once nothing of ours is left."""
     logs = run.folder / "logs" if run.folder is not None else None
     failures: list[tuple[Left | None, str]] = []
+    problems = power_on(run)
     for host in sorted({thing.where for thing in left if thing.where}):
         try:
             reasons = on_engine.heal(host, run.run, logs)
@@ -49,6 +51,8 @@ def heal(run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left 
             failures += [(thing, error.what) for thing in left if thing.where == host]
             continue
         failures += [(Left(run.run, kind, name, host), why) for kind, name, why in reasons]
+    if problems:
+        return [*failures, (None, "; ".join(problems))]
     if failures or not attached(run):
         return failures
     try:
@@ -56,6 +60,27 @@ def heal(run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left 
     except EnvironmentUnusable as error:
         problems = [error.what]
     return [(None, "; ".join(problems))] if problems else []
+
+
+def power_on(run: CrashedRun) -> list[str]:
+    """Hosts that this run had switched off, by the commands in its plan; what could not be switched on. Safe to repeat."""
+    hosts = [subject for action, subject in run.undone if action == POWER_ON]
+    if not hosts or run.folder is None:
+        return []
+    from chaos.history.folder import RunFolder
+
+    folder = RunFolder(run.folder)
+    try:
+        specs = folder.read_plan().experiment.cluster.hosts
+    except NinesError as error:
+        return [f"host {', '.join(hosts)} is off, and the plan that says how it is switched on cannot be read: {error}"]
+    problems = []
+    for host in hosts:
+        try:
+            awaken(host, specs[host], run.folder / "logs" / LOG)
+        except NotHealed as error:
+            problems.append(str(error))
+    return problems
 
 
 def attached(run: CrashedRun) -> bool:

@@ -27,12 +27,13 @@ _SECOND = len("2026-01-01T00:00:00")
 class NodeLog:
     """Follows in a thread of its own. ``started`` says that a life has begun, ``finish`` that there will be no more."""
 
-    def __init__(self, api: APIClient, container: str, path: Path, clock: Clock) -> None:
+    def __init__(self, api: APIClient, container: str, path: Path, clock: Clock, last: str = "") -> None:
         self._api = api
         self._container = container
         self._path = path
         self._clock = clock
-        self._last = ""
+        self._last = last
+        """The stamp of the last line that is in the file."""
         self._begun = threading.Event()
         self._began_ns = 0
         self._over = False
@@ -40,6 +41,10 @@ class NodeLog:
         """Why it could not go on; empty while it could."""
         self._thread = threading.Thread(target=self._run, name=f"log {path.stem}", daemon=True)
         self._thread.start()
+
+    def again(self) -> NodeLog:
+        """Another that goes on where this one was cut off, with its engine."""
+        return NodeLog(self._api, self._container, self._path, self._clock, self._last)
 
     def started(self) -> None:
         """The container begins a life."""

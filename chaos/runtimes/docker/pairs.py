@@ -28,8 +28,9 @@ from chaos.runtimes.base.agents.link import AgentLink, Event, mapped_into
 from chaos.runtimes.base.agents.node import AgentNode
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.docker.containers import AGENT as AGENT_ROLE
-from chaos.runtimes.docker.containers import NO_SYSTEM, REFUSES_EACH, SYSTEM, Containers, Endpoint, Spec
+from chaos.runtimes.docker.containers import NO_SYSTEM, REFUSES_EACH, SYSTEM, Endpoint, Spec
 from chaos.runtimes.docker.contents import archive, ids_of, own_folders
+from chaos.runtimes.docker.hosts.places import Places
 from chaos.runtimes.docker.layout import DATA_INSIDE, ENGINE, DockerLayout
 from chaos.runtimes.docker.logs import NodeLog
 from chaos.runtimes.docker.pid1 import EngineNode, EngineWatch
@@ -41,6 +42,8 @@ ENGINE_SEES_DEATH_S = 15.0
 CLOCK_BOUND_S = 0.02
 """Containers share our clock; one whose clock cannot be shown to be this near ours is on another machine, or a very busy one."""
 CLOCK_TRIES = 20
+POWER_OFF = "power off"
+"""Of what a node is noted to have died whose host went dark."""
 
 
 class Interposer(Protocol):
@@ -50,13 +53,17 @@ class Interposer(Protocol):
         """``source``: a node, ``clients`` or ``dns``."""
         ...
 
+    def lost(self, source: str, agent: AgentLink) -> None:
+        """The namespace in which this agent stood is no more."""
+        ...
+
 
 class Pairs:
     """All agents and systems of one run."""
 
     def __init__(
         self,
-        containers: Containers,
+        places: Places,
         layout: DockerLayout,
         networks: Sequence[str],
         harness_image: str,
@@ -70,7 +77,8 @@ class Pairs:
         sink: Sink,
         clock: Clock,
     ) -> None:
-        self._containers = containers
+        self._places = places
+        self._run = places.first.run
         self._layout = layout
         self._networks = networks
         self._harness_image = harness_image
@@ -101,7 +109,7 @@ class Pairs:
             aliases = (name, part, self._layout.name_of(part)) if self._layout.balancer == ENGINE else (name,)
         own_dns = self._layout.serves_names and name != DNS
         spec = Spec(
-            name=f"nines-{self._containers.run}-{name}-agent",
+            name=f"nines-{self._run}-{name}-agent",
             node=name,
             role=AGENT_ROLE,
             image=self._harness_image,
@@ -121,7 +129,11 @@ class Pairs:
             sysctls=REFUSES_EACH if name == DNS else {},
             env={} if name in self._layout.nodes and not self._layout.pid1 else NO_SYSTEM,
         )  # fmt: skip
-        container = self._containers.create(spec)
+        return self._stand(name, self._places.of(name).create(spec), on_event)
+
+    def _stand(self, name: str, container: str, on_event: Callable[[Event], None] | None = None) -> AgentLink:
+        """Started, heard of, its clock known, the rules of the net in its namespace."""
+        on = self._places.of(name)
 
         def told(link: AgentLink, event: Event) -> None:
             self._note(link, event)
@@ -129,12 +141,12 @@ class Pairs:
                 on_event(event)
 
         link = AgentLink(
-            self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._agent_gone,
+            on.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._agent_gone,
             on_clock=mapped_into(self._sink, self._clock),
         )  # fmt: skip
         with self._lock:
             self.agents[name] = link
-        self._containers.start(container, spec.name)
+        on.start(container, f"nines-{self._run}-{name}-agent")
         link.hello(HELLO_WITHIN_S)
         bound_s = math.inf
         for _ in range(CLOCK_TRIES):
@@ -149,17 +161,57 @@ class Pairs:
         self._net.join(name, link)
         return link
 
+    # --- a host that goes dark, and comes back -----------------------------------------------------------------------------
+
+    def expect_end(self, name: str) -> None:
+        """The machine that this node stands on is about to go: the end of its agent is then no surprise."""
+        self.nodes[name].doom(POWER_OFF)
+        self.agents[name].closing = True
+
+    def stays(self, name: str) -> bool:
+        """The machine did not go after all; whether the agent there can still be spoken to."""
+        self.nodes[name].doom("")
+        if self.agents[name].gone:
+            return False
+        self.agents[name].closing = False
+        return True
+
+    def went_dark(self, name: str, at_ns: int) -> None:
+        """It has been silent since then: whoever stands there is dead."""
+        node = self.nodes[name]
+        assert isinstance(node, AgentNode), "of others nobody here switches hosts"
+        self.agents[name].close()
+        node.went_dark(at_ns)
+
+    def agent_again(self, name: str) -> None:
+        """The same container, in a namespace that is new: as when it came up, with what is in force now; its system stays dead."""
+        before, node = self.agents[name], self.nodes[name]
+        before.closing = True
+        before.close()
+        self._net.lost(name, before)
+        link = self._stand(name, before.container, node.seen)
+        self._prepare_clock(link)
+        system = self.systems[name]
+        log = self.logs[name] = self.logs[name].again()
+        node.joined(link, system, log)
+        node.doom("")
+        self._equip(node, system, link)
+
+    def _prepare_clock(self, link: AgentLink) -> None:
+        if self._supplies.clocks:
+            link.call("clock.prepare", library=FAKETIME_THREADS, folder=CLOCK_INSIDE, waits=not self._supplies.skews)
+
     def _node(self, info: NodeInfo) -> AgentNode | EngineNode:
         start, anew = partial(self._start_system, info.name), partial(self._anew, info.name)
         if self._layout.pid1:
-            return EngineNode(info, self._containers.api, start, anew, self._sink, self._clock)
+            return EngineNode(info, self._places.of(info.name).api, start, anew, self._sink, self._clock)
         return AgentNode(info, start, partial(self._how_ended, info.name), anew, self._sink, self._clock)
 
     def watch(self) -> None:
         """For nodes whose processes no agent sees: hear of their deaths from the engine."""
         engine_nodes = {name: node for name, node in self.nodes.items() if isinstance(node, EngineNode)}
         if engine_nodes:
-            self._watch = EngineWatch(self._containers.api, self._containers.run, engine_nodes, self._breakage)
+            self._watch = EngineWatch(self._places.first.api, self._run, engine_nodes, self._breakage)
 
     def close(self) -> None:
         """Detach from everything."""
@@ -179,15 +231,14 @@ class Pairs:
         """The whole pair; when this returns its process runs, unless it starts after others."""
         name, node = info.name, self.nodes[info.name]
         link = self.agent(name, node.seen)
-        if self._supplies.clocks:
-            link.call("clock.prepare", library=FAKETIME_THREADS, folder=CLOCK_INSIDE, waits=not self._supplies.skews)
+        self._prepare_clock(link)
         self._make_system(name, link)
         if starts:
             node.start()
 
     def _make_system(self, name: str, link: AgentLink) -> None:
         system = self._create_system(name, link)
-        log = NodeLog(self._containers.api, system, self._logs_folder / f"{name}.log", self._clock)
+        log = NodeLog(self._places.of(name).api, system, self._logs_folder / f"{name}.log", self._clock)
         with self._lock:
             self.systems[name], self.logs[name] = system, log
         node = self.nodes[name]
@@ -203,17 +254,17 @@ class Pairs:
         if self._supplies.tools and isinstance(node, AgentNode):
             allowed = Allowed(limits.cpus, limits.memory_bytes, limits.disk_bytes)
             node.loads = NodeLoads(
-                name, self._containers.api, system, link, allowed, node.status, node.doom, node.last_death_ns, self._clock
+                name, self._places.of(name).api, system, link, allowed, node.status, node.doom, node.last_death_ns, self._clock
             )
 
     def _anew(self, name: str) -> None:
         """The namespaces stay, since they are the agent's: what comes back has the same address, and nothing else."""
-        api, system = self._containers.api, self.systems[name]
+        api, system = self._places.of(name).api, self.systems[name]
         with translated(f"removing {name} and its data"):
             api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
             self.logs[name].finish()
             # What the agent or other nodes use as well cannot go; a disk that the agent holds is emptied instead.
-            kept = {volume_of(self._containers.run), *self._scratch(name), *self._disks(name), *self._clock_of(name)}
+            kept = {volume_of(self._run), *self._scratch(name), *self._disks(name), *self._clock_of(name)}
             volumes = [mount["Name"] for mount in api.inspect_container(system)["Mounts"] if mount["Type"] == "volume"]
             api.remove_container(system, force=True, v=True)
             for volume in set(volumes) - kept:
@@ -225,7 +276,7 @@ class Pairs:
     def _create_system(self, name: str, link: AgentLink) -> str:
         part, context = self._layout.part(name), self._layout.context(name)
         folders = part.data or (DATA_INSIDE,)
-        run = self._containers.run
+        run = self._run
         spec = Spec(
             name=f"nines-{run}-{name}",
             node=name,
@@ -252,14 +303,15 @@ class Pairs:
             memory_bytes=self._resources.memory_bytes,
             keeps_log=True,
         )
-        container = self._containers.create(spec)
+        on = self._places.of(name)
+        container = on.create(spec)
         files = {relative: fill(template, context) for relative, template in part.files.items()}
-        owner = ids_of(self._containers.api, container, part.user) if part.user else (0, 0)
+        owner = ids_of(on.api, container, part.user) if part.user else (0, 0)
         if part.user:
-            own_folders(self._containers.api, container, folders, owner)
+            own_folders(on.api, container, folders, owner)
         if files:
             with translated(f"putting files into {spec.name}"):
-                self._containers.api.put_archive(container, folders[0], archive(files, owner))
+                on.api.put_archive(container, folders[0], archive(files, owner))
         return container
 
     def _disks(self, name: str) -> tuple[str, ...]:
@@ -267,7 +319,7 @@ class Pairs:
         if self._supplies.disk_bytes is None or name not in self._layout.nodes:
             return ()
         folders = self._layout.part(name).data or (DATA_INSIDE,)
-        return tuple(f"nines-{self._containers.run}-{name}-{number}" for number in range(len(folders)))
+        return tuple(f"nines-{self._run}-{name}-{number}" for number in range(len(folders)))
 
     def _sizes(self, name: str) -> dict[str, int]:
         size_bytes = self._supplies.disk_bytes
@@ -276,14 +328,14 @@ class Pairs:
     def _scratch(self, name: str) -> dict[str, str]:
         if not self._supplies.scratch or name not in self._layout.nodes:
             return {}
-        return {f"nines-{self._containers.run}-{name}-scratch": SCRATCH_INSIDE}
+        return {f"nines-{self._run}-{name}-scratch": SCRATCH_INSIDE}
 
     def _clock_of(self, name: str, mode: str = ":ro") -> dict[str, str]:
         """The folder of a node's own wall clock, which only its agent writes; with the library that the agent makes its copy of."""
         if not self._supplies.clocks or name not in self._layout.nodes:
             return {}
-        own = {f"nines-{self._containers.run}-{name}-clock": f"{CLOCK_INSIDE}{mode}"}
-        return own if mode else {**own, volume_of(self._containers.run): f"{FOLDER}:ro"}
+        own = {f"nines-{self._run}-{name}-clock": f"{CLOCK_INSIDE}{mode}"}
+        return own if mode else {**own, volume_of(self._run): f"{FOLDER}:ro"}
 
     def refuse_unable_clocks(self) -> None:
         """``CapabilityMissing`` if the clock of a node is not ours to set; asked when they run, and before any fault."""
@@ -294,13 +346,13 @@ class Pairs:
                 raise CapabilityMissing(f"the clock of {name} cannot be set: {why}", how=how)
 
     def _start_system(self, name: str) -> None:
-        system = self.systems[name]
+        system, api = self.systems[name], self._places.of(name).api
         with translated(f"starting {name}"):
             if system in self._ran:
                 # The engine sees a death later than the agent does, and does not start what it believes to run.
-                self._containers.api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
+                api.wait(system, timeout=ENGINE_SEES_DEATH_S, condition="not-running")
             self._ran.add(system)
-            self._containers.api.start(system)
+            api.start(system)
 
     def _note(self, link: AgentLink, event: Event) -> None:
         """A part of ours that died, or an agent that believed us dead: the run is unknown from then on."""
@@ -314,7 +366,7 @@ class Pairs:
 
     def _how_ended(self, name: str) -> str:
         with translated(f"asking for the state of {name}"):
-            state = self._containers.api.inspect_container(self.systems[name])["State"]
+            state = self._places.of(name).api.inspect_container(self.systems[name])["State"]
         return "" if state["Running"] else f"exit status {state['ExitCode']}"
 
     def last_words(self, name: str) -> str:

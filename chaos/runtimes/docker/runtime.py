@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
@@ -29,6 +29,7 @@ _ALONE: Final[Mapping[Capability, str]] = {
     C.RESTART_POLICY: "a target that insists on being PID 1 is killed by the engine, which then does not act on its restart policy",
     C.OWN_CLOCK: "a target that insists on being PID 1 has nobody beside it to see which clock it reads",
     C.OPEN_FILES: "a target that insists on being PID 1 has nobody beside it who could limit it",
+    C.HOSTS: "a target that insists on being PID 1 tells its deaths by its engine, and the clocks of several engines are not one",
     C.CGROUP: "a target that insists on being PID 1 has a process namespace that our agent does not see: it could not end the load there",
 }
 """What a system's own namespace of processes keeps from us."""
@@ -40,6 +41,7 @@ _ATTACHED: Final[Mapping[Capability, str]] = {
     C.OWN_CLOCK: "its processes read the clock that they were started with",
     C.OPEN_FILES: _THEIRS,
     C.CGROUP: _THEIRS,
+    C.HOSTS: "what already runs is attached to on one engine",
     C.DISKS: "its disks are not ours: they have no limit of ours, and cannot be mounted anew",
 }
 """Why it is not done to containers that run already."""
@@ -103,10 +105,12 @@ class DockerRuntime(Runtime):
     @classmethod
     @contextmanager
     def elsewhere(cls, plan: Plan) -> Iterator[object | None]:
-        """The engine, where nodes could not be reached from here."""
-        del plan
+        """The engine, where nodes could not be reached from here; None on several hosts, of which the first is here."""
         from chaos.engine.connection import connect
 
+        if plan.experiment.cluster.hosts:
+            yield None
+            return
         with connect(checked=False) as engine:
             yield engine if engine.facts.elsewhere else None
 
@@ -178,15 +182,21 @@ class DockerRuntime(Runtime):
         from chaos.engine.connection import connect
         from chaos.registry import runs as registry
         from chaos.runtimes.docker.attach.session import AttachedSession
+        from chaos.runtimes.docker.hosts.engines import connected
         from chaos.runtimes.docker.session import DockerSession
 
-        with connect(self._host) as engine:
-            leftovers_docker.refuse(engine, self._state)
-            with registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=engine.facts.host) as claim:
+        specs = deployment.plan.experiment.cluster.hosts
+        with ExitStack() as stack:
+            engines = connected(specs, stack) if specs else {"": stack.enter_context(connect(self._host))}
+            for each in engines.values():
+                leftovers_docker.refuse(each, self._state)
+            first, *further = (each.facts.host for each in engines.values())
+            claimed = registry.claim(deployment.run, deployment.folder, self.name, state=self._state, engine=first, further=tuple(further))
+            with claimed as claim:
                 session: Session
                 if deployment.plan.experiment.cluster.attach is not None:
-                    session = AttachedSession(deployment, engine, claim, sink, clock, traffic=self._traffic)
+                    session = AttachedSession(deployment, engines[""], claim, sink, clock, traffic=self._traffic)
                 else:
-                    session = DockerSession(deployment, engine, claim, sink, clock, self._rng)
+                    session = DockerSession(deployment, engines, claim, sink, clock, self._rng)
                 with session.up() as cluster:
                     yield cluster

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import random
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, wait
 from pathlib import Path
 
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
-from chaos.core.errors import BadInput
+from chaos.core.errors import BadInput, EnvironmentUnusable
 from chaos.core.values import CLIENTS, DNS, Link, RoundTrip
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
@@ -39,6 +39,9 @@ from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.docker.commands import run_in
 from chaos.runtimes.docker.containers import NETWORK, Containers, pool
 from chaos.runtimes.docker.helpers import ContainerHelpers
+from chaos.runtimes.docker.hosts.hosts import Hosts
+from chaos.runtimes.docker.hosts.places import Places
+from chaos.runtimes.docker.hosts.power import LOG
 from chaos.runtimes.docker.layout import ENGINE, DockerLayout
 from chaos.runtimes.docker.pairs import Pairs
 from chaos.runtimes.docker.supplies import provide, supplies, tools_image
@@ -51,11 +54,18 @@ STOP_GRACE_S = 0.6
 class DockerSession(Session):
     """One run's containers, networks, volumes and threads."""
 
-    def __init__(self, deployment: Deployment, engine: Engine, claim: Claim, sink: Sink, clock: Clock, rng: random.Random) -> None:
+    def __init__(
+        self, deployment: Deployment, engines: Mapping[str, Engine], claim: Claim, sink: Sink, clock: Clock, rng: random.Random
+    ) -> None:  # fmt: skip
+        """``engines``: by host, the one that this process stands beside first; one of no name for a run on one engine."""
         super().__init__(deployment, claim, sink, clock)
-        self._engine = engine
+        self._engines = engines
+        self._engine = next(iter(engines.values()))
         self._rng = rng
-        self._containers = Containers(engine, deployment.run, leftovers_docker.labels(claim))
+        on = {host: Containers(engine, deployment.run, leftovers_docker.labels(claim)) for host, engine in engines.items()}
+        self._places = Places(on, {node.name: node.zone for node in deployment.plan.nodes if node.zone in on})
+        self._containers = self._places.first
+        self._hosts: Hosts | None = None
         self._layout: DockerLayout
         self._pairs: Pairs | None = None
         self._helpers: ContainerHelpers | None = None
@@ -64,7 +74,8 @@ class DockerSession(Session):
 
     def _bring_up(self) -> Parts:
         deployment = self._deployment
-        require_limits(self._engine.facts, deployment.plan.experiment.cluster.resources)
+        for engine in self._engines.values():
+            require_limits(engine.facts, deployment.plan.experiment.cluster.resources)
         harness_image = ensure_harness(self._engine)
         clients_image = ensure_clients(
             self._engine, harness_image, libraries(deployment.target, deployment.plan), plugins=used(deployment.plan, ("probes",))
@@ -74,16 +85,24 @@ class DockerSession(Session):
         self._sink(
             SystemSeen(at_ns=self._clock.now_ns(), images={part: image_id(self._engine, name) or name for part, name in images.items()})
         )
-        if deployment.plan.links:
-            require_packet_rules(self._engine, harness_image)
-        require_queues(self._engine, harness_image, needs(deployment).queues)
         needed = supplies(deployment.plan)
         tools = tools_image(self._engine) if needed.tools else ""
+        if len(self._engines) > 1:
+            self._hosts = Hosts(deployment, self._engines, self._places, self._logs / LOG)
+            self._hosts.provide_images(harness_image, images, tools)
+        for engine in self._engines.values():
+            if deployment.plan.links:
+                require_packet_rules(engine, harness_image)
+            require_queues(engine, harness_image, needs(deployment).queues)
         networks = engine_names(deployment.run, deployment.plan.experiment.cluster.networks)
         self._claim.begins()
-        subnets = make_networks(self._engine, networks, self._containers.labels("", NETWORK), self._rng)
-        if tools:
-            provide(self._containers, tools)
+        labels = self._containers.labels("", NETWORK)
+        if self._hosts is None:
+            subnets = make_networks(self._engine, networks, labels, self._rng)
+        else:
+            subnets = self._hosts.tie(networks, labels, harness_image, self._rng)
+        for each in self._places if tools else ():
+            provide(each, tools)
         layout = self._layout = DockerLayout(deployment, *subnets)
         net = make_net(deployment, layout, self._measure, needs(deployment), self._clock)
         self._closing.callback(net.close)
@@ -102,12 +121,13 @@ class DockerSession(Session):
         )
         self._closing.callback(helpers.close)
         pairs = self._pairs = Pairs(
-            self._containers, layout, networks, harness_image, images, net, deployment.plan.experiment.cluster.resources,
+            self._places, layout, networks, harness_image, images, net, deployment.plan.experiment.cluster.resources,
             _restarts(deployment), needed, self._logs, self._breakage, self._sink, self._clock,
         )  # fmt: skip
         self._closing.callback(pairs.close)
         self._bring_all_up(pairs, helpers)
-        return Parts(layout, pairs.nodes, net, asker, helpers, AgentCrowds(layout, lambda: pairs.agents.get(CLIENTS)).crowd)
+        power = None if self._hosts is None else self._hosts.power(pairs)
+        return Parts(layout, pairs.nodes, net, asker, helpers, AgentCrowds(layout, lambda: pairs.agents.get(CLIENTS)).crowd, power)
 
     def _bring_all_up(self, pairs: Pairs, helpers: ContainerHelpers) -> None:
         """All at once; the first failure is raised when all have ended, so that nothing is made behind the back of the end."""
@@ -161,7 +181,7 @@ class DockerSession(Session):
             list(workers.map(lambda node: self._pairs_up.nodes[node].start(), nodes))
 
     def _run_on(self, node: str, words: list[str], log: Path, *, user: str, within_s: float) -> str:
-        return run_in(self._containers.api, self._pairs_up.systems[node], words, log, user=user, within_s=within_s)
+        return run_in(self._places.of(node).api, self._pairs_up.systems[node], words, log, user=user, within_s=within_s)
 
     def _serve_names(self, helpers: Helpers) -> None:
         if self._layout.balancer != ENGINE:
@@ -174,8 +194,9 @@ class DockerSession(Session):
     # --- end -----------------------------------------------------------------------------------------------------------
 
     def _end(self) -> list[str]:
-        """Ask, end, then remove what carries the run's label; what the engine then still has."""
+        """Ask, end, then remove what carries the run's label; what the engines then still have."""
         pairs, helpers = self._pairs, self._helpers
+        problems = [] if self._hosts is None else self._hosts.all_on()
         if helpers is not None:
             helpers.end_input()
         if pairs is not None:
@@ -186,8 +207,18 @@ class DockerSession(Session):
         if pairs is not None:
             for link in pairs.agents.values():
                 link.closing = True  # its end is ours now
-        left = leftovers_docker.remove(self._containers.api, self._deployment.run)
-        return [f"{kind} {name} ({reason})" for kind, name, reason in left]
+        with pool() as workers:
+            for left in workers.map(self._remove_from, self._places.on):
+                problems += left
+        return problems
+
+    def _remove_from(self, host: str) -> list[str]:
+        on = f" on {host}" if host else ""
+        try:
+            left = leftovers_docker.remove(self._places.on[host].api, self._deployment.run)
+        except EnvironmentUnusable as error:
+            return [f"what is left on {host or 'the engine'} is not known: {error.what}"]
+        return [f"{kind} {name}{on} ({reason})" for kind, name, reason in left]
 
     def _end_nodes(self, pairs: Pairs) -> None:
         """SIGTERM to all, a short grace, then take the last lines of their logs; what still runs is removed with its container."""

@@ -52,14 +52,19 @@ class AgentNode(ContainerNode):
         self._began_ns = 0
         self._lives = 0
         self._down_ns = 0
+        self._dark = False
+        """Its host is off: nobody is there to be asked."""
 
     def joined(self, link: AgentLink, container: str, log: Log) -> None:  # noqa: ARG002 - the agent is nearer than the container
         """Its agent runs, its container is made."""
         self._link = link
         self._log = log
+        self._dark = False
 
     def status(self) -> Status:
         """By the word of the kernel, asked of the agent."""
+        if self._dark:
+            return Status.DOWN
         return Status(self._link.call("status").state)
 
     def kill(self, signal: int) -> int:
@@ -139,6 +144,13 @@ class AgentNode(ContainerNode):
         at_ns = self._link.call("resume").at_ns
         self._sink(NodeChanged(at_ns=at_ns, node=self.info.name, status=Status.UP))
         return at_ns
+
+    def went_dark(self, at_ns: int) -> None:
+        """Its host has been silent since then."""
+        with self._changed:
+            self._dark = True
+        if self._up_ns is not None:
+            self.seen(Event("down", at_ns))
 
     def last_death_ns(self) -> int:
         """0: it has not died yet."""

@@ -1,0 +1,99 @@
+"""The power of hosts, by the commands that the experiment names; and what of a run stands again when a host is back.
+
+    off     command -> (silence is seen by the fault) -> nodes there are down
+    on      command -> engine answers -> tied again -> agents stand, with the rules in force -> (systems are started by the fault)
+
+No restart policy starts an agent before its system, so both are ours to start.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from chaos.core.errors import FaultNotEffective, NinesError, NotHealed
+from chaos.core.programs import last_words
+from chaos.engine.connection import answers
+from chaos.experiment.hosts import HostSpec
+
+COMMAND_S: Final = 120.0
+BOOT_S: Final = 180.0
+"""A machine boots, and its engine starts, within this."""
+_LOOK_S: Final = 0.05
+POWER_ON: Final = "power_on"
+"""The undo of a host that was switched off."""
+LOG: Final = "hosts.log"
+
+
+class Power:
+    """``expect``: a host's agents are about to fall silent; ``dark``: its nodes are down since then; ``again``: all of ours on it but
+    the systems is to stand again."""
+
+    def __init__(
+        self, specs: Mapping[str, HostSpec], expect: Callable[[str], None], dark: Callable[[str, int], None],
+        again: Callable[[str], None], log: Path,
+    ) -> None:  # fmt: skip
+        self._specs = specs
+        self._expect = expect
+        self._dark = dark
+        self._again = again
+        self._log = log
+        self._off: set[str] = set()
+
+    def switch_off(self, host: str) -> None:
+        """By its command."""
+        self._off.add(host)
+        self._expect(host)
+        said = ordered(self._specs[host].power_off, self._log)
+        if said:
+            raise FaultNotEffective(f"the command that switches host '{host}' off {said}")
+
+    def went_dark(self, host: str, at_ns: int) -> None:
+        """By the word of whoever saw it silent."""
+        self._dark(host, at_ns)
+
+    def switch_on(self, host: str) -> None:
+        """By its command, unless it is on."""
+        if host not in self._off:
+            return
+        try:
+            awaken(host, self._specs[host], self._log)
+            self._again(host)
+        except NinesError as error:
+            raise error if isinstance(error, NotHealed) else NotHealed(f"host '{host}' is not as it was: {error}") from error
+        self._off.discard(host)
+
+    def all_on(self) -> list[str]:
+        """Those that are still off, at the end of a run: so that what is on them can be removed. What could not be switched on."""
+        problems = []
+        for host in sorted(self._off):
+            try:
+                awaken(host, self._specs[host], self._log)
+            except NotHealed as error:
+                problems.append(str(error))
+        return problems
+
+
+def awaken(host: str, spec: HostSpec, log: Path) -> None:
+    """Power on; its engine answers then. ``NotHealed`` otherwise."""
+    said = ordered(spec.power_on, log)
+    if said:
+        raise NotHealed(f"the command that switches host '{host}' on {said}")
+    until_s = time.monotonic() + BOOT_S
+    while not answers({"DOCKER_HOST": spec.engine}):
+        if time.monotonic() > until_s:
+            raise NotHealed(f"the engine of host '{host}' ({spec.engine}) did not answer within {BOOT_S:g} s after its power was on")
+        time.sleep(_LOOK_S)
+
+
+def ordered(words: Sequence[str], log: Path) -> str:
+    """How the command failed; empty if it did not. What it says goes to the log."""
+    try:
+        with log.open("ab") as out:
+            subprocess.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=COMMAND_S, check=True)
+    except (OSError, subprocess.SubprocessError) as error:
+        return f"failed ('{' '.join(words)}': {last_words(error)}); {log} has what it said"
+    return ""

@@ -1,0 +1,249 @@
+"""Three hosts with an engine each, in namespaces of their own, tied together by a run: who is where, what goes dark, what is left."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos.engine.connection import connect
+from chaos.engine.images.ensure import ensure_harness, ensure_target
+from chaos.experiment.target.load import load_target
+from chaos.history.events import ClockMapped, FaultEffective, FaultGone, FaultHealed, NodeChanged, NodeUp, RunEnded
+from chaos.history.folder import RunFolder
+from tests.support import hosts
+from tests.support.hosts import Rack
+from tests.support.needs import need
+from tests.support.paths import ROOT
+
+EXPERIMENT = """
+experiment: hosts
+question: What do clients see when a host goes?
+cluster:
+  target: replicated_kv
+  nodes: 3
+  runtime: docker
+  dns: {{balancer: health-checked, ttl: 1s}}
+  hosts:
+    a: {{engine: "{a}", address: {at_a}}}
+    b: {{engine: "{b}", power_off: "{order} off b {folder}", power_on: "{order} on b {folder}"}}
+    c: {{engine: "{c}", address: {at_c}}}
+traffic: {{operations: {{write: 20/s, read: 20/s}}, judge: write}}
+baseline: 2s
+faults:
+{faults}
+settle: 60s
+objectives: {{availability: ">= 10%"}}
+"""
+CUT_AND_KILL = """
+  - {kill: {recovery: restart}, target: n2, at: 1s, for: 2s}
+  - {partition: {}, target: {host: c}, at: 10s, for: 2s}
+  - {power_off: {}, target: {host: b}, at: 20s, for: 2s}
+"""
+OFF = "  - {name: dark, power_off: {by: command}, target: {host: b}, at: 1s, for: 4s}"
+PROBE = """
+import json, pathlib, socket, sys, time
+place, enough, rows = (sys.argv[1], int(sys.argv[2])), pathlib.Path(sys.argv[3]), []
+while not enough.exists():
+    sent_ns = time.monotonic_ns()
+    try:
+        socket.create_connection(place, 0.1).close()
+        rows.append((sent_ns, "answers"))
+    except TimeoutError:
+        rows.append((sent_ns, "silent"))
+    except OSError as error:
+        rows.append((sent_ns, "refuses"))
+    time.sleep(0.005)
+print(json.dumps(rows))
+"""
+WITHIN_S = 240.0
+FIRST = ["lo", "eth0", "docker0"]
+"""The interfaces that a host has beside a run."""
+
+
+@pytest.fixture(scope="module")
+def rack() -> Iterator[Rack]:
+    need("hosts of their own", hosts.may(), "root, dockerd, unshare, nsenter, nftables, iproute2")
+    folder = Path(os.environ.get("NINES_TEST_HOSTS_FOLDER") or "/var/tmp/nines-hosts")  # noqa: S108 - images stay for the next time
+    with hosts.running(folder) as found:
+        with connect(found.socket("a"), checked=False) as engine:  # from here there is a way to packages, from the hosts there is none
+            ensure_harness(engine)
+            for part in (target := load_target("replicated_kv")).parts:
+                ensure_target(engine, target, part)
+        yield found
+
+
+@pytest.fixture
+def folder(rack: Rack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
+    monkeypatch.setenv("NINES_HISTORY", str(tmp_path / "history.db"))
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setenv("DOCKER_HOST", rack.engine("c"))  # nothing may depend on it
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def written(rack: Rack, folder: Path, faults: str) -> Path:
+    """The experiment on these hosts: of each kind of address one."""
+    text = EXPERIMENT.format(
+        a=rack.socket("a"), at_a=rack.address("a"), b=rack.engine("b"), c=rack.socket("c"), at_c=rack.address("c"),
+        order=f"{sys.executable} -m tests.support.hosts", folder=rack.folder, faults=faults.strip("\n"),
+    )  # fmt: skip
+    path = folder / "hosts.yaml"
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def started(rack: Rack, *words: str) -> subprocess.Popen[str]:
+    """The command, on the first host."""
+    command = rack.inside("a", sys.executable, "-m", "chaos", *words)
+    return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def done(process: subprocess.Popen[str]) -> str:
+    """What it said, and its exit status on the last line."""
+    said, _ = process.communicate(timeout=WITHIN_S)
+    return f"{said}\n{process.returncode}"
+
+
+def ran(said: str) -> None:
+    """It came to its end. On a busy machine its figures may not count (3): these tests look at what was done, not at how well it went."""
+    assert said.rsplit("\n", 1)[-1] in ("0", "3"), said
+
+
+def await_row(run: RunFolder, kind: type) -> object:
+    """The first of its kind, as soon as it is there."""
+    until_s = time.monotonic() + WITHIN_S
+    while time.monotonic() < until_s:
+        if run.history.exists() and (found := next((row for row in run.rows() if isinstance(row, kind)), None)) is not None:
+            return found
+        time.sleep(0.05)
+    raise AssertionError(f"no {kind.__name__} within {WITHIN_S:g} s")
+
+
+def nothing_left(rack: Rack) -> bool:
+    """No container, no network of ours, no interface that was not there before, on no host."""
+    for name in rack.names:
+        with connect(rack.socket(name), checked=False) as engine:
+            api = engine.client.api
+            left = [each["Names"] for each in api.containers(all=True)]
+            left += [each["Name"] for each in api.volumes()["Volumes"] or () if each["Name"].startswith("nines-")]
+            left += [each["Name"] for each in api.networks() if each["Name"] not in ("bridge", "host", "none")]
+        listed = subprocess.run(rack.inside(name, "ip", "-j", "link"), capture_output=True, text=True, check=True, timeout=10).stdout
+        left += [each["ifname"] for each in json.loads(listed) if each["ifname"] not in FIRST]
+        if left:
+            print(name, left)
+            return False
+    return True
+
+
+def test_a_run_stands_on_three_hosts_and_leaves_nothing(rack: Rack, folder: Path) -> None:
+    """Nodes in turn; a kill, a cut and a dark host by rules are proven there and gone; times of agents elsewhere are mapped."""
+    said = done(started(rack, "run", str(written(rack, folder, CUT_AND_KILL)), "--folder", "run", "--seed", "3"))
+    ran(said)
+    rows = list(RunFolder(folder / "run").rows())
+    assert {row.node: row.zone for row in rows if isinstance(row, NodeUp)} == {"n1": "a", "n2": "b", "n3": "c"}
+    assert len([row for row in rows if isinstance(row, FaultEffective)]) == 3
+    assert all(not row.not_back for row in rows if isinstance(row, FaultGone))
+    assert {row.node for row in rows if isinstance(row, ClockMapped)} == {"n2", "n3"}
+    assert nothing_left(rack)
+
+
+def test_a_host_is_switched_off_and_comes_back(rack: Rack, folder: Path) -> None:
+    """Since when it is silent agrees with a probe of the test's own; agent and system stand again, at the same address."""
+    run = RunFolder(folder / "run")
+    process = started(rack, "run", str(written(rack, folder, OFF)), "--folder", "run", "--seed", "3")
+    await_row(run, NodeUp)
+    place = next(row for row in run.rows() if isinstance(row, NodeUp) and row.node == "n2")
+    probe = subprocess.Popen(
+        rack.inside("a", sys.executable, "-c", PROBE, place.address, str(place.ports["client"]), str(folder / "enough")),
+        stdout=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    try:
+        ran(done(process))
+    finally:
+        (folder / "enough").touch()
+    seen = json.loads(probe.communicate(timeout=WITHIN_S)[0].splitlines()[-1])
+    rows = list(run.rows())
+    effective = next(row for row in rows if isinstance(row, FaultEffective))
+    healed = next(row for row in rows if isinstance(row, FaultHealed))
+    answered = [at_ns for at_ns, how in seen if how == "answers"]
+    last_answer_ns, back_ns = max(itertools.pairwise(answered), key=lambda pair: pair[1] - pair[0])
+    first_silent_ns = next(at_ns for at_ns, how in seen if at_ns > last_answer_ns and how == "silent")
+    assert last_answer_ns - 50_000_000 <= effective.at_ns <= first_silent_ns + 300_000_000
+    assert effective.at_ns < healed.at_ns <= back_ns + 100_000_000
+    deaths = [row for row in rows if isinstance(row, NodeChanged) and row.node == "n2" and row.detail == "power off"]
+    assert len(deaths) == 1
+    assert next(row for row in rows if isinstance(row, RunEnded)).left == []
+    assert nothing_left(rack)
+
+
+def test_a_command_that_fails_harms_nothing(rack: Rack, folder: Path) -> None:
+    """The fault is not done, the host runs on, and so does the run."""
+    path = written(rack, folder, OFF)
+    path.write_text(path.read_text(encoding="utf-8").replace(" off b ", " no-such-order b "), encoding="utf-8")
+    said = done(started(rack, "run", str(path), "--folder", "run", "--seed", "3"))
+    rows = list(RunFolder(folder / "run").rows())
+    assert not [row for row in rows if isinstance(row, FaultEffective)], said
+    assert not [row for row in rows if isinstance(row, NodeChanged) and row.node == "n2" and row.detail]
+    assert next(row for row in rows if isinstance(row, RunEnded)).left == []
+    assert "switches host 'b' off failed" in said
+    assert nothing_left(rack)
+
+
+def test_a_dead_harness_leaves_a_host_off_and_heal_switches_it_on(rack: Rack, folder: Path) -> None:
+    """By the command in the plan; then nothing is left on any host."""
+    run = RunFolder(folder / "run")
+    process = started(rack, "run", str(written(rack, folder, OFF.replace("for: 4s", "for: 60s"))), "--folder", "run", "--seed", "3")
+    await_row(run, FaultEffective)
+    for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split():
+        os.kill(int(pid), signal.SIGKILL)
+    process.communicate(timeout=WITHIN_S)
+    assert "power_on" in done(started(rack, "leftovers"))
+    said = done(started(rack, "heal"))
+    assert said.endswith("\n0"), said
+    assert nothing_left(rack)
+    assert "No leftovers" in done(started(rack, "leftovers"))
+
+
+def test_hosts_that_hear_nothing_of_each_other_are_refused(rack: Rack, folder: Path, request: pytest.FixtureRequest) -> None:
+    """Before any node is started, with the port that must be open; nothing is left."""
+    rack.cut("c")
+    request.addfinalizer(lambda: rack.join("c"))
+    said = done(started(rack, "run", str(written(rack, folder, CUT_AND_KILL)), "--folder", "run"))
+    assert said.endswith("\n5"), said
+    assert "nothing comes back from host 'c' over VXLAN" in said
+    assert "UDP 4790" in said
+    assert nothing_left(rack)
+
+
+def test_the_first_host_must_be_here(rack: Rack, folder: Path) -> None:
+    """A command that runs anywhere else is told where to run."""
+    path = written(rack, folder, CUT_AND_KILL)
+    told = subprocess.run([sys.executable, "-m", "chaos", "run", str(path)], capture_output=True, text=True, check=False, timeout=WITHIN_S)
+    assert told.returncode == 5
+    assert "host 'a': it is the first, and not this machine" in told.stderr
+
+
+def test_hosts_themselves_go_dark_and_come_back(rack: Rack) -> None:
+    """What these tests stand on: no packet of a host without power, everything of it dead, its images still there."""
+    words = rack.inside("a", "python3", "-c", f"import socket; socket.create_connection(('{rack.address('b')}', 2375), 0.5)")
+
+    def answers() -> bool:
+        return subprocess.run(words, capture_output=True, check=False, timeout=10).returncode == 0
+
+    assert answers()
+    rack.off("b")
+    assert not answers()
+    rack.on("b")
+    assert answers()
+    with connect(rack.socket("b"), checked=False) as engine:
+        assert engine.facts.name == "b"

@@ -1,0 +1,177 @@
+"""Several Docker hosts, the parts that need no engine: addresses, words for the kernel, power, silence."""
+
+from __future__ import annotations
+
+import sys
+from ipaddress import IPv4Network
+from pathlib import Path
+
+import pytest
+
+from chaos.core.clock import ManualClock, MonotonicClock
+from chaos.core.errors import EnvironmentUnusable, FaultNotEffective, NotHealed
+from chaos.core.values import Link, RoundTrip
+from chaos.experiment.hosts import HostSpec
+from chaos.faults.base.silence import Silence
+from chaos.plugin import CrashedRun
+from chaos.runtimes.docker.hosts import engines, power, tie
+from chaos.runtimes.docker.layout import MAX_NODES, gateway_of, tie_address
+from chaos.runtimes.docker.leftovers import power_on
+
+SUBNET = IPv4Network("198.18.7.0/24")
+TOUCH = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"
+
+
+def test_no_two_things_of_a_network_have_one_address() -> None:
+    """Gateways of seven hosts, name server, clients, as many nodes as there may be, the tie, and nobody's address."""
+    nodes = [str(SUBNET[10 + number]) for number in range(1, MAX_NODES + 1)]
+    gateways = [gateway_of(SUBNET, place) for place in range(7)]
+    found = [*gateways, str(SUBNET[2]), str(SUBNET[3]), *nodes, tie_address(SUBNET), str(SUBNET[-2])]
+    assert gateways[0] == "198.18.7.1"
+    assert len(set(found)) == len(found)
+
+
+def test_each_network_of_each_run_has_a_number_of_its_own() -> None:
+    """24 bits, never 0."""
+    numbers = {tie.number(run, place) for run in ("one", "two") for place in (0, 1)}
+    assert len(numbers) == 4
+    assert all(0 < number < 1 << 24 for number in numbers)
+
+
+def test_frames_go_to_all_other_hosts() -> None:
+    """By the words that iproute2 takes."""
+    assert " ".join(tie.lay_words(77, "10.0.0.1", 4242)).startswith(
+        "ip link add vx0 netns 4242 type vxlan id 77 dstport 4790 local 10.0.0.1"
+    )
+    script = tie.join_words(["10.0.0.2", "10.0.0.3"])[-1]
+    assert script.count("bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.0.0.") == 2
+
+
+def test_who_has_answered_is_read_from_the_kernel() -> None:
+    """An address that was only asked for has the flag 0x0 (arp(7))."""
+    table = (
+        "IP address       HW type     Flags       HW address            Mask     Device\n"
+        "198.18.7.4       0x1         0x2         02:42:c6:12:07:04     *        br-1\n"
+        "198.18.7.5       0x1         0x0         00:00:00:00:00:00     *        br-1\n"
+    )
+    assert tie.complete(table) == {"198.18.7.4"}
+
+
+def test_addresses_are_those_of_the_engines_unless_named() -> None:
+    """Of the first: that by which this machine reaches the second."""
+    specs = {"a": HostSpec("unix:///x"), "b": HostSpec("tcp://127.0.0.2:2375"), "c": HostSpec("unix:///y", address="127.0.0.3")}
+    assert engines.addresses(specs) == {"a": "127.0.0.1", "b": "127.0.0.2", "c": "127.0.0.3"}
+
+
+def test_a_host_without_an_address_is_named() -> None:
+    """With what would help."""
+    specs = {"a": HostSpec("unix:///x"), "b": HostSpec("ssh://no-such-host.invalid")}
+    with pytest.raises(EnvironmentUnusable, match="host 'b' has no address") as refused:
+        engines.addresses(specs)
+    assert "address: 10.0.0.2" in str(refused.value)
+
+
+# --- power -------------------------------------------------------------------------------------------------------------
+
+
+class Seen:
+    """What a power is told to tell."""
+
+    def __init__(self, spec: HostSpec, folder: Path) -> None:
+        self.log: list[object] = []
+        told = self.log.append
+        self.power = power.Power({"b": spec}, lambda host: told(("expect", host)), lambda host, at_ns: told((host, at_ns)),
+                                 lambda host: told(("again", host)), folder / "hosts.log")  # fmt: skip
+
+
+def command(path: Path) -> tuple[str, ...]:
+    """One that leaves a trace."""
+    return (sys.executable, "-c", TOUCH, str(path))
+
+
+def test_a_host_is_expected_to_fall_silent_before_it_does(tmp_path: Path) -> None:
+    """Its agents' end must be no surprise."""
+    seen = Seen(HostSpec("unix:///x", power_off=command(tmp_path / "off")), tmp_path)
+    seen.power.switch_off("b")
+    assert (tmp_path / "off").exists()
+    assert seen.log == [("expect", "b")]
+
+
+def test_a_command_that_fails_says_so(tmp_path: Path) -> None:
+    """With the file that has its words."""
+    seen = Seen(HostSpec("unix:///x", power_off=("/bin/sh", "-c", "echo no such domain; exit 3")), tmp_path)
+    with pytest.raises(FaultNotEffective, match=r"switches host 'b' off failed .*exit status 3.*hosts.log"):
+        seen.power.switch_off("b")
+    assert "no such domain" in (tmp_path / "hosts.log").read_text(encoding="utf-8")
+
+
+def test_one_that_is_on_stays_as_it_is(tmp_path: Path) -> None:
+    """Nothing is run, nothing is made again."""
+    seen = Seen(HostSpec("unix:///x", power_on=command(tmp_path / "on")), tmp_path)
+    seen.power.switch_on("b")
+    assert not seen.log
+    assert not (tmp_path / "on").exists()
+
+
+def test_one_whose_engine_stays_away_is_not_healed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """At the end of the run it is tried again, and told."""
+    monkeypatch.setattr(power, "BOOT_S", 0.1)
+    seen = Seen(HostSpec(f"unix://{tmp_path}/no.sock", power_off=("true",), power_on=("true",)), tmp_path)
+    seen.power.switch_off("b")
+    with pytest.raises(NotHealed, match="the engine of host 'b'"):
+        seen.power.switch_on("b")
+    assert "did not answer within 0.1 s" in seen.power.all_on()[0]
+
+
+def test_heal_cannot_switch_on_what_no_plan_tells_of(tmp_path: Path) -> None:
+    """It says which host is off."""
+    run = CrashedRun("r", tmp_path, undone=(("power_on", "b"),))
+    assert "host b is off" in power_on(run)[0]
+    assert power_on(CrashedRun("r", tmp_path, undone=(("start", "n1"),))) == []
+
+
+# --- silence -----------------------------------------------------------------------------------------------------------
+
+
+class Answering:
+    """A net whose links answer until they are told not to."""
+
+    def __init__(self, error: str | None) -> None:
+        self.error: str | None = None
+        self._then = error
+        self.asked = 0
+
+    def measure(self, _link: Link, _timeout_s: float) -> RoundTrip:
+        """The third question finds nobody."""
+        self.asked += 1
+        if self.asked >= 3:
+            self.error = self._then
+        return RoundTrip(None, self.error) if self.error else RoundTrip(0.001)
+
+    def layer(self, _rules: object) -> object:
+        """Nobody asks for one."""
+        raise AssertionError
+
+
+def test_silence_begins_with_the_first_question_that_nobody_answers() -> None:
+    """After the last one that was answered."""
+    clock, net = MonotonicClock(), Answering("timed out")
+    began_ns = clock.now_ns()
+    with Silence(net, [Link("clients", "n2")], clock, 0.01) as silence:  # type: ignore[arg-type]
+        since_ns = silence.since_ns(5.0)
+    assert began_ns < since_ns <= clock.now_ns()
+    assert net.asked >= 3
+
+
+def test_a_refusal_is_no_silence() -> None:
+    """Somebody is there to say no."""
+    with pytest.raises(FaultNotEffective, match=r"not silent within 0\.2 s: clients -> n2"), Silence(
+        Answering("refused"), [Link("clients", "n2")], MonotonicClock(), 0.01  # type: ignore[arg-type]
+    ) as silence:  # fmt: skip
+        silence.since_ns(0.2)
+
+
+def test_of_nobody_silence_is_at_once() -> None:
+    """All of them were down already."""
+    with Silence(Answering(None), [], ManualClock(), 0.01) as silence:  # type: ignore[arg-type]
+        assert silence.since_ns(1.0) == ManualClock().now_ns()
