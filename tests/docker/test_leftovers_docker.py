@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from chaos.cli import main as cli
+from chaos.core.clock import MonotonicClock
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.system import user_name
 from chaos.engine import leftovers as leftovers_docker
@@ -23,11 +24,13 @@ from chaos.engine.question import ask
 from chaos.history import undo
 from chaos.history.events import RunEnded
 from chaos.history.folder import RunFolder
+from chaos.plugin import Deployment
 from chaos.registry import processes as proc
 from chaos.registry import runs as registry
 from chaos.run import leftovers
 from chaos.runtimes.docker.runtime import DockerRuntime
 from tests.support.paths import SUPPORT
+from tests.support.samples import sample_plan, sample_target
 
 HARNESS = SUPPORT / "holding_run.py"
 WITHIN_S = 60.0
@@ -83,7 +86,8 @@ def test_everything_of_a_killed_run_is_listed_and_removed(state: Path, engine: E
     kinds = [item.kind for item in found]
     assert {"container", "network", "volume", "undo", "record"} <= set(kinds)
     assert kinds.count("container") == 3 * 2 + 2
-    with pytest.raises(EnvironmentUnusable, match="did not clean up"), DockerRuntime().up(None, print, None):  # type: ignore[arg-type]
+    another = Deployment("another", tmp_path / "another", sample_plan(), sample_target())
+    with pytest.raises(EnvironmentUnusable, match="did not clean up"), DockerRuntime().up(another, print, MonotonicClock()):
         pytest.fail("a run began on top of leftovers")
     result = leftovers.heal()
     assert result.could_not == []
