@@ -65,6 +65,7 @@ while not enough.exists():
 print(json.dumps(rows))
 """
 WITHIN_S = 240.0
+GONE_WITHIN_S = 20.0
 FIRST = ["lo", "eth0", "docker0"]
 """The interfaces that a host has beside a run."""
 
@@ -129,19 +130,25 @@ def await_row(run: RunFolder, kind: type) -> object:
     raise AssertionError(f"no {kind.__name__} within {WITHIN_S:g} s")
 
 
+def left_on(rack: Rack, name: str) -> list[str]:
+    """Containers, volumes and networks of ours, and interfaces that were not there before."""
+    with connect(rack.socket(name), checked=False) as engine:
+        api = engine.client.api
+        left = [str(each["Names"]) for each in api.containers(all=True)]
+        left += [each["Name"] for each in api.volumes()["Volumes"] or () if each["Name"].startswith("nines-")]
+        left += [each["Name"] for each in api.networks() if each["Name"] not in ("bridge", "host", "none")]
+    listed = subprocess.run(rack.inside(name, "ip", "-j", "link"), capture_output=True, text=True, check=True, timeout=10).stdout
+    return left + [each["ifname"] for each in json.loads(listed) if each["ifname"] not in FIRST]
+
+
 def nothing_left(rack: Rack) -> bool:
-    """No container, no network of ours, no interface that was not there before, on no host."""
-    for name in rack.names:
-        with connect(rack.socket(name), checked=False) as engine:
-            api = engine.client.api
-            left = [each["Names"] for each in api.containers(all=True)]
-            left += [each["Name"] for each in api.volumes()["Volumes"] or () if each["Name"].startswith("nines-")]
-            left += [each["Name"] for each in api.networks() if each["Name"] not in ("bridge", "host", "none")]
-        listed = subprocess.run(rack.inside(name, "ip", "-j", "link"), capture_output=True, text=True, check=True, timeout=10).stdout
-        left += [each["ifname"] for each in json.loads(listed) if each["ifname"] not in FIRST]
-        if left:
-            print(name, left)
+    """On no host. The kernel takes the interfaces of a namespace away a moment after its last process."""
+    until_s = time.monotonic() + GONE_WITHIN_S
+    while left := [f"{name}: {each}" for name in rack.names for each in left_on(rack, name)]:
+        if time.monotonic() > until_s:
+            print(left)
             return False
+        time.sleep(0.1)
     return True
 
 

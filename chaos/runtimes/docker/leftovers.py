@@ -13,6 +13,7 @@ from typing import Final
 from chaos.core.clock import MonotonicClock
 from chaos.core.errors import EnvironmentUnusable, NinesError, NotHealed
 from chaos.engine import leftovers as on_engine
+from chaos.engine.connection import answers
 from chaos.engine.leftovers import HARNESS, STATE
 from chaos.plugin import CrashedRun, Left
 from chaos.registry import runs as registry
@@ -76,6 +77,8 @@ def power_on(run: CrashedRun) -> list[str]:
         return [f"host {', '.join(hosts)} is off, and the plan that says how it is switched on cannot be read: {error}"]
     problems = []
     for host in hosts:
+        if answers({"DOCKER_HOST": specs[host].engine}):
+            continue  # it is on
         try:
             awaken(host, specs[host], run.folder / "logs" / LOG)
         except NotHealed as error:

@@ -105,6 +105,19 @@ def test_a_command_that_fails_says_so(tmp_path: Path) -> None:
     assert "no such domain" in (tmp_path / "hosts.log").read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize(("silent", "runs"), [(False, False), (True, True)])
+def test_one_that_never_went_is_not_switched_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, silent: bool, runs: bool) -> None:
+    """Its command failed, and its engine answers; after it was silent, an engine that answers is no reason to believe that it is whole."""
+    monkeypatch.setattr(power, "answers", lambda _: True)
+    seen = Seen(HostSpec("unix:///x", power_off=("true",), power_on=command(tmp_path / "on")), tmp_path)
+    seen.power.switch_off("b")
+    if silent:
+        seen.power.went_dark("b", 7)
+    seen.power.switch_on("b")
+    assert (tmp_path / "on").exists() == runs
+    assert seen.log[-1] == ("again", "b")
+
+
 def test_one_that_is_on_stays_as_it_is(tmp_path: Path) -> None:
     """Nothing is run, nothing is made again."""
     seen = Seen(HostSpec("unix:///x", power_on=command(tmp_path / "on")), tmp_path)

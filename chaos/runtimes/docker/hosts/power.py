@@ -42,6 +42,9 @@ class Power:
         self._again = again
         self._log = log
         self._off: set[str] = set()
+        """Those whose command was given."""
+        self._silent: set[str] = set()
+        """Those that were then seen silent."""
 
     def switch_off(self, host: str) -> None:
         """By its command."""
@@ -53,6 +56,7 @@ class Power:
 
     def went_dark(self, host: str, at_ns: int) -> None:
         """By the word of whoever saw it silent."""
+        self._silent.add(host)
         self._dark(host, at_ns)
 
     def switch_on(self, host: str) -> None:
@@ -60,18 +64,24 @@ class Power:
         if host not in self._off:
             return
         try:
-            awaken(host, self._specs[host], self._log)
+            self._awaken(host)
             self._again(host)
         except NinesError as error:
             raise error if isinstance(error, NotHealed) else NotHealed(f"host '{host}' is not as it was: {error}") from error
         self._off.discard(host)
+        self._silent.discard(host)
+
+    def _awaken(self, host: str) -> None:
+        """Unless its command failed, and it has been on all the time: then another command would meet what it does not expect."""
+        if host in self._silent or not answers({"DOCKER_HOST": self._specs[host].engine}):
+            awaken(host, self._specs[host], self._log)
 
     def all_on(self) -> list[str]:
         """Those that are still off, at the end of a run: so that what is on them can be removed. What could not be switched on."""
         problems = []
         for host in sorted(self._off):
             try:
-                awaken(host, self._specs[host], self._log)
+                self._awaken(host)
             except NotHealed as error:
                 problems.append(str(error))
         return problems
