@@ -15,7 +15,7 @@ from tests.support.kubernetes import session_cluster
 from tools.kubernetes.cluster import Cluster
 
 HERE = Path(__file__).parent
-LIMIT_S = 600.0
+LIMIT_S = 1200.0
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

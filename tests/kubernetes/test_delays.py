@@ -14,8 +14,8 @@ from tools.kubernetes.cluster import Cluster
 
 KUBELET = BackOff(10.0, 300.0, 600.0, seen_s=(0.0, 1.0), look_s=(10.0, 15.0))
 KILLS = 4
-START_S = 6.0
-"""The start of a container on a busy machine, and the API's whole seconds."""
+START_S = 60.0
+"""The start of a container, and the API's whole seconds, on a machine that is busy with other things: an end, and no judgement."""
 
 
 def status(cluster: Cluster, space: str) -> dict[str, Any]:
@@ -48,13 +48,13 @@ def test_kills_of_one_container_are_not_alike(cluster: Cluster, base_image: str)
         spec = {"containers": [sleeps], "terminationGracePeriodSeconds": 0, "nodeSelector": {"kubernetes.io/hostname": "n2"}}
         apply(cluster, space, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "victim"}, "spec": spec})
         for number, wait_s in enumerate(owed_s):
-            until(lambda: "running" in status(cluster, space).get("state", {}), 120, "the container runs")
+            until(lambda: "running" in status(cluster, space).get("state", {}), 200, "the container runs")
             now = status(cluster, space)
             assert now["restartCount"] == number
             ident = now["containerID"].partition("://")[2]
             kill = ["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", ident]
             subprocess.run(hosts.inside(cluster.layout, "n2", kill), check=True, timeout=30)
-            until(lambda n=number: status(cluster, space)["restartCount"] == n + 1, 120, f"start after kill {number + 1}")
+            until(lambda n=number: status(cluster, space)["restartCount"] == n + 1, 200, f"start after kill {number + 1}")
             again = status(cluster, space)
             waited_s = at_s(again["state"]["running"]["startedAt"]) - at_s(again["lastState"]["terminated"]["finishedAt"])
             print(f"kill {number + 1}: owed {wait_s:g} s, started after {waited_s:g} s")

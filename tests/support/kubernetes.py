@@ -33,10 +33,10 @@ def namespace(cluster: Cluster, name: str) -> Iterator[str]:
     """A namespace for one test, removed after it with all that is in it."""
     cluster.kubectl("create", "namespace", name)
     try:
-        until(lambda: "default" in cluster.kubectl("get", "serviceaccount", "-n", name), 30, f"the service account of {name}")
+        until(lambda: "default" in cluster.kubectl("get", "serviceaccount", "-n", name), 120, f"the service account of {name}")
         yield name
     finally:
-        cluster.kubectl("delete", "namespace", name, "--wait=true", "--timeout=120s", timeout_s=150)
+        cluster.kubectl("delete", "namespace", name, "--wait=true", "--timeout=300s", timeout_s=330)
 
 
 def apply(cluster: Cluster, space: str, *objects: dict[str, Any]) -> None:

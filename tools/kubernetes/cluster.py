@@ -30,7 +30,7 @@ from tools.kubernetes.places import CONTROL, MOST_NODES, Layout, Record, free_bl
 
 API_S: Final = 180.0
 READY_S: Final = 300.0
-_CALL_S: Final = 30.0
+_CALL_S: Final = 60.0
 _LOOK_S: Final = 0.3
 
 

@@ -29,8 +29,8 @@ NAME: Final = "NINES_KUBERNETES_HOST"
 """In the environment of a host's first process: its name."""
 CLOCK_STEP_S: Final = 10_000
 """Monotonic clocks of hosts differ by so much: as on machines that were started at different times."""
-END_S: Final = 20.0
-_READY_S: Final = 30.0
+END_S: Final = 60.0
+_READY_S: Final = 60.0
 _LOOK_S: Final = 0.02
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 
