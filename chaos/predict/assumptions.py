@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from chaos.core.units import show_s
 from chaos.experiment.production import PLANNED, ZONE
+from chaos.plan.back_off import POLICY
 from chaos.plan.plan import Plan
 from chaos.predict.facts import RunFacts
 from chaos.predict.system import NOTHING, System
@@ -36,6 +38,7 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         said.append("Caches are renewed each TTL at a random phase and serve nothing stale; without an answer a request fails.")
     if "power_off" in kinds:
         said.append("A machine that is off answers nothing: each attempt there costs its whole time-out, until it is started again.")
+    said += _of_the_runtime(known, facts)
     if "kill" in kinds:
         said.append("A killed process refuses from its death until it listens again.")
     if kinds & {"pause", "partition"}:
@@ -73,12 +76,23 @@ def _of_lone_primaries(known: System) -> list[str]:
     return said
 
 
+def _of_the_runtime(known: System, facts: RunFacts) -> list[str]:
+    """What it does by itself."""
+    rule = known.back_off
+    if rule is None or all(each.params.get("recovery") != POLICY for each in facts.classes):
+        return []
+    return [
+        f"The runtime starts a dead node again after 0 s, {show_s(rule.first_s)}, twice that, and so on to {show_s(rule.most_s)}, and "
+        f"forgets a death after {show_s(rule.forgets_s)}."
+    ]
+
+
 def _of_the_name(plan: Plan, known: System) -> list[str]:
     """Whom clients ask."""
     said = []
     if known.first_zone:
         said.append("The second data centre has a whole copy when the first one is lost; then the name turns to it.")
-    if known.front.health_checked:
+    if known.front.health_checked and plan.experiment.cluster.dns.balancer != "engine":
         said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
     if known.front.leader_only:
         said.append("The name holds the leader alone: followers are not asked, and an old leader that comes back is a follower.")
@@ -95,7 +109,9 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
         said.append("The name service is not ours: its checks are taken to follow the rule that 'dns.check' tells of them.")
     elif external is not None:
         said.append("The name service is not ours: it is taken to list every node, dead or alive.")
-    if plan.experiment.cluster.dns.balancer == "engine":
+    if plan.experiment.cluster.dns.balancer == "engine" and known.front.health_checked:
+        said.append("The runtime's own name holds the nodes that are ready; a death is seen by the runtime before a probe fails.")
+    elif plan.experiment.cluster.dns.balancer == "engine":
         said.append("The engine's own name server lists every node that has an address, dead or alive, in an even order.")
     return said
 

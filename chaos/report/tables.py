@@ -385,4 +385,4 @@ def _amount(each: ParameterUsed) -> str:
     values = [each.value] if each.high is None else [each.value, each.high]
     if each.unit == "s":
         return " to ".join(map(say.seconds, values))
-    return f"{' to '.join(map(say.number, values))} {each.unit}".rstrip()
+    return f"{' to '.join(map(say.number, values))} {each.unit.removeprefix('1')}".rstrip()

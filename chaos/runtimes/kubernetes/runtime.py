@@ -18,13 +18,16 @@ from chaos.experiment.cluster import AttachSpec
 from chaos.experiment.pods import PodsSpec
 from chaos.experiment.target.spec import Target
 from chaos.plan.plan import Plan
-from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink
+from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink, Surrounding
 
 if TYPE_CHECKING:
     from chaos.runtimes.base.cluster import RunningCluster
 
 C = Capability
 _LIMITS: Final = "what it uses up would have to be given limits first, and those of pods that run are not changed"
+_KUBELET: Final = "kubelet's default"
+_CLUSTER: Final = "Kubernetes' default"
+_PROBE: Final = "a readiness probe's default"
 IN_POD: Final = "NINES_IN_POD"
 """In the environment of a harness that has travelled."""
 
@@ -51,6 +54,24 @@ class KubernetesRuntime(Runtime):
         C.CGROUP: _LIMITS,
         C.SHARED_DISK: _LIMITS,
         C.DISKS: "its volumes are not ours: they have no limit of ours, and cannot be mounted anew",
+    }
+
+    # Read in the source of v1.34; docs/models.md, "Orchestrators".
+    surroundings: ClassVar[Mapping[str, Surrounding]] = {
+        "back_off": Surrounding("10s", _KUBELET),
+        "back_off_most": Surrounding("300s", _KUBELET),
+        "back_off_forgets": Surrounding("600s", _KUBELET),
+        "back_off_look": Surrounding("10s..15s", _KUBELET),
+        "death_seen": Surrounding("0s..1s", _KUBELET),
+        "readiness_every": Surrounding("10s", _PROBE),
+        "readiness_timeout": Surrounding("1s", _PROBE),
+        "readiness_fall": Surrounding("3", _PROBE),
+        "readiness_rise": Surrounding("1", _PROBE),
+        "name_ttl": Surrounding("30s", "kubeadm's default"),
+        "machine_grace": Surrounding("50s", _CLUSTER),
+        "machine_word": Surrounding("10s", _KUBELET),
+        "machine_look": Surrounding("5s", _CLUSTER),
+        "eviction": Surrounding("300s", _CLUSTER),
     }
 
     @classmethod

@@ -135,3 +135,12 @@ def test_a_machine_boots_before_its_nodes_start() -> None:
     parameters = (*RESTART, Parameter("boot_s", 5.0, "s", "target"))
     plan = a_plan(nodes=1, replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=parameters)
     assert of_class(predict(plan, facts("power_off", "node", (3.0,)))).outage_s.value == pytest.approx(10.0, abs=0.3)
+
+
+def test_what_is_taken_for_granted_is_said() -> None:
+    """The name that holds ready nodes, and the waits; and not that a name server lists the dead."""
+    plan = a_plan(nodes=1, replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=RESTART + BACK_OFF + READINESS)
+    said = " ".join(predict(plan, facts("kill", "node", (0.0,), recovery="policy")).predicted.assumptions)
+    assert "holds the nodes that are ready" in said
+    assert "after 0 s, 10 s, twice that, and so on to 5 min" in said
+    assert "dead or alive" not in said
