@@ -194,15 +194,18 @@ class Channel:
         with self._sending, contextlib.suppress(OSError):
             self._talk.sendall(frame(kind, payload))
 
-    def receive(self, idle: Callable[[], None] = lambda: None) -> Iterator[tuple[bytes, bytes]]:
-        """Every frame until ``END``; ``idle`` is called some times a second. ``EnvironmentUnusable`` if the other side is gone."""
+    def receive(self, idle: Callable[[], None] = lambda: None, silent_s: float = 2 * LOST_AFTER_S) -> Iterator[tuple[bytes, bytes]]:
+        """Every frame until ``END``; ``idle`` is called some times a second. ``EnvironmentUnusable`` if the other side is gone.
+
+        ``silent_s``: so long it may say nothing; longer where its interpreter has yet to start.
+        """
         heard_s = time.monotonic()
         while True:
             idle()
             try:
                 found = self._frames.get(timeout=0.1)
             except queue.Empty:
-                if time.monotonic() - heard_s > 2 * LOST_AFTER_S:
+                if time.monotonic() - heard_s > silent_s:
                     raise self._lost("nothing was heard of it any more") from None
                 continue
             heard_s = time.monotonic()

@@ -38,6 +38,8 @@ from chaos.runtimes.kubernetes.leftovers import give_all_back
 IMAGE: Final = "NINES_KUBERNETES_IMAGE"
 DEFAULT_IMAGE: Final = "chaos-nines"
 LOOK_EVERY_S: Final = 1.0
+STARTS_WITHIN_S: Final = 60.0
+"""A harness says its first word when its interpreter has loaded all that it needs; a pod may have little of a processor."""
 ENDS_WITHIN_S: Final = 45.0
 """A harness whose command is gone rolls its faults back."""
 
@@ -83,7 +85,7 @@ class InCluster:
         channel.begin()
         try:
             channel.send(TICKET, msgspec.json.encode(ticket))
-            for kind, payload in channel.receive():
+            for kind, payload in channel.receive(silent_s=STARTS_WITHIN_S):
                 if kind == END:
                     end = msgspec.json.decode(payload, type=End)
                     raise EnvironmentUnusable(end.message, how=end.how)

@@ -105,10 +105,12 @@ def test_what_cannot_be_done_says_why(asked: Sequence[Ability]) -> None:
     said = {(each.kind, each.runtime): each for each in asked}
     assert not said["power_off", "local"].possible
     assert str(said["power_off", "local"]).startswith("no: ")
-    assert str(said["power_off", "docker"]) == "yes"
-    assert str(said["pause", "attached"]) == "yes"
-    assert str(said["remove", "attached"]).startswith("no: it would take away")
-    assert [form.only for form in said["partition", "attached"].missing] == ["`network`"]
+    assert said["power_off", "docker"].possible
+    assert str(said["stop", "kubernetes, attached"]).startswith("no: kubelet alone")
+    assert str(said["pause", "kubernetes, attached"]) == "yes"
+    assert str(said["pause", "docker, attached"]) == "yes"
+    assert str(said["remove", "docker, attached"]).startswith("no: it would take away")
+    assert [form.only for form in said["partition", "docker, attached"].missing] == ["`network`"]
     assert [form.only for form in said["kill", "local"].missing] == ["`recovery: policy`"]
     assert [form.only for form in said["kill", "docker"].missing] == ["`recovery: policy` on a target with `pid1: true`"]
 

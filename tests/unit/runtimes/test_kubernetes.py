@@ -86,3 +86,10 @@ def test_nothing_says_which_pods(tmp_path: Path) -> None:
     file.write_text(EXPERIMENT.format(fault="pause: {}").replace("service: store", "context: a"))
     with pytest.raises(BadInput, match=r"x.yaml:3: cluster.attach.kubernetes: nothing says which pods"):
         order(file)
+
+
+def test_kubelets_waits_are_in_the_plan(tmp_path: Path) -> None:
+    """The defaults of Kubernetes, unless an experiment says otherwise."""
+    found = {each.name: each for each in ordered(tmp_path, "kill: {recovery: policy}").plan.parameters}
+    assert (found["back_off_s"].value, found["back_off_most_s"].value, found["back_off_forgets_s"].value) == (10.0, 300.0, 600.0)
+    assert "kubelet" in found["back_off_s"].origin
