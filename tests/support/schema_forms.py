@@ -39,6 +39,8 @@ cluster: {attach: {label: app=web, name: web, ready: {http: "http://{address}:80
 ---
 cluster: {attach: {compose: shop, services: [web, db], network: front, ports: [7001]}}
 ---
+cluster: {attach: {kubernetes: {namespace: shop, selector: app=store, service: store, container: store, context: staging}}, nodes: 3}
+---
 traffic:
   operations: {write: 100/s, read: {rate: 20/s}, home: {http: "http://web:80/", rate: 2/m, does: read}}
   client: {timeout: 250ms, attempts: 1, other_address: false, deadline: 1s, resolve: once}
