@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from datetime import datetime
 from typing import Any
 
@@ -25,8 +26,8 @@ def status(cluster: Cluster, space: str) -> dict[str, Any]:
 
 
 def started_again(now: dict[str, Any], times: int) -> bool:
-    """So often, and all of it is told: the API's parts follow each other."""
-    return now.get("restartCount") == times and "running" in now["state"] and "terminated" in now["lastState"]
+    """So often, and it runs; ``lastState`` may be empty even then, once kubelet has removed what died."""
+    return now.get("restartCount") == times and "running" in now["state"]
 
 
 def at_s(text: str) -> float:
@@ -45,7 +46,7 @@ def latest_s(rule: BackOff, wait_s: float) -> float:
 
 
 def test_kills_of_one_container_are_not_alike(cluster: Cluster, base_image: str) -> None:
-    """The waits of kill 1 to 4, from the container's end to its next start, as kubelet itself reports both."""
+    """The waits of kill 1 to 4, from the signal to the container's next start, as kubelet reports it in whole seconds."""
     owed_s = KUBELET.owed_s([0.0] * KILLS)
     assert owed_s == (0, 10, 20, 40)
     with namespace(cluster, "delays") as space:
@@ -58,9 +59,10 @@ def test_kills_of_one_container_are_not_alike(cluster: Cluster, base_image: str)
             assert now["restartCount"] == number
             ident = now["containerID"].partition("://")[2]
             kill = ["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", ident]
-            subprocess.run(hosts.inside(cluster.layout, "n2", kill), check=True, timeout=30)
+            killed_s = time.time()
+            subprocess.run(hosts.inside(cluster.layout, "n2", kill), check=True, timeout=60)
             until(lambda n=number: started_again(status(cluster, space), n + 1), 200, f"start after kill {number + 1}")
-            again = status(cluster, space)
-            waited_s = at_s(again["state"]["running"]["startedAt"]) - at_s(again["lastState"]["terminated"]["finishedAt"])
+            # All hosts have this machine's wall clock.
+            waited_s = at_s(status(cluster, space)["state"]["running"]["startedAt"]) - killed_s
             print(f"kill {number + 1}: owed {wait_s:g} s, started after {waited_s:g} s")
             assert wait_s - 1.0 <= waited_s <= latest_s(KUBELET, wait_s) + START_S
