@@ -28,7 +28,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from chaos.engine.connection import answers
+from chaos.engine.connection import answers, connect
 from chaos.registry import processes as proc
 
 NET: Final = "198.19.200"
@@ -120,6 +120,7 @@ class Rack:
             self._boot(name)
         for name in self.names:
             self._await_engine(name)
+            empty(self.socket(name))
 
     def down(self) -> None:
         """All of it, but for the engines' data."""
@@ -226,6 +227,15 @@ class Rack:
                         connection.sendall(b"done")
                     except Exception as error:  # whoever ordered it is told
                         connection.sendall(repr(error).encode())
+
+
+def empty(where: str) -> None:
+    """What an earlier user left in its data goes, but for images."""
+    with connect(where, checked=False) as engine:
+        for container in engine.client.api.containers(all=True):
+            engine.client.api.remove_container(container["Id"], force=True, v=True)
+        engine.client.api.prune_networks()
+        engine.client.api.prune_volumes()
 
 
 def _port(name: str) -> str:
