@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import select
+import selectors
 import socket
 import ssl
 import threading
@@ -67,12 +67,10 @@ class Exec:
                 f"a process cannot be started in the pod {namespace}/{pod} ({container}): {_said(error)}",
                 how="the right 'create pods/exec', and a pod that runs",
             ) from error
-        self._poll = select.poll()
-        self._poll.register(self._wire.sock, select.POLLIN)
 
     def read(self, within_s: float) -> list[tuple[int, bytes]] | None:
         """(stream, data) of all that has come, an empty list if nothing did in time; None when there will be no more."""
-        if not self._pending() and not self._poll.poll(within_s * 1e3):
+        if not self._pending() and not self._readable(within_s):
             return []
         found: list[tuple[int, bytes]] = []
         while True:
@@ -83,8 +81,17 @@ class Exec:
                 found.append((message[0], message[1:]))
             elif message and message[0] == ENDED:
                 self._note_end(message[1:])
-            if not self._pending() and not self._poll.poll(0):
+            if not self._pending() and not self._readable(0.0):
                 return found
+
+    def _readable(self, within_s: float) -> bool:
+        """Something came, or it ended. Not ``poll``, which Windows lacks."""
+        wire = self._wire.sock
+        if wire is None or wire.fileno() < 0:
+            return True
+        with selectors.DefaultSelector() as waiting:
+            waiting.register(wire, selectors.EVENT_READ)
+            return bool(waiting.select(within_s))
 
     def write(self, data: bytes) -> None:
         """To its standard input; ``OSError`` when it is gone. Callers take turns."""
