@@ -99,6 +99,7 @@ __all__ = [
     "Crowd",
     "Cut",
     "DataHistory",
+    "Deletable",
     "Deployment",
     "Disks",
     "Effect",
@@ -434,6 +435,15 @@ class Removable(Protocol):
 
     def remove(self, *, data: bool) -> int:
         """Kill it, and with ``data`` delete all that it had written; the time of its death."""
+        ...
+
+
+@runtime_checkable
+class Deletable(Protocol):
+    """A node that can be given up through whoever runs it, who then makes another in its place, at another address perhaps."""
+
+    def delete(self, grace_s: float | None) -> int:
+        """Have it deleted, with its own grace if none is said (0: at once); when that was ordered, or with no grace when it was dead."""
         ...
 
 

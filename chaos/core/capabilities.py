@@ -25,6 +25,8 @@ class Capability(enum.StrEnum):
     """Processes of a node that serve can be told from its main one, and killed alone (``plugin.KillsServing``)."""
     DATA = "data"
     """A node's data can be deleted with it (``plugin.Removable``)."""
+    DELETES = "deletes"
+    """A node can be given up through whoever runs it, who then makes another in its place (``plugin.Deletable``)."""
     MEMBERS = "members"
     """Nodes can be asked to let one of them join or leave (``plugin.HasMembers``)."""
     LINKS = "links"
@@ -85,6 +87,7 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.RESTART_POLICY: "its nodes have no restart policy that could act",
     C.SERVING: "its nodes have no processes beside their main one",
     C.DATA: "its nodes have no data that could be deleted",
+    C.DELETES: "nobody makes another node in the place of one that is given up",
     C.MEMBERS: "nobody asks its nodes to change their members",
     C.LINKS: "its links cannot be harmed",
     C.STREAMS: "its links carry no bytes that could be harmed",

@@ -21,6 +21,7 @@ FAULTS: Final = {
     "stop": "chaos.faults.stop:Stop",
     "restart": "chaos.faults.restart:Restart",
     "remove": "chaos.faults.remove:Remove",
+    "delete": "chaos.faults.delete:Delete",
     "membership": "chaos.faults.membership:Membership",
     "pause": "chaos.faults.pause:Pause",
     "partition": "chaos.faults.partition:Partition",

@@ -16,6 +16,7 @@ from typing import Final
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import EnvironmentUnusable, NotHealed
 from chaos.elsewhere.channel import Channel, HarnessGone, Where
 from chaos.elsewhere.frames import END, FOUND, TICKET, End, Ticket
@@ -31,6 +32,7 @@ from chaos.kube.objects import CONTAINER, HARNESS, KEPT_S, TOP, Place
 from chaos.kube.rights import refuse_unable
 from chaos.kube.standing import Whereabouts, make, remove
 from chaos.kube.streams import Exec, run
+from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.registry import runs as registry
 from chaos.runtimes.kubernetes.leftovers import give_all_back
@@ -119,7 +121,8 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
         _write_keys(folder, keys)
         keep = False
         try:
-            machines = {pod.machine for pod in pods}
+            moves = Capability.DELETES in needed(plan)
+            machines = set() if moves else {pod.machine for pod in pods}  # the next pod may be on any of them
             pod = make(api, place, machines, plan.duration_s + KEPT_S, msgspec.json.encode(keys).decode(), {}, note)
             yield InCluster(api, spec.namespace, pod)
         except HarnessGone:

@@ -129,12 +129,14 @@ class Place(msgspec.Struct, frozen=True):
         }  # fmt: skip
 
     def guests(self, owner: Thing, machines: Collection[str]) -> Thing:
-        """On these machines and no others."""
+        """On these machines and no others; on every machine where none is named."""
         container = self._container(["sleep", "infinity"], {})
         container["securityContext"] = {"privileged": True}
         container["resources"] = {"requests": {"cpu": GUESTS_CPU, "memory": "64Mi"}}
-        term = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [machine]}]} for machine in sorted(machines)]
-        affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": term}}}
+        affinity: Thing = {}
+        if machines:
+            terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [machine]}]} for machine in sorted(machines)]
+            affinity["nodeAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
         return {
             "apiVersion": "apps/v1",
             "kind": "DaemonSet",

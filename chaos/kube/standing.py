@@ -64,7 +64,7 @@ def make(
     harness = _running(api, place, HARNESS, 1)[0]
     api.make("pods", namespace, place.clients(job, str(harness["spec"]["nodeName"])))
     _running(api, place, CLIENTS, 1)
-    _running(api, place, GUESTS, len(machines))
+    _running(api, place, GUESTS, len(machines) or _wanted(api, place))
     return str(harness["metadata"]["name"])
 
 
@@ -84,6 +84,17 @@ def _running(api: Api, place: Place, role: str, count: int) -> list[Thing]:
                 how=f"the image {place.image} must be there or be pulled, and privileged pods be allowed (docs/kubernetes.md)",
             )
         time.sleep(LOOK_EVERY_S)
+
+
+def _wanted(api: Api, place: Place) -> int:
+    """How many machines the DaemonSet's controller has found for it."""
+    until_s = time.monotonic() + RUNS_WITHIN_S
+    while time.monotonic() < until_s:
+        for each in api.listed("daemonsets", place.namespace, f"{RUN}={place.run}"):
+            if count := int(each.get("status", {}).get("desiredNumberScheduled") or 0):
+                return count
+        time.sleep(LOOK_EVERY_S)
+    return 1
 
 
 def _hindrance(pod: Thing) -> str:

@@ -72,7 +72,8 @@ def name_empty(plan: Plan, timeline: Timeline) -> list[NameEmpty]:
         start_s = max(seen.at_s, 0.0)
         by_fault = any(from_s < until_s and to_s > start_s for from_s, to_s in harmed)
         if not seen.nodes and until_s > start_s and place and not by_fault:
-            found.append(NameEmpty(start_s, until_s, [node.node for node in timeline.nodes if _ran(timeline, node.node, start_s, until_s)]))
+            names = dict.fromkeys(node.node for node in timeline.nodes)
+            found.append(NameEmpty(start_s, until_s, [node for node in names if _ran(timeline, node, start_s, until_s)]))
     return found
 
 

@@ -66,7 +66,7 @@ def build(judged: Judgement, folder: RunFolder) -> Report:
         versions=versions() | ({} if seen.run is None else seen.run.versions),
         nodes=[
             NodeSeen(node.node, node.part, node.zone, node.client_address or node.address, node.networks, node.container)
-            for node in seen.nodes
+            for node in {each.node: each for each in seen.nodes}.values()  # of one that has moved: where it was at last
         ],
         started_at="" if seen.run is None else seen.run.started_at,
         started_monotonic_ns=seen.start_ns,

@@ -55,7 +55,7 @@ class DockerRuntime(Runtime):
 
     name: ClassVar[str] = "docker"
     preference: ClassVar[int] = 20
-    offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE}
+    offers: ClassVar[frozenset[Capability]] = frozenset(Capability) - {C.HERE, C.DELETES}
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
         C.SIGNALS, C.STARTS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NETEM, C.NEW_CONNECTIONS,
         C.CONNECTIONS, C.SURGES, C.ENGINE_NAMES, C.SESSIONS,

@@ -9,14 +9,16 @@ the same guest sees it, and every rule holds.
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Final, Protocol
 
 from chaos.core.clock import Clock
-from chaos.core.errors import EnvironmentUnusable, NinesError
+from chaos.core.errors import EnvironmentUnusable, FaultNotEffective, NinesError
 from chaos.core.values import CLIENTS, NodeInfo
 from chaos.experiment.pods import PodsSpec
 from chaos.history.events import NodeUp
@@ -107,7 +109,7 @@ class PodGuests:
         assert self.clients is not None
         net.join(CLIENTS, self.clients)
         for name, info in infos.items():
-            self.nodes[name] = PodNode(info, self._sink, self._clock)
+            self.nodes[name] = PodNode(info, partial(self._delete, name), self._sink, self._clock)
         version = str(self._api.page("pods", self._spec.namespace, self._selector)["metadata"]["resourceVersion"])
         self._thread = threading.Thread(target=self._follow, args=(version,), name="pods", daemon=True)
         self._thread.start()
@@ -116,6 +118,12 @@ class PodGuests:
             links = {name: each.result() for name, each in entered.items()}  # before anything is done to any of them
             for each in [pool.submit(self._join, name, links[name]) for name in infos]:
                 each.result()
+
+    def _delete(self, name: str, grace_s: float | None) -> None:
+        pod = self.pods[name]
+        whole_s = None if grace_s is None else math.ceil(grace_s)
+        if not self._api.remove("pods", self._spec.namespace, pod.name, grace_s=whole_s, uid=pod.uid):
+            raise FaultNotEffective(f"the pod {pod.name} ({name}) is gone already")
 
     def _enter(self, name: str, pod: Pod) -> AgentLink:
         there = self._there.get(pod.machine)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Final
+
 from chaos.core.clock import Clock
 from chaos.core.errors import FaultNotEffective
 from chaos.core.values import NodeInfo, Status
@@ -9,12 +12,15 @@ from chaos.plugin import Sink
 from chaos.runtimes.base.agents.link import AgentGone, AgentLink, AgentRefused, Event
 from chaos.runtimes.base.agents.node import AgentNode
 
+DELETED_WITHIN_S: Final = 10.0
+
 
 class PodNode(AgentNode):
     """One node, over all lives of its container and of its pod."""
 
-    def __init__(self, info: NodeInfo, sink: Sink, clock: Clock) -> None:
+    def __init__(self, info: NodeInfo, delete: Callable[[float | None], None], sink: Sink, clock: Clock) -> None:
         super().__init__(info, self._never, lambda: "", self._never, sink, clock)
+        self._delete = delete
         self._guest: AgentLink | None = None
         self._told_ns = 0
 
@@ -44,6 +50,17 @@ class PodNode(AgentNode):
     def start(self) -> int:
         """Nobody but kubelet can."""
         raise FaultNotEffective(f"{self.info.name} is a container of a pod: kubelet alone starts it again")
+
+    def delete(self, grace_s: float | None) -> int:
+        """By the API server; at once: until its process is dead, as the guest sees it."""
+        with self._changed:
+            life_ns = self._up_ns
+            self._killing = "DELETED"
+        ordered_ns = self._clock.now_ns()
+        self._delete(grace_s)
+        if grace_s == 0 and life_ns is not None and self._await(lambda: self._up_ns != life_ns, DELETED_WITHIN_S):
+            return self._down_ns
+        return ordered_ns
 
     def status(self) -> Status:
         """By the word of the kernel; of a pod that is gone nothing runs."""

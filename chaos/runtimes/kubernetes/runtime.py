@@ -38,7 +38,7 @@ class KubernetesRuntime(Runtime):
     name: ClassVar[str] = "kubernetes"
     offers: ClassVar[frozenset[Capability]] = frozenset()
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
-        C.SIGNALS, C.RESTART_POLICY, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NEW_CONNECTIONS, C.CONNECTIONS,
+        C.SIGNALS, C.RESTART_POLICY, C.DELETES, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NEW_CONNECTIONS, C.CONNECTIONS,
         C.SURGES, C.ENGINE_NAMES, C.SESSIONS,
     })  # fmt: skip
     attaches: ClassVar[frozenset[str]] = frozenset({"pods"})

@@ -77,6 +77,7 @@ class PodSession(Session):
         pods = {node.name: pod for node, pod in zip(deployment.plan.nodes, found, strict=True)}
         self._sink(SystemSeen(at_ns=self._clock.now_ns(), images={node: pod.image for node, pod in pods.items()}))
         self._refuse_unmeant()
+        self._refuse_moving()
         self._refuse_passed_by(service)
         clients = self._clients_pod()
         self._claim.begins()
@@ -108,6 +109,15 @@ class PodSession(Session):
         ways = {made(spec).revival for spec in self._deployment.plan.experiment.faults} - {"", "policy"}
         if ways:
             raise BadInput(f"kills with 'recovery: {min(ways)}'", right="recovery: policy; kubelet alone starts a container again")
+
+    def _refuse_moving(self) -> None:
+        """A proxy stands before an address, which another pod does not have."""
+        deleted = Capability.DELETES in needed(self._deployment.plan)
+        if deleted and needs(self._deployment).toxics:
+            raise CapabilityMissing(
+                "a deleted pod's successor has another address, and the proxies of stream faults stand before the old one",
+                how="an experiment of its own for 'delete'; partition, loss and pause go with it",
+            )
 
     def _refuse_passed_by(self, service: Thing | None) -> None:
         """A proxy stands before the pods' own addresses; what goes to the address of a Service goes past it."""

@@ -1,0 +1,59 @@
+"""``delete``: the node is given up through whoever runs it, who then makes another in its place: a pod is deleted.
+
+    delete: {}                   as its own grace says: it is asked to end, leaves the name, and is killed when the grace is over
+    delete: {grace: 2s}          with another grace
+    delete: {forced: true}       at once: killed, and forgotten before its machine says that it is gone
+
+What drains of a machine, rolling updates and autoscalers do to a pod. The next one has another address, perhaps another machine, and
+what was kept outside of it. The harness takes nothing back: the fault is gone when the node answers again, in its new place.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar, Literal
+
+from chaos.core.capabilities import Capability
+from chaos.core.errors import FaultNotEffective
+from chaos.core.units import Seconds
+from chaos.faults.base.nodes import NodeFault
+from chaos.plugin import Deletable, Node, Scene
+
+
+class Delete(NodeFault, frozen=True, forbid_unknown_fields=True):
+    """How long it may take to end; none: as it says itself."""
+
+    grace_s: Seconds | None = None
+    forced: bool = False
+
+    needs: ClassVar[frozenset[Capability]] = frozenset({Capability.DELETES})
+    leader: ClassVar[Literal["ends"]] = "ends"
+    awaits: ClassVar[Literal["restart"]] = "restart"
+    polite: ClassVar[bool] = True
+    struck: ClassVar[str] = "it was deleted"
+    certain: ClassVar[bool] = False  # the next one may answer before we look
+    by_hand: ClassVar[str] = "Nothing is to be taken back. It is healed when another pod runs in its place and answers."
+    unpredicted: ClassVar[str] = "no model knows how long a cluster takes to make another pod"
+
+    def __post_init__(self) -> None:
+        """A pod that is killed at once is given no time to end."""
+        if self.forced and self.grace_s is not None:
+            raise ValueError("'forced' is without any grace: leave 'grace' out")
+
+    @property
+    def mechanism(self) -> str:
+        """For the report."""
+        if self.forced:
+            return "deleted at once (grace 0)"
+        return "deleted with its own grace" if self.grace_s is None else f"deleted with a grace of {self.grace_s:g} s"
+
+    def hit(self, node: Node) -> int:
+        """When the deletion was ordered; it is dead then, or has been asked to end."""
+        if not isinstance(node, Deletable):
+            raise FaultNotEffective(f"{node.info.name} cannot be deleted by this runtime")
+        return node.delete(0.0 if self.forced else self.grace_s)
+
+    def bring_back(self, scene: Scene, nodes: Sequence[str]) -> list[int]:
+        """Nobody of us does."""
+        del scene, nodes
+        return []
