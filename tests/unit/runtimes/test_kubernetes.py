@@ -93,3 +93,15 @@ def test_kubelets_waits_are_in_the_plan(tmp_path: Path) -> None:
     found = {each.name: each for each in ordered(tmp_path, "kill: {recovery: policy}").plan.parameters}
     assert (found["back_off_s"].value, found["back_off_most_s"].value, found["back_off_forgets_s"].value) == (10.0, 300.0, 600.0)
     assert "kubelet" in found["back_off_s"].origin
+
+
+def test_pods_are_deleted_and_nothing_else_is(tmp_path: Path) -> None:
+    """With its own grace, another one, or at once: never with two of them."""
+    for fault in ("delete: {}", "delete: {grace: 2s}", "delete: {forced: true}"):
+        assert ordered(tmp_path, fault).plan.windows
+    with pytest.raises(BadInput, match="'forced' is without any grace"):
+        ordered(tmp_path, "delete: {forced: true, grace: 2s}")
+    file = tmp_path / "x.yaml"
+    file.write_text(EXPERIMENT.format(fault="delete: {}").replace("kubernetes: {namespace: shop, service: store}", "label: app=store"))
+    with pytest.raises(CapabilityMissing, match="nobody makes another node"):
+        order(file)
