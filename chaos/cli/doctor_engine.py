@@ -15,7 +15,7 @@ from chaos.cli.doctor import OK, OPTIONAL, Finding
 from chaos.core.errors import NinesError
 
 if TYPE_CHECKING:
-    from chaos.engine.connection import Engine
+    from chaos.engine.connection import Engine, Facts
 
 QUEUES: Final = {
     "netem": "duplicate, corrupt, reorder, and 'level: packets' of latency",
@@ -41,7 +41,7 @@ def engine_findings() -> list[Finding]:
                     found += [Finding("way to the engine", OK, "here: the harness runs in the command"), _subnets(engine)]
             except NinesError as error:
                 return [*found, _failed("way to the engine", error)]
-            return [*found, _base_image(engine), _limits(engine), *_tried(engine)]
+            return [*found, *_labels(facts), _base_image(engine), _limits(engine), *_tried(engine)]
     except NinesError as error:
         return [_failed("Docker engine", error)]
 
@@ -67,6 +67,16 @@ def _elsewhere(engine: Engine) -> list[Finding]:
     if used(engine):
         found.append(Finding("runs beside the engine", OPTIONAL, "something of runs is kept there", "nines status; nines fetch"))
     return found
+
+
+def _labels(facts: Facts) -> list[Finding]:
+    """SELinux forbids a container what has another label; folders of ours keep theirs."""
+    if not facts.selinux:
+        return []
+    what = "containers that get folders of this machine run without a label ('label=disable'); no folder is labelled anew"
+    return [
+        Finding("SELinux on the engine", OPTIONAL, f"{what}; not tried on a kernel with SELinux", "if a run is denied: ausearch -m avc")
+    ]
 
 
 def _limits(engine: Engine) -> Finding:

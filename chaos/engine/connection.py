@@ -98,6 +98,11 @@ class Facts(msgspec.Struct, frozen=True):
         return any(option.startswith("name=userns") for option in self.security)
 
     @property
+    def selinux(self) -> bool:
+        """It gives files and containers labels of SELinux."""
+        return any(option.startswith("name=selinux") for option in self.security)
+
+    @property
     def hides_networks(self) -> bool:
         """Its networks are in a namespace that its containers' ``host`` is not: only from one of them the others can be reached."""
         return self.rootless and self.product == "Podman"

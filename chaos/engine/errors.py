@@ -23,6 +23,11 @@ _MEANINGS: Final[tuple[tuple[str, str, str], ...]] = (
         "the engine's certificates and ours do not fit each other",
         "DOCKER_CERT_PATH: a folder with the ca.pem, cert.pem and key.pem that belong to this engine",
     ),
+    (
+        r"authorization denied by plugin|not allowed by policy",
+        "the Docker engine's owner forbids what a container of Nines asks for",
+        "let the engine allow CAP_NET_ADMIN, and beside an engine that is elsewhere the host's network and processes; or: --runtime local",
+    ),
     (r"no space left on device", "the disk of the Docker engine is full", "docker system df; docker system prune"),
     (r"pool overlaps|overlaps with other one", "the subnet is taken by another Docker network", "docker network ls; or set NINES_SUBNETS"),
     (r"could not find an available.* ipv4", "the Docker engine has no free subnet left", "docker network prune; or set NINES_SUBNETS"),

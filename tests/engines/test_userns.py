@@ -7,13 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from chaos.engine import private
 from chaos.engine.connection import connect
 from chaos.history.events import FaultGone, RunEnded
 from chaos.history.folder import RunFolder
 from tests.support import engine_elsewhere
+from tests.support.engine_wrapped import wrapped
 from tests.support.needs import need
 
 EXPERIMENT = """
@@ -53,12 +52,9 @@ def test_elsewhere(tmp_path: Path) -> None:
         a_run(host, tmp_path)
 
 
-def test_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_here(tmp_path: Path) -> None:
     need("a private engine", private.may(), "root; sudo apt-get install docker.io")
-    wrapped = tmp_path / "bin" / "dockerd"
-    wrapped.parent.mkdir()
-    wrapped.write_text(f'#!/bin/sh\nPATH={os.environ["PATH"]} exec dockerd "$@" {REMAP}\n', encoding="ascii")
-    wrapped.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{wrapped.parent}:{os.environ['PATH']}")
-    with private.private_engine(Path("/var/tmp/nines-engine-remapped"), print) as host:  # noqa: S108 - in a folder of no user
+    (tmp_path / "bin").mkdir()
+    where = Path("/var/tmp/nines-engine-remapped")  # noqa: S108 - in a folder of no user
+    with wrapped(tmp_path / "bin", [REMAP]), private.private_engine(where, print) as host:
         a_run(host, tmp_path)

@@ -13,7 +13,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from chaos.engine.connection import answers
 from tests.support.engine_process import answering
 
 AHEAD_S: Final = 100_000
@@ -49,18 +48,19 @@ def may() -> bool:
 
 
 @contextlib.contextmanager
-def running(options: Sequence[str] = ()) -> Iterator[str]:
-    """Its ``DOCKER_HOST``; ended after the block, with all that it had started. ``options`` of dockerd, to which ``shared`` is /mnt."""
+def running(options: Sequence[str] = (), programs: Sequence[Path] = ()) -> Iterator[str]:
+    """Its ``DOCKER_HOST``; ended after the block, with all that it had started. ``options`` of dockerd, to which ``shared`` is /mnt.
+
+    ``programs``: folders in which dockerd itself and what it calls are looked for first; not below what is hidden.
+    """
     top = folder()
     for each in ("shared", "data", "exec"):
         (top / each).mkdir(parents=True, exist_ok=True)
     shared = top / "shared"
     (shared / "empty.json").write_text("{}\n", encoding="ascii")
     host = f"unix://{shared}/docker.sock"
-    if answers({"DOCKER_HOST": host}):
-        raise RuntimeError(f"an engine runs in {top} already: end it, or name another folder with NINES_ENGINE_ELSEWHERE")
-    for each in ("docker.pid", "docker.sock"):
-        (shared / each).unlink(missing_ok=True)
     unshare = ["unshare", "--mount", "--net", "--uts", "--ipc", "--time", "--monotonic", str(AHEAD_S), "--boottime", str(AHEAD_S), "--fork"]
-    with answering([*unshare, "sh", "-c", _SCRIPT, "sh", str(top), HIDDEN, *options], host, top, shared / "docker.pid"):
+    path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
+    command = [*unshare, "sh", "-c", _SCRIPT, "sh", str(top), HIDDEN, *options]
+    with answering(command, host, top, shared / "docker.pid", os.environ | {"PATH": path}):
         yield host

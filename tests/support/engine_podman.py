@@ -65,7 +65,6 @@ def running(*, rootless: bool = False) -> Iterator[str]:
     runtime.write_text(UNLIMITED, encoding="ascii")
     runtime.chmod(0o755)
     settings.write_text(f'[engine]\nruntime = "plain"\n[engine.runtimes]\nplain = ["{runtime}"]\n', encoding="ascii")
-    socket.unlink(missing_ok=True)
     where = ["--root", str(top / "store"), "--runroot", str(top / "runroot")]
     command = ["podman", *where, "system", "service", "--time=0", f"unix://{socket}"]
     own = {"CONTAINERS_CONF": str(settings)}

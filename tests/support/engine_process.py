@@ -27,6 +27,11 @@ def answering(
 
     ``pid_file``: where the engine writes its own number, if the command is only what has started it.
     """
+    if answers({"DOCKER_HOST": host}):
+        raise RuntimeError(f"an engine runs in {folder} already: end it, or name another folder by its NINES_ENGINE_... variable")
+    for path in (Path(host.removeprefix("unix://")), pid_file):
+        if path is not None:
+            path.unlink(missing_ok=True)
     log = folder / "log"
     with log.open("ab") as words:
         process = subprocess.Popen(

@@ -44,9 +44,9 @@ class Example:
         """Whether Toxiproxy may be what does it."""
         return "links" in tables.find("faults", self.kind).takes
 
-    def text(self, seed: int) -> str:
+    def text(self, seed: int, for_s: float = FAULT_S) -> str:
         """A short experiment with this one fault."""
-        fault = {"name": "harm", self.kind: self.fields, "at": "200ms", "for": f"{FAULT_S:g}s"}
+        fault = {"name": "harm", self.kind: self.fields, "at": "200ms", "for": f"{for_s:g}s"}
         if self.target is not None:
             fault["target"] = self.target
         whole = {
