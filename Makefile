@@ -6,6 +6,7 @@
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
 #   make test-current  the Docker suite on the current engine, which is built from Go modules first (root, go; half an hour, once)
 #   make test-kubernetes  on a real Kubernetes of three nodes, which is built from Go modules first (root, go; 12 minutes, once)
+#   make engines-measured  docs/engines.md: the same runs on every engine, one table (root, go; an hour and a half; ARGS="--seeds 1")
 #   make test-browser  every kind of report in Chromium: console, requests, axe, keys, touch (apt-get install chromium; minutes)
 #   make test-systems  every experiment on etcd, Redis, PostgreSQL, RabbitMQ, nginx, gdnsd in full (root or Docker; half an hour)
 #   make leader-kills  each of their leader kills in three seeds, and one table (root or Docker; an hour)
@@ -17,6 +18,7 @@
 #   make ledger   docs/ledger.md: each mistake made on purpose must be caught, in ten seeds (an hour; ARGS="--seeds 1 --controls 1")
 #   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 10 minutes;
 #                 RUNTIME=both needs root, for a Docker engine of its own)
+#   make soak-elsewhere  commands of runs on an engine elsewhere that are killed, cut off or put to sleep (root; COUNT=40, half an hour)
 #   make mutations  1,000 mutants of every experiment and target: each planned or refused with file and line (an hour)
 #   make docs     the documentation as a site, in build/site/html (strict: a broken link is an error)
 #   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
@@ -79,7 +81,7 @@ test-engines: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m engines $(ARGS)
 
-.PHONY: test-current
+.PHONY: test-current engines-measured
 test-current: .venv/.installed-dev
 	@$(PY) -m tools.current_engine run $(MAKE) --no-print-directory test-docker
 
@@ -87,6 +89,10 @@ test-current: .venv/.installed-dev
 test-kubernetes: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	$(PY) -m pytest -m kubernetes tests/kubernetes $(ARGS)
+
+engines-measured: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	@$(PY) -m bench.engines $(ARGS)
 
 .PHONY: test-systems measured leader-kills
 test-systems: .venv/.installed-dev
@@ -134,6 +140,11 @@ ledger: .venv/.installed-dev
 soak: .venv/.installed
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m tools.soak --runtime $(RUNTIME) --count $(COUNT) $(ARGS)
+
+.PHONY: soak-elsewhere
+soak-elsewhere: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	@$(PY) -m tools.soak.elsewhere --count $(COUNT) $(ARGS)
 
 picture: .venv/.installed
 	@tools/picture docs/img/report.png

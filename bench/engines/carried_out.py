@@ -12,6 +12,7 @@ import tarfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
@@ -25,7 +26,7 @@ from chaos.engine.images.ensure import ensure_harness, ensure_target
 from chaos.engine.leftovers import NODE, ROLE
 from chaos.experiment.target.load import load_target
 from chaos.history import observations
-from chaos.history.events import TrafficStarted
+from chaos.history.events import RunStarted, TrafficStarted
 from chaos.history.folder import RunFolder
 from chaos.measure import slots as timeline_slots
 from tests.support.paths import ROOT
@@ -53,6 +54,8 @@ class Outcome(msgspec.Struct):
     took_s: float
     engine: str
     elsewhere: bool
+    first_good_s: float | None = None
+    """From the start of the command to the first good answer; images are there."""
     said: str = ""
     """The last words of a run that ended with an error."""
     edges: int = 0
@@ -79,7 +82,7 @@ def carry_out(shell: Shell, name: str, seed: int, folder: Path, through: Sequenc
     with contextlib.ExitStack() as stack:
         if name == EDGES:
             stack.enter_context(truth_kept(shell.engine, folder / "truth.jsonl"))
-        began_s = time.monotonic()
+        began_s, began_at_s = time.monotonic(), time.time()
         done = subprocess.run(
             [*through, *shell.wrap([sys.executable, "-m", "chaos", *words])], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, check=False,
@@ -91,6 +94,8 @@ def carry_out(shell: Shell, name: str, seed: int, folder: Path, through: Sequenc
         done.returncode, str(report.get("verdict", "none")), str(report.get("agreement_overall", "none")),
         sorted(on_engine(shell.engine) - before), took_s, known, bool(facts.elsewhere), done.stderr[-2000:] if done.returncode else "",
     )  # fmt: skip
+    if report:
+        outcome.first_good_s = _first_good_s(RunFolder(folder / "run"), began_at_s)
     if name == EDGES and report:
         _hold_against_truth(outcome, folder)
     (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
@@ -103,6 +108,16 @@ def warm(shell: Shell) -> None:
         ensure_harness(engine)
         for target in ("replicated_kv", "metronome"):
             ensure_target(engine, load_target(target, beside=ROOT), "data")
+
+
+def _first_good_s(run: RunFolder, began_at_s: float) -> float | None:
+    """By the wall clock, which is the same in all namespaces: the first row says when it was written, by both clocks."""
+    started = next(row for row in run.rows() if isinstance(row, RunStarted))
+    records = observations.read(run.path / "observations.bin")
+    good = records["done"][records["outcome"] == observations.Outcome.OK]
+    if not len(good):
+        return None
+    return datetime.fromisoformat(started.started_at).timestamp() + (int(good.min()) - started.at_ns) / 1e9 - began_at_s
 
 
 def on_engine(host: str) -> set[str]:

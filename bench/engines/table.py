@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +16,9 @@ from bench.engines.environments import ENVIRONMENTS, Environment
 PLAIN: Final = ENVIRONMENTS[0].name
 EXPERIMENTS: Final = ("quickstart", "partition")
 DECIDED: Final = ("consistent", "inconsistent")
-HEAD: Final = "| engine | quickstart | partition | left behind | outage edges within a slot |\n|---|---|---|---|---|"
+HEAD: Final = (
+    "| engine | quickstart | partition | left behind | outage edges within a slot | to the first good request |\n|---|---|---|---|---|---|"
+)
 
 
 def in_short(done: Outcome) -> str:
@@ -36,7 +39,7 @@ def made(chosen: Sequence[Environment], runs: Path, seeds: int) -> tuple[list[st
         all_runs = [*there.values(), *([edge] if edge is not None else [])]
         left = sorted({thing for each in all_runs for thing in each.left})
         cells = [_runs([there[key] for key in there if key[0] == name]) for name in EXPERIMENTS]
-        lines.append("| " + " | ".join([environment.called, *cells, _left(all_runs, left), _edges(edge)]) + " |")
+        lines.append("| " + " | ".join([environment.called, *cells, _left(all_runs, left), _edges(edge), _first_good(all_runs)]) + " |")
         wrong += [f"{environment.name}: {name} with seed {seed} was not run" for (name, seed), kept in found.items() if kept is None]
         for (name, seed), kept in there.items():
             plain = outcome(runs, PLAIN, name, seed)
@@ -66,6 +69,12 @@ def _left(outcomes: Sequence[Outcome], left: Sequence[str]) -> str:
     if not outcomes:
         return ""
     return ", ".join(left) if left else f"nothing in {len(outcomes)} runs"
+
+
+def _first_good(outcomes: Sequence[Outcome]) -> str:
+    """Of all runs of this environment."""
+    found = [each.first_good_s for each in outcomes if each.first_good_s is not None]
+    return f"{statistics.median(found):.1f} s (median of {len(found)})" if found else ""
 
 
 def _edges(done: Outcome | None) -> str:

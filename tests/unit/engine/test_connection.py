@@ -22,6 +22,8 @@ import urllib3
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chaos.cli.doctor import OPTIONAL
+from chaos.cli.doctor_engine import _labels
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine import connection as engine
 from chaos.engine.address import DEFAULT_HOST, host
@@ -222,6 +224,29 @@ def test_limits_without_cgroups_are_refused_by_name() -> None:
     rootless = msgspec.structs.replace(facts, rootless=True, cgroup="1", cgroup_driver="none", unlimited=("cpus", "memory"))
     with pytest.raises(EnvironmentUnusable, match="cannot limit cpus and memory: it is rootless"):
         require_limits(rootless, Resources(cpus=0.5, memory_bytes=1 << 30))
+
+
+def test_podman_of_an_ordinary_user() -> None:
+    """It says so by a word of its own, and claims limits that it cannot set; containers' ``host`` is not where its networks are."""
+    info = {"Rootless": True, "SecurityOptions": ["name=seccomp"], "MemoryLimit": True, "CpuCfsQuota": True, "CgroupDriver": "cgroupfs"}
+    version = {"Version": "4.3.1", "Components": [{"Name": "Podman Engine"}]}
+    facts = facts_of(info | {"CgroupVersion": "1"}, version, DEFAULT_HOST, "1.41")
+    assert (facts.product, facts.rootless, facts.hides_networks, facts.has_cgroups) == ("Podman", True, True, False)
+    assert facts.unlimited == ("cpus", "memory")
+    assert "rootless" in facts.elsewhere
+    assert facts.log == "journalctl --user -u podman"
+    delegated = facts_of(info | {"CgroupVersion": "2"}, version, DEFAULT_HOST, "1.41")
+    assert (delegated.has_cgroups, delegated.unlimited) == (True, ())
+    assert not facts_of(info | {"Rootless": False}, version, DEFAULT_HOST, "1.41").hides_networks
+
+
+def test_the_doctor_names_selinux() -> None:
+    """What is done about its labels; without SELinux nothing is said."""
+    assert _labels(FACTS) == []
+    (found,) = _labels(msgspec.structs.replace(FACTS, security=("name=seccomp,profile=default", "name=selinux")))
+    assert found.state == OPTIONAL
+    assert "label=disable" in found.detail
+    assert "not tried" in found.detail
 
 
 # --- subnets -----------------------------------------------------------------------------------------------------------
