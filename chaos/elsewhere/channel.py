@@ -39,6 +39,7 @@ OUR_SHARES: Final = 8192
 """Of processor time under contention, where a plain container has 1024: as for all that measures."""
 GONE_WITHIN_S: Final = 20.0
 TURN_S: Final = 0.2
+LOOK_S: Final = 0.1
 _HEADER: Final = struct.Struct(">BxxxL")
 _CHUNK: Final = 65536
 _LAST_WORDS: Final = 2000
@@ -199,16 +200,18 @@ class Channel:
 
         ``silent_s``: so long it may say nothing; longer where its interpreter has yet to start.
         """
-        heard_s = time.monotonic()
+        waited_s = 0.0
         while True:
             idle()
             try:
-                found = self._frames.get(timeout=0.1)
+                found = self._frames.get(timeout=LOOK_S)
             except queue.Empty:
-                if time.monotonic() - heard_s > silent_s:
+                # Not by the clock: a machine that slept was deaf meanwhile, and what was said to it is still to be read.
+                waited_s += LOOK_S
+                if waited_s > silent_s:
                     raise self._lost("nothing was heard of it any more") from None
                 continue
-            heard_s = time.monotonic()
+            waited_s = 0.0
             if found is _GONE:
                 raise self._lost("its connection ended")
             kind, payload = found

@@ -46,7 +46,10 @@ def answering(
         yield host
     finally:
         with contextlib.suppress(OSError, ValueError):
-            os.kill(int(pid_file.read_text(encoding="ascii")) if pid_file else process.pid, signal.SIGTERM)
+            engine = int(pid_file.read_text(encoding="ascii")) if pid_file else process.pid
+            # The file of an engine that has ended may name what has its number by now.
+            if os.getsid(engine) == process.pid:
+                os.kill(engine, signal.SIGTERM)
         try:
             process.wait(STOP_S)
         except subprocess.TimeoutExpired:
