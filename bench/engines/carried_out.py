@@ -92,7 +92,7 @@ def carry_out(shell: Shell, name: str, seed: int, folder: Path, through: Sequenc
     known = f"{facts.product} {facts.version}, API {facts.api}, {facts.storage}, cgroup v{facts.cgroup}"
     outcome = Outcome(
         done.returncode, str(report.get("verdict", "none")), str(report.get("agreement_overall", "none")),
-        sorted(on_engine(shell.engine) - before), took_s, known, bool(facts.elsewhere), done.stderr[-2000:] if done.returncode else "",
+        sorted(on_engine(shell.engine) - before), took_s, known, bool(facts.elsewhere), said=done.stderr[-2000:] if done.returncode else "",
     )  # fmt: skip
     if report:
         outcome.first_good_s = _first_good_s(RunFolder(folder / "run"), began_at_s)
