@@ -60,9 +60,12 @@ def outcome(runs: Path, environment: str, name: str, seed: int) -> Outcome | Non
 
 
 def _runs(outcomes: Sequence[Outcome]) -> str:
-    """Alike runs are counted together."""
-    counted = Counter(f"exit {each.status}, {each.verdict}, {each.agreement}" for each in outcomes)
-    return "; ".join(f"{count} of {len(outcomes)}: {what}" for what, count in counted.items()) or "not run"
+    """Alike runs are counted together; those whose assumptions failed (late requests, on a busy machine) apart."""
+    valid = [each for each in outcomes if each.verdict != "unknown"]
+    counted = Counter(f"exit {each.status}, {each.verdict}, {each.agreement}" for each in valid)
+    told = [f"{count} of {len(outcomes)}: {what}" for what, count in counted.items()]
+    told += [f"{len(outcomes) - len(valid)} of {len(outcomes)}: not valid"] * (len(valid) < len(outcomes))
+    return "; ".join(told) or "not run"
 
 
 def _left(outcomes: Sequence[Outcome], left: Sequence[str]) -> str:

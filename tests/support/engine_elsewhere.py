@@ -60,7 +60,8 @@ def running(options: Sequence[str] = (), programs: Sequence[Path] = ()) -> Itera
     (shared / "empty.json").write_text("{}\n", encoding="ascii")
     host = f"unix://{shared}/docker.sock"
     unshare = ["unshare", "--mount", "--net", "--uts", "--ipc", "--time", "--monotonic", str(AHEAD_S), "--boottime", str(AHEAD_S), "--fork"]
+    own = {name: value for name, value in os.environ.items() if name != "TMPDIR"}  # a folder that it may not see
     path = os.pathsep.join([*map(str, programs), os.environ["PATH"]])
     command = [*unshare, "sh", "-c", _SCRIPT, "sh", str(top), HIDDEN, *options]
-    with answering(command, host, top, shared / "docker.pid", os.environ | {"PATH": path}):
+    with answering(command, host, top, shared / "docker.pid", own | {"PATH": path}):
         yield host
