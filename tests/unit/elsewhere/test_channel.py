@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import queue
 import threading
+from collections.abc import Iterator
 
 import pytest
 
@@ -13,17 +13,22 @@ from chaos.elsewhere.channel import Channel, HarnessGone
 from chaos.elsewhere.frames import END, ROW
 
 
-def silent() -> Channel:
-    """One without a connection: frames come when the test puts them."""
-    channel = Channel.__new__(Channel)
-    channel._frames = queue.Queue()
-    channel._said = b""
-    return channel
+class Nobody:
+    """The streams of a harness that is never read: frames come when the test puts them."""
+
+    def pieces(self) -> Iterator[tuple[int, bytes]]:
+        yield from ()
+
+    def sendall(self, data: bytes) -> None:
+        pass
+
+    def close(self) -> None:
+        pass
 
 
 def test_a_machine_that_slept_reads_what_was_said_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its clock has gone on for longer than a harness may be silent; the frames are only read now."""
-    channel = silent()
+    channel = Channel(Nobody())
     hours = itertools.count(0.0, 3600.0)
     monkeypatch.setattr(channels.time, "monotonic", lambda: next(hours))
     later = [threading.Timer(0.2, channel._frames.put, ((ROW, b"{}"),)), threading.Timer(0.5, channel._frames.put, ((END, b"{}"),))]
@@ -32,8 +37,7 @@ def test_a_machine_that_slept_reads_what_was_said_to_it(monkeypatch: pytest.Monk
     assert [kind for kind, _ in channel.receive()] == [ROW, END]
 
 
-def test_a_harness_that_says_nothing_is_gone(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_harness_that_says_nothing_is_gone() -> None:
     """Not even that it is there."""
-    monkeypatch.setattr(channels, "LOST_AFTER_S", 0.2)
     with pytest.raises(HarnessGone, match="nothing was heard"):
-        list(silent().receive())
+        list(Channel(Nobody()).receive(silent_s=0.4))
