@@ -237,7 +237,7 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
     ):
         containers = dict(runtime.called(folder.path))
         for node, container in containers.items():
-            note(f"{node} is the container {container}")
+            note(f"{node} is {container}")
         ask = not arguments.yes and sys.stdin.isatty() and sys.stderr.isatty()
 
         def confirm(targets: Sequence[str]) -> None:

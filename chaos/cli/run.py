@@ -165,12 +165,12 @@ def _each(sinks: Sequence[Callable[[Row], None]]) -> Callable[[Row], None]:
 
 
 def followed(live: Live) -> Callable[[Row], None]:
-    """The live line, and on any standard error which container each node is, before the first fault."""
+    """The live line, and on any standard error what each node is called where it runs, before the first fault."""
     from chaos.history.events import NodeUp
 
     def row(row: Row) -> None:
         if isinstance(row, NodeUp) and row.container:
-            note(f"{row.node} is the container {row.container}")
+            note(f"{row.node} is {row.container}")
         live.row(row)
 
     return row

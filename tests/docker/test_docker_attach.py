@@ -177,7 +177,7 @@ def test_the_member_that_is_named_is_the_one_that_is_killed(
         Path(there.word).rename("first")
         assert cli.main(words(there, "kill", "--to", f"{there.word}-3", "--for", "1s")) == 0
         said = capsys.readouterr()
-        assert f"n3 is the container {there.word}-3" in said.err
+        assert f"n3 is {there.word}-3" in said.err
         assert f"kill on n3 ({there.word}-3): rolled back" in said.out
         assert dead() == {f"{there.word}-1", f"{there.word}-3"}
         there.assert_as_before(engine, harness_image)
