@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from chaos.plan.back_off import BackOff
-from tests.kubernetes.test_cluster import container
+from tests.kubernetes.test_kubernetes_cluster import container
 from tests.support.kubernetes import apply, get, namespace, until
 from tools.kubernetes import hosts
 from tools.kubernetes.cluster import Cluster
