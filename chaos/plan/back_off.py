@@ -10,16 +10,17 @@ So kills that follow each other quickly are not alike, and their times to recove
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
 
 import msgspec
 
+from chaos.core.errors import NinesError
 from chaos.core.units import show_s
 from chaos.experiment.faults import FaultSpec
 from chaos.plan.plan import Parameter, Plan
 from chaos.plan.selection import NothingMatched, possible
-from chaos.plan.traits import made
+from chaos.plan.traits import made, make
 
 POLICY: Final = "policy"
 """``recovery`` of a fault after which the runtime itself starts the node again."""
@@ -79,7 +80,15 @@ def of(parameters: Sequence[Parameter]) -> BackOff | None:
 
 def relies(spec: FaultSpec) -> bool:
     """Is it the runtime that starts what this fault kills?"""
-    return made(spec).revival == POLICY
+    return of_kind(spec.kind, spec.params)
+
+
+def of_kind(kind: str, params: Mapping[str, Any]) -> bool:
+    """The same of a fault as a plan writes it down; of one that nobody knows here: no."""
+    try:
+        return make(kind, params).revival == POLICY
+    except (NinesError, msgspec.ValidationError):
+        return False
 
 
 class Death(msgspec.Struct, frozen=True):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from chaos.core.units import show_s
 from chaos.experiment.production import PLANNED, ZONE
-from chaos.plan.back_off import POLICY
+from chaos.plan import back_off
 from chaos.plan.plan import Plan
 from chaos.predict.facts import RunFacts
 from chaos.predict.system import NOTHING, System
@@ -79,7 +79,7 @@ def _of_lone_primaries(known: System) -> list[str]:
 def _of_the_runtime(known: System, facts: RunFacts) -> list[str]:
     """What it does by itself."""
     rule = known.back_off
-    if rule is None or all(each.params.get("recovery") != POLICY for each in facts.classes):
+    if rule is None or not any(back_off.of_kind(each.kind, each.params) for each in facts.classes):
         return []
     return [
         f"The runtime starts a dead node again after 0 s, {show_s(rule.first_s)}, twice that, and so on to {show_s(rule.most_s)}, and "

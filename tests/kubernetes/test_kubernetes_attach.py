@@ -49,7 +49,9 @@ LONG_PAUSE: Final = """
 @pytest.fixture(scope="session")
 def nines_image(cluster: Cluster, docker_host: str) -> str:
     """Nines itself as an image, on every node."""
-    subprocess.run([sys.executable, "-m", "chaos", "image", "--tag", IMAGE], check=True, timeout=900, env={**os.environ, "DOCKER_HOST": docker_host})
+    subprocess.run(
+        [sys.executable, "-m", "chaos", "image", "--tag", IMAGE], check=True, timeout=900, env={**os.environ, "DOCKER_HOST": docker_host}
+    )
     cluster.load(IMAGE)
     return IMAGE
 
@@ -68,12 +70,20 @@ def store(cluster: Cluster, base_image: str) -> Iterator[str]:
 def settings(cluster: Cluster, image: str, tmp_path: Path) -> Mapping[str, str]:
     """The environment of a command on the user's side: a kubeconfig, and no engine."""
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("DOCKER_", "NINES_"))}
-    return {**kept, "KUBECONFIG": str(cluster.layout.kubeconfig), "NINES_KUBERNETES_IMAGE": image, "HOME": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    return {
+        **kept,
+        "KUBECONFIG": str(cluster.layout.kubeconfig),
+        "NINES_KUBERNETES_IMAGE": image,
+        "HOME": str(tmp_path),
+        "PYTHONPATH": str(ROOT),
+    }
 
 
 def nines(*words: str, folder: Path, env: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
     """A command to its end."""
-    return subprocess.run([sys.executable, "-m", "chaos", *words], cwd=folder, env=env, capture_output=True, text=True, timeout=RUN_TIMEOUT_S)
+    return subprocess.run(
+        [sys.executable, "-m", "chaos", *words], cwd=folder, env=env, capture_output=True, text=True, timeout=RUN_TIMEOUT_S
+    )
 
 
 def names(cluster: Cluster, space: str) -> set[str]:
@@ -138,7 +148,9 @@ def test_a_command_that_is_killed_leaves_nothing_frozen(cluster: Cluster, nines_
 def running(folder: Path, env: Mapping[str, str]) -> Iterator[subprocess.Popen[bytes]]:
     """A run in the background; dead when the block ends."""
     with (folder / "said").open("wb") as said:
-        command = subprocess.Popen([sys.executable, "-m", "chaos", "run", "store.yaml", "--folder", "run"], cwd=folder, env=env, stdout=said, stderr=said)
+        command = subprocess.Popen(
+            [sys.executable, "-m", "chaos", "run", "store.yaml", "--folder", "run"], cwd=folder, env=env, stdout=said, stderr=said
+        )
         try:
             yield command
         finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import signal
@@ -105,6 +106,11 @@ def _write(path: Path, first: int, count: int) -> None:
             store.record(*kept(number))
 
 
+def _has(path: Path, run: str) -> bool:
+    with contextlib.closing(sqlite3.connect(path, timeout=60)) as reader:
+        return bool(reader.execute("SELECT 1 FROM runs WHERE run = ?", (run,)).fetchone())
+
+
 def test_two_writers_lose_nothing(tmp_path: Path) -> None:
     """Each waits for the other; both begin with a file that is not there."""
     path = tmp_path / "history.db"
@@ -128,9 +134,8 @@ def test_a_kill_at_any_instant_leaves_whole_runs(tmp_path: Path) -> None:
     for attempt in range(6):
         writer = context.Process(target=_write, args=(path, 1000 * attempt, 1000))
         writer.start()
-        before = path.stat().st_mtime_ns
         deadline = time.monotonic() + 60
-        while path.stat().st_mtime_ns == before and time.monotonic() < deadline:
+        while not _has(path, f"run-{1000 * attempt}") and time.monotonic() < deadline:
             time.sleep(0.001)
         time.sleep(0.003 * attempt)
         assert writer.pid is not None

@@ -13,10 +13,11 @@ from tests.support.paths import ROOT
 
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
 WEAKNESSES = sorted((ROOT / "experiments" / "weaknesses").glob("*.yaml"))
+ON_PODS = sorted((ROOT / "experiments" / "kubernetes").glob("*.yaml"))
 order = functools.cache(perform.order)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize("file", [*FILES, *ON_PODS], ids=lambda file: file.stem)
 def test_loads_and_plans(file: Path) -> None:
     """Nothing is wrong with it, and its name is that of its file."""
     ordered = order(file)
@@ -53,5 +54,5 @@ def test_weaknesses_load_and_plan(file: Path) -> None:
 
 def test_every_kind_of_fault_has_an_example() -> None:
     """In words that can be copied: one that comes into the table needs one."""
-    shown = {window.kind for file in FILES for window in order(file).plan.windows}
+    shown = {window.kind for file in [*FILES, *ON_PODS] for window in order(file).plan.windows}
     assert sorted(tables.FAULTS.keys() - shown) == []

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from signal import SIGKILL
 from typing import Protocol
 
 from chaos.core.clock import Clock
+from chaos.core.system import SIGKILL
 from chaos.core.values import NodeInfo
 from chaos.plugin import Disks, Sink
 

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from signal import SIGKILL, Signals
+from signal import Signals
 from typing import Final
 
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import FaultNotEffective
+from chaos.core.system import SIGKILL
 from chaos.core.values import NodeInfo, OpenFiles, Status
 from chaos.history.events import NodeChanged
 from chaos.plugin import Loads, Sink
