@@ -77,6 +77,8 @@ def _of_fault(name: str, faults: Sequence[FaultRecord], end_s: float) -> list[In
         if fault.name != name or fault.effective_s is None:
             continue
         from_s = min(max(fault.effective_s, 0.0), end_s)
-        until_s = end_s if fault.healed_s is None else min(max(fault.healed_s, from_s), end_s)
+        # What the system itself brought back (recovery: policy, a deleted pod) nobody rolled back: it was seen gone.
+        over_s = fault.gone_s if fault.healed_s is None else fault.healed_s
+        until_s = end_s if over_s is None else min(max(over_s, from_s), end_s)
         out.append(Interval(from_s, until_s, ", ".join(fault.target) or fault.fault_class))
     return out

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from chaos.experiment.traffic import OutageRule
-from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultSkipped, NodeChanged, PhaseBegun, TrafficStarted
+from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultHealed, FaultSkipped, NodeChanged, PhaseBegun, TrafficStarted
 from chaos.history.observations import Outcome, Why
 from chaos.measure.slots import BAD, GOOD, MISSING
 from chaos.measure.timeline import ServiceTimeline, Timeline, build
@@ -263,6 +263,15 @@ def test_lanes_show_nodes_roles_faults_and_phases() -> None:
     assert lanes["phase", "run"] == [Interval(0.0, 2.0, "baseline"), Interval(2.0, 30.0, "faults")]
     assert [each.state for each in lanes["service", "write"]] == ["up", "down", "up"]
     assert lanes["dns", "data.nines.test"] == [Interval(0.0, 30.0, "n1, n2, n3")]
+
+
+def test_the_lane_of_a_fault_that_nobody_rolls_back_ends_where_it_was_seen_gone() -> None:
+    """A restart policy brought the node back: the fault is not in force to the end of the run."""
+    spec, windows = kills([5.0])
+    plan = make_plan(faults=[spec], windows=windows)
+    rows = [row for row in [*frame(plan), *fault_rows(windows[0])] if not isinstance(row, FaultHealed)]
+    lanes = {(lane.kind, lane.name): lane.intervals for lane in build(plan, rows, synthetic.slots(plan, [(5.015, 5.515)])).lanes}
+    assert lanes["fault", "kill-leader"] == [Interval(5.0, pytest.approx(6.3), "n1")]
 
 
 def test_without_traffic_nothing_is_observed() -> None:
