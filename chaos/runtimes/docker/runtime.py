@@ -181,7 +181,7 @@ class DockerRuntime(Runtime):
         from chaos.engine import leftovers as leftovers_docker
         from chaos.engine.connection import connect
         from chaos.registry import runs as registry
-        from chaos.runtimes.docker.attach.session import AttachedSession
+        from chaos.runtimes.docker.attach.session import ContainerSession
         from chaos.runtimes.docker.hosts.engines import connected
         from chaos.runtimes.docker.session import DockerSession
 
@@ -195,7 +195,7 @@ class DockerRuntime(Runtime):
             with claimed as claim:
                 session: Session
                 if deployment.plan.experiment.cluster.attach is not None:
-                    session = AttachedSession(deployment, engines[""], claim, sink, clock, traffic=self._traffic)
+                    session = ContainerSession(deployment, engines[""], claim, sink, clock, traffic=self._traffic)
                 else:
                     session = DockerSession(deployment, engines, claim, sink, clock, self._rng)
                 with session.up() as cluster:

@@ -8,14 +8,13 @@ the same guest sees it, and every rule holds.
 
 from __future__ import annotations
 
-import contextlib
 import math
 import os
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final, Protocol
+from typing import Final
 
 from chaos.core.clock import Clock
 from chaos.core.errors import EnvironmentUnusable, FaultNotEffective, NinesError
@@ -28,66 +27,41 @@ from chaos.kube.find import ROLE, RUN, Pod, pod_of
 from chaos.kube.objects import CONTAINER, GUESTS
 from chaos.kube.streams import Exec
 from chaos.plugin import Sink
-from chaos.runtimes.base.agents.link import AgentLink, Event, mapped_into
+from chaos.runtimes.base.agents.attached.guests import GuestsBase, Rejoined, heard, left_by
+from chaos.runtimes.base.agents.link import AgentLink, mapped_into
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.kubernetes.node import PodNode
 from chaos.runtimes.kubernetes.pipes import Pipes
 
 HELLO_WITHIN_S: Final = 20.0
-LEAVE_WITHIN_S: Final = 15.0
 CLOCK_BOUND_S: Final = 0.010
 """A clock that is known worse than this tells too little of when things happened."""
-CLOCK_EXCHANGES: Final = 50
 
 
-class Rejoined(Protocol):
-    """What harms links, and is told of each network that comes and goes."""
-
-    def check(self, source: str, agent: AgentLink) -> None:
-        """Refuse what cannot be done in this network, while nothing has been."""
-        ...
-
-    def join(self, source: str, agent: AgentLink) -> None:
-        """What is in force holds in this network too."""
-        ...
-
-    def lost(self, source: str, agent: AgentLink) -> None:
-        """The network that this agent stands in died with its pod."""
-        ...
-
-
-class PodGuests:
+class PodGuests(GuestsBase):
     """All guests of one run, and its nodes."""
 
     def __init__(
         self, api: Api, run: str, spec: PodsSpec, selector: str, pods: Mapping[str, Pod], breakage: Breakage, sink: Sink, clock: Clock
     ) -> None:  # fmt: skip
-        self.clients: AgentLink | None = None
+        super().__init__(breakage, sink, clock)
         self.nodes: dict[str, PodNode] = {}
         self.pods = dict(pods)
         self._api = api
         self._run = run
         self._spec = spec
         self._selector = selector
-        self._breakage = breakage
-        self._sink = sink
-        self._clock = clock
-        self._net: Rejoined | None = None
         self._move: Callable[[str, Pod], NodeInfo] | None = None
         self._there: dict[str, str] = {}
         """Machine -> the pod in which its guests are started."""
         self._pipes: Pipes | None = None
         self._vacant: set[str] = set()
-        self._closing = threading.Event()
         self._stop = Stop()
-        self._thread: threading.Thread | None = None
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="guests")
 
     @property
-    def agents(self) -> dict[str, AgentLink]:
-        """Who stands where, now."""
-        found = {name: node.guest for name, node in self.nodes.items()} | {CLIENTS: self.clients}
-        return {name: link for name, link in found.items() if link is not None}
+    def looked_after(self) -> Mapping[str, PodNode]:
+        """The nodes, by name."""
+        return self.nodes
 
     # --- at the start --------------------------------------------------------------------------------------------------
 
@@ -147,42 +121,14 @@ class PodGuests:
         try:
             self._net.join(name, link)
         except NinesError:
-            link.closing = True
-            with contextlib.suppress(NinesError):
-                link.call("guest.leave", LEAVE_WITHIN_S)
-            link.close()
+            self._withdraw(link)
             raise
         before = self.nodes[name].host(link)
         if before is not None:
-            before.closing = True
-            before.close()
+            self._send_away(before)
 
     def _linked(self, name: str, link: AgentLink) -> AgentLink:
-        link.hello(HELLO_WITHIN_S)
-        bound_s = link.exchange_clocks()
-        if bound_s > CLOCK_BOUND_S:
-            bound_s = link.exchange_clocks(CLOCK_EXCHANGES)  # theirs is a busy machine, perhaps: each exchange can only narrow it down
-        if bound_s > CLOCK_BOUND_S:
-            raise EnvironmentUnusable(
-                f"the clock of {name}'s machine is known to {bound_s * 1e3:.1f} ms only: a slow way there, or a very busy machine",
-                how="fewer programs beside the run, or harness and nodes in one region",
-            )
-        return link
-
-    def _teller(self, name: str, node: PodNode | None) -> Callable[[AgentLink, Event], None]:
-        def told(link: AgentLink, event: Event) -> None:
-            if event.event == "orphaned" and not link.closing:
-                self._breakage.note(f"the agent of {name} did not hear of us for long and healed its namespace by itself")
-            elif event.event == "child_died" and not (link.closing or self._closing.is_set()):
-                self._breakage.note(f"{event.child} of {link.node} ended (status {event.status})")
-            elif node is not None:
-                node.seen(event)
-
-        return told
-
-    def _gone(self, link: AgentLink, why: str) -> None:
-        if not self._closing.is_set():
-            self._breakage.note(f"the agent of {link.node}: {why}")
+        return heard(link, HELLO_WITHIN_S, CLOCK_BOUND_S, f"{name}'s machine", "harness and nodes in one region")
 
     # --- what happens to pods ------------------------------------------------------------------------------------------
 
@@ -239,25 +185,8 @@ class PodGuests:
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
-    def stop_following(self) -> None:
-        """No new guests from now on; what nodes do is no event of the run any more."""
-        self._closing.set()
+    def _stop_hearing(self) -> None:
         self._stop.tell()
-        if self._thread is not None:
-            self._thread.join()
-        self._worker.shutdown(wait=True)
-        for node in self.nodes.values():
-            node.retire()
-
-    def leave(self, name: str) -> str:
-        """Have the guest take back everything; what could not be taken back."""
-        guest = self.nodes[name].guest
-        if guest is None:
-            return "nobody stands there"
-        try:
-            return str(guest.call("guest.leave", LEAVE_WITHIN_S).result.get("left") or "")
-        except NinesError as error:
-            return str(error)
 
     def leave_anew(self, name: str) -> str:
         """The same by a fresh guest, where the one that was there could not."""
@@ -268,10 +197,7 @@ class PodGuests:
 
     def close(self) -> None:
         """Detach from all."""
-        for link in self.agents.values():
-            link.closing = True
-        for link in self.agents.values():
-            link.close()
+        super().close()
         if self._pipes is not None:
             self._pipes.end()
 
@@ -294,6 +220,6 @@ def give_back(api: Api, namespace: str, there: str, pod: Pod, clock: Clock) -> s
     )  # fmt: skip
     try:
         link.hello(HELLO_WITHIN_S)
-        return str(link.call("guest.leave", LEAVE_WITHIN_S).result.get("left") or "")
+        return left_by(link)
     finally:
         link.close()

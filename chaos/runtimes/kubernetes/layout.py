@@ -8,10 +8,11 @@ from typing import Final
 
 import msgspec
 
-from chaos.core.values import CLIENTS, DNS, Link
+from chaos.core.values import DNS, Link
 from chaos.net.addresses import UNNAMED, Addresses
 from chaos.plugin import Deployment
-from chaos.runtimes.base.layout import Inside, Layout
+from chaos.runtimes.base.agents.attached.layout import AttachedEnds
+from chaos.runtimes.base.layout import Inside
 
 NOWHERE: Final = "192.0.2.1"
 """Of TEST-NET-1 (RFC 5737): nobody has it."""
@@ -38,13 +39,12 @@ def resolver(namespace: str, file: Path = Path("/etc/resolv.conf")) -> Resolver:
     return Resolver(server, f"{namespace}.{own.partition('.')[2]}")
 
 
-class PodLayout(Layout):
+class PodLayout(AttachedEnds):
     """``addresses``: of each node's pod; that of the clients is known from the beginning. A node may move."""
 
     def __init__(self, deployment: Deployment, addresses: Mapping[str, str], gateway: str, name: str, names: Resolver) -> None:
-        self._addresses = dict(addresses)
+        self._found(addresses, name)
         self._gateway = gateway
-        self._name = name
         self._names = names
         self._ends = Addresses({UNNAMED: {DNS: NOWHERE, **self._addresses}})
         super().__init__(deployment)
@@ -55,24 +55,9 @@ class PodLayout(Layout):
         return self._gateway
 
     @property
-    def name(self) -> str:
-        """What clients resolve."""
-        return self._name
-
-    @property
-    def listed(self) -> tuple[str, ...]:
-        """What clients know in place of a name."""
-        return () if self._name else tuple(self._addresses[node] for node in self.members(self.dns_part))
-
-    @property
     def domain(self) -> str:
         """Below it a name without a dot is looked for."""
         return self._names.domain
-
-    @property
-    def dns_address(self) -> str:
-        """No name server of ours: an address that nobody has."""
-        return NOWHERE
 
     @property
     def nameserver(self) -> tuple[str, int]:
@@ -83,10 +68,6 @@ class PodLayout(Layout):
     def nowhere(self) -> str:
         """Nobody ever listens there."""
         return NOWHERE
-
-    def real_address(self, node: str) -> str:
-        """Of a node, or of ``clients`` or ``dns``."""
-        return NOWHERE if node == DNS else self._addresses[node]
 
     def address(self, link: Link) -> str:
         """The real one: nothing about the system under test changes."""
@@ -105,8 +86,3 @@ class PodLayout(Layout):
         self._addresses[node] = address
         self._ends.move(node, address)
         self.nodes[node] = msgspec.structs.replace(self.nodes[node], address=address)
-
-    @property
-    def clients_address(self) -> str:
-        """Of the pod where the traffic comes from."""
-        return self._addresses[CLIENTS]

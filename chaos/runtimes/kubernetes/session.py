@@ -10,15 +10,13 @@ from __future__ import annotations
 import os
 from typing import Final
 
-import msgspec
-
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
 from chaos.core.packages import versions_of
-from chaos.core.values import CLIENTS, Link, NodeInfo, RoundTrip, Status
+from chaos.core.values import CLIENTS, NodeInfo, Status
 from chaos.experiment.pods import PodsSpec
-from chaos.history.events import DnsChanged, SystemSeen
+from chaos.history.events import SystemSeen
 from chaos.kube.api import Api, Thing
 from chaos.kube.find import ROLE, RUN, Pod, choose, headless, selector_of, service_of
 from chaos.net.needs import needs
@@ -28,40 +26,31 @@ from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.agents.asker import AttachedAsker
+from chaos.runtimes.base.agents.attached.session import AttachedSession
 from chaos.runtimes.base.agents.crowds import AgentCrowds
-from chaos.runtimes.base.agents.link import AgentLink
 from chaos.runtimes.base.agents.naming import await_name
-from chaos.runtimes.base.agents.net.net import AgentNet
-from chaos.runtimes.base.agents.wiring import ask_over, make_net, queue_of
+from chaos.runtimes.base.agents.wiring import make_net
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import libraries
-from chaos.runtimes.base.session import Parts, Session
+from chaos.runtimes.base.session import Parts
 from chaos.runtimes.base.surges import Surges
-from chaos.runtimes.kubernetes.guests import PodGuests, placed_at
+from chaos.runtimes.kubernetes.guests import PodGuests
 from chaos.runtimes.kubernetes.helpers import PodHelpers
 from chaos.runtimes.kubernetes.layout import PodLayout, resolver
 
 REACHES: Final = "a Service of that name in the pods' namespace, with their labels in its selector and that port"
 
 
-class PodSession(Session):
+class PodSession(AttachedSession):
     """One run's guests, its clients, and the word that all pods are given back."""
 
-    left_over = "not everything is as it was"
-
     def __init__(self, deployment: Deployment, api: Api, claim: Claim, sink: Sink, clock: Clock) -> None:
-        if not deployment.target.folder:  # nothing of a target is shown to the clients then
-            target = msgspec.structs.replace(deployment.target, folder=str(deployment.folder.absolute() / "specs"))
-            deployment = msgspec.structs.replace(deployment, target=target)
         super().__init__(deployment, claim, sink, clock)
-        attach = deployment.plan.experiment.cluster.attach
-        assert attach is not None
-        assert attach.pods is not None
+        assert self._attach.pods is not None
         self._api = api
-        self._spec: PodsSpec = attach.pods
+        self._spec: PodsSpec = self._attach.pods
         self._name = client_name(deployment.plan.experiment)
         self._layout: PodLayout
-        self._net: AgentNet
         self._guests: PodGuests | None = None
         self._helpers: PodHelpers | None = None
 
@@ -90,7 +79,7 @@ class PodSession(Session):
         net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
         self._closing.callback(net.close)
         self._net = net
-        self._tell_nodes(pods)
+        self._tell_nodes({node: pod.name for node, pod in pods.items()})
         guests.bring_in(layout.nodes, net, self._move)
         asker = AttachedAsker(layout, deployment.target.roles, self._clock, guests.nodes)
         self._closing.callback(asker.close)
@@ -135,21 +124,6 @@ class PodSession(Session):
         self._layout.move(node, pod.address)
         return self._layout.nodes[node]
 
-    @property
-    def _clients(self) -> AgentLink:
-        """Who stands where clients are."""
-        assert self._guests is not None
-        assert self._guests.clients is not None
-        return self._guests.clients
-
-    @property
-    def _agents(self) -> dict[str, AgentLink]:
-        assert self._guests is not None
-        return self._guests.agents
-
-    def _queue_of(self, node: str) -> int | None:
-        return queue_of(self._layout, self._agents, node)
-
     def _serve_names(self, helpers: Helpers) -> None:
         """The cluster does."""
         assert self._guests is not None
@@ -160,19 +134,6 @@ class PodSession(Session):
 
     def _surges(self, helpers: Helpers) -> Surges | None:
         return helpers.surges()
-
-    def _tell_nodes(self, pods: dict[str, Pod]) -> None:
-        for name, info in self._layout.nodes.items():
-            self._sink(placed_at(info, pods[name], self._clock))
-        members = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
-        self._sink(DnsChanged(at_ns=self._clock.now_ns(), name=self._layout.name, nodes=members, why="start"))
-
-    def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
-        """Where nothing is asked of its nodes, by a connection of ours over the link."""
-        end = link.destination if link.destination in self._layout.nodes else link.source
-        if self._layout.part(end).by_process:
-            return self._net.opening(link.whole, timeout_s)
-        return ask_over(self._layout, self._agents, link, timeout_s)
 
     # --- end -----------------------------------------------------------------------------------------------------------
 

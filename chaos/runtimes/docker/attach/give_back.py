@@ -10,6 +10,7 @@ from chaos.core.clock import Clock
 from chaos.core.errors import NinesError
 from chaos.engine.errors import translated
 from chaos.engine.images.ensure import GUEST
+from chaos.runtimes.base.agents.attached.guests import left_by
 from chaos.runtimes.base.agents.link import AgentLink
 from chaos.runtimes.docker.attach.find import Key, look_up
 from chaos.runtimes.docker.containers import AGENT, Containers, Spec
@@ -17,8 +18,6 @@ from chaos.runtimes.docker.pairs import HELLO_WITHIN_S
 
 if TYPE_CHECKING:
     from docker.api import APIClient
-
-LEAVE_WITHIN_S = 15.0
 
 
 def guest_spec(run: str, node: str, number: int, image: str, container: str) -> Spec:
@@ -67,7 +66,7 @@ def _give_back(containers: Containers, key: Key, image: str, start: bool, clock:
         try:
             containers.start(container, spec.name)
             link.hello(HELLO_WITHIN_S)
-            left = str(link.call("guest.leave", LEAVE_WITHIN_S).result.get("left") or "")
+            left = left_by(link)
         finally:
             link.close()
             with translated("removing a guest"):

@@ -8,46 +8,33 @@ a gap; only the network is new after a restart, and needs a guest that was born 
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import threading
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any
 
 from chaos.core.clock import Clock
-from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, NinesError
+from chaos.core.errors import CapabilityMissing, NinesError
 from chaos.core.values import CLIENTS, NodeInfo
 from chaos.engine.errors import translated
 from chaos.engine.images.ensure import AGENT as AGENT_COMMAND
 from chaos.plugin import Sink
-from chaos.runtimes.base.agents.link import AgentLink, Event, mapped_into
+from chaos.runtimes.base.agents.attached.guests import GuestsBase, Rejoined, heard
+from chaos.runtimes.base.agents.link import AgentLink, mapped_into
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.docker.attach.find import Ground, Key, address_on, look_up
-from chaos.runtimes.docker.attach.give_back import LEAVE_WITHIN_S, guest_spec
+from chaos.runtimes.docker.attach.give_back import guest_spec
 from chaos.runtimes.docker.attach.node import AttachedNode
 from chaos.runtimes.docker.containers import AGENT, NO_SYSTEM, Containers, Endpoint, Spec
-from chaos.runtimes.docker.pairs import CLOCK_BOUND_S, ENGINE_SEES_DEATH_S, HELLO_WITHIN_S, Interposer
+from chaos.runtimes.docker.pairs import CLOCK_BOUND_S, ENGINE_SEES_DEATH_S, HELLO_WITHIN_S
 
-CLOCK_EXCHANGES = 50
 OLD_GUEST_STAYS_S = 1.0
 """Questions to it may be under way when the new one takes over."""
 
 
-class Rejoined(Interposer, Protocol):
-    """An interposer whose namespaces come and go."""
-
-    def check(self, source: str, agent: AgentLink) -> None:
-        """Refuse what cannot be done in this network, while nothing has been."""
-        ...
-
-    def lost(self, source: str, agent: AgentLink) -> None:
-        """The network that this agent stands in died with its container."""
-        ...
-
-
-class Guests:
+class Guests(GuestsBase):
     """All guests of one run, and its nodes. ``net`` is told of each; it may be set once the clients' address is known."""
 
     def __init__(
@@ -61,29 +48,21 @@ class Guests:
         sink: Sink,
         clock: Clock,
     ) -> None:
+        super().__init__(breakage, sink, clock)
         self._containers = containers
         self._keys = {key.node: key for key in keys}
         self._ground = ground
         self._image = image
         self._policy = policy
-        self._breakage = breakage
-        self._sink = sink
-        self._clock = clock
         self._numbers = itertools.count(1)
         self._stream: Any = None
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
-        self._worker = ThreadPoolExecutor(max_workers=1, thread_name_prefix="guests")
         self._addresses: dict[str, str] = {}
-        self._net: Rejoined | None = None
-        self.clients: AgentLink | None = None
         self.nodes: dict[str, AttachedNode] = {}
 
     @property
-    def agents(self) -> dict[str, AgentLink]:
-        """Who stands where, now."""
-        found = {name: node.guest for name, node in self.nodes.items()} | {CLIENTS: self.clients}
-        return {name: link for name, link in found.items() if link is not None}
+    def looked_after(self) -> Mapping[str, AttachedNode]:
+        """The nodes, by name."""
+        return self.nodes
 
     def bring_clients(self) -> str:
         """A place of our own on their network, for the traffic; its address."""
@@ -140,47 +119,22 @@ class Guests:
     def _agent(self, name: str, spec: Spec, node: AttachedNode | None = None) -> AgentLink:
         container = self._containers.create(spec)
 
-        def told(link: AgentLink, event: Event) -> None:
-            if event.event == "orphaned" and not link.closing:
-                self._breakage.note(f"the agent of {name} did not hear of us for long and healed its namespace by itself")
-            elif event.event == "child_died" and not (link.closing or self._closing.is_set()):
-                self._breakage.note(f"{event.child} of {link.node} ended (status {event.status})")
-            elif node is not None:
-                if event.event == "down" and self._net is not None:
-                    self._net.lost(name, link)
-                node.seen(event)
-
+        told = self._teller(name, node, partial(self._lose, name))
         link = AgentLink(
             self._containers.api, container, node=name, clock=self._clock, on_event=told, on_gone=self._gone,
             on_clock=mapped_into(self._sink, self._clock),
         )  # fmt: skip
         self._containers.start(container, spec.name)
-        link.hello(HELLO_WITHIN_S)
-        bound_s = link.exchange_clocks()
-        if bound_s > CLOCK_BOUND_S:
-            bound_s = link.exchange_clocks(CLOCK_EXCHANGES)  # theirs is a busy machine, perhaps: each exchange can only narrow it down
-        if bound_s > CLOCK_BOUND_S:
-            raise EnvironmentUnusable(
-                f"the clock of {name}'s container is known to {bound_s * 1e3:.1f} ms only: a slow way there, or a very busy machine",
-                how="fewer programs beside the run, or an engine that is nearer",
-            )
-        return link
+        return heard(link, HELLO_WITHIN_S, CLOCK_BOUND_S, f"{name}'s container", "an engine that is nearer")
 
-    def _withdraw(self, link: AgentLink) -> None:
-        """A guest that could not do its work: what it began is taken back, by itself or by whoever comes when this run ends."""
-        link.closing = True
-        with contextlib.suppress(NinesError):
-            link.call("guest.leave", LEAVE_WITHIN_S)
-        self._send_away(link)
+    def _lose(self, name: str, link: AgentLink) -> None:
+        if self._net is not None:
+            self._net.lost(name, link)
 
     def _send_away(self, link: AgentLink) -> None:
-        link.closing = True
-        link.close()
+        super()._send_away(link)
         with translated("removing a guest of a life that is over"):
             self._containers.api.remove_container(link.container, force=True, v=True)
-
-    def _gone(self, link: AgentLink, why: str) -> None:
-        self._breakage.note(f"the agent of {link.node}: {why}")
 
     # --- what the engine does ------------------------------------------------------------------------------------------
 
@@ -237,33 +191,13 @@ class Guests:
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
-    def stop_following(self) -> None:
-        """No new guests from now on; what nodes do is no event of the run any more."""
-        self._closing.set()
+    def _stop_hearing(self) -> None:
         if self._stream is not None:
             self._stream.close()
-        if self._thread is not None:
-            self._thread.join()
-        self._worker.shutdown(wait=True)
-        for node in self.nodes.values():
-            node.retire()
 
     def leave(self, name: str) -> str:
-        """Have the guest take back everything; what could not be taken back, which is left to a fresh one: this one is sent away then."""
-        guest = self.nodes[name].guest
-        if guest is None:
-            return "nobody stands there"
-        try:
-            left = str(guest.call("guest.leave", LEAVE_WITHIN_S).result.get("left") or "")
-        except NinesError as error:
-            left = str(error)
-        if left:
+        """What could not be taken back is left to a fresh one: this one is sent away then."""
+        left, guest = super().leave(name), self.nodes[name].guest
+        if left and guest is not None:
             self._send_away(guest)
         return left
-
-    def close(self) -> None:
-        """Detach from all."""
-        for link in self.agents.values():
-            link.closing = True
-        for link in self.agents.values():
-            link.close()

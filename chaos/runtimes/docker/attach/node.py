@@ -16,9 +16,9 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import NodeInfo, Status
 from chaos.engine.errors import translated
 from chaos.plugin import Sink
+from chaos.runtimes.base.agents.attached.node import GuestNode
 from chaos.runtimes.base.agents.life import StartSystem
-from chaos.runtimes.base.agents.link import AgentLink, AgentRefused, Event
-from chaos.runtimes.base.agents.node import AgentNode
+from chaos.runtimes.base.agents.link import AgentLink, AgentRefused
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -27,50 +27,34 @@ JOINED_WITHIN_S = 20.0
 """From the start of a container to a guest in its new network."""
 
 
-class AttachedNode(AgentNode):
+class AttachedNode(GuestNode):
     """``policy``: this run's kills are for the container's own restart policy to mend."""
 
     def __init__(
         self, info: NodeInfo, api: APIClient, start: StartSystem, how_ended: Callable[[], str], policy: bool, sink: Sink, clock: Clock
     ) -> None:
-        super().__init__(info, start, how_ended, self._never, sink, clock)
+        super().__init__(info, start, how_ended, sink, clock)
         self._api = api
         self._policy = policy
         self._container = ""
-        self._guest: AgentLink | None = None
         self._comes_back = False
         """Its container has a restart policy."""
         self._guests = threading.Condition()
         self._joined_life = 0
-        self._told_ns = 0
 
     @property
     def container(self) -> str:
         """The id that it has now."""
         return self._container
 
-    @property
-    def guest(self) -> AgentLink | None:
-        """Who looks after it now."""
-        return self._guest
-
     def host(self, container: str, guest: AgentLink, *, comes_back: bool) -> AgentLink | None:
         """A guest has joined the container's present life; returns the guest of the life before."""
         with self._guests:
-            before, self._guest, self._link = self._guest, guest, guest
+            before = self._received(guest)
             self._container, self._comes_back = container, comes_back
             self._joined_life += 1
             self._guests.notify_all()
         return before
-
-    def seen(self, event: Event) -> None:
-        """Two guests may tell of the same: what is known already, or older than what is known, is passed over."""
-        with self._changed:
-            up = self._up_ns is not None
-            if (event.event == "up") == up or event.event not in ("up", "down") or event.at_ns <= self._told_ns:
-                return
-            self._told_ns = event.at_ns
-            super().seen(event)
 
     def start(self) -> int:
         """By the engine; returns when a guest stands in its new network, so that rules hold there too."""
@@ -95,6 +79,3 @@ class AttachedNode(AgentNode):
         with translated(f"sending signal {signal} to {self.info.name}"):
             self._api.kill(self._container, signal)
         return self._clock.now_ns()
-
-    def _never(self) -> None:
-        raise AssertionError("a container that is not ours is never replaced")

@@ -10,12 +10,10 @@ from __future__ import annotations
 import time
 from typing import Any
 
-import msgspec
-
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
-from chaos.core.values import CLIENTS, Link, RoundTrip, Status
+from chaos.core.values import CLIENTS, Status
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
@@ -23,7 +21,7 @@ from chaos.engine.images.ensure import ensure_clients, ensure_harness
 from chaos.engine.images.foreign import used
 from chaos.engine.packet_rules import require_packet_rules
 from chaos.engine.queues import require_queues
-from chaos.history.events import DnsChanged, SystemSeen
+from chaos.history.events import SystemSeen
 from chaos.net.needs import needs
 from chaos.plan.attached import client_name
 from chaos.plan.capabilities import needed
@@ -31,14 +29,13 @@ from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.agents.asker import AttachedAsker
+from chaos.runtimes.base.agents.attached.session import AttachedSession
 from chaos.runtimes.base.agents.crowds import AgentCrowds
-from chaos.runtimes.base.agents.link import AgentLink
 from chaos.runtimes.base.agents.naming import await_name
-from chaos.runtimes.base.agents.net.net import AgentNet
-from chaos.runtimes.base.agents.wiring import ask_over, make_net, placed, queue_of
+from chaos.runtimes.base.agents.wiring import make_net
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import libraries
-from chaos.runtimes.base.session import Parts, Session
+from chaos.runtimes.base.session import Parts
 from chaos.runtimes.base.surges import Surges
 from chaos.runtimes.docker.attach.find import address_on, choose, ground, look_up, write_keys
 from chaos.runtimes.docker.attach.give_back import give_back
@@ -51,28 +48,19 @@ ALIAS = "the containers need that name on their network (--network-alias, or a c
 LOG_LINES = 100_000
 
 
-class AttachedSession(Session):
+class ContainerSession(AttachedSession):
     """One run's guests, its clients, and the word that all of it is given back."""
 
-    left_over = "not everything is as it was"
-
     def __init__(self, deployment: Deployment, engine: Engine, claim: Claim, sink: Sink, clock: Clock, *, traffic: bool) -> None:
-        if not deployment.target.folder:  # nothing of a target is shown to the clients then
-            target = msgspec.structs.replace(deployment.target, folder=str(deployment.folder.absolute() / "specs"))
-            deployment = msgspec.structs.replace(deployment, target=target)
         super().__init__(deployment, claim, sink, clock)
         self._engine = engine
         self._containers = Containers(engine, deployment.run, leftovers_docker.labels(claim))
-        attach = deployment.plan.experiment.cluster.attach
-        assert attach is not None
-        self._attach = attach
         self._name = client_name(deployment.plan.experiment) if traffic else ""
         """What clients resolve; empty where they know addresses, and where no traffic is sent."""
         self._traffic = traffic
         self._began_s = time.time()
         self._image = ""
         self._layout: AttachedLayout
-        self._net: AgentNet
         self._guests: Guests | None = None
         self._helpers: ContainerHelpers | None = None
 
@@ -106,7 +94,7 @@ class AttachedSession(Session):
         clients = self._clients
         net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
         self._closing.callback(net.close)
-        self._tell_nodes()
+        self._tell_nodes({key.node: key.container for key in self._keys})
         guests.bring_in(layout.nodes, found, net)
         self._net = net
         asker = AttachedAsker(layout, deployment.target.roles, self._clock, guests.nodes)
@@ -117,21 +105,6 @@ class AttachedSession(Session):
         self._closing.callback(helpers.close)
         helpers.owners[CLIENTS] = clients.container
         return Parts(layout, guests.nodes, net, asker, helpers, AgentCrowds(layout, lambda: clients).crowd)
-
-    @property
-    def _clients(self) -> AgentLink:
-        """Who stands where clients are."""
-        assert self._guests is not None
-        assert self._guests.clients is not None
-        return self._guests.clients
-
-    @property
-    def _agents(self) -> dict[str, AgentLink]:
-        assert self._guests is not None
-        return self._guests.agents
-
-    def _queue_of(self, node: str) -> int | None:
-        return queue_of(self._layout, self._agents, node)
 
     def _serve_names(self, helpers: Helpers) -> None:
         """Somebody else does."""
@@ -165,19 +138,6 @@ class AttachedSession(Session):
                 how = "docker update --restart always ..., or 'recovery: restart'"
                 raise CapabilityMissing(f"{each['Name'].lstrip('/')} ({node}) has no restart policy that could act", how=how)
         return True
-
-    def _tell_nodes(self) -> None:
-        for row in placed(self._layout, self._clock, {key.node: key.container for key in self._keys}):
-            self._sink(row)
-        members = [name for name, info in self._layout.nodes.items() if info.part == self._layout.dns_part]
-        self._sink(DnsChanged(at_ns=self._clock.now_ns(), name=self._layout.name, nodes=members, why="start"))
-
-    def _measure(self, link: Link, timeout_s: float) -> RoundTrip:
-        """Where nothing is asked of its nodes, by a connection of ours over the link."""
-        end = link.destination if link.destination in self._layout.nodes else link.source
-        if self._layout.part(end).by_process:
-            return self._net.opening(link.whole, timeout_s)
-        return ask_over(self._layout, self._agents, link, timeout_s)
 
     # --- end -----------------------------------------------------------------------------------------------------------
 
