@@ -72,12 +72,15 @@ def order_text(
     from chaos.experiment.document import parse_experiment
     from chaos.experiment.overrides import located
     from chaos.plan.build import make_plan
+    from chaos.plan.capabilities import runtime_of
+    from chaos.plan.placing import placed
 
     experiment = parse_experiment(text, str(file), overrides)
     target = _target(experiment, file)
     place = None if runtime else located(str(file), overrides, "cluster.runtime")
     cluster = experiment.cluster
     chosen = chosen_runtime(runtime or cluster.runtime, target, place, attach=cluster.attach, hosts=bool(cluster.hosts))
+    experiment = placed(experiment, runtime_of(chosen))
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     plan = versioned(plan, target, system_version)
     if faults:

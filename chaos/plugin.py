@@ -171,6 +171,7 @@ __all__ = [
     "Shaping",
     "Sink",
     "Slot",
+    "Spot",
     "StartsSomething",
     "Status",
     "Surge",
@@ -697,6 +698,15 @@ class Surrounding(msgspec.Struct, frozen=True):
     """Whose word it is, for people: ``kubelet's default``."""
 
 
+class Spot(msgspec.Struct, frozen=True):
+    """Where one node stands that runs already."""
+
+    host: str
+    """The machine."""
+    zone: str = ""
+    """That of the machine; empty where that was not asked, or nobody says it."""
+
+
 class Runtime:
     """Where nodes run: what it can do is declared, ``up`` does it.
 
@@ -780,6 +790,12 @@ class Runtime:
         """The names of what runs and could be attached to: service -> names in the order of their nodes; under an empty name of a label."""
         del attach
         return {}
+
+    @classmethod
+    def spots(cls, attach: AttachSpec, named: Collection[str]) -> Sequence[Spot]:
+        """Where they stand now, in the order of their nodes; ``named``: hosts and zones that somebody speaks of. Empty: it cannot tell."""
+        del attach, named
+        return []
 
     @classmethod
     def contradictions(cls, plan: Plan) -> list[tuple[str, str, str]]:

@@ -14,8 +14,8 @@ ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 PRIVILEGED: Final = "privileged"
 
 
-def examine(namespace: str, context: str) -> list[Finding]:
-    """In the order in which a run would meet them. Changes nothing."""
+def examine(namespace: str, context: str, *, hosts: bool = False) -> list[Finding]:
+    """In the order in which a run would meet them; ``hosts``: of one that speaks of machines or zones, too. Changes nothing."""
     try:
         access = read(context=context)
     except EnvironmentUnusable as error:
@@ -25,13 +25,13 @@ def examine(namespace: str, context: str) -> list[Finding]:
     try:
         found.append(Finding("API server", OK, api.version()))
         found += _namespace(api, namespace)
-        lacking = missing(api, namespace)
+        lacking = missing(api, namespace, hosts=hosts)
     except EnvironmentUnusable as error:
         return [*found, Finding("API server", MISSING, error.what, error.how)]
     finally:
         api.close()
     if lacking:
-        how = f"nines doctor --kubernetes {namespace} --rbac | kubectl apply -f -, by an administrator"
+        how = f"nines doctor --kubernetes {namespace} --rbac{' --hosts' * hosts} | kubectl apply -f -, by an administrator"
         return [*found, Finding("rights", MISSING, "; ".join(lacking), how)]
     return [*found, Finding("rights", OK, f"all that a run in '{namespace}' needs")]
 
@@ -51,8 +51,8 @@ def _namespace(api: Api, namespace: str) -> list[Finding]:
     return [Finding("namespace", OK, f"'{namespace}' admits privileged pods, by its labels")]
 
 
-def rbac(namespace: str, user: str) -> str:
+def rbac(namespace: str, user: str, *, hosts: bool = False) -> str:
     """YAML for kubectl."""
     import yaml
 
-    return yaml.safe_dump_all(manifest(namespace, user), sort_keys=False)
+    return yaml.safe_dump_all(manifest(namespace, user, hosts=hosts), sort_keys=False)

@@ -21,17 +21,17 @@ def doctor(arguments: argparse.Namespace) -> int:
         return _faults(arguments)
     from chaos.cli.doctor import examine, usable
 
-    if arguments.kubernetes is None and (arguments.rbac or arguments.context or arguments.user):
-        raise BadInput("--rbac, --context and --user go with --kubernetes", right="nines doctor --kubernetes shop --rbac")
+    if arguments.kubernetes is None and (arguments.rbac or arguments.context or arguments.user or arguments.hosts):
+        raise BadInput("--rbac, --context, --user and --hosts go with --kubernetes", right="nines doctor --kubernetes shop --rbac")
     if arguments.rbac:
         from chaos.cli.doctor_kubernetes import rbac
 
-        show(rbac(arguments.kubernetes, arguments.user), whole=True)
+        show(rbac(arguments.kubernetes, arguments.user, hosts=arguments.hosts), whole=True)
         return 0
     if arguments.kubernetes is not None:
         from chaos.cli import doctor_kubernetes
 
-        findings = doctor_kubernetes.examine(arguments.kubernetes, arguments.context)
+        findings = doctor_kubernetes.examine(arguments.kubernetes, arguments.context, hosts=arguments.hosts)
     else:
         findings = examine()
     if arguments.json:
@@ -117,7 +117,7 @@ def leftovers(arguments: argparse.Namespace) -> int:
 
 def heal(arguments: argparse.Namespace) -> int:
     """Remove what crashed runs left; 6 if something could not be proven gone. ``--orphans``: also of runs without a record."""
-    from chaos.run.leftovers import HealResult, heal_unrecorded, unrecorded
+    from chaos.run.leftovers import HealResult, heal_unrecorded
     from chaos.run.leftovers import heal as remove
 
     if arguments.forget is not None:
@@ -135,10 +135,7 @@ def heal(arguments: argparse.Namespace) -> int:
     else:
         for item in removed:
             show(terminal(f"removed  {item}"))
-        dead = [] if arguments.orphans else [run for run in unrecorded() if not run.alive]
-        if dead:
-            note(f"Left alone, since they have no record: {', '.join(run.run for run in dead)}. Remove them with: nines heal --orphans")
-        elif not removed and not could_not:
+        if not removed and not could_not:
             note("No leftovers of earlier runs.")
     if could_not:
         raise NotHealed("could not remove:\n  " + "\n  ".join(could_not))

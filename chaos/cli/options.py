@@ -243,6 +243,7 @@ def doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", metavar="NAME", default="", help="with --kubernetes: of the kubeconfig; default: the current one")
     parser.add_argument("--rbac", action="store_true", help="with --kubernetes: print the manifest of the rights that a run needs")
     parser.add_argument("--user", metavar="NAME", default="", help="with --rbac: whose rights they are")
+    parser.add_argument("--hosts", action="store_true", help="with --kubernetes: also the rights on machines, for zones")
 
 
 def stop(parser: argparse.ArgumentParser) -> None:

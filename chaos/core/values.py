@@ -48,7 +48,7 @@ class Link(msgspec.Struct, frozen=True, order=True):
 
 
 class NodeInfo(msgspec.Struct, frozen=True):
-    """Who a node is. ``address`` never changes within a run, whatever is done to the node."""
+    """Who a node is. ``address`` and ``host`` change within a run only where another takes the node's place."""
 
     name: str
     part: str
@@ -58,6 +58,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     ports: dict[str, int]
     networks: dict[str, str] = {}
     """Network -> its address there, in their order, where they have names."""
+    host: str = ""
+    """The machine that it stands on now, where it may come to stand on another one."""
 
     @property
     def peer_address(self) -> str:

@@ -20,7 +20,7 @@ from typing import Annotated, Any, Final
 from chaos.core.errors import BadInput
 from chaos.experiment.forms import WORDS, string
 from chaos.experiment.source import Table
-from chaos.experiment.tables import Key, Rule, Strict, Written
+from chaos.experiment.tables import UNWRITTEN, Key, Rule, Strict, Written
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 """A DNS label (RFC 1123), as Kubernetes names namespaces and Services."""
@@ -66,3 +66,7 @@ class PodsSpec(Strict, frozen=True):
     """A file beside this one. Left out: as kubectl finds it"""
     image: Annotated[str, _IMAGE] = ""
     """The image of Nines that the cluster's nodes have or can pull. Left out: ``$NINES_KUBERNETES_IMAGE``, else chaos-nines"""
+    stand: Annotated[dict[str, str], UNWRITTEN] = {}
+    """Node -> the machine that it stood on when this was asked for a selector (``plan.placing``)."""
+    lies: Annotated[dict[str, str], UNWRITTEN] = {}
+    """Machine -> its zone, where that was asked."""

@@ -133,7 +133,7 @@ class Whom(Strict, frozen=True):
     zone: Annotated[str | None, string("the name of a zone")] = None
     """Of a zone; alone, all of it"""
     host: Annotated[str, string("the name of a host")] = ""
-    """All nodes on one of the Docker hosts"""
+    """All nodes on one of the hosts: a Docker host, or a machine of a Kubernetes cluster"""
     part: Annotated[str | None, WORDS] = None
     """Of a part"""
     role: Annotated[str, choice(ROLES)] = ""

@@ -68,17 +68,30 @@ def selector_of(spec: PodsSpec, service: Thing | None) -> str:
 
 def choose(things: Sequence[Thing], spec: PodsSpec, selector: str, count: int) -> list[Pod]:
     """A running pod for each node; ``EnvironmentUnusable`` unless it comes out even, ``CapabilityMissing`` for pods we cannot act on."""
-    theirs = [each for each in things if RUN not in each["metadata"].get("labels", {})]
-    for each in theirs:
-        refuse_unable(each)
-    pods = [pod_of(each, spec) for each in theirs if each["status"].get("phase") not in ("Succeeded", "Failed")]
-    running = [pod for pod in pods if pod.container_id and pod.address and not pod.ending]
-    if len(running) != count:
-        rest = f", and {len(pods) - len(running)} that do not" if len(pods) > len(running) else ""
-        how = f"cluster: {{nodes: {len(running)}}}, or wait until the others run" if running else "nothing of yours is started here"
-        what = f"{len(running)} pods{rest} run with the labels '{selector}' in the namespace '{spec.namespace}'"
+    for each in things:
+        if not _is_ours(each):
+            refuse_unable(each)
+    alive, found = living(things, spec), running(things, spec)
+    if len(found) != count:
+        rest = f", and {len(alive) - len(found)} that do not" if len(alive) > len(found) else ""
+        how = f"cluster: {{nodes: {len(found)}}}, or wait until the others run" if found else "nothing of yours is started here"
+        what = f"{len(found)} pods{rest} run with the labels '{selector}' in the namespace '{spec.namespace}'"
         raise EnvironmentUnusable(f"{what}, and the experiment says {count}", how=how)
-    return in_order(running)
+    return in_order(found)
+
+
+def living(things: Sequence[Thing], spec: PodsSpec) -> list[Pod]:
+    """Those that are not over, and not ours."""
+    return [pod_of(each, spec) for each in things if not _is_ours(each) and each["status"].get("phase") not in ("Succeeded", "Failed")]
+
+
+def running(things: Sequence[Thing], spec: PodsSpec) -> list[Pod]:
+    """Those of them that have a life and an address, and are to keep them."""
+    return [pod for pod in living(things, spec) if pod.container_id and pod.address and not pod.ending]
+
+
+def _is_ours(thing: Thing) -> bool:
+    return RUN in thing["metadata"].get("labels", {})
 
 
 def in_order(pods: Sequence[Pod]) -> list[Pod]:

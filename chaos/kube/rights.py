@@ -43,29 +43,36 @@ RIGHTS: Final[Sequence[Right]] = (
     Right("batch", "jobs", ("create", "get", "list", "patch", "delete"), "for the harness's pod"),
     Right("apps", "daemonsets", ("create", "list", "delete"), "for guests on the machines of the nodes"),
 )
+OF_MACHINES: Final[Sequence[Right]] = (Right("", "nodes", ("list",), "to know the zones of machines"),)
+"""In no namespace: machines belong to the whole cluster. Needed where an experiment speaks of zones."""
+_GROUP: Final = "rbac.authorization.k8s.io"
 
 
-def manifest(namespace: str, account: str = "") -> list[Thing]:
-    """Role and binding; ``account``: the user that they are for."""
-    rules = [{"apiGroups": [right.group], "resources": [right.resource], "verbs": list(right.verbs)} for right in RIGHTS]
-    group = "rbac.authorization.k8s.io"
+def manifest(namespace: str, account: str = "", *, hosts: bool = False) -> list[Thing]:
+    """Role and binding; ``account``: the user that they are for; ``hosts``: with what is needed for machines."""
+    found = _bound(RIGHTS, account, "Role", {"name": NAME, "namespace": namespace})
+    return found + _bound(OF_MACHINES, account, "ClusterRole", {"name": f"{NAME}-hosts"}) if hosts else found
+
+
+def _bound(rights: Sequence[Right], account: str, kind: str, metadata: Thing) -> list[Thing]:
+    rules = [{"apiGroups": [right.group], "resources": [right.resource], "verbs": list(right.verbs)} for right in rights]
     return [
-        {"apiVersion": f"{group}/v1", "kind": "Role", "metadata": {"name": NAME, "namespace": namespace}, "rules": rules},
+        {"apiVersion": f"{_GROUP}/v1", "kind": kind, "metadata": metadata, "rules": rules},
         {
-            "apiVersion": f"{group}/v1", "kind": "RoleBinding", "metadata": {"name": NAME, "namespace": namespace},
-            "roleRef": {"apiGroup": group, "kind": "Role", "name": NAME},
-            "subjects": [{"apiGroup": group, "kind": "User", "name": account or "YOU"}],
+            "apiVersion": f"{_GROUP}/v1", "kind": f"{kind}Binding", "metadata": metadata,
+            "roleRef": {"apiGroup": _GROUP, "kind": kind, "name": metadata["name"]},
+            "subjects": [{"apiGroup": _GROUP, "kind": "User", "name": account or "YOU"}],
         },
     ]  # fmt: skip
 
 
-def missing(api: Api, namespace: str) -> list[str]:
+def missing(api: Api, namespace: str, *, hosts: bool = False) -> list[str]:
     """``create pods/exec``: what the API server says that we may not do there. Of each resource one question a verb."""
     found = []
-    for right in RIGHTS:
+    for right, place in [*((right, namespace) for right in RIGHTS), *((right, "") for right in OF_MACHINES if hosts)]:
         resource, _, part = right.resource.partition("/")
         for verb in right.verbs:
-            asked = {"namespace": namespace, "verb": verb, "group": right.group, "resource": resource}
+            asked = {"namespace": place, "verb": verb, "group": right.group, "resource": resource}
             if part:
                 asked["subresource"] = part
             answer = api.ask("POST", REVIEWS, {

@@ -176,10 +176,13 @@ def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> 
     """Equal for runs whose faults of a class may be compared: leaves out seed, name, question, objectives, promises, how often and how
     long it is done, when it is called off, where the files lie, and which image is started (that is the system's version)."""
     faults = tuple(msgspec.structs.replace(spec, line=0, path="", times=None) for spec in experiment.faults)
+    cluster = msgspec.structs.replace(experiment.cluster, target=target.name, runtime="")
+    if cluster.attach is not None and cluster.attach.pods is not None and cluster.attach.pods.stand:  # where they stood this time
+        attach = msgspec.structs.replace(cluster.attach, pods=msgspec.structs.replace(cluster.attach.pods, stand={}, lies={}))
+        cluster = msgspec.structs.replace(cluster, attach=attach, zones={})
     bare = msgspec.structs.replace(
         experiment, name="", seed=0, question="", objectives=(), expect_verdict="", file="", overrides=(), faults=faults, duration_s=None,
-        cluster=msgspec.structs.replace(experiment.cluster, target=target.name, runtime=""),
-        predict=PredictSpec(), slo=Slo(latency_s=experiment.slo.latency_s), abort_if=AbortIf(),
+        cluster=cluster, predict=PredictSpec(), slo=Slo(latency_s=experiment.slo.latency_s), abort_if=AbortIf(),
     )  # fmt: skip
     parts = {name: msgspec.structs.replace(part, docker=_without_image(part.docker)) for name, part in target.parts.items()}
     declared = msgspec.structs.replace(target, folder="", about="", parts=parts)

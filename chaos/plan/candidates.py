@@ -45,7 +45,7 @@ class View(msgspec.Struct, frozen=True):
     def members(self, part: str | None, zone: str | None) -> list[str]:
         """The nodes of a part and zone; without either, of the part behind the name."""
         part = part if part is not None or zone is not None else self.part
-        return [node.name for node in self.nodes if (part is None or node.part == part) and (zone is None or node.zone == zone)]
+        return [node.name for node in self.nodes if (part is None or node.part == part) and (zone is None or node.stands_in(zone))]
 
     def role_of(self, nodes: Sequence[str]) -> str:
         """The one role of all of them, or ``mixed``; of nodes that stand outside the part behind the name, their part."""
@@ -66,7 +66,7 @@ def candidates_of(selector: Named | Role | Side | Zone, view: View) -> tuple[lis
         case Named(nodes=named):
             return all_of(list(named), view)
         case Zone(zone=zone):
-            return all_of([node.name for node in view.nodes if node.zone == zone], view)
+            return all_of([node.name for node in view.nodes if node.stands_in(zone)], view)
         case Side(side=side):
             members = view.members(None, None)
             count = quorum(len(members)) if side == MAJORITY else len(members) - quorum(len(members))

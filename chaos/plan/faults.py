@@ -227,7 +227,8 @@ def _check_name(experiment: Experiment, path: str, name: str, what: str, nodes: 
         if name not in names:
             raise refuse(experiment, path, f"there is no node '{name}'", suggest(name, [*names, *_WORDS]))
     elif what == "zone":
-        known_or_refuse(experiment, path, "host" if experiment.cluster.hosts else "zone", name, zones_of(experiment))
+        known = dict.fromkeys([*zones_of(experiment), *(node.host for node in nodes if node.host)])
+        known_or_refuse(experiment, path, "host" if experiment.cluster.hosts else "zone", name, known)
     else:
         known_or_refuse(experiment, path, "part", name, list(dict.fromkeys(node.part for node in nodes)))
 
@@ -236,7 +237,7 @@ def _check_protected(experiment: Experiment, path: str, selector: Selector | Non
     """Random choices pass protected nodes over; one that is meant by name is a contradiction."""
     meant = {name for name, what in _named(selector) if what == "node"}
     if isinstance(selector, Zone):
-        meant = {node.name for node in nodes if node.zone == selector.zone}
+        meant = {node.name for node in nodes if node.stands_in(selector.zone)}
     for name in sorted(meant & set(experiment.limits.protect)):
         raise refuse(experiment, path, f"{name} is protected", "another node, or a shorter limits.protect")
 

@@ -21,6 +21,12 @@ class PlannedNode(msgspec.Struct, frozen=True):
     name: str
     part: str
     zone: str | None = None
+    host: str | None = None
+    """The machine that it stands on, where that is another thing than its zone."""
+
+    def stands_in(self, place: str) -> bool:
+        """In that zone, or on that host."""
+        return place in (self.zone, self.host)
 
 
 class Window(msgspec.Struct, frozen=True):

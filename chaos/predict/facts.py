@@ -51,11 +51,11 @@ def aimed_outside(plan: Plan, target: Selector | None) -> tuple[str, ...]:
         case Named(nodes=named):
             return outside(plan, named)
         case Zone(zone=zone):
-            return outside(plan, (node.name for node in plan.nodes if node.zone == zone))
+            return outside(plan, (node.name for node in plan.nodes if node.stands_in(zone)))
         case Role(part=part) if part is not None:
             return tuple({part} - {judged_part(plan)})
         case Role(zone=zone) if zone is not None:
-            return outside(plan, (node.name for node in plan.nodes if node.zone == zone))
+            return outside(plan, (node.name for node in plan.nodes if node.stands_in(zone)))
         case LinkTo(source=source, destination=destination):
             return outside(plan, (source, destination))
     return ()
@@ -69,7 +69,7 @@ def wholly_outside(plan: Plan, target: Selector | None) -> str:
         case Role(part=part) if part is not None:
             found = {part}
         case Role(zone=zone) if zone is not None:
-            found = {node.part for node in plan.nodes if node.zone == zone}
+            found = {node.part for node in plan.nodes if node.stands_in(zone)}
         case LinkTo(source=source, destination=destination) if {CLIENTS, DNS}.isdisjoint({source, destination}):
             found = {node.part for node in plan.nodes if node.name == (source if source != ANY else destination)}
         case _:

@@ -229,7 +229,7 @@ def _planned_victims(plan: Plan, spec: FaultSpec) -> int:
         most = shapes.quorum(_members(plan))
         return most if target.side == MAJORITY else max(1, _members(plan) - most)
     if isinstance(target, Zone):
-        return sum(node.zone == target.zone for node in plan.nodes)
+        return sum(node.stands_in(target.zone) for node in plan.nodes)
     if not isinstance(target, Role):
         return 1
     if target.percent is not None:

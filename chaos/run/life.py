@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 
+from msgspec import structs
+
 from chaos.core.errors import FaultNotEffective, NinesError
-from chaos.core.values import LEADER, Evidence, Victims
+from chaos.core.values import LEADER, Evidence, NodeInfo, Victims
 from chaos.experiment.faults import FaultSpec
 from chaos.history.events import FaultAsked, FaultEffective, FaultFailed, FaultGone, FaultHealed, Row
 from chaos.plan import selection as selectors
-from chaos.plan.plan import Plan
+from chaos.plan.plan import Plan, PlannedNode
 from chaos.plan.traits import made
 from chaos.plugin import Cluster, Effect, Scene
 
@@ -93,11 +95,16 @@ def named(victims: Victims) -> list[str]:
     return list(victims.nodes) or [str(link) for link in victims.links] or [",".join(group) for group in victims.groups]
 
 
+def _now(planned: PlannedNode, info: NodeInfo) -> PlannedNode:
+    """With the host that it stands on by now."""
+    return structs.replace(planned, zone=info.zone, host=info.host) if info.host else planned
+
+
 def pick(plan: Plan, cluster: Cluster, spec: FaultSpec, up: frozenset[str], draw: int, last: dict[str, Victims] | None = None) -> Victims:
     """Whom the selector means, now; ``up``: nodes whose process lives. ``BadInput`` if it matches nobody."""
     return selectors.resolve(
         spec.target,
-        nodes=plan.nodes,
+        nodes=[_now(node, cluster.nodes[node.name].info) for node in plan.nodes],
         roles=cluster.roles(),
         up=up,
         protect=plan.experiment.limits.protect,

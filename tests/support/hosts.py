@@ -5,7 +5,6 @@
         rack.inside("a", "nines", "run", ...)        the words of a command that runs on that host
         rack.off("b"); rack.on("b")                  its power: SIGKILL to its first process, with which all that it had is gone
         rack.cut("b"); rack.join("b")                the switch silently drops all of its frames
-        rack.part("b", "c"); rack.unite("b", "c")    it drops the frames between these two
 
     python -m tests.support.hosts serve FOLDER a b c       holds them until it is ended
     python -m tests.support.hosts off|on|cut|join NAME FOLDER     orders to whoever holds them, from any namespace
@@ -115,8 +114,7 @@ class Rack:
         self._nft(
             "add table bridge cut; add chain bridge cut f { type filter hook forward priority 0; };"
             " add set bridge cut hosts { type ifname; }; add rule bridge cut f iifname @hosts drop;"
-            " add rule bridge cut f oifname @hosts drop; add set bridge cut pairs { type ifname . ifname; };"
-            " add rule bridge cut f iifname . oifname @pairs drop"
+            " add rule bridge cut f oifname @hosts drop"
         )
         for name in self.names:
             self._boot(name)
@@ -154,14 +152,6 @@ class Rack:
     def join(self, name: str) -> None:
         """It passes everything again."""
         self._nft(f'delete element bridge cut hosts {{ "{_port(name)}" }}')
-
-    def part(self, one: str, other: str) -> None:
-        """Nothing passes between these two; both reach all others."""
-        self._nft(f"add element bridge cut pairs {{ {_both_ways(one, other)} }}")
-
-    def unite(self, one: str, other: str) -> None:
-        """They reach each other again."""
-        self._nft(f"delete element bridge cut pairs {{ {_both_ways(one, other)} }}")
 
     def _nft(self, rules: str) -> None:
         subprocess.run(["ip", "netns", "exec", self._fabric, "nft", rules], capture_output=True, timeout=_TIMEOUT_S, check=True)
@@ -250,10 +240,6 @@ def empty(where: str) -> None:
 
 def _port(name: str) -> str:
     return f"port-{name}"
-
-
-def _both_ways(one: str, other: str) -> str:
-    return ", ".join(f'"{_port(here)}" . "{_port(there)}"' for here, there in ((one, other), (other, one)))
 
 
 def order(what: str, name: str, folder: Path) -> str:

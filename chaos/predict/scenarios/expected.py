@@ -35,7 +35,7 @@ def strike(plan: Plan, known: System, spec: FaultSpec, nodes: Sequence[PlannedNo
         case Named(nodes=named):
             sets = (tuple(sorted(numbers[name] for name in named if name in numbers)),)
         case Zone(zone=zone):
-            sets = (tuple(numbers[node.name] for node in nodes if node.zone == zone),)
+            sets = (tuple(numbers[node.name] for node in nodes if node.stands_in(zone)),)
         case Role():
             role = LEADER if target.role == LEADER else FOLLOWER if target.role == "followers" else ""
             sets = () if role else places.any_of(len(nodes), min(count, len(nodes)))

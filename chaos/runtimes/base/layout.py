@@ -41,6 +41,7 @@ class Layout(abc.ABC):
                 address=self.real_address(node.name),
                 ports=dict(target.parts[node.part].ports),
                 networks=self.networks_of(node.name),
+                host=node.host or "",
             )
             for node in plan.nodes
         }

@@ -81,8 +81,15 @@ class PodLayout(AttachedEnds):
         """Of all ends; the same object all the time, so that who moves is known to have moved."""
         return self._ends
 
-    def move(self, node: str, address: str) -> None:
-        """A node lives at another address from now on."""
+    def move(self, node: str, address: str, host: str) -> None:
+        """A node lives at another address from now on, perhaps on another machine, where a selector speaks of those."""
         self._addresses[node] = address
         self._ends.move(node, address)
-        self.nodes[node] = msgspec.structs.replace(self.nodes[node], address=address)
+        before = self.nodes[node]
+        moved = msgspec.structs.replace(before, address=address)
+        if before.host:
+            attach = self._deployment.plan.experiment.cluster.attach
+            assert attach is not None
+            assert attach.pods is not None
+            moved = msgspec.structs.replace(moved, host=host, zone=attach.pods.lies.get(host, before.zone if before.host == host else None))
+        self.nodes[node] = moved

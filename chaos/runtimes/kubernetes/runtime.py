@@ -6,7 +6,7 @@ Kubelet starts a container again that has died, later and later with each death,
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -18,7 +18,7 @@ from chaos.experiment.cluster import AttachSpec
 from chaos.experiment.pods import PodsSpec
 from chaos.experiment.target.spec import Target
 from chaos.plan.plan import Plan
-from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink, Surrounding
+from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink, Spot, Surrounding
 
 if TYPE_CHECKING:
     from chaos.runtimes.base.cluster import RunningCluster
@@ -108,6 +108,20 @@ class KubernetesRuntime(Runtime):
         selector = selector_of(attach.pods, service_of(api, attach.pods))
         pods = [pod_of(each, attach.pods) for each in api.listed("pods", attach.pods.namespace, selector)]
         return {attach.pods.service: [pod.name for pod in in_order(pods) if pod.container_id]}
+
+    @classmethod
+    def spots(cls, attach: AttachSpec, named: Collection[str]) -> Sequence[Spot]:
+        """As the API server has them."""
+        from chaos.kube.access import by_kubeconfig
+        from chaos.kube.api import Api
+        from chaos.kube.spots import spots
+
+        assert attach.pods is not None
+        api = Api(by_kubeconfig(attach.pods))
+        try:
+            return spots(api, attach.pods, named)
+        finally:
+            api.close()
 
     @classmethod
     def called(cls, folder: Path) -> Mapping[str, str]:

@@ -121,7 +121,7 @@ class PodSession(AttachedSession):
 
     def _move(self, node: str, pod: Pod) -> NodeInfo:
         """The node lives in another pod, and has another address."""
-        self._layout.move(node, pod.address)
+        self._layout.move(node, pod.address, pod.machine)
         return self._layout.nodes[node]
 
     def _serve_names(self, helpers: Helpers) -> None:

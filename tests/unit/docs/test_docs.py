@@ -32,7 +32,9 @@ from chaos.experiment.safety import AbortCommand, AbortIf, Limits
 from chaos.experiment.tables import keys_of
 from chaos.experiment.target.load import parse_target
 from chaos.experiment.target.spec import Target
+from chaos.plugin import Spot
 from chaos.results import states
+from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
 from tests.support.doc_pages import FENCE, PAGES, Block, blocks, blocks_of
 from tests.support.paths import ROOT
 from tests.support.quick import QUICK
@@ -63,6 +65,13 @@ def test_experiments_load_and_plan(block: Block, tmp_path: Path) -> None:
     """Every experiment in the docs is right as it stands."""
     files_before(block, tmp_path)
     order_text(block.text, tmp_path / "shown.yaml")
+
+
+@pytest.fixture(autouse=True)
+def a_cluster_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods of the docs stand on three machines, each in a zone of its own."""
+    stand = [Spot(f"worker-{number}", f"eu-1{zone}") for number, zone in enumerate("abc", start=1)]
+    monkeypatch.setattr(KubernetesRuntime, "spots", lambda *_: stand)
 
 
 @pytest.mark.parametrize("block", blocks("yaml", "fragment"))

@@ -59,3 +59,12 @@ def test_the_manifest_is_of_one_namespace() -> None:
     assert (role["kind"], role["metadata"]["namespace"]) == ("Role", "shop")
     assert binding["subjects"] == [{"apiGroup": "rbac.authorization.k8s.io", "kind": "User", "name": "jane"}]
     assert not any("*" in rule["verbs"] + rule["resources"] for rule in role["rules"])
+
+
+def test_rights_on_machines_are_asked_for_alone() -> None:
+    """They are of the whole cluster, so who needs none of them is not given any."""
+    assert not any(each["kind"].startswith("Cluster") for each in manifest("shop"))
+    *_, role, binding = manifest("shop", hosts=True)
+    assert (role["kind"], binding["kind"]) == ("ClusterRole", "ClusterRoleBinding")
+    assert "namespace" not in role["metadata"]
+    assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"nodes"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -48,35 +47,14 @@ def test_frames_go_to_all_other_hosts() -> None:
     assert script.count("bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.0.0.") == 2
 
 
-def test_a_pair_is_deaf_if_one_of_it_hears_nothing() -> None:
-    """Each pair once, whoever noticed."""
-    assert tie.deaf({"a": ["c"], "b": ["c"], "c": ["b"]}) == [("a", "c"), ("b", "c")]
-    assert tie.deaf({"a": [], "b": [], "c": []}) == []
-
-
-class Hearing:
-    """A tie whose host hears all but some."""
-
-    def __init__(self, *deaf_to: str) -> None:
-        self.asked: dict[str, str] = {}
-        self._deaf_to = deaf_to
-
-    def unheard(self, gateways: Mapping[str, str]) -> list[str]:
-        """Those of them."""
-        self.asked = dict(gateways)
-        return [host for host in gateways if host in self._deaf_to]
-
-
-def test_each_pair_of_hosts_is_asked_and_named_with_what_to_open() -> None:
-    """Also one of which neither is the first."""
-    gateways = {"a": "198.18.7.1", "b": "198.18.7.4", "c": "198.18.7.5"}
-    addresses = {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}
-    ties = {"a": Hearing(), "b": Hearing("c"), "c": Hearing("b")}
-    with pytest.raises(EnvironmentUnusable, match=r"do not hear each other .*: 'b' and 'c'\n") as refused:
-        tie.refuse_unheard(ties, gateways, addresses)  # type: ignore[arg-type]
-    assert "open UDP 4790 between 10.0.0.2 and 10.0.0.3" in str(refused.value)
-    assert ties["b"].asked == {"a": "198.18.7.1", "c": "198.18.7.5"}
-    tie.refuse_unheard(dict.fromkeys(gateways, Hearing()), gateways, addresses)  # type: ignore[arg-type]
+def test_who_has_answered_is_read_from_the_kernel() -> None:
+    """An address that was only asked for has the flag 0x0 (arp(7))."""
+    table = (
+        "IP address       HW type     Flags       HW address            Mask     Device\n"
+        "198.18.7.4       0x1         0x2         02:42:c6:12:07:04     *        br-1\n"
+        "198.18.7.5       0x1         0x0         00:00:00:00:00:00     *        br-1\n"
+    )
+    assert tie.complete(table) == {"198.18.7.4"}
 
 
 def test_addresses_are_those_of_the_engines_unless_named() -> None:

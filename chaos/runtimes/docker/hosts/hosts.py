@@ -58,7 +58,7 @@ class Hosts:
         with ThreadPoolExecutor(max_workers=len(self._ties), thread_name_prefix="tie") as workers:
             for each in [workers.submit(tie.lay) for tie in self._ties.values()]:
                 each.result()
-        refuse_unheard(self._ties, {host: gateway_of(subnets[0], place) for place, host in enumerate(self._engines)}, self._addresses)
+        refuse_unheard({host: gateway_of(subnets[0], place) for place, host in enumerate(others, start=1)})
         return tuple(subnets)
 
     def power(self, pairs: Pairs) -> Power:
