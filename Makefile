@@ -7,6 +7,7 @@
 #   make test-current  the Docker suite on the current engine, which is built from Go modules first (root, go; half an hour, once)
 #   make test-kubernetes  on a real Kubernetes of three nodes, which is built from Go modules first (root, go; 12 minutes, once)
 #   make engines-measured  docs/engines.md: the same runs on every engine, one table (root, go; an hour and a half; ARGS="--seeds 1")
+#   make kubernetes-measured  docs/kubernetes.md: two experiments in five seeds on a real Kubernetes, one table (root, go; half an hour)
 #   make test-browser  every kind of report in Chromium: console, requests, axe, keys, touch (apt-get install chromium; minutes)
 #   make test-systems  every experiment on etcd, Redis, PostgreSQL, RabbitMQ, nginx, gdnsd in full (root or Docker; half an hour)
 #   make leader-kills  each of their leader kills in three seeds, and one table (root or Docker; an hour)
@@ -93,6 +94,10 @@ test-kubernetes: .venv/.installed-dev
 engines-measured: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m bench.engines $(ARGS)
+
+.PHONY: kubernetes-measured
+kubernetes-measured: .venv/.installed-dev
+	@$(PY) -m bench.kubernetes $(ARGS)
 
 .PHONY: test-systems measured leader-kills
 test-systems: .venv/.installed-dev
