@@ -55,3 +55,15 @@ def answering(
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
+        _end_group(process.pid)
+
+
+def _end_group(leader: int) -> None:
+    """Podman of an ordinary user serves by a child, which outlives the one that was ended."""
+    with contextlib.suppress(ProcessLookupError):
+        for sent in (signal.SIGTERM, signal.SIGKILL):
+            os.killpg(leader, sent)
+            until_s = time.monotonic() + STOP_S
+            while time.monotonic() < until_s:
+                os.killpg(leader, 0)
+                time.sleep(_LOOK_S)
