@@ -35,7 +35,15 @@ from chaos.traffic.lookup import exchange
 PROBER: Final = "prober"
 DATA: Final = "data"
 WATCH: Final = "watch"
-MODULES: Final = {DNS: "chaos.dns.server", WATCH: "chaos.query.watcher", PROBER: "chaos.traffic.prober", DATA: "chaos.traffic.data"}
+FORWARD: Final = "forward"
+"""A resolver of ours before a name server that is not."""
+MODULES: Final = {
+    DNS: "chaos.dns.server",
+    FORWARD: "chaos.dns.forward",
+    WATCH: "chaos.query.watcher",
+    PROBER: "chaos.traffic.prober",
+    DATA: "chaos.traffic.data",
+}
 """What each runs; whatever has another name is a spare prober."""
 READY_S: Final = 15.0
 RESOLVES_WITHIN_S: Final = 10.0
