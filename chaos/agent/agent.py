@@ -116,6 +116,9 @@ class Agent:
         assert self.processes.main_fd is not None
         self._selector.unregister(self.processes.main_fd)
         at_ns, self._killed_ns = self._killed_ns or seen_ns, None
+        for part in self._parts.values():
+            if hasattr(part, "down"):
+                part.down(self)
         self._tell({"event": "down", "at_ns": at_ns, "pid": self.processes.lost()})
         return at_ns
 

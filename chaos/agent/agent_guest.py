@@ -78,6 +78,10 @@ class Hosts(Processes):
         self.main, self.main_fd = first, main_fd
         return first
 
+    def container_of(self, pid: int) -> str:  # noqa: ARG002 - there is one
+        """The id of the container that a process of the system runs in."""
+        return self._container
+
     def _inside(self, pid: int) -> bool:
         try:
             return self._container in Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8")
@@ -116,6 +120,10 @@ class Pods(Hosts):
             return None
         self.main, self.main_fd = first, main_fd
         return first
+
+    def container_of(self, pid: int) -> str:
+        """Of its present life."""
+        return self._id_of(pid)
 
     def _inside(self, pid: int) -> bool:
         found = self._id_of(pid)

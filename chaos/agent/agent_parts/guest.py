@@ -15,8 +15,8 @@ from typing import Any, Final
 TABLE: Final = "inet nines"
 WITHIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 0.002
-OUTLIVING: Final = ("aside", "shaping")
-"""Parts whose harm lives in the network and would outlive the agent that brought it about."""
+OUTLIVING: Final = ("aside", "shaping", "burden")
+"""Parts whose harm lives in the network and would outlive the agent that brought it about; and load, which would count until it ends."""
 
 
 def do_leave(agent: Any, _command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - agent.Agent, which is not importable here

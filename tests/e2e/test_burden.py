@@ -1,0 +1,137 @@
+"""Load in control groups of others, by the kernel's own count: it takes effect there, dies with who asked for it, and leaves nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chaos.agent import agent_load
+from chaos.agent.agent_parts import burden
+from tests.support.needs import need
+
+pytestmark = pytest.mark.e2e
+TOP = Path("/sys/fs/cgroup")
+NAME = "c0ffee" * 10 + "0000"
+WITHIN_S = 10.0
+
+
+@pytest.fixture
+def groups() -> Iterator[list[Path]]:
+    """Those of a container that nobody runs, as kubelet names them."""
+    whole = (TOP / "cgroup.controllers").exists()
+    tops = [TOP] if whole else [TOP / name for name in ("cpu", "cpuacct", "memory") if (TOP / name).is_dir()]
+    need("control groups that can be made", os.access(tops[0], os.W_OK) and os.geteuid() == 0, "root")
+    made: list[Path] = []
+    for each in dict.fromkeys(top.resolve() for top in tops):
+        pod = each / f"nines-test-{os.getpid()}"
+        for folder in (pod, pod / NAME):
+            folder.mkdir()
+            made.append(folder)
+    yield [folder for folder in made if folder.name == NAME]
+    for folder in reversed(made):
+        until(lambda at=folder: not (at / "cgroup.procs").read_text(), f"nobody is in {folder}")
+        folder.rmdir()
+
+
+def until(true, what: str) -> None:
+    """``AssertionError`` if it does not become true."""
+    limit_s = time.monotonic() + WITHIN_S
+    while not true():
+        assert time.monotonic() < limit_s, what
+        time.sleep(0.005)
+
+
+def begun(kind: str, amount: float, groups: list[Path]) -> subprocess.Popen[bytes]:
+    """One process of load, once it has joined."""
+    words = [sys.executable, "-I", "-S", burden.PROGRAM, kind, str(amount), *map(str, groups)]
+    child = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    assert child.stdout is not None
+    said = child.stdout.readline()
+    if said != b"ready\n":
+        pytest.fail((said + child.stdout.read()).decode())
+    return child
+
+
+def members(group: Path) -> list[int]:
+    return [int(word) for word in (group / "cgroup.procs").read_text().split()]
+
+
+def test_it_counts_in_each_of_the_groups(groups: list[Path]) -> None:
+    """Half of a processor, by the group's own account."""
+    child = begun("cpu", 0.5, groups)
+    try:
+        assert [members(group) for group in groups] == [[child.pid]] * len(groups)
+        assert Path(f"/proc/{child.pid}/comm").read_text().strip() == agent_load.LOAD
+
+        def used_s() -> float:
+            return sum(burden._times_s(child.pid))  # had, or waited for: on a machine that is busy it is not let
+
+        first_s, began_s = used_s(), time.monotonic()
+        until(lambda: time.monotonic() - began_s > 1.0, "a second")
+        share = (used_s() - first_s) / (time.monotonic() - began_s)
+        assert 0.35 < share < 0.75
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_memory_is_taken_from_the_group_and_the_load_is_the_last_to_be_killed(groups: list[Path]) -> None:
+    child = begun("memory", 24_000_000, groups)
+    try:
+        score = Path(f"/proc/{child.pid}/oom_score_adj").read_text().strip()
+        assert score in (agent_load.NEVER, "0")
+        usage = next(group / name for group in groups for name in ("memory.current", "memory.usage_in_bytes") if (group / name).exists())
+        until(lambda: int(usage.read_text()) > 22_000_000, "the memory is taken")
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_writes_are_durable_and_leave_no_file(groups: list[Path]) -> None:
+    child = begun("io", 1_048_576, groups)
+    try:
+        files = [str(entry.readlink()) for entry in Path(f"/proc/{child.pid}/fd").iterdir()]
+        assert any("(deleted)" in file for file in files), files
+        wrote = Path(f"/proc/{child.pid}/io")
+        until(lambda: "wchar: 0" not in wrote.read_text() and int(wrote.read_text().split()[3]) > 1_000_000, "it writes")
+    finally:
+        child.kill()
+        child.wait()
+
+
+def test_it_dies_with_who_started_it(groups: list[Path]) -> None:
+    """However that ends: here by SIGKILL."""
+    words = [sys.executable, "-I", "-S", burden.PROGRAM, "cpu", "0.1", *map(str, groups)]
+    starts = f"import subprocess, sys; subprocess.Popen({words!r}, stdout=sys.stdout).wait()"
+    parent = subprocess.Popen([sys.executable, "-c", starts], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"ready\n"
+    (pid,) = members(groups[0])
+    parent.send_signal(signal.SIGKILL)
+    parent.wait()
+    until(lambda: not members(groups[0]), "the load is gone")
+    assert not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+def test_groups_are_found_by_the_id_however_they_are_named(tmp_path: Path) -> None:
+    """Both drivers of kubelet, both versions."""
+    own = "a1" * 32
+    second = tmp_path / "v2"
+    (second / "kubepods.slice" / "kubepods-pod1.slice" / f"cri-containerd-{own}.scope").mkdir(parents=True)
+    (second / "cgroup.controllers").write_text("cpu memory")
+    assert [each.name for each in burden.groups_of(own, second)] == [f"cri-containerd-{own}.scope"]
+    first = tmp_path / "v1"
+    for controller in ("cpu,cpuacct", "memory", "blkio", "freezer"):
+        (first / controller / "kubepods" / "burstable" / "pod1" / own).mkdir(parents=True)
+    (first / "cpu").symlink_to("cpu,cpuacct")
+    (first / "cpuacct").symlink_to("cpu,cpuacct")
+    found = [str(each.relative_to(first)).split("/")[0] for each in burden.groups_of(own, first)]
+    assert sorted("cpu" if name.startswith("cpu") else name for name in found) == ["blkio", "cpu", "memory"]
+    assert list(burden.groups_of("b2" * 32, first)) == []
