@@ -93,6 +93,21 @@ class Api:
             raise self._refused(method, path, reply.status_code, reply.text)
         return cast("Thing", reply.json()) if reply.content else {}
 
+    def log(self, namespace: str, pod: str, container: str, last_s: int, lines: int, *, previous: bool) -> bytes:
+        """What a container said in its present life, or in the one before, in the last seconds; at most so many lines."""
+        import requests
+
+        query = {"container": container, "sinceSeconds": str(last_s), "tailLines": str(lines), "previous": str(previous).lower()}
+        path = f"{place('pods', namespace, pod)}/log"
+        url, headers = f"{self.access.server}/{path}", dict(self.access.headers())
+        try:
+            reply = self._session.get(url, params=query, headers=headers, timeout=TIMEOUT_S, verify=self._verify)
+        except requests.exceptions.RequestException as error:
+            raise self._unreached(error) from error
+        if reply.status_code >= 400:
+            raise self._refused("GET", path, reply.status_code, reply.text)
+        return reply.content
+
     def version(self) -> str:
         """``v1.34.4``."""
         return str(self.ask("GET", "version").get("gitVersion", ""))

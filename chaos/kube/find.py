@@ -13,8 +13,10 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
+from chaos.core.values import Allowed
 from chaos.experiment.pods import PodsSpec
 from chaos.kube.api import Api, Thing
+from chaos.kube.limits import allowed
 
 RUN: Final = "nines.run"
 """The label of all that is ours: the run."""
@@ -42,6 +44,8 @@ class Pod(msgspec.Struct, frozen=True):
     restarts: int
     shared: bool = False
     """Its containers share the namespace of processes."""
+    limits: Allowed = Allowed()
+    """What that container may use at most."""
 
 
 def service_of(api: Api, spec: PodsSpec) -> Thing | None:
@@ -121,7 +125,7 @@ def pod_of(thing: Thing, spec: PodsSpec) -> Pod:
         container_id=str(state.get("containerID") or "").rpartition("/")[2] if runs else "",
         image=str(state.get("imageID") or ""), ready=ready, ending="deletionTimestamp" in metadata,
         restarts=int(state.get("restartCount") or 0),
-        shared=bool(thing["spec"].get("shareProcessNamespace")),
+        shared=bool(thing["spec"].get("shareProcessNamespace")), limits=allowed(thing, name),
     )  # fmt: skip
 
 

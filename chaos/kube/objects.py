@@ -101,6 +101,7 @@ class Place(msgspec.Struct, frozen=True):
         rules = [
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
             {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create", "get"]},
+            {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
             {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
         ]
         return {

@@ -35,6 +35,7 @@ class Right(msgspec.Struct, frozen=True):
 RIGHTS: Final[Sequence[Right]] = (
     Right("", "pods", ("get", "list", "watch", "create", "delete"), "to find the nodes, and for the clients' place"),
     Right("", "pods/exec", ("create", "get"), "to start the harness and the guests"),
+    Right("", "pods/log", ("get",), "to keep what the nodes said in the run folder"),
     Right("", "services", ("get", "list"), "to know the name that clients resolve"),
     Right("", "events", ("list",), "to say why a pod of ours does not start"),
     Right("", "serviceaccounts", ("create", "list", "delete"), "for the harness's own account"),
