@@ -35,6 +35,7 @@ from chaos.kube.streams import Exec, run
 from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.registry import runs as registry
+from chaos.runtimes.kubernetes.able import refuse_beyond
 from chaos.runtimes.kubernetes.leftovers import give_all_back
 
 IMAGE: Final = "NINES_KUBERNETES_IMAGE"
@@ -114,6 +115,7 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
     pods = choose(api.listed("pods", spec.namespace, selector), spec, selector, len(plan.nodes))
     refuse_unable(api, spec.namespace)
     keys = {node.name: pod for node, pod in zip(plan.nodes, pods, strict=True)}
+    refuse_beyond(plan, spec, service, keys)
     where = Whereabouts(api.access.name, spec.namespace, spec.kubeconfig)
     place = Place(folder.run, spec.namespace, image_of(spec))
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:

@@ -89,7 +89,8 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     check_runtime(experiment, target, nodes, place, faults)
     check_capabilities(faults, target, place, nodes, attached=experiment.cluster.attach is not None)
     check_proofs(experiment, target, faults, place, nodes)
-    check_resources(experiment, faults)
+    if experiment.cluster.attach is None:  # what already runs has limits of its own, which are looked at when it is found
+        check_resources(experiment, faults)
     check_data(experiment, target, place)
     data = planned_data(experiment, target, part, settings, here=Capability.HERE in place.offers)
     return Plan(

@@ -56,6 +56,8 @@ class PodGuests(GuestsBase):
         """Machine -> the pod in which its guests are started."""
         self._pipes: Pipes | None = None
         self._vacant: set[str] = set()
+        self.on_word: Callable[[str, Pod], None] | None = None
+        """Told of each word of the API server about a node's pod."""
         self._stop = Stop()
 
     @property
@@ -152,6 +154,8 @@ class PodGuests(GuestsBase):
             return
         pod = pod_of(thing, self._spec)
         known = {each.uid: node for node, each in self.pods.items()}
+        if pod.uid in known and self.on_word is not None:
+            self.on_word(known[pod.uid], pod)
         if pod.uid in known:
             if kind == "DELETED" or pod.ending:
                 self._vacant.add(known[pod.uid])

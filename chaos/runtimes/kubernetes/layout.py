@@ -46,6 +46,7 @@ class PodLayout(AttachedEnds):
         self._found(addresses, name)
         self._gateway = gateway
         self._names = names
+        self._before: tuple[str, int] | None = None
         self._ends = Addresses({UNNAMED: {DNS: NOWHERE, **self._addresses}})
         super().__init__(deployment)
 
@@ -61,8 +62,22 @@ class PodLayout(AttachedEnds):
 
     @property
     def nameserver(self) -> tuple[str, int]:
-        """The cluster's."""
+        """The cluster's, or ours before it."""
+        return self._before or self.clusters_nameserver
+
+    @property
+    def clusters_nameserver(self) -> tuple[str, int]:
+        """As kubelet tells pods."""
         return self._names.server, DNS_PORT
+
+    @property
+    def whole_name(self) -> str:
+        """What clients resolve, as it goes over the wire."""
+        return self._name if not self._name or "." in self._name else f"{self._name}.{self._names.domain}"
+
+    def put_before(self, host: str, port: int) -> None:
+        """A resolver of ours stands before the cluster's from now on."""
+        self._before = (host, port)
 
     @property
     def nowhere(self) -> str:

@@ -39,7 +39,7 @@ class KubernetesRuntime(Runtime):
     offers: ClassVar[frozenset[Capability]] = frozenset()
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
         C.SIGNALS, C.RESTART_POLICY, C.DELETES, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NEW_CONNECTIONS, C.CONNECTIONS,
-        C.SURGES, C.ENGINE_NAMES, C.SESSIONS,
+        C.SURGES, C.ENGINE_NAMES, C.SESSIONS, C.NAME_SET, C.NAME_ANSWERS, C.CGROUP, C.SHARED_DISK,
     })  # fmt: skip
     attaches: ClassVar[frozenset[str]] = frozenset({"pods"})
     words: ClassVar[Mapping[Capability, str]] = {
@@ -47,12 +47,8 @@ class KubernetesRuntime(Runtime):
         C.DATA: "its volumes are not ours to empty",
         C.NETEM: "queues of the kernel in front of pods have not been tried",
         C.NETWORKS: "a pod has one network",
-        C.NAME_SET: "its names are answered by the cluster's DNS, which takes no orders of ours",
-        C.NAME_ANSWERS: "its names are answered by the cluster's DNS, which takes no orders of ours",
         C.OWN_CLOCK: "its processes read the clock that they were started with",
         C.OPEN_FILES: _LIMITS,
-        C.CGROUP: _LIMITS,
-        C.SHARED_DISK: _LIMITS,
         C.DISKS: "its volumes are not ours: they have no limit of ours, and cannot be mounted anew",
     }
 

@@ -8,11 +8,12 @@ Nothing is built, started, limited or configured; and nothing is removed here: w
 from __future__ import annotations
 
 import os
+from functools import partial
 from typing import Final
 
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
-from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, NinesError
 from chaos.core.packages import versions_of
 from chaos.core.values import CLIENTS, NodeInfo, Status
 from chaos.experiment.pods import PodsSpec
@@ -22,7 +23,6 @@ from chaos.kube.find import ROLE, RUN, Pod, choose, headless, selector_of, servi
 from chaos.net.needs import needs
 from chaos.plan.attached import client_name
 from chaos.plan.capabilities import needed
-from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.agents.asker import AttachedAsker
@@ -34,9 +34,12 @@ from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.session import Parts
 from chaos.runtimes.base.surges import Surges
+from chaos.runtimes.kubernetes.able import refuse_beyond
 from chaos.runtimes.kubernetes.guests import PodGuests
 from chaos.runtimes.kubernetes.helpers import PodHelpers
 from chaos.runtimes.kubernetes.layout import PodLayout, resolver
+from chaos.runtimes.kubernetes.loads import PodLoads
+from chaos.runtimes.kubernetes.logs import PodLogs
 
 REACHES: Final = "a Service of that name in the pods' namespace, with their labels in its selector and that port"
 
@@ -53,6 +56,7 @@ class PodSession(AttachedSession):
         self._layout: PodLayout
         self._guests: PodGuests | None = None
         self._helpers: PodHelpers | None = None
+        self._node_logs = PodLogs(api, self._spec.namespace, self._log_of)
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
@@ -65,7 +69,7 @@ class PodSession(AttachedSession):
         found = choose(api.listed("pods", spec.namespace, selector), spec, selector, len(deployment.plan.nodes))
         pods = {node.name: pod for node, pod in zip(deployment.plan.nodes, found, strict=True)}
         self._sink(SystemSeen(at_ns=self._clock.now_ns(), images={node: pod.image for node, pod in pods.items()}))
-        self._refuse_unmeant()
+        refuse_beyond(deployment.plan, spec, service, pods)
         self._refuse_moving()
         self._refuse_passed_by(service)
         clients = self._clients_pod()
@@ -74,6 +78,9 @@ class PodSession(AttachedSession):
         gateway = os.environ["NINES_POD_ADDRESS"]
         layout = self._layout = PodLayout(deployment, addresses, gateway, self._name, resolver(spec.namespace))
         guests = self._guests = PodGuests(api, deployment.run, spec, selector, pods, self._breakage, self._sink, self._clock)
+        for node, pod in pods.items():
+            self._node_logs.seen(node, pod)
+        guests.on_word = self._node_logs.seen
         clients_uid = str(clients["metadata"]["uid"])
         link = guests.bring_clients(clients_uid)
         net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
@@ -85,6 +92,12 @@ class PodSession(AttachedSession):
         self._closing.callback(asker.close)
         helpers = self._helpers = PodHelpers(deployment, layout, self._claim, self._breakage, self._sink, self._clock, clients_uid)
         self._closing.callback(helpers.close)
+        wanted = needed(deployment.plan)
+        if Capability.CGROUP in wanted:
+            for name, node in guests.nodes.items():
+                node.loads = PodLoads(node, pods[name].limits, api, spec.namespace, partial(guests.pods.__getitem__, name), self._clock)
+        if Capability.NAME_SET in wanted:
+            helpers.put_before()
         return Parts(layout, guests.nodes, net, asker, helpers, AgentCrowds(layout, lambda: link).crowd)
 
     def _clients_pod(self) -> Thing:
@@ -92,12 +105,6 @@ class PodSession(AttachedSession):
         if not pods:
             raise EnvironmentUnusable("the pod of the clients is not there", how="somebody removed it; run again")
         return pods[0]
-
-    def _refuse_unmeant(self) -> None:
-        """What no capability tells: who brings a dead node back."""
-        ways = {made(spec).revival for spec in self._deployment.plan.experiment.faults} - {"", "policy"}
-        if ways:
-            raise BadInput(f"kills with 'recovery: {min(ways)}'", right="recovery: policy; kubelet alone starts a container again")
 
     def _refuse_moving(self) -> None:
         """A proxy stands before an address, which another pod does not have."""
@@ -125,8 +132,10 @@ class PodSession(AttachedSession):
         return self._layout.nodes[node]
 
     def _serve_names(self, helpers: Helpers) -> None:
-        """The cluster does."""
+        """The cluster does, through a resolver of ours where faults of the name are planned."""
         assert self._guests is not None
+        assert self._helpers is not None
+        self._helpers.forward_names()
         if self._name:
             called = {node: pod.name for node, pod in self._guests.pods.items()}
             await_name(self._name, self._clients, self._layout, self._deployment, called, self._clock, REACHES)
@@ -146,6 +155,7 @@ class PodSession(AttachedSession):
         if guests is not None:
             guests.stop_following()
             problems = [problem for node in guests.nodes if (problem := self._give_back(guests, node))]
+            self._node_logs.close(guests.pods)
         if helpers is not None:
             helpers.wait_ended()
             helpers.end_processes()

@@ -1,0 +1,81 @@
+"""What cannot be done to the pods that were found, refused before anything is made in their cluster."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from chaos.core.errors import CapabilityMissing
+from chaos.core.values import Allowed
+from chaos.experiment.cluster import Resources
+from chaos.experiment.faults import FaultSpec
+from chaos.experiment.pods import PodsSpec
+from chaos.kube.api import Thing
+from chaos.kube.find import Pod, headless
+from chaos.plan.attached import client_name
+from chaos.plan.plan import Plan
+from chaos.plan.traits import made
+from chaos.plugin import NeedsLimits
+
+WHERE: Final = "resources: {limits: {cpu: 500m, memory: 128Mi}} in the pod's own manifest: Nines changes no pod"
+
+
+def refuse_beyond(plan: Plan, spec: PodsSpec, service: Thing | None, pods: Mapping[str, Pod]) -> None:
+    """``CapabilityMissing`` for the first fault of a plan that these pods, or this Service, do not allow."""
+    for fault in plan.experiment.faults:
+        _refuse_other_recovery(fault)
+        _refuse_unlimited(fault, pods)
+        _refuse_names(fault, client_name(plan.experiment), spec, service)
+
+
+def _who(fault: FaultSpec) -> str:
+    return f"line {fault.line}: the fault '{fault.name}' cannot be done to these pods"
+
+
+def _refuse_other_recovery(fault: FaultSpec) -> None:
+    """What no capability tells: who brings a dead node back."""
+    if made(fault).revival not in ("", "policy"):
+        how = f"{fault.kind}: {{..., recovery: policy}}; kubelet alone starts a container again"
+        raise CapabilityMissing(f"{_who(fault)}: it says 'recovery: {made(fault).revival}'", how=how)
+
+
+def _refuse_unlimited(fault: FaultSpec, pods: Mapping[str, Pod]) -> None:
+    """A load takes from its pod's own limits; without them it would take from the whole machine."""
+    does = made(fault)
+    if not isinstance(does, NeedsLimits):
+        return
+    for node, pod in pods.items():
+        lack = does.lacks(as_resources(pod.limits))
+        if lack:
+            shown = f"the container '{pod.container}' of {pod.name} ({node}) has {_words(pod.limits)}"
+            raise CapabilityMissing(
+                f"{_who(fault)}: {lack[0]}; {shown}", how=WHERE if None in (pod.limits.cpus, pod.limits.memory_bytes) else lack[1]
+            )
+
+
+def as_resources(limits: Allowed) -> Resources:
+    """The same in the words of an experiment."""
+    return Resources(cpus=limits.cpus, memory_bytes=limits.memory_bytes, disk_bytes=limits.disk_bytes)
+
+
+def _words(limits: Allowed) -> str:
+    cpus = "no limit of cpu" if limits.cpus is None else f"a limit of {limits.cpus:g} cpu"
+    memory = "none of memory" if limits.memory_bytes is None else f"{limits.memory_bytes} bytes of memory"
+    return f"{cpus} and {memory}"
+
+
+def _refuse_names(fault: FaultSpec, name: str, spec: PodsSpec, service: Thing | None) -> None:
+    """Faults of the name need a name; and records of single pods, where one is to be left out."""
+    does = made(fault)
+    if not does.of_name:
+        return
+    if not name:
+        raise CapabilityMissing(
+            f"{_who(fault)}: clients know the pods' addresses and ask for no name",
+            how='an operation that names the Service: {http: "http://store:8080/"}',
+        )
+    if does.names and not (name.partition(".")[0] == spec.service and headless(service)):
+        raise CapabilityMissing(
+            f"{_who(fault)}: '{name}' stands for one address of all pods, so no record of a single one can be left out",
+            how="a headless Service (clusterIP: None) as 'service', or 'mode: wrong'",
+        )
