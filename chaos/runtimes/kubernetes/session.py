@@ -78,8 +78,8 @@ class PodSession(AttachedSession):
         gateway = os.environ["NINES_POD_ADDRESS"]
         layout = self._layout = PodLayout(deployment, addresses, gateway, self._name, resolver(spec.namespace))
         guests = self._guests = PodGuests(api, deployment.run, spec, selector, pods, self._breakage, self._sink, self._clock)
-        for node, pod in pods.items():
-            self._node_logs.seen(node, pod)
+        for name, pod in pods.items():
+            self._node_logs.seen(name, pod)
         guests.on_word = self._node_logs.seen
         clients_uid = str(clients["metadata"]["uid"])
         link = guests.bring_clients(clients_uid)
