@@ -64,6 +64,7 @@ if TYPE_CHECKING:
     from chaos.data.check import Breach, Budget, Check, Finding, Undecided
     from chaos.data.operations import DataHistory, KeyHistory, Operation
     from chaos.experiment.cluster import AttachSpec, Resources
+    from chaos.experiment.document import Experiment
     from chaos.experiment.selectors import Selector
     from chaos.experiment.target.spec import Target
     from chaos.faults.base import evidence
@@ -743,6 +744,12 @@ class Runtime:
         del target
         offered = (cls.attached or frozenset()) if attached else cls.offers
         return "" if need in offered else cls.words.get(need) or REFUSALS[need]
+
+    @classmethod
+    def around(cls, experiment: Experiment) -> Mapping[str, Surrounding]:
+        """Its ``surroundings``, as far as they concern nodes of this experiment."""
+        del experiment
+        return cls.surroundings
 
     @classmethod
     def target_lacks(cls, target: Target, part: str) -> tuple[str, str] | None:

@@ -38,7 +38,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """``--nines`` and what goes with it."""
     group = parser.getgroup("nines", "chaos experiments")
     group.addoption("--nines", action="store_true", help="collect experiments/*.yaml as test items")
-    group.addoption("--nines-runtime", metavar="NAME", default=None, help="auto, local, docker or fake; default: what the experiment says")
+    group.addoption(
+        "--nines-runtime", metavar="NAME", default=None, help="auto, local, docker, kubernetes or fake; default: what the experiment says"
+    )
     group.addoption(
         "--nines-seed", metavar="N", type=int, action="append", default=None,
         help="instead of the experiment's own; given several times, each experiment is one test item per seed",

@@ -119,7 +119,7 @@ def _supply(cluster: Cluster) -> tuple[str, dict[str, str]]:
                 del os.environ["DOCKER_HOST"]
             else:
                 os.environ["DOCKER_HOST"] = earlier
-    return base, {"NINES_KUBERNETES_IMAGE": IMAGE}
+    return base, {"NINES_KUBERNETES_IMAGE": IMAGE, "NINES_KUBERNETES_TARGET_IMAGE": target}
 
 
 @contextlib.contextmanager

@@ -1,4 +1,4 @@
-"""``nines doctor --kubernetes``: whether a run could attach to pods of a namespace, and the manifest of the rights that it needs."""
+"""``nines doctor --kubernetes``: whether a run could attach to pods of a namespace, or start some there; and the manifest of its rights."""
 
 from __future__ import annotations
 
@@ -14,8 +14,9 @@ ENFORCE: Final = "pod-security.kubernetes.io/enforce"
 PRIVILEGED: Final = "privileged"
 
 
-def examine(namespace: str, context: str, *, hosts: bool = False) -> list[Finding]:
-    """In the order in which a run would meet them; ``hosts``: of one that speaks of machines or zones, too. Changes nothing."""
+def examine(namespace: str, context: str, *, hosts: bool = False, own: bool = False) -> list[Finding]:
+    """In the order in which a run would meet them; ``hosts``: of one that speaks of machines or zones, too; ``own``: of one that starts a
+    cluster of ours. Changes nothing."""
     try:
         access = read(context=context)
     except EnvironmentUnusable as error:
@@ -25,15 +26,16 @@ def examine(namespace: str, context: str, *, hosts: bool = False) -> list[Findin
     try:
         found.append(Finding("API server", OK, api.version()))
         found += _namespace(api, namespace)
-        lacking = missing(api, namespace, hosts=hosts)
+        lacking = missing(api, namespace, hosts=hosts, own=own)
     except EnvironmentUnusable as error:
         return [*found, Finding("API server", MISSING, error.what, error.how)]
     finally:
         api.close()
     if lacking:
-        how = f"nines doctor --kubernetes {namespace} --rbac{' --hosts' * hosts} | kubectl apply -f -, by an administrator"
+        more = f"{' --hosts' * hosts}{' --own' * own}"
+        how = f"nines doctor --kubernetes {namespace} --rbac{more} | kubectl apply -f -, by an administrator"
         return [*found, Finding("rights", MISSING, "; ".join(lacking), how)]
-    return [*found, Finding("rights", OK, f"all that a run in '{namespace}' needs")]
+    return [*found, Finding("rights", OK, f"all that a run {'of ours ' if own else ''}in '{namespace}' needs")]
 
 
 def _namespace(api: Api, namespace: str) -> list[Finding]:
@@ -51,8 +53,8 @@ def _namespace(api: Api, namespace: str) -> list[Finding]:
     return [Finding("namespace", OK, f"'{namespace}' admits privileged pods, by its labels")]
 
 
-def rbac(namespace: str, user: str, *, hosts: bool = False) -> str:
+def rbac(namespace: str, user: str, *, hosts: bool = False, own: bool = False) -> str:
     """YAML for kubectl."""
     import yaml
 
-    return yaml.safe_dump_all(manifest(namespace, user, hosts=hosts), sort_keys=False)
+    return yaml.safe_dump_all(manifest(namespace, user, hosts=hosts, own=own), sort_keys=False)

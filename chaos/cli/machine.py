@@ -21,17 +21,17 @@ def doctor(arguments: argparse.Namespace) -> int:
         return _faults(arguments)
     from chaos.cli.doctor import examine, usable
 
-    if arguments.kubernetes is None and (arguments.rbac or arguments.context or arguments.user or arguments.hosts):
-        raise BadInput("--rbac, --context, --user and --hosts go with --kubernetes", right="nines doctor --kubernetes shop --rbac")
+    if arguments.kubernetes is None and (arguments.rbac or arguments.context or arguments.user or arguments.hosts or arguments.own):
+        raise BadInput("--rbac, --context, --user, --hosts and --own go with --kubernetes", right="nines doctor --kubernetes shop --rbac")
     if arguments.rbac:
         from chaos.cli.doctor_kubernetes import rbac
 
-        show(rbac(arguments.kubernetes, arguments.user, hosts=arguments.hosts), whole=True)
+        show(rbac(arguments.kubernetes, arguments.user, hosts=arguments.hosts, own=arguments.own), whole=True)
         return 0
     if arguments.kubernetes is not None:
         from chaos.cli import doctor_kubernetes
 
-        findings = doctor_kubernetes.examine(arguments.kubernetes, arguments.context, hosts=arguments.hosts)
+        findings = doctor_kubernetes.examine(arguments.kubernetes, arguments.context, hosts=arguments.hosts, own=arguments.own)
     else:
         findings = examine()
     if arguments.json:

@@ -6,7 +6,9 @@ import argparse
 
 
 def runtime(parser: argparse.ArgumentParser, default: str | None = None) -> None:
-    parser.add_argument("--runtime", default=default, metavar="NAME", help="auto, local, docker or fake; default: the experiment's")
+    parser.add_argument(
+        "--runtime", default=default, metavar="NAME", help="auto, local, docker, kubernetes or fake; default: the experiment's"
+    )
     parser.add_argument("--seed", type=int, metavar="N", help="override the experiment's seed")
     parser.add_argument(
         "--set", action="append", default=[], metavar="PATH=VALUE", help="override a value of the file: cluster.nodes=5; may be repeated"
@@ -166,7 +168,9 @@ def try_(parser: argparse.ArgumentParser) -> None:
 
 
 def image(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--tag", default="chaos-nines", metavar="NAME", help="what the image is called; default: chaos-nines")
+    parser.add_argument("--tag", metavar="NAME", help="what the image is called; default: chaos-nines, or nines-target-TARGET")
+    parser.add_argument("--target", metavar="TARGET", help="instead of Nines: what the nodes of this target run in")
+    parser.add_argument("--part", metavar="PART", help="with --target: of this part, where parts differ")
 
 
 def calibrate(parser: argparse.ArgumentParser) -> None:
@@ -242,6 +246,7 @@ def doctor(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--context", metavar="NAME", default="", help="with --kubernetes: of the kubeconfig; default: the current one")
     parser.add_argument("--rbac", action="store_true", help="with --kubernetes: print the manifest of the rights that a run needs")
+    parser.add_argument("--own", action="store_true", help="with --kubernetes: to start a cluster of ours there, not to attach to pods")
     parser.add_argument("--user", metavar="NAME", default="", help="with --rbac: whose rights they are")
     parser.add_argument("--hosts", action="store_true", help="with --kubernetes: also the rights on machines, for zones")
 

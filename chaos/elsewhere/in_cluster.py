@@ -104,12 +104,7 @@ class InCluster:
 def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None]) -> Iterator[InCluster]:
     """The run's pods, while they stand; refused before anything is made where it could not be done."""
     spec = _spec(plan)
-    packages = foreign.used(plan)
-    if packages:
-        raise EnvironmentUnusable(
-            f"{', '.join(packages)}: plug-ins of other packages are not in the image that stands in the cluster",
-            how="an image of Nines with them: kubernetes: {image: ...}",
-        )
+    refuse_packages(plan)
     service = service_of(api, spec)
     selector = selector_of(spec, service)
     pods = choose(api.listed("pods", spec.namespace, selector), spec, selector, len(plan.nodes))
@@ -117,34 +112,41 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
     keys = {node.name: pod for node, pod in zip(plan.nodes, pods, strict=True)}
     refuse_beyond(plan, spec, service, keys)
     where = Whereabouts(api.access.name, spec.namespace, spec.kubeconfig)
-    place = Place(folder.run, spec.namespace, image_of(spec))
+    place = Place(folder.run, spec.namespace, image_of(spec.image))
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
         claim.begins()
         _write_keys(folder, keys)
-        keep = False
-        try:
+        with until_removed(api, place, where, claim):
             moves = Capability.DELETES in needed(plan)
             machines = set() if moves else {pod.machine for pod in pods}  # the next pod may be on any of them
             pod = make(api, place, machines, plan.duration_s + KEPT_S, msgspec.json.encode(keys).decode(), {}, note)
             yield InCluster(api, spec.namespace, pod)
-        except HarnessGone:
-            keep = True  # what was measured is in its pod
-            raise
-        except BaseException:
+
+
+@contextmanager
+def until_removed(api: Api, place: Place, where: Whereabouts, claim: registry.Claim) -> Iterator[None]:
+    """While the run's things are made and stand; then they are gone, unless what was measured is still in one of them."""
+    keep = False
+    try:
+        yield
+    except HarnessGone:
+        keep = True  # what was measured is in its pod
+        raise
+    except BaseException:
+        with shielded():
+            _await_harness(api, place)
+        raise
+    finally:
+        if keep:
+            claim.abandon("the way to its harness was lost")
+        else:
             with shielded():
-                _await_harness(api, place)
-            raise
-        finally:
-            if keep:
-                claim.abandon("the way to its harness was lost")
-            else:
-                with shielded():
-                    left = remove(api, spec.namespace, folder.run)
-                if left:
-                    why = ", ".join(f"{kind} {name}" for kind, name in left)
-                    claim.abandon(why)
-                    raise NotHealed(f"still there {where}: {why}; 'nines heal' removes it")
-                claim.proven_gone()
+                left = remove(api, where, place.run)
+            if left:
+                why = ", ".join(f"{kind} {name}" for kind, name in left)
+                claim.abandon(why)
+                raise NotHealed(f"still there {where}: {why}; 'nines heal' removes it")
+            claim.proven_gone()
 
 
 def _await_harness(api: Api, place: Place) -> None:
@@ -162,9 +164,19 @@ def _await_harness(api: Api, place: Place) -> None:
         raise NotHealed(f"not everything is as it was: {'; '.join(problems)}")
 
 
-def image_of(spec: PodsSpec) -> str:
+def refuse_packages(plan: Plan) -> None:
+    """``EnvironmentUnusable`` for what the image that stands in the cluster does not have."""
+    packages = foreign.used(plan)
+    if packages:
+        raise EnvironmentUnusable(
+            f"{', '.join(packages)}: plug-ins of other packages are not in the image that stands in the cluster",
+            how="an image of Nines with them: kubernetes: {image: ...}",
+        )
+
+
+def image_of(named: str) -> str:
     """As the experiment says, else the environment."""
-    return spec.image or os.environ.get(IMAGE, "").strip() or DEFAULT_IMAGE
+    return named or os.environ.get(IMAGE, "").strip() or DEFAULT_IMAGE
 
 
 def waiting() -> list[str]:

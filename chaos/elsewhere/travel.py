@@ -21,7 +21,7 @@ import msgspec
 
 from chaos.core import errors
 from chaos.core.errors import EnvironmentUnusable, Interrupted, NinesError
-from chaos.elsewhere import archive, in_cluster
+from chaos.elsewhere import archive, in_cluster, own_in_cluster
 from chaos.elsewhere.channel import Beside, Channel, HarnessGone, Where, discard, used
 from chaos.elsewhere.frames import ANSWER, DATA, END, KEPT, NOTE, QUESTION, ROW, SHOWN, SIGNAL, WHOLE, Answer, End, Ticket
 from chaos.engine import networks
@@ -75,7 +75,7 @@ def carry_out(
     Raises what the run raised there. ``EnvironmentUnusable`` if the harness or the way to it is lost: what was measured is fetched later.
     """
     refuse_what_stays(plan)
-    with _stand(far, plan, folder, note) as stand:
+    with _stand(far, plan, target, folder, note) as stand:
         ticket = _ticket(stand, "run", plan, target, ordered, folder, note)
         ticket = msgspec.structs.replace(ticket, decides=decide is not None)
         end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide))
@@ -85,7 +85,7 @@ def carry_out(
 
 def hold(far: object, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, show: Callable[[str], None], note: Note) -> int:
     """A cluster that is up there until this command ends; the exit status. Its folder comes back, as that of a run."""
-    with _stand(far, plan, folder) as stand:
+    with _stand(far, plan, target, folder) as stand:
         ticket = _ticket(stand, "up", plan, target, ordered, folder, note)
         end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, show=show, note=note))
     raise_of(end)
@@ -93,10 +93,12 @@ def hold(far: object, plan: Plan, target: Target, ordered: bytes, folder: RunFol
 
 
 @contextmanager
-def _stand(far: object, plan: Plan, folder: RunFolder, note: Note = quiet) -> Iterator[Stand]:
+def _stand(far: object, plan: Plan, target: Target, folder: RunFolder, note: Note = quiet) -> Iterator[Stand]:
     """By what is far: a cluster's API server, or a Docker engine."""
     if isinstance(far, Api):
-        with in_cluster.standing(far, plan, folder, note) as there:
+        attaches = plan.experiment.cluster.attach is not None
+        made = in_cluster.standing(far, plan, folder, note) if attaches else own_in_cluster.standing(far, plan, target, folder, note)
+        with made as there:
             yield there
         return
     assert isinstance(far, Engine)

@@ -27,7 +27,7 @@ from chaos.core.units import Bytes, Seconds
 from chaos.experiment.compose.project import PROJECT, compose_project
 from chaos.experiment.forms import COUNT, NAME, WORDS, Form, choice, listed, mapping, one_of, string, whole
 from chaos.experiment.hosts import HOSTS, HostSpec
-from chaos.experiment.pods import PodsSpec
+from chaos.experiment.pods import OursSpec, PodsSpec
 from chaos.experiment.schema import anchored, any_of, given, there
 from chaos.experiment.source import Table, Value, table_of
 from chaos.experiment.tables import DISTINCT, UNWRITTEN, Key, Rule, Strict, Written, table
@@ -238,7 +238,7 @@ class AttachSpec(Strict, frozen=True):
 
 
 def _check_cluster(entry: Table) -> None:
-    nodes, parts, networks, hosts = (entry.get(key) for key in ("nodes", "parts", "networks", "hosts"))
+    nodes, parts, networks, hosts, ours = (entry.get(key) for key in ("nodes", "parts", "networks", "hosts", "kubernetes"))
     if nodes is not None and parts is not None:
         raise BadInput("'nodes' and 'parts' exclude each other", place=parts.place, right="nodes: 3, or parts: {data: 3}")
     if entry.get("attach") is None:
@@ -246,6 +246,9 @@ def _check_cluster(entry: Table) -> None:
     elif hosts is not None:
         right = "leave 'hosts' out, or start a target of yours on them"
         raise BadInput("what already runs is attached to on one engine", place=hosts.place, right=right)
+    elif ours is not None:
+        right = "leave it out; attach: {kubernetes: {namespace: shop, service: store}} says where they are"
+        raise BadInput("pods that already run stand where they stand", place=ours.place, right=right)
     elif networks is not None:
         right = "leave it out; attach: {network: NAME} says which of them is meant"
         raise BadInput("containers that already run have the networks that they have", place=networks.place, right=right)
@@ -255,7 +258,7 @@ _ONE_COUNT_AND_TARGET: Final = Rule(
     _check_cluster,
     {
         "allOf": [
-            {"if": given("attach"), "then": {"not": there("networks", "hosts")}, "else": given("target")},
+            {"if": given("attach"), "then": {"not": there("networks", "hosts", "kubernetes")}, "else": given("target")},
             {"not": {"allOf": [given("nodes"), given("parts")]}},
         ]
     },
@@ -292,6 +295,8 @@ class ClusterSpec(Strict, frozen=True):
     """Of each node, by name. Clients stand on the first, nodes talk to each other on the last; none named: all share one."""
     hosts: Annotated[dict[str, HostSpec], HOSTS] = {}
     """Several Docker hosts by name, each with its engine; each is a zone"""
+    kubernetes: OursSpec = OursSpec()
+    """Where its pods stand, with ``runtime: kubernetes``"""
 
     def spares_peers(self, network: object) -> bool:
         """Whether a cut of this network alone leaves the nodes the one that they talk to each other on."""

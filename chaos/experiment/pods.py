@@ -1,10 +1,11 @@
-"""``cluster.attach.kubernetes``: which pods of a Kubernetes cluster are the nodes.
+"""``cluster.attach.kubernetes``: which pods of a Kubernetes cluster are the nodes; ``cluster.kubernetes``: where those of ours stand.
 
 ::
 
     attach: {kubernetes: {namespace: shop, selector: app=store, service: store}}
     attach: {kubernetes: {namespace: shop, service: store}}                        the Service's own selector
     attach: {kubernetes: {namespace: shop, selector: app=store, context: staging}}
+    kubernetes: {namespace: trials, context: staging}                              with runtime: kubernetes
 
 Nothing is asked of a cluster here. The cluster is the one that kubectl would use: ``kubeconfig``, else ``$KUBECONFIG``, else
 ``~/.kube/config``; ``context``, else the current one.
@@ -14,11 +15,12 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar
 
 from chaos.core.errors import BadInput
-from chaos.experiment.forms import WORDS, string
+from chaos.experiment.forms import WORDS, mapping, string
 from chaos.experiment.source import Table
 from chaos.experiment.tables import UNWRITTEN, Key, Rule, Strict, Written
 
@@ -32,6 +34,7 @@ _SERVICE: Final = string("the name of a Service", pattern=re.compile(_LABEL), ri
 _CONTAINER: Final = string("the name of a container", pattern=re.compile(_LABEL), right="store")
 _SELECTOR: Final = string("a label selector", pattern=re.compile(rf"{_TERM}(,\s*{_TERM})*"), right="app=store, or app=store,tier!=cache")
 _IMAGE: Final = string("the name of an image", pattern=re.compile(r"[A-Za-z0-9._:/@-]+"), right="registry.shop.test/chaos-nines:0.1")
+_IMAGES: Final = mapping(_IMAGE)
 
 
 def _check(entry: Table) -> None:
@@ -40,12 +43,23 @@ def _check(entry: Table) -> None:
         raise BadInput("nothing says which pods are meant", place=entry.place, right=right)
 
 
-def _make(found: dict[str, Any], entry: Table) -> PodsSpec:
+_Spec = TypeVar("_Spec")
+
+
+def _beside(kind: Callable[..., _Spec], found: dict[str, Any], entry: Table) -> _Spec:
     """A kubeconfig is found beside the file that names it."""
     written = found.get("kubeconfig")
     if written:
         found = found | {"kubeconfig": str(Path(entry.place.file).parent / os.path.expanduser(written))}  # noqa: PTH111 - joined first
-    return PodsSpec(**found)
+    return kind(**found)
+
+
+def _make(found: dict[str, Any], entry: Table) -> PodsSpec:
+    return _beside(PodsSpec, found, entry)
+
+
+def _make_ours(found: dict[str, Any], entry: Table) -> OursSpec:
+    return _beside(OursSpec, found, entry)
 
 
 @Written(rules=(Rule(_check, {"anyOf": [{"required": ["selector"]}, {"required": ["service"]}]}),), blank=True, inline=True, make=_make)
@@ -70,3 +84,19 @@ class PodsSpec(Strict, frozen=True):
     """Node -> the machine that it stood on when this was asked for a selector (``plan.placing``)."""
     lies: Annotated[dict[str, str], UNWRITTEN] = {}
     """Machine -> its zone, where that was asked."""
+
+
+@Written(blank=True, inline=True, make=_make_ours)
+class OursSpec(Strict, frozen=True):
+    """Where a cluster of ours stands that is started in Kubernetes: goes with ``runtime: kubernetes``"""
+
+    namespace: Annotated[str, _NAMESPACE] = ""
+    """One that is there. Left out: ``$NINES_KUBERNETES_NAMESPACE``, else one of the run's own, which goes with it"""
+    context: Annotated[str, WORDS] = ""
+    """Of the kubeconfig. Left out: the current one"""
+    kubeconfig: Annotated[str, WORDS] = ""
+    """A file beside this one. Left out: as kubectl finds it"""
+    image: Annotated[str, _IMAGE] = ""
+    """The image of Nines that the cluster's nodes have or can pull. Left out: ``$NINES_KUBERNETES_IMAGE``, else chaos-nines"""
+    images: Annotated[dict[str, str], _IMAGES] = {}
+    """Part -> the image of its nodes. Left out: ``$NINES_KUBERNETES_TARGET_IMAGE``, else what the target names, or nines-target-NAME"""

@@ -23,7 +23,7 @@ GROUPS: Final[Mapping[str, str]] = {
     "pods": "api/v1", "services": "api/v1", "serviceaccounts": "api/v1", "events": "api/v1",
     "nodes": "api/v1",
     "roles": "apis/rbac.authorization.k8s.io/v1", "rolebindings": "apis/rbac.authorization.k8s.io/v1",
-    "jobs": "apis/batch/v1", "daemonsets": "apis/apps/v1",
+    "jobs": "apis/batch/v1", "daemonsets": "apis/apps/v1", "statefulsets": "apis/apps/v1", "namespaces": "api/v1",
 }  # fmt: skip
 """Kind, as paths have it -> where it is."""
 

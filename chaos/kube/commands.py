@@ -11,6 +11,8 @@ ENTER: Final = (*_PYTHON, f"{_AGENT}/agent_enter.py")
 """Start what follows in the network of a pod (``NINES_GUEST_POD``)."""
 GUEST: Final = (*_PYTHON, f"{_AGENT}/agent_guest.py")
 AGENT: Final = (*_PYTHON, f"{_AGENT}/agent.py")
+SIDECAR: Final = ("env", "NINES_ENDS_WITH_INPUT=1", *_PYTHON, f"{_AGENT}/agent_gate.py")
+"""The agent in a pod of ours, started in its sidecar."""
 AWAIT_END: Final = (
     "sh", "-c",
     'n=0; while ls "$NINES_STATE"/runs/*.json >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 80 ] || exit 1; sleep 0.5; done',

@@ -98,16 +98,18 @@ class Place(msgspec.Struct, frozen=True):
 
     def role(self, owner: Thing) -> Thing:
         """What it may."""
-        rules = [
+        return {
+            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": self._metadata(self.name, HARNESS, owner),
+            "rules": self._rules(),
+        }  # fmt: skip
+
+    def _rules(self) -> list[Thing]:
+        return [
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
             {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create", "get"]},
             {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
             {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
         ]
-        return {
-            "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "metadata": self._metadata(self.name, HARNESS, owner),
-            "rules": rules,
-        }  # fmt: skip
 
     def binding(self, owner: Thing) -> Thing:
         """That it may."""
@@ -118,11 +120,15 @@ class Place(msgspec.Struct, frozen=True):
         }  # fmt: skip
 
     def clients(self, owner: Thing, machine: str) -> Thing:
-        """Where the traffic comes from: on the harness's own machine."""
+        """Where the traffic comes from."""
+        return self.empty_pod(CLIENTS, owner, machine)
+
+    def empty_pod(self, role: str, owner: Thing, machine: str) -> Thing:
+        """A network on the harness's own machine, and nothing in it but what the harness starts there."""
         return {
             "apiVersion": "v1",
             "kind": "Pod",
-            "metadata": self._metadata(f"{self.name}-{CLIENTS}", CLIENTS, owner),
+            "metadata": self._metadata(f"{self.name}-{role}", role, owner),
             "spec": {
                 "nodeName": machine, "restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "automountServiceAccountToken": False,
                 "tolerations": [{"operator": "Exists"}], "containers": [self._container(["sleep", "infinity"], {})],

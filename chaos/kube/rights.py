@@ -47,11 +47,23 @@ RIGHTS: Final[Sequence[Right]] = (
 OF_MACHINES: Final[Sequence[Right]] = (Right("", "nodes", ("list",), "to know the zones of machines"),)
 """In no namespace: machines belong to the whole cluster. Needed where an experiment speaks of zones."""
 _GROUP: Final = "rbac.authorization.k8s.io"
+OWN_RIGHTS: Final[Sequence[Right]] = (
+    Right("", "pods", ("get", "list", "create", "delete"), "to see the nodes, and for the places of clients and name server"),
+    Right("", "pods/exec", ("create", "get"), "to start the harness and the agents"),
+    Right("", "pods/log", ("get",), "for what the nodes say"),
+    Right("", "services", ("create", "list", "delete"), "for the name of each part"),
+    Right("apps", "statefulsets", ("create", "list", "delete"), "for the nodes"),
+    *(right for right in RIGHTS if right.resource not in ("pods", "pods/exec", "pods/log", "services", "daemonsets")),
+)
+"""To start a cluster of ours, in place of those to attach."""
+WHOLE_RIGHTS: Final[Sequence[Right]] = (Right("", "namespaces", ("create", "list", "delete"), "for a namespace of the run's own"),)
+"""Beside them, where the experiment names no namespace. They are the cluster's, not a namespace's."""
 
 
-def manifest(namespace: str, account: str = "", *, hosts: bool = False) -> list[Thing]:
-    """Role and binding; ``account``: the user that they are for; ``hosts``: with what is needed for machines."""
-    found = _bound(RIGHTS, account, "Role", {"name": NAME, "namespace": namespace})
+def manifest(namespace: str, account: str = "", *, hosts: bool = False, own: bool = False) -> list[Thing]:
+    """Role and binding; ``account``: the user that they are for; ``hosts``: with what is needed for machines; ``own``: to start a cluster
+    of ours."""
+    found = _bound(OWN_RIGHTS if own else RIGHTS, account, "Role", {"name": NAME, "namespace": namespace})
     return found + _bound(OF_MACHINES, account, "ClusterRole", {"name": f"{NAME}-hosts"}) if hosts else found
 
 
@@ -67,10 +79,14 @@ def _bound(rights: Sequence[Right], account: str, kind: str, metadata: Thing) ->
     ]  # fmt: skip
 
 
-def missing(api: Api, namespace: str, *, hosts: bool = False) -> list[str]:
-    """``create pods/exec``: what the API server says that we may not do there. Of each resource one question a verb."""
+def missing(api: Api, namespace: str, *, hosts: bool = False, own: bool = False, whole: bool = False) -> list[str]:
+    """``create pods/exec``: what the API server says that we may not do there. Of each resource one question a verb.
+
+    ``whole``: also for a namespace of the run's own.
+    """
     found = []
-    for right, place in [*((right, namespace) for right in RIGHTS), *((right, "") for right in OF_MACHINES if hosts)]:
+    inside, beyond = OWN_RIGHTS if own else RIGHTS, [*(OF_MACHINES if hosts else ()), *(WHOLE_RIGHTS if whole else ())]
+    for right, place in [*((right, namespace) for right in inside), *((right, "") for right in beyond)]:
         resource, _, part = right.resource.partition("/")
         for verb in right.verbs:
             asked = {"namespace": place, "verb": verb, "group": right.group, "resource": resource}
@@ -84,11 +100,16 @@ def missing(api: Api, namespace: str, *, hosts: bool = False) -> list[str]:
     return found
 
 
-def refuse_unable(api: Api, namespace: str) -> None:
+def refuse_unable(api: Api, namespace: str, *, own: bool = False, whole: bool = False) -> None:
     """``EnvironmentUnusable`` with all that is missing."""
-    lacking = missing(api, namespace)
+    lacking = missing(api, namespace, own=own, whole=whole)
     if lacking:
+        how = f"'nines doctor --kubernetes {namespace} --rbac{' --own' * own}' prints the manifest that an administrator applies"
+        if whole:
+            how = (
+                "name a namespace that is there (NINES_KUBERNETES_NAMESPACE, or cluster: {kubernetes: {namespace: ...}}), and "
+                + how.replace(namespace, "NAME")
+            )
         raise EnvironmentUnusable(
-            f"the API server {api.access} does not allow in the namespace '{namespace}': {'; '.join(lacking)}",
-            how="'nines doctor --kubernetes --rbac' prints the manifest that an administrator applies",
+            f"the API server {api.access} does not allow in the namespace '{namespace}': {'; '.join(lacking)}", how=how
         )

@@ -15,6 +15,10 @@ from chaos.kube.objects import CLIENTS, GUESTS, HARNESS, Place
 
 KINDS: Final = ("jobs", "daemonsets", "pods", "rolebindings", "roles", "serviceaccounts")
 """In the order in which they are removed: what makes pods first."""
+OWN_KINDS: Final = ("jobs", "statefulsets", "pods", "services", "rolebindings", "roles", "serviceaccounts")
+"""The same where the nodes are ours, too."""
+NAMESPACE: Final = "namespaces"
+"""Of the run's own: with it goes all that is in it."""
 RUNS_WITHIN_S: Final = 120.0
 """A pod of ours: its image may have to be pulled."""
 GONE_WITHIN_S: Final = 60.0
@@ -28,6 +32,15 @@ class Whereabouts(msgspec.Struct, frozen=True):
     context: str
     namespace: str
     kubeconfig: str = ""
+    own: bool = False
+    """A cluster of ours: the nodes are the run's, too."""
+    whole: bool = False
+    """So is the namespace."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """What the run may have made there."""
+        return (*(OWN_KINDS if self.own else KINDS), *([NAMESPACE] if self.whole else []))
 
     @classmethod
     def parsed(cls, text: str) -> Whereabouts:
@@ -61,26 +74,26 @@ def make(
         api.make(kind, namespace, thing)
     api.change("jobs", namespace, place.name, {"spec": {"suspend": False}})
     note(f"{place.run}: waiting for its pods in the namespace '{namespace}'")
-    harness = _running(api, place, HARNESS, 1)[0]
+    harness = running(api, place, HARNESS, 1)[0]
     api.make("pods", namespace, place.clients(job, str(harness["spec"]["nodeName"])))
-    _running(api, place, CLIENTS, 1)
-    _running(api, place, GUESTS, len(machines) or _wanted(api, place))
+    running(api, place, CLIENTS, 1)
+    running(api, place, GUESTS, len(machines) or _wanted(api, place))
     return str(harness["metadata"]["name"])
 
 
-def _running(api: Api, place: Place, role: str, count: int) -> list[Thing]:
+def running(api: Api, place: Place, role: str, count: int) -> list[Thing]:
     """So many pods of that role, once all run; ``EnvironmentUnusable`` with the cluster's own word for what hinders them."""
     until_s = time.monotonic() + RUNS_WITHIN_S
     while True:
         pods = api.listed("pods", place.namespace, f"{RUN}={place.run},{ROLE}={role}")
-        running = [each for each in pods if each["status"].get("phase") == "Running" and each["status"].get("podIP")]
-        if len(running) >= count:
-            return running
-        why = next((reason for each in pods if (reason := _hindrance(each))), "")
+        up = [each for each in pods if each["status"].get("phase") == "Running" and each["status"].get("podIP")]
+        if len(up) >= count:
+            return up
+        why = next((reason for each in pods if (reason := hindrance(each))), "")
         if why or time.monotonic() > until_s:
             raise EnvironmentUnusable(
-                f"{len(running)} of {count} pods of ours ({role}) run in the namespace '{place.namespace}'"
-                + (f": {why}" if why else f" after {RUNS_WITHIN_S:g} s{_events(api, place)}"),
+                f"{len(up)} of {count} pods of ours ({role}) run in the namespace '{place.namespace}'"
+                + (f": {why}" if why else f" after {RUNS_WITHIN_S:g} s{events(api, place.namespace, place.name)}"),
                 how=f"the image {place.image} must be there or be pulled, and privileged pods be allowed (docs/kubernetes.md)",
             )
         time.sleep(LOOK_EVERY_S)
@@ -97,44 +110,54 @@ def _wanted(api: Api, place: Place) -> int:
     return 1
 
 
-def _hindrance(pod: Thing) -> str:
+def hindrance(pod: Thing) -> str:
     """Why it will never run, if that is known."""
-    for each in pod["status"].get("containerStatuses") or ():
+    for each in (*(pod["status"].get("initContainerStatuses") or ()), *(pod["status"].get("containerStatuses") or ())):
         waiting = (each.get("state") or {}).get("waiting") or {}
         if waiting.get("reason") in HOPELESS:
             return f"{waiting['reason']}: {waiting.get('message', '')}".strip()
         ended = (each.get("state") or {}).get("terminated") or {}
-        if ended:
+        if ended and (ended.get("exitCode") or each["name"] not in {own["name"] for own in pod["spec"].get("initContainers") or ()}):
             return f"its container ended ({ended.get('reason', '')}, exit status {ended.get('exitCode')})"
     return ""
 
 
-def _events(api: Api, place: Place) -> str:
-    """The last word of the cluster about things of ours."""
+def events(api: Api, namespace: str, beginning: str) -> str:
+    """The last word of the cluster about things of ours, whose names begin so."""
     try:
-        events = api.listed("events", place.namespace)
+        found = api.listed("events", namespace)
     except Refused:
         return ""
     said = [
         str(each.get("message", ""))
-        for each in events
-        if str(each.get("involvedObject", {}).get("name", "")).startswith(place.name) and each.get("type") != "Normal"
+        for each in found
+        if str(each.get("involvedObject", {}).get("name", "")).startswith(beginning) and each.get("type") != "Normal"
     ]
     return f": {said[-1]}" if said else ""
 
 
-def things(api: Api, namespace: str, run: str) -> list[tuple[str, str]]:
+def things(api: Api, where: Whereabouts, run: str) -> list[tuple[str, str]]:
     """(kind, name) of all that is left of a run."""
-    return [(kind, str(each["metadata"]["name"])) for kind in KINDS for each in api.listed(kind, namespace, f"{RUN}={run}")]
+    found = [(kind, each) for kind in where.kinds for each in api.listed(kind, _of(kind, where), f"{RUN}={run}")]
+    return [(kind, str(each["metadata"]["name"])) for kind, each in found]
 
 
-def remove(api: Api, namespace: str, run: str) -> list[tuple[str, str]]:
-    """All of it, and until it is gone; what is still there after a minute."""
-    until_s = time.monotonic() + GONE_WITHIN_S
-    while left := things(api, namespace, run):
+def remove(api: Api, where: Whereabouts, run: str) -> list[tuple[str, str]]:
+    """All of it, and until it is gone; what is still there after a minute. The run's own namespace goes last, and has a minute more."""
+    until_s = time.monotonic() + GONE_WITHIN_S * (2 if where.whole else 1)
+    told = False
+    while left := things(api, where, run):
         if time.monotonic() > until_s:
             return left
         for kind, name in left:
-            api.remove(kind, namespace, name, grace_s=0 if kind == "pods" else None)
+            if kind == NAMESPACE and (told or len(left) > 1):
+                continue  # one that is about to go cannot be told so again
+            told = kind == NAMESPACE
+            api.remove(kind, _of(kind, where), name, grace_s=0 if kind == "pods" else None)
         time.sleep(LOOK_EVERY_S)
     return []
+
+
+def _of(kind: str, where: Whereabouts) -> str:
+    """A namespace stands in none."""
+    return "" if kind == NAMESPACE else where.namespace

@@ -81,7 +81,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     duration_s = looks_s[-1] if looks_s else planned_duration_s(experiment, windows)
     check_demand(experiment, duration_s)
     experiment = told_apart(experiment, duration_s)
-    replication, parameters = planned_parameters(experiment, target, settings, place.surroundings)
+    replication, parameters = planned_parameters(experiment, target, settings, place.around(experiment))
     parameters, measured_in = _calibrated(experiment, settings, runtime, parameters)
     check_production(experiment, parameters, nodes)
     check_networks(experiment, target, faults, place)

@@ -69,7 +69,8 @@ def loaded() -> list[type[Runtime]]:
 
 def elsewhere(needs: frozenset[Capability], target: Target, before: str = "", after: str = "") -> str:
     """``the runtime 'docker'``, with words around: those that offer all of it to this target; empty if none does."""
-    able = [f"'{each.name}'" for each in loaded() if not each.virtual and not any(each.lacks(need, target) for need in needs)]
+    suitable = [each for each in loaded() if each.preference > 0 and not each.virtual]  # one that is never chosen asks for more
+    able = [f"'{each.name}'" for each in suitable if not any(each.lacks(need, target) for need in needs)]
     return f"{before}the runtime {' or '.join(able)}{after}" if able else ""
 
 
@@ -130,7 +131,7 @@ def check_runtime(
     experiment: Experiment, target: Target, nodes: Sequence[PlannedNode], runtime: type[Runtime], faults: Sequence[Planned]
 ) -> None:  # fmt: skip
     """Raise ``CapabilityMissing`` for what the experiment asks of its runtime beside its faults."""
-    for part in dict.fromkeys(node.part for node in nodes):
+    for part in dict.fromkeys(node.part for node in nodes if experiment.cluster.attach is None):
         if lack := runtime.target_lacks(target, part):
             raise CapabilityMissing(lack[0], how=lack[1])
     offers = offered(runtime, attached=experiment.cluster.attach is not None)

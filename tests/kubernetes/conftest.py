@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from tools.kubernetes.cluster import Cluster
 
 HERE = Path(__file__).parent
 LIMIT_S = 1200.0
+IMAGE = "nines.test/chaos-nines:1"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -51,3 +54,13 @@ def base_image(cluster: Cluster, docker_host: str) -> str:
         name = ensure_base(engine, lambda text: print(text, file=sys.stderr))
     cluster.load(name)
     return name
+
+
+@pytest.fixture(scope="session")
+def nines_image(cluster: Cluster, docker_host: str) -> str:
+    """Nines itself as an image, on every node."""
+    subprocess.run(
+        [sys.executable, "-m", "chaos", "image", "--tag", IMAGE], check=True, timeout=900, env={**os.environ, "DOCKER_HOST": docker_host}
+    )
+    cluster.load(IMAGE)
+    return IMAGE

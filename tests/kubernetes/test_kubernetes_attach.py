@@ -18,7 +18,6 @@ from tests.support.kubernetes import get, namespace, until
 from tests.support.paths import ROOT
 from tools.kubernetes.cluster import Cluster
 
-IMAGE: Final = "nines.test/chaos-nines:1"
 RUN_TIMEOUT_S: Final = 420
 READY_WITHIN_S: Final = 180
 KINDS: Final = "pods,jobs,daemonsets,configmaps,secrets,serviceaccounts,roles,rolebindings,services,statefulsets,endpoints"
@@ -44,16 +43,6 @@ KILL_AND_CUT: Final = """
 LONG_PAUSE: Final = """
   - {name: freeze, pause: {}, target: n3, at: [3s], for: 60s}
 """
-
-
-@pytest.fixture(scope="session")
-def nines_image(cluster: Cluster, docker_host: str) -> str:
-    """Nines itself as an image, on every node."""
-    subprocess.run(
-        [sys.executable, "-m", "chaos", "image", "--tag", IMAGE], check=True, timeout=900, env={**os.environ, "DOCKER_HOST": docker_host}
-    )
-    cluster.load(IMAGE)
-    return IMAGE
 
 
 @pytest.fixture

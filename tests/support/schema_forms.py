@@ -41,6 +41,11 @@ cluster: {attach: {compose: shop, services: [web, db], network: front, ports: [7
 ---
 cluster: {attach: {kubernetes: {namespace: shop, selector: app=store, service: store, container: store, context: staging}}, nodes: 3}
 ---
+cluster:
+  target: sample
+  runtime: kubernetes
+  kubernetes: {namespace: trials, context: staging, kubeconfig: a/config, image: "r.test/nines:1", images: {data: "r.test/store:1"}}
+---
 traffic:
   operations: {write: 100/s, read: {rate: 20/s}, home: {http: "http://web:80/", rate: 2/m, does: read}}
   client: {timeout: 250ms, attempts: 1, other_address: false, deadline: 1s, resolve: once}

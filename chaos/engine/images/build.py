@@ -149,6 +149,16 @@ def build(engine: Engine, recipe: Recipe, note: Note) -> str:
     return recipe.tag
 
 
+def named(engine: Engine, image: str, name: str) -> str:
+    """The same image under another name as well, which it takes from any other."""
+    repository, _, tag = name.rpartition(":")
+    if not repository or "/" in tag:
+        repository, tag = name, "latest"
+    with translated(f"naming the image {name}"):
+        engine.client.api.tag(image, repository, tag, force=True)
+    return name
+
+
 def _build(engine: Engine, recipe: Recipe) -> None:
     doing = f"building the image {recipe.tag}"
     tail: list[str] = []

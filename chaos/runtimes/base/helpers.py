@@ -243,10 +243,10 @@ class Helpers:
         if not answer.answer:
             raise EnvironmentUnusable(f"the name {name} has no address", how=see(log))
 
-    def follow_names(self) -> None:
+    def follow_names(self, within_s: float = RESOLVES_WITHIN_S) -> None:
         """The name is answered by somebody else: returns when every node is in it, and goes on telling who is."""
         follower = self._follower = Follower(self._layout, self._sink, self._clock)
-        follower.await_all(RESOLVES_WITHIN_S)
+        follower.await_all(within_s)
         follower.start()
 
     def _note_set(self, row: Row) -> None:

@@ -43,7 +43,7 @@ def leftovers(crashed: Sequence[CrashedRun]) -> list[Left]:
         try:
             where = Whereabouts.parsed(run.where)
             api = Api(read(where.kubeconfig, where.context))
-            found += [Left(run.run, kind, name, run.where, str(where)) for kind, name in things(api, where.namespace, run.run)]
+            found += [Left(run.run, kind, name, run.where, str(where)) for kind, name in things(api, where, run.run)]
         except EnvironmentUnusable as error:
             found.append(Left(run.run, CLUSTER, run.where, run.where, error.what))
     return found
@@ -59,7 +59,7 @@ def heal(run: CrashedRun, left: Sequence[Left]) -> list[tuple[Left | None, str]]
         problems = give_all_back(api, where.namespace, run.run)
         if problems:
             return [(None, "; ".join(problems))]
-        still = remove(api, where.namespace, run.run)
+        still = remove(api, where, run.run)
     except EnvironmentUnusable as error:
         return [(thing, error.what) for thing in left]
     return [(Left(run.run, kind, name, run.where, str(where)), "it is still there") for kind, name in still]

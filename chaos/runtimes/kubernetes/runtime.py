@@ -1,6 +1,8 @@
-"""``kubernetes``: pods of a cluster that run already. The harness travels into the cluster; a guest stands in the network of each pod.
+"""``kubernetes``: pods of a cluster, those that run already or those of a target that are started there for the run.
 
-Kubelet starts a container again that has died, later and later with each death, and nobody else can: kills are for it to mend.
+The harness travels into the cluster. A guest stands in the network of each pod that runs already; in those of ours an agent is a sidecar.
+Kubelet starts a container again that has died, later and later with each death, and nobody else can: kills of pods that run already are for
+it to mend. In pods of ours a gate stands before the system, which may die without its container.
 """
 
 from __future__ import annotations
@@ -11,17 +13,18 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
 
-from chaos.core.capabilities import Capability
+from chaos.core.capabilities import REFUSALS, Capability
 from chaos.core.clock import Clock
-from chaos.core.errors import CapabilityMissing
 from chaos.experiment.cluster import AttachSpec
-from chaos.experiment.pods import PodsSpec
+from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.plan.plan import Plan
+from chaos.plan.traits import made
 from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink, Spot, Surrounding
 
 if TYPE_CHECKING:
     from chaos.runtimes.base.cluster import RunningCluster
+    from chaos.runtimes.base.session import Session
 
 C = Capability
 _LIMITS: Final = "what it uses up would have to be given limits first, and those of pods that run are not changed"
@@ -32,11 +35,30 @@ IN_POD: Final = "NINES_IN_POD"
 """In the environment of a harness that has travelled."""
 
 
+_UNTRIED: Final = "it has not been tried in pods"
+_OURS: Final[Mapping[Capability, str]] = {
+    C.SERVING: _UNTRIED,
+    C.DELETES: "its peers know a node by the address of its pod, and another pod has another one",
+    C.NETEM: _UNTRIED,
+    C.NETWORKS: "a pod has one network",
+    C.OWN_CLOCK: _UNTRIED,
+    C.OPEN_FILES: "another container's limits cannot be changed from the agent's",
+    C.CGROUP: _UNTRIED,
+    C.SHARED_DISK: _UNTRIED,
+    C.DISKS: _UNTRIED,
+    C.EXTERNAL_NAMES: _UNTRIED,
+}
+"""Why it is not done to a cluster of ours."""
+
+
 class KubernetesRuntime(Runtime):
-    """``Runtime`` on pods that somebody else runs."""
+    """``Runtime`` on pods that somebody else runs, or on pods of ours."""
 
     name: ClassVar[str] = "kubernetes"
-    offers: ClassVar[frozenset[Capability]] = frozenset()
+    offers: ClassVar[frozenset[Capability]] = frozenset({
+        C.SIGNALS, C.STARTS, C.RESTART_POLICY, C.DATA, C.MEMBERS, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES,
+        C.NEW_CONNECTIONS, C.NAME_SET, C.NAME_ANSWERS, C.CONNECTIONS, C.SURGES, C.ENGINE_NAMES, C.SESSIONS,
+    })  # fmt: skip
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
         C.SIGNALS, C.RESTART_POLICY, C.DELETES, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NEW_CONNECTIONS, C.CONNECTIONS,
         C.SURGES, C.ENGINE_NAMES, C.SESSIONS, C.NAME_SET, C.NAME_ANSWERS, C.CGROUP, C.SHARED_DISK,
@@ -71,9 +93,33 @@ class KubernetesRuntime(Runtime):
     }
 
     @classmethod
+    def lacks(cls, need: Capability, target: Target, *, attached: bool = False) -> str:
+        """Pods of ours can be more, and are refused in other words."""
+        if attached or need in cls.offers:
+            return super().lacks(need, target, attached=attached)
+        return _OURS.get(need) or REFUSALS[need]
+
+    @classmethod
+    def around(cls, experiment: Experiment) -> Mapping[str, Surrounding]:
+        """Behind a gate that stays, a system dies without its container, of which kubelet then hears nothing."""
+        if experiment.cluster.attach is not None or any(made(spec).revival == "policy" for spec in experiment.faults):
+            return cls.surroundings
+        return {name: each for name, each in cls.surroundings.items() if not name.startswith(("back_off", "death_seen"))}
+
+    @classmethod
     def target_lacks(cls, target: Target, part: str) -> tuple[str, str] | None:
-        """Nothing is started there."""
-        del target, part
+        """What cannot stand behind a gate."""
+        form = target.parts[part].docker
+        if target.pid1 or any(each.by_process for each in target.parts.values()):
+            return (f"the target '{target.name}' insists on being PID 1, and a gate stands before it in pods", "the runtime 'docker'")
+        if form is None:
+            how = "use another runtime, or add 'docker: {image: ..., command: [...]}' to its target.yaml"
+            return (f"the target '{target.name}' cannot run in containers: part '{part}' has no 'docker'", how)
+        if not form.command:
+            how = "docker: {..., command: [...]} in its target.yaml: in pods that command stands in place of the image's own"
+            return (f"part '{part}' of the target '{target.name}' does not say what its containers run", how)
+        if target.parts[part].user:
+            return (f"part '{part}' of the target '{target.name}' runs as a user by name, whose number Kubernetes asks for", "'docker'")
         return None
 
     @classmethod
@@ -83,10 +129,13 @@ class KubernetesRuntime(Runtime):
         if os.environ.get(IN_POD):
             yield None
             return
-        from chaos.kube.access import by_kubeconfig
+        from chaos.kube.access import read
         from chaos.kube.api import Api
 
-        api = Api(by_kubeconfig(_pods(plan)))
+        cluster = plan.experiment.cluster
+        where = cluster.kubernetes if cluster.attach is None else cluster.attach.pods
+        assert where is not None
+        api = Api(read(where.kubeconfig, where.context))
         try:
             yield api
         finally:
@@ -144,28 +193,19 @@ class KubernetesRuntime(Runtime):
 
     @contextmanager
     def up(self, deployment: Deployment, sink: Sink, clock: Clock) -> Iterator[RunningCluster]:
-        """Find the pods, stand in their networks; leaving gives them back. Only in a pod of ours: ``elsewhere`` leads there."""
+        """Find the pods, stand in their networks; leaving gives back those of others. Only in a pod of ours: ``elsewhere`` leads there."""
         from chaos.kube.access import inside
         from chaos.kube.api import Api
         from chaos.registry import runs as registry
+        from chaos.runtimes.kubernetes.own.session import OwnSession
         from chaos.runtimes.kubernetes.session import PodSession
 
-        _pods(deployment.plan)
+        own = deployment.plan.experiment.cluster.attach is None
         api = Api(inside())
         try:
-            with (
-                registry.claim(deployment.run, deployment.folder, self.name) as claim,
-                PodSession(deployment, api, claim, sink, clock).up() as cluster,
-            ):
-                yield cluster
+            with registry.claim(deployment.run, deployment.folder, self.name) as claim:
+                session: Session = (OwnSession if own else PodSession)(deployment, api, claim, sink, clock)
+                with session.up() as cluster:
+                    yield cluster
         finally:
             api.close()
-
-
-def _pods(plan: Plan) -> PodsSpec:
-    attach = plan.experiment.cluster.attach
-    if attach is None or attach.pods is None:
-        raise CapabilityMissing(
-            "the runtime 'kubernetes' starts no nodes of its own", how="cluster: {attach: {kubernetes: {namespace: shop, service: store}}}"
-        )
-    return attach.pods

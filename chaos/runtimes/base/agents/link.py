@@ -299,7 +299,7 @@ class AgentLink:
                 self._early.append(event)
                 return
             else:
-                event = msgspec.structs.replace(event, at_ns=self._here_ns(event.at_ns))
+                event = msgspec.structs.replace(event, at_ns=self.here_ns(event.at_ns))
             if self._on_event is not None:
                 self._on_event(self, event)
             if event.event == "hello":
@@ -314,18 +314,18 @@ class AgentLink:
             early, self._early = (self._early, []) if self._exchanged else ([], self._early)
             for event in early:
                 if self._on_event is not None:
-                    self._on_event(self, msgspec.structs.replace(event, at_ns=self._here_ns(event.at_ns)))
+                    self._on_event(self, msgspec.structs.replace(event, at_ns=self.here_ns(event.at_ns)))
         with self._lock:
             pending = self._pending.get(answer.id or 0)
         if pending is not None:
             if not self._is_ours:
-                times = {name: self._here_ns(at_ns) for name in _TIMES if (at_ns := getattr(answer, name))}
+                times = {name: self.here_ns(at_ns) for name in _TIMES if (at_ns := getattr(answer, name))}
                 answer = msgspec.structs.replace(answer, **times)
             pending.answer = answer
             pending.done.set()
 
-    def _here_ns(self, there_ns: int) -> int:
-        """On our clock. A bound that has grown by a quarter since it was told is told again."""
+    def here_ns(self, there_ns: int) -> int:
+        """A time of the agent's clock on ours. A bound that has grown by a quarter since it was told is told again."""
         if self._is_ours:
             return there_ns
         with self._clocks:

@@ -1,0 +1,88 @@
+"""The gate in front of a system's command in a pod of ours: what it is to start, and when. Both are in a folder that all of the pod share.
+
+life     what the gate carries out: a shell's words, written here before it is opened for the first time
+go       a pipe with a name: a line in it opens the gate once
+ended    how the last life ended, written by the gate
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+FOLDER: Final = Path("/nines/gate")
+WITHIN_S: Final = 15.0
+"""A gate that has seen the end of a life waits for the next one a moment later; kubelet starts one whose container died."""
+LOOK_EVERY_S: Final = 0.002
+Message = dict[str, Any]
+
+
+class Agent(Protocol):
+    """What of the agent is needed here."""
+
+    def later(self, number: object, work: Callable[[], Message]) -> None:
+        """In a thread."""
+        ...
+
+
+def do_prepare(_agent: object, command: Message) -> Message:
+    """Write ``life``, and ``files`` (path -> text); with ``empty``, after all that stands in these folders is deleted."""
+    for folder in command.get("empty", ()):
+        for path in Path(folder).iterdir():
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path)
+            else:
+                path.unlink()
+    for path, text in command["files"].items():
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text(text, encoding="utf-8")
+    whole = FOLDER / "life.whole"
+    whole.write_text(command["life"], encoding="utf-8")
+    whole.chmod(0o755)
+    whole.rename(FOLDER / "life")  # a gate reads all of it or nothing
+    return {"result": {}}
+
+
+def do_open(agent: Agent, command: Message) -> None:
+    """Let the system's command begin; answers once the gate has been told."""
+    agent.later(command["id"], _open)
+
+
+def _open() -> Message:
+    with contextlib.suppress(FileNotFoundError):
+        (FOLDER / "ended").unlink()
+    until_s = time.monotonic() + WITHIN_S
+    while True:
+        try:
+            pipe = os.open(FOLDER / "go", os.O_WRONLY | os.O_NONBLOCK)
+            break
+        except OSError as error:
+            if error.errno != errno.ENXIO:
+                raise
+            if time.monotonic() > until_s:
+                raise ValueError(f"no gate waits: the container of the system does not run, or {FOLDER} is not its folder") from None
+            time.sleep(LOOK_EVERY_S)
+    try:
+        os.write(pipe, b"go\n")
+    finally:
+        os.close(pipe)
+    return {"result": {}}
+
+
+def do_ended(_agent: object, _command: Message) -> Message:
+    """The exit status of the life that ended last; empty while one goes on, and before the first."""
+    try:
+        return {"result": {"status": (FOLDER / "ended").read_text(encoding="utf-8").strip()}}
+    except FileNotFoundError:
+        return {"result": {"status": ""}}
+
+
+def heal(_agent: object) -> list[str]:
+    """Nothing of it outlives the pod."""
+    return []

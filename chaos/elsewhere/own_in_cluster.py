@@ -1,0 +1,156 @@
+"""A cluster of ours in a Kubernetes cluster, seen from here: made before a harness is sent there, and all of it gone after it.
+
+    rights, version, images checked -> Namespace, Job, account, role -> harness, clients' and name server's places -> the nodes' pods -> ...
+
+The nodes' pods wait behind their gates: what they are to start, the harness tells them, once it knows all addresses.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
+from chaos.elsewhere.in_cluster import InCluster, image_of, refuse_packages, until_removed
+from chaos.experiment.pods import OursSpec
+from chaos.experiment.target.spec import Target
+from chaos.history.folder import RunFolder
+from chaos.kube.api import Api, Thing
+from chaos.kube.find import ROLE, RUN
+from chaos.kube.objects import CLIENTS, HARNESS, KEPT_S, Place
+from chaos.kube.own import DNS, NODES, SYSTEM, OwnPlace, PartSpec, Probe
+from chaos.kube.rights import refuse_unable
+from chaos.kube.standing import Whereabouts, events, hindrance, running
+from chaos.plan.plan import Plan
+from chaos.plan.traits import made
+from chaos.registry import runs as registry
+
+NAMESPACE: Final = "NINES_KUBERNETES_NAMESPACE"
+TARGET_IMAGE: Final = "NINES_KUBERNETES_TARGET_IMAGE"
+OLDEST: Final = (1, 29)
+"""From this version on an init container may go on beside the others without being asked for specially."""
+RUNS_WITHIN_S: Final = 180.0
+LOOK_EVERY_S: Final = 0.25
+DATA_INSIDE: Final = "/var/lib/nines"
+"""``{data}`` of a part that declares no folder of its own."""
+
+
+@contextmanager
+def standing(api: Api, plan: Plan, target: Target, folder: RunFolder, note: Callable[[str], None]) -> Iterator[InCluster]:
+    """The run's pods, while they stand; refused before anything is made where it could not be done."""
+    spec = plan.experiment.cluster.kubernetes
+    refuse_packages(plan)
+    refuse_old(api)
+    named = spec.namespace or os.environ.get(NAMESPACE, "").strip()
+    place = OwnPlace(folder.run, named, image_of(spec.image))
+    place = place if named else OwnPlace(folder.run, place.short, place.image)
+    refuse_unable(api, place.namespace, own=True, whole=not named)
+    parts = parts_of(plan, target, images(plan, target))
+    where = Whereabouts(api.access.name, place.namespace, spec.kubeconfig, own=True, whole=not named)
+    with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
+        claim.begins()
+        with until_removed(api, place, where, claim):
+            if where.whole:
+                api.make("namespaces", "", place.namespace_of_its_own())
+            pod = _make(api, place, parts, plan, note)
+            yield InCluster(api, place.namespace, pod)
+
+
+def refuse_old(api: Api) -> None:
+    """``CapabilityMissing`` for a cluster without sidecars."""
+    version = api.version()
+    found = re.match(r"v?(\d+)\.(\d+)", version)
+    if found is not None and (int(found[1]), int(found[2])) < OLDEST:
+        wanted = ".".join(map(str, OLDEST))
+        raise CapabilityMissing(
+            f"the API server {api.access} is of {version}, whose pods have no sidecars (init containers that go on)",
+            how=f"Kubernetes {wanted} or newer; or attach to pods that run there",
+        )
+
+
+def images(plan: Plan, target: Target, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Part -> the image of its nodes: the experiment's word, the environment's, the target's, else what ``nines image --target`` builds."""
+    spec: OursSpec = plan.experiment.cluster.kubernetes
+    found = {}
+    for part in dict.fromkeys(node.part for node in plan.nodes):
+        form = target.parts[part].docker
+        of_target = form.image if form is not None else None
+        found[part] = spec.images.get(part) or environment.get(TARGET_IMAGE, "").strip() or of_target or built_name(target.name)
+    return found
+
+
+def built_name(target: str) -> str:
+    """What ``nines image --target`` calls what it builds, where nobody says."""
+    return f"nines-target-{re.sub(r'[^a-z0-9]+', '-', target.lower()).strip('-')}"
+
+
+def parts_of(plan: Plan, target: Target, named: Mapping[str, str]) -> list[PartSpec]:
+    """As their pods are to be."""
+    keeps = not any(made(spec).revival == "policy" for spec in plan.experiment.faults)
+    known = {each.name: each.value for each in plan.parameters}
+    found = []
+    for name in dict.fromkeys(node.part for node in plan.nodes):
+        part = target.parts[name]
+        probe = None
+        if plan.experiment.cluster.dns.balancer == "engine" and "readiness_every_s" in known:
+            every_s, timeout_s, fall, rise = (known[f"readiness_{each}"] for each in ("every_s", "timeout_s", "fall", "rise"))
+            probe = Probe(part.ready.ask, every_s, timeout_s, round(fall), round(rise))
+        count = sum(node.part == name for node in plan.nodes)
+        found.append(PartSpec(name, count, named[name], part.ports, part.data or (DATA_INSIDE,), keeps, probe))
+    return found
+
+
+def _make(api: Api, place: OwnPlace, parts: Sequence[PartSpec], plan: Plan, note: Callable[[str], None]) -> str:
+    """All of it; the name of the harness's pod when everything runs. What was made before a failure is found by its label."""
+    namespace = place.namespace
+    job = api.make("jobs", namespace, place.job(plan.duration_s + KEPT_S, "", {}))
+    for kind, thing in (
+        ("serviceaccounts", place.account(job)), ("roles", place.role(job)), ("rolebindings", place.binding(job)),
+    ):  # fmt: skip
+        api.make(kind, namespace, thing)
+    api.change("jobs", namespace, place.name, {"spec": {"suspend": False}})
+    note(f"{place.run}: waiting for its pods in the namespace '{namespace}'")
+    harness = running(api, place, HARNESS, 1)[0]
+    machine = str(harness["spec"]["nodeName"])
+    api.make("pods", namespace, place.clients(job, machine))
+    ours = plan.experiment.cluster.dns.ours
+    if ours:
+        api.make("pods", namespace, place.names(job, machine))
+    nameserver = str(running(api, place, DNS, 1)[0]["status"]["podIP"]) if ours else ""
+    for part in parts:
+        api.make("services", namespace, place.service(job, part))
+        api.make("statefulsets", namespace, place.nodes(job, part, nameserver))
+    running(api, place, CLIENTS, 1)
+    _await_nodes(api, place, parts, plan.experiment.cluster.target)
+    return str(harness["metadata"]["name"])
+
+
+def _await_nodes(api: Api, place: Place, parts: Sequence[PartSpec], target: str) -> None:
+    """Until each has an address, and its gate stands; ``EnvironmentUnusable`` with the cluster's own word for what hinders them."""
+    count = sum(part.count for part in parts)
+    until_s = time.monotonic() + RUNS_WITHIN_S
+    while True:
+        pods = api.listed("pods", place.namespace, f"{RUN}={place.run},{ROLE}={NODES}")
+        up = [each for each in pods if gate_stands(each)]
+        if len(up) == count:
+            return
+        why = next((reason for each in pods if (reason := hindrance(each))), "")
+        if why or time.monotonic() > until_s:
+            said = why or f"after {RUNS_WITHIN_S:g} s{events(api, place.namespace, 'nines-')}"
+            names = ", ".join(dict.fromkeys(part.image for part in parts))
+            raise EnvironmentUnusable(
+                f"{len(up)} of {count} pods of the nodes run in the namespace '{place.namespace}': {said}",
+                how=f"the machines must have the image {names}, or be able to pull it: 'nines image --target {target} --tag NAME', "
+                f"then push it and set {TARGET_IMAGE}, or load it (kind load docker-image NAME); docs/kubernetes.md",
+            )
+        time.sleep(LOOK_EVERY_S)
+
+
+def gate_stands(pod: Thing) -> bool:
+    """Its system's container runs: what runs in it is the gate."""
+    states = pod["status"].get("containerStatuses") or ()
+    return bool(pod["status"].get("podIP")) and any(each["name"] == SYSTEM and "running" in (each.get("state") or {}) for each in states)

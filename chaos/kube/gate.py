@@ -1,0 +1,49 @@
+"""The gate: a few lines of shell that stand in front of a system's command in a pod of ours, pure.
+
+Kubelet alone starts containers, and waits longer with each death. Where Nines is to decide when a node lives again, the container must
+not die with it: the gate stays, and starts the system again when it is told to. Where kubelet is to decide (``recovery: policy``), the gate
+waits for the first start only, and becomes the system, so that its death is the container's.
+
+All is done by the shell itself: a program that the gate started would be taken for the system.
+The command is not in the pod's manifest at all: it names addresses of peers, which nobody knows before all pods are there.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+GATE: Final = "nines-gate"
+"""By this word the agent knows it (``chaos/agent/agent_gate.py``)."""
+FOLDER: Final = "/nines/gate"
+"""Which agent and gate share (``chaos/agent/agent_parts/gate.py``)."""
+KEEPS: Final = "keeps"
+ONCE: Final = "once"
+_SCRIPT: Final = """\
+life=FOLDER/life go=FOLDER/go opened=FOLDER/opened ended=FOLDER/ended
+if [ "$1" = once ]; then
+  if [ ! -f $opened ]; then
+    read -r _ < $go && : > $opened || exit 1
+  fi
+  . $life
+fi
+while :; do
+  read -r _ < $go || continue
+  (. $life)
+  echo "$?" > $ended
+done
+"""
+MAKE: Final = ("sh", "-c", f"mkfifo -m 666 {FOLDER}/go; test -p {FOLDER}/go")
+"""Before any of them runs."""
+
+
+def command(*, keeps: bool, folder: str = FOLDER) -> list[str]:
+    """What the container runs."""
+    return ["/bin/sh", "-c", _SCRIPT.replace("FOLDER", folder), GATE, KEEPS if keeps else ONCE]
+
+
+def life(words: Sequence[str], environment: Mapping[str, str]) -> str:
+    """What the gate carries out: one life of the system."""
+    lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
+    return "\n".join([*lines, f"exec {shlex.join(words)}", ""])

@@ -1,0 +1,185 @@
+"""A cluster of ours in a cluster, as manifests: pure. Beside what every run makes there (``objects.py``):
+
+    Namespace      where the experiment names none: it goes with the run
+    StatefulSet    of each part: a pod for each node, the agent as a sidecar (an init container that goes on), a gate
+    Service        of each part, headless: under its name clients find the nodes, with ``balancer: engine``
+    Pod            the name server's place, where the name server is ours
+
+The nodes need no privileged container: the agent has NET_ADMIN, and the pod's containers see each other's processes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from chaos.experiment.target.spec import Ask
+from chaos.kube import gate
+from chaos.kube.api import Thing
+from chaos.kube.find import ROLE, RUN
+from chaos.kube.objects import Place
+
+NODES: Final = "nodes"
+DNS: Final = "dns"
+PART: Final = "nines.part"
+SYSTEM: Final = "system"
+"""The container of the system under test."""
+AGENT: Final = "agent"
+AGENT_CPU: Final = "50m"
+NODE_CPU: Final = "200m"
+"""What nothing is requested for has 2 shares of a contended processor, and would wait for everybody else."""
+GATE_VOLUME: Final = "gate"
+PRIVILEGED: Final = "pod-security.kubernetes.io/enforce"
+OURS: Final = "nines.test"
+"""Below it stand the names that our own name server answers."""
+
+
+class Probe(msgspec.Struct, frozen=True):
+    """How kubelet asks whether a node is ready, with the waits that the plan's parameters say."""
+
+    ask: Ask
+    every_s: float
+    timeout_s: float
+    fall: int
+    rise: int
+
+
+class PartSpec(msgspec.Struct, frozen=True):
+    """The nodes of a part."""
+
+    part: str
+    count: int
+    image: str
+    ports: Mapping[str, int]
+    data: tuple[str, ...]
+    """Folders of its own, which outlive its containers."""
+    keeps: bool
+    """Nines starts its nodes again, not kubelet."""
+    probe: Probe | None = None
+
+
+class OwnPlace(Place, frozen=True):
+    """One run's things, the nodes among them."""
+
+    @property
+    def short(self) -> str:
+        """As the run, in few letters: a pod's name has 63, and Kubernetes adds some of its own."""
+        return f"nines-{hashlib.sha256(self.run.encode()).hexdigest()[:8]}"
+
+    def named(self, part: str) -> str:
+        """The StatefulSet of a part, and its Service."""
+        return f"{self.short}-{part}"[:40].rstrip("-").lower()
+
+    def namespace_of_its_own(self) -> Thing:
+        """Open to privileged pods: the harness's is one."""
+        return {
+            "apiVersion": "v1", "kind": "Namespace",
+            "metadata": {"name": self.namespace, "labels": {**self.labels(NODES), PRIVILEGED: "privileged"}},
+        }  # fmt: skip
+
+    def _rules(self) -> list[Thing]:
+        """The harness sees pods, reads what they said, and starts agents in them; it deletes none, and asks for no Service."""
+        return [
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+            {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create", "get"]},
+            {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+        ]
+
+    def names(self, owner: Thing, machine: str) -> Thing:
+        """The name server's place: a network of its own on the harness's machine."""
+        return self.empty_pod(DNS, owner, machine)
+
+    def service(self, owner: Thing, part: PartSpec) -> Thing:
+        """Its name leads to those of its pods that are ready."""
+        ports = [{"name": name.replace("_", "-").lower()[:15], "port": port} for name, port in part.ports.items()]
+        return {
+            "apiVersion": "v1", "kind": "Service", "metadata": self._metadata(self.named(part.part), NODES, owner),
+            "spec": {"clusterIP": "None", "selector": self._of(part), "ports": ports},
+        }  # fmt: skip
+
+    def nodes(self, owner: Thing, part: PartSpec, nameserver: str) -> Thing:
+        """``nameserver``: of ours; empty where the cluster's own answers."""
+        name = self.named(part.part)
+        return {
+            "apiVersion": "apps/v1",
+            "kind": "StatefulSet",
+            "metadata": self._metadata(name, NODES, owner),
+            "spec": {
+                "serviceName": name,
+                "replicas": part.count,
+                "podManagementPolicy": "Parallel",
+                "selector": {"matchLabels": self._of(part)},
+                "template": {"metadata": {"labels": {**self.labels(NODES), **self._of(part)}}, "spec": self._pod(part, nameserver)},
+            },
+        }
+
+    def _of(self, part: PartSpec) -> dict[str, str]:
+        return {RUN: self.run, ROLE: NODES, PART: part.part}
+
+    def _pod(self, part: PartSpec, nameserver: str) -> Thing:
+        mounts = [{"name": GATE_VOLUME, "mountPath": gate.FOLDER}]
+        mounts += [{"name": f"data-{number}", "mountPath": folder} for number, folder in enumerate(part.data)]
+        apart = {"labelSelector": {"matchLabels": {RUN: self.run, ROLE: NODES}}, "topologyKey": "kubernetes.io/hostname"}
+        pod: Thing = {
+            "shareProcessNamespace": True,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "terminationGracePeriodSeconds": 1,
+            "affinity": {
+                "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]}
+            },
+            "initContainers": [
+                {"name": "make-gate", "image": self.image, "imagePullPolicy": "IfNotPresent", "command": list(gate.MAKE),
+                 "volumeMounts": mounts[:1]},
+                self._agent(mounts),
+            ],
+            "containers": [self._system(part, mounts)],
+            "volumes": [{"name": mount["name"], "emptyDir": {}} for mount in mounts],
+        }  # fmt: skip
+        if nameserver:
+            pod["dnsPolicy"] = "None"
+            pod["dnsConfig"] = {"nameservers": [nameserver], "searches": [OURS]}
+        return pod
+
+    def _agent(self, mounts: Sequence[Thing]) -> Thing:
+        """It waits, and the harness starts the agent in it: its standard streams are then the harness's own."""
+        return {
+            **self._container(["sleep", "infinity"], {}),
+            "name": AGENT,
+            "restartPolicy": "Always",
+            "securityContext": {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}},
+            "resources": {"requests": {"cpu": AGENT_CPU, "memory": "64Mi"}},
+            "volumeMounts": list(mounts),
+        }
+
+    def _system(self, part: PartSpec, mounts: Sequence[Thing]) -> Thing:
+        system: dict[str, Any] = {
+            "name": SYSTEM,
+            "image": part.image,
+            "imagePullPolicy": "IfNotPresent",
+            "command": gate.command(keeps=part.keeps),
+            "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}],
+            "ports": [{"containerPort": port} for port in dict.fromkeys(part.ports.values())],
+            "resources": {"requests": {"cpu": NODE_CPU, "memory": "64Mi"}},
+            "volumeMounts": list(mounts),
+        }
+        if part.probe is not None:
+            system["readinessProbe"] = readiness(part.probe, part.ports)
+        return system
+
+
+def readiness(probe: Probe, ports: Mapping[str, int]) -> Thing:
+    """Kubelet asks by HTTP, or by a connection; what stands in the answer it cannot tell."""
+    waits = {
+        "periodSeconds": max(1, round(probe.every_s)), "timeoutSeconds": max(1, round(probe.timeout_s)),
+        "failureThreshold": max(1, probe.fall), "successThreshold": max(1, probe.rise),
+    }  # fmt: skip
+    text = probe.ask.http or probe.ask.tcp or ""
+    port = next((number for name, number in ports.items() if f"{{{name}}}" in text), next(iter(ports.values())))
+    if probe.ask.http is None or probe.ask.http.startswith("https"):
+        return {"tcpSocket": {"port": port}, **waits}
+    path = probe.ask.http.partition("://")[2].partition("/")[2]
+    return {"httpGet": {"path": f"/{path}", "port": port}, **waits}

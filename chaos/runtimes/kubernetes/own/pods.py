@@ -1,0 +1,230 @@
+"""The nodes of a cluster of ours: in each pod an agent, which is told what its gate is to start, and when.
+
+    pod found -> agent started in its sidecar -> says hello, its clock is known -> the net's rules -> the gate is told the command -> opened
+
+All nodes go this way at the same time. A container that dies is kubelet's to start; a system that dies behind its gate is ours.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from chaos.core.clock import Clock, to_ns, to_s
+from chaos.core.errors import EnvironmentUnusable, NinesError
+from chaos.core.values import NodeInfo
+from chaos.experiment.target.templates import fill
+from chaos.kube import commands, gate
+from chaos.kube.api import Api, Refused, Thing
+from chaos.kube.find import ROLE, RUN
+from chaos.kube.own import AGENT, NODES, PART, SYSTEM
+from chaos.kube.streams import Exec, run
+from chaos.plugin import Sink
+from chaos.runtimes.base.agents.attached.guests import Rejoined, heard
+from chaos.runtimes.base.agents.link import AgentLink, Event, mapped_into
+from chaos.runtimes.base.agents.node import AgentNode
+from chaos.runtimes.base.helper import Breakage
+from chaos.runtimes.kubernetes.guests import CLOCK_BOUND_S, HELLO_WITHIN_S
+from chaos.runtimes.kubernetes.own.layout import OwnLayout
+
+PREPARE_WITHIN_S: Final = 15.0
+LOOK_EVERY_S: Final = 0.5
+LOG_LINES: Final = 100_000
+LOG_EARLIER_S: Final = 120
+"""Its container is older than our word of it."""
+OPEN_WITHIN_S: Final = 20.0
+"""More than the agent itself waits for a gate."""
+
+
+class OwnPod(msgspec.Struct, frozen=True):
+    """Where a node of ours is."""
+
+    name: str
+    address: str
+
+
+def pods_of(api: Api, namespace: str, run: str, nodes: Mapping[str, str]) -> dict[str, OwnPod]:
+    """Node -> its pod. ``nodes``: node -> its part; the first of a part is its pod number 0."""
+    found: dict[str, dict[int, OwnPod]] = {}
+    for thing in api.listed("pods", namespace, f"{RUN}={run},{ROLE}={NODES}"):
+        metadata = thing["metadata"]
+        number = int(str(metadata["name"]).rpartition("-")[2])
+        found.setdefault(metadata["labels"][PART], {})[number] = OwnPod(metadata["name"], str(thing["status"].get("podIP") or ""))
+    placed: dict[str, OwnPod] = {}
+    counts: dict[str, int] = {}
+    for node, part in nodes.items():
+        number = counts.get(part, 0)
+        counts[part] = number + 1
+        pod = found.get(part, {}).get(number)
+        if pod is None or not pod.address:
+            raise EnvironmentUnusable(f"the pod of {node} ({part}, number {number}) is not there", how="somebody removed it; run again")
+        placed[node] = pod
+    return placed
+
+
+class OwnPods:
+    """All agents and nodes of one run."""
+
+    def __init__(
+        self, api: Api, namespace: str, pods: Mapping[str, OwnPod], layout: OwnLayout, net: Rejoined, logs: Path, breakage: Breakage,
+        sink: Sink, clock: Clock,
+    ) -> None:  # fmt: skip
+        self.agents: dict[str, AgentLink] = {}
+        self.closing = False
+        self._api = api
+        self._namespace = namespace
+        self._pods = pods
+        self._layout = layout
+        self._net = net
+        self._logs = logs
+        self._breakage = breakage
+        self._sink = sink
+        self._clock = clock
+        self._began_ns = clock.now_ns()
+        self._lock = threading.Lock()
+        self.nodes = {name: self._node(info) for name, info in layout.nodes.items()}
+
+    def _node(self, info: NodeInfo) -> AgentNode:
+        name = info.name
+        return AgentNode(info, partial(self._open, name), partial(self.how_ended, name), partial(self._anew, name), self._sink, self._clock)
+
+    def bring_up(self, starts: Callable[[str], bool]) -> None:
+        """All at once; those that start later wait behind their gates."""
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="pods") as pool:
+            for each in [pool.submit(self._bring_up, name, starts(name)) for name in self.nodes]:
+                each.result()
+
+    def _bring_up(self, name: str, starts: bool) -> None:
+        node, pod = self.nodes[name], self._pods[name]
+        link = self.stands(name, AgentLink(
+            None, pod.name, node=name, clock=self._clock, on_event=self._told(node), on_gone=self.gone,
+            on_clock=mapped_into(self._sink, self._clock), streams=Exec(self._api, self._namespace, pod.name, AGENT, commands.SIDECAR),
+        ))  # fmt: skip
+        node.joined(link, pod.name, _Said())
+        self._prepare(name)
+        if starts:
+            node.start()
+
+    def stands(self, name: str, link: AgentLink) -> AgentLink:
+        """An agent at a node, or where clients or the name server are: its clock known, the rules of the net around it."""
+        heard(link, HELLO_WITHIN_S, CLOCK_BOUND_S, f"{name}'s machine", "harness and nodes in one region")
+        with self._lock:
+            self.agents[name] = link
+        self._net.join(name, link)
+        return link
+
+    def _prepare(self, name: str, *, empty: bool = False) -> None:
+        layout, part = self._layout, self._layout.part(name)
+        context, folders = layout.context(name), layout.folders(name)
+        environment = {key: fill(value, context) for key, value in part.env.items()}
+        files = {f"{folders[0]}/{path}": fill(text, context) for path, text in part.files.items()}
+        self.agents[name].call(
+            "gate.prepare", PREPARE_WITHIN_S, life=gate.life(layout.command(name), environment), files=files,
+            empty=list(folders) if empty else [],
+        )  # fmt: skip
+
+    def _open(self, name: str) -> None:
+        self.agents[name].call("gate.open", OPEN_WITHIN_S)
+
+    def _anew(self, name: str) -> None:
+        """With empty folders, at the same address."""
+        self._prepare(name, empty=True)
+
+    def how_ended(self, name: str) -> str:
+        """By the gate's own word, if it outlives the system; else by kubelet's."""
+        status = str(self.agents[name].call("gate.ended").result.get("status") or "")
+        if status:
+            return f"exit status {status}"
+        pod: Thing = self._api.get("pods", self._namespace, self._pods[name].name) or {}
+        states = pod.get("status", {}).get("containerStatuses") or ()
+        ended = next((each["state"].get("terminated") for each in states if each["name"] == SYSTEM), None)
+        return f"exit status {ended['exitCode']}" if ended else ""
+
+    def execute(self, name: str, words: list[str], log: Path, within_s: float) -> str:
+        """A command in the system's container; how it failed, else empty."""
+        well, text = run(self._api, self._namespace, self._pods[name].name, SYSTEM, words, within_s)
+        with log.open("a", encoding="utf-8") as file:
+            file.write(text)
+        return "" if well else f"failed, or did not end within {within_s:g} s"
+
+    def await_ready(self, within_s: float) -> None:
+        """Until kubelet calls all of them ready; ``EnvironmentUnusable`` with those that it does not."""
+        until_ns = self._clock.now_ns() + to_ns(within_s)
+        while waiting := [name for name, pod in self._pods.items() if not self._ready(pod)]:
+            if self._clock.now_ns() > until_ns:
+                how = "its readiness probe asks the path of the target's 'ready' without reading the answer"
+                raise EnvironmentUnusable(f"kubelet does not call {', '.join(waiting)} ready within {within_s:g} s", how=how)
+            self._clock.wait_until_ns(self._clock.now_ns() + to_ns(LOOK_EVERY_S))
+
+    def _ready(self, pod: OwnPod) -> bool:
+        status = (self._api.get("pods", self._namespace, pod.name) or {}).get("status", {})
+        return any(each.get("type") == "Ready" and each.get("status") == "True" for each in status.get("conditions") or ())
+
+    def _told(self, node: AgentNode) -> Callable[[AgentLink, Event], None]:
+        def told(link: AgentLink, event: Event) -> None:
+            self.note(link, event)
+            node.seen(event)
+
+        return told
+
+    def note(self, link: AgentLink, event: Event) -> None:
+        """A part of ours that died, or an agent that believed us dead: the run is unknown from then on."""
+        if link.closing or self.closing:
+            return
+        if event.event == "child_died":
+            self._breakage.note(f"{event.child} of {link.node} ended (status {event.status})")
+        elif event.event == "orphaned":
+            self._breakage.note(f"the agent of {link.node} did not hear of us for long and healed its namespace by itself")
+
+    def gone(self, link: AgentLink, why: str) -> None:
+        """It will say nothing more."""
+        if not self.closing:
+            self._breakage.note(f"the agent of {link.node}: {why}")
+
+    # --- the end -------------------------------------------------------------------------------------------------------
+
+    def keep_logs(self) -> list[str]:
+        """What the systems said, over all their lives behind one gate; why one could not be had."""
+        problems = []
+        for name, pod in self._pods.items():
+            try:
+                (self._logs / f"{name}.log").write_bytes(self._said(pod.name))
+            except NinesError as error:
+                problems.append(f"the log of {name}: {error}")
+        return problems
+
+    def _said(self, pod: str) -> bytes:
+        """In the life of its container before, if kubelet started it again, and in the present one."""
+        since_s = int(to_s(self._clock.now_ns() - self._began_ns)) + LOG_EARLIER_S
+        before = b""
+        with contextlib.suppress(Refused):
+            before = self._api.log(self._namespace, pod, SYSTEM, since_s, LOG_LINES, previous=True)
+        return before + self._api.log(self._namespace, pod, SYSTEM, since_s, LOG_LINES, previous=False)
+
+    def retire(self) -> None:
+        """What happens from now on is no event of the run."""
+        self.closing = True
+        for node in self.nodes.values():
+            node.retire()
+        for link in self.agents.values():
+            link.closing = True
+
+    def close(self) -> None:
+        """Detach from all."""
+        self.closing = True
+        for link in self.agents.values():
+            link.close()
+
+
+class _Said:
+    """What a system says is kept by kubelet, and fetched at the end."""
+
+    def started(self) -> None:
+        """A life begins."""

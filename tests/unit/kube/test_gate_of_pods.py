@@ -1,0 +1,143 @@
+"""The gate before a system of ours in a pod: by a real shell, opened by the agent's own part."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.agent import agent_gate
+from chaos.agent.agent_parts import gate as part
+from chaos.kube import gate
+
+pytestmark = [pytest.mark.timeout(60), pytest.mark.skipif(os.name != "posix", reason="a shell")]
+WITHIN_S = 10.0
+SYSTEM = ["sh", "-c", 'echo "$$ $WORD" >> "$LIVES"; read -r _ < "$HOLD"; exit 3']
+
+
+class Now:
+    """Of the agent: what would be done in a thread is done at once."""
+
+    def later(self, _number: object, work: Callable[[], dict[str, Any]]) -> None:
+        work()
+
+
+def until(true: Callable[[], object]) -> None:
+    limit_s = time.monotonic() + WITHIN_S
+    while not true():
+        assert time.monotonic() < limit_s
+        time.sleep(0.005)
+
+
+class Pod:
+    """A folder, a gate, a system that writes down each of its lives and waits."""
+
+    def __init__(self, folder: Path, *, keeps: bool) -> None:
+        self.folder, self.keeps = folder, keeps
+        self.lives = folder / "lives"
+        os.mkfifo(folder / "go")
+        os.mkfifo(folder / "hold")
+        self.gate = self.start()
+
+    def start(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(gate.command(keeps=self.keeps, folder=str(self.folder)), cwd="/usr")
+
+    def prepare(self, **more: Any) -> None:
+        environment = {"WORD": "it's $HOME", "LIVES": str(self.lives), "HOLD": str(self.folder / "hold")}
+        part.do_prepare(Now(), {"life": gate.life(SYSTEM, environment), "files": {}, **more})
+
+    def open(self) -> None:
+        part.do_open(Now(), {"id": 1})
+
+    def seen(self) -> list[tuple[int, str]]:
+        if not self.lives.exists():
+            return []
+        return [(int(line.split(" ", 1)[0]), line.split(" ", 1)[1]) for line in self.lives.read_text().splitlines()]
+
+    def ended(self) -> str:
+        return str(part.do_ended(Now(), {})["result"]["status"])
+
+
+@pytest.fixture
+def pod_of(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[bool], Pod]]:
+    monkeypatch.setattr(part, "FOLDER", tmp_path)
+    made: list[Pod] = []
+
+    def make(keeps: bool) -> Pod:
+        made.append(Pod(tmp_path, keeps=keeps))
+        return made[-1]
+
+    yield make
+    for pod in made:
+        pod.gate.kill()
+        pod.gate.wait()
+        for pid, _ in pod.seen():
+            if Path(f"/proc/{pid}").exists():
+                os.kill(pid, signal.SIGKILL)
+
+
+def test_a_gate_that_stays_starts_the_system_each_time_that_it_is_told_to(pod_of: Callable[[bool], Pod]) -> None:
+    pod = pod_of(True)
+    pod.prepare()
+    assert not pod.seen()
+    pod.open()
+    until(lambda: len(pod.seen()) == 1)
+    ((pid, word),) = pod.seen()
+    assert word == "it's $HOME"
+    assert Path(f"/proc/{pid}/cwd").readlink() == Path("/usr")  # that of the image
+    assert not agent_gate.is_gate(pid)
+    assert agent_gate.is_gate(pod.gate.pid)
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: pod.ended() == "137")
+    assert pod.gate.poll() is None
+    pod.open()
+    until(lambda: len(pod.seen()) == 2)
+    assert pod.ended() == ""
+    (pod.folder / "hold").write_text("go\n")
+    until(lambda: pod.ended() == "3")
+
+
+def test_a_gate_that_goes_becomes_the_system_and_the_next_one_does_not_wait(pod_of: Callable[[bool], Pod]) -> None:
+    pod = pod_of(False)
+    pod.prepare()
+    time.sleep(0.1)
+    assert not pod.seen()  # what it is to start is known, and it waits for its turn
+    pod.open()
+    until(lambda: len(pod.seen()) == 1)
+    assert pod.seen()[0][0] == pod.gate.pid
+    assert not agent_gate.is_gate(pod.gate.pid)
+    pod.gate.kill()
+    assert pod.gate.wait(WITHIN_S) == -signal.SIGKILL
+    pod.gate = pod.start()
+    until(lambda: len(pod.seen()) == 2)
+    assert pod.seen()[1][0] == pod.gate.pid
+
+
+def test_no_gate_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "FOLDER", tmp_path)
+    monkeypatch.setattr(part, "WITHIN_S", 0.05)
+    os.mkfifo(tmp_path / "go")
+    with pytest.raises(ValueError, match="no gate waits"):
+        part.do_open(Now(), {"id": 1})
+
+
+def test_files_are_written_after_what_was_there_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "FOLDER", tmp_path / "gate")
+    (tmp_path / "gate").mkdir()
+    data = tmp_path / "data"
+    (data / "old").mkdir(parents=True)
+    (data / "old" / "x").write_text("1")
+    part.do_prepare(Now(), {"life": "exec true\n", "files": {str(data / "conf" / "a.yaml"): "b: 1\n"}, "empty": [str(data)]})
+    assert [str(path.relative_to(data)) for path in sorted(data.rglob("*"))] == ["conf", "conf/a.yaml"]
+    assert (tmp_path / "gate" / "life").read_text() == "exec true\n"
+
+
+def test_both_sides_mean_the_same_place() -> None:
+    """They share nothing but a folder: the agent needs the standard library alone."""
+    assert (str(part.FOLDER), agent_gate.GATE) == (gate.FOLDER, gate.GATE)

@@ -1,0 +1,213 @@
+"""A cluster of ours as manifests: whose all of it is, who may what, and what stands in a node's pod."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chaos.api import order
+from chaos.core.errors import CapabilityMissing
+from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, parts_of, refuse_old
+from chaos.experiment.target.load import load_target
+from chaos.experiment.target.spec import Ask
+from chaos.kube.objects import Place
+from chaos.kube.own import OwnPlace, PartSpec, Probe, readiness
+from chaos.kube.rights import OWN_RIGHTS, RIGHTS, WHOLE_RIGHTS, manifest
+from chaos.kube.standing import KINDS, OWN_KINDS, Whereabouts, hindrance
+from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
+
+PLACE = OwnPlace("quickstart-20260101-000000-ab12", "nines-1", "chaos-nines:1")
+JOB = {"metadata": {"name": PLACE.name, "uid": "u"}}
+PORTS = {"client": 7000, "peer": 7001}
+DATA = PartSpec("data", 3, "store:1", PORTS, ("/var/lib/store", "/logs"), keeps=True)
+ALL: list[dict[str, Any]] = [
+    PLACE.job(60, "", {}), PLACE.account(JOB), PLACE.role(JOB), PLACE.binding(JOB), PLACE.clients(JOB, "m1"), PLACE.names(JOB, "m1"),
+    PLACE.service(JOB, DATA), PLACE.nodes(JOB, DATA, "10.0.0.9"),
+]  # fmt: skip
+EXPERIMENT = """\
+experiment: ours
+question: Do clients notice?
+cluster: {{target: replicated_kv, nodes: 3, runtime: kubernetes{more}}}
+traffic: {{operations: {{write: 20/s, read: 20/s}}, judge: write}}
+faults: [{{{fault}, target: any, at: [1s], for: 3s}}]
+"""
+
+
+def ordered(tmp_path: Path, fault: str = "kill: {}", more: str = ""):
+    file = tmp_path / "ours.yaml"
+    file.write_text(EXPERIMENT.format(fault=fault, more=more))
+    return order(file)
+
+
+def pod() -> dict[str, Any]:
+    found: dict[str, Any] = ALL[-1]["spec"]["template"]["spec"]
+    return found
+
+
+def test_everything_carries_the_run_and_goes_with_the_job() -> None:
+    for each in ALL:
+        assert each["metadata"]["namespace"] == PLACE.namespace
+        assert each["metadata"]["labels"]["nines.run"] == PLACE.run
+        if each["kind"] != "Job":
+            assert each["metadata"]["ownerReferences"] == [{"apiVersion": "batch/v1", "kind": "Job", "name": PLACE.name, "uid": "u"}]
+    assert ALL[-1]["spec"]["template"]["metadata"]["labels"]["nines.run"] == PLACE.run
+
+
+def test_everything_that_is_made_is_looked_for_afterwards() -> None:
+    where = Whereabouts("here", "nines-1", own=True, whole=True)
+    assert {f"{thing['kind'].lower()}s" for thing in (*ALL, PLACE.namespace_of_its_own())} == set(where.kinds)
+    assert OWN_KINDS.index("statefulsets") < OWN_KINDS.index("pods")  # it would make them anew
+    assert Whereabouts.parsed(where.written) == where
+    assert Whereabouts.parsed('{"context": "a", "namespace": "b"}').kinds == KINDS  # as an older one wrote it
+
+
+def test_the_user_has_every_right_that_the_harness_is_given_and_no_more_than_is_used() -> None:
+    has = {(right.group, right.resource, verb) for right in OWN_RIGHTS for verb in right.verbs}
+    role = next(each for each in ALL if each["kind"] == "Role")
+    given = {(rule["apiGroups"][0], resource, verb) for rule in role["rules"] for resource in rule["resources"] for verb in rule["verbs"]}
+    assert given <= has
+    makes = {resource for _, resource, verb in has if verb == "create" and "/" not in resource}
+    assert makes == {f"{each['kind'].lower()}s" for each in ALL}
+    assert all("daemonsets" not in rule["resources"] for rule in manifest("a", own=True)[0]["rules"])
+    assert {right.resource for right in WHOLE_RIGHTS} == {"namespaces"}
+    assert all("statefulsets" not in rule["resources"] for rule in manifest("a")[0]["rules"])
+    assert not any(right.resource == "statefulsets" for right in RIGHTS)
+
+
+def test_the_agent_is_a_sidecar_and_nothing_of_a_node_is_privileged() -> None:
+    spec = pod()
+    prepare, agent = spec["initContainers"]
+    assert "restartPolicy" not in prepare
+    assert agent["restartPolicy"] == "Always"
+    assert agent["securityContext"] == {"runAsUser": 0, "capabilities": {"add": ["NET_ADMIN"]}}
+    (system,) = spec["containers"]
+    assert "securityContext" not in system
+    assert spec["shareProcessNamespace"] is True
+    assert not spec.get("hostPID")
+    assert [mount["mountPath"] for mount in system["volumeMounts"]] == ["/nines/gate", "/var/lib/store", "/logs"]
+    assert agent["volumeMounts"] == system["volumeMounts"]
+    assert system["image"] == "store:1"
+    assert system["command"][:2] == ["/bin/sh", "-c"]
+    assert system["command"][-1] == "keeps"
+
+
+def test_a_node_asks_our_name_server_where_it_is_ours() -> None:
+    assert pod()["dnsConfig"]["nameservers"] == ["10.0.0.9"]
+    assert "dnsConfig" not in PLACE.nodes(JOB, DATA, "")["spec"]["template"]["spec"]
+
+
+def test_names_are_short_enough() -> None:
+    """Kubernetes adds a dash and ten letters to the name of a StatefulSet, and a pod's own has 63."""
+    place = OwnPlace("a" * 80, "n", "i")
+    assert len(place.named("b" * 60)) <= 52 - 11
+    assert place.short != OwnPlace("b" * 80, "n", "i").short
+    assert len(place.name) <= 63
+
+
+@pytest.mark.parametrize(
+    ("ask", "probe"),
+    [
+        (Ask(http="http://{address}:{peer}/a/b", json="x"), {"httpGet": {"path": "/a/b", "port": 7001}}),
+        (Ask(tcp="{address}:{client}"), {"tcpSocket": {"port": 7000}}),
+        (Ask(http="https://{address}:{client}/"), {"tcpSocket": {"port": 7000}}),
+    ],
+)  # fmt: skip
+def test_kubelet_asks_what_it_can(ask: Ask, probe: dict[str, Any]) -> None:
+    found = readiness(Probe(ask, 10.0, 1.0, 3, 1), PORTS)
+    waits = {"periodSeconds": 10, "timeoutSeconds": 1, "failureThreshold": 3, "successThreshold": 1}
+    assert found == probe | waits
+
+
+def test_kubelet_asks_where_its_word_decides_the_name(tmp_path: Path) -> None:
+    ours, theirs = ordered(tmp_path), ordered(tmp_path, more=", dns: {balancer: engine}")
+    named = dict.fromkeys(("data",), "i")
+    assert parts_of(ours.plan, ours.target, named)[0].probe is None
+    probe = parts_of(theirs.plan, theirs.target, named)[0].probe
+    assert probe is not None
+    assert (probe.every_s, probe.timeout_s, probe.fall, probe.rise) == (10.0, 1.0, 3, 1)
+
+
+def test_kubelets_waits_are_in_the_plan_only_where_containers_die(tmp_path: Path) -> None:
+    def names(fault: str) -> set[str]:
+        return {each.name for each in ordered(tmp_path, fault).plan.parameters}
+
+    assert {"back_off_s", "death_seen_s", "readiness_every_s"} <= names("kill: {recovery: policy}")
+    assert not {"back_off_s", "death_seen_s"} & names("kill: {}")
+    assert "readiness_every_s" in names("kill: {}")
+    policy = ordered(tmp_path, "kill: {recovery: policy}")
+    assert parts_of(policy.plan, policy.target, {"data": "i"})[0].keeps is False
+
+
+def test_the_image_of_a_part_is_said_by_the_experiment_the_environment_or_the_target(tmp_path: Path) -> None:
+    plain, named = ordered(tmp_path), ordered(tmp_path, more=", kubernetes: {images: {data: r.test/a:1}}")
+    assert images(plain.plan, plain.target, {}) == {"data": built_name("replicated_kv")} == {"data": "nines-target-replicated-kv"}
+    environment = {"NINES_KUBERNETES_TARGET_IMAGE": "r.test/b:2"}
+    assert images(plain.plan, plain.target, environment) == {"data": "r.test/b:2"}
+    assert images(named.plan, named.target, environment) == {"data": "r.test/a:1"}
+
+
+class Versioned:
+    access = "there"
+
+    def __init__(self, version: str) -> None:
+        self._version = version
+
+    def version(self) -> str:
+        return self._version
+
+
+@pytest.mark.parametrize(("version", "does"), [("v1.34.4", True), ("v1.29.0+k3s1", True), ("v1.28.15", False), ("v2.0.0", True)])
+def test_a_cluster_without_sidecars_is_refused(version: str, does: bool) -> None:
+    if does:
+        refuse_old(Versioned(version))  # type: ignore[arg-type]
+        return
+    with pytest.raises(CapabilityMissing, match=r"(?s)no sidecars.*Kubernetes 1\.29"):
+        refuse_old(Versioned(version))  # type: ignore[arg-type]
+
+
+def status(**containers: dict[str, Any]) -> dict[str, Any]:
+    states = [{"name": name, "state": state} for name, state in containers.items()]
+    return {"spec": {"initContainers": [{"name": "make_gate"}, {"name": "agent"}]}, "status": {"podIP": "10.0.0.1",
+            "initContainerStatuses": [each for each in states if each["name"] != "system"],
+            "containerStatuses": [each for each in states if each["name"] == "system"]}}  # fmt: skip
+
+
+def test_a_gate_stands_when_its_container_runs() -> None:
+    assert gate_stands(status(make_gate={"terminated": {"exitCode": 0}}, agent={"running": {}}, system={"running": {}}))
+    assert not gate_stands(status(agent={"running": {}}, system={"waiting": {"reason": "PodInitializing"}}))
+    assert not gate_stands({"status": {"podIP": "10.0.0.1"}})
+
+
+def test_what_hinders_a_pod_is_told_and_an_init_container_that_is_done_hinders_nobody() -> None:
+    fine = status(make_gate={"terminated": {"exitCode": 0}}, agent={"running": {}}, system={"waiting": {"reason": "PodInitializing"}})
+    assert hindrance(fine) == ""
+    assert hindrance(status(make_gate={"terminated": {"exitCode": 1, "reason": "Error"}})).endswith("exit status 1)")
+    lacks = status(system={"waiting": {"reason": "ErrImagePull", "message": "no such image"}})
+    assert hindrance(lacks) == "ErrImagePull: no such image"
+    assert hindrance(status(system={"terminated": {"exitCode": 0, "reason": "Completed"}})).startswith("its container ended")
+
+
+@pytest.mark.parametrize(
+    ("fault", "more", "why"),
+    [
+        ("delete: {}", "", "another pod has another one"),
+        ("clock: {offset: 5s}", "", "not been tried in pods"),
+        ("kill: {process: serving}", "", "not been tried in pods"),
+    ],
+)  # fmt: skip
+def test_what_is_not_done_to_pods_of_ours_is_refused(tmp_path: Path, fault: str, more: str, why: str) -> None:
+    with pytest.raises(CapabilityMissing, match=why):
+        ordered(tmp_path, fault, more)
+
+
+def test_a_target_that_runs_as_a_user_by_name_is_refused() -> None:
+    what, _ = KubernetesRuntime.target_lacks(load_target("patroni"), "data") or ("", "")
+    assert "runs as a user by name" in what
+    assert KubernetesRuntime.target_lacks(load_target("replicated_kv"), "data") is None
+
+
+def test_a_place_of_others_is_as_it_was() -> None:
+    role = Place("r", "shop", "i").role(JOB)
+    assert any("services" in rule["resources"] for rule in role["rules"])
