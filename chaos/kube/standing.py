@@ -152,7 +152,7 @@ def remove(api: Api, where: Whereabouts, run: str) -> list[tuple[str, str]]:
         for kind, name in left:
             if kind == NAMESPACE and (told or len(left) > 1):
                 continue  # one that is about to go cannot be told so again
-            told = kind == NAMESPACE
+            told = told or kind == NAMESPACE
             api.remove(kind, _of(kind, where), name, grace_s=0 if kind == "pods" else None)
         time.sleep(LOOK_EVERY_S)
     return []
