@@ -74,7 +74,7 @@ def archive(named: str) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="nines-images-") as folder:
         saved = Path(folder) / "image.tar"
         with connect() as engine, translated(f"saving the image {named}"), saved.open("wb") as out:
-            for piece in engine.client.images.get(named).save(named=True):
+            for piece in engine.client.images.get(named).save(named=named):
                 out.write(piece)
         yield saved
 
