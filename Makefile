@@ -20,6 +20,7 @@
 #   make soak     runs that are cut short at random instants, in every way: is anything left behind? (COUNT=40, about 10 minutes;
 #                 RUNTIME=both needs root, for a Docker engine of its own)
 #   make soak-elsewhere  commands of runs on an engine elsewhere that are killed, cut off or put to sleep (root; COUNT=40, half an hour)
+#   make soak-kubernetes  commands and harnesses of runs on pods that are killed at random instants (root, go; COUNT=40, 40 minutes)
 #   make mutations  1,000 mutants of every experiment and target: each planned or refused with file and line (an hour)
 #   make docs     the documentation as a site, in build/site/html (strict: a broken link is an error)
 #   make picture  docs/img/report.png from the newest run       make clean   remove what is built (not the runs)
@@ -150,6 +151,10 @@ soak: .venv/.installed
 soak-elsewhere: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m tools.soak.elsewhere --count $(COUNT) $(ARGS)
+
+.PHONY: soak-kubernetes
+soak-kubernetes: .venv/.installed-dev
+	@$(PY) -m tools.soak.kubernetes --count $(COUNT) $(ARGS)
 
 picture: .venv/.installed
 	@tools/picture docs/img/report.png
