@@ -101,17 +101,19 @@ def down(arguments: argparse.Namespace) -> int:
 
 def status(arguments: argparse.Namespace) -> int:
     """What goes on on this machine: runs that are measured, and clusters that are held for faults by hand."""
-    from chaos.cli import there
+    from chaos.cli import in_pods, there
+    from chaos.kube.standing import Whereabouts
     from chaos.registry import runs as registry
     from chaos.run.manual.socket import socket_of
     from chaos.run.stop import active
 
     state = registry.state_dir()
-    rows = [
-        {"run": record.run, "runtime": record.runtime, "takes_orders": socket_of(state, record.run).exists(), "pid": record.pid,
-         "folder": record.folder}
-        for record in active()
-    ]  # fmt: skip
+    rows = []
+    for record in active():
+        takes = any(each["takes_orders"] for each in in_pods.rows_of(record)) if Whereabouts.is_one(record.engine) else (
+            socket_of(state, record.run).exists()
+        )  # fmt: skip
+        rows.append({"run": record.run, "runtime": record.runtime, "takes_orders": takes, "pid": record.pid, "folder": record.folder})
     rows += there.answer(["status"]) or []
     if arguments.json:
         show_json(rows)
@@ -131,15 +133,18 @@ def inject(arguments: argparse.Namespace) -> int:
     """Do one fault, heal it at its limit, say what came of it."""
     from msgspec import to_builtins
 
+    from chaos.cli import in_pods
     from chaos.cli.manual_orders import written
     from chaos.run.manual.client import send
     from chaos.run.signals import Interruption
 
-    ways = [arguments.attach is not None, arguments.compose is not None]
+    ways = [arguments.attach is not None, arguments.compose is not None, arguments.kubernetes is not None]
     if sum([*ways, arguments.run is not None]) > 1:
-        raise BadInput("--run, --attach and --compose exclude each other", right="one of them")
+        raise BadInput("--run, --attach, --compose and --kubernetes exclude each other", right="one of them")
     hand = written(arguments.fault, arguments.to, arguments.lasts, arguments.set)
-    status = _elsewhere(arguments, attaches=any(ways))
+    if arguments.kubernetes is not None and not in_pods.are_here():
+        return in_pods.attached(arguments, hand, _without_folder(arguments.argv))
+    status = None if arguments.kubernetes is not None else _elsewhere(arguments, attaches=any(ways))
     if status is not None:
         return status
     interruption = Interruption()
@@ -159,13 +164,16 @@ def inject(arguments: argparse.Namespace) -> int:
 
 def _elsewhere(arguments: argparse.Namespace, *, attaches: bool) -> int | None:
     """By a harness beside the engine, if that is elsewhere: the exit status. None if it is to be done here."""
-    from chaos.cli import there
+    from chaos.cli import in_pods, there
+    from chaos.kube.standing import Whereabouts
     from chaos.run.stop import active
 
     if not attaches:
         here = [
             record for record in active() if arguments.run in (None, record.run) or Path(record.folder) == Path(arguments.run).absolute()
         ]
+        if len(here) == 1 and Whereabouts.is_one(here[0].engine):
+            return in_pods.relay(here[0], _without(arguments.argv, "--run"))
         return None if here else there.relay(arguments.argv)
     from chaos.engine.connection import BESIDE, connect
 
@@ -191,12 +199,17 @@ def _elsewhere(arguments: argparse.Namespace, *, attaches: bool) -> int | None:
 
 def _without_folder(argv: Sequence[str]) -> list[str]:
     """The folder here means nothing there."""
+    return _without(argv, "--folder")
+
+
+def _without(argv: Sequence[str], option: str) -> list[str]:
+    """Where it means nothing, or is known."""
     kept: list[str] = []
     words = iter(argv)
     for word in words:
-        if word == "--folder":
+        if word == option:
             next(words, None)
-        elif not word.startswith("--folder="):
+        elif not word.startswith(f"{option}="):
             kept.append(word)
     return kept
 
@@ -204,6 +217,7 @@ def _without_folder(argv: Sequence[str]) -> list[str]:
 def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Interruption) -> tuple[ByHand, dict[str, str]]:
     """By ourselves, on what runs already; and which container each node is."""
     from chaos.api import new_folder
+    from chaos.cli.in_pods import spec_of
     from chaos.cli.manual_orders import attached
     from chaos.core.clock import MonotonicClock
     from chaos.core.values import CLIENTS
@@ -223,10 +237,13 @@ def _attached(arguments: argparse.Namespace, hand: HandOrder, interruption: Inte
         expect=arguments.expect,
         ports=arguments.port,
         network=arguments.network,
+        pods=None if arguments.kubernetes is None else spec_of(arguments.kubernetes, ""),
     )
     refuse_leftovers()
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(ordered.experiment.name)
-    note(f"attaching to {len(ordered.plan.nodes)} containers; the injection log is in {folder.path}")
+    note(
+        f"attaching to {len(ordered.plan.nodes)} containers" + ("" if arguments.kubernetes else f"; the injection log is in {folder.path}")
+    )
     cut = [str(link) for link in ordered.plan.proxied or () if link.source != CLIENTS]
     if cut:
         note(f"open connections on {', '.join(cut)} are cut now, and again at the end")

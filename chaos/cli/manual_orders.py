@@ -77,18 +77,21 @@ def prepared(ordered: Ordered) -> Plan:
 def attached(
     hand: HandOrder,
     *,
-    label: str | None,
-    compose: str | None,
-    services: Sequence[str],
+    label: str | None = None,
+    compose: str | None = None,
+    services: Sequence[str] = (),
     ask: Sequence[str] = (),
     send: str = "",
     expect: str = "",
     ports: Sequence[int] = (),
     network: str | None = None,
+    pods: dict[str, Any] | None = None,
 ) -> Ordered:
     """A plan for containers that run already, as many as there are."""
     what: dict[str, Any] = {}
-    if label is not None:
+    if pods is not None:
+        what["kubernetes"] = pods
+    elif label is not None:
         word, equals, rest = label.partition("=")
         if word != "label" or not equals or not rest:
             raise BadInput(f"--attach '{label}' is not a label", right="--attach label=app=web")

@@ -284,12 +284,14 @@ def inject(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", metavar="RUN", help="name or folder of a cluster started by 'nines up'; default: the only one")
     parser.add_argument("--attach", metavar="label=WORD", help="running containers, selected by label: label=app=web")
     parser.add_argument("--compose", metavar="PROJECT", help="containers of a compose project, by name or file")
+    parser.add_argument("--kubernetes", metavar="NAMESPACE/SERVICE", help="the pods behind a Service of a Kubernetes cluster")
+    parser.add_argument("--context", metavar="NAME", default="", help="with --kubernetes: of the kubeconfig; default: the current one")
     parser.add_argument(
         "--service", action="append", default=[], metavar="NAME", help="with --compose: one of its services; may be repeated"
     )
     parser.add_argument(
         "--ask", action="append", default=[], metavar="[SERVICE=]URL",
-        help="with --attach and --compose: health check, http://{address}:8080/ or tcp://{address}:6379; default: its process runs",
+        help="with what runs already: health check, http://{address}:8080/ or tcp://{address}:6379; default: its process runs",
     )  # fmt: skip
     parser.add_argument("--send", default="", metavar="TEXT", help="with --ask tcp://...: what is sent, e.g. 'PING\\r\\n'")
     parser.add_argument("--expect", default="", metavar="TEXT", help="with --ask tcp://...: the answer that must come, e.g. +PONG")
@@ -297,8 +299,8 @@ def inject(parser: argparse.ArgumentParser) -> None:
         "--port", type=int, action="append", default=[], metavar="N", help="another port on which the containers listen; may be repeated"
     )
     parser.add_argument("--network", metavar="NAME", help="with --attach and --compose: the network, if the containers share several")
-    parser.add_argument("--folder", metavar="DIR", help="with --attach and --compose: directory for the injection log")
-    parser.add_argument("--yes", action="store_true", help="with --attach and --compose: inject without asking for confirmation")
+    parser.add_argument("--folder", metavar="DIR", help="with what runs already: directory for the injection log")
+    parser.add_argument("--yes", action="store_true", help="with what runs already: inject without asking for confirmation")
     json(parser)
 
 

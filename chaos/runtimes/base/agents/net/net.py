@@ -171,6 +171,9 @@ class AgentNet:
         queued = tuple(rule for rule in rules if isinstance(rule, Shaping | Loss))
         toxics = tuple(rule for rule in rules if isinstance(rule, Toxic))
         self._refuse(cuts)
+        bare = [str(rule.link) for rule in toxics if rule.link not in self._needs.toxics]
+        if bare:
+            raise CapabilityMissing(f"no proxy stands on '{bare[0]}'", how="faults that need none: 'partition', 'loss'")
         in_force: list[Layer] = []
         with ExitStack() as stack:
             if toxics:
