@@ -212,7 +212,10 @@ if __name__ == "__main__":
     container = os.environ["NINES_GUEST_OF"]
     if len(container) != 64:
         sys.exit(f"'{container}' is not the id of a container")
-    guest = Guest(float(os.environ.get("NINES_ORPHAN_AFTER_S", "15")), ends_with_input="NINES_ENDS_WITH_INPUT" in os.environ)
+    guest = Guest(
+        float(os.environ.get("NINES_ORPHAN_AFTER_S", "15")), has_system="NINES_NO_SYSTEM" not in os.environ,
+        ends_with_input="NINES_ENDS_WITH_INPUT" in os.environ,
+    )  # fmt: skip
     in_pod = os.environ.get("NINES_GUEST_POD")
     guest.processes = Pods(container, in_pod, shared="NINES_GUEST_SHARES" in os.environ) if in_pod else Hosts(container)
     guest._part("guest")  # so that it also heals by itself what only a guest has to

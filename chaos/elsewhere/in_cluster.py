@@ -18,24 +18,23 @@ import msgspec
 
 from chaos.core.capabilities import Capability
 from chaos.core.errors import EnvironmentUnusable, NotHealed
+from chaos.elsewhere import beforehand
 from chaos.elsewhere.channel import Channel, HarnessGone, Where
 from chaos.elsewhere.frames import END, FOUND, TICKET, End, Ticket
 from chaos.engine.images import foreign
 from chaos.experiment.pods import PodsSpec
 from chaos.history.folder import RunFolder
 from chaos.history.undo import shielded
-from chaos.kube import commands
+from chaos.kube import commands, ephemeral
 from chaos.kube.access import read
 from chaos.kube.api import Api
 from chaos.kube.find import ROLE, RUN, Pod, choose, selector_of, service_of
 from chaos.kube.objects import CONTAINER, HARNESS, KEPT_S, TOP, Place
-from chaos.kube.rights import refuse_unable
 from chaos.kube.standing import Whereabouts, make, remove
 from chaos.kube.streams import Exec, run
 from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.registry import runs as registry
-from chaos.runtimes.kubernetes.able import refuse_beyond
 from chaos.runtimes.kubernetes.leftovers import give_all_back
 
 IMAGE: Final = "NINES_KUBERNETES_IMAGE"
@@ -108,18 +107,21 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
     service = service_of(api, spec)
     selector = selector_of(spec, service)
     pods = choose(api.listed("pods", spec.namespace, selector), spec, selector, len(plan.nodes))
-    refuse_unable(api, spec.namespace)
     keys = {node.name: pod for node, pod in zip(plan.nodes, pods, strict=True)}
-    refuse_beyond(plan, spec, service, keys)
     where = Whereabouts(api.access.name, spec.namespace, spec.kubeconfig)
     place = Place(folder.run, spec.namespace, image_of(spec.image))
+    beforehand.refuse(api, plan, spec, service, keys, place)
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
         claim.begins()
         _write_keys(folder, keys)
         with until_removed(api, place, where, claim):
             moves = Capability.DELETES in needed(plan)
             machines = set() if moves else {pod.machine for pod in pods}  # the next pod may be on any of them
-            pod = make(api, place, machines, plan.duration_s + KEPT_S, msgspec.json.encode(keys).decode(), {}, note)
+            lasts_s, told = plan.duration_s + KEPT_S, msgspec.json.encode(keys).decode()
+            if beforehand.lodges(spec):
+                pod = ephemeral.make(api, place, lasts_s, told, note)
+            else:
+                pod = make(api, place, machines, lasts_s, told, {}, note)
             yield InCluster(api, spec.namespace, pod)
 
 

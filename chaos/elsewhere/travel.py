@@ -322,6 +322,16 @@ def fetch(run: str, folder: Path, show: Callable[[str], None]) -> bool:
     return True
 
 
+def verb(stand: Stand, argv: Sequence[str], show: Callable[[str], None], note: Note, folder: RunFolder | None = None) -> int:
+    """A verb of the command line, done by a harness there; its exit status. ``folder``: comes back with what was noted."""
+    ticket = Ticket(do="verb", argv=tuple(argv))
+    if folder is not None:
+        ticket = msgspec.structs.replace(ticket, run=folder.run, folder=stand.where.run(folder.run))
+    end = _done(stand, ticket, None, lambda channel: Reader(channel, folder.path if folder else Path(), show=show, note=note))
+    raise_of(end)
+    return end.status
+
+
 def fetch_from(stand: Stand, run: str, folder: Path, show: Callable[[str], None]) -> None:
     """The same from where the run is known to stand."""
     ticket = Ticket(do="fetch", run=run, folder=stand.where.run(run))

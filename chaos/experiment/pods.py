@@ -17,7 +17,7 @@ import os
 import re
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Final, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from chaos.core.errors import BadInput
 from chaos.experiment.forms import WORDS, mapping, string
@@ -74,6 +74,8 @@ class PodsSpec(Strict, frozen=True):
     """The Service whose name clients resolve"""
     container: Annotated[str, _CONTAINER] = ""
     """Which of a pod's containers is the node. Left out: the only one, or the one of kubectl's default-container annotation"""
+    guests: Literal["machines", "ephemeral"] = "machines"
+    """Where guests stand. ``machines``: in privileged pods on the machines of the pods; ``ephemeral``: in the pods themselves, for ever"""
     context: Annotated[str, WORDS] = ""
     """Of the kubeconfig. Left out: the current one"""
     kubeconfig: Annotated[str, WORDS] = ""

@@ -33,6 +33,16 @@ def guest(uid: str, container: str, *, shared: bool) -> tuple[str, ...]:
     return in_pod(uid, (*ENTER, *GUEST), NINES_GUEST_OF=container, NINES_ENDS_WITH_INPUT="1", **more)
 
 
+def lodger(container: str) -> tuple[str, ...]:
+    """A guest in a container of the pod's own, whose network it has: it sees no process of that container."""
+    return ("env", "NINES_NO_SYSTEM=1", f"NINES_GUEST_OF={container}", "NINES_ENDS_WITH_INPUT=1", *GUEST)
+
+
+def own_clients() -> tuple[str, ...]:
+    """Who stands where the clients are, where that is our own pod."""
+    return ("env", "NINES_NO_SYSTEM=1", "NINES_ENDS_WITH_INPUT=1", *AGENT)
+
+
 def clients(uid: str) -> tuple[str, ...]:
     """Who stands where the clients are."""
     return in_pod(uid, (*ENTER, *AGENT), NINES_NO_SYSTEM="1", NINES_ENDS_WITH_INPUT="1")

@@ -79,13 +79,15 @@ def _bound(rights: Sequence[Right], account: str, kind: str, metadata: Thing) ->
     ]  # fmt: skip
 
 
-def missing(api: Api, namespace: str, *, hosts: bool = False, own: bool = False, whole: bool = False) -> list[str]:
+def missing(
+    api: Api, namespace: str, *, hosts: bool = False, own: bool = False, whole: bool = False, rights: Sequence[Right] = RIGHTS
+) -> list[str]:  # fmt: skip
     """``create pods/exec``: what the API server says that we may not do there. Of each resource one question a verb.
 
-    ``whole``: also for a namespace of the run's own.
+    ``whole``: also for a namespace of the run's own. ``rights``: those of a run that attaches.
     """
     found = []
-    inside, beyond = OWN_RIGHTS if own else RIGHTS, [*(OF_MACHINES if hosts else ()), *(WHOLE_RIGHTS if whole else ())]
+    inside, beyond = OWN_RIGHTS if own else rights, [*(OF_MACHINES if hosts else ()), *(WHOLE_RIGHTS if whole else ())]
     for right, place in [*((right, namespace) for right in inside), *((right, "") for right in beyond)]:
         resource, _, part = right.resource.partition("/")
         for verb in right.verbs:
@@ -100,9 +102,9 @@ def missing(api: Api, namespace: str, *, hosts: bool = False, own: bool = False,
     return found
 
 
-def refuse_unable(api: Api, namespace: str, *, own: bool = False, whole: bool = False) -> None:
+def refuse_unable(api: Api, namespace: str, rights: Sequence[Right] = RIGHTS, *, own: bool = False, whole: bool = False) -> None:
     """``EnvironmentUnusable`` with all that is missing."""
-    lacking = missing(api, namespace, own=own, whole=whole)
+    lacking = missing(api, namespace, own=own, whole=whole, rights=rights)
     if lacking:
         how = f"'nines doctor --kubernetes {namespace} --rbac{' --own' * own}' prints the manifest that an administrator applies"
         if whole:

@@ -22,7 +22,7 @@ from chaos.experiment.safety import AbortIf
 from chaos.experiment.target.operation import OperationKind
 from chaos.experiment.target.spec import DockerPart, Target
 from chaos.plan import calibration as calibrations
-from chaos.plan.capabilities import check_attached, check_capabilities, check_networks, check_resources, check_runtime, runtime_of
+from chaos.plan.capabilities import check_attached, check_capabilities, check_networks, check_resources, check_runtime, offered, runtime_of
 from chaos.plan.cluster import (
     check_clients,
     check_dns,
@@ -110,7 +110,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
         has_roles=LEADER in target.roles,
         configuration=configuration_hash(experiment, target, runtime),
         looks_s=looks_s,
-        proxied=proxied_links(faults, place.offers, nodes),
+        proxied=proxied_links(faults, offered(place, attached=experiment.cluster.attach is not None), nodes),
         calibration=measured_in,
         virtual=place.virtual,
         role_parts=target.role_parts,

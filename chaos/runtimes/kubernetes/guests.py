@@ -60,6 +60,10 @@ class PodGuests(GuestsBase):
         """Told of each word of the API server about a node's pod."""
         self._stop = Stop()
 
+    def tell(self, told: Callable[[str, Pod], None]) -> None:
+        """From now on."""
+        self.on_word = told
+
     @property
     def looked_after(self) -> Mapping[str, PodNode]:
         """The nodes, by name."""
@@ -85,7 +89,7 @@ class PodGuests(GuestsBase):
         assert self.clients is not None
         net.join(CLIENTS, self.clients)
         for name, info in infos.items():
-            self.nodes[name] = PodNode(info, partial(self._delete, name), self._sink, self._clock)
+            self.nodes[name] = self._node(name, info, partial(self._delete, name))
         version = str(self._api.page("pods", self._spec.namespace, self._selector)["metadata"]["resourceVersion"])
         self._thread = threading.Thread(target=self._follow, args=(version,), name="pods", daemon=True)
         self._thread.start()
@@ -101,7 +105,12 @@ class PodGuests(GuestsBase):
         if not self._api.remove("pods", self._spec.namespace, pod.name, grace_s=whole_s, uid=pod.uid):
             raise FaultNotEffective(f"the pod {pod.name} ({name}) is gone already")
 
-    def _enter(self, name: str, pod: Pod) -> AgentLink:
+    def _node(self, name: str, info: NodeInfo, delete: Callable[[float | None], None]) -> PodNode:
+        del name
+        return PodNode(info, delete, self._sink, self._clock)
+
+    def _streams(self, name: str, pod: Pod) -> Exec:
+        """Those of a guest that is started for a pod."""
         there = self._there.get(pod.machine)
         if there is None:
             raise EnvironmentUnusable(
@@ -109,9 +118,12 @@ class PodGuests(GuestsBase):
                 how="it takes pods that tolerate everything; see 'kubectl describe daemonset'",
             )
         command = commands.guest(pod.uid, pod.container_id, shared=pod.shared)
+        return Exec(self._api, self._spec.namespace, there, CONTAINER, command)
+
+    def _enter(self, name: str, pod: Pod) -> AgentLink:
         link = self._linked(name, AgentLink(
             None, pod.container_id, node=name, clock=self._clock, on_event=self._teller(name, self.nodes[name]), on_gone=self._gone,
-            on_clock=mapped_into(self._sink, self._clock), streams=Exec(self._api, self._spec.namespace, there, CONTAINER, command),
+            on_clock=mapped_into(self._sink, self._clock), streams=self._streams(name, pod),
         ))  # fmt: skip
         link.call("status")  # by its answer we have heard of the main process, if there is one
         assert self._net is not None

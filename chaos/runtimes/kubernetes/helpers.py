@@ -22,7 +22,7 @@ FORWARD_PORT: Final = 1053
 
 
 class PodHelpers(Helpers):
-    """``clients``: the uid of the pod where they are."""
+    """``clients``: the uid of the pod where they are; empty where that is our own."""
 
     def __init__(
         self, deployment: Deployment, layout: PodLayout, claim: Claim, breakage: Breakage, sink: Sink, clock: Clock, clients: str
@@ -34,7 +34,7 @@ class PodHelpers(Helpers):
 
     def _way_to(self, place: str) -> tuple[str, ...]:
         """Into the network of the clients' pod."""
-        return in_pod(self._clients, ENTER) if place == CLIENTS else ()
+        return in_pod(self._clients, ENTER) if place == CLIENTS and self._clients else ()
 
     def put_before(self) -> None:
         """A resolver of ours between our clients and the cluster's DNS, loaded and waiting; the system's own pods go on asking that one."""

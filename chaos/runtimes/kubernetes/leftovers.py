@@ -16,11 +16,13 @@ from chaos.core.clock import MonotonicClock
 from chaos.core.errors import EnvironmentUnusable, NinesError
 from chaos.kube.access import read
 from chaos.kube.api import Api
+from chaos.kube.ephemeral import LODGED
 from chaos.kube.find import ROLE, RUN, Pod
 from chaos.kube.objects import GUESTS, KEYS
 from chaos.kube.standing import Whereabouts, remove, things
 from chaos.plugin import CrashedRun, Left
 from chaos.runtimes.kubernetes.guests import give_back
+from chaos.runtimes.kubernetes.lodgers import give_back as lodgers_give_back
 
 FILE: Final = "attached.json"
 """In the run folder: which node is which pod."""
@@ -72,15 +74,20 @@ def give_all_back(api: Api, namespace: str, run: str) -> list[str]:
     if not written:
         return []
     pods = msgspec.json.decode(written, type=dict[str, Pod])
+    image = str(jobs[0]["metadata"]["annotations"].get(LODGED, ""))
     guests = api.listed("pods", namespace, f"{RUN}={run},{ROLE}={GUESTS}")
     there = {str(each["spec"].get("nodeName") or ""): str(each["metadata"]["name"]) for each in guests}
     problems = []
     for pod in pods.values():
         now = api.get("pods", namespace, pod.name)
-        if now is None or now["metadata"]["uid"] != pod.uid or pod.machine not in there:
+        if now is None or now["metadata"]["uid"] != pod.uid or not (image or pod.machine in there):
             continue  # gone with all that was in it; or no guest was ever there
         try:
-            left = give_back(api, namespace, there[pod.machine], pod, MonotonicClock())
+            left = (
+                lodgers_give_back(api, namespace, run, pod, image, MonotonicClock())
+                if image
+                else give_back(api, namespace, there[pod.machine], pod, MonotonicClock())
+            )
         except NinesError as error:
             left = str(error)
         if left:

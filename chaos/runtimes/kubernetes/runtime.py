@@ -74,6 +74,9 @@ class KubernetesRuntime(Runtime):
         C.DISKS: "its volumes are not ours: they have no limit of ours, and cannot be mounted anew",
     }
 
+    def __init__(self, *, traffic: bool = True) -> None:
+        self._traffic = traffic
+
     # Read in the source of v1.34; docs/models.md, "Orchestrators".
     surroundings: ClassVar[Mapping[str, Surrounding]] = {
         "back_off": Surrounding("10s", _KUBELET),
@@ -142,14 +145,19 @@ class KubernetesRuntime(Runtime):
             api.close()
 
     @classmethod
+    def by_hand(cls) -> KubernetesRuntime:
+        """Without a name that clients resolve."""
+        return cls(traffic=False)
+
+    @classmethod
     def running(cls, attach: AttachSpec) -> dict[str, list[str]]:
         """As the API server lists them."""
-        from chaos.kube.access import by_kubeconfig
+        from chaos.kube.access import by_kubeconfig, inside
         from chaos.kube.api import Api
         from chaos.kube.find import in_order, pod_of, selector_of, service_of
 
         assert attach.pods is not None
-        api = Api(by_kubeconfig(attach.pods))
+        api = Api(inside() if os.environ.get(IN_POD) else by_kubeconfig(attach.pods))
         selector = selector_of(attach.pods, service_of(api, attach.pods))
         pods = [pod_of(each, attach.pods) for each in api.listed("pods", attach.pods.namespace, selector)]
         return {attach.pods.service: [pod.name for pod in in_order(pods) if pod.container_id]}
@@ -197,14 +205,21 @@ class KubernetesRuntime(Runtime):
         from chaos.kube.access import inside
         from chaos.kube.api import Api
         from chaos.registry import runs as registry
+        from chaos.runtimes.kubernetes.ephemeral import EphemeralSession
+        from chaos.runtimes.kubernetes.lodgers import EPHEMERAL
         from chaos.runtimes.kubernetes.own.session import OwnSession
         from chaos.runtimes.kubernetes.session import PodSession
 
-        own = deployment.plan.experiment.cluster.attach is None
+        attach = deployment.plan.experiment.cluster.attach
         api = Api(inside())
         try:
             with registry.claim(deployment.run, deployment.folder, self.name) as claim:
-                session: Session = (OwnSession if own else PodSession)(deployment, api, claim, sink, clock)
+                session: Session
+                if attach is None or attach.pods is None:
+                    session = OwnSession(deployment, api, claim, sink, clock)
+                else:
+                    kind = EphemeralSession if attach.pods.guests == EPHEMERAL else PodSession
+                    session = kind(deployment, api, claim, sink, clock, traffic=self._traffic)
                 with session.up() as cluster:
                     yield cluster
         finally:

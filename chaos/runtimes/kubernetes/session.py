@@ -8,19 +8,23 @@ Nothing is built, started, limited or configured; and nothing is removed here: w
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import partial
 from typing import Final
+
+import msgspec
 
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, NinesError
+from chaos.core.files import write_atomically
 from chaos.core.packages import versions_of
 from chaos.core.values import CLIENTS, NodeInfo, Status
 from chaos.experiment.pods import PodsSpec
 from chaos.history.events import SystemSeen
 from chaos.kube.api import Api, Thing
 from chaos.kube.find import ROLE, RUN, Pod, choose, headless, selector_of, service_of
-from chaos.net.needs import needs
+from chaos.net.needs import Needs, needs
 from chaos.plan.attached import client_name
 from chaos.plan.capabilities import needed
 from chaos.plugin import Deployment, Sink
@@ -38,6 +42,7 @@ from chaos.runtimes.kubernetes.able import refuse_beyond
 from chaos.runtimes.kubernetes.guests import PodGuests
 from chaos.runtimes.kubernetes.helpers import PodHelpers
 from chaos.runtimes.kubernetes.layout import PodLayout, resolver
+from chaos.runtimes.kubernetes.leftovers import FILE
 from chaos.runtimes.kubernetes.loads import PodLoads
 from chaos.runtimes.kubernetes.logs import PodLogs
 
@@ -47,12 +52,13 @@ REACHES: Final = "a Service of that name in the pods' namespace, with their labe
 class PodSession(AttachedSession):
     """One run's guests, its clients, and the word that all pods are given back."""
 
-    def __init__(self, deployment: Deployment, api: Api, claim: Claim, sink: Sink, clock: Clock) -> None:
+    def __init__(self, deployment: Deployment, api: Api, claim: Claim, sink: Sink, clock: Clock, *, traffic: bool = True) -> None:
         super().__init__(deployment, claim, sink, clock)
         assert self._attach.pods is not None
         self._api = api
         self._spec: PodsSpec = self._attach.pods
-        self._name = client_name(deployment.plan.experiment)
+        self._traffic = traffic
+        self._name = client_name(deployment.plan.experiment) if traffic else ""
         self._layout: PodLayout
         self._guests: PodGuests | None = None
         self._helpers: PodHelpers | None = None
@@ -75,22 +81,24 @@ class PodSession(AttachedSession):
         clients = self._clients_pod()
         self._claim.begins()
         addresses = {node: pod.address for node, pod in pods.items()} | {CLIENTS: str(clients["status"]["podIP"])}
-        gateway = os.environ["NINES_POD_ADDRESS"]
-        layout = self._layout = PodLayout(deployment, addresses, gateway, self._name, resolver(spec.namespace))
-        guests = self._guests = PodGuests(api, deployment.run, spec, selector, pods, self._breakage, self._sink, self._clock)
+        layout = self._layout = PodLayout(deployment, addresses, self._gateway, self._name, resolver(spec.namespace))
+        guests = self._guests = self._make_guests(selector, pods)
+        write_atomically(self._folder / FILE, msgspec.json.encode(pods))
         for name, pod in pods.items():
             self._node_logs.seen(name, pod)
-        guests.on_word = self._node_logs.seen
+        guests.tell(self._node_logs.seen)
         clients_uid = str(clients["metadata"]["uid"])
         link = guests.bring_clients(clients_uid)
-        net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
+        net = make_net(deployment, layout, self._measure, self._needs(service), self._clock, late=True)
         self._closing.callback(net.close)
         self._net = net
         self._tell_nodes({node: pod.name for node, pod in pods.items()})
         guests.bring_in(layout.nodes, net, self._move)
         asker = AttachedAsker(layout, deployment.target.roles, self._clock, guests.nodes)
         self._closing.callback(asker.close)
-        helpers = self._helpers = PodHelpers(deployment, layout, self._claim, self._breakage, self._sink, self._clock, clients_uid)
+        helpers = self._helpers = PodHelpers(
+            deployment, layout, self._claim, self._breakage, self._sink, self._clock, self._place_of_clients(clients_uid)
+        )  # fmt: skip
         self._closing.callback(helpers.close)
         wanted = needed(deployment.plan)
         if Capability.CGROUP in wanted:
@@ -99,6 +107,18 @@ class PodSession(AttachedSession):
         if Capability.NAME_SET in wanted:
             helpers.put_before()
         return Parts(layout, guests.nodes, net, asker, helpers, AgentCrowds(layout, lambda: link).crowd)
+
+    @property
+    def _gateway(self) -> str:
+        """Whom no rule touches."""
+        return os.environ["NINES_POD_ADDRESS"]
+
+    def _make_guests(self, selector: str, pods: Mapping[str, Pod]) -> PodGuests:
+        return PodGuests(self._api, self._deployment.run, self._spec, selector, pods, self._breakage, self._sink, self._clock)
+
+    def _place_of_clients(self, uid: str) -> str:
+        """The pod whose network those enter that send."""
+        return uid
 
     def _clients_pod(self) -> Thing:
         pods = self._api.listed("pods", self._spec.namespace, f"{RUN}={self._deployment.run},{ROLE}={CLIENTS}")
@@ -115,9 +135,19 @@ class PodSession(AttachedSession):
                 how="an experiment of its own for 'delete'; partition, loss and pause go with it",
             )
 
-    def _refuse_passed_by(self, service: Thing | None) -> None:
+    def _passed_by(self, service: Thing | None) -> bool:
         """A proxy stands before the pods' own addresses; what goes to the address of a Service goes past it."""
-        if not self._name or (self._name == self._spec.service and headless(service)):
+        return bool(self._name) and not (self._name == self._spec.service and headless(service))
+
+    def _needs(self, service: Thing | None) -> Needs:
+        """Of a cluster that is held for faults by hand, all links but those on which no proxy is of use."""
+        found = needs(self._deployment)
+        if self._deployment.plan.windows or not self._passed_by(service):
+            return found
+        return msgspec.structs.replace(found, toxics=frozenset(link for link in found.toxics if link.source != CLIENTS))
+
+    def _refuse_passed_by(self, service: Thing | None) -> None:
+        if not self._passed_by(service) or not self._deployment.plan.windows:
             return
         for link in needs(self._deployment).toxics:
             if link.source == CLIENTS:
@@ -139,10 +169,11 @@ class PodSession(AttachedSession):
         if self._name:
             called = {node: pod.name for node, pod in self._guests.pods.items()}
             await_name(self._name, self._clients, self._layout, self._deployment, called, self._clock, REACHES)
-        helpers.warm_prober()
+        if self._traffic:
+            helpers.warm_prober()
 
     def _surges(self, helpers: Helpers) -> Surges | None:
-        return helpers.surges()
+        return helpers.surges() if self._traffic else None
 
     # --- end -----------------------------------------------------------------------------------------------------------
 
