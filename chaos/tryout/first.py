@@ -41,6 +41,8 @@ class Facts(msgspec.Struct, frozen=True):
     settle_s: int = SETTLE_S
     thing: str = "container"
     """What each of them is, for people."""
+    one_address: bool = False
+    """Clients know one address, behind which somebody else chooses."""
 
 
 def first_experiment(facts: Facts, name: str, command: str) -> str:
@@ -59,7 +61,7 @@ def first_experiment(facts: Facts, name: str, command: str) -> str:
         f"  nodes: {facts.nodes}    # as many as run: another number is refused",
         "traffic:",
         f"  operations: {{probe: {_flow(facts.asked.operation | {'rate': RATE})}}}",
-        "  # Each request of a client: 2 attempts of at most 250 ms, the second one at another address. Write your clients' own values.",
+        f"  # Each request of a client: 2 attempts of at most 250 ms, the second one {_elsewhere(facts)}. Write your clients' own values.",
         "  client: {timeout: 250ms, attempts: 2, deadline: 600ms}",
         f"baseline: {BASELINE_S}s",
     ]
@@ -73,9 +75,13 @@ def first_experiment(facts: Facts, name: str, command: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _elsewhere(facts: Facts) -> str:
+    return "on a new connection, which may lead to another pod" if facts.one_address else "at another address"
+
+
 def _faults(facts: Facts) -> list[str]:
     if facts.nodes < 2:
-        return ["# One container is all there is: whatever ends it is an outage. Scale the service, then add faults.", "faults: []"]
+        return [f"# One {facts.thing} is all there is: whatever ends it is an outage. Scale the service, then add faults.", "faults: []"]
     recovery = "policy" if facts.restarts else "restart"
     about = {
         "kill": "its restart policy brings it back" if facts.restarts else f"no restart policy: Nines starts it again after {LASTS_S} s",

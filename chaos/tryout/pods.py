@@ -12,7 +12,7 @@ from chaos.core.units import show_s
 from chaos.experiment.pods import PodsSpec
 from chaos.kube.access import by_kubeconfig
 from chaos.kube.api import Api, Thing
-from chaos.kube.find import RUN, pod_of, selector_of, service_of
+from chaos.kube.find import RUN, headless, pod_of, selector_of, service_of
 from chaos.results.report import Report
 from chaos.tryout.first import Facts, first_experiment, named
 from chaos.tryout.fixes import Seen, by_kind
@@ -32,7 +32,8 @@ def tried(where: str, context: str, wanted: Wanted, carry: Callable[[Found, Orde
     question = asked(wanted.probe, wanted.send, wanted.expect)
     api = Api(by_kubeconfig(spec))
     try:
-        selector = selector_of(spec, service_of(api, spec))
+        service = service_of(api, spec)
+        selector = selector_of(spec, service)
         things = [each for each in api.listed("pods", namespace, selector) if RUN not in each["metadata"].get("labels", {})]
     finally:
         api.close()
@@ -43,6 +44,7 @@ def tried(where: str, context: str, wanted: Wanted, carry: Callable[[Found, Orde
     facts = Facts(
         project=namespace, services=(name,), nodes=len(running), asked=question, restarts=True, availability=wanted.availability,
         times=1, attach={"kubernetes": told}, settle_s=SETTLE_S, thing="pod",
+        one_address=not headless(service),
     )  # fmt: skip
     title = named(namespace, (name,))
     seen = Seen((name,), len(running), ("Always",) * len(running), checked=all(map(_probed, things)))
