@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.agent import agent_load
+from chaos.agent import agent_guest, agent_load
 from chaos.agent.agent_parts import burden
 from tests.support.needs import need
 
@@ -118,6 +119,82 @@ def test_it_dies_with_who_started_it(groups: list[Path]) -> None:
     parent.wait()
     until(lambda: not members(groups[0]), "the load is gone")
     assert not Path(f"/proc/{pid}").exists() or Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "ZX"
+
+
+class Guest:
+    """The guest of a container whose groups are the test's, as it is started for a pod, but for the network."""
+
+    def __init__(self) -> None:
+        env = {**os.environ, "NINES_GUEST_OF": NAME, "NINES_ENDS_WITH_INPUT": "1"}
+        words = ["unshare", "--net", sys.executable, "-I", "-S", agent_guest.__file__]
+        self.process = subprocess.Popen(words, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
+        self.heard: list[dict[str, object]] = []
+
+    def until(self, true) -> dict[str, object]:
+        """The first message that is so."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.heard.append(json.loads(line))
+            if true(self.heard[-1]):
+                return self.heard[-1]
+        raise AssertionError(f"the guest ended: {self.heard[-3:]}")
+
+    def call(self, do: str, **fields: object) -> dict[str, object]:
+        number = len(self.heard) + 1000
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"id": number, "do": do, **fields}) + "\n")
+        return self.until(lambda message: message.get("id") == number)
+
+
+@pytest.fixture
+def system(groups: list[Path]) -> Iterator[subprocess.Popen[bytes]]:
+    """The first process of a namespace of its own, as that of a container is."""
+    words = ["unshare", "--pid", "--fork", "--kill-child", "sleep", "600"]
+    outer = subprocess.Popen(words)
+    until(lambda: Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().strip(), "the system runs")
+    (inner,) = map(int, Path(f"/proc/{outer.pid}/task/{outer.pid}/children").read_text().split())
+    until(lambda: Path(f"/proc/{inner}/comm").read_text().strip() == "sleep", "it is itself")
+    for group in groups:
+        (group / "cgroup.procs").write_text(str(inner))
+    yield outer
+    outer.kill()
+    outer.wait()
+
+
+def test_a_guest_loads_a_container_and_ends_that(groups: list[Path], system: subprocess.Popen[bytes]) -> None:
+    """By an order; with the container's main process; and when the guest itself is killed."""
+    guest = Guest()
+    try:
+        guest.until(lambda message: message.get("event") == "up")
+        begin = {"kind": "cpu", "amount": 0.2, "workers": 2, "within_s": 8.0}
+        assert "error" not in guest.call("burden.begin", number="1", **begin)
+        assert len(members(groups[0])) == 3
+        assert guest.call("status")["pids"] == [pid for pid in members(groups[0]) if not is_load(pid)], "the load is none of the system"
+        assert guest.call("burden.end", number="1")["result"] == {"ended": 2}
+        assert len(members(groups[0])) == 1
+        assert "error" not in guest.call("burden.begin", number="2", **begin)
+        system.kill()  # and the kernel with it what it has started
+        guest.until(lambda message: message.get("event") == "down")
+        until(lambda: not members(groups[0]), "the load has died with the container")
+        assert guest.call("burden.end", number="2")["result"] == {"ended": 0}
+        assert guest.call("guest.leave")["result"] == {"left": ""}
+    finally:
+        guest.process.kill()
+        guest.process.wait()
+
+
+def test_no_load_outlives_its_guest(groups: list[Path], system: subprocess.Popen[bytes]) -> None:  # noqa: ARG001 - it is what is loaded
+    guest = Guest()
+    guest.until(lambda message: message.get("event") == "up")
+    assert "error" not in guest.call("burden.begin", number="1", kind="memory", amount=8_000_000, workers=1, within_s=8.0)
+    assert len(members(groups[0])) == 2
+    guest.process.kill()
+    guest.process.wait()
+    until(lambda: len(members(groups[0])) == 1, "the load has died with the guest")
+
+
+def is_load(pid: int) -> bool:
+    return Path(f"/proc/{pid}/comm").read_text().strip() == agent_load.LOAD
 
 
 def test_groups_are_found_by_the_id_however_they_are_named(tmp_path: Path) -> None:

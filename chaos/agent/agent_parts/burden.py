@@ -21,8 +21,8 @@ from typing import Any, Final, Protocol
 Message = dict[str, Any]
 
 PROGRAM: Final = str(Path(__file__).parent.parent / "agent_load.py")
-ALL_GROUPS: Final = Path("/proc/1/root/sys/fs/cgroup")
-"""The machine's own: its first process sees all of them, writable."""
+TOPS: Final = (Path("/proc/1/root/sys/fs/cgroup"), Path("/sys/fs/cgroup"))
+"""The machine's own groups: its first process sees all of them, writable; so may we, where that one's eyes are closed to us."""
 CONTROLLERS: Final = ("cpu,cpuacct", "cpu", "cpuacct", "memory", "blkio")
 """Of version 1: each has a tree of its own."""
 END_WITHIN_S: Final = 3.0
@@ -162,7 +162,7 @@ def _written(pid: int) -> int:
 
 def _groups(container: str, main: int) -> list[str]:
     """The folders of the container's groups, in which its main process is seen; ``ValueError`` where there is none."""
-    folders = _found.get(container) or [str(each) for each in groups_of(container)]
+    folders = _found.get(container) or _sought(container)
     with_main = [each for each in folders if str(main) in Path(each, "cgroup.procs").read_text(encoding="ascii").split()]
     if not with_main:
         raise ValueError(f"no control group of the container {container[:12]} holds its main process {main}")
@@ -170,14 +170,28 @@ def _groups(container: str, main: int) -> list[str]:
     return with_main
 
 
-def groups_of(container: str, top: Path = ALL_GROUPS) -> Iterator[Path]:
+def _sought(container: str) -> list[str]:
+    refused = ""
+    for top in TOPS:
+        try:
+            found = [str(each) for each in groups_of(container, top)]
+        except PermissionError as error:
+            refused = f" ({error})"
+            continue
+        if found:
+            return found
+    raise ValueError(f"the container {container[:12]} has no control group that is seen from here{refused}")
+
+
+def groups_of(container: str, top: Path) -> Iterator[Path]:
     """The groups named after a container, whoever names them and however deep they stand: of version 2, else of each controller.
 
     ``.../pod<uid>/<id>`` as cgroupfs has it, ``...-pod<uid>.slice/cri-containerd-<id>.scope`` as systemd does.
     """
     whole = (top / "cgroup.controllers").exists()
     # Not by their resolved paths: what stands below /proc/PID/root is another mount namespace's.
-    trees = {(top / name).stat().st_ino: top / name for name in ((".",) if whole else CONTROLLERS) if (top / name).is_dir()}
+    there = [top] if whole else [top / name for name in CONTROLLERS if (top / name).is_dir()]
+    trees = {(each.stat().st_dev, each.stat().st_ino): each for each in there}
     for tree in trees.values():
         for folder, names, _ in os.walk(tree):
             mine = [name for name in names if container in name]
