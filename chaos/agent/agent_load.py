@@ -75,7 +75,7 @@ def _work(busy: float) -> NoReturn:
 
 
 def _take(size: int) -> NoReturn:
-    taken = mmap.mmap(-1, size)
+    taken = mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)  # as a program's own, and not as a file's
     for place in range(0, size, mmap.PAGESIZE):
         taken[place] = 1
     while True:
