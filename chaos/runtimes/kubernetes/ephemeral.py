@@ -82,6 +82,20 @@ class EphemeralGuests(PodGuests):
         there = ephemeral.ensure(self._api, self._spec.namespace, pod.name, self._run, image, lasts_s)
         return Exec(self._api, self._spec.namespace, pod.name, there, commands.lodger(pod.container_id))
 
+    def _gone(self, link: AgentLink, why: str) -> None:
+        """A guest goes with its pod, unlike one that stands on the pod's machine: the API server says whether it did."""
+        if link.closing or self._closing.is_set():
+            return
+        pod = self.pods.get(link.node)
+        try:
+            there = None if pod is None else self._api.get("pods", self._spec.namespace, pod.name)
+        except NinesError as error:
+            self._breakage.note(f"the agent of {link.node}: {why}; {error}")
+            return
+        went = pod is not None and (there is None or there["metadata"]["uid"] != pod.uid or "deletionTimestamp" in there["metadata"])
+        if not went:
+            super()._gone(link, why)
+
     def leave_anew(self, name: str) -> str:
         """By a fresh guest, in the container that is there or in another one."""
         pod = self.pods[name]
