@@ -162,6 +162,11 @@ def _written(experiment: Experiment) -> list[str]:
     return [spec.options["what"] for spec in experiment.traffic.operations.values() if "what" in spec.options]
 
 
+def asked(experiment: Experiment) -> list[Where]:
+    """Where operations that are defined here send to."""
+    return [where for where in map(_where, _written(experiment)) if where is not None]
+
+
 def _where(what: str) -> Where | None:
     found = _WHERE.fullmatch(what.strip())
     if found is None or (found["port"] is None and found["scheme"] is None):

@@ -12,7 +12,8 @@ from chaos.experiment.faults import FaultSpec
 from chaos.experiment.pods import PodsSpec
 from chaos.kube.api import Thing
 from chaos.kube.find import Pod, headless
-from chaos.plan.attached import client_name
+from chaos.kube.ports import refuse_other_port
+from chaos.plan.attached import asked, client_name
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.plugin import NeedsLimits
@@ -22,6 +23,9 @@ WHERE: Final = "resources: {limits: {cpu: 500m, memory: 128Mi}} in the pod's own
 
 def refuse_beyond(plan: Plan, spec: PodsSpec, service: Thing | None, pods: Mapping[str, Pod]) -> None:
     """``CapabilityMissing`` for the first fault of a plan that these pods, or this Service, do not allow."""
+    for where in asked(plan.experiment):
+        if service is not None and where.host.partition(".")[0] == spec.service:
+            refuse_other_port(service, where.port)
     for fault in plan.experiment.faults:
         _refuse_other_recovery(fault)
         _refuse_unlimited(fault, pods)

@@ -8,7 +8,7 @@ Nothing is built, started, limited or configured; and nothing is removed here: w
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Final
 
@@ -24,6 +24,7 @@ from chaos.experiment.pods import PodsSpec
 from chaos.history.events import SystemSeen
 from chaos.kube.api import Api, Thing
 from chaos.kube.find import ROLE, RUN, Pod, choose, headless, selector_of, service_of
+from chaos.kube.ports import behind
 from chaos.net.needs import Needs, needs
 from chaos.plan.attached import client_name
 from chaos.plan.capabilities import needed
@@ -62,17 +63,21 @@ class PodSession(AttachedSession):
         self._layout: PodLayout
         self._guests: PodGuests | None = None
         self._helpers: PodHelpers | None = None
+        self._named_port: int | None = None
+        """Of the name that clients resolve, where its Service leads to another one of the pods."""
         self._node_logs = PodLogs(api, self._spec.namespace, self._log_of)
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
     def _bring_up(self) -> Parts:
         """Nothing of the system has changed by then."""
-        deployment, api, spec = self._deployment, self._api, self._spec
-        versions_of(libraries(deployment.target, deployment.plan))
+        api, spec = self._api, self._spec
+        versions_of(libraries(self._deployment.target, self._deployment.plan))
         service = service_of(api, spec)
         selector = selector_of(spec, service)
-        found = choose(api.listed("pods", spec.namespace, selector), spec, selector, len(deployment.plan.nodes))
+        things = api.listed("pods", spec.namespace, selector)
+        deployment = self._deployment = self._with_their_ports(service, things)
+        found = choose(things, spec, selector, len(deployment.plan.nodes))
         pods = {node.name: pod for node, pod in zip(deployment.plan.nodes, found, strict=True)}
         self._sink(SystemSeen(at_ns=self._clock.now_ns(), images={node: pod.image for node, pod in pods.items()}))
         refuse_beyond(deployment.plan, spec, service, pods)
@@ -135,6 +140,23 @@ class PodSession(AttachedSession):
                 how="an experiment of its own for 'delete'; partition, loss and pause go with it",
             )
 
+    def _with_their_ports(self, service: Thing | None, things: Sequence[Thing]) -> Deployment:
+        """The target with the ports where pods listen, which may be others than those that clients of their Service know."""
+        deployment = self._deployment
+        if self._name.partition(".")[0] != self._spec.service:
+            return deployment
+        parts = {}
+        for name, part in deployment.target.parts.items():
+            known = part.ports.get(part.client_port)
+            if known is None:
+                continue
+            own = behind(service, known, things)
+            if own != known:
+                self._named_port = known
+                parts[name] = msgspec.structs.replace(part, ports={**part.ports, part.client_port: own})
+        target = msgspec.structs.replace(deployment.target, parts={**deployment.target.parts, **parts})
+        return msgspec.structs.replace(deployment, target=target)
+
     def _passed_by(self, service: Thing | None) -> bool:
         """A proxy stands before the pods' own addresses; what goes to the address of a Service goes past it."""
         return bool(self._name) and not (self._name == self._spec.service and headless(service))
@@ -168,7 +190,7 @@ class PodSession(AttachedSession):
         self._helpers.forward_names()
         if self._name:
             called = {node: pod.name for node, pod in self._guests.pods.items()}
-            await_name(self._name, self._clients, self._layout, self._deployment, called, self._clock, REACHES)
+            await_name(self._name, self._clients, self._layout, self._deployment, called, self._clock, REACHES, self._named_port)
         if self._traffic:
             helpers.warm_prober()
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaos.api import order
-from chaos.core.errors import CapabilityMissing
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.core.values import Allowed
 from chaos.kube.find import Pod
 from chaos.runtimes.kubernetes.able import refuse_beyond
@@ -22,7 +22,7 @@ faults: [{{{fault}, at: [1s], for: 3s}}]
 """
 ANY = ", target: any"
 HEADLESS: dict[str, Any] = {"metadata": {"name": "store"}, "spec": {"clusterIP": "None"}}
-ONE_ADDRESS: dict[str, Any] = {"metadata": {"name": "store"}, "spec": {"clusterIP": "10.96.1.1"}}
+ONE_ADDRESS: dict[str, Any] = {"metadata": {"name": "store"}, "spec": {"clusterIP": "10.96.1.1", "ports": [{"port": 8080}]}}
 
 
 def refuse(tmp_path: Path, fault: str, limits: Allowed = Allowed(), service: dict[str, Any] = HEADLESS, **more: str) -> None:  # noqa: B008
@@ -67,3 +67,10 @@ def test_one_record_of_a_name_that_has_one_for_all(tmp_path: Path) -> None:
     refuse(tmp_path, "dns: {mode: missing, record: n1}")
     with pytest.raises(CapabilityMissing, match="stands for one address of all pods"):
         refuse(tmp_path, "dns: {mode: missing, record: n1}", service=ONE_ADDRESS)
+
+
+def test_a_port_that_the_service_has_not(tmp_path: Path) -> None:
+    """Clients would be refused, whatever the pods do."""
+    other = {**ONE_ADDRESS, "spec": {"clusterIP": "10.96.1.1", "ports": [{"port": 80, "targetPort": 8080}]}}
+    with pytest.raises(EnvironmentUnusable, match="the Service 'store' has no port 8080"):
+        refuse(tmp_path, "pause: {}" + ANY, service=other)

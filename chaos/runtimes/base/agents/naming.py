@@ -16,14 +16,15 @@ RESOLVES_WITHIN_S: Final = 5.0
 
 
 def await_name(
-    name: str, clients: AgentLink, layout: Layout, deployment: Deployment, called: Mapping[str, str], clock: Clock, how: str
+    name: str, clients: AgentLink, layout: Layout, deployment: Deployment, called: Mapping[str, str], clock: Clock, how: str,
+    port: int | None = None,
 ) -> None:  # fmt: skip
     """Until clients reach it. ``EnvironmentUnusable`` if they do not (``how``: what to do), or if it leads to some of the nodes only.
 
-    ``called``: node -> what people call it.
+    ``called``: node -> what people call it. ``port``: that of the name, if it is not that of the nodes.
     """
     served = next(info for info in layout.nodes.values() if info.part == layout.dns_part)
-    port = served.ports[deployment.target.parts[served.part].client_port]
+    port = port or served.ports[deployment.target.parts[served.part].client_port]
     until_ns = clock.now_ns() + to_ns(RESOLVES_WITHIN_S)
     while not (answer := clients.ask(Ask(tcp=f"{name}:{port}"), 1.0)).ok:
         if clock.now_ns() >= until_ns:
