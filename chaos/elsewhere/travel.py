@@ -120,7 +120,12 @@ def _with_folder(beside: Stand, ticket: Ticket, target: Target, folder: RunFolde
         raise EnvironmentUnusable(
             "the run has ended beside the engine, and its folder could not be brought here", how=f"nines fetch {folder.run}"
         )
-    return end
+    return _as_here(end, beside.where.run(folder.run), folder.path)
+
+
+def _as_here(end: End, there: str, here: Path) -> End:
+    """What it says of files in the run folder, by the names that they have now."""
+    return msgspec.structs.replace(end, message=end.message.replace(there, str(here)), how=end.how.replace(there, str(here)))
 
 
 def _fetched(beside: Stand, folder: RunFolder) -> bool:
