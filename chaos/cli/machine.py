@@ -117,7 +117,7 @@ def leftovers(arguments: argparse.Namespace) -> int:
 
 def heal(arguments: argparse.Namespace) -> int:
     """Remove what crashed runs left; 6 if something could not be proven gone. ``--orphans``: also of runs without a record."""
-    from chaos.run.leftovers import HealResult, heal_unrecorded
+    from chaos.run.leftovers import HealResult, heal_unrecorded, unrecorded
     from chaos.run.leftovers import heal as remove
 
     if arguments.forget is not None:
@@ -135,7 +135,10 @@ def heal(arguments: argparse.Namespace) -> int:
     else:
         for item in removed:
             show(terminal(f"removed  {item}"))
-        if not removed and not could_not:
+        dead = [] if arguments.orphans else [run for run in unrecorded() if not run.alive]
+        if dead:
+            note(f"Left alone, since they have no record: {', '.join(run.run for run in dead)}. Remove them with: nines heal --orphans")
+        elif not removed and not could_not:
             note("No leftovers of earlier runs.")
     if could_not:
         raise NotHealed("could not remove:\n  " + "\n  ".join(could_not))

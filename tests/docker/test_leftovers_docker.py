@@ -199,6 +199,8 @@ def test_a_run_whose_record_is_gone_is_told_and_removed_only_on_demand(
     assert {"container", "network", "volume"} <= {thing.kind for thing in mine[0].things}
     assert all(f"{thing.kind} {thing.name}" in said.out for thing in mine[0].things)
     assert cli.main(["heal"]) == 0, "without being told so, it removes nothing of a run that it does not know"
+    told = capsys.readouterr().err
+    assert folder.name in told and "nines heal --orphans" in told and "No leftovers" not in told
     assert leftovers_docker.things(engine.client.api, folder.name) != []
     assert cli.main(["heal", "--orphans"]) == 0
     assert leftovers_docker.things(engine.client.api, folder.name) == []
