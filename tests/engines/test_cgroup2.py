@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from chaos.engine.connection import Engine, connect
-from chaos.history.events import FaultGone, RunEnded
-from chaos.history.folder import RunFolder
+from tests.support.engine_runs import called, carried_out
 from tests.support.needs import need
 from tools import current_engine
 
@@ -45,27 +42,15 @@ def engine(request: pytest.FixtureRequest) -> Iterator[Engine]:
         yield found
 
 
-def a_run(engine: Engine, folder: Path, limits: str) -> subprocess.CompletedProcess[str]:
-    (folder / "unified.yaml").write_text(EXPERIMENT.replace("LIMITS", limits), encoding="utf-8")
-    env = os.environ | {"DOCKER_HOST": engine.facts.host, "NINES_STATE": str(folder / "state")}
-    command = [sys.executable, "-m", "chaos", "run", "unified.yaml", "--folder", "run", "-q"]
-    return subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-
-
 def test_a_run(engine: Engine, tmp_path: Path) -> None:
-    """Whether it is valid depends on how busy the machine is."""
     assert engine.facts.cgroup == "2"
-    done = a_run(engine, tmp_path, "")
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-    rows = RunFolder(tmp_path / "run").rows()
-    assert sum(isinstance(row, FaultGone) for row in rows) == 3
-    assert isinstance(rows[-1], RunEnded)
-    assert rows[-1].left == []
+    carried_out(tmp_path, EXPERIMENT.replace("LIMITS", ""), faults=3, host=engine.facts.host)
 
 
 def test_limits_without_controllers_are_refused(engine: Engine, tmp_path: Path) -> None:
     if not engine.facts.unlimited:
         pytest.skip("this machine's cgroup v2 has its controllers")
-    done = a_run(engine, tmp_path, ", resources: {cpus: 0.5, memory: 256MB}")
+    limited = EXPERIMENT.replace("LIMITS", ", resources: {cpus: 0.5, memory: 256MB}")
+    done = called(tmp_path, limited, host=engine.facts.host)
     assert done.returncode == 5
     assert "cannot limit cpus and memory: cgroup v2 of its kernel has no controllers" in done.stderr

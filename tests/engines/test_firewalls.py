@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from chaos.elsewhere.channel import discard
 from chaos.engine.connection import connect
-from chaos.history.events import FaultGone, RunEnded
-from chaos.history.folder import RunFolder
 from tests.support import engine_elsewhere
+from tests.support.engine_runs import carried_out
 from tests.support.needs import need
 from tools import current_engine
 
@@ -62,18 +59,10 @@ def test_packet_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: st
     if kind.startswith("current"):
         monkeypatch.setenv("NINES_ENGINE_ELSEWHERE", f"{engine_elsewhere.folder()}-current")
     options = [f"--firewall-backend={kind.split()[1]}"] if kind.startswith("current") else []
-    (tmp_path / "walled.yaml").write_text(EXPERIMENT, encoding="utf-8")
     with engine_elsewhere.running(options, first) as host, connect(host, checked=False) as engine:
         discard(engine)
         rules = ["nsenter", "--net", "--target", str(engine_elsewhere.pid())]
         tables = subprocess.run([*rules, "nft", "list", "tables"], capture_output=True, text=True, check=True).stdout
         assert ("docker-bridges" in tables) == (kind == "current nftables"), tables
-        command = [sys.executable, "-m", "chaos", "run", "walled.yaml", "--folder", "run", "-q"]
-        env = os.environ | {"DOCKER_HOST": host, "NINES_STATE": str(tmp_path / "state")}
-        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
-        assert done.returncode in (0, 3), done.stdout + done.stderr
-        rows = RunFolder(tmp_path / "run").rows()
-        assert sum(isinstance(row, FaultGone) for row in rows) == 3
-        assert isinstance(rows[-1], RunEnded)
-        assert rows[-1].left == []
+        carried_out(tmp_path, EXPERIMENT, faults=3, host=host)
         assert engine.client.api.containers(all=True) == []

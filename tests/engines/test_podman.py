@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +11,8 @@ from chaos.engine.connection import Engine, connect
 from chaos.engine.errors import unusable
 from chaos.engine.images.ensure import ensure_base
 from chaos.engine.leftovers import things
-from chaos.history.events import FaultFailed, FaultGone
-from chaos.history.folder import RunFolder
 from tests.support import engine_podman
+from tests.support.engine_runs import carried_out
 from tests.support.needs import need
 
 EXPERIMENT = """
@@ -74,17 +71,11 @@ def test_an_imported_image_has_its_name(engine: Engine) -> None:
 
 
 @pytest.mark.parametrize("here", [True, False], ids=["here", "elsewhere"])
-def test_a_run_leaves_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, here: bool) -> None:
-    """Neither containers whose namespaces others shared, nor volumes. Whether the run is valid depends on how busy the machine is."""
-    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "podded.yaml").write_text(EXPERIMENT, encoding="utf-8")
-    command = [sys.executable, "-m", "chaos", "run", "podded.yaml", "--folder", "run", "-q"]
+def test_a_run_leaves_nothing(engine: Engine, tmp_path: Path, here: bool) -> None:
+    """Neither containers whose namespaces others shared, nor volumes."""
     # With another host name this is another machine, by all that an engine says of itself.
-    words = command if here else ["unshare", "--uts", "sh", "-c", 'hostname laptop; exec "$@"', "sh", *command]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-    assert (tmp_path / "run" / "report.json").exists()
+    through = [] if here else ["unshare", "--uts", "sh", "-c", 'hostname laptop; exec "$@"', "sh"]
+    carried_out(tmp_path, EXPERIMENT, faults=2, through=through)
     api = engine.client.api
     assert things(api) == []
     assert api.containers(all=True) == []
@@ -92,21 +83,12 @@ def test_a_run_leaves_nothing(engine: Engine, tmp_path: Path, monkeypatch: pytes
     assert [each["Name"] for each in api.networks()] in (["podman"], ["bridge"])
 
 
-def test_faults_of_all_kinds(engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_faults_of_all_kinds(engine: Engine, tmp_path: Path) -> None:
     """Those of nodes, of their links, of their limits and clocks in one run, those of their disks in another; nothing is left."""
-    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
-    monkeypatch.chdir(tmp_path)
     for name, limits, faults in (
         ("nodes", ", resources: {cpus: 0.8, memory: 256MB}", [*WHILE_IT_RUNS, *LOADS]),
         ("disks", ", resources: {disk: 64MB}", DISKS),
     ):
         entries = "".join(f"  - {{{fault}, at: {1 + 6 * number}s, for: 1s}}\n" for number, fault in enumerate(faults))
-        (tmp_path / f"{name}.yaml").write_text(HEAD.replace("LIMITS", limits) + f"faults:\n{entries}", encoding="utf-8")
-        command = [sys.executable, "-m", "chaos", "run", f"{name}.yaml", "--folder", name, "-q"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode in (0, 3), done.stdout + done.stderr
-        rows = RunFolder(tmp_path / name).rows()
-        lost = [row.reason for row in rows if isinstance(row, FaultFailed)]
-        assert not lost
-        assert sum(isinstance(row, FaultGone) for row in rows) == len(faults)
+        carried_out(tmp_path, HEAD.replace("LIMITS", limits) + f"faults:\n{entries}", faults=len(faults), name=name)
     assert things(engine.client.api) == []

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 from chaos.engine import private
 from chaos.engine.connection import connect
-from chaos.history.events import FaultGone, RunEnded
-from chaos.history.folder import RunFolder
+from chaos.engine.images.ensure import ensure_base
+from chaos.engine.images.tools import ensure_tools
+from chaos.runtimes.docker.hosts.engines import copy_images
 from tests.support import engine_elsewhere
+from tests.support.engine_runs import carried_out
 from tests.support.engine_wrapped import wrapped
 from tests.support.needs import need
 
@@ -32,15 +31,7 @@ REMAP = "--userns-remap=default"
 
 
 def a_run(host: str, folder: Path) -> None:
-    (folder / "remapped.yaml").write_text(EXPERIMENT, encoding="utf-8")
-    command = [sys.executable, "-m", "chaos", "run", "remapped.yaml", "--folder", "run", "-q"]
-    env = os.environ | {"DOCKER_HOST": host, "NINES_STATE": str(folder / "state")}
-    done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-    rows = RunFolder(folder / "run").rows()
-    assert sum(isinstance(row, FaultGone) for row in rows) == 4
-    assert isinstance(rows[-1], RunEnded)
-    assert rows[-1].left == []
+    carried_out(folder, EXPERIMENT, faults=4, host=host)
     with connect(host, checked=False) as engine:
         assert engine.facts.own_users
         assert engine.client.api.containers(all=True) == []
@@ -53,8 +44,14 @@ def test_elsewhere(tmp_path: Path) -> None:
 
 
 def test_here(tmp_path: Path) -> None:
+    """Its own network, which builds use there, leads to no mirror of packages: what a fault needs is made by another engine first."""
     need("a private engine", private.may(), "root; sudo apt-get install docker.io")
     (tmp_path / "bin").mkdir()
     where = Path("/var/tmp/nines-engine-remapped")  # noqa: S108 - in a folder of no user
-    with wrapped(tmp_path / "bin", [REMAP]), private.private_engine(where, print) as host:
-        a_run(host, tmp_path)
+    with private.private_engine(private.folder_of(), print) as makes, connect(makes) as source:
+        base = ensure_base(source, print)
+        tools = ensure_tools(source, base, print)
+        with wrapped(tmp_path / "bin", [REMAP]), private.private_engine(where, print) as host:
+            with connect(host) as remapped:
+                copy_images(source, [(remapped, [base, tools])])
+            a_run(host, tmp_path)
