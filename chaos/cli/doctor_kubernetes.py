@@ -6,8 +6,12 @@ from typing import Final
 
 from chaos.cli.doctor import MISSING, OK, OPTIONAL, Finding
 from chaos.core.errors import EnvironmentUnusable
+from chaos.elsewhere.in_cluster import image_of
+from chaos.kube import ephemeral
 from chaos.kube.access import read
-from chaos.kube.api import Api, Refused
+from chaos.kube.admission import refuse_unadmitted
+from chaos.kube.api import Api, Refused, Thing
+from chaos.kube.objects import Place
 from chaos.kube.rights import manifest, missing
 
 ENFORCE: Final = "pod-security.kubernetes.io/enforce"
@@ -27,6 +31,7 @@ def examine(namespace: str, context: str, *, hosts: bool = False, own: bool = Fa
         found.append(Finding("API server", OK, api.version()))
         found += _namespace(api, namespace)
         lacking = missing(api, namespace, hosts=hosts, own=own)
+        admitted = [] if lacking or own else [_admitted(api, namespace)]
     except EnvironmentUnusable as error:
         return [*found, Finding("API server", MISSING, error.what, error.how)]
     finally:
@@ -35,7 +40,23 @@ def examine(namespace: str, context: str, *, hosts: bool = False, own: bool = Fa
         more = f"{' --hosts' * hosts}{' --own' * own}"
         how = f"nines doctor --kubernetes {namespace} --rbac{more} | kubectl apply -f -, by an administrator"
         return [*found, Finding("rights", MISSING, "; ".join(lacking), how)]
-    return [*found, Finding("rights", OK, f"all that a run {'of ours ' if own else ''}in '{namespace}' needs")]
+    return [*found, Finding("rights", OK, f"all that a run {'of ours ' if own else ''}in '{namespace}' needs"), *admitted]
+
+
+def _admitted(api: Api, namespace: str) -> Finding:
+    """By the API server's own word of pods like ours, none of which is made: policies beside the namespace's label may refuse them."""
+    where = Place("doctor-20260101-000000-000000", namespace, image_of(""))
+    nobody: Thing = {"metadata": {"name": where.name, "uid": ""}}
+    try:
+        refuse_unadmitted(api, namespace, [where.job(0.0, "", {}), where.guests(nobody, {"any"})])
+        return Finding("pods of ours", OK, "the API server would admit them")
+    except EnvironmentUnusable as refused:
+        try:
+            refuse_unadmitted(api, namespace, [ephemeral.unprivileged(where.job(0.0, "", {}))])
+        except EnvironmentUnusable as also:
+            return Finding("pods of ours", MISSING, also.what, also.how)
+        how = "kubernetes: {..., guests: ephemeral}, whose harness would be admitted: faults of the network and 'delete'"
+        return Finding("pods of ours", MISSING, refused.what, how)
 
 
 def _namespace(api: Api, namespace: str) -> list[Finding]:
