@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.test_kubernetes_attach import containers, names, nines, nines_image, settings, store  # noqa: F401 - fixtures
+from tests.kubernetes.test_kubernetes_attach import containers, names, nines, settings, store  # noqa: F401 - a fixture
 from tests.support.kubernetes import get, until
 from tools.kubernetes.cluster import Cluster
 from tools.soak.pods_look import differences, look

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kubernetes.test_kubernetes_attach import names, nines, nines_image, settings, store  # noqa: F401 - fixtures
+from tests.kubernetes.test_kubernetes_attach import names, nines, settings, store  # noqa: F401 - a fixture
 from tests.support.kubernetes import get
 from tools.kubernetes.cluster import Cluster
 from tools.soak.pods_look import look

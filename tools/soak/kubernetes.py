@@ -145,7 +145,8 @@ class Soak:
     def _fresh(self) -> None:
         """Pods that kubelet does not make wait: it remembers deaths for ten minutes."""
         pods = json.loads(self.cluster.kubectl("get", "pods", "-n", self.space, "-o", "json"))["items"]
-        died = [each["metadata"]["name"] for each in pods if any(state["restartCount"] for state in each["status"]["containerStatuses"])]
+        states = {each["metadata"]["name"]: each["status"].get("containerStatuses", []) for each in pods}
+        died = [name for name, each in states.items() if any(state["restartCount"] for state in each)]
         if died:
             self.cluster.kubectl("delete", "pod", "-n", self.space, "--grace-period=0", "--force", *died)
         await_ready(self.cluster, self.space)
