@@ -90,6 +90,7 @@ KNOWN: Final = {
     "machine_word": Known("time between two words of a machine"),
     "machine_look": Known("time between two looks at when machines gave their last word"),
     "eviction": Known("from a silent machine's nodes being not ready until they are given up and started elsewhere"),
+    "replacement": Known("from the death of a node that is given up until the process of the next one in its place is started"),
     "boot": Known("from a machine's power until the processes of its nodes are started"),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang", "resend")),
     "reads": Known("who answers a read", "", ("quorum", "local", "leader")),

@@ -76,10 +76,15 @@ def _ways(case: Case) -> Ways:
     """Of nodes, from the fields that say who is cut off from them, which way."""
     if case.link is not None:
         return ways(case)
-    include = case.facts.params.get("include") or ("peers",)
+    include = ("peers", CLIENTS, DNS) if _by_host(case) else case.facts.params.get("include") or ("peers",)
     listed = include if isinstance(include, tuple) else (str(include),)
     direction, peers = case.text("direction", "both"), "peers" in listed and not _spares_peers(case)
     return Ways(peers and direction != "to", peers and direction != "from", CLIENTS in listed, DNS in listed)
+
+
+def _by_host(case: Case) -> bool:
+    """The whole machine is cut off, and who checks the nodes on it is on it."""
+    return case.text("by", "") == "host"
 
 
 def _spares_peers(case: Case) -> bool:
@@ -91,7 +96,7 @@ def _cut_off(case: Case, cut: Ways) -> Scenario:
     system, healed_s = case.system, case.for_s
     fate = Fate.REFUSE if case.text("behavior", "drop") == "reject" else Fate.LOSE
     stay = system.nodes - case.victims
-    away = withdrawn(case, fate is Fate.LOSE, healed_s) if cut.dns else ALWAYS_ASKED
+    away = withdrawn(case, fate is Fate.LOSE, healed_s, machine=_by_host(case)) if cut.dns else ALWAYS_ASKED
     from_clients = (Spell(fate, healed_s),) if cut.clients else ()
     if not case.by_leader or not (cut.opens or cut.opened) or not cut.with_leader:
         return assembled(case, Group(case.victims, from_clients, away.left_s, away.back_s), Group(stay, ()), (), None)

@@ -14,7 +14,7 @@ import numpy as np
 
 from chaos.core.values import LEADER
 from chaos.plan.places import LEADER_LAST, ROLLING
-from chaos.predict.scenarios import leader_name
+from chaos.predict.scenarios import giving_up, leader_name
 from chaos.predict.scenarios.case import Away, Case, leaderless, renewals, succession, withdrawn
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
 from chaos.predict.scenarios.crash import serves
@@ -64,6 +64,7 @@ def _turns(case: Case, gone_s: Floats, renewed: Renewed) -> list[_Turn]:
     system, count = case.system, case.victims
     led = case.facts.role == LEADER and case.by_leader
     leader = _turn_of_leader(case, count) if led else np.full(case.samples, system.nodes)
+    given_up = case.text("by", "") == giving_up.DELETE
     turns: list[_Turn] = []
     asked_s = case.zeros()
     for turn in range(count):
@@ -71,16 +72,18 @@ def _turns(case: Case, gone_s: Floats, renewed: Renewed) -> list[_Turn]:
         ends_s = asked_s + gone_s
         lost_s, detected_s, elected_s = _succeeded(case, leads, asked_s, ends_s)
         dead_s = np.maximum(ends_s, elected_s) if system.hands_over else ends_s
-        ready_s = dead_s + case.draw("restart_s", "a restart")
+        ready_s = dead_s + case.draw("restart_s", "a restart") + (giving_up.replaced(case) if given_up else 0.0)
         voting_s = ready_s + case.optional("resync_s")
         serving_s = serves(case, ready_s)
-        fails_s = asked_s - dead_s if system.drains else case.zeros()
+        fails_s = asked_s - dead_s if system.drains or given_up else case.zeros()
         away = withdrawn(case, False, ready_s, dead_s + fails_s, renewed)
         ceases_s = np.where(leads, elected_s, dead_s) if system.hands_over else dead_s + fails_s
         turns.append(_Turn(leads, lost_s, detected_s, elected_s, ceases_s, dead_s, serving_s, away))
         others = case.rng.integers(0, max(1, system.nodes - 1), case.samples)
         leader = np.where(leads, others + (others >= turn), leader)
-        whole_s = np.maximum(voting_s, elected_s) + case.moment(LOOKED_EVERY_S)
+        # Of one that another takes the place of, whoever made that one waits until its probes call it ready.
+        probed_s = system.front.admission().sample(case.rng, case.samples) if given_up else case.zeros()
+        whole_s = np.maximum(voting_s + probed_s, elected_s) + case.moment(LOOKED_EVERY_S)
         asked_s = whole_s + case.number("gap_s")
     return turns
 

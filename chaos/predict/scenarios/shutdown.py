@@ -18,9 +18,10 @@ import numpy as np
 from chaos.plan.places import ROLLING, TOGETHER
 from chaos.plugin import Model
 from chaos.predict.scenarios import crash as crashes
-from chaos.predict.scenarios import rolling
+from chaos.predict.scenarios import giving_up, rolling
 from chaos.predict.scenarios.case import Away, Case, assembled, leaderless, led, withdrawn
-from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
+from chaos.predict.scenarios.client import Fate, Group, Scenario, Spell
+from chaos.predict.scenarios.later import delayed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,6 +42,8 @@ def stop(case: Case) -> Scenario:
 
 def restart(case: Case) -> Scenario | None:
     """All at once, or one after the other (``rolling``); None where a single missing node costs the quorum."""
+    if case.text("by", "") == giving_up.DELETE:
+        return rolling.scenario(case, giving_up.gone(case)) if case.victims > 1 else giving_up.given_up(case)
     if case.victims > 1 and case.text("order", ROLLING) != TOGETHER:
         return rolling.scenario(case, _gone_s(case))
     gone_s = _gone_s(case)
@@ -57,18 +60,6 @@ def remove(case: Case) -> Scenario | None:
     if not emptied or "resync_empty_s" not in case.system.given:
         return crashes.kill(case)
     return crashes.kill(case, resync="resync_empty_s")
-
-
-def delayed(built: Scenario, by_s: Floats) -> Scenario:
-    """The same, beginning so much later; until then all is well."""
-
-    def later(group: Group) -> Group:
-        spells = (Spell(Fate.PASS, by_s), *(Spell(each.fate, each.until_s + by_s, each.service) for each in group.spells))
-        left_s, back_s = (None if time_s is None else time_s + by_s for time_s in (group.left_s, group.back_s))
-        return Group(group.nodes, spells if group.spells else (), left_s, back_s)
-
-    blocks = tuple(Block(each.name, np.where(each.until_s > 0, each.until_s + by_s, 0.0)) for each in built.blocks)
-    return Scenario(built.samples, tuple(later(group) for group in built.groups), blocks)
 
 
 def _gone_s(case: Case) -> Floats:

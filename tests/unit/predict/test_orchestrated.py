@@ -7,6 +7,7 @@ import random
 import numpy as np
 import pytest
 
+from chaos.core.errors import BadInput
 from chaos.experiment.cluster import Dns
 from chaos.experiment.faults import FaultSpec
 from chaos.experiment.schedules import At
@@ -144,3 +145,56 @@ def test_what_is_taken_for_granted_is_said() -> None:
     assert "holds the nodes that are ready" in said
     assert "after 0 s, 10 s, twice that, and so on to 5 min" in said
     assert "dead or alive" not in said
+
+
+REPLACED = (Parameter("replacement_s", 3.0, "s", "measured"), Parameter("stop_s", 1.0, "s", "target"))
+ROLL_S = 3.0 + 2.0 + 0.5
+"""After its end, one pod of a roll is away for its replacement and its start; the next is asked once the probe has seen it."""
+
+
+def gone_through(kind: str, *, nodes: int = 1, said: tuple[Parameter, ...] = REPLACED, **params: object) -> ClassPredicted:
+    """Nodes by themselves that are given up."""
+    plan = a_plan(nodes=nodes, replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=RESTART + said)
+    return of_class(predict(plan, facts(kind, "node", (60.0,), **params)))
+
+
+@pytest.mark.parametrize("kind", ["delete", "drain"])
+def test_an_only_pod_is_missed_until_the_next_one_is_ready(kind: str) -> None:
+    """From its death, a second after it was asked: 3 s until the next one's process runs, and 2 s more."""
+    assert gone_through(kind).outage_s.value == pytest.approx(5.0, abs=0.1)
+
+
+def test_a_grace_and_force_end_it_sooner_but_no_replacement_comes_sooner() -> None:
+    """What clients miss is the same."""
+    assert gone_through("delete", grace_s=0.5).outage_s.value == pytest.approx(5.0, abs=0.1)
+    assert gone_through("delete", forced=True).outage_s.value == pytest.approx(5.0, abs=0.1)
+
+
+def test_without_a_word_of_the_replacement_nothing_is_predicted() -> None:
+    with pytest.raises(BadInput, match="needs the parameter 'replacement'"):
+        gone_through("delete", said=())
+
+
+def test_a_deleted_pod_leaves_the_name_when_it_is_asked_to_end() -> None:
+    """One that serves for long after that is not missed by clients who ask the name each time; one that ends at once is."""
+    lingers = (Parameter("replacement_s", 3.0, "s", "measured"), Parameter("stop_s", 20.0, "s", "target"))
+    said = (*BACK_OFF, *(each for each in READINESS if each.name != "name_ttl_s"), Parameter("name_ttl_s", 0.0, "s", "target"))
+    assert gone_through("delete", nodes=3, said=lingers + said).share.value == pytest.approx(0.0, abs=0.02)
+    assert gone_through("delete", nodes=3, said=REPLACED + said, forced=True).share.value > 0.5
+
+
+def test_a_machine_that_is_cut_off_leaves_the_name_by_its_silence() -> None:
+    """Its kubelet goes on calling its pods ready, to nobody; a pod that is cut off alone is probed where it is, and stays in the name."""
+    plan = a_plan(replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=RESTART + READINESS)
+    cut = of_class(predict(plan, facts("partition", "node", (90.0,), by="host")))
+    assert cut.recovery_s.value == pytest.approx(48.0, abs=1.5)
+    short = of_class(predict(plan, facts("partition", "node", (20.0,), by="host")))
+    assert short.recovery_s.value == pytest.approx(20.0, abs=1.0)
+
+
+def test_a_roll_by_deletion_takes_one_pod_after_the_other() -> None:
+    """Three of three: errors last until the last one has left the name, two turns and its own end after the first was asked."""
+    said = (*REPLACED, *(each for each in READINESS if each.name.startswith("readiness")), Parameter("name_ttl_s", 0.0, "s", "x"))
+    plan = a_plan(nodes=3, replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=RESTART + said)
+    roll = of_class(predict(plan, facts("restart", "node", (120.0,), victims=3, by="delete", order="rolling")))
+    assert roll.recovery_s.value == pytest.approx(2 * (1.0 + ROLL_S) + 1.0, abs=0.6)
