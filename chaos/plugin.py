@@ -105,6 +105,7 @@ __all__ = [
     "Disks",
     "Effect",
     "EnvironmentUnusable",
+    "Evictable",
     "Evidence",
     "Fault",
     "FaultNotEffective",
@@ -280,6 +281,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - of any kind
     return getattr(found, name) if hasattr(found, name) else importlib.import_module(f"{module}.{name}")
 
 
+COMMAND_GONE: Final = "the command that would do it is gone; what looks after it takes it back"
+"""Of an errand on which nobody can be sent any more (``Runtime.at_home``)."""
 _THINKING: Final = ("numpy", "scipy")
 """What only predicting and judging import: a harness beside an engine that is elsewhere acts, and has neither."""
 
@@ -448,6 +451,19 @@ class Deletable(Protocol):
         """Have it deleted, with its own grace if none is said (0: at once); when that was ordered, or with no grace when it was dead."""
         ...
 
+    def replaced(self) -> bool:
+        """Whether another one stands in the place of the one that was given up last, ready by the word of who made it."""
+        ...
+
+
+@runtime_checkable
+class Evictable(Deletable, Protocol):
+    """A node that can be asked to go, which a budget for disruptions may forbid."""
+
+    def evict(self, grace_s: float | None) -> str:
+        """Ask for it, with its own grace if none is said; why it may not go now, empty if it goes."""
+        ...
+
 
 @runtime_checkable
 class SetsClock(Protocol):
@@ -494,7 +510,7 @@ class Crowd(Protocol):
 
 @runtime_checkable
 class HasHosts(Protocol):
-    """A cluster on several hosts, whose power is switched by commands that the experiment names."""
+    """A cluster on several hosts, whose power is switched by commands that the experiment names; some can be closed to new nodes."""
 
     def switch_off(self, host: str) -> None:
         """Run the command; it has ended. ``FaultNotEffective`` if it failed. Whether the host is silent is for others to see."""
@@ -505,10 +521,23 @@ class HasHosts(Protocol):
         ...
 
     def switch_on(self, host: str) -> None:
-        """Run the other command, wait for the engine, tie the host to the others, and have its agents stand again; no system runs yet.
+        """Run the other command, wait for the engine, tie the host to the others, and have its agents stand again; no system runs yet,
+        unless somebody else starts it.
 
         ``NotHealed`` if one of it does not come about. A host that is on stays as it is.
         """
+        ...
+
+    def cut_off(self, host: str) -> AbstractContextManager[Layer]:
+        """Entering cuts its network, all of it; leaving, or the end of this process, heals it. It heals by itself if nobody renews it."""
+        ...
+
+    def cordon(self, host: str) -> int:
+        """No new node comes to stand there; when that was seen. ``FaultNotEffective`` where it is so already, or nobody can."""
+        ...
+
+    def uncordon(self, host: str) -> None:
+        """As it was; ``NotHealed`` if that does not come about. A host that was not closed by us stays as it is."""
         ...
 
 
@@ -729,6 +758,9 @@ class Runtime:
     say otherwise."""
     virtual: ClassVar[bool] = False
     """Its nodes live in virtual time: it needs no machine, and what it shows is simulated."""
+    at_home: Callable[[str, str], str] | None = None
+    """Has something done to a host (what, which) where the command is that this harness has travelled from; why it could not be done, empty
+    if it was (``COMMAND_GONE``: it is owed there). None: nobody is there."""
     preference: ClassVar[int] = 0
     """Where nobody names a runtime, the highest that suits is chosen; 0: never."""
 

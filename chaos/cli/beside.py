@@ -122,6 +122,7 @@ def _run(line: Lifeline, ticket: Ticket) -> End:
     def act() -> End:
         ready(ordered, folder)
         runtime = tables.find("runtimes", ordered.plan.runtime)()
+        runtime.at_home = line.errand
         unwritten = run_plan(
             ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(),
             lambda row: line.send(ROW, msgspec.json.encode(row)), (lambda: line.decide(folder.path)) if ticket.decides else None,

@@ -248,7 +248,9 @@ def doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rbac", action="store_true", help="with --kubernetes: print the manifest of the rights that a run needs")
     parser.add_argument("--own", action="store_true", help="with --kubernetes: to start a cluster of ours there, not to attach to pods")
     parser.add_argument("--user", metavar="NAME", default="", help="with --rbac: whose rights they are")
-    parser.add_argument("--hosts", action="store_true", help="with --kubernetes: also the rights on machines, for zones")
+    parser.add_argument(
+        "--hosts", action="store_true", help="with --kubernetes: also the rights for zones and drains, which are of the whole cluster"
+    )
 
 
 def stop(parser: argparse.ArgumentParser) -> None:

@@ -27,6 +27,10 @@ class Capability(enum.StrEnum):
     """A node's data can be deleted with it (``plugin.Removable``)."""
     DELETES = "deletes"
     """A node can be given up through whoever runs it, who then makes another in its place (``plugin.Deletable``)."""
+    DRAINS = "drains"
+    """Hosts can be closed to new nodes, and those that stand there be asked to go (``plugin.Evictable``)."""
+    HOST_CUTS = "host_cuts"
+    """The network of a whole host can be cut where the host itself stands (``plugin.HasHosts.cut_off``)."""
     MEMBERS = "members"
     """Nodes can be asked to let one of them join or leave (``plugin.HasMembers``)."""
     LINKS = "links"
@@ -88,6 +92,8 @@ REFUSALS: Final[Mapping[Capability, str]] = MappingProxyType({
     C.SERVING: "its nodes have no processes beside their main one",
     C.DATA: "its nodes have no data that could be deleted",
     C.DELETES: "nobody makes another node in the place of one that is given up",
+    C.DRAINS: "its hosts are not emptied by anybody",
+    C.HOST_CUTS: "its hosts are cut off by the rules of each node there: leave 'by: host' out",
     C.MEMBERS: "nobody asks its nodes to change their members",
     C.LINKS: "its links cannot be harmed",
     C.STREAMS: "its links carry no bytes that could be harmed",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from chaos.core.capabilities import Capability
 from chaos.experiment.pods import PodsSpec
 from chaos.kube import ephemeral
 from chaos.kube.admission import refuse_unadmitted
@@ -11,6 +12,7 @@ from chaos.kube.api import Api, Thing
 from chaos.kube.find import Pod
 from chaos.kube.objects import Place
 from chaos.kube.rights import RIGHTS, refuse_unable
+from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.runtimes.kubernetes.able import refuse_beyond
 from chaos.runtimes.kubernetes.lodgers import EPHEMERAL, refuse_beyond_network
@@ -26,7 +28,7 @@ def refuse(api: Api, plan: Plan, spec: PodsSpec, service: Thing | None, pods: Ma
     if lodges(spec):
         refuse_beyond_network(plan)
     refuse_beyond(plan, spec, service, pods)
-    refuse_unable(api, spec.namespace, ephemeral.RIGHTS if lodges(spec) else RIGHTS)
+    refuse_unable(api, spec.namespace, ephemeral.RIGHTS if lodges(spec) else RIGHTS, hosts=Capability.DRAINS in needed(plan))
     if lodges(spec):
         refuse_unadmitted(api, spec.namespace, [ephemeral.unprivileged(where.job(0.0, "", {}))])
         ephemeral.refuse_unadmitted(api, where, [pod.name for pod in pods.values()])

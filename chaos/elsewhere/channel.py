@@ -261,6 +261,8 @@ class Channel:
 class Beside:
     """Starts harnesses beside one engine. The socket that was right once is tried first from then on."""
 
+    errands: None = None
+
     def __init__(self, engine: Engine, image: str) -> None:
         self.engine = engine
         self.image = image

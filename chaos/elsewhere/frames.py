@@ -22,6 +22,8 @@ SIGNAL: Final = b"S"
 """The number of a signal, as text."""
 ANSWER: Final = b"A"
 """JSON of an ``Answer`` to a question."""
+OBEYED: Final = b"B"
+"""JSON of an ``Obeyed``: what came of an errand."""
 KEPT: Final = b"K"
 """The run folder is on the disk here: the copy beside the engine may go."""
 # in both directions
@@ -39,6 +41,8 @@ SHOWN: Final = b"O"
 """Text for standard output."""
 QUESTION: Final = b"Q"
 """Is it decided? The archive before it is the folder as it is now."""
+ERRAND: Final = b"C"
+"""JSON of an ``Order``: something is to be done to a machine, which only the user's side may."""
 END: Final = b"X"
 """JSON of an ``End``; nothing follows."""
 
@@ -70,6 +74,22 @@ class Ticket(msgspec.Struct, frozen=True):
     environment: dict[str, str] = {}
     decides: bool = False
     """The command here answers questions of a run that may stop early."""
+
+
+class Order(msgspec.Struct, frozen=True):
+    """``ERRAND``: one thing that is to be done to a host."""
+
+    number: int
+    do: str
+    host: str
+
+
+class Obeyed(msgspec.Struct, frozen=True):
+    """What came of it."""
+
+    number: int
+    said: str
+    """Why it could not be done; empty if it was."""
 
 
 class Answer(msgspec.Struct, frozen=True):

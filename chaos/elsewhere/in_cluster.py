@@ -20,7 +20,9 @@ from chaos.core.capabilities import Capability
 from chaos.core.errors import EnvironmentUnusable, NotHealed
 from chaos.elsewhere import beforehand
 from chaos.elsewhere.channel import Channel, HarnessGone, Where
+from chaos.elsewhere.errands import Errands
 from chaos.elsewhere.frames import END, FOUND, TICKET, End, Ticket
+from chaos.elsewhere.keeper import Switch, Terms
 from chaos.engine.images import foreign
 from chaos.experiment.pods import PodsSpec
 from chaos.history.folder import RunFolder
@@ -33,6 +35,7 @@ from chaos.kube.objects import CONTAINER, HARNESS, KEPT_S, TOP, Place
 from chaos.kube.standing import Whereabouts, make, remove
 from chaos.kube.streams import Exec, run
 from chaos.plan.capabilities import needed
+from chaos.plan.hosts import struck_hosts
 from chaos.plan.plan import Plan
 from chaos.registry import runs as registry
 from chaos.runtimes.kubernetes.leftovers import give_all_back
@@ -73,8 +76,9 @@ class ExecTalk:
 class InCluster:
     """Starts harnesses in the harness's pod of one run."""
 
-    def __init__(self, api: Api, namespace: str, pod: str) -> None:
+    def __init__(self, api: Api, namespace: str, pod: str, errands: Errands | None = None) -> None:
         self.where = Where(TOP)
+        self.errands = errands
         self._api = api
         self._namespace = namespace
         self._pod = pod
@@ -109,20 +113,38 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
     pods = choose(api.listed("pods", spec.namespace, selector), spec, selector, len(plan.nodes))
     keys = {node.name: pod for node, pod in zip(plan.nodes, pods, strict=True)}
     where = Whereabouts(api.access.name, spec.namespace, spec.kubeconfig)
-    place = Place(folder.run, spec.namespace, image_of(spec.image))
+    place = Place(folder.run, spec.namespace, image_of(spec.image), struck_hosts(plan.experiment), Capability.DRAINS in needed(plan))
     beforehand.refuse(api, plan, spec, service, keys, place)
+    errands = Errands(terms_of(spec, where, folder))
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
         claim.begins()
         _write_keys(folder, keys)
-        with until_removed(api, place, where, claim):
-            moves = Capability.DELETES in needed(plan)
+        with until_removed(api, place, where, claim), _paid(errands, claim):
+            moves = needed(plan) & {Capability.DELETES, Capability.HOSTS}
             machines = set() if moves else {pod.machine for pod in pods}  # the next pod may be on any of them
             lasts_s, told = plan.duration_s + KEPT_S, msgspec.json.encode(keys).decode()
             if beforehand.lodges(spec):
                 pod = ephemeral.make(api, place, lasts_s, told, note)
             else:
                 pod = make(api, place, machines, lasts_s, told, {}, note)
-            yield InCluster(api, spec.namespace, pod)
+            yield InCluster(api, spec.namespace, pod, errands)
+
+
+@contextmanager
+def _paid(errands: Errands, claim: registry.Claim) -> Iterator[None]:
+    """What is owed to machines is paid first: the harness may wait for one that nobody switches on any more."""
+    try:
+        yield
+    except BaseException:
+        with shielded():
+            if owed := errands.close():
+                claim.abandon(owed)  # its record stays, and 'nines leftovers' lists it
+        raise
+    with shielded():
+        owed = errands.close()
+    if owed:
+        claim.abandon(owed)
+        raise NotHealed(f"{owed}; 'nines heal' takes it back")
 
 
 @contextmanager
@@ -164,6 +186,12 @@ def _await_harness(api: Api, place: Place) -> None:
     problems = give_all_back(api, place.namespace, place.run)
     if problems:
         raise NotHealed(f"not everything is as it was: {'; '.join(problems)}")
+
+
+def terms_of(spec: PodsSpec, where: Whereabouts, folder: RunFolder) -> Terms:
+    """What whoever looks after machines needs to know."""
+    power = {host: Switch(each.power_off, each.power_on) for host, each in spec.hosts.items()}
+    return Terms(folder.run, str(folder.path.absolute()), where.context, where.kubeconfig, power)
 
 
 def refuse_packages(plan: Plan) -> None:

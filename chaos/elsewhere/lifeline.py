@@ -7,6 +7,7 @@ the process gets a SIGINT of its own, so that the run rolls its faults back and 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import select
@@ -24,20 +25,26 @@ from chaos.elsewhere.frames import (
     BEAT,
     BEAT_EVERY_S,
     DATA,
+    ERRAND,
     KEPT,
     LOST_AFTER_S,
+    OBEYED,
     QUESTION,
     SIGNAL,
     WHOLE,
     Answer,
     BadFrames,
     Frames,
+    Obeyed,
+    Order,
     frame,
 )
+from chaos.plugin import COMMAND_GONE
 
 FLUSH_WITHIN_S = 30.0
 LAST_WORDS_S = 2.0
 ANSWER_WITHIN_S = 60.0
+ERRAND_WITHIN_S = 150.0
 _CHUNK = 65536
 
 
@@ -54,6 +61,8 @@ class Lifeline:
         self._heard: queue.Queue[tuple[bytes, bytes]] = queue.Queue()
         self._said: queue.Queue[bytes] = queue.Queue()
         self._unsaid = threading.Semaphore(0)
+        self._numbers = itertools.count(1)
+        self._errands: dict[int, queue.Queue[str]] = {}
         self.lost = threading.Event()
         self._over = threading.Event()
         for each in (self._listen, self._speak):
@@ -94,6 +103,21 @@ class Lifeline:
         answer = msgspec.json.decode(found[1], type=Answer)
         return answer.decided, answer.says
 
+    def errand(self, do: str, host: str) -> str:
+        """Have the other side do it to a machine; why it could not be done, empty if it was. From any thread."""
+        number = next(self._numbers)
+        answer: queue.Queue[str] = queue.Queue()
+        self._errands[number] = answer
+        self.send(ERRAND, msgspec.json.encode(Order(number, do, host)))
+        until_s = time.monotonic() + ERRAND_WITHIN_S
+        try:
+            while not self.lost.is_set() and time.monotonic() < until_s:
+                with contextlib.suppress(queue.Empty):
+                    return answer.get(timeout=0.05)
+        finally:
+            del self._errands[number]
+        return COMMAND_GONE if self.lost.is_set() else f"nothing was heard of it within {ERRAND_WITHIN_S:g} s"
+
     def kept(self, within_s: float) -> bool:
         """Whether the other side says that what it was sent is on its disk."""
         try:
@@ -121,12 +145,19 @@ class Lifeline:
                 for kind, payload in frames.feed(data):
                     if kind == SIGNAL:
                         self._signal(int(payload))
+                    elif kind == OBEYED:
+                        self._told(msgspec.json.decode(payload, type=Obeyed))
                     elif kind != BEAT:
                         self._heard.put((kind, payload))
         except (OSError, BadFrames, ValueError):
             pass  # as good as silence
         self.lost.set()
         self._signal(signal.SIGINT)
+
+    def _told(self, obeyed: Obeyed) -> None:
+        waiting = self._errands.get(obeyed.number)
+        if waiting is not None:
+            waiting.put(obeyed.said)
 
     def _signal(self, number: int) -> None:
         if not self._over.is_set():

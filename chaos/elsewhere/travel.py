@@ -23,7 +23,26 @@ from chaos.core import errors
 from chaos.core.errors import EnvironmentUnusable, Interrupted, NinesError
 from chaos.elsewhere import archive, in_cluster, own_in_cluster
 from chaos.elsewhere.channel import Beside, Channel, HarnessGone, Where, discard, used
-from chaos.elsewhere.frames import ANSWER, DATA, END, KEPT, NOTE, QUESTION, ROW, SHOWN, SIGNAL, WHOLE, Answer, End, Ticket
+from chaos.elsewhere.errands import Errands
+from chaos.elsewhere.frames import (
+    ANSWER,
+    DATA,
+    END,
+    ERRAND,
+    KEPT,
+    NOTE,
+    OBEYED,
+    QUESTION,
+    ROW,
+    SHOWN,
+    SIGNAL,
+    WHOLE,
+    Answer,
+    End,
+    Obeyed,
+    Order,
+    Ticket,
+)  # fmt: skip
 from chaos.engine import networks
 from chaos.engine.connection import BESIDE, Engine, answers, connect, require_age
 from chaos.engine.images import foreign
@@ -54,6 +73,11 @@ class Stand(Protocol):
     """Where harnesses are sent to: beside an engine, or into a cluster."""
 
     where: Where
+
+    @property
+    def errands(self) -> Errands | None:
+        """Does what the harness asks about machines; None where nobody does."""
+        ...
 
     def doing(self, ticket: Ticket, inputs: Mapping[str, Path] | None = None) -> AbstractContextManager[Channel]:
         """A harness that has this ticket and these inputs; it is gone after the block."""
@@ -140,7 +164,9 @@ def _done(beside: Stand, ticket: Ticket, target: Target | None, reader: Callable
     """Have it done, with the signals that come meanwhile passed on; the volume goes when nothing is kept in it any more."""
     inputs = {TARGET: Path(target.folder)} if target is not None and target.folder else {}
     with Signals() as signals, beside.doing(ticket, inputs) as channel:
-        end = reader(channel).until_end(lambda: signals.pass_on(channel))
+        reading = reader(channel)
+        reading.errands = beside.errands
+        end = reading.until_end(lambda: signals.pass_on(channel))
     if end.empty and isinstance(beside, Beside):
         discard(beside.engine)
     return end
@@ -195,7 +221,10 @@ def _images(engine: Engine, plan: Plan, target: Target, note: Note) -> dict[str,
 
 
 class Reader:
-    """Takes what comes from there: rows, notes, text, archives, questions."""
+    """Takes what comes from there: rows, notes, text, archives, questions, errands."""
+
+    errands: Errands | None = None
+    """Does what is asked about machines."""
 
     def __init__(
         self, channel: Channel, folder: Path, live: Callable[[Row], None] | None = None, decide: Decide | None = None,
@@ -207,6 +236,9 @@ class Reader:
         self._decide = decide
         self._show = show
         self._note = note
+
+    def _obeyed(self, obeyed: Obeyed) -> None:
+        self._channel.send(OBEYED, msgspec.json.encode(obeyed))
 
     def until_end(self, idle: Callable[[], None] = lambda: None) -> End:
         """The last frame. An archive goes into the folder, and the other side is told when it is there."""
@@ -242,6 +274,12 @@ class Reader:
             self._note(payload.decode().rstrip("\n"))
         elif kind == SHOWN:
             self._show(payload.decode())
+        elif kind == ERRAND:
+            order = msgspec.json.decode(payload, type=Order)
+            if self.errands is None:
+                self._obeyed(Obeyed(order.number, "nothing is done to machines from here"))
+            else:
+                self.errands.do(order, self._obeyed)
         elif kind == QUESTION:
             assert self._decide is not None, "a run that does not stop early asks nothing"
             self._channel.send(ANSWER, msgspec.json.encode(Answer(*self._decide())))

@@ -15,9 +15,10 @@ from typing import Annotated, Final
 
 from chaos.core.errors import BadInput
 from chaos.experiment.forms import Form, one_of, string
+from chaos.experiment.power import BOTH, check_power
 from chaos.experiment.safety import COMMAND
 from chaos.experiment.schema import Schema, Shapes, named
-from chaos.experiment.source import Scalar, Table, Value, table_of
+from chaos.experiment.source import Scalar, Value, table_of
 from chaos.experiment.tables import Rule, Strict, Written, table
 
 MOST_HOSTS: Final = 7
@@ -29,20 +30,9 @@ _ENGINE: Final = string(
     right="unix:///var/run/docker.sock, ssh://user@host, tcp://host:2376, or a name that 'docker context ls' lists",
 )
 _ADDRESS: Final = string("an address", pattern=re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*"), right="10.0.0.2, or a name of the host")
-_BOTH: Final[Schema] = {"dependentRequired": {"power_off": ["power_on"], "power_on": ["power_off"]}}
 
 
-def _check_power(entry: Table) -> None:
-    off, on = entry.get("power_off"), entry.get("power_on")
-    one = off if on is None else on if off is None else None
-    if one is not None:
-        missing = "power_on" if on is None else "power_off"
-        raise BadInput(
-            f"'{missing}' is missing: a host that is switched off must come back", place=one.place, right=f"{missing}: a command"
-        )
-
-
-@Written(rules=(Rule(_check_power, _BOTH),), inline=True)
+@Written(rules=(Rule(check_power, BOTH),), inline=True)
 class HostSpec(Strict, frozen=True):
     """Where its engine is, how the other hosts reach it, and how its power is switched"""
 

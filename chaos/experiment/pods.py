@@ -21,8 +21,9 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from chaos.core.errors import BadInput
 from chaos.experiment.forms import WORDS, mapping, string
+from chaos.experiment.power import MachineSpec
 from chaos.experiment.source import Table
-from chaos.experiment.tables import UNWRITTEN, Key, Rule, Strict, Written
+from chaos.experiment.tables import UNWRITTEN, Key, Rule, Strict, Written, table
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 """A DNS label (RFC 1123), as Kubernetes names namespaces and Services."""
@@ -82,6 +83,8 @@ class PodsSpec(Strict, frozen=True):
     """A file beside this one. Left out: as kubectl finds it"""
     image: Annotated[str, _IMAGE] = ""
     """The image of Nines that the cluster's nodes have or can pull. Left out: ``$NINES_KUBERNETES_IMAGE``, else chaos-nines"""
+    hosts: Annotated[dict[str, MachineSpec], mapping(table(MachineSpec))] = {}
+    """Machine, as ``kubectl get nodes`` calls it -> how its power is switched"""
     stand: Annotated[dict[str, str], UNWRITTEN] = {}
     """Node -> the machine that it stood on when this was asked for a selector (``plan.placing``)."""
     lies: Annotated[dict[str, str], UNWRITTEN] = {}

@@ -16,6 +16,7 @@ from typing import ClassVar, Literal
 from chaos.core.capabilities import Capability
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Seconds
+from chaos.core.values import Evidence, Victims
 from chaos.faults.base.nodes import NodeFault
 from chaos.plugin import Deletable, Node, Scene
 
@@ -33,7 +34,6 @@ class Delete(NodeFault, frozen=True, forbid_unknown_fields=True):
     struck: ClassVar[str] = "it was deleted"
     certain: ClassVar[bool] = False  # the next one may answer before we look
     by_hand: ClassVar[str] = "Nothing is to be taken back. It is healed when another pod runs in its place and answers."
-    unpredicted: ClassVar[str] = "no model knows how long a cluster takes to make another pod"
 
     def __post_init__(self) -> None:
         """A pod that is killed at once is given no time to end."""
@@ -53,7 +53,20 @@ class Delete(NodeFault, frozen=True, forbid_unknown_fields=True):
             raise FaultNotEffective(f"{node.info.name} cannot be deleted by this runtime")
         return node.delete(0.0 if self.forced else self.grace_s)
 
+    def gone(self, scene: Scene, victims: Victims) -> Evidence:
+        """Others stand in their places, and answer: one that is asked to end may answer for long."""
+        seen = super().gone(scene, victims)
+        nodes = scene.cluster.nodes
+        waits = [name for name in victims.nodes if not _replaced(nodes[name])]
+        if not waits:
+            return seen
+        return Evidence(ok=False, figures=seen.figures, why=f"no other pod is ready in the place of {', '.join(waits)}")
+
     def bring_back(self, scene: Scene, nodes: Sequence[str]) -> list[int]:
         """Nobody of us does."""
         del scene, nodes
         return []
+
+
+def _replaced(node: Node) -> bool:
+    return isinstance(node, Deletable) and node.replaced()

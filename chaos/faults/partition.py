@@ -9,7 +9,9 @@
     ring              n1 > n2 > n3 > n1  each node hears a majority, and no two the same
     a link            "n1 -> n2"         just these connections
 
-``network`` cuts packets of that one of the nodes' networks alone; without it all of them are cut.
+``by: host`` cuts the network of a whole machine where the machine stands, and not only that of its nodes: who runs them hears nothing
+of it either, and takes it for lost after a while. ``network`` cuts packets of that one of the nodes' networks alone; without it all of
+them are cut.
 
 ``direction`` belongs to ``isolate``: ``to`` cuts what the others open to the target, ``from`` what the target opens.
 
@@ -29,6 +31,7 @@ from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Vict
 from chaos.experiment.selectors import LinkTo, Same, Selector
 from chaos.experiment.tables import DISTINCT
 from chaos.faults.base import evidence as proof
+from chaos.faults.base.hosts import whole_host
 from chaos.plan import shapes
 from chaos.plan.candidates import NothingMatched
 from chaos.plugin import Effect, Fault, Net, Reference, Scene
@@ -51,6 +54,7 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
     existing: Literal["cut", "keep"] = "cut"
     network: str = ""
     port: str = ""
+    by: Literal["rules", "host"] = "rules"
 
     takes: ClassVar[tuple[str, ...]] = ("nodes", "links", "groups")
     takes_down: ClassVar[bool] = True
@@ -65,6 +69,9 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
             raise ValueError("'groups' and 'shape' exclude each other")
         if (self.groups or self.shape != "isolate") and (self.direction != "both" or self.include != ("peers",)):
             raise ValueError("'direction' and 'include' belong to the shape 'isolate'")
+        more = (self.groups, self.shape, self.direction, self.behavior, self.include, self.existing, self.network, self.port)
+        if self.by == "host" and more != ((), "isolate", "both", "drop", ("peers",), "cut", "", ""):
+            raise ValueError("'by: host' cuts everything off a host: leave the other fields out")
         if self.port and self.network:
             raise ValueError("'port' and 'network' exclude each other: a proxy stands in ports, a packet rule in networks")
 
@@ -72,6 +79,7 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
     def needs(self) -> frozenset[Capability]:
         """Links; to cut one network or new connections only needs more."""
         found = {Capability.LINKS}
+        found |= {Capability.HOST_CUTS} if self.by == "host" else set()
         found |= {Capability.NETWORKS} if self.network else set()
         found |= {Capability.PORT_CUTS} if self.port else set()
         return frozenset(found | ({Capability.NEW_CONNECTIONS} if self.existing == "keep" else set()))
@@ -173,6 +181,10 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
             }
         links: set[Link] = set()
         inside = victims.nodes
+        if self.by == "host":
+            peers = [node for node in nodes if node not in inside]
+            both = {link for node in inside for other in peers for link in (Link(node, other), Link(other, node))}
+            return both | {Link(CLIENTS, node) for node in inside}
         outside = [node for node in nodes if node not in inside] if "peers" in self.include else []
         for node in inside:
             if self.direction != "from":
@@ -185,6 +197,10 @@ class Partition(Fault, frozen=True, forbid_unknown_fields=True):
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         """Cut; no question may pass any cut link on a cut network, and on the other ones all pass that did."""
+        if self.by == "host":
+            with whole_host(scene, victims) as cut:
+                yield cut
+            return
         net = scene.cluster.net
         rules = self.rules(victims, list(scene.cluster.nodes))
         links = {rule.link: None for rule in rules}

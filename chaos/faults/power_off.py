@@ -5,9 +5,10 @@ without power says nothing at all: every attempt costs its whole time-out, and c
 somebody gives up. So the silence comes first here: packet rules at the node and at everyone else, then the kill behind them,
 whose resets nobody hears. They are two outages and two predictions.
 
-With ``by: command`` a whole Docker host loses its power, by the command that ``cluster.hosts`` names for it: its nodes, our agents and
-its engine. That it is silent is seen by questions of the clients' place, one after the other. On power its engine is awaited, then our
-agents stand again, then the processes are started.
+With ``by: command`` a whole host loses its power, by a command of its own: a Docker host (``cluster.hosts``), or a machine of a Kubernetes
+cluster (``attach.kubernetes.hosts``). Its nodes, our agents and what runs them go. That it is silent is seen by questions of the clients'
+place, one after the other. On power Docker's engine is awaited, then our agents stand again, then the processes are started; on Kubernetes
+kubelet starts them, and our agents follow.
 
 On power the machine comes up (the rules go first, its network refuses), then its process. Data that was written survives, as it
 does a crash of the process; what a real loss of power takes from a disk's cache does not happen here.
@@ -25,7 +26,7 @@ from chaos.core.system import SIGKILL
 from chaos.core.values import CLIENTS, DNS, Cut, Evidence, Link, RoundTrip, Status, Victims
 from chaos.faults.base import evidence as proof
 from chaos.faults.base.nodes import HEALED_ALIVE, NodeFault, start_dead
-from chaos.faults.base.silence import SILENT_WITHIN_S, Silence
+from chaos.faults.base.silence import NOBODY_THERE, SILENT_WITHIN_S, TIMED_OUT, Silence
 from chaos.plugin import Effect, HasHosts, Scene
 
 MEASURE_TIMEOUT_S = 0.2
@@ -52,8 +53,9 @@ class PowerOff(NodeFault, frozen=True, forbid_unknown_fields=True):
     @property
     def needs(self) -> frozenset[Capability]:
         """Rules and signals; of a command, hosts that it switches."""
-        plain = frozenset({Capability.SIGNALS, Capability.STARTS, Capability.PACKET_RULES})
-        return plain | {Capability.HOSTS} if self.by == "command" else plain
+        if self.by == "command":
+            return frozenset({Capability.SIGNALS, Capability.HOSTS})
+        return frozenset({Capability.SIGNALS, Capability.STARTS, Capability.PACKET_RULES})
 
     @property
     def endless(self) -> bool:
@@ -150,8 +152,9 @@ class PowerOff(NodeFault, frozen=True, forbid_unknown_fields=True):
         alive = [node for node in victims.nodes if scene.cluster.nodes[node].status() is not Status.DOWN]
         if alive:
             raise FaultNotEffective(f"{', '.join(alive)} still ran after SIGKILL")
-        loud = [f"{link} ({trip.error or 'answers'})" for link, trips in answers.items() for trip in trips if trip.error != "timed out"]
-        loud += [f"{proof.way_text(way)} ({trip.error or 'answers'})" for way, trip in further.items() if trip.error != "timed out"]
+        silent = NOBODY_THERE if self.by == "command" else {TIMED_OUT}
+        loud = [f"{link} ({trip.error or 'answers'})" for link, trips in answers.items() for trip in trips if trip.error not in silent]
+        loud += [f"{proof.way_text(way)} ({trip.error or 'answers'})" for way, trip in further.items() if trip.error != TIMED_OUT]
         if loud:
             raise FaultNotEffective(f"not silent: {', '.join(loud)}")
 

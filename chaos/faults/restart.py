@@ -5,6 +5,9 @@
     leader-last the same, but whoever leads is taken when no other is left: leadership moves once, and never to a node that is yet to stop
     together    all stopped, then all started
 
+``by: delete`` gives each node up through whoever runs it, in the order of an orchestrator (from the last name to the first), and waits
+until another one is ready in its place: as ``kubectl rollout restart`` does to a StatefulSet, without a change of the StatefulSet itself.
+
 It is its own undo, and healed as soon as the last node is back. The schedule's ``for`` is the time within which that must happen:
 what has not been restarted by then is left alone, and the fault counts as failed.
 """
@@ -15,28 +18,43 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from typing import ClassVar, Literal
 
+from chaos.core.capabilities import Capability
 from chaos.core.clock import to_ns, to_s
 from chaos.core.errors import FaultNotEffective
 from chaos.core.units import Seconds
 from chaos.core.values import LEADER, VOTING, Evidence, Status, Victims
 from chaos.faults.base import evidence as proof
 from chaos.faults.base import nodes as stopping
-from chaos.plugin import Effect, Scene
+from chaos.plugin import Deletable, Effect, Scene
 
 LOOK_EVERY_S = 0.05
+GRACE_S = 10.0
 
 
 class Restart(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
     """How gently, in what order, with what pause between two nodes."""
 
-    grace_s: Seconds = 10.0
+    grace_s: Seconds | None = None
+    """None: 10 s; of a node that is deleted, its own."""
     order: Literal["rolling", "leader-last", "together"] = "rolling"
     gap_s: Seconds = 0.0
+    by: Literal["process", "delete"] = "process"
+    """Its process is stopped and started, or it is given up, and another one takes its place."""
 
     leader: ClassVar[Literal["ends"]] = "ends"
     awaits: ClassVar[Literal["restart"]] = "restart"
     polite: ClassVar[bool] = True
     by_hand: ClassVar[str] = "Start whichever of the nodes is down. It is healed when all of them answer and vote."
+
+    @property
+    def needs(self) -> frozenset[Capability]:
+        """Processes that obey, or somebody who makes another node in the place of one that is given up."""
+        return frozenset({Capability.DELETES}) if self.by == "delete" else super().needs
+
+    def __post_init__(self) -> None:
+        """Who makes the next one decides when, for each by itself."""
+        if self.by == "delete" and self.order == "together":
+            raise ValueError("'order: together' is not how pods are rolled: leave 'by: delete' out, or use 'delete' on several nodes")
 
     def cuts(self, victims: Victims, nodes: Sequence[str]) -> frozenset[str]:  # noqa: ARG002 - whoever else there is
         """Those that are down at one time: of a rolling restart one, whichever."""
@@ -48,7 +66,7 @@ class Restart(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
         before = proof.node_figures(scene, proof.ask_nodes(scene, victims.nodes))
         roll = _Roll(self, scene, victims.nodes)
         with ExitStack() as undo:
-            for node in victims.nodes:
+            for node in victims.nodes if self.by == "process" else ():
                 undo.enter_context(scene.undo.intent("start", node))
             try:
                 asked_ns = roll.take()
@@ -74,6 +92,7 @@ class _Roll:
         self._whole_ns: int | None = None
         self._voting = _voting_parts(scene, scene.cluster.roles())
         """Whether its nodes are such that vote. Between two leaders none may: that says nothing."""
+        self._asked_ns = 0
         self.left = list(nodes)
         self.started_ns: int | None = None
         self.mechanism = "SIGTERM"
@@ -82,7 +101,11 @@ class _Roll:
     def take(self) -> int:
         """Stop and start the next one, or all; when the first was asked to end."""
         self._taken = self._next()
-        stopped = stopping.stop_all(self._scene, self._taken, self._fault.grace_s)
+        return self._give_up() if self._fault.by == "delete" else self._stop()
+
+    def _stop(self) -> int:
+        grace_s = GRACE_S if self._fault.grace_s is None else self._fault.grace_s
+        stopped = stopping.stop_all(self._scene, self._taken, grace_s)
         answers = proof.ask_nodes(self._scene, self._taken)
         alive = sorted(node for node, trip in answers.items() if trip.rtt_s is not None)
         if alive:
@@ -91,17 +114,30 @@ class _Roll:
         self.left = [node for node in self.left if node not in self._taken]
         self._whole_ns = None
         assert self.started_ns is not None
-        self.mechanism = f"{stopping.mechanism(stopped, self._fault.grace_s)}, then started; {self._fault.order}"
+        self.mechanism = f"{stopping.mechanism(stopped, grace_s)}, then started; {self._fault.order}"
         self.figures |= stopping.figures(stopped)
         self.figures |= {f"{each.node}.down_s": to_s(self.started_ns - each.died_ns) for each in stopped}
         return min(each.asked_ns for each in stopped)
+
+    def _give_up(self) -> int:
+        """Ordered; that it went is seen by another one in its place."""
+        (name,) = self._taken
+        node = self._scene.cluster.nodes[name]
+        if not isinstance(node, Deletable):
+            raise FaultNotEffective(f"{name} cannot be deleted by this runtime")
+        self.mechanism = f"deleted, and another one ready in its place; {self._fault.order}"
+        self._asked_ns = node.delete(self._fault.grace_s)
+        self.left = [each for each in self.left if each != name]
+        self._whole_ns = None
+        return self._asked_ns
 
     def _next(self) -> tuple[str, ...]:
         """``leader-last`` goes by who leads at this moment."""
         if self._fault.order == "together":
             return tuple(self.left)
         roles = self._scene.cluster.roles() if self._fault.order == "leader-last" else {}
-        return tuple(sorted(self.left, key=lambda node: LEADER in roles.get(node, ()))[:1])
+        left = self.left[::-1] if self._fault.by == "delete" else self.left
+        return tuple(sorted(left, key=lambda node: LEADER in roles.get(node, ()))[:1])
 
     def step(self) -> int | None:
         """What is due now; when to look again, or None when the last node is back."""
@@ -120,7 +156,7 @@ class _Roll:
 
     def bring_back(self) -> None:
         """Start whoever of them is down."""
-        for name in self._taken:
+        for name in self._taken if self._fault.by == "process" else ():
             node = self._scene.cluster.nodes[name]
             if node.status() is Status.DOWN:
                 self.started_ns = node.start()
@@ -131,13 +167,23 @@ class _Roll:
         return Evidence(seen.ok, seen.figures | self.figures, seen.why)
 
     def _back(self) -> bool:
-        """The last ones answer, and vote where anybody does."""
+        """The last ones answer, and vote where anybody does; of one that was given up, another one in its place."""
+        if self._fault.by == "delete" and not self._replaced():
+            return False
         if not proof.nodes_answer(self._scene, self._taken).ok:
             return False
         roles = self._scene.cluster.roles()
         self._voting |= _voting_parts(self._scene, roles)
         voters = [node for node in self._taken if self._scene.cluster.nodes[node].info.part in self._voting]
         return all(VOTING in roles.get(node, ()) for node in voters)
+
+    def _replaced(self) -> bool:
+        nodes = self._scene.cluster.nodes
+        if not all(isinstance(node, Deletable) and node.replaced() for node in map(nodes.__getitem__, self._taken)):
+            return False
+        self.started_ns = self._scene.clock.now_ns()
+        self.figures |= {f"{name}.replaced_s": to_s(self.started_ns - self._asked_ns) for name in self._taken}
+        return True
 
 
 def _voting_parts(scene: Scene, roles: Mapping[str, frozenset[str]]) -> set[str]:

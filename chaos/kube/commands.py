@@ -10,6 +10,7 @@ _AGENT: Final = "/opt/nines/agent"
 ENTER: Final = (*_PYTHON, f"{_AGENT}/agent_enter.py")
 """Start what follows in the network of a pod (``NINES_GUEST_POD``)."""
 GUEST: Final = (*_PYTHON, f"{_AGENT}/agent_guest.py")
+MACHINE: Final = (*_PYTHON, f"{_AGENT}/agent_machine.py")
 AGENT: Final = (*_PYTHON, f"{_AGENT}/agent.py")
 SIDECAR: Final = ("env", "NINES_ENDS_WITH_INPUT=1", *_PYTHON, f"{_AGENT}/agent_gate.py")
 """The agent in a pod of ours, started in its sidecar."""
@@ -18,6 +19,11 @@ AWAIT_END: Final = (
     'n=0; while ls "$NINES_STATE"/runs/*.json >/dev/null 2>&1; do n=$((n+1)); [ $n -lt 80 ] || exit 1; sleep 0.5; done',
 )  # fmt: skip
 """Until the harness has taken its run out of its registry, which it does when all is rolled back; at most 40 s."""
+OPEN_MACHINE: Final = (
+    "nsenter", "-t", "1", "-n", "--", "sh", "-c",
+    "if nft list table inet nines_host >/dev/null 2>&1; then nft delete table inet nines_host; fi",
+)  # fmt: skip
+"""The rules of a cut whose agent was killed; its kernel has ended it by then."""
 HARNESS: Final = ("python3", "-m", "chaos.cli.beside")
 
 
@@ -41,6 +47,11 @@ def lodger(container: str) -> tuple[str, ...]:
 def own_clients() -> tuple[str, ...]:
     """Who stands where the clients are, where that is our own pod."""
     return ("env", "NINES_NO_SYSTEM=1", "NINES_ENDS_WITH_INPUT=1", *AGENT)
+
+
+def machine() -> tuple[str, ...]:
+    """Who stands in the network of the machine itself."""
+    return ("env", "NINES_ENDS_WITH_INPUT=1", "nsenter", "-t", "1", "-n", "--", *MACHINE)
 
 
 def clients(uid: str) -> tuple[str, ...]:

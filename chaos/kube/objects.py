@@ -42,6 +42,10 @@ class Place(msgspec.Struct, frozen=True):
     run: str
     namespace: str
     image: str
+    not_on: frozenset[str] = frozenset()
+    """Machines that faults take away: the harness stands on none of them."""
+    evicts: bool = False
+    """A fault asks pods to go."""
 
     @property
     def name(self) -> str:
@@ -87,6 +91,7 @@ class Place(msgspec.Struct, frozen=True):
                         "terminationGracePeriodSeconds": 2,
                         "containers": [container],
                         "volumes": [{"name": "runs", "emptyDir": {}}],
+                        "affinity": _on("NotIn", self.not_on) if self.not_on else {},
                     },
                 },
             },
@@ -108,6 +113,7 @@ class Place(msgspec.Struct, frozen=True):
             {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", "watch", "delete"]},
             {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create", "get"]},
             {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+            *([{"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]}] if self.evicts else []),
             {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
         ]
 
@@ -140,10 +146,6 @@ class Place(msgspec.Struct, frozen=True):
         container = self._container(["sleep", "infinity"], {})
         container["securityContext"] = {"privileged": True}
         container["resources"] = {"requests": {"cpu": GUESTS_CPU, "memory": "64Mi"}}
-        affinity: Thing = {}
-        if machines:
-            terms = [{"matchFields": [{"key": "metadata.name", "operator": "In", "values": [machine]}]} for machine in sorted(machines)]
-            affinity["nodeAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
         return {
             "apiVersion": "apps/v1",
             "kind": "DaemonSet",
@@ -153,7 +155,8 @@ class Place(msgspec.Struct, frozen=True):
                 "template": {
                     "metadata": {"labels": self.labels(GUESTS)},
                     "spec": {
-                        "affinity": affinity, "hostPID": True, "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0,
+                        "affinity": _on("In", machines) if machines else {},
+                        "hostPID": True, "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 0,
                         "tolerations": [{"operator": "Exists"}], "containers": [container],
                     },
                 },
@@ -167,3 +170,10 @@ class Place(msgspec.Struct, frozen=True):
                 {"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in OWN.items()
             ],
         }  # fmt: skip
+
+
+def _on(operator: str, machines: Collection[str]) -> Thing:
+    """One term a machine where any will do (they are alternatives), one with all requirements where none will."""
+    fields = [{"key": "metadata.name", "operator": operator, "values": [machine]} for machine in sorted(machines)]
+    terms = [{"matchFields": fields}] if operator == "NotIn" else [{"matchFields": [each]} for each in fields]
+    return {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}}

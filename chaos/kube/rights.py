@@ -44,8 +44,11 @@ RIGHTS: Final[Sequence[Right]] = (
     Right("batch", "jobs", ("create", "get", "list", "patch", "delete"), "for the harness's pod"),
     Right("apps", "daemonsets", ("create", "list", "delete"), "for guests on the machines of the nodes"),
 )
-OF_MACHINES: Final[Sequence[Right]] = (Right("", "nodes", ("list",), "to know the zones of machines"),)
-"""In no namespace: machines belong to the whole cluster. Needed where an experiment speaks of zones."""
+FOR_DRAINS: Final[Sequence[Right]] = (Right("", "pods/eviction", ("create",), "to ask pods to go, as their disruption budgets allow it"),)
+OF_MACHINES: Final[Sequence[Right]] = (
+    Right("", "nodes", ("list", "get", "patch"), "to know the zones of machines, to cordon one and open it again"),
+)
+"""In no namespace: machines belong to the whole cluster. Needed where an experiment speaks of zones, or drains a machine."""
 _GROUP: Final = "rbac.authorization.k8s.io"
 OWN_RIGHTS: Final[Sequence[Right]] = (
     Right("", "pods", ("get", "list", "create", "delete"), "to see the nodes, and for the places of clients and name server"),
@@ -63,7 +66,8 @@ WHOLE_RIGHTS: Final[Sequence[Right]] = (Right("", "namespaces", ("create", "list
 def manifest(namespace: str, account: str = "", *, hosts: bool = False, own: bool = False) -> list[Thing]:
     """Role and binding; ``account``: the user that they are for; ``hosts``: with what is needed for machines; ``own``: to start a cluster
     of ours."""
-    found = _bound(OWN_RIGHTS if own else RIGHTS, account, "Role", {"name": NAME, "namespace": namespace})
+    inside = (*(OWN_RIGHTS if own else RIGHTS), *(FOR_DRAINS if hosts else ()))
+    found = _bound(inside, account, "Role", {"name": NAME, "namespace": namespace})
     return found + _bound(OF_MACHINES, account, "ClusterRole", {"name": f"{NAME}-hosts"}) if hosts else found
 
 
@@ -87,7 +91,8 @@ def missing(
     ``whole``: also for a namespace of the run's own. ``rights``: those of a run that attaches.
     """
     found = []
-    inside, beyond = OWN_RIGHTS if own else rights, [*(OF_MACHINES if hosts else ()), *(WHOLE_RIGHTS if whole else ())]
+    inside = (*(OWN_RIGHTS if own else rights), *(FOR_DRAINS if hosts else ()))
+    beyond = [*(OF_MACHINES if hosts else ()), *(WHOLE_RIGHTS if whole else ())]
     for right, place in [*((right, namespace) for right in inside), *((right, "") for right in beyond)]:
         resource, _, part = right.resource.partition("/")
         for verb in right.verbs:
@@ -102,11 +107,14 @@ def missing(
     return found
 
 
-def refuse_unable(api: Api, namespace: str, rights: Sequence[Right] = RIGHTS, *, own: bool = False, whole: bool = False) -> None:
-    """``EnvironmentUnusable`` with all that is missing."""
-    lacking = missing(api, namespace, own=own, whole=whole, rights=rights)
+def refuse_unable(
+    api: Api, namespace: str, rights: Sequence[Right] = RIGHTS, *, hosts: bool = False, own: bool = False, whole: bool = False
+) -> None:  # fmt: skip
+    """``EnvironmentUnusable`` with all that is missing; ``hosts``: of a run that drains machines."""
+    lacking = missing(api, namespace, hosts=hosts, own=own, whole=whole, rights=rights)
     if lacking:
-        how = f"'nines doctor --kubernetes {namespace} --rbac{' --own' * own}' prints the manifest that an administrator applies"
+        asks = f"--rbac{' --own' * own}{' --hosts' * hosts}"
+        how = f"'nines doctor --kubernetes {namespace} {asks}' prints the manifest that an administrator applies"
         if whole:
             how = (
                 "name a namespace that is there (NINES_KUBERNETES_NAMESPACE, or cluster: {kubernetes: {namespace: ...}}), and "

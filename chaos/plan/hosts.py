@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 from chaos.core.capabilities import Capability
 from chaos.core.errors import CapabilityMissing
@@ -12,26 +13,46 @@ from chaos.experiment.target.spec import Target
 from chaos.plan.capabilities import elsewhere
 from chaos.plan.cluster import refuse
 from chaos.plan.faults import Planned
+from chaos.plan.traits import made
 from chaos.plugin import Runtime
+
+OF_HOSTS: Final[Mapping[Capability, str]] = {
+    Capability.HOSTS: "switches one host off, by its own command",
+    Capability.DRAINS: "empties one host",
+    Capability.HOST_CUTS: "cuts one host off",
+}  # fmt: skip
+"""What is done to a host as a whole."""
 
 
 def check_hosts(experiment: Experiment, target: Target, runtime: type[Runtime], faults: Sequence[Planned]) -> None:
-    """``CapabilityMissing`` for a runtime without hosts, ``BadInput`` for a host's power that nothing switches."""
+    """``CapabilityMissing`` for a runtime without hosts, ``BadInput`` for one that is meant by nothing, or whose power nothing switches."""
     hosts = experiment.cluster.hosts
     if hosts and (why := runtime.lacks(Capability.HOSTS, target)):
         how = f"leave 'cluster.hosts' out{elsewhere(frozenset({Capability.HOSTS}), target, ', or use ')}"
         raise CapabilityMissing(f"the runtime '{runtime.name}' has no hosts: {why}", how=how)
     for planned in faults:
-        if Capability.HOSTS not in planned.fault.needs:
+        needs = planned.fault.needs & OF_HOSTS.keys()
+        if not needs:
             continue
         path, aim = f"{planned.path}.target", planned.spec.target
-        host = hosts.get(aim.zone) if isinstance(aim, Zone) else None
-        if host is None:
-            raise refuse(
-                experiment, path, f"the fault '{planned.spec.name}' switches one host off, by its own command", "target: {host: b}"
-            )
-        if not host.power_off:
-            assert isinstance(aim, Zone)
-            message = f"nothing says how '{aim.zone}' is switched off"
+        attach = experiment.cluster.attach
+        pods = attach.pods if attach is not None else None
+        known = hosts if pods is None else set(pods.stand.values())
+        if not isinstance(aim, Zone) or aim.zone not in known:
+            message = f"the fault '{planned.spec.name}' {' and '.join(sorted(OF_HOSTS[need] for need in needs))}"
+            raise refuse(experiment, path, message, "target: {host: b}")
+        if Capability.HOSTS not in needs:
+            continue
+        if pods is None and not hosts[aim.zone].power_off:
             right = f"cluster: {{hosts: {{{aim.zone}: {{engine: ..., power_off: ..., power_on: ...}}}}}}, or 'by: rules'"
-            raise refuse(experiment, path, message, right)
+            raise refuse(experiment, path, f"nothing says how '{aim.zone}' is switched off", right)
+        if pods is not None and aim.zone not in pods.hosts:
+            right = f"attach: {{kubernetes: {{..., hosts: {{{aim.zone}: {{power_off: ..., power_on: ...}}}}}}}}"
+            raise refuse(experiment, path, f"nothing says how '{aim.zone}' is switched off", right)
+
+
+def struck_hosts(experiment: Experiment) -> frozenset[str]:
+    """Those that a fault takes away from under whoever stands there: the harness is not to stand on one of them."""
+    takes = {Capability.HOSTS, Capability.HOST_CUTS}
+    specs = [spec for spec in experiment.faults if takes & made(spec).needs and isinstance(spec.target, Zone)]
+    return frozenset(spec.target.zone for spec in specs if isinstance(spec.target, Zone))

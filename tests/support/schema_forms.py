@@ -39,7 +39,11 @@ cluster: {attach: {label: app=web, name: web, ready: {http: "http://{address}:80
 ---
 cluster: {attach: {compose: shop, services: [web, db], network: front, ports: [7001]}}
 ---
-cluster: {attach: {kubernetes: {namespace: shop, selector: app=store, service: store, container: store, context: staging}}, nodes: 3}
+cluster:
+  nodes: 3
+  attach:
+    kubernetes:
+      {namespace: shop, selector: app=store, service: store, container: store, context: staging, hosts: {w: {power_off: x, power_on: y}}}
 ---
 cluster:
   target: sample

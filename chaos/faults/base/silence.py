@@ -15,11 +15,13 @@ from chaos.plugin import Net
 SILENT_WITHIN_S: Final = 10.0
 """After what should silence them has been done."""
 TIMED_OUT: Final = "timed out"
+NOBODY_THERE: Final = frozenset({TIMED_OUT, "no route to host"})
+"""Of a machine that is gone: some seconds later whoever forwards to it has found out, and says so."""
 _AGAIN_S: Final = 0.005
 
 
 class Silence:
-    """A silent link is one whose questions time out; one that is refused an answer has been answered."""
+    """A silent link is one whose questions time out, or find nobody; one that is refused an answer has been answered."""
 
     def __init__(self, net: Net, links: Sequence[Link], clock: Clock, timeout_s: float) -> None:
         self._net = net
@@ -58,7 +60,7 @@ class Silence:
                 trip = self._net.measure(link, self._timeout_s)
             except FaultNotEffective:
                 return  # nobody is there to ask: the link counts as loud, and the fault says so
-            if trip.error != TIMED_OUT:
+            if trip.error not in NOBODY_THERE:
                 self._since[link] = None
             elif self._since[link] is None:
                 self._since[link] = sent_ns

@@ -8,7 +8,7 @@ from contextlib import AbstractContextManager, contextmanager
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import CapabilityMissing, FaultNotEffective
 from chaos.core.values import ClockReading, RoundTrip, TrafficOrder
-from chaos.plugin import Crowd, Deployment, HasHosts, Names, Net, Node, Surge
+from chaos.plugin import Crowd, Deployment, HasHosts, Layer, Names, Net, Node, Surge
 from chaos.query.clock import question_of
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helper import Helper
@@ -144,6 +144,18 @@ class RunningCluster:
     def switch_on(self, host: str) -> None:
         """By the experiment's command; what is ours stands there again."""
         self._several.switch_on(host)
+
+    def cut_off(self, host: str) -> AbstractContextManager[Layer]:
+        """Where it stands."""
+        return self._several.cut_off(host)
+
+    def cordon(self, host: str) -> int:
+        """Through whoever runs it."""
+        return self._several.cordon(host)
+
+    def uncordon(self, host: str) -> None:
+        """As it was."""
+        self._several.uncordon(host)
 
     def broken(self) -> str | None:
         """Which part of the harness has died; None while all is well."""

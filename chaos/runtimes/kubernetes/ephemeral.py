@@ -19,7 +19,7 @@ from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.kubernetes.guests import PodGuests
 from chaos.runtimes.kubernetes.layout import NOWHERE
 from chaos.runtimes.kubernetes.lodgers import give_back
-from chaos.runtimes.kubernetes.node import PodNode
+from chaos.runtimes.kubernetes.node import Orders, PodNode
 from chaos.runtimes.kubernetes.pipes import Pipes
 from chaos.runtimes.kubernetes.session import PodSession
 
@@ -71,8 +71,8 @@ class EphemeralGuests(PodGuests):
         ))  # fmt: skip
         return self.clients
 
-    def _node(self, name: str, info: NodeInfo, delete: Callable[[float | None], None]) -> PodNode:
-        node = WatchedNode(info, delete, self._sink, self._clock)
+    def _node(self, name: str, info: NodeInfo, orders: Orders) -> PodNode:
+        node = WatchedNode(info, orders, self._sink, self._clock)
         node.told(self.pods[name])
         return node
 

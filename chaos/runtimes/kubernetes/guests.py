@@ -8,17 +8,18 @@ the same guest sees it, and every rule holds.
 
 from __future__ import annotations
 
-import math
+import contextlib
 import os
 import threading
+import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final
 
 from chaos.core.clock import Clock
-from chaos.core.errors import EnvironmentUnusable, FaultNotEffective, NinesError
-from chaos.core.values import CLIENTS, NodeInfo
+from chaos.core.errors import EnvironmentUnusable, FaultNotEffective, NinesError, NotHealed
+from chaos.core.values import CLIENTS, NodeInfo, Status
 from chaos.experiment.pods import PodsSpec
 from chaos.history.events import NodeUp
 from chaos.kube import commands
@@ -30,10 +31,16 @@ from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import GuestsBase, Rejoined, heard, left_by
 from chaos.runtimes.base.agents.link import AgentLink, mapped_into
 from chaos.runtimes.base.helper import Breakage
-from chaos.runtimes.kubernetes.node import PodNode
+from chaos.runtimes.kubernetes.node import Orders, PodNode
+from chaos.runtimes.kubernetes.orders import PodOrders
 from chaos.runtimes.kubernetes.pipes import Pipes
 
 HELLO_WITHIN_S: Final = 20.0
+BOOT_S: Final = 300.0
+"""A machine boots, and kubelet starts what was there, within this."""
+LOOK_EVERY_S: Final = 0.25
+JOINS_WITHIN_S: Final = 20.0
+POWER_OFF: Final = "POWER_OFF"
 CLOCK_BOUND_S: Final = 0.010
 """A clock that is known worse than this tells too little of when things happened."""
 
@@ -54,10 +61,16 @@ class PodGuests(GuestsBase):
         self._move: Callable[[str, Pod], NodeInfo] | None = None
         self._there: dict[str, str] = {}
         """Machine -> the pod in which its guests are started."""
+        self._stands: dict[str, str] = {}
+        """Node -> the uid of the pod in which its guest stands."""
         self._pipes: Pipes | None = None
         self._vacant: set[str] = set()
         self.on_word: Callable[[str, Pod], None] | None = None
         """Told of each word of the API server about a node's pod."""
+        self._before: dict[str, dict[str, str]] = {}
+        """Machine that was switched off -> the nodes there, each with its container's life."""
+        self._before_there: dict[str, str] = {}
+        """The same of our own pod there."""
         self._stop = Stop()
 
     def tell(self, told: Callable[[str, Pod], None]) -> None:
@@ -89,25 +102,23 @@ class PodGuests(GuestsBase):
         assert self.clients is not None
         net.join(CLIENTS, self.clients)
         for name, info in infos.items():
-            self.nodes[name] = self._node(name, info, partial(self._delete, name))
+            orders = PodOrders(self._api, self._spec.namespace, name, partial(self.pods.__getitem__, name), partial(self._stands_in, name))
+            self.nodes[name] = self._node(name, info, orders)
         version = str(self._api.page("pods", self._spec.namespace, self._selector)["metadata"]["resourceVersion"])
         self._thread = threading.Thread(target=self._follow, args=(version,), name="pods", daemon=True)
         self._thread.start()
         with ThreadPoolExecutor(max_workers=16, thread_name_prefix="guests") as pool:
             entered = {name: pool.submit(self._enter, name, self.pods[name]) for name in infos}
             links = {name: each.result() for name, each in entered.items()}  # before anything is done to any of them
-            for each in [pool.submit(self._join, name, links[name]) for name in infos]:
+            for each in [pool.submit(self._join, name, self.pods[name], links[name]) for name in infos]:
                 each.result()
 
-    def _delete(self, name: str, grace_s: float | None) -> None:
-        pod = self.pods[name]
-        whole_s = None if grace_s is None else math.ceil(grace_s)
-        if not self._api.remove("pods", self._spec.namespace, pod.name, grace_s=whole_s, uid=pod.uid):
-            raise FaultNotEffective(f"the pod {pod.name} ({name}) is gone already")
+    def _stands_in(self, name: str) -> str:
+        return self._stands.get(name, "")
 
-    def _node(self, name: str, info: NodeInfo, delete: Callable[[float | None], None]) -> PodNode:
+    def _node(self, name: str, info: NodeInfo, orders: Orders) -> PodNode:
         del name
-        return PodNode(info, delete, self._sink, self._clock)
+        return PodNode(info, orders, self._sink, self._clock)
 
     def _streams(self, name: str, pod: Pod) -> Exec:
         """Those of a guest that is started for a pod."""
@@ -130,13 +141,14 @@ class PodGuests(GuestsBase):
         self._net.check(name, link)
         return link
 
-    def _join(self, name: str, link: AgentLink) -> None:
+    def _join(self, name: str, pod: Pod, link: AgentLink) -> None:
         assert self._net is not None
         try:
             self._net.join(name, link)
         except NinesError:
             self._withdraw(link)
             raise
+        self._stands[name] = pod.uid
         before = self.nodes[name].host(link)
         if before is not None:
             self._send_away(before)
@@ -171,6 +183,8 @@ class PodGuests(GuestsBase):
         if pod.uid in known:
             if kind == "DELETED" or pod.ending:
                 self._vacant.add(known[pod.uid])
+            elif pod.container_id:
+                self.pods[known[pod.uid]] = pod  # whether it is ready, and its container's present life
             return
         if kind == "DELETED" or pod.ending or not (pod.container_id and pod.address):
             return
@@ -183,21 +197,106 @@ class PodGuests(GuestsBase):
         self._worker.submit(self._join_again, node, pod)
 
     def _join_again(self, name: str, pod: Pod) -> None:
+        until_s = time.monotonic() + JOINS_WITHIN_S
+        while not self._closing.is_set():
+            try:
+                self._rejoin(name, pod)
+            except NinesError as error:  # our own pod there may be as new as this one
+                if time.monotonic() < until_s and self.pods[name].uid == pod.uid:
+                    self._closing.wait(LOOK_EVERY_S)
+                    continue
+                if not self._closing.is_set() and self.pods[name].uid == pod.uid:
+                    self._breakage.note(f"no guest could join {name} ({pod.name}) again: {error}")
+            return
+
+    def _rejoin(self, name: str, pod: Pod) -> None:
         node = self.nodes[name]
         assert self._net is not None
         assert self._move is not None
-        try:
-            if self._closing.is_set():
-                return
+        if node.guest is not None:
+            node.guest.closing = True
+            self._net.lost(name, node.guest)
+        node.moved(info := self._move(name, pod))
+        self._join(name, pod, self._enter(name, pod))
+        self._sink(placed_at(info, pod, self._clock))
+
+    def in_machine(self, host: str) -> AgentLink:
+        """An agent in the network of the machine itself; whose it is closes it."""
+        there = self._there.get(host)
+        if there is None:
+            raise FaultNotEffective(f"no pod of ours is on the machine '{host}'")
+        streams = Exec(self._api, self._spec.namespace, there, CONTAINER, commands.machine())
+        return self._linked(host, AgentLink(
+            None, there, node=host, clock=self._clock, on_event=self._teller(host, None), on_gone=self._gone,
+            on_clock=mapped_into(self._sink, self._clock), streams=streams,
+        ))  # fmt: skip
+
+    # --- what happens to machines --------------------------------------------------------------------------------------
+
+    def expect(self, host: str) -> None:
+        """It is about to go: the end of the guests there is then no surprise."""
+        self._before[host] = {name: pod.container_id for name, pod in self.pods.items() if pod.machine == host}
+        self._before_there[host] = self._life_of_ours(host)
+        for name in self._before[host]:
+            self.nodes[name].doom(POWER_OFF)
+            if (guest := self.nodes[name].guest) is not None:
+                guest.closing = True
+
+    def stays(self, host: str) -> bool:
+        """It did not go after all: whether all guests there can still be spoken to."""
+        guests = [self.nodes[name].guest for name in self._before.get(host, ())]
+        for name in self._before.get(host, ()):
+            self.nodes[name].doom("")
+        for guest in guests:
+            if guest is None or guest.gone:
+                return False
+            try:
+                guest.call("ping")
+            except NinesError:
+                return False
+            guest.closing = False
+        return True
+
+    def went_dark(self, host: str, at_ns: int) -> None:
+        """It has been silent since then: whoever stands there is dead."""
+        assert self._net is not None
+        for name in self._before[host]:
+            node = self.nodes[name]
             if node.guest is not None:
-                node.guest.closing = True
                 self._net.lost(name, node.guest)
-            node.moved(info := self._move(name, pod))
-            self._join(name, self._enter(name, pod))
-            self._sink(placed_at(info, pod, self._clock))
-        except NinesError as error:
-            if not self._closing.is_set():
-                self._breakage.note(f"no guest could join {name} ({pod.name}) again: {error}")
+                node.guest.close()
+            node.went_dark(at_ns)
+
+    def await_back(self, host: str) -> None:
+        """Its power is on: until a guest stands in each pod that was there, or in the one that took its place. ``NotHealed`` if not."""
+        until_s = time.monotonic() + BOOT_S
+        waits = dict(self._before.get(host, {}))
+        while waits:
+            for name, life in list(waits.items()):
+                if self._is_back(host, name, life):
+                    self.nodes[name].doom("")
+                    del waits[name]
+            if waits and time.monotonic() > until_s:
+                called = ", ".join(f"{self.pods[name].name} ({name})" for name in waits)
+                raise NotHealed(f"after the power of '{host}' was on, no guest stood again within {BOOT_S:g} s in {called}")
+            time.sleep(LOOK_EVERY_S if waits else 0.0)
+
+    def _is_back(self, host: str, name: str, life: str) -> bool:
+        """One node: in the same pod in another life, where our own pod has another one too; or in another pod."""
+        node, pod = self.nodes[name], self.pods[name]
+        stands = node.guest is not None and not node.guest.closing and self._stands_in(name) == pod.uid
+        if stands:
+            return node.status() is Status.UP
+        if pod.machine == host and pod.container_id not in ("", life) and self._life_of_ours(host) not in ("", self._before_there[host]):
+            with contextlib.suppress(NinesError):  # the machine may not be all there yet: it is tried again
+                self._worker.submit(self._rejoin, name, pod).result()
+        return False
+
+    def _life_of_ours(self, host: str) -> str:
+        """The container of the DaemonSet's pod there; empty while it has none."""
+        thing = self._api.get("pods", self._spec.namespace, self._there.get(host, "")) if host in self._there else None
+        states = (thing or {}).get("status", {}).get("containerStatuses") or ()
+        return next((str(each.get("containerID") or "") for each in states if "running" in (each.get("state") or {})), "")
 
     # --- the end -------------------------------------------------------------------------------------------------------
 

@@ -14,16 +14,20 @@ import msgspec
 
 from chaos.core.clock import MonotonicClock
 from chaos.core.errors import EnvironmentUnusable, NinesError
+from chaos.kube import commands, streams
 from chaos.kube.access import read
 from chaos.kube.api import Api
+from chaos.kube.cordon import cordoned_by, uncordon
 from chaos.kube.ephemeral import LODGED
 from chaos.kube.find import ROLE, RUN, Pod
-from chaos.kube.objects import GUESTS, KEYS
+from chaos.kube.objects import CONTAINER, GUESTS, KEYS
+from chaos.kube.owed import POWER_ON, Owed, alone, owed, pay
 from chaos.kube.standing import Whereabouts, remove, things
 from chaos.plugin import CrashedRun, Left
 from chaos.runtimes.kubernetes.guests import give_back
 from chaos.runtimes.kubernetes.lodgers import give_back as lodgers_give_back
 
+OPEN_WITHIN_S: Final = 15.0
 FILE: Final = "attached.json"
 """In the run folder: which node is which pod."""
 CLUSTER: Final = "cluster"
@@ -46,6 +50,8 @@ def leftovers(crashed: Sequence[CrashedRun]) -> list[Left]:
             where = Whereabouts.parsed(run.where)
             api = Api(read(where.kubeconfig, where.context))
             found += [Left(run.run, kind, name, run.where, str(where)) for kind, name in things(api, where, run.run)]
+            found += [Left(run.run, "cordon", name, run.where, str(where)) for name in cordoned_by(api, run.run)]
+            found += [Left(run.run, each.do, each.host, run.where, str(where)) for each in _owed(run) if each.do == POWER_ON]
         except EnvironmentUnusable as error:
             found.append(Left(run.run, CLUSTER, run.where, run.where, error.what))
     return found
@@ -58,13 +64,45 @@ def heal(run: CrashedRun, left: Sequence[Left]) -> list[tuple[Left | None, str]]
     where = Whereabouts.parsed(run.where)
     try:
         api = Api(read(where.kubeconfig, where.context))
-        problems = give_all_back(api, where.namespace, run.run)
+        problems = _pay(api, run) + give_all_back(api, where.namespace, run.run)
         if problems:
             return [(None, "; ".join(problems))]
         still = remove(api, where, run.run)
     except EnvironmentUnusable as error:
         return [(thing, error.what) for thing in left]
     return [(Left(run.run, kind, name, run.where, str(where)), "it is still there") for kind, name in still]
+
+
+def _owed(run: CrashedRun) -> list[Owed]:
+    return owed(run.folder) if run.folder is not None and run.folder.is_dir() else []
+
+
+def _pay(api: Api, run: CrashedRun) -> list[str]:
+    """Machines on and open again; first, since pods can only be given back on machines that run."""
+
+    def open_again(host: str) -> None:
+        uncordon(api, host, run.run)
+
+    problems: list[str] = []
+    if _owed(run):
+        assert run.folder is not None
+        with alone(run.folder):
+            problems = pay(run.folder, open_again)
+    for host in cordoned_by(api, run.run):
+        try:
+            open_again(host)
+        except NinesError as error:
+            problems.append(str(error))
+    return problems
+
+
+def _open(api: Api, namespace: str, machine: str, ours: str) -> str:
+    """A machine whose network a run cut; what hindered that."""
+    try:
+        ended, said = streams.run(api, namespace, ours, CONTAINER, commands.OPEN_MACHINE, OPEN_WITHIN_S)
+    except NinesError as error:
+        return f"{machine}: {error}"
+    return "" if ended else f"{machine}: {said.strip() or 'its packet rules could not be looked at'}"
 
 
 def give_all_back(api: Api, namespace: str, run: str) -> list[str]:
@@ -77,7 +115,7 @@ def give_all_back(api: Api, namespace: str, run: str) -> list[str]:
     image = str(jobs[0]["metadata"]["annotations"].get(LODGED, ""))
     guests = api.listed("pods", namespace, f"{RUN}={run},{ROLE}={GUESTS}")
     there = {str(each["spec"].get("nodeName") or ""): str(each["metadata"]["name"]) for each in guests}
-    problems = []
+    problems = [problem for machine, ours in there.items() if (problem := _open(api, namespace, machine, ours))]
     for pod in pods.values():
         now = api.get("pods", namespace, pod.name)
         if now is None or now["metadata"]["uid"] != pod.uid or not (image or pod.machine in there):

@@ -18,7 +18,9 @@ from chaos.runtimes.base.agents.link import AgentLink
 from chaos.runtimes.kubernetes.guests import HELLO_WITHIN_S
 
 EPHEMERAL: Final = "ephemeral"
-BEYOND: Final = frozenset({C.SIGNALS, C.CGROUP, C.SHARED_DISK, C.STREAMS, C.RESTART_POLICY})
+BEYOND: Final = frozenset({
+    C.SIGNALS, C.CGROUP, C.SHARED_DISK, C.STREAMS, C.RESTART_POLICY, C.HOSTS, C.HOST_CUTS, C.DRAINS,
+})  # fmt: skip
 WHY: Final = (
     "an ephemeral container acts on the pod's network alone: it sees no process of the other containers, and nobody reaches a proxy in it"
 )

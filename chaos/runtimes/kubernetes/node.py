@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
 from chaos.core.clock import Clock
 from chaos.core.errors import FaultNotEffective
@@ -15,12 +14,30 @@ from chaos.runtimes.base.agents.link import AgentGone, AgentLink, AgentRefused
 DELETED_WITHIN_S: Final = 10.0
 
 
+class Orders(Protocol):
+    """What the API server does about the pod that a node is now."""
+
+    def delete(self, grace_s: float | None) -> str:
+        """Have it deleted; its uid."""
+        ...
+
+    def evict(self, grace_s: float | None) -> tuple[str, str]:
+        """The same if its disruption budgets allow it: its uid, and what they say (empty: it goes)."""
+        ...
+
+    def present(self) -> tuple[str, bool]:
+        """The uid of the pod, once a guest stands there (else empty), and whether kubelet calls it ready."""
+        ...
+
+
 class PodNode(GuestNode):
     """One node, over all lives of its container and of its pod."""
 
-    def __init__(self, info: NodeInfo, delete: Callable[[float | None], None], sink: Sink, clock: Clock) -> None:
+    def __init__(self, info: NodeInfo, orders: Orders, sink: Sink, clock: Clock) -> None:
         super().__init__(info, self._never, lambda: "", sink, clock)
-        self._delete = delete
+        self._orders = orders
+        self._given_up = ""
+        """The uid of the pod that was to go last."""
 
     def host(self, guest: AgentLink) -> AgentLink | None:
         """A guest has joined its present pod; returns that of the pod before."""
@@ -40,10 +57,27 @@ class PodNode(GuestNode):
             life_ns = self._up_ns
             self._killing = "DELETED"
         ordered_ns = self._clock.now_ns()
-        self._delete(grace_s)
+        self._given_up = self._orders.delete(grace_s)
         if grace_s == 0 and life_ns is not None and self._await(lambda: self._up_ns != life_ns, DELETED_WITHIN_S):
             return self._down_ns
         return ordered_ns
+
+    def evict(self, grace_s: float | None) -> str:
+        """By the API server, which a disruption budget may bind."""
+        with self._changed:
+            self._killing = "EVICTED"
+        given_up, held = self._orders.evict(grace_s)
+        if held:
+            with self._changed:
+                self._killing = ""
+            return held
+        self._given_up = given_up
+        return ""
+
+    def replaced(self) -> bool:
+        """By kubelet's word of the pod that is there now, where a guest stands and has seen it run."""
+        uid, ready = self._orders.present()
+        return bool(self._given_up) and uid != self._given_up and ready and self._up_ns is not None
 
     def status(self) -> Status:
         """By the word of the kernel; of a pod that is gone nothing runs."""

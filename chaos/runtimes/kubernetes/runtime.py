@@ -62,6 +62,7 @@ class KubernetesRuntime(Runtime):
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
         C.SIGNALS, C.RESTART_POLICY, C.DELETES, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NEW_CONNECTIONS, C.CONNECTIONS,
         C.SURGES, C.ENGINE_NAMES, C.SESSIONS, C.NAME_SET, C.NAME_ANSWERS, C.CGROUP, C.SHARED_DISK,
+        C.DRAINS, C.HOSTS, C.HOST_CUTS,
     })  # fmt: skip
     attaches: ClassVar[frozenset[str]] = frozenset({"pods"})
     words: ClassVar[Mapping[Capability, str]] = {
@@ -93,6 +94,7 @@ class KubernetesRuntime(Runtime):
         "machine_word": Surrounding("10s", _KUBELET),
         "machine_look": Surrounding("5s", _CLUSTER),
         "eviction": Surrounding("300s", _CLUSTER),
+        "replacement": Surrounding("1s..3s", "measured (docs/kubernetes.md)"),
     }
 
     @classmethod
@@ -219,7 +221,7 @@ class KubernetesRuntime(Runtime):
                     session = OwnSession(deployment, api, claim, sink, clock)
                 else:
                     kind = EphemeralSession if attach.pods.guests == EPHEMERAL else PodSession
-                    session = kind(deployment, api, claim, sink, clock, traffic=self._traffic)
+                    session = kind(deployment, api, claim, sink, clock, self.at_home, traffic=self._traffic)
                 with session.up() as cluster:
                     yield cluster
         finally:

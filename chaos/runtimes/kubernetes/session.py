@@ -42,6 +42,7 @@ from chaos.runtimes.base.surges import Surges
 from chaos.runtimes.kubernetes.able import refuse_beyond
 from chaos.runtimes.kubernetes.guests import PodGuests
 from chaos.runtimes.kubernetes.helpers import PodHelpers
+from chaos.runtimes.kubernetes.hosts import AtHome, PodHosts
 from chaos.runtimes.kubernetes.layout import PodLayout, resolver
 from chaos.runtimes.kubernetes.leftovers import FILE
 from chaos.runtimes.kubernetes.loads import PodLoads
@@ -53,9 +54,14 @@ REACHES: Final = "a Service of that name in the pods' namespace, with their labe
 class PodSession(AttachedSession):
     """One run's guests, its clients, and the word that all pods are given back."""
 
-    def __init__(self, deployment: Deployment, api: Api, claim: Claim, sink: Sink, clock: Clock, *, traffic: bool = True) -> None:
+    def __init__(
+        self, deployment: Deployment, api: Api, claim: Claim, sink: Sink, clock: Clock, at_home: AtHome | None = None, *,
+        traffic: bool = True,
+    ) -> None:  # fmt: skip
         super().__init__(deployment, claim, sink, clock)
         assert self._attach.pods is not None
+        self._at_home = at_home
+        self._hosts: PodHosts | None = None
         self._api = api
         self._spec: PodsSpec = self._attach.pods
         self._traffic = traffic
@@ -111,7 +117,8 @@ class PodSession(AttachedSession):
                 node.loads = PodLoads(node, pods[name].limits, api, spec.namespace, partial(guests.pods.__getitem__, name), self._clock)
         if Capability.NAME_SET in wanted:
             helpers.put_before()
-        return Parts(layout, guests.nodes, net, asker, helpers, AgentCrowds(layout, lambda: link).crowd)
+        self._hosts = PodHosts(self._at_home, guests, self._clock)
+        return Parts(layout, guests.nodes, net, asker, helpers, AgentCrowds(layout, lambda: link).crowd, self._hosts)
 
     @property
     def _gateway(self) -> str:
@@ -204,10 +211,10 @@ class PodSession(AttachedSession):
         guests, helpers = self._guests, self._helpers
         if helpers is not None:
             helpers.end_input()
-        problems: list[str] = []
+        problems: list[str] = [] if self._hosts is None else self._hosts.all_back()
         if guests is not None:
             guests.stop_following()
-            problems = [problem for node in guests.nodes if (problem := self._give_back(guests, node))]
+            problems += [problem for node in guests.nodes if (problem := self._give_back(guests, node))]
             self._node_logs.close(guests.pods)
         if helpers is not None:
             helpers.wait_ended()

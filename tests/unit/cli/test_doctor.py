@@ -110,7 +110,7 @@ def test_what_cannot_be_done_says_why(asked: Sequence[Ability]) -> None:
     assert str(said["pause", "kubernetes, attached"]) == "yes"
     assert str(said["pause", "docker, attached"]) == "yes"
     assert str(said["remove", "docker, attached"]).startswith("no: it would take away")
-    assert [form.only for form in said["partition", "docker, attached"].missing] == ["`network`"]
+    assert [form.only for form in said["partition", "docker, attached"].missing] == ["`network`", "`by: host`"]
     assert [form.only for form in said["kill", "local"].missing] == ["`recovery: policy`"]
     assert [form.only for form in said["kill", "docker"].missing] == ["`recovery: policy` on a target with `pid1: true`"]
 

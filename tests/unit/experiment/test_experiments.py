@@ -9,12 +9,20 @@ import pytest
 
 from chaos import api as perform
 from chaos.core import plugins as tables
+from chaos.plugin import Spot
+from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
 from tests.support.paths import ROOT
 
 FILES = sorted((ROOT / "experiments").glob("*.yaml"))
 WEAKNESSES = sorted((ROOT / "experiments" / "weaknesses").glob("*.yaml"))
 ON_PODS = sorted((ROOT / "experiments" / "kubernetes").glob("*.yaml"))
 order = functools.cache(perform.order)
+
+
+@pytest.fixture(autouse=True)
+def a_cluster_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pods stand on three machines."""
+    monkeypatch.setattr(KubernetesRuntime, "spots", lambda *_: [Spot(f"worker-{number}", "a") for number in (1, 2, 3)])
 
 
 @pytest.mark.parametrize("file", [*FILES, *ON_PODS], ids=lambda file: file.stem)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
@@ -18,6 +19,7 @@ from chaos.core.errors import FaultNotEffective, NinesError, NotHealed
 from chaos.core.programs import last_words
 from chaos.engine.connection import answers
 from chaos.experiment.hosts import HostSpec
+from chaos.plugin import Layer
 
 COMMAND_S: Final = 120.0
 BOOT_S: Final = 180.0
@@ -75,6 +77,17 @@ class Power:
         """Unless its command failed, and it has been on all the time: then another command would meet what it does not expect."""
         if host in self._silent or not answers({"DOCKER_HOST": self._specs[host].engine}):
             awaken(host, self._specs[host], self._log)
+
+    def cut_off(self, host: str) -> AbstractContextManager[Layer]:
+        """A Docker host is cut off by the rules of each agent there."""
+        raise FaultNotEffective(f"host '{host}' is not cut off as a whole: leave 'by: host' out")
+
+    def cordon(self, host: str) -> int:
+        """A Docker host takes what it is given, and Nines alone gives it."""
+        raise FaultNotEffective(f"host '{host}' is not closed by anybody: nobody else places nodes there")
+
+    def uncordon(self, host: str) -> None:
+        """It never was closed."""
 
     def all_on(self) -> list[str]:
         """Those that are still off, at the end of a run: so that what is on them can be removed. What could not be switched on."""

@@ -26,6 +26,7 @@ class GuestNode(AgentNode):
     def _received(self, guest: AgentLink) -> AgentLink | None:
         """A guest has joined; returns the one before."""
         before, self._guest, self._link = self._guest, guest, guest
+        self._dark = False
         return before
 
     def seen(self, event: Event) -> None:
