@@ -207,7 +207,7 @@ def _perform(
         if isinstance(error, NinesError):
             raise
         if storage.of_storage(error):
-            raise _full(error, folder, began) from error
+            raise _full(error, folder, began, far) from error
         _keep_bug(folder.path)
         raise
     except Exception:
@@ -262,11 +262,14 @@ def _write(report: Report, folder: RunFolder) -> None:
         print(f"nines: {unwritten}", file=sys.stderr)
 
 
-def _full(error: OSError, folder: RunFolder, began: bool) -> NinesError:
+def _full(error: OSError, folder: RunFolder, began: bool, far: object | None) -> NinesError:
     """What a disk did, in one line: before the first request nothing was measured, after it the run is one that was stopped."""
     why = storage.why(error, Path(error.filename or folder.history))
     if not began:
         return EnvironmentUnusable(why, how="free some space, or name a folder on another disk with --folder")
+    if far is not None:
+        kept = f"what was measured is kept where the run was: nines fetch {folder.run} --folder DIR, with a DIR where there is room"
+        return EnvironmentUnusable(why, how=kept)
     return Aborted(f"{why}\n  the run was stopped; what was measured until then is kept: 'nines judge {folder.path}'")
 
 

@@ -47,7 +47,7 @@ def main() -> int:
     except Lost:
         return 0
     except KeyboardInterrupt:
-        end = End(130, error=Interrupted.__name__, message="interrupted")
+        end = End(130, error=Interrupted.__name__, message="interrupted", empty=_nothing_kept())
     line.send(END, msgspec.json.encode(end))
     line.end()
     return 0

@@ -23,6 +23,7 @@ def fetch(arguments: argparse.Namespace) -> int:
     if arguments.run is None and _list_clusters() and not there.is_used():
         return 0
     if not there.is_used():
+        there.require_named()
         raise EnvironmentUnusable(
             "nothing of ours is kept beside the engine", how="DOCKER_HOST must lead to the engine of that run; run folders of an engine"
             " on this machine are here already",

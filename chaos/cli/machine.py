@@ -78,7 +78,7 @@ def ended(arguments: argparse.Namespace) -> RunRecord | None:
 
 
 def leftovers(arguments: argparse.Namespace) -> int:
-    """List what crashed runs left; 0 if nothing, 5 if anything."""
+    """List what crashed runs left; 0 if nothing, 5 if anything, or if the engine that is named does not tell."""
     from chaos.run.leftovers import leftovers as find
     from chaos.run.leftovers import unrecorded
 
@@ -96,6 +96,7 @@ def leftovers(arguments: argparse.Namespace) -> int:
     rows += far
     if arguments.json:
         show_json(rows)
+        there.require_named()
         return 5 if found or dead or far or projects else 0
     if projects:
         show("\n".join(terminal(tries.told(each)) for each in projects))
@@ -110,6 +111,7 @@ def leftovers(arguments: argparse.Namespace) -> int:
         show("\n".join(terminal(f"  {thing.kind} {thing.name}") for thing in run.things))
     if dead:
         note("Remove those of dead runs with: nines heal --orphans")
+    there.require_named()
     if not found and not others and not far and not projects:
         note("No leftovers of earlier runs.")
     return 5 if found or dead or far or projects else 0
@@ -135,13 +137,14 @@ def heal(arguments: argparse.Namespace) -> int:
     else:
         for item in removed:
             show(terminal(f"removed  {item}"))
-        dead = [] if arguments.orphans else [run for run in unrecorded() if not run.alive]
-        if dead:
-            note(f"Left alone, since they have no record: {', '.join(run.run for run in dead)}. Remove them with: nines heal --orphans")
-        elif not removed and not could_not:
-            note("No leftovers of earlier runs.")
+    dead = [] if arguments.json or arguments.orphans else [run for run in unrecorded() if not run.alive]
+    if dead:
+        note(f"Left alone, since they have no record: {', '.join(run.run for run in dead)}. Remove them with: nines heal --orphans")
     if could_not:
         raise NotHealed("could not remove:\n  " + "\n  ".join(could_not))
+    there.require_named()
+    if not removed and not dead and not arguments.json:
+        note("No leftovers of earlier runs.")
     return 0
 
 

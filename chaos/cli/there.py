@@ -20,6 +20,15 @@ def is_used() -> bool:
     return not os.environ.get(BESIDE) and may_have(f"/volumes/{VOLUME}")
 
 
+def require_named() -> None:
+    """``EnvironmentUnusable`` if the settings of the docker command name an engine that cannot be spoken to: what is there is not known."""
+    from chaos.engine.address import is_named
+    from chaos.engine.connection import BESIDE, connect
+
+    if is_named() and not os.environ.get(BESIDE):
+        connect(checked=False).close()
+
+
 def relay(argv: Sequence[str], folder: RunFolder | None = None, say: Callable[[str], None] = show) -> int | None:
     """The verb as it is written, done there; its exit status. None where there is nothing of ours, and no ``folder`` to be filled."""
     if folder is None and not is_used():

@@ -131,9 +131,10 @@ class Aborted(NinesError):
 class Interrupted(NinesError):
     """SIGINT or SIGTERM; undo was completed."""
 
-    def __init__(self, signal_number: int) -> None:
+    def __init__(self, signal_number: int, message: str = "") -> None:
         self.signal_number = signal_number
-        super().__init__(f"interrupted by signal {signal_number}")
+        self.exit_code = 128 + signal_number  # type: ignore[misc]  # the one error whose status is not that of its class
+        super().__init__(message or f"interrupted by signal {signal_number}")
 
 
 class HistoryUnreadable(NinesError):

@@ -285,6 +285,7 @@ class Beside:
                 tried.append(f"{path}: {why}")
                 continue
             channel = self._started(made)
+            waits = True
             try:
                 channel.send(TICKET, msgspec.json.encode(msgspec.structs.replace(ticket, engine=identity(self.engine))))
                 wrong = self._found_another(channel)
@@ -295,9 +296,13 @@ class Beside:
                 channel.archive(inputs or {})
                 yield channel
                 return
+            except KeyboardInterrupt:
+                waits = False  # who is let go of ends by itself
+                raise
             finally:
                 channel.close()
-                self._await_gone(made)
+                if waits:
+                    self._await_gone(made)
         raise EnvironmentUnusable(
             f"the engine at {self.engine.facts.host} is not on this machine, and its socket there was not found (" + "; ".join(tried) + ")",
             how="NINES_ENGINE_SOCKET=the path of the engine's socket on the engine's own machine",

@@ -134,6 +134,10 @@ def _with_folder(beside: Stand, ticket: Ticket, target: Target, folder: RunFolde
     """The same, for what fills a run folder: if it could not be sent at the end (we slept, the harness died), it is fetched."""
     try:
         end = _done(beside, ticket, target, reader)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            signal.SIGINT, f"interrupted; the run beside the engine rolls back and ends by itself\n  then: nines fetch {folder.run}"
+        ) from None
     except HarnessGone as gone:
         if not _fetched(beside, folder):
             raise

@@ -12,6 +12,7 @@ import functools
 import hashlib
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -28,6 +29,9 @@ import msgspec
 from chaos.core.errors import EnvironmentUnusable
 
 DEFAULT_HOST: Final = "unix:///var/run/docker.sock"
+SCHEMES: Final = ("unix", "tcp", "ssh")
+_CONTEXT: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]*")
+"""How the docker command lets contexts be called."""
 _OPTIONS: Final = ("-T", "-o", "ControlMaster=auto", "-o", "ControlPersist=30", "-o", "ConnectTimeout=10")
 """One connection to the host, shared by all that is asked of the engine."""
 _DIAL: Final = ("docker", "system", "dial-stdio")
@@ -52,6 +56,11 @@ def host(environment: Mapping[str, str] = os.environ) -> str:
     return DEFAULT_HOST if not context else str(_endpoint(environment, context)["Host"])
 
 
+def is_named(environment: Mapping[str, str] = os.environ) -> bool:
+    """Whether somebody has said which engine is meant."""
+    return bool(environment.get("DOCKER_HOST", "").strip() or _context(environment))
+
+
 class Found(msgspec.Struct, frozen=True):
     """An engine's address, and what is shown there; None where it is spoken to in the open."""
 
@@ -60,10 +69,25 @@ class Found(msgspec.Struct, frozen=True):
 
 
 def found(where: str, environment: Mapping[str, str] = os.environ) -> Found:
-    """What an address, or the name of a context, comes to. ``EnvironmentUnusable`` for a context that does not exist."""
-    if "://" in where:
-        return Found(where, certificates(environment) if urlsplit(where).scheme == "tcp" else None)
+    """What an address, or the name of a context, comes to. ``EnvironmentUnusable`` for what is neither, or is not there."""
+    if not _CONTEXT.fullmatch(where):
+        return Found(where, certificates(environment) if _scheme(where) == "tcp" else None)
     return Found(str(_endpoint(environment, where)["Host"]), _shown_by(environment, where))
+
+
+def _scheme(where: str) -> str:
+    """Of an address that can lead to an engine. ``EnvironmentUnusable`` for any other."""
+    try:
+        parts = urlsplit(where)
+        named = parts.path if parts.scheme == "unix" else parts.hostname
+        if parts.scheme in SCHEMES and named and parts.port != 0:
+            return parts.scheme
+    except ValueError:
+        pass  # a port that is no number, half an IPv6 address
+    raise EnvironmentUnusable(
+        f"'{where}' is no address of an engine",
+        how="DOCKER_HOST=unix:///path/of.sock, tcp://host:port or ssh://user@host; or unset it, and: docker context use NAME",
+    )
 
 
 def certificates(environment: Mapping[str, str] = os.environ) -> Certificates | None:
@@ -143,6 +167,7 @@ def _tunnel(where: str) -> str:
         )
     if shutil.which("ssh") is None:
         raise EnvironmentUnusable(f"{where}: there is no ssh on PATH", how="sudo apt-get install openssh-client")
+    ssh_command(where, Path())  # refused before anything is made
     folder = Path(tempfile.mkdtemp(prefix="nines-ssh-"))
     path = folder / "s"
     listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)

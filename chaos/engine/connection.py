@@ -225,7 +225,7 @@ def connect(where: str | None = None, *, checked: bool = True) -> Engine:
     where = where or host()
     url = found(where).url
     scheme = urlsplit(url).scheme
-    if scheme not in ("unix", "tcp", "ssh") or (checked and (scheme == "ssh" or (scheme == "tcp" and not _on_loopback(url)))):
+    if checked and (scheme == "ssh" or (scheme == "tcp" and not _on_loopback(url))):
         raise remote(where)
     try:
         _ping(where, PING_S * 3)

@@ -143,6 +143,8 @@ def unreachable(where: str, error: Exception, timeout_s: float) -> EnvironmentUn
             f"no engine answers over {where} ({error})",
             how=f"see what this says: ssh {urlsplit(where).netloc.partition(':')[0]} docker version",
         )
+    if urlsplit(where).scheme == "tcp" and not isinstance(error, TimeoutError | ConnectionRefusedError):
+        return EnvironmentUnusable(f"no engine answers at {where} ({error})", how=_right_address(where))
     match error:
         case PermissionError():
             return EnvironmentUnusable(f"no permission to speak to the Docker engine: {path}{_owner(path)}", how=_permission(path))
@@ -150,15 +152,20 @@ def unreachable(where: str, error: Exception, timeout_s: float) -> EnvironmentUn
             return EnvironmentUnusable(f"there is no Docker engine: {path} does not exist", how=GET_ONE)
         case ConnectionRefusedError():
             return EnvironmentUnusable(
-                f"the Docker engine does not run: {where} refuses connections", how="sudo systemctl start docker; or: --runtime local"
+                f"the Docker engine does not run: {where} refuses connections",
+                how=_right_address(where) if urlsplit(where).scheme == "tcp" else "sudo systemctl start docker; or: --runtime local",
             )
         case TimeoutError():
             return EnvironmentUnusable(
                 f"the Docker engine at {where} does not answer within {timeout_s:g} s",
-                how="sudo systemctl restart docker; or: --runtime local",
+                how=_right_address(where) if urlsplit(where).scheme == "tcp" else "sudo systemctl restart docker; or: --runtime local",
             )
         case _:
             return EnvironmentUnusable(f"there is no Docker engine at {where} ({error})", how=GET_ONE)
+
+
+def _right_address(where: str) -> str:
+    return f"is the address right, and does the engine listen there? docker -H {where} version; or: --runtime local"
 
 
 def _owner(path: Path) -> str:

@@ -7,11 +7,15 @@ else mmdebstrap          bootstrapped from Debian packages and imported; once, a
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
+import signal
 import subprocess
+import sys
 import tempfile
+from collections.abc import Sequence
 from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
@@ -31,6 +35,7 @@ PACKAGES: Final = ("python3", "nftables", "iproute2", "libcap2-bin", "ca-certifi
 """python3 and not python3-minimal, which lacks json."""
 LEFT_OUT: Final = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 BOOTSTRAP_TIMEOUT_S: Final = 600.0
+END_WITHIN_S: Final = 10.0
 _ID: Final = re.compile(r"\b(?:sha256:)?[0-9a-f]{64}\b")
 
 
@@ -83,9 +88,7 @@ def _bootstrap(engine: Engine, tag: str, note: Note) -> None:
     with tempfile.TemporaryDirectory(prefix="nines-base-") as folder:
         archive = Path(folder) / "base.tar"
         try:
-            subprocess.run(
-                command(archive), capture_output=True, text=True, timeout=BOOTSTRAP_TIMEOUT_S, check=True, stdin=subprocess.DEVNULL
-            )
+            bootstrapped(command(archive), Path(folder) / "words", BOOTSTRAP_TIMEOUT_S)
         except (OSError, subprocess.SubprocessError) as error:
             raise EnvironmentUnusable(
                 f"no base image: no registry answers, and mmdebstrap failed: {last_words(error)}", how=_ways()
@@ -100,6 +103,32 @@ def _bootstrap(engine: Engine, tag: str, note: Note) -> None:
                 client.api.tag(made, name, version)  # Podman calls it 'latest', whatever was asked for
     if image_id(engine, tag) is None:
         raise EnvironmentUnusable(f"the engine did not keep the imported image {tag}", how=f"see its log: {engine.facts.log}")
+
+
+def bootstrapped(words: Sequence[str], said: Path, timeout_s: float) -> None:
+    """Run it. Whatever ends us, it takes its folders and mounts along: it is told to end and awaited, and breaks at no pipe of ours."""
+    with said.open("w+", encoding="utf-8", errors="replace") as text:
+        process = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=text, stderr=text, start_new_session=True)
+        try:
+            status = process.wait(timeout_s)
+        except BaseException:
+            _end(process)
+            raise
+        if status:
+            text.seek(0)
+            raise subprocess.CalledProcessError(status, list(words), stderr=text.read())
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    if sys.platform == "win32":
+        process.kill()
+        return
+    for sent in (signal.SIGTERM, signal.SIGKILL):
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, sent)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(END_WITHIN_S)
+            return
 
 
 def imported(said: str) -> str:

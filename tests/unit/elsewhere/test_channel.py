@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
 from chaos.elsewhere import channel as channels
-from chaos.elsewhere.channel import Channel, HarnessGone
-from chaos.elsewhere.frames import END, ROW
+from chaos.elsewhere.channel import Beside, Channel, HarnessGone
+from chaos.elsewhere.frames import END, ROW, Ticket
+from chaos.engine.connection import Engine
 
 
 class Nobody:
@@ -41,3 +43,20 @@ def test_a_harness_that_says_nothing_is_gone() -> None:
     """Not even that it is there."""
     with pytest.raises(HarnessGone, match="nothing was heard"):
         list(Channel(Nobody()).receive(silent_s=0.4))
+
+
+@pytest.mark.parametrize("raised", [KeyboardInterrupt, RuntimeError])
+def test_who_lets_go_does_not_wait(monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]) -> None:
+    """The third Ctrl-C ends the command at once; the harness ends by itself. After anything else it is waited for."""
+    waited: list[str] = []
+    monkeypatch.setattr(channels, "where", lambda _: None)
+    monkeypatch.setattr(channels, "sockets", lambda _: ["/s"])
+    monkeypatch.setattr(channels, "identity", lambda _: "it")
+    monkeypatch.setattr(Beside, "_create", lambda *_: ("made", ""))
+    monkeypatch.setattr(Beside, "_started", lambda *_: Channel(Nobody()))
+    monkeypatch.setattr(Beside, "_found_another", lambda *_: "")
+    monkeypatch.setattr(Beside, "_await_gone", lambda _, container: waited.append(container))
+    beside = Beside(cast(Engine, None), "image")
+    with pytest.raises(raised), beside.doing(Ticket(do="run")):
+        raise raised
+    assert waited == ([] if raised is KeyboardInterrupt else ["made"])

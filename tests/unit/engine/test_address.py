@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+import tempfile
 from pathlib import Path
 
 import pytest
 
 from chaos.core.errors import EnvironmentUnusable
-from chaos.engine.address import Certificates, certificates, host, ssh_command
+from chaos.engine.address import Certificates, certificates, found, host, near, ssh_command
 
 
 def pem(folder: Path, *names: str) -> None:
@@ -61,3 +62,27 @@ def test_what_ssh_is_asked(tmp_path: Path) -> None:
 def test_no_option_gets_in_as_a_host(tmp_path: Path, where: str) -> None:
     with pytest.raises(EnvironmentUnusable, match="names no host"):
         ssh_command(where, tmp_path)
+
+
+@pytest.mark.parametrize(
+    "where", ["unix://", "tcp://", "tcp://[::1", "tcp://lab:99999", "ssh://lab:port", "htp://lab", "lab:2375", "/run/docker.sock", "fd://"]
+)
+def test_what_is_no_address_is_called_so(where: str) -> None:
+    """Neither a bug of ours nor an engine on another machine."""
+    with pytest.raises(EnvironmentUnusable, match="is no address of an engine") as raised:
+        found(where)
+    assert "tcp://host:port" in raised.value.how
+
+
+@pytest.mark.parametrize("where", ["unix:///s", "tcp://lab", "tcp://[::1]:2375", "ssh://me@lab:22"])
+def test_what_may_be_one_is_taken(where: str) -> None:
+    """Whether it answers is seen later."""
+    assert found(where, {}).url == where
+
+
+def test_a_refused_tunnel_leaves_no_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing would ever remove it."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(EnvironmentUnusable):
+        near("ssh://")
+    assert list(tmp_path.iterdir()) == []

@@ -28,7 +28,7 @@ from chaos.core.errors import EnvironmentUnusable
 from chaos.engine import connection as engine
 from chaos.engine.address import DEFAULT_HOST, host
 from chaos.engine.connection import Facts, answers, connect, facts_of, require
-from chaos.engine.errors import meaning, translated, unusable
+from chaos.engine.errors import meaning, translated, unreachable, unusable
 from chaos.engine.limits import require_limits
 from chaos.engine.networks import POOL, free_subnet, parse_ip_route, parse_proc_route, pools
 from chaos.engine.packet_rules import message
@@ -140,6 +140,16 @@ def test_a_missing_socket_says_how_to_get_an_engine() -> None:
         connect("unix:///does/not/exist")
     assert "docker.io" in raised.value.how
     assert "--runtime local" in raised.value.how
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionRefusedError(111, "refused"), TimeoutError(), socket.gaierror(-2, "Name or service not known")]
+)
+def test_an_engine_of_a_network_is_not_to_be_installed_here(error: OSError) -> None:
+    """The address, or the engine there, is to be looked at."""
+    how = unreachable("tcp://lab:2375", error, 1.0).how
+    assert "docker -H tcp://lab:2375 version" in how
+    assert "sudo" not in how
 
 
 def test_no_permission_names_the_owner_and_the_way_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

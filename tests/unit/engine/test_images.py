@@ -127,6 +127,22 @@ def test_the_run_time_packages_are_complete() -> None:
     assert not any(name.endswith(".pyc") or ".." in name for name in names)
 
 
+def test_a_bootstrap_that_is_cut_short_cleans_up(tmp_path: Path) -> None:
+    """It is told to end, with all that it has started, and not killed: it has mounts of its own."""
+    script = "trap 'touch cleaned; exit 1' TERM; echo began; sleep 60 & wait"
+    with pytest.raises(subprocess.TimeoutExpired):
+        images_base.bootstrapped(["sh", "-c", f"cd {tmp_path}; {script}"], tmp_path / "words", 1.0)
+    assert (tmp_path / "cleaned").exists()
+    assert (tmp_path / "words").read_text() == "began\n"
+
+
+def test_a_bootstrap_that_fails_says_why(tmp_path: Path) -> None:
+    """In its own words."""
+    with pytest.raises(subprocess.CalledProcessError) as raised:
+        images_base.bootstrapped(["sh", "-c", "echo 'E: no mirror' >&2; exit 25"], tmp_path / "words", 10.0)
+    assert last_words(raised.value) == "E: no mirror"
+
+
 def test_our_mirrors_are_used_for_the_base_image() -> None:
     """Those of Debian itself, for the suite of the base; somebody's additions stay out."""
     said = "\n".join(

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.api import order_text, perform
+from chaos.api import _full, order_text, perform
 from chaos.core import storage
 from chaos.core.clock import ManualClock
 from chaos.core.errors import Aborted, EnvironmentUnusable, FaultNotEffective
@@ -189,3 +189,13 @@ def test_output_that_goes_nowhere_is_an_error_of_one_line(words: list[str]) -> N
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
     assert done.stderr.startswith("nines: ")
+
+
+def test_a_full_disk_here_leaves_what_was_measured_elsewhere(tmp_path: Path) -> None:
+    """It is fetched; a run of this machine was stopped by it, and is judged as far as it came."""
+    folder = RunFolder(tmp_path / "run")
+    full = OSError(errno.ENOSPC, "No space left on device", str(folder.history))
+    there, here = _full(full, folder, True, object()), _full(full, folder, True, None)
+    assert (there.exit_code, here.exit_code) == (5, 4)
+    assert f"nines fetch {folder.run} --folder" in str(there)
+    assert "nines judge" in str(here)
