@@ -90,12 +90,12 @@ def hold(ordered: Ordered, folder: RunFolder, found: Ordered | None = None) -> i
 
 def down(arguments: argparse.Namespace) -> int:
     """End a cluster that is up, and wait until all of it is removed."""
-    from chaos.cli.machine import ended
+    from chaos.cli.machine import ended, kept
 
-    record = ended(arguments)
-    if record is None:
-        return 0
-    note(f"{record.run} is down; its history is in {record.folder}")
+    done = ended(arguments)
+    if isinstance(done, int):
+        return done
+    note(f"{done.run} is down; {kept(done, 'history')}")
     return 0
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,21 +60,31 @@ def _faults(arguments: argparse.Namespace) -> int:
 
 def stop(arguments: argparse.Namespace) -> int:
     """End a run that goes on, and wait until it has removed all that it had started."""
-    record = ended(arguments)
-    if record is not None:
-        note(f"{record.run} has ended; its report is in {record.folder}")
+    done = ended(arguments)
+    if isinstance(done, int):
+        return done
+    note(f"{done.run} has ended; {kept(done, 'report')}")
     return 0
 
 
-def ended(arguments: argparse.Namespace) -> RunRecord | None:
-    """The run that was ended here; None if that was done beside an engine that is elsewhere."""
+def kept(record: RunRecord, what: str) -> str:
+    """Where to find what it gave: beside an engine, folders have names that mean nothing where people are."""
+    from chaos.engine.connection import BESIDE
+
+    if os.environ.get(BESIDE):
+        return f"its folder goes to the command that had started it, or else: nines fetch {record.run}"
+    return f"its {what} is in {record.folder}"
+
+
+def ended(arguments: argparse.Namespace) -> RunRecord | int:
+    """The run that was ended here; the exit status if that was done, or refused, beside an engine that is elsewhere."""
     from chaos.run.stop import active, stop_run
 
-    word = arguments.run
-    if not any(word == record.run or Path(word).absolute() == Path(record.folder) for record in active()):
+    word, going = arguments.run, active()
+    if not any(word == record.run or Path(word).absolute() == Path(record.folder) for record in going):
         status = there.relay(arguments.argv)
-        if status == 0:
-            return None
+        if status is not None and (status == 0 or not going):
+            return status
     return stop_run(word, arguments.within)
 
 

@@ -13,6 +13,9 @@ from typing import Final
 from chaos.elsewhere.frames import PIECE_BYTES
 
 _SKIPPED: Final = ("__pycache__",)
+_DRAFT: Final = ".draft"
+HISTORY_NAME: Final = "history.jsonl"
+"""By which a folder is known to hold a run."""
 _LEFT_OUT: Final = (".reserve", ".taken")
 """Space that a run keeps for its reports, and a mark of ours."""
 
@@ -54,7 +57,7 @@ def _files(folder: Path, name: str) -> Iterator[tuple[Path, str]]:
         parts = path.relative_to(folder).parts
         if path.is_symlink() or not path.is_file() or any(part in _SKIPPED for part in parts) or path.name in _LEFT_OUT:
             continue
-        if path.name.endswith(".draft"):
+        if path.name.endswith(_DRAFT):
             continue
         yield path, "/".join((name, *parts)) if name else "/".join(parts)
 
@@ -81,22 +84,28 @@ class _Reader(io.RawIOBase):
 
 
 def unpack(pieces: Iterable[bytes], folder: Path) -> None:
-    """Into that folder. ``tarfile.TarError`` for what is no archive, or holds anything but plain files below it.
+    """Into that folder; its history bears its name once all is there. ``tarfile.TarError`` for what is no archive of plain files below it.
 
     Not by ``TarFile.extract``: its filters came with Python 3.11.4, and Debian 12 has 3.11.2.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    drafts: list[Path] = []
     with tarfile.open(fileobj=io.BufferedReader(_Reader(pieces)), mode="r|") as archive:
         for member in archive:
             path = _inside(folder, member)
             path.parent.mkdir(parents=True, exist_ok=True)
             if path.is_symlink() or path.parent.resolve() != folder.resolve().joinpath(*path.relative_to(folder).parts[:-1]):
                 raise tarfile.ExtractError(f"{member.name} is a link here")
+            if member.name == HISTORY_NAME:
+                path = path.with_name(f"{HISTORY_NAME}{_DRAFT}")
+                drafts.append(path)
             content = archive.extractfile(member)
             assert content is not None, "a plain file has a content"
             with content, os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, member.mode & 0o777), "wb") as file:
                 shutil.copyfileobj(content, file)
             path.chmod(member.mode & 0o777)
+    for path in drafts:
+        path.replace(path.with_name(HISTORY_NAME))
 
 
 def _inside(folder: Path, member: tarfile.TarInfo) -> Path:

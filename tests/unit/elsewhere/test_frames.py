@@ -98,3 +98,17 @@ def test_a_link_that_is_there_is_not_followed(tmp_path: Path) -> None:
         with pytest.raises(tarfile.TarError):
             archive.unpack(_tar(tarfile.TarInfo(name), b"x"), there)
     assert list(outside.iterdir()) == []
+
+
+def test_a_folder_that_came_in_part_holds_no_run(tmp_path: Path) -> None:
+    """It is fetched again, to the same place: a torn history would pass for all that was measured."""
+    (tmp_path / "from").mkdir()
+    (tmp_path / "from" / "history.jsonl").write_bytes(b"{}\n" * 100_000)
+    (tmp_path / "from" / "plan.json").write_bytes(b"{}" * 100_000)
+    pieces: list[bytes] = []
+    archive.pack({"": tmp_path / "from"}, pieces.append)
+    with pytest.raises(tarfile.TarError):
+        archive.unpack(pieces[: len(pieces) // 2 + 1], tmp_path / "to")
+    assert not (tmp_path / "to" / "history.jsonl").exists()
+    archive.unpack(pieces, tmp_path / "to")
+    assert {each.name: each.stat().st_size for each in (tmp_path / "to").iterdir()} == {"history.jsonl": 300_000, "plan.json": 200_000}
