@@ -84,16 +84,17 @@ def _bound(rights: Sequence[Right], account: str, kind: str, metadata: Thing) ->
 
 
 def missing(
-    api: Api, namespace: str, *, hosts: bool = False, own: bool = False, whole: bool = False, rights: Sequence[Right] = RIGHTS
+    api: Api, namespace: str, *, hosts: bool = False, own: bool = False, rights: Sequence[Right] = RIGHTS
 ) -> list[str]:  # fmt: skip
-    """``create pods/exec``: what the API server says that we may not do there. Of each resource one question a verb.
-
-    ``whole``: also for a namespace of the run's own. ``rights``: those of a run that attaches.
-    """
-    found = []
+    """``create pods/exec``: what the API server says that we may not do there. ``rights``: those of a run that attaches."""
     inside = (*(OWN_RIGHTS if own else rights), *(FOR_DRAINS if hosts else ()))
-    beyond = [*(OF_MACHINES if hosts else ()), *(WHOLE_RIGHTS if whole else ())]
-    for right, place in [*((right, namespace) for right in inside), *((right, "") for right in beyond)]:
+    return _lacking(api, namespace, inside) + _lacking(api, "", OF_MACHINES if hosts else ())
+
+
+def _lacking(api: Api, place: str, rights: Sequence[Right]) -> list[str]:
+    """In this namespace, or in none. Of each resource one question a verb."""
+    found = []
+    for right in rights:
         resource, _, part = right.resource.partition("/")
         for verb in right.verbs:
             asked = {"namespace": place, "verb": verb, "group": right.group, "resource": resource}
@@ -110,16 +111,17 @@ def missing(
 def refuse_unable(
     api: Api, namespace: str, rights: Sequence[Right] = RIGHTS, *, hosts: bool = False, own: bool = False, whole: bool = False
 ) -> None:  # fmt: skip
-    """``EnvironmentUnusable`` with all that is missing; ``hosts``: of a run that drains machines."""
-    lacking = missing(api, namespace, hosts=hosts, own=own, whole=whole, rights=rights)
+    """``EnvironmentUnusable`` with all that is missing; ``hosts``: of a run that drains machines; ``whole``: it makes its namespace."""
+    if whole and (barred := _lacking(api, "", WHOLE_RIGHTS)):
+        raise EnvironmentUnusable(
+            f"the API server {api.access} does not let us make a namespace for the run: {'; '.join(barred)}",
+            how="name one that is there: NINES_KUBERNETES_NAMESPACE=trials, or cluster: {kubernetes: {namespace: trials}}; "
+            "'nines doctor --kubernetes trials --own' checks what is needed in it",
+        )
+    lacking = missing(api, namespace, hosts=hosts, own=own, rights=rights)
     if lacking:
         asks = f"--rbac{' --own' * own}{' --hosts' * hosts}"
         how = f"'nines doctor --kubernetes {namespace} {asks}' prints the manifest that an administrator applies"
-        if whole:
-            how = (
-                "name a namespace that is there (NINES_KUBERNETES_NAMESPACE, or cluster: {kubernetes: {namespace: ...}}), and "
-                + how.replace(namespace, "NAME")
-            )
         raise EnvironmentUnusable(
             f"the API server {api.access} does not allow in the namespace '{namespace}': {'; '.join(lacking)}", how=how
         )

@@ -8,13 +8,13 @@ from typing import Any
 import pytest
 
 from chaos.api import order
-from chaos.core.errors import CapabilityMissing
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, parts_of, refuse_old
 from chaos.experiment.target.load import load_target
 from chaos.experiment.target.spec import Ask
 from chaos.kube.objects import Place
 from chaos.kube.own import OwnPlace, PartSpec, Probe, readiness
-from chaos.kube.rights import OWN_RIGHTS, RIGHTS, WHOLE_RIGHTS, manifest
+from chaos.kube.rights import OWN_RIGHTS, RIGHTS, WHOLE_RIGHTS, manifest, refuse_unable
 from chaos.kube.standing import KINDS, OWN_KINDS, Whereabouts, hindrance
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
 
@@ -165,6 +165,33 @@ def test_a_cluster_without_sidecars_is_refused(version: str, does: bool) -> None
         return
     with pytest.raises(CapabilityMissing, match=r"(?s)no sidecars.*Kubernetes 1\.29"):
         refuse_old(Versioned(version))  # type: ignore[arg-type]
+
+
+class Strict:
+    """An API server that allows what is listed."""
+
+    access = "there"
+
+    def __init__(self, *resources: str) -> None:
+        self.allowed = resources
+
+    def ask(self, _method: str, _path: str, body: dict[str, Any]) -> dict[str, Any]:
+        asked = body["spec"]["resourceAttributes"]
+        assert (asked["namespace"] == "") == (asked["resource"] == "namespaces")
+        return {"status": {"allowed": asked["resource"] in self.allowed}}
+
+
+ALLOWED = ("pods", "services", "statefulsets", "events", "serviceaccounts", "roles", "rolebindings", "jobs")
+
+
+def test_what_may_not_be_done_is_said_with_what_would_do() -> None:
+    refuse_unable(Strict(*ALLOWED), "trials", own=True)  # type: ignore[arg-type]
+    refuse_unable(Strict(*ALLOWED, "namespaces"), "nines-1", own=True, whole=True)  # type: ignore[arg-type]
+    with pytest.raises(EnvironmentUnusable, match=r"(?s)create statefulsets\.apps \(for the nodes\).*--kubernetes trials --rbac --own"):
+        refuse_unable(Strict(*(set(ALLOWED) - {"statefulsets"})), "trials", own=True)  # type: ignore[arg-type]
+    with pytest.raises(EnvironmentUnusable, match=r"(?s)make a namespace.*NINES_KUBERNETES_NAMESPACE") as refused:
+        refuse_unable(Strict(), "nines-1", own=True, whole=True)  # type: ignore[arg-type]
+    assert "statefulsets" not in str(refused.value)  # which somebody who names a namespace may well have
 
 
 def status(**containers: dict[str, Any]) -> dict[str, Any]:
