@@ -149,19 +149,20 @@ def _toxiproxy() -> list[Finding]:
 
 
 def _leftovers() -> list[Finding]:
+    from chaos.cli import there
     from chaos.run.leftovers import leftovers
 
-    found = leftovers()
-    if not found:
+    runs = [item.run for item in leftovers()]
+    try:
+        runs += [row["run"] for row in there.answer(["leftovers"]) or []]
+        there.require_named()
+    except NinesError as error:
+        if not runs:
+            what, _, how = str(error).partition("\n  ")
+            return [Finding("earlier runs", OPTIONAL, f"no leftovers on this machine; on the engine not known: {what}", how)]
+    if not runs:
         return [Finding("earlier runs", OK, "no leftovers")]
-    return [
-        Finding(
-            "earlier runs",
-            MISSING,
-            f"{len(found)} leftovers of {len({item.run for item in found})} crashed runs",
-            "nines leftovers, then nines heal",
-        )
-    ]
+    return [Finding("earlier runs", MISSING, f"{len(runs)} leftovers of {len(set(runs))} crashed runs", "nines leftovers, then nines heal")]
 
 
 def _targets() -> list[Finding]:

@@ -115,6 +115,8 @@ def status(arguments: argparse.Namespace) -> int:
         )  # fmt: skip
         rows.append({"run": record.run, "runtime": record.runtime, "takes_orders": takes, "pid": record.pid, "folder": record.folder})
     rows += there.answer(["status"]) or []
+    with there.unseen("what goes on there is not known"):
+        there.require_named()
     if arguments.json:
         show_json(rows)
     elif rows:

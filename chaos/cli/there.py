@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 from chaos.cli.output import note, show
@@ -27,6 +28,17 @@ def require_named() -> None:
 
     if is_named() and not os.environ.get(BESIDE):
         connect(checked=False).close()
+
+
+@contextlib.contextmanager
+def unseen(consequence: str) -> Iterator[None]:
+    """Where an engine that cannot be spoken to is no reason to end: told on standard error."""
+    from chaos.core.errors import EnvironmentUnusable
+
+    try:
+        yield
+    except EnvironmentUnusable as error:
+        note(f"nines: {error.what}: {consequence}\n  {error.how}")
 
 
 def relay(argv: Sequence[str], folder: RunFolder | None = None, say: Callable[[str], None] = show) -> int | None:

@@ -27,6 +27,19 @@ def test_nothing_is_said_of_what_is_not_known(
     assert "nothing of ours" not in said
 
 
+@pytest.mark.parametrize("verb", ["status", "doctor"])
+def test_what_is_seen_here_is_told_all_the_same(
+    verb: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With what is not known."""
+    monkeypatch.setenv("NINES_STATE", str(tmp_path))
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/gone.sock")
+    cli.main([verb])
+    said = " ".join(" ".join(capsys.readouterr()).split())
+    assert "not known" in said
+    assert "ok no leftovers" not in said
+
+
 def test_an_interruption_has_the_status_of_its_signal() -> None:
     """Also where no report was begun yet."""
     assert [Interrupted(number).exit_code for number in (2, 15)] == [130, 143]
