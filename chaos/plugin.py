@@ -837,6 +837,12 @@ class Runtime:
         return []
 
     @classmethod
+    def stays(cls, plan: Plan) -> str:
+        """What nobody can take away again after such a run, in words: said before it. Empty: nothing stays."""
+        del plan
+        return ""
+
+    @classmethod
     def contradictions(cls, plan: Plan) -> list[tuple[str, str, str]]:
         """What of a plan does not fit what runs there now: path in the experiment, what is wrong, what would be right.
 

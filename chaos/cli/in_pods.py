@@ -44,7 +44,7 @@ def attached(arguments: argparse.Namespace, hand: HandOrder, argv: Sequence[str]
     from chaos.history.folder import RunFolder
     from chaos.kube.access import by_kubeconfig
     from chaos.kube.api import Api
-    from chaos.plan.capabilities import needed
+    from chaos.plan.capabilities import needed, runtime_of
 
     if not arguments.yes and sys.stdin.isatty():
         raise BadInput("the fault is injected by a harness in the cluster, which cannot ask you whether to go on", right="--yes")
@@ -58,6 +58,8 @@ def attached(arguments: argparse.Namespace, hand: HandOrder, argv: Sequence[str]
         )
     attach = ordered.plan.experiment.cluster.attach
     assert attach is not None
+    if stays := runtime_of(ordered.plan.runtime).stays(ordered.plan):
+        note(stays)
     folder = RunFolder(Path(arguments.folder)) if arguments.folder else new_folder(NAME)
     folder.run = identity.stamped(NAME)  # the harness there knows the run by the name of its folder
     api = Api(by_kubeconfig(attach.pods))

@@ -16,10 +16,10 @@ import yaml
 
 from chaos.api import Ordered, order_text
 from chaos.core import plugins as tables
-from chaos.core.capabilities import NOT_BY_HAND, ON_DEMAND
+from chaos.core.capabilities import NOT_BY_HAND, ON_DEMAND, Capability
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import CLIENTS, DNS, Link
-from chaos.plan.capabilities import attaching, runtime_of
+from chaos.plan.capabilities import attaching, offered, runtime_of
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.run.manual.socket import HandOrder
@@ -54,7 +54,11 @@ def planned(ordered: Ordered, hand: HandOrder) -> Plan:
         raise CapabilityMissing(
             f"this cluster is not prepared for '{hand.kind}'", how="start an experiment that names this fault: nines up X.yaml"
         )
+    attached = plan.experiment.cluster.attach is not None
+    starts = Capability.STARTS in offered(runtime_of(plan.runtime), attached=attached)
     for need, (what, how) in NOT_BY_HAND.items():
+        if need is Capability.RESTART_POLICY and not starts:
+            continue  # somebody else starts nodes again there, whoever holds the cluster
         if need in needs:
             raise CapabilityMissing(what, how=how)
     return plan

@@ -131,6 +131,7 @@ def carried_out(ordered: Ordered, folder: RunFolder, arguments: argparse.Namespa
     from chaos.api import BUG_FILE, perform
     from chaos.cli.monitoring import served_live
     from chaos.cli.progress import Live
+    from chaos.plan.capabilities import runtime_of
     from chaos.report.build import exit_status
 
     if not arguments.quiet:
@@ -138,6 +139,8 @@ def carried_out(ordered: Ordered, folder: RunFolder, arguments: argparse.Namespa
         lasts = at_most if ordered.plan.looks_s else f"{ordered.plan.duration_s:.0f} s"
         where = _where(ordered, arguments.runtime or ordered.experiment.cluster.runtime)
         note(f"{ordered.experiment.name}: {lasts} on the runtime {where}, into {folder.path}")
+    if stays := runtime_of(ordered.plan.runtime).stays(ordered.plan):
+        note(stays)
     live = Live(ordered.plan, sys.stderr)
     try:
         ticking = contextlib.nullcontext() if arguments.quiet else live.ticking()

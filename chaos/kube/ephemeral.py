@@ -64,10 +64,7 @@ def unprivileged(job: Thing) -> Thing:
 def make(api: Api, place_: Place, lasts_s: float, keys: str, note: Callable[[str], None]) -> str:
     """The run's things: no DaemonSet, no pod of the clients, and nothing privileged; returns the name of the harness's pod."""
     namespace, settings = place_.namespace, {IMAGE: place_.image, LASTS: str(int(lasts_s))}
-    note(
-        f"{place_.run}: each pod gets an ephemeral container '{name_of(place_.run)}'. It ends with the run, and stays in the pod's"
-        " description until the pod goes: nobody can take it out"
-    )
+    note(f"{place_.run}: each pod gets the ephemeral container '{name_of(place_.run)}'")
     wanted = unprivileged(place_.job(lasts_s, keys, settings))
     wanted["metadata"]["annotations"][LODGED] = place_.image
     job = api.make("jobs", namespace, wanted)

@@ -38,7 +38,7 @@ class Look(msgspec.Struct, frozen=True):
 def look(cluster: Cluster, space: str) -> Look:
     """Now."""
     items = json.loads(cluster.kubectl("get", KINDS, "-A", "-o", "json", timeout_s=120))["items"]
-    pods = [each for each in items if each["kind"] == "Pod" and each["metadata"]["namespace"] == space]
+    pods = [each for each in items if each["kind"] == "Pod" and each["metadata"]["namespace"] == space and _others(each)]
     return Look(
         objects={_called(each): json.dumps(_wanted(each), sort_keys=True) for each in items},
         networks={each["metadata"]["name"]: _network(each["metadata"]["uid"]) for each in pods},
@@ -76,6 +76,11 @@ def _wanted(item: dict[str, Any]) -> dict[str, Any]:
         spec = {key: value for key, value in item["spec"].items() if key != "nodeName"}
         found["spec"] = json.loads(re.sub(r"kube-api-access-[a-z0-9]+", "kube-api-access", json.dumps(spec)))
     return found
+
+
+def _others(pod: dict[str, Any]) -> bool:
+    """It is not of a run."""
+    return "nines.run" not in pod["metadata"].get("labels", {})
 
 
 def _ready(pod: dict[str, Any]) -> bool:

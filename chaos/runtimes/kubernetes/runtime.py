@@ -147,6 +147,17 @@ class KubernetesRuntime(Runtime):
             api.close()
 
     @classmethod
+    def stays(cls, plan: Plan) -> str:
+        """An ephemeral container's name."""
+        attach = plan.experiment.cluster.attach
+        if attach is None or attach.pods is None or attach.pods.guests != "ephemeral":
+            return ""
+        return (
+            "each pod gets an ephemeral container. It ends with the run, and stays in the pod's description until the pod goes:"
+            " nobody can take it out"
+        )
+
+    @classmethod
     def by_hand(cls) -> KubernetesRuntime:
         """Without a name that clients resolve."""
         return cls(traffic=False)
