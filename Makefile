@@ -6,6 +6,7 @@
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
 #   make test-current  the Docker suite on the current engine, which is built from Go modules first (root, go; half an hour, once)
 #   make test-kubernetes  on a real Kubernetes of three nodes, which is built from Go modules first (root, go; 12 minutes, once)
+#   make hosts-measured  docs/howto/several-docker-hosts.md: five seeds of three experiments on three hosts (root; half an hour; ARGS="--seeds 1")
 #   make engines-measured  docs/engines.md: the same runs on every engine, one table (root, go; an hour and a half; ARGS="--seeds 1")
 #   make kubernetes-measured  docs/kubernetes.md: two experiments in five seeds on a real Kubernetes, one table (root, go; half an hour)
 #   make test-browser  every kind of report in Chromium: console, requests, axe, keys, touch (apt-get install chromium; minutes)
@@ -83,7 +84,7 @@ test-engines: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	$(PY) -m pytest -m engines $(ARGS)
 
-.PHONY: test-current engines-measured
+.PHONY: test-current engines-measured hosts-measured
 test-current: .venv/.installed-dev
 	@$(PY) -m tools.current_engine run $(MAKE) --no-print-directory test-docker
 
@@ -99,6 +100,10 @@ engines-measured: .venv/.installed-dev
 .PHONY: kubernetes-measured
 kubernetes-measured: .venv/.installed-dev
 	@$(PY) -m bench.kubernetes $(ARGS)
+
+hosts-measured: .venv/.installed-dev
+	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
+	@$(PY) -m bench.hosts $(ARGS)
 
 .PHONY: test-systems measured leader-kills
 test-systems: .venv/.installed-dev

@@ -159,6 +159,10 @@ def perform(
         elif people is not None:
             raise EnvironmentUnusable("a game day needs its nodes on this machine: people and run share a clock and a folder",
                                       how="run the command where the engine is")  # fmt: skip
+        elif ordered.plan.experiment.cluster.hosts:
+            from chaos.run.leftovers import refuse_leftovers
+
+            refuse_leftovers()  # beside one engine the harness there knows of them
         report = _perform(ordered, folder, live, far, people)
     keep_evidence(report, folder, history)
     return report

@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import shutil
+import signal
 import subprocess
 import sys
 import tarfile
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -41,6 +43,9 @@ RATE_PER_S: Final = 200.0
 TRUTH: Final = "/var/lib/metronome/truth.jsonl"
 SAMPLE_S: Final = 0.5
 OUTCOME: Final = "outcome.json"
+ENDS_WITHIN_S: Final = 60.0
+KILLED_WITHIN_S: Final = 10.0
+LOOK_S: Final = 0.05
 
 
 class Outcome(msgspec.Struct):
@@ -83,10 +88,7 @@ def carry_out(shell: Shell, name: str, seed: int, folder: Path, through: Sequenc
         if name == EDGES:
             stack.enter_context(truth_kept(shell.engine, folder / "truth.jsonl"))
         began_s, began_at_s = time.monotonic(), time.time()
-        done = subprocess.run(
-            [*through, *shell.wrap([sys.executable, "-m", "chaos", *words])], cwd=folder, env=environment, stdin=subprocess.DEVNULL,
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
+        done = ended([*through, *shell.wrap([sys.executable, "-m", "chaos", *words])], folder, environment)
         took_s = time.monotonic() - began_s
     report = _report(folder / "run" / "report.json")
     known = f"{facts.product} {facts.version}, API {facts.api}, {facts.storage}, cgroup v{facts.cgroup}"
@@ -100,6 +102,33 @@ def carry_out(shell: Shell, name: str, seed: int, folder: Path, through: Sequenc
         _hold_against_truth(outcome, folder)
     (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
     return outcome
+
+
+def ended(words: Sequence[str], folder: Path, environment: Mapping[str, str]) -> subprocess.CompletedProcess[str]:
+    """The command, when it has ended. If we are to end first, so is it: what it had started goes before its engine does."""
+    # A group of its own: what wraps the command may pass no signal on. As a file its words fill no pipe while nobody reads.
+    with (folder / "stderr").open("w+", encoding="utf-8") as err, subprocess.Popen(
+        words, cwd=folder, env=dict(environment), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=err, start_new_session=True
+    ) as process:  # fmt: skip
+        try:
+            process.wait()
+        except BaseException:
+            _end(process)
+            raise
+        err.seek(0)
+        return subprocess.CompletedProcess(words, process.returncode, "", err.read())
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """As by Ctrl-C; what does not end in time is killed."""
+    for number, within_s in ((signal.SIGINT, ENDS_WITHIN_S), (signal.SIGKILL, KILLED_WITHIN_S)):
+        until_s = time.monotonic() + within_s
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+            while time.monotonic() < until_s:
+                process.poll()  # one that is dead and not waited for is still of the group
+                os.killpg(process.pid, 0)
+                time.sleep(LOOK_S)
 
 
 def warm(shell: Shell) -> None:

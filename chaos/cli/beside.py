@@ -12,7 +12,7 @@ import os
 import shutil
 import sys
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -21,9 +21,10 @@ import msgspec
 from chaos.core.errors import BadInput, EnvironmentUnusable, Interrupted, NinesError
 from chaos.elsewhere import archive
 from chaos.elsewhere.channel import OTHER_ENGINE, identity
-from chaos.elsewhere.frames import END, FOUND, LOST_AFTER_S, NOTE, ROW, SHOWN, TICKET, End, Ticket
+from chaos.elsewhere.frames import END, FOUND, LOST_AFTER_S, NOTE, ROW, SHOWN, TICKET, End, HostOrder, Ticket
 from chaos.elsewhere.lifeline import Lifeline, Lost
 from chaos.elsewhere.travel import TARGET
+from chaos.engine.ways.dial import Dialler, Door
 
 if TYPE_CHECKING:
     from chaos.api import Ordered
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 TICKET_WITHIN_S: Final = 30.0
 KEPT_WITHIN_S: Final = 60.0
+ORDERED_WITHIN_S: Final = 420.0
+"""A command has 120 s, a machine 180 s to boot; then there is a door to open."""
 TAKEN: Final = ".taken"
 """In a run folder that is there already, and stays here since a heal needs it."""
 HISTORY: Final = "history.jsonl"
@@ -76,12 +79,32 @@ def _ticket(line: Lifeline) -> Ticket | None:
     return ticket
 
 
+@contextlib.contextmanager
+def _dialled(line: Lifeline, ticket: Ticket) -> Iterator[None]:
+    """The engines of all hosts are reached by their addresses, and their commands are run where this harness came from."""
+    if not ticket.doors:
+        yield
+        return
+    from chaos.runtimes.docker.hosts.orders import sent_by
+
+    def order(host: str, on: bool) -> str:
+        done = line.order(HostOrder(host, on), ORDERED_WITHIN_S)
+        if done.door is not None:
+            dialler.change(host, done.door)
+        return done.failed
+
+    with contextlib.closing(Dialler(ticket.doors, os.environ["DOCKER_HOST"])) as dialler, dialler.known():
+        sent_by(order)
+        yield
+
+
 def _done(line: Lifeline, ticket: Ticket) -> End:
     """By its verb; every error becomes the end that tells of it."""
     verbs: dict[str, Callable[[Lifeline, Ticket], End]] = {"run": _run, "up": _up, "verb": _verb, "fetch": _fetch}
     try:
         _take_inputs(line, ticket)
-        end = verbs[ticket.do](line, ticket)
+        with _dialled(line, ticket):
+            end = verbs[ticket.do](line, ticket)
     except NinesError as error:
         end = _failed(error)
     except Exception:
@@ -150,10 +173,21 @@ def _ordered(ticket: Ticket) -> Ordered:
     from chaos.api import Ordered
 
     ordered = msgspec.json.decode(ticket.ordered, type=Ordered)
+    if ticket.doors:
+        ordered = _addressed(ordered, ticket.doors)
     if not ordered.target.folder:
         return ordered
     target = msgspec.structs.replace(ordered.target, folder=f"{ticket.inputs}/{TARGET}")
     return msgspec.structs.replace(ordered, target=target)
+
+
+def _addressed(ordered: Ordered, doors: Mapping[str, Door]) -> Ordered:
+    """With the address of each host, which only the command's own settings may tell."""
+    from chaos.elsewhere.hosts import filled
+
+    replace, experiment = msgspec.structs.replace, ordered.plan.experiment
+    cluster = replace(experiment.cluster, hosts=filled(experiment.cluster.hosts, doors))
+    return replace(ordered, plan=replace(ordered.plan, experiment=replace(experiment, cluster=cluster)))
 
 
 def _found(ordered: Ordered) -> Ordered:

@@ -135,6 +135,8 @@ def heal(arguments: argparse.Namespace) -> int:
 
     if arguments.forget is not None:
         return _forget(arguments)
+    crashed = there.Crashed()
+    crashed.await_ended()
     result = remove()
     if arguments.orphans:
         others = heal_unrecorded()
@@ -142,7 +144,7 @@ def heal(arguments: argparse.Namespace) -> int:
     far = there.answer(["heal", *(["--orphans"] if arguments.orphans else [])]) or {}
     taken, stood = tries.take_down()
     removed = [str(item) for item in result.removed] + far.get("removed", []) + taken
-    could_not = [str(item) for item in result.could_not] + far.get("could_not", []) + stood
+    could_not = [str(item) for item in result.could_not] + far.get("could_not", []) + crashed.settle() + stood
     if arguments.json:
         show_json({"removed": removed, "could_not": could_not})
     else:

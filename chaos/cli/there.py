@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from chaos.cli.output import note, show
 
 if TYPE_CHECKING:
     from chaos.history.folder import RunFolder
+    from chaos.plan.plan import Plan
 
 
 def is_used() -> bool:
@@ -58,3 +60,47 @@ def answer(argv: Sequence[str]) -> Any:  # noqa: ANN401 - as JSON is
     import msgspec
 
     return msgspec.json.decode("".join(said))
+
+
+class Crashed:
+    """Runs on several hosts that this command, or one before it, sent to the first of them, and that are not proven gone."""
+
+    def __init__(self) -> None:
+        from chaos.registry import runs as registry
+
+        self._records = [each for each in registry.stale() if each.further]
+
+    def _plans(self) -> Iterator[tuple[str, RunFolder, Plan]]:
+        from chaos.core.errors import NinesError
+        from chaos.history.folder import RunFolder
+
+        for record in self._records:
+            folder = RunFolder(Path(record.folder))
+            folder.run = record.run
+            with contextlib.suppress(NinesError, OSError):  # what the record names is healed without
+                yield record.run, folder, folder.read_plan()
+
+    def await_ended(self) -> None:
+        """Until none of their harnesses rolls back any more. ``EnvironmentUnusable`` for one that does not end."""
+        from chaos.elsewhere.travel import await_harness
+
+        for run, _, plan in self._plans():
+            await_harness(plan, run)
+
+    def settle(self) -> list[str]:
+        """What is kept beside their first hosts goes, once they are healed; what is in the way of that."""
+        from chaos.core.errors import EnvironmentUnusable
+        from chaos.elsewhere.travel import healed_on_hosts
+        from chaos.registry import runs as registry
+
+        still = {each.run for each in registry.stale()}
+        problems = []
+        for run, folder, plan in self._plans():
+            if run in still:
+                continue
+            try:
+                why = healed_on_hosts(plan, folder, note)
+            except EnvironmentUnusable as error:
+                why = error.what
+            problems += [f"{run}: what is kept beside its first host: {why}"] * bool(why)
+        return problems

@@ -14,6 +14,8 @@ from typing import Final
 
 import msgspec
 
+from chaos.engine.ways.dial import Door
+
 BEAT: Final = b"."
 # from here to the engine
 TICKET: Final = b"T"
@@ -26,6 +28,8 @@ OBEYED: Final = b"B"
 """JSON of an ``Obeyed``: what came of an errand."""
 KEPT: Final = b"K"
 """The run folder is on the disk here: the copy beside the engine may go."""
+ORDERED: Final = b"P"
+"""JSON of a ``HostOrdered``: what came of an order."""
 # in both directions
 DATA: Final = b"D"
 """A piece of a tar archive."""
@@ -43,6 +47,8 @@ QUESTION: Final = b"Q"
 """Is it decided? The archive before it is the folder as it is now."""
 ERRAND: Final = b"C"
 """JSON of an ``Order``: something is to be done to a machine, which only the user's side may."""
+ORDER: Final = b"H"
+"""JSON of a ``HostOrder``: have a host's command run, where the user wrote it down."""
 END: Final = b"X"
 """JSON of an ``End``; nothing follows."""
 
@@ -72,6 +78,8 @@ class Ticket(msgspec.Struct, frozen=True):
     images: dict[str, str] = {}
     """Names of images that are on the engine already."""
     environment: dict[str, str] = {}
+    doors: dict[str, Door] = {}
+    """By host, of a run on several; the harness stands on the first."""
     decides: bool = False
     """The command here answers questions of a run that may stop early."""
 
@@ -90,6 +98,22 @@ class Obeyed(msgspec.Struct, frozen=True):
     number: int
     said: str
     """Why it could not be done; empty if it was."""
+
+
+class HostOrder(msgspec.Struct, frozen=True):
+    """One of a host's commands."""
+
+    host: str
+    on: bool
+    """Else off."""
+
+
+class HostOrdered(msgspec.Struct, frozen=True):
+    """``failed`` is empty where it did not."""
+
+    failed: str
+    door: Door | None = None
+    """Of a host that has been switched on."""
 
 
 class Answer(msgspec.Struct, frozen=True):

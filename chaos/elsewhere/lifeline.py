@@ -29,12 +29,16 @@ from chaos.elsewhere.frames import (
     KEPT,
     LOST_AFTER_S,
     OBEYED,
+    ORDER,
+    ORDERED,
     QUESTION,
     SIGNAL,
     WHOLE,
     Answer,
     BadFrames,
     Frames,
+    HostOrder,
+    HostOrdered,
     Obeyed,
     Order,
     frame,
@@ -117,6 +121,16 @@ class Lifeline:
         finally:
             del self._errands[number]
         return COMMAND_GONE if self.lost.is_set() else f"nothing was heard of it within {ERRAND_WITHIN_S:g} s"
+
+    def order(self, order: HostOrder, within_s: float) -> HostOrdered:
+        """Have the other side run a host's command."""
+        self.send(ORDER, msgspec.json.encode(order))
+        try:
+            while (found := self.next(within_s))[0] != ORDERED:
+                continue
+        except Lost:
+            return HostOrdered("was not run: the command that sent this harness is gone")
+        return msgspec.json.decode(found[1], type=HostOrdered)
 
     def kept(self, within_s: float) -> bool:
         """Whether the other side says that what it was sent is on its disk."""

@@ -32,6 +32,8 @@ from chaos.elsewhere.frames import (
     KEPT,
     NOTE,
     OBEYED,
+    ORDER,
+    ORDERED,
     QUESTION,
     ROW,
     SHOWN,
@@ -39,10 +41,13 @@ from chaos.elsewhere.frames import (
     WHOLE,
     Answer,
     End,
+    HostOrder,
+    HostOrdered,
     Obeyed,
     Order,
     Ticket,
-)  # fmt: skip
+)
+from chaos.elsewhere.hosts import Hosts, await_ended, close_doors
 from chaos.engine import networks
 from chaos.engine.connection import BESIDE, Engine, answers, connect, require_age
 from chaos.engine.images import foreign
@@ -52,10 +57,11 @@ from chaos.engine.images.ensure import ensure_base, ensure_clients, ensure_harne
 from chaos.engine.limits import require_limits
 from chaos.experiment import probe_options
 from chaos.experiment.target.spec import Target
-from chaos.history.events import Row
+from chaos.history.events import Row, RunEnded
 from chaos.history.folder import RunFolder
 from chaos.kube.api import Api
 from chaos.plan.plan import Plan
+from chaos.registry import runs as registry
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.docker.supplies import supplies, tools_image
 
@@ -64,6 +70,7 @@ if TYPE_CHECKING:
 
 TARGET: Final = "target"
 """The folder of the target, among what is sent along."""
+PLAN: Final = "plan.json"
 LET_GO_AT: Final = 3
 """So many Ctrl-C end the command itself; the run there then ends by itself."""
 Decide = Callable[[], tuple[bool, str]]
@@ -102,18 +109,51 @@ def carry_out(
     with _stand(far, plan, target, folder, note) as stand:
         ticket = _ticket(stand, "run", plan, target, ordered, folder, note)
         ticket = msgspec.structs.replace(ticket, decides=decide is not None)
-        end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide))
+        with _on_hosts(stand, ticket, plan, folder, note) as (ticket, carry_out):
+            end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide, order=carry_out))
     raise_of(end)
     return [msgspec.json.decode(row, type=Row) for row in end.unwritten]
 
 
 def hold(far: object, plan: Plan, target: Target, ordered: bytes, folder: RunFolder, show: Callable[[str], None], note: Note) -> int:
     """A cluster that is up there until this command ends; the exit status. Its folder comes back, as that of a run."""
+    if plan.experiment.cluster.hosts:
+        raise EnvironmentUnusable("a cluster on several hosts is held on its first host only", how="run 'nines up' on that host")
     with _stand(far, plan, target, folder) as stand:
         ticket = _ticket(stand, "up", plan, target, ordered, folder, note)
         end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, show=show, note=note))
     raise_of(end)
     return end.status
+
+
+@contextmanager
+def _on_hosts(
+    stand: Stand, ticket: Ticket, plan: Plan, folder: RunFolder, note: Note
+) -> Iterator[tuple[Ticket, Callable[[HostOrder], HostOrdered] | None]]:
+    """Of a run on several hosts: with its doors in the ticket, and who carries out its orders. It is registered here, with all engines,
+    so that it is found from here whatever becomes of this command and of the harness."""
+    specs = plan.experiment.cluster.hosts
+    if not specs:
+        yield ticket, None
+        return
+    assert isinstance(stand, Beside), "hosts have engines"
+    hosts = Hosts(specs, folder)
+    with hosts.open(stand.engine, ticket.images["harness"], note) as doors:
+        first, *further = (spec.engine for spec in specs.values())
+        with registry.claim(folder.run, folder.path, plan.runtime, engine=first, further=tuple(further)) as claim:
+            claim.begins()
+            yield msgspec.structs.replace(ticket, doors=doors), hosts.carry_out
+            left = _left(folder)
+            if left:
+                claim.abandon("; ".join(left))
+            else:
+                claim.proven_gone()
+
+
+def _left(folder: RunFolder) -> list[str]:
+    """What the run could not remove, by its own last word; what it was refused for was found before there was anything."""
+    ended = next((row for row in reversed(folder.rows()) if isinstance(row, RunEnded)), None) if folder.history.exists() else None
+    return [] if ended is None else ended.left
 
 
 @contextmanager
@@ -232,8 +272,9 @@ class Reader:
 
     def __init__(
         self, channel: Channel, folder: Path, live: Callable[[Row], None] | None = None, decide: Decide | None = None,
-        show: Callable[[str], None] = quiet, note: Note = quiet,
+        show: Callable[[str], None] = quiet, note: Note = quiet, order: Callable[[HostOrder], HostOrdered] | None = None,
     ) -> None:  # fmt: skip
+        self._order = order
         self._channel = channel
         self._folder = folder
         self._live = live
@@ -267,7 +308,9 @@ class Reader:
                 else:
                     self._other(kind, payload)
 
-        archive.unpack(pieces(), self._folder)
+        # Heal runs the commands of the plan that is here: they are to be those of whoever wrote the experiment, whatever comes from there.
+        ours = [PLAN] if (self._folder / PLAN).exists() else []
+        archive.unpack(pieces(), self._folder, ours)
         archive.sync(self._folder)
         self._channel.send(KEPT)
 
@@ -287,6 +330,15 @@ class Reader:
         elif kind == QUESTION:
             assert self._decide is not None, "a run that does not stop early asks nothing"
             self._channel.send(ANSWER, msgspec.json.encode(Answer(*self._decide())))
+        elif kind == ORDER:
+            # Beside what else is said meanwhile: a machine may take minutes to boot.
+            threading.Thread(
+                target=self._carry_out, args=(msgspec.json.decode(payload, type=HostOrder),), name="order", daemon=True
+            ).start()
+
+    def _carry_out(self, order: HostOrder) -> None:
+        done = HostOrdered("is not carried out by this command") if self._order is None else self._order(order)
+        self._channel.send(ORDERED, msgspec.json.encode(done))
 
 
 def raise_of(end: End) -> None:
@@ -383,6 +435,36 @@ def fetch_from(stand: Stand, run: str, folder: Path, show: Callable[[str], None]
     """The same from where the run is known to stand."""
     ticket = Ticket(do="fetch", run=run, folder=stand.where.run(run))
     raise_of(_done(stand, ticket, None, lambda channel: Reader(channel, folder, show=show)))
+
+
+def healed_on_hosts(plan: Plan, folder: RunFolder, note: Note = quiet) -> str:
+    """Nothing is left of this run on its engines: so its harness's own record beside the first one goes as well, and what it measured comes
+    here. What is in the way of that, else empty."""
+    specs = plan.experiment.cluster.hosts
+    first = next(iter(specs.values()))
+    close_doors(specs, folder.run)
+    with connect(first.engine, checked=False) as engine:
+        if not engine.facts.elsewhere or not used(engine):
+            return ""
+        with standing(engine) as beside:
+            hosts, said = Hosts(specs, folder), [""]
+            with hosts.open(engine, ensure_harness(engine), note) as doors:
+                ticket = Ticket(do="verb", argv=("heal",), environment=_settings(), doors=doors)
+                end = _done(
+                    beside, ticket, None, lambda channel: Reader(channel, Path(), show=said.append, note=said.append, order=hosts.carry_out)
+                )
+            if not folder.history.exists():
+                _fetched(beside, folder)
+    return end.message if end.error else "".join(said) if end.status else ""
+
+
+def await_harness(plan: Plan, run: str) -> None:
+    """Beside the first host: it rolls back by itself when its command is gone. ``EnvironmentUnusable`` if it does not end."""
+    first = next(iter(plan.experiment.cluster.hosts.values()))
+    if not answers({"DOCKER_HOST": first.engine}):
+        return  # whoever heals says so
+    with connect(first.engine, checked=False) as engine:
+        await_ended(engine, run)
 
 
 @contextmanager

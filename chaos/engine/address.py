@@ -34,6 +34,8 @@ _CONTEXT: Final = re.compile(r"[a-zA-Z0-9][a-zA-Z0-9_.+-]*")
 """How the docker command lets contexts be called."""
 _OPTIONS: Final = ("-T", "-o", "ControlMaster=auto", "-o", "ControlPersist=30", "-o", "ConnectTimeout=10")
 """One connection to the host, shared by all that is asked of the engine."""
+WAYS: Final = "NINES_ENGINE_WAYS"
+"""In the environment of a harness of several hosts: address or context of an engine -> the socket here that leads to it (``ways.dial``)."""
 _DIAL: Final = ("docker", "system", "dial-stdio")
 """What the docker command itself starts there: it speaks to that user's own engine, wherever its socket is."""
 
@@ -68,8 +70,14 @@ class Found(msgspec.Struct, frozen=True):
     shown: Certificates | None
 
 
-def found(where: str, environment: Mapping[str, str] = os.environ) -> Found:
-    """What an address, or the name of a context, comes to. ``EnvironmentUnusable`` for what is neither, or is not there."""
+def found(where: str, environment: Mapping[str, str] = os.environ, *, way: bool = True) -> Found:
+    """What an address, or the name of a context, comes to. ``EnvironmentUnusable`` for what is neither, or is not there.
+
+    ``way``: by the way that this process has there, if there is one.
+    """
+    ways = os.environ.get(WAYS) if way else None
+    if ways and (near_by := json.loads(ways).get(where)):
+        return Found(str(near_by), None)
     if not _CONTEXT.fullmatch(where):
         return Found(where, certificates(environment) if _scheme(where) == "tcp" else None)
     return Found(str(_endpoint(environment, where)["Host"]), _shown_by(environment, where))

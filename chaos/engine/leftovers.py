@@ -127,7 +127,8 @@ def left(host: str, state: Path, stale: Collection[str], *, must_answer: bool) -
 
 
 def _left(engine: Engine, state: Path, stale: Collection[str]) -> list[Thing]:
-    return [thing for thing in things(engine.client.api) if thing.state == str(state) and (thing.orphan or thing.run in stale)]
+    # A harness that was sent has its state folder where it stood; the record here is then of the command that had sent it.
+    return [thing for thing in things(engine.client.api) if thing.run in stale or (thing.state == str(state) and thing.orphan)]
 
 
 class Unrecorded(msgspec.Struct, frozen=True):

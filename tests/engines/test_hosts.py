@@ -1,10 +1,16 @@
-"""Three hosts with an engine each, in namespaces of their own, tied together by a run: who is where, what goes dark, what is left."""
+"""Three hosts with an engine each, in namespaces of their own, tied together by a run: who is where, what goes dark, what is left.
+
+The command stands on the first host, or on none of them: then the engines are reached by a context with TLS, by ``ssh://`` and by ``tcp://``
+with TLS, and the harness travels to the first.
+"""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,12 +20,15 @@ from pathlib import Path
 
 import pytest
 
-from chaos.engine.connection import connect
+from chaos.engine.connection import answers, connect
 from chaos.engine.images.ensure import ensure_harness, ensure_target
+from chaos.engine.leftovers import ROLE
 from chaos.experiment.target.load import load_target
 from chaos.history.events import ClockMapped, FaultEffective, FaultGone, FaultHealed, NodeChanged, NodeUp, RunEnded
 from chaos.history.folder import RunFolder
+from chaos.history.undo import pending
 from tests.support import hosts
+from tests.support.engine_transports import SSHD, certificates, ssh_before, tls_before
 from tests.support.hosts import Rack
 from tests.support.needs import need
 from tests.support.paths import ROOT
@@ -34,13 +43,13 @@ cluster:
   dns: {{balancer: health-checked, ttl: 1s}}
   hosts:
     a: {{engine: "{a}", address: {at_a}}}
-    b: {{engine: "{b}", power_off: "{order} off b {folder}", power_on: "{order} on b {folder}"}}
+    b: {{engine: "{b}", address: {at_b}, power_off: "{order} off b {folder}", power_on: "{order} on b {folder}"}}
     c: {{engine: "{c}", address: {at_c}}}
 traffic: {{operations: {{write: 20/s, read: 20/s}}, judge: write}}
 baseline: 2s
 faults:
 {faults}
-settle: 60s
+settle: 20s
 objectives: {{availability: ">= 10%"}}
 """
 CUT_AND_KILL = """
@@ -66,8 +75,9 @@ print(json.dumps(rows))
 """
 WITHIN_S = 240.0
 GONE_WITHIN_S = 20.0
-FIRST = ["lo", "eth0", "docker0"]
-"""The interfaces that a host has beside a run."""
+ENDED_WITHIN_S = 20.0
+"""Agents wait 15 s for a harness that does not speak."""
+CONTEXT = "hosts-a"
 
 
 @pytest.fixture(scope="module")
@@ -92,10 +102,11 @@ def folder(rack: Rack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def written(rack: Rack, folder: Path, faults: str) -> Path:
-    """The experiment on these hosts: of each kind of address one."""
+def written(rack: Rack, folder: Path, faults: str, *engines: str) -> Path:
+    """The experiment on these hosts; from the first one: by its socket, by TCP, and by a socket as well."""
+    a, b, c = engines or (rack.socket("a"), rack.engine("b"), rack.socket("c"))
     text = EXPERIMENT.format(
-        a=rack.socket("a"), at_a=rack.address("a"), b=rack.engine("b"), c=rack.socket("c"), at_c=rack.address("c"),
+        a=a, at_a=rack.address("a"), b=b, at_b=rack.address("b"), c=c, at_c=rack.address("c"),
         order=f"{sys.executable} -m tests.support.hosts", folder=rack.folder, faults=faults.strip("\n"),
     )  # fmt: skip
     path = folder / "hosts.yaml"
@@ -115,6 +126,23 @@ def done(process: subprocess.Popen[str]) -> str:
     return f"{said}\n{process.returncode}"
 
 
+def kill_below(process: subprocess.Popen[str]) -> None:
+    """The command itself, below what started it on its host."""
+    for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split():
+        os.kill(int(pid), signal.SIGKILL)
+    process.communicate(timeout=WITHIN_S)
+
+
+def rules_on(rack: Rack, name: str) -> str:
+    """Rules that drop packets, in the networks of all agents there, as the kernel lists them."""
+    with connect(rack.socket(name), checked=False) as engine:
+        api, found = engine.client.api, ""
+        for agent in api.containers(filters={"label": f"{ROLE}=agent"}):
+            listed = api.exec_start(api.exec_create(agent["Id"], ["nft", "list", "ruleset"], user="root")["Id"]).decode()
+            found += "".join(line for line in listed.splitlines(keepends=True) if "drop" in line)
+        return found
+
+
 def ran(said: str) -> None:
     """It came to its end. On a busy machine its figures may not count (3): these tests look at what was done, not at how well it went."""
     assert said.rsplit("\n", 1)[-1] in ("0", "3"), said
@@ -130,21 +158,10 @@ def await_row(run: RunFolder, kind: type) -> object:
     raise AssertionError(f"no {kind.__name__} within {WITHIN_S:g} s")
 
 
-def left_on(rack: Rack, name: str) -> list[str]:
-    """Containers, volumes and networks of ours, and interfaces that were not there before."""
-    with connect(rack.socket(name), checked=False) as engine:
-        api = engine.client.api
-        left = [str(each["Names"]) for each in api.containers(all=True)]
-        left += [each["Name"] for each in api.volumes()["Volumes"] or () if each["Name"].startswith("nines-")]
-        left += [each["Name"] for each in api.networks() if each["Name"] not in ("bridge", "host", "none")]
-    listed = subprocess.run(rack.inside(name, "ip", "-j", "link"), capture_output=True, text=True, check=True, timeout=10).stdout
-    return left + [each["ifname"] for each in json.loads(listed) if each["ifname"] not in FIRST]
-
-
 def nothing_left(rack: Rack) -> bool:
     """On no host. The kernel takes the interfaces of a namespace away a moment after its last process."""
     until_s = time.monotonic() + GONE_WITHIN_S
-    while left := [f"{name}: {each}" for name in rack.names for each in left_on(rack, name)]:
+    while left := [f"{name}: {each}" for name in rack.names for each in hosts.left_on(rack, name)]:
         if time.monotonic() > until_s:
             print(left)
             return False
@@ -211,9 +228,7 @@ def test_a_dead_harness_leaves_a_host_off_and_heal_switches_it_on(rack: Rack, fo
     run = RunFolder(folder / "run")
     process = started(rack, "run", str(written(rack, folder, OFF.replace("for: 4s", "for: 60s"))), "--folder", "run", "--seed", "3")
     await_row(run, FaultEffective)
-    for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split():
-        os.kill(int(pid), signal.SIGKILL)
-    process.communicate(timeout=WITHIN_S)
+    kill_below(process)
     assert "power_on" in done(started(rack, "leftovers"))
     said = done(started(rack, "heal"))
     assert said.endswith("\n0"), said
@@ -222,22 +237,123 @@ def test_a_dead_harness_leaves_a_host_off_and_heal_switches_it_on(rack: Rack, fo
 
 
 def test_hosts_that_hear_nothing_of_each_other_are_refused(rack: Rack, folder: Path, request: pytest.FixtureRequest) -> None:
-    """Before any node is started, with the port that must be open; nothing is left."""
-    rack.cut("c")
-    request.addfinalizer(lambda: rack.join("c"))
+    """Before any node is started, with the pair and the port that must be open, though the first host hears both; nothing is left."""
+    rack.part("b", "c")
+    request.addfinalizer(lambda: rack.unite("b", "c"))
     said = done(started(rack, "run", str(written(rack, folder, CUT_AND_KILL)), "--folder", "run"))
     assert said.endswith("\n5"), said
-    assert "nothing comes back from host 'c' over VXLAN" in said
-    assert "UDP 4790" in said
+    assert "do not hear each other over VXLAN within 5 s: 'b' and 'c'\n" in said
+    assert f"open UDP 4790 between {rack.address('b')} and {rack.address('c')}, in both directions" in said
     assert nothing_left(rack)
 
 
-def test_the_first_host_must_be_here(rack: Rack, folder: Path) -> None:
-    """A command that runs anywhere else is told where to run."""
-    path = written(rack, folder, CUT_AND_KILL)
-    told = subprocess.run([sys.executable, "-m", "chaos", "run", str(path)], capture_output=True, text=True, check=False, timeout=WITHIN_S)
-    assert told.returncode == 5
-    assert "host 'a': it is the first, and not this machine" in told.stderr
+def test_a_host_that_was_cut_off_is_joined_by_its_agents_when_the_harness_dies(rack: Rack, folder: Path) -> None:
+    """By the kernel's word, within the time that agents wait; what is left is found and removed."""
+    run = RunFolder(folder / "run")
+    faults = "  - {partition: {}, target: {host: c}, at: 1s, for: 60s}"
+    process = started(rack, "run", str(written(rack, folder, faults)), "--folder", "run", "--seed", "3")
+    await_row(run, FaultEffective)
+    assert rules_on(rack, "c")
+    kill_below(process)
+    until_s = time.monotonic() + ENDED_WITHIN_S
+    while rules := rules_on(rack, "c"):
+        assert time.monotonic() < until_s, rules
+        time.sleep(0.2)
+    assert "container" in done(started(rack, "leftovers"))
+    said = done(started(rack, "heal"))
+    assert said.endswith("\n0"), said
+    assert nothing_left(rack)
+
+
+# --- from outside ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def outside(folder: Path, ways: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> tuple[str, ...]:
+    """The same for one test; the docker command itself would reach none of them."""
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{folder}/nobody.sock")
+    return ways
+
+
+@pytest.fixture(scope="module")
+def ways(rack: Rack, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, ...]]:
+    """The engines as this machine reaches them, which stands on none of the hosts."""
+    need("sshd", SSHD.exists(), "sudo apt-get install openssh-server")
+    need("openssl")
+    top = tmp_path_factory.mktemp("ways")
+    for each in ("tls", "ssh"):
+        (top / each).mkdir()
+    certificates(top / "tls")
+    with (
+        tls_before(path_of(rack, "a"), top / "tls") as a,
+        ssh_before(path_of(rack, "b"), top / "ssh") as (b, path),
+        tls_before(path_of(rack, "c"), top / "tls") as c,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        context(top / "docker", f"tcp://127.0.0.1:{a}", top / "tls")
+        for name, value in (
+            ("DOCKER_CONFIG", str(top / "docker")), ("DOCKER_TLS_VERIFY", "1"), ("DOCKER_CERT_PATH", str(top / "tls")), ("PATH", path),
+        ):  # fmt: skip
+            patch.setenv(name, value)
+        yield CONTEXT, b, f"tcp://127.0.0.1:{c}"
+
+
+def path_of(rack: Rack, name: str) -> str:
+    return rack.socket(name).removeprefix("unix://")
+
+
+def context(folder: Path, where: str, tls: Path) -> None:
+    """As ``docker context create`` writes it."""
+    digest = hashlib.sha256(CONTEXT.encode()).hexdigest()
+    meta, files = folder / "contexts" / "meta" / digest, folder / "contexts" / "tls" / digest / "docker"
+    for each in (meta, files):
+        each.mkdir(parents=True)
+    (meta / "meta.json").write_text(json.dumps({"Name": CONTEXT, "Endpoints": {"docker": {"Host": where, "SkipTLSVerify": False}}}))
+    for name in ("ca.pem", "cert.pem", "key.pem"):
+        shutil.copy(tls / name, files / name)
+
+
+def here(*words: str) -> subprocess.Popen[str]:
+    """The command, on this machine."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "chaos", *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+def test_from_outside_the_harness_travels_to_the_first_host(rack: Rack, folder: Path, outside: tuple[str, ...]) -> None:
+    """A kill, a cut and a loss of power by the command's own program, on engines of which the first host has no keys; nothing is left."""
+    faults = CUT_AND_KILL.replace("power_off: {}", "power_off: {by: command}")
+    said = done(here("run", str(written(rack, folder, faults, *outside)), "--folder", "run", "--seed", "3"))
+    ran(said)
+    rows = list(RunFolder(folder / "run").rows())
+    assert {row.node: row.zone for row in rows if isinstance(row, NodeUp)} == {"n1": "a", "n2": "b", "n3": "c"}
+    assert len([row for row in rows if isinstance(row, FaultEffective)]) == 3, said
+    assert all(not row.not_back for row in rows if isinstance(row, FaultGone))
+    assert [row.node for row in rows if isinstance(row, NodeChanged) and row.detail == "power off"] == ["n2"]
+    assert {row.node for row in rows if isinstance(row, ClockMapped)} == {"n2", "n3"}
+    assert next(row for row in rows if isinstance(row, RunEnded)).left == []
+    assert nothing_left(rack)
+    assert "No leftovers" in done(here("leftovers"))
+
+
+def test_a_command_that_dies_while_a_host_is_off(rack: Rack, folder: Path, outside: tuple[str, ...]) -> None:
+    """The harness rolls back what it can reach, and ends; heal switches the host on, removes the rest, and brings what was measured."""
+    path = written(rack, folder, OFF.replace("for: 4s", "for: 60s"), *outside)
+    process = here("run", str(path), "--folder", "run", "--seed", "3")
+    until_s = time.monotonic() + WITHIN_S
+    while answers({"DOCKER_HOST": rack.socket("b")}) and time.monotonic() < until_s:
+        assert process.poll() is None, done(process)
+        time.sleep(0.1)
+    assert [str(entry) for entry in pending(folder / "run" / "undo.jsonl")] == ["power_on b"]
+    process.kill()
+    process.communicate(timeout=WITHIN_S)
+    assert "power_on b" in done(here("leftovers"))
+    said = done(here("heal"))
+    assert said.endswith("\n0"), said
+    assert answers({"DOCKER_HOST": rack.socket("b")})
+    assert nothing_left(rack)
+    assert "No leftovers" in done(here("leftovers"))
+    assert any(isinstance(row, RunEnded) for row in RunFolder(folder / "run").rows())
 
 
 def test_hosts_themselves_go_dark_and_come_back(rack: Rack) -> None:

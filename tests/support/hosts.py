@@ -5,6 +5,7 @@
         rack.inside("a", "nines", "run", ...)        the words of a command that runs on that host
         rack.off("b"); rack.on("b")                  its power: SIGKILL to its first process, with which all that it had is gone
         rack.cut("b"); rack.join("b")                the switch silently drops all of its frames
+        rack.part("b", "c"); rack.unite("b", "c")    it drops the frames between these two
 
     python -m tests.support.hosts serve FOLDER a b c       holds them until it is ended
     python -m tests.support.hosts off|on|cut|join NAME FOLDER     orders to whoever holds them, from any namespace
@@ -16,6 +17,7 @@ left is removed by the next start in the same folder. Needs root.
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -38,6 +40,8 @@ AHEAD_S: Final = 500
 """So far each host's monotonic clock is ahead of the one before."""
 MARK: Final = "NINES_TEST_HOSTS"
 """In the environment of all that is started: its folder."""
+FIRST: Final = ("lo", "eth0", "docker0")
+"""The interfaces that a host has beside a run."""
 _TIMEOUT_S: Final = 10.0
 _FIRST: Final = 11
 _INIT: Final = """
@@ -97,9 +101,10 @@ class Rack:
         """A socket that every namespace of this machine sees."""
         return f"unix://{self.folder}/{name}/docker.sock"
 
-    def inside(self, name: str, *words: str) -> list[str]:
-        """A command as that host's own."""
-        return ["nsenter", "-t", str(self._pids[name]), "-m", "-u", "-i", "-n", "-p", "-T", f"--wd={Path.cwd()}", "--", *words]
+    def inside(self, name: str, *words: str, folder: Path | None = None) -> list[str]:
+        """A command as that host's own, in that folder."""
+        where = f"--wd={folder or Path.cwd()}"
+        return ["nsenter", "-t", str(self._pids[name]), "-m", "-u", "-i", "-n", "-p", "-T", where, "--", *words]
 
     # --- all of them -----------------------------------------------------------------------------------------------------
 
@@ -114,7 +119,8 @@ class Rack:
         self._nft(
             "add table bridge cut; add chain bridge cut f { type filter hook forward priority 0; };"
             " add set bridge cut hosts { type ifname; }; add rule bridge cut f iifname @hosts drop;"
-            " add rule bridge cut f oifname @hosts drop"
+            " add rule bridge cut f oifname @hosts drop; add set bridge cut pairs { type ifname . ifname; };"
+            " add rule bridge cut f iifname . oifname @pairs drop"
         )
         for name in self.names:
             self._boot(name)
@@ -152,6 +158,14 @@ class Rack:
     def join(self, name: str) -> None:
         """It passes everything again."""
         self._nft(f'delete element bridge cut hosts {{ "{_port(name)}" }}')
+
+    def part(self, one: str, other: str) -> None:
+        """Nothing passes between these two; both reach all others."""
+        self._nft(f"add element bridge cut pairs {{ {_both_ways(one, other)} }}")
+
+    def unite(self, one: str, other: str) -> None:
+        """They reach each other again."""
+        self._nft(f"delete element bridge cut pairs {{ {_both_ways(one, other)} }}")
 
     def _nft(self, rules: str) -> None:
         subprocess.run(["ip", "netns", "exec", self._fabric, "nft", rules], capture_output=True, timeout=_TIMEOUT_S, check=True)
@@ -238,8 +252,24 @@ def empty(where: str) -> None:
         engine.client.api.prune_volumes()
 
 
+def left_on(rack: Rack, name: str) -> list[str]:
+    """Containers, volumes and networks of ours on a host, and interfaces that it does not have by itself."""
+    with connect(rack.socket(name), checked=False) as engine:
+        api = engine.client.api
+        left = [str(each["Names"]) for each in api.containers(all=True)]
+        left += [each["Name"] for each in api.volumes()["Volumes"] or () if each["Name"].startswith("nines-")]
+        left += [each["Name"] for each in api.networks() if each["Name"] not in ("bridge", "host", "none")]
+    words = rack.inside(name, "ip", "-j", "link")
+    listed = subprocess.run(words, capture_output=True, text=True, check=True, timeout=_TIMEOUT_S).stdout
+    return left + [each["ifname"] for each in json.loads(listed) if each["ifname"] not in FIRST]
+
+
 def _port(name: str) -> str:
     return f"port-{name}"
+
+
+def _both_ways(one: str, other: str) -> str:
+    return ", ".join(f'"{_port(here)}" . "{_port(there)}"' for here, there in ((one, other), (other, one)))
 
 
 def order(what: str, name: str, folder: Path) -> str:

@@ -17,7 +17,8 @@ from chaos.engine.connection import answers
 from chaos.engine.leftovers import HARNESS, STATE
 from chaos.plugin import CrashedRun, Left
 from chaos.registry import runs as registry
-from chaos.runtimes.docker.hosts.power import LOG, POWER_ON, awaken
+from chaos.runtimes.docker.hosts.orders import LOG, orders
+from chaos.runtimes.docker.hosts.power import POWER_ON, awaken
 
 ENGINE: Final = "engine"
 """One that cannot be asked what a run left there."""
@@ -75,12 +76,12 @@ def power_on(run: CrashedRun) -> list[str]:
         specs = folder.read_plan().experiment.cluster.hosts
     except NinesError as error:
         return [f"host {', '.join(hosts)} is off, and the plan that says how it is switched on cannot be read: {error}"]
-    problems = []
+    problems, order = [], orders(specs, run.folder / "logs" / LOG)
     for host in hosts:
         if answers({"DOCKER_HOST": specs[host].engine}):
             continue  # it is on
         try:
-            awaken(host, specs[host], run.folder / "logs" / LOG)
+            awaken(host, specs[host], order)
         except NotHealed as error:
             problems.append(str(error))
     return problems

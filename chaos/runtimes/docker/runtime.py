@@ -105,13 +105,16 @@ class DockerRuntime(Runtime):
     @classmethod
     @contextmanager
     def elsewhere(cls, plan: Plan) -> Iterator[object | None]:
-        """The engine, where nodes could not be reached from here; None on several hosts, of which the first is here."""
+        """The engine, where nodes could not be reached from here; of several hosts that of the first."""
         from chaos.engine.connection import connect
 
-        if plan.experiment.cluster.hosts:
-            yield None
-            return
-        with connect(checked=False) as engine:
+        hosts = plan.experiment.cluster.hosts
+        first = next(iter(hosts), "")
+        try:
+            engine = connect(hosts[first].engine if hosts else None, checked=False)
+        except EnvironmentUnusable as error:
+            raise EnvironmentUnusable(f"host '{first}': {error.what}", how=error.how) if hosts else error from error
+        with engine:
             yield engine if engine.facts.elsewhere else None
 
     @classmethod

@@ -40,8 +40,8 @@ from chaos.runtimes.docker.commands import run_in
 from chaos.runtimes.docker.containers import NETWORK, Containers, pool
 from chaos.runtimes.docker.helpers import ContainerHelpers
 from chaos.runtimes.docker.hosts.hosts import Hosts
+from chaos.runtimes.docker.hosts.orders import LOG
 from chaos.runtimes.docker.hosts.places import Places
-from chaos.runtimes.docker.hosts.power import LOG
 from chaos.runtimes.docker.layout import ENGINE, DockerLayout
 from chaos.runtimes.docker.pairs import Pairs
 from chaos.runtimes.docker.supplies import provide, supplies, tools_image

@@ -48,6 +48,14 @@ def test_a_folder_arrives_as_it_was(tmp_path: Path) -> None:
     assert (there / "plan.json").stat().st_mode & 0o777 == 0o600
 
 
+@pytest.mark.parametrize("name", ["plan.json", "./plan.json", "PLAN.json"])
+def test_what_is_ours_is_not_replaced(tmp_path: Path, name: str) -> None:
+    """The plan names commands that a heal runs here, whoever is at the other end."""
+    (tmp_path / "plan.json").write_text("ours")
+    archive.unpack(_tar(tarfile.TarInfo(name), b"theirs"), tmp_path, ["plan.json"])
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["ours"]
+
+
 def test_a_file_that_grows_meanwhile_is_taken_as_it_was(tmp_path: Path) -> None:
     source = tmp_path / "source"
     source.mkdir()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from ipaddress import IPv4Network
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from chaos.experiment.hosts import HostSpec
 from chaos.faults.base.silence import Silence
 from chaos.plugin import CrashedRun
 from chaos.runtimes.docker.hosts import engines, power, tie
+from chaos.runtimes.docker.hosts.orders import here
 from chaos.runtimes.docker.layout import MAX_NODES, gateway_of, tie_address
 from chaos.runtimes.docker.leftovers import power_on
 
@@ -43,18 +45,40 @@ def test_frames_go_to_all_other_hosts() -> None:
     assert " ".join(tie.lay_words(77, "10.0.0.1", 4242)).startswith(
         "ip link add vx0 netns 4242 type vxlan id 77 dstport 4790 local 10.0.0.1"
     )
-    script = tie.join_words(["10.0.0.2", "10.0.0.3"])[-1]
+    script = tie.join_words("10.0.0.1", ["10.0.0.2", "10.0.0.3"])[-1]
+    assert "ip link set br0 address 02:4e:0a:00:00:01;" in script
     assert script.count("bridge fdb append 00:00:00:00:00:00 dev vx0 dst 10.0.0.") == 2
 
 
-def test_who_has_answered_is_read_from_the_kernel() -> None:
-    """An address that was only asked for has the flag 0x0 (arp(7))."""
-    table = (
-        "IP address       HW type     Flags       HW address            Mask     Device\n"
-        "198.18.7.4       0x1         0x2         02:42:c6:12:07:04     *        br-1\n"
-        "198.18.7.5       0x1         0x0         00:00:00:00:00:00     *        br-1\n"
-    )
-    assert tie.complete(table) == {"198.18.7.4"}
+def test_a_pair_is_deaf_if_one_of_it_hears_nothing() -> None:
+    """Each pair once, whoever noticed."""
+    assert tie.deaf({"a": ["c"], "b": ["c"], "c": ["b"]}) == [("a", "c"), ("b", "c")]
+    assert tie.deaf({"a": [], "b": [], "c": []}) == []
+
+
+class Hearing:
+    """A tie whose host hears all but some."""
+
+    def __init__(self, *deaf_to: str) -> None:
+        self.asked: dict[str, str] = {}
+        self._deaf_to = deaf_to
+
+    def unheard(self, gateways: Mapping[str, str]) -> list[str]:
+        """Those of them."""
+        self.asked = dict(gateways)
+        return [host for host in gateways if host in self._deaf_to]
+
+
+def test_each_pair_of_hosts_is_asked_and_named_with_what_to_open() -> None:
+    """Also one of which neither is the first."""
+    gateways = {"a": "198.18.7.1", "b": "198.18.7.4", "c": "198.18.7.5"}
+    addresses = {"a": "10.0.0.1", "b": "10.0.0.2", "c": "10.0.0.3"}
+    ties = {"a": Hearing(), "b": Hearing("c"), "c": Hearing("b")}
+    with pytest.raises(EnvironmentUnusable, match=r"do not hear each other .*: 'b' and 'c'\n") as refused:
+        tie.refuse_unheard(ties, gateways, addresses)  # type: ignore[arg-type]
+    assert "open UDP 4790 between 10.0.0.2 and 10.0.0.3" in str(refused.value)
+    assert ties["b"].asked == {"a": "198.18.7.1", "c": "198.18.7.5"}
+    tie.refuse_unheard(dict.fromkeys(gateways, Hearing()), gateways, addresses)  # type: ignore[arg-type]
 
 
 def test_addresses_are_those_of_the_engines_unless_named() -> None:
@@ -80,8 +104,9 @@ class Seen:
     def __init__(self, spec: HostSpec, folder: Path) -> None:
         self.log: list[object] = []
         told = self.log.append
-        self.power = power.Power({"b": spec}, lambda host: told(("expect", host)), lambda host, at_ns: told((host, at_ns)),
-                                 lambda host: told(("again", host)), folder / "hosts.log")  # fmt: skip
+        specs = {"b": spec}
+        self.power = power.Power(specs, lambda host: told(("expect", host)), lambda host, at_ns: told((host, at_ns)),
+                                 lambda host: told(("again", host)), here(specs, folder / "hosts.log"))  # fmt: skip
 
 
 def command(path: Path) -> tuple[str, ...]:

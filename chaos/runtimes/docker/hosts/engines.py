@@ -18,6 +18,7 @@ from chaos.engine.address import found
 from chaos.engine.connection import Engine, connect, require, require_age
 from chaos.engine.errors import translated
 from chaos.engine.images.build import image_id
+from chaos.engine.ways.dial import Dialler, Door
 from chaos.experiment.hosts import HostSpec
 
 COPY_TIMEOUT_S: Final = 120.0
@@ -28,6 +29,7 @@ _ANY_PORT: Final = 9
 def connected(specs: Mapping[str, HostSpec], stack: ExitStack) -> dict[str, Engine]:
     """By host, in their order; hung up with the stack. ``EnvironmentUnusable`` for one that will not do, with the host's name."""
     engines: dict[str, Engine] = {}
+    _open_ways(specs, stack)
     for name, spec in specs.items():
         try:
             engine = stack.enter_context(connect(spec.engine, checked=False))
@@ -41,6 +43,18 @@ def connected(specs: Mapping[str, HostSpec], stack: ExitStack) -> dict[str, Engi
             )
         engines[name] = engine
     return engines
+
+
+def _open_ways(specs: Mapping[str, HostSpec], stack: ExitStack) -> None:
+    """To engines that are reached by TLS, whose streams the SDK cannot wait for."""
+    doors = {}
+    for name, spec in specs.items():
+        there = found(spec.engine)
+        if there.shown is not None and name != next(iter(specs)):
+            parts = urlsplit(there.url)
+            doors[name] = Door(spec.engine, parts.hostname or "", parts.port or 2376, shown=there.shown)
+    if doors:
+        stack.enter_context(stack.enter_context(closing(Dialler(doors))).known())
 
 
 def _require(name: str, engine: Engine, *, first: bool) -> None:
@@ -64,7 +78,7 @@ def _who(engine: Engine) -> tuple[str, str]:
 
 def addresses(specs: Mapping[str, HostSpec]) -> dict[str, str]:
     """Host -> IPv4 address that the others send to. Of the first, unless it is named: that by which this machine reaches the second."""
-    told = {name: spec.address or (urlsplit(found(spec.engine).url).hostname or "") for name, spec in specs.items()}
+    told = {name: address_of(spec) for name, spec in specs.items()}
     first, *others = specs
     reached = {name: _resolved(name, told[name]) for name in others}
     if specs[first].address:
@@ -75,6 +89,11 @@ def addresses(specs: Mapping[str, HostSpec]) -> dict[str, str]:
         except OSError as error:
             raise EnvironmentUnusable(f"this machine has no way to host '{others[0]}': {error.strerror}", how="see 'ip route'") from error
         return {first: str(way.getsockname()[0]), **reached}
+
+
+def address_of(spec: HostSpec) -> str:
+    """As it is written, or as its engine's address or context has it; empty of an engine whose address is a file."""
+    return spec.address or urlsplit(found(spec.engine, way=False).url).hostname or ""
 
 
 def _resolved(name: str, host: str) -> str:

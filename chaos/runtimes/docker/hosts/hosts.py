@@ -13,6 +13,7 @@ from chaos.engine import networks
 from chaos.engine.connection import Engine
 from chaos.plugin import Deployment
 from chaos.runtimes.docker.hosts.engines import addresses, copy_images
+from chaos.runtimes.docker.hosts.orders import orders
 from chaos.runtimes.docker.hosts.places import Places
 from chaos.runtimes.docker.hosts.power import Power
 from chaos.runtimes.docker.hosts.tie import MTU, Tie, refuse_unheard
@@ -58,7 +59,7 @@ class Hosts:
         with ThreadPoolExecutor(max_workers=len(self._ties), thread_name_prefix="tie") as workers:
             for each in [workers.submit(tie.lay) for tie in self._ties.values()]:
                 each.result()
-        refuse_unheard({host: gateway_of(subnets[0], place) for place, host in enumerate(others, start=1)})
+        refuse_unheard(self._ties, {host: gateway_of(subnets[0], place) for place, host in enumerate(self._engines)}, self._addresses)
         return tuple(subnets)
 
     def power(self, pairs: Pairs) -> Power:
@@ -84,7 +85,7 @@ class Hosts:
             for node in self._places.nodes(host):
                 pairs.went_dark(node, at_ns)
 
-        self._power = Power(self._specs, expect, dark, again, self._log)
+        self._power = Power(self._specs, expect, dark, again, orders(self._specs, self._log))
         return self._power
 
     def all_on(self) -> list[str]:

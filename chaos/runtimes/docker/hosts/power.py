@@ -8,26 +8,22 @@ No restart policy starts an agent before its system, so both are ours to start.
 
 from __future__ import annotations
 
-import subprocess
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Final
 
 from chaos.core.errors import FaultNotEffective, NinesError, NotHealed
-from chaos.core.programs import last_words
 from chaos.engine.connection import answers
 from chaos.experiment.hosts import HostSpec
 from chaos.plugin import Layer
+from chaos.runtimes.docker.hosts.orders import Order
 
-COMMAND_S: Final = 120.0
 BOOT_S: Final = 180.0
 """A machine boots, and its engine starts, within this."""
 _LOOK_S: Final = 0.05
 POWER_ON: Final = "power_on"
 """The undo of a host that was switched off."""
-LOG: Final = "hosts.log"
 
 
 class Power:
@@ -36,13 +32,13 @@ class Power:
 
     def __init__(
         self, specs: Mapping[str, HostSpec], expect: Callable[[str], None], dark: Callable[[str, int], None],
-        again: Callable[[str], None], log: Path,
+        again: Callable[[str], None], order: Order,
     ) -> None:  # fmt: skip
         self._specs = specs
         self._expect = expect
         self._dark = dark
         self._again = again
-        self._log = log
+        self._order = order
         self._off: set[str] = set()
         """Those whose command was given."""
         self._silent: set[str] = set()
@@ -52,7 +48,7 @@ class Power:
         """By its command."""
         self._off.add(host)
         self._expect(host)
-        said = ordered(self._specs[host].power_off, self._log)
+        said = self._order(host, False)
         if said:
             raise FaultNotEffective(f"the command that switches host '{host}' off {said}")
 
@@ -76,7 +72,7 @@ class Power:
     def _awaken(self, host: str) -> None:
         """Unless its command failed, and it has been on all the time: then another command would meet what it does not expect."""
         if host in self._silent or not answers({"DOCKER_HOST": self._specs[host].engine}):
-            awaken(host, self._specs[host], self._log)
+            awaken(host, self._specs[host], self._order)
 
     def cut_off(self, host: str) -> AbstractContextManager[Layer]:
         """A Docker host is cut off by the rules of each agent there."""
@@ -100,9 +96,9 @@ class Power:
         return problems
 
 
-def awaken(host: str, spec: HostSpec, log: Path) -> None:
+def awaken(host: str, spec: HostSpec, order: Order) -> None:
     """Power on; its engine answers then. ``NotHealed`` otherwise."""
-    said = ordered(spec.power_on, log)
+    said = order(host, True)
     if said:
         raise NotHealed(f"the command that switches host '{host}' on {said}")
     until_s = time.monotonic() + BOOT_S
@@ -110,13 +106,3 @@ def awaken(host: str, spec: HostSpec, log: Path) -> None:
         if time.monotonic() > until_s:
             raise NotHealed(f"the engine of host '{host}' ({spec.engine}) did not answer within {BOOT_S:g} s after its power was on")
         time.sleep(_LOOK_S)
-
-
-def ordered(words: Sequence[str], log: Path) -> str:
-    """How the command failed; empty if it did not. What it says goes to the log."""
-    try:
-        with log.open("ab") as out:
-            subprocess.run(words, stdin=subprocess.DEVNULL, stdout=out, stderr=out, timeout=COMMAND_S, check=True)
-    except (OSError, subprocess.SubprocessError) as error:
-        return f"failed ('{' '.join(words)}': {last_words(error)}); {log} has what it said"
-    return ""

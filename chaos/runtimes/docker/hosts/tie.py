@@ -10,9 +10,11 @@ learned; there is no manager, and nobody's death changes it.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Mapping, Sequence
-from ipaddress import IPv4Network
+import itertools
+import json
+from collections.abc import Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Final
 from zlib import crc32
@@ -32,10 +34,35 @@ TIE: Final = "tie"
 LAY: Final = "lay"
 """The role of the short-lived one that makes it in the host's network."""
 WITHIN_S: Final = 20.0
-ARP_WITHIN_S: Final = 5.0
-_AGAIN_S: Final = 0.05
-_COMPLETE: Final = 0x2
+HEARD_WITHIN_S: Final = 5.0
 _HOLD: Final = ("sleep", "infinity")
+_ASK: Final = """
+import json, socket, struct, sys, time
+
+left, within_s = dict(json.loads(sys.argv[1])), float(sys.argv[2])
+asks = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(0x0806))
+asks.bind(("br0", 0x0806))
+own = asks.getsockname()[4]
+asks.settimeout(0.05)
+until_s = asked_s = time.monotonic()
+until_s += within_s
+while left and time.monotonic() < until_s:
+    if time.monotonic() >= asked_s:
+        for address in left.values():
+            # RFC 826; the sender has no address, as of a probe (RFC 5227): nobody learns one of ours.
+            body = struct.pack("!HHBBH6s4s6s4s", 1, 0x0800, 6, 4, 1, own, bytes(4), bytes(6), socket.inet_aton(address))
+            asks.send(bytes(6 * [255]) + own + struct.pack("!H", 0x0806) + body)
+        asked_s += 0.1
+    try:
+        frame = asks.recv(2048)
+    except TimeoutError:
+        continue
+    if frame[20:22] == struct.pack("!H", 2):
+        answered = socket.inet_ntoa(frame[28:32])
+        left = {host: address for host, address in left.items() if address != answered}
+print(json.dumps(sorted(left)))
+"""
+"""Which of these addresses nobody on another host's bridge answers for."""
 HOW: Final = f"the hosts must let UDP {PORT} through to each other, and have the kernel's module vxlan (modprobe vxlan)"
 
 
@@ -51,10 +78,17 @@ def lay_words(vni: int, local: str, pid: int) -> tuple[str, ...]:
     )  # fmt: skip
 
 
-def join_words(others: Sequence[str]) -> tuple[str, ...]:
+def card(local: str) -> str:
+    """The bridge's own address on the network, from its host's. An engine makes a container's from its IPv4 address, which is everywhere
+    the same: answers to one tie would end at another."""
+    return ":".join(["02", "4e", *(f"{byte:02x}" for byte in IPv4Address(local).packed)])
+
+
+def join_words(local: str, others: Sequence[str]) -> tuple[str, ...]:
     """In the container: device and own interface become ports of one bridge; the interface's address answers nobody."""
     steps = [
         "ip link add br0 type bridge",
+        f"ip link set br0 address {card(local)}",
         f"ip link set br0 mtu {MTU} up",
         "ip addr flush dev eth0",
         "ip link set eth0 master br0 up",
@@ -87,7 +121,7 @@ class Tie:
             if name not in self._made:
                 spec = Spec(
                     name=name, node="", role=TIE, image=self._image, command=_HOLD, endpoint=Endpoint(network, tie_address(subnet)),
-                    capabilities=("NET_ADMIN",), measures=True,
+                    capabilities=("NET_ADMIN", "NET_RAW"), measures=True,
                 )  # fmt: skip
                 self._made[name] = self._containers.create(spec)
             self._containers.start(self._made[name], name)
@@ -98,12 +132,24 @@ class Tie:
         with translated(f"looking for what ties host '{self._host}' to the others"):
             return all(self._containers.api.inspect_container(made)["State"]["Running"] for made in self._made.values())
 
+    def unheard(self, gateways: Mapping[str, str]) -> list[str]:
+        """Of these hosts (with the address of each one's bridge): those whose bridge does not answer here, on the first network."""
+        api, container = self._containers.api, next(iter(self._made.values()))
+        words = ["python3", "-I", "-c", _ASK, json.dumps(dict(gateways)), str(HEARD_WITHIN_S)]
+        with translated(f"asking from host '{self._host}' whether the other hosts hear it"):
+            execution = str(api.exec_create(container, words, user="root")["Id"])
+            said = bytes(api.exec_start(execution)).decode(errors="replace").strip()
+            status = api.exec_inspect(execution)["ExitCode"]
+        if status:
+            raise self._cannot(said.splitlines()[-1] if said else f"exit status {status}")
+        return [str(host) for host in json.loads(said)]
+
     def _tie(self, container: str, name: str, place: int) -> None:
         api = self._containers.api
         with translated(f"looking for the process of {name}"):
             pid = int(api.inspect_container(container)["State"]["Pid"])
         self._in_host(f"{name}-{LAY}", lay_words(number(self._containers.run, place), self._own, pid))
-        said = run_in(api, container, join_words(self._others), self._log, user="root", within_s=WITHIN_S)
+        said = run_in(api, container, join_words(self._own, self._others), self._log, user="root", within_s=WITHIN_S)
         if said:
             raise self._cannot(said)
 
@@ -127,25 +173,25 @@ class Tie:
         return EnvironmentUnusable(f"host '{self._host}' cannot be tied to the others: {said}", how=f"{HOW}; {self._log} has more")
 
 
-def refuse_unheard(gateways: Mapping[str, str]) -> None:
-    """``EnvironmentUnusable`` if a host's bridge does not answer this one over the tie: seen by who answers for its address (arp(7))."""
-    import socket
+def refuse_unheard(ties: Mapping[str, Tie], gateways: Mapping[str, str], addresses: Mapping[str, str]) -> None:
+    """``EnvironmentUnusable`` with each pair of hosts of which one's bridge does not answer the other over the tie."""
+    with ThreadPoolExecutor(max_workers=len(ties), thread_name_prefix="heard") as workers:
+        asked = {
+            host: workers.submit(tie.unheard, {other: at for other, at in gateways.items() if other != host}) for host, tie in ties.items()
+        }
+        silent = {host: each.result() for host, each in asked.items()}
+    pairs = deaf(silent)
+    if not pairs:
+        return
+    told = ", ".join(f"'{one}' and '{other}'" for one, other in pairs)
+    ways = ", ".join(f"between {addresses[one]} and {addresses[other]}" for one, other in pairs)
+    raise EnvironmentUnusable(
+        f"these hosts do not hear each other over VXLAN within {HEARD_WITHIN_S:g} s: {told}",
+        how=f"open UDP {PORT} {ways}, in both directions, in firewalls of the hosts and of the network between them",
+    )
 
-    until_s = time.monotonic() + ARP_WITHIN_S
-    left = dict(gateways)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asks:
-        while left:
-            for address in left.values():
-                asks.sendto(b"", (address, 9))
-            time.sleep(_AGAIN_S)
-            answered = complete(Path("/proc/net/arp").read_text(encoding="ascii"))
-            left = {host: address for host, address in left.items() if address not in answered}
-            if left and time.monotonic() > until_s:
-                names = ", ".join(f"'{host}'" for host in left)
-                raise EnvironmentUnusable(f"nothing comes back from host {names} over VXLAN within {ARP_WITHIN_S:g} s", how=HOW)
 
-
-def complete(table: str) -> set[str]:
-    """The addresses in ``/proc/net/arp`` that somebody has answered for."""
-    rows = [line.split() for line in table.splitlines()[1:]]
-    return {row[0] for row in rows if int(row[2], 16) & _COMPLETE}
+def deaf(silent: Mapping[str, Collection[str]]) -> list[tuple[str, str]]:
+    """Pairs of hosts, in the order of the hosts, of which at least one got no answer of the other."""
+    hosts = list(silent)
+    return [(one, other) for one, other in itertools.combinations(hosts, 2) if other in silent[one] or one in silent[other]]

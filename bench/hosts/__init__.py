@@ -1,0 +1,1 @@
+"""The same experiments on three Docker hosts: ``python -m bench.hosts``."""
