@@ -12,7 +12,9 @@ from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.kube import ephemeral
 from chaos.kube.api import Refused
 from chaos.kube.objects import Place
+from chaos.plugin import Spot
 from chaos.runtimes.kubernetes.lodgers import refuse_beyond_network
+from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
 
 RUN = "shop-20260101-000000-ab12cd"
 EXPERIMENT = """\
@@ -99,8 +101,10 @@ def test_a_no_is_told_before_anything_is_made() -> None:
 
 
 @pytest.mark.parametrize("fault", ["kill: {recovery: policy}, target: any", "pause: {}, target: any", "cpu: {}, target: any",
-                                   'latency: {latency: 50ms}, target: {link: "n1 -> n2"}'])  # fmt: skip
-def test_what_needs_more_than_the_network_is_refused(tmp_path: Path, fault: str) -> None:
+                                   'latency: {latency: 50ms}, target: {link: "n1 -> n2"}', "drain: {}, target: {host: m1}",
+                                   "partition: {by: host}, target: {host: m1}"])  # fmt: skip
+def test_what_needs_more_than_the_network_is_refused(tmp_path: Path, fault: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(KubernetesRuntime, "spots", lambda *_: [Spot("m1"), Spot("m2")])
     file = tmp_path / "shop.yaml"
     file.write_text(EXPERIMENT.format(fault=fault), encoding="utf-8")
     with pytest.raises(CapabilityMissing, match="cannot be done with 'guests: ephemeral'"):
