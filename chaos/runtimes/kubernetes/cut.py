@@ -15,7 +15,7 @@ from typing import Final
 from chaos.core.clock import Clock
 from chaos.core.errors import FaultNotEffective, NinesError, NotHealed
 from chaos.plugin import Layer
-from chaos.runtimes.base.agents.link import AgentLink
+from chaos.runtimes.base.agents.link import AgentLink, Answer
 
 KUBELET_PORT: Final = 10250
 """Where the API server reaches kubelet, unless somebody has configured another one."""
@@ -29,6 +29,7 @@ def cut_off(host: str, enter: Callable[[], AgentLink], clock: Clock) -> Iterator
     """``enter``: an agent in the network of that machine. ``FaultNotEffective`` where it was over before its time."""
     link = enter()
     lost = ""
+    layer: Layer | None = None
     try:
         answer = link.call("machine.cut", open_port=KUBELET_PORT, lease_s=LEASE_S)
         devices = str(answer.result.get("devices") or "")
@@ -36,13 +37,14 @@ def cut_off(host: str, enter: Callable[[], AgentLink], clock: Clock) -> Iterator
         with _renewed(link, devices.split(", ")) as lapse:
             yield layer
         lost = lapse()
-        layer.healed_at_ns = _healed(host, link, clock)
-    except BaseException:
-        _healed(host, link, clock)
-        raise
     finally:
-        link.closing = True
-        link.close()
+        try:
+            healed_ns = _healed(host, link, enter, clock)
+        finally:
+            link.closing = True
+            link.close()
+        if layer is not None:
+            layer.healed_at_ns = healed_ns
     if lost:
         raise FaultNotEffective(f"the cut of '{host}' was over before its time: {lost}")
 
@@ -71,15 +73,27 @@ def _renewed(link: AgentLink, devices: list[str]) -> Iterator[Callable[[], str]]
         thread.join()
 
 
-def _healed(host: str, link: AgentLink, clock: Clock) -> int:
-    """When; ``NotHealed`` if it is not known to be. The kernel there ends the cut by itself all the same."""
+def _healed(host: str, link: AgentLink, enter: Callable[[], AgentLink], clock: Clock) -> int:
+    """When, by the agent that is there, else by a fresh one; ``NotHealed`` if neither can. The kernel ends the cut all the same."""
     try:
         answer = link.call("machine.heal", HEAL_WITHIN_S)
-    except NinesError as error:
-        raise NotHealed(
-            f"the machine '{host}' could not be told to end its cut, which ends by itself {LEASE_S:g} s after: {error}"
-        ) from error
+    except NinesError:
+        answer = _by_another(host, enter)
     left = answer.result.get("left")
     if left:
         raise NotHealed(f"the machine '{host}': {left}")
     return min(answer.at_ns, clock.now_ns())
+
+
+def _by_another(host: str, enter: Callable[[], AgentLink]) -> Answer:
+    try:
+        fresh = enter()
+        try:
+            return fresh.call("machine.heal", HEAL_WITHIN_S)
+        finally:
+            fresh.closing = True
+            fresh.close()
+    except NinesError as error:
+        raise NotHealed(
+            f"the machine '{host}' could not be told to end its cut, which ends by itself {LEASE_S:g} s after: {error}"
+        ) from error

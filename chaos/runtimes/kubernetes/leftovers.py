@@ -6,6 +6,7 @@ fresh guest, started in the run's own DaemonSet, before that goes.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
@@ -28,6 +29,8 @@ from chaos.runtimes.kubernetes.guests import give_back
 from chaos.runtimes.kubernetes.lodgers import give_back as lodgers_give_back
 
 OPEN_WITHIN_S: Final = 15.0
+BOOTS_WITHIN_S: Final = 90.0
+LOOK_EVERY_S: Final = 1.0
 FILE: Final = "attached.json"
 """In the run folder: which node is which pod."""
 CLUSTER: Final = "cluster"
@@ -97,12 +100,18 @@ def _pay(api: Api, run: CrashedRun) -> list[str]:
 
 
 def _open(api: Api, namespace: str, machine: str, ours: str) -> str:
-    """A machine whose network a run cut; what hindered that."""
-    try:
-        ended, said = streams.run(api, namespace, ours, CONTAINER, commands.OPEN_MACHINE, OPEN_WITHIN_S)
-    except NinesError as error:
-        return f"{machine}: {error}"
-    return "" if ended else f"{machine}: {said.strip() or 'its packet rules could not be looked at'}"
+    """A machine whose network a run cut; what hindered that. One that boots has no pod of ours that runs for a while."""
+    until_s = time.monotonic() + BOOTS_WITHIN_S
+    while True:
+        try:
+            ended, said = streams.run(api, namespace, ours, CONTAINER, commands.OPEN_MACHINE, OPEN_WITHIN_S)
+        except NinesError as error:
+            ended, said = False, str(error)
+        if ended:
+            return ""
+        if time.monotonic() > until_s:
+            return f"{machine}: {said.strip() or 'its packet rules could not be looked at'}"
+        time.sleep(LOOK_EVERY_S)
 
 
 def give_all_back(api: Api, namespace: str, run: str) -> list[str]:
