@@ -32,6 +32,8 @@ ENVIRONMENT: Final = {
     "NINES_BASE_IMAGE": "The image that nodes' images are built from, instead of one made from Debian packages.",
     "NINES_TOXIPROXY": "The Toxiproxy server to start, instead of the one on PATH or the one that is built.",
     "NINES_KUBERNETES_IMAGE": "The image of Nines that a cluster's machines have or can pull. Default: `chaos-nines`.",
+    "NINES_KUBERNETES_NAMESPACE": "The namespace in which nodes of `runtime: kubernetes` stand. Default: one of the run's own.",
+    "NINES_KUBERNETES_TARGET_IMAGE": "The image of these nodes. Default: what the target names, else `nines-target-NAME`.",
     "NINES_TARGETS": "More folders with targets, separated as in PATH.",
     "NINES_SYSTEM_VERSION": "The version of the system under test, for comparing runs (`--system-version`).",
     "NO_COLOR": "Set to anything: no colours.",
