@@ -31,7 +31,12 @@ def fetch(arguments: argparse.Namespace) -> int:
     from chaos.elsewhere import travel
 
     if arguments.run is None:
-        travel.fetch("", Path(), show)
+        waiting: list[str] = []
+        travel.fetch("", Path(), waiting.append)
+        if not waiting:
+            note("No run waits beside the engine.")
+        for line in waiting:
+            show(line)
         return 0
     run = Path(arguments.run).name
     folder = RunFolder(Path(arguments.folder) if arguments.folder else Path("runs") / run)
