@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from chaos.predict import run
@@ -11,5 +13,5 @@ SLOTS = 50_000
 
 
 @pytest.fixture(autouse=True)
-def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+def _fewer_draws(quick_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - a run that others judge again comes first
     monkeypatch.setattr(run, "SLOTS", SLOTS)
