@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from chaos.predict import run
@@ -13,5 +11,5 @@ SLOTS = 50_000
 
 
 @pytest.fixture(autouse=True)
-def _fewer_draws(quick_run: Path, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - a run that others judge again comes first
+def _fewer_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run, "SLOTS", SLOTS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -302,9 +303,10 @@ def test_report_unknown_form(nines: Nines, quick_run: Path) -> None:
     assert "html" in err
 
 
-def test_judge_again(nines: Nines, quick_run: Path) -> None:
-    """Judging needs no cluster and gives the exit status of the run."""
-    status, out, _ = nines("judge", quick_run, "--json")
+def test_judge_again(nines: Nines, quick_run: Path, tmp_path: Path) -> None:
+    """Judging needs no cluster and gives the exit status of the run. A copy: it writes the report anew, here of fewer draws."""
+    folder = shutil.copytree(quick_run, tmp_path / "run")
+    status, out, _ = nines("judge", folder, "--json")
     assert status == 0
     assert json.loads(out)["verdict"] == "pass"
 
