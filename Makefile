@@ -5,7 +5,7 @@
 #   make test-docker   those that do, on the engine that answers, else on a private one that ends with them
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
 #   make test-current  the Docker suite on the current engine, which is built from Go modules first (root, go; half an hour, once)
-#   make test-kubernetes  on a real Kubernetes of three nodes, which is built from Go modules first (root, go; 12 minutes, once)
+#   make test-kubernetes  on a real Kubernetes of three nodes, which is built from Go modules first (root, go; half an hour)
 #   make hosts-measured  docs/howto/several-docker-hosts.md: five seeds of three experiments on three hosts (root; half an hour; ARGS="--seeds 1")
 #   make engines-measured  docs/engines.md: the same runs on every engine, one table (root, go; an hour and a half; ARGS="--seeds 1")
 #   make kubernetes-measured  docs/kubernetes.md: two experiments in five seeds on a real Kubernetes, one table (root, go; half an hour)
