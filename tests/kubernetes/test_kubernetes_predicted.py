@@ -33,6 +33,11 @@ def told(report: dict[str, Any]) -> None:
         print("observed", json.dumps(outage)[:300])
 
 
+def restarts(cluster: Cluster) -> dict[str, int]:
+    """Name of a pod -> how often kubelet has started its container again."""
+    return {name: each["status"]["containerStatuses"][0]["restartCount"] for name, each in pods(cluster).items()}
+
+
 def errors_after(seen: list[tuple[float, str]], began_s: float, until_s: float) -> list[float]:
     """The probe's errors in a time, from its beginning."""
     return [at - began_s for at, said in seen if said.startswith("-") and began_s <= at < until_s]
@@ -46,7 +51,9 @@ def test_kills_one_to_four(cluster: Cluster, image: str, shop: str, tmp_path: Pa
         report = ran(tmp_path, env)
         seen = read()
     told(report)
+    assert report["agreement_overall"] != "inconsistent", report["agreement"]
     found = faults_of(report)
+    assert all(each["effective_at_s"] is not None for each in found.values()), found
     print({name: (each["effective_at_s"], each.get("healed_at_s"), each.get("gone_at_s")) for name, each in found.items()})
     errors = [at for at, said in seen if said.startswith("-")]
     gaps = [errors[0]] + [after for before, after in itertools.pairwise(errors) if after - before > 5.0]
@@ -54,17 +61,19 @@ def test_kills_one_to_four(cluster: Cluster, image: str, shop: str, tmp_path: Pa
     for began_s in gaps:
         burst = errors_after(seen, began_s, began_s + 5.0)
         print(f"  {len(burst)} errors, the last one {burst[-1]:.2f} s after the first")
-    assert lives(cluster)["store-0"][0]
+    assert restarts(cluster) == {"store-0": 4, "store-1": 0, "store-2": 0}
 
 
 def test_a_roll(cluster: Cluster, image: str, shop: str, tmp_path: Path) -> None:
     """Three pods, one after the other."""
     env = settings(cluster, image, tmp_path)
     write(tmp_path, "  - {name: rolled, restart: {by: delete}, target: [n1, n2, n3], at: [4s], for: 90s}", settle="20s")
+    first = lives(cluster)
     with probe(cluster, shop, pods(cluster)["store-1"]["spec"]["nodeName"]) as read:
         report = ran(tmp_path, env)
         seen = read()
     told(report)
+    assert report["agreement_overall"] != "inconsistent", report["agreement"]
     print(json.dumps(faults_of(report)["rolled"])[:1500])
     errors = [at for at, said in seen if said.startswith("-")]
     print(f"the probe: {len(errors)} errors of {len(seen)}, from the first to the last {errors[-1] - errors[0] if errors else 0:.1f} s")
@@ -72,3 +81,4 @@ def test_a_roll(cluster: Cluster, image: str, shop: str, tmp_path: Path) -> None
     made = sorted(each["metadata"]["creationTimestamp"] for each in pods(cluster).values())
     print("pods were made at", made, "and their containers began at", began)
     assert get(cluster, SPACE, "statefulset", "store")["status"]["readyReplicas"] == 3
+    assert all(lives(cluster)[name][0] != uid for name, (uid, _) in first.items()), "each pod is another one"
