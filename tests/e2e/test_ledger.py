@@ -45,11 +45,11 @@ def test_it_switches_on_its_own_mistake_and_expects_to_fail(file: Path) -> None:
     ("name", "faults"),
     [
         ("replay-twice", ("faults.kill-one.every=2s", "faults.kill-one.times=1", "settle=2s")),
-        ("stale-lease", ("faults.cut-leader.every=3500ms", "faults.cut-leader.times=1", "settle=2s")),
+        ("stale-lease", ("faults.cut-leader.every=3500ms", "settle=2s")),
     ],
 )
 def test_the_quick_ones_catch_their_mistake(tmp_path: Path, name: str, faults: tuple[str, ...]) -> None:
-    """One fault is enough; whether the machine was too busy for the run to be valid is another matter, and judged elsewhere."""
+    """A replay shows in one fault; a stale read in most cuts, so there are three. Whether the machine was too busy is judged elsewhere."""
     need_toxiproxy()
     file = ROOT / "experiments" / "wrong" / f"{name}.yaml"
     report = api.perform(api.order(file, runtime="local", overrides=(*QUICK, *faults)), RunFolder(tmp_path / "run"), history=tmp_path / "h")
