@@ -825,6 +825,13 @@ class Runtime:
         return cls()
 
     @classmethod
+    def held_lacks(cls, plan: Plan, known: frozenset[Capability]) -> tuple[str, str] | None:
+        """Why the one fault of this plan cannot be done by hand, though a run could do it: what is wrong, what to do. ``known``: what the
+        faults need that the held cluster's own experiment plans, for which it was prepared."""
+        del plan, known
+        return None
+
+    @classmethod
     def running(cls, attach: AttachSpec) -> dict[str, list[str]]:
         """The names of what runs and could be attached to: service -> names in the order of their nodes; under an empty name of a label."""
         del attach

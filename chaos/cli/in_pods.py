@@ -35,7 +35,7 @@ def are_here() -> bool:
 def attached(arguments: argparse.Namespace, hand: HandOrder, argv: Sequence[str]) -> int:
     """One fault on pods that run already; the exit status. ``argv``: the words of the command, without its folder."""
     from chaos.api import new_folder
-    from chaos.cli.manual_orders import NAME
+    from chaos.cli.manual_orders import NAME, refuse_held
     from chaos.cli.manual_orders import attached as planned
     from chaos.core.capabilities import Capability
     from chaos.core.errors import CapabilityMissing
@@ -52,9 +52,11 @@ def attached(arguments: argparse.Namespace, hand: HandOrder, argv: Sequence[str]
         hand, pods=spec_of(arguments.kubernetes, arguments.context), ask=arguments.ask, send=arguments.send, expect=arguments.expect,
         ports=arguments.port,
     )  # fmt: skip
-    if needed(ordered.plan) & {Capability.SURGES, Capability.NAME_SET}:
+    refuse_held(ordered.plan, needed(ordered.plan))  # its guests are placed for this very fault
+    if Capability.SURGES in needed(ordered.plan):
         raise CapabilityMissing(
-            f"'{hand.kind}' by hand: no traffic is sent to these pods, and nobody asks for their name", how="an experiment, or 'nines up'"
+            f"'{hand.kind}' adds to a traffic, and 'nines inject --kubernetes' sends none",
+            how="an experiment that plans it, or 'nines up' on one",
         )
     attach = ordered.plan.experiment.cluster.attach
     assert attach is not None

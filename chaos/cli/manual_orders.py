@@ -19,7 +19,7 @@ from chaos.core import plugins as tables
 from chaos.core.capabilities import NOT_BY_HAND, ON_DEMAND, Capability
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import CLIENTS, DNS, Link
-from chaos.plan.capabilities import attaching, offered, runtime_of
+from chaos.plan.capabilities import attaching, needed, offered, runtime_of
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.run.manual.socket import HandOrder
@@ -61,7 +61,14 @@ def planned(ordered: Ordered, hand: HandOrder) -> Plan:
             continue  # somebody else starts nodes again there, whoever holds the cluster
         if need in needs:
             raise CapabilityMissing(what, how=how)
+    refuse_held(plan, needed(ordered.plan))
     return plan
+
+
+def refuse_held(plan: Plan, known: frozenset[Capability] = frozenset()) -> None:
+    """``CapabilityMissing`` for a fault that its runtime does in runs alone. ``known``: what the held cluster was prepared for."""
+    if lack := runtime_of(plan.runtime).held_lacks(plan, known):
+        raise CapabilityMissing(lack[0], how=lack[1])
 
 
 def prepared(ordered: Ordered) -> Plan:

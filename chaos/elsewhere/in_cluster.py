@@ -31,7 +31,7 @@ from chaos.kube import commands, ephemeral
 from chaos.kube.access import read
 from chaos.kube.api import Api
 from chaos.kube.find import ROLE, RUN, Pod, choose, selector_of, service_of
-from chaos.kube.objects import CONTAINER, HARNESS, KEPT_S, TOP, Place
+from chaos.kube.objects import CONTAINER, HARNESS, HELD_S, KEPT_S, TOP, Place
 from chaos.kube.standing import Whereabouts, make, remove
 from chaos.kube.streams import Exec, run
 from chaos.plan.capabilities import needed
@@ -104,8 +104,8 @@ class InCluster:
 
 
 @contextmanager
-def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None]) -> Iterator[InCluster]:
-    """The run's pods, while they stand; refused before anything is made where it could not be done."""
+def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None], *, held: bool = False) -> Iterator[InCluster]:
+    """The run's pods, while they stand; refused before anything is made where it could not be done. ``held``: for faults by hand."""
     spec = _spec(plan)
     refuse_packages(plan)
     service = service_of(api, spec)
@@ -122,7 +122,7 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
         with until_removed(api, place, where, claim), _paid(errands, claim):
             moves = needed(plan) & {Capability.DELETES, Capability.HOSTS}
             machines = set() if moves else {pod.machine for pod in pods}  # the next pod may be on any of them
-            lasts_s, told = plan.duration_s + KEPT_S, msgspec.json.encode(keys).decode()
+            lasts_s, told = (HELD_S if held else plan.duration_s) + KEPT_S, msgspec.json.encode(keys).decode()
             if beforehand.lodges(spec):
                 pod = ephemeral.make(api, place, lasts_s, told, note)
             else:
@@ -176,8 +176,8 @@ def until_removed(api: Api, place: Place, where: Whereabouts, claim: registry.Cl
 def _await_harness(api: Api, place: Place) -> None:
     """It has heard that we are gone: let it roll back and end, or do it in its place."""
     pods = api.listed("pods", place.namespace, f"{RUN}={place.run},{ROLE}={HARNESS}")
-    if not pods:
-        return
+    if not pods or pods[0]["status"].get("phase") == "Pending":
+        return  # no harness was ever started, and nothing was done to anybody
     name = pods[0]["metadata"]["name"]
     with contextlib.suppress(EnvironmentUnusable):
         ended, _ = run(api, place.namespace, name, CONTAINER, commands.AWAIT_END, ENDS_WITHIN_S)

@@ -14,14 +14,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
-from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
+from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
 from chaos.elsewhere.in_cluster import InCluster, image_of, refuse_packages, until_removed
 from chaos.experiment.pods import OursSpec
 from chaos.experiment.target.spec import Target
 from chaos.history.folder import RunFolder
 from chaos.kube.api import Api, Thing
 from chaos.kube.find import ROLE, RUN
-from chaos.kube.objects import CLIENTS, HARNESS, KEPT_S, Place
+from chaos.kube.objects import CLIENTS, HARNESS, HELD_S, KEPT_S, Place
 from chaos.kube.own import DNS, NODES, SYSTEM, OwnPlace, PartSpec, Probe
 from chaos.kube.rights import refuse_unable
 from chaos.kube.standing import Whereabouts, events, hindrance, running
@@ -31,6 +31,7 @@ from chaos.registry import runs as registry
 
 NAMESPACE: Final = "NINES_KUBERNETES_NAMESPACE"
 TARGET_IMAGE: Final = "NINES_KUBERNETES_TARGET_IMAGE"
+POLICY: Final = "policy"
 OLDEST: Final = (1, 29)
 """From this version on an init container may go on beside the others without being asked for specially."""
 RUNS_WITHIN_S: Final = 180.0
@@ -40,23 +41,26 @@ DATA_INSIDE: Final = "/var/lib/nines"
 
 
 @contextmanager
-def standing(api: Api, plan: Plan, target: Target, folder: RunFolder, note: Callable[[str], None]) -> Iterator[InCluster]:
-    """The run's pods, while they stand; refused before anything is made where it could not be done."""
+def standing(
+    api: Api, plan: Plan, target: Target, folder: RunFolder, note: Callable[[str], None], *, held: bool = False
+) -> Iterator[InCluster]:
+    """The run's pods, while they stand; refused before anything is made where it could not be done. ``held``: for faults by hand."""
     spec = plan.experiment.cluster.kubernetes
     refuse_packages(plan)
+    keeps = held or starts_nodes(plan)
     refuse_old(api)
     named = spec.namespace or os.environ.get(NAMESPACE, "").strip()
     place = OwnPlace(folder.run, named, image_of(spec.image))
     place = place if named else OwnPlace(folder.run, place.short, place.image)
     refuse_unable(api, place.namespace, own=True, whole=not named)
-    parts = parts_of(plan, target, images(plan, target))
+    parts = parts_of(plan, target, images(plan, target), keeps=keeps)
     where = Whereabouts(api.access.name, place.namespace, spec.kubeconfig, own=True, whole=not named)
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
         claim.begins()
         with until_removed(api, place, where, claim):
             if where.whole:
                 api.make("namespaces", "", place.namespace_of_its_own())
-            pod = _make(api, place, parts, plan, note)
+            pod = _make(api, place, parts, plan, note, (HELD_S if held else plan.duration_s) + KEPT_S)
             yield InCluster(api, place.namespace, pod)
 
 
@@ -88,9 +92,19 @@ def built_name(target: str) -> str:
     return f"nines-target-{re.sub(r'[^a-z0-9]+', '-', target.lower()).strip('-')}"
 
 
-def parts_of(plan: Plan, target: Target, named: Mapping[str, str]) -> list[PartSpec]:
-    """As their pods are to be."""
-    keeps = not any(made(spec).revival == "policy" for spec in plan.experiment.faults)
+def starts_nodes(plan: Plan) -> bool:
+    """Whether Nines starts dead nodes again, and not kubelet. ``BadInput`` for an experiment that asks for both."""
+    ways = {made(spec).revival for spec in plan.experiment.faults} - {""}
+    if POLICY in ways and len(ways) > 1:
+        raise BadInput(
+            f"faults with 'recovery: {POLICY}' and with '{', '.join(sorted(ways - {POLICY}))}' in one experiment",
+            right="one of them: a container that kubelet starts again runs, whatever the other one wants",
+        )
+    return POLICY not in ways
+
+
+def parts_of(plan: Plan, target: Target, named: Mapping[str, str], *, keeps: bool) -> list[PartSpec]:
+    """As their pods are to be. ``keeps``: their gates outlive the systems."""
     known = {each.name: each.value for each in plan.parameters}
     found = []
     for name in dict.fromkeys(node.part for node in plan.nodes):
@@ -104,10 +118,10 @@ def parts_of(plan: Plan, target: Target, named: Mapping[str, str]) -> list[PartS
     return found
 
 
-def _make(api: Api, place: OwnPlace, parts: Sequence[PartSpec], plan: Plan, note: Callable[[str], None]) -> str:
+def _make(api: Api, place: OwnPlace, parts: Sequence[PartSpec], plan: Plan, note: Callable[[str], None], lasts_s: float) -> str:
     """All of it; the name of the harness's pod when everything runs. What was made before a failure is found by its label."""
     namespace = place.namespace
-    job = api.make("jobs", namespace, place.job(plan.duration_s + KEPT_S, "", {}))
+    job = api.make("jobs", namespace, place.job(lasts_s, "", {}))
     for kind, thing in (
         ("serviceaccounts", place.account(job)), ("roles", place.role(job)), ("rolebindings", place.binding(job)),
     ):  # fmt: skip

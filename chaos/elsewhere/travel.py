@@ -14,7 +14,6 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import FrameType
 from typing import TYPE_CHECKING, Final, Protocol
 
 import msgspec
@@ -37,7 +36,6 @@ from chaos.elsewhere.frames import (
     QUESTION,
     ROW,
     SHOWN,
-    SIGNAL,
     WHOLE,
     Answer,
     End,
@@ -48,6 +46,7 @@ from chaos.elsewhere.frames import (
     Ticket,
 )
 from chaos.elsewhere.hosts import Hosts, await_ended, close_doors
+from chaos.elsewhere.signals import Signals, obeyed_at_once
 from chaos.engine import networks
 from chaos.engine.connection import BESIDE, Engine, answers, connect, require_age
 from chaos.engine.images import foreign
@@ -66,13 +65,11 @@ from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.docker.supplies import supplies, tools_image
 
 if TYPE_CHECKING:
-    from types import TracebackType
+    pass
 
 TARGET: Final = "target"
 """The folder of the target, among what is sent along."""
 PLAN: Final = "plan.json"
-LET_GO_AT: Final = 3
-"""So many Ctrl-C end the command itself; the run there then ends by itself."""
 Decide = Callable[[], tuple[bool, str]]
 
 
@@ -119,7 +116,7 @@ def hold(far: object, plan: Plan, target: Target, ordered: bytes, folder: RunFol
     """A cluster that is up there until this command ends; the exit status. Its folder comes back, as that of a run."""
     if plan.experiment.cluster.hosts:
         raise EnvironmentUnusable("a cluster on several hosts is held on its first host only", how="run 'nines up' on that host")
-    with _stand(far, plan, target, folder) as stand:
+    with _stand(far, plan, target, folder, note, held=True) as stand:
         ticket = _ticket(stand, "up", plan, target, ordered, folder, note)
         end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, show=show, note=note))
     raise_of(end)
@@ -157,12 +154,15 @@ def _left(folder: RunFolder) -> list[str]:
 
 
 @contextmanager
-def _stand(far: object, plan: Plan, target: Target, folder: RunFolder, note: Note = quiet) -> Iterator[Stand]:
-    """By what is far: a cluster's API server, or a Docker engine."""
+def _stand(far: object, plan: Plan, target: Target, folder: RunFolder, note: Note, *, held: bool = False) -> Iterator[Stand]:
+    """By what is far: a cluster's API server, or a Docker engine. ``held``: for faults by hand, until somebody ends it."""
     if isinstance(far, Api):
-        attaches = plan.experiment.cluster.attach is not None
-        made = in_cluster.standing(far, plan, folder, note) if attaches else own_in_cluster.standing(far, plan, target, folder, note)
-        with made as there:
+        made = (
+            own_in_cluster.standing(far, plan, target, folder, note, held=held)
+            if plan.experiment.cluster.attach is None
+            else in_cluster.standing(far, plan, folder, note, held=held)
+        )
+        with obeyed_at_once(), made as there:
             yield there
         return
     assert isinstance(far, Engine)
@@ -353,35 +353,6 @@ def raise_of(end: End) -> None:
     if issubclass(kind, Interrupted):
         raise Interrupted(end.status - 128)
     raise kind(end.message)
-
-
-class Signals:
-    """SIGINT and SIGTERM are meant for the run, which is elsewhere: passed on, not obeyed here; the third one is."""
-
-    def __init__(self) -> None:
-        self._arrived: list[int] = []
-        self._passed = 0
-        self._before: dict[int, object] = {}
-
-    def __enter__(self) -> Signals:
-        if threading.current_thread() is threading.main_thread():
-            self._before = {number: signal.signal(number, self._note) for number in (signal.SIGINT, signal.SIGTERM)}
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for number, handler in self._before.items():
-            signal.signal(number, handler)  # type: ignore[arg-type]
-
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        self._arrived.append(number)
-        if len(self._arrived) >= LET_GO_AT:
-            raise KeyboardInterrupt
-
-    def pass_on(self, channel: Channel) -> None:
-        """What has come since the last time."""
-        for number in self._arrived[self._passed :]:
-            channel.send(SIGNAL, str(number).encode())
-            self._passed += 1
 
 
 # --- other verbs -------------------------------------------------------------------------------------------------------

@@ -26,6 +26,8 @@ TOP: Final = "/nines"
 """In the harness's pod: the run folder, what was sent along, the registry."""
 KEPT_S: Final = 3600
 """So long a harness whose command is gone keeps what was measured, for ``nines fetch``."""
+HELD_S: Final = 8 * 3600
+"""So long a cluster that is held for faults by hand stands at most."""
 GONE_AFTER_S: Final = 60
 HARNESS_CPU: Final = "500m"
 GUESTS_CPU: Final = "50m"

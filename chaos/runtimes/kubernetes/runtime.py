@@ -163,6 +163,13 @@ class KubernetesRuntime(Runtime):
         return cls(traffic=False)
 
     @classmethod
+    def held_lacks(cls, plan: Plan, known: frozenset[Capability]) -> tuple[str, str] | None:
+        """Of pods that run already; in those of ours a held cluster has all that a run has."""
+        from chaos.runtimes.kubernetes.by_hand import lacks
+
+        return lacks(plan, known)
+
+    @classmethod
     def running(cls, attach: AttachSpec) -> dict[str, list[str]]:
         """As the API server lists them."""
         from chaos.kube.access import by_kubeconfig, inside

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from chaos.api import order
-from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, parts_of, refuse_old
+from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
+from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, parts_of, refuse_old, starts_nodes
 from chaos.experiment.target.load import load_target
 from chaos.experiment.target.spec import Ask
 from chaos.kube.objects import Place
@@ -31,13 +31,13 @@ experiment: ours
 question: Do clients notice?
 cluster: {{target: replicated_kv, nodes: 3, runtime: kubernetes{more}}}
 traffic: {{operations: {{write: 20/s, read: 20/s}}, judge: write}}
-faults: [{{{fault}, target: any, at: [1s], for: 3s}}]
+faults: [{{{fault}, target: any, at: [1s], for: 3s}}{further}]
 """
 
 
-def ordered(tmp_path: Path, fault: str = "kill: {}", more: str = ""):
+def ordered(tmp_path: Path, fault: str = "kill: {}", more: str = "", further: str = ""):
     file = tmp_path / "ours.yaml"
-    file.write_text(EXPERIMENT.format(fault=fault, more=more))
+    file.write_text(EXPERIMENT.format(fault=fault, more=more, further=further))
     return order(file)
 
 
@@ -123,8 +123,8 @@ def test_kubelet_asks_what_it_can(ask: Ask, probe: dict[str, Any]) -> None:
 def test_kubelet_asks_where_its_word_decides_the_name(tmp_path: Path) -> None:
     ours, theirs = ordered(tmp_path), ordered(tmp_path, more=", dns: {balancer: engine}")
     named = dict.fromkeys(("data",), "i")
-    assert parts_of(ours.plan, ours.target, named)[0].probe is None
-    probe = parts_of(theirs.plan, theirs.target, named)[0].probe
+    assert parts_of(ours.plan, ours.target, named, keeps=True)[0].probe is None
+    probe = parts_of(theirs.plan, theirs.target, named, keeps=True)[0].probe
     assert probe is not None
     assert (probe.every_s, probe.timeout_s, probe.fall, probe.rise) == (10.0, 1.0, 3, 1)
 
@@ -136,8 +136,13 @@ def test_kubelets_waits_are_in_the_plan_only_where_containers_die(tmp_path: Path
     assert {"back_off_s", "death_seen_s", "readiness_every_s"} <= names("kill: {recovery: policy}")
     assert not {"back_off_s", "death_seen_s"} & names("kill: {}")
     assert "readiness_every_s" in names("kill: {}")
-    policy = ordered(tmp_path, "kill: {recovery: policy}")
-    assert parts_of(policy.plan, policy.target, {"data": "i"})[0].keeps is False
+
+
+def test_who_starts_dead_nodes_is_one_or_the_other(tmp_path: Path) -> None:
+    assert starts_nodes(ordered(tmp_path).plan)
+    assert not starts_nodes(ordered(tmp_path, "kill: {recovery: policy}").plan)
+    with pytest.raises(BadInput, match="recovery: policy"):
+        starts_nodes(ordered(tmp_path, further=", {kill: {recovery: policy}, target: any, at: [9s], for: 3s}").plan)
 
 
 def test_the_image_of_a_part_is_said_by_the_experiment_the_environment_or_the_target(tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from chaos.api import order
-from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import Link
 from chaos.history.events import Marked, RoleChanged, Row
 from chaos.plugin import Deployment
@@ -16,7 +16,6 @@ from chaos.runtimes.kubernetes.layout import NOWHERE, Resolver
 from chaos.runtimes.kubernetes.own.helpers import OwnHelpers
 from chaos.runtimes.kubernetes.own.layout import OwnLayout
 from chaos.runtimes.kubernetes.own.pods import OwnPod, pods_of
-from chaos.runtimes.kubernetes.own.session import refuse_mixed
 
 EXPERIMENT = """\
 experiment: ours
@@ -80,14 +79,6 @@ def test_our_name_server_answers_unless_the_cluster_is_to(tmp_path: Path) -> Non
     assert theirs.name == "nines-1-data.trials.svc.cluster.local"
     assert theirs.nameserver == ("10.96.0.10", 53)
     assert theirs.dns_address == NOWHERE
-
-
-def test_who_starts_dead_nodes_is_one_or_the_other(tmp_path: Path) -> None:
-    policy = ", {kill: {recovery: policy}, target: any, at: [9s], for: 3s}"
-    with pytest.raises(BadInput, match="recovery: policy"):
-        refuse_mixed(deployed(tmp_path, further=policy))
-    refuse_mixed(deployed(tmp_path))
-    refuse_mixed(deployed(tmp_path, fault="kill: {recovery: policy}"))
 
 
 class Ahead:

@@ -16,7 +16,7 @@ from typing import Final
 
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
-from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.core.errors import EnvironmentUnusable
 from chaos.core.packages import versions_of
 from chaos.core.values import CLIENTS, DNS, Link, RoundTrip
 from chaos.history.events import SystemSeen
@@ -26,7 +26,6 @@ from chaos.kube.find import ROLE, RUN
 from chaos.kube.own import NODES, PART, OwnPlace
 from chaos.net.needs import needs
 from chaos.plan.capabilities import needed
-from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.agents.crowds import AgentCrowds
@@ -70,7 +69,6 @@ class OwnSession(Session):
     def _bring_up(self) -> Parts:
         deployment, plan = self._deployment, self._deployment.plan
         versions_of(libraries(deployment.target, plan))
-        refuse_mixed(deployment)
         pods = pods_of(self._api, self._namespace, deployment.run, {node.name: node.part for node in plan.nodes})
         places = {role: self._place(role) for role in (CLIENTS, *([DNS] if plan.experiment.cluster.dns.ours else []))}
         self._claim.begins()
@@ -198,13 +196,3 @@ class OwnSession(Session):
     def _note(self, problem: str) -> None:
         with (self._logs / "harness.log").open("a", encoding="utf-8") as file:
             file.write(f"{problem}\n")
-
-
-def refuse_mixed(deployment: Deployment) -> None:
-    """``BadInput`` for deaths that kubelet is to mend beside others that Nines is to mend: a gate stays, or goes with the system."""
-    ways = {made(spec).revival for spec in deployment.plan.experiment.faults} - {""}
-    if "policy" in ways and len(ways) > 1:
-        raise BadInput(
-            f"faults with 'recovery: policy' and with '{', '.join(sorted(ways - {'policy'}))}' in one experiment",
-            right="one of them: a container that kubelet starts again runs, whatever the other one wants",
-        )
