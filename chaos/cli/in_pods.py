@@ -52,12 +52,13 @@ def attached(arguments: argparse.Namespace, hand: HandOrder, argv: Sequence[str]
         hand, pods=spec_of(arguments.kubernetes, arguments.context), ask=arguments.ask, send=arguments.send, expect=arguments.expect,
         ports=arguments.port,
     )  # fmt: skip
-    refuse_held(ordered.plan, needed(ordered.plan))  # its guests are placed for this very fault
-    if Capability.SURGES in needed(ordered.plan):
+    wanted = needed(ordered.plan)
+    if wanted & {Capability.SURGES, Capability.NAME_SET}:
         raise CapabilityMissing(
-            f"'{hand.kind}' adds to a traffic, and 'nines inject --kubernetes' sends none",
-            how="an experiment that plans it, or 'nines up' on one",
+            f"'{hand.kind}' is done to clients of ours, and 'nines inject --kubernetes' starts none: nobody would ask",
+            how=f"an experiment that plans '{hand.kind}': nines up X.yaml, then nines inject {hand.kind}; or nines run X.yaml",
         )
+    refuse_held(ordered.plan, wanted)  # guests are placed for this very fault
     attach = ordered.plan.experiment.cluster.attach
     assert attach is not None
     if stays := runtime_of(ordered.plan.runtime).stays(ordered.plan):

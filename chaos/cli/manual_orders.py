@@ -27,6 +27,8 @@ from chaos.run.manual.socket import HandOrder
 NAME: Final = "by-hand"
 _KEPT: Final = ("experiment", "question", "cluster", "traffic", "limits")
 """What of an experiment says what its cluster is; the rest is about measuring."""
+_BEFORE_CLIENTS: Final = frozenset({Capability.NAME_SET})
+"""What must stand there before the first request, where names are not ours."""
 _OF_SERVICE: Final = re.compile(r"([A-Za-z0-9._-]+)=([a-z]+://.*)")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What may be a container's name (the engine's own rule)."""
@@ -79,7 +81,7 @@ def prepared(ordered: Ordered) -> Plan:
     pairs = [*((end, name) for end in ends for name in names), *itertools.permutations(names, 2)]
     runtime = runtime_of(plan.runtime)
     links = [link for link in itertools.starmap(Link, pairs) if not runtime.link_lacks(link, target)]
-    kept = tuple(spec for spec in plan.experiment.faults if made(spec).needs & ON_DEMAND)
+    kept = tuple(spec for spec in plan.experiment.faults if made(spec).needs & (ON_DEMAND | _BEFORE_CLIENTS))
     experiment = msgspec.structs.replace(plan.experiment, faults=kept)
     every = tuple(sorted(links))
     return msgspec.structs.replace(plan, experiment=experiment, windows=(), looks_s=(), links=every, proxied=every)

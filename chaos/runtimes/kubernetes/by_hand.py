@@ -20,11 +20,11 @@ def lacks(plan: Plan, known: frozenset[C]) -> tuple[str, str] | None:
         return None
     (fault,) = plan.experiment.faults
     needs = made(fault).needs
-    if needs & OF_NAMES:
+    if needs & OF_NAMES and C.NAME_SET not in known:
         return (
-            f"'{fault.kind}' cannot be done by hand to pods that run already: the cluster's DNS is left alone, and a resolver of ours must "
-            "stand between it and the clients before their first request",
-            f"a run that plans it: faults: [{{{fault.kind}: {{...}}, at: 5s, for: 10s}}], then 'nines run'",
+            f"this cluster is not prepared for '{fault.kind}': the cluster's DNS is left alone, and a resolver of ours must stand between "
+            "it and the clients before their first request",
+            f"an experiment that plans it (faults: [{{{fault.kind}: {{...}}, at: 5s, for: 10s}}]): nines up X.yaml, or nines run X.yaml",
         )
     if needs & OF_MACHINES:
         return (

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chaos.api import order
-from chaos.cli.manual_orders import planned, written
+from chaos.cli.manual_orders import planned, prepared, written
 from chaos.core.errors import CapabilityMissing
 
 HELD = """\
@@ -32,13 +32,14 @@ def held(tmp_path: Path, fault: str = "pause: {}, target: any", guests: str = ""
     return order(file)
 
 
-@pytest.mark.parametrize("fault", ["dns: {mode: servfail}", "pause: {}, target: any"])
-def test_a_fault_of_the_name_needs_a_run_that_plans_it(tmp_path: Path, fault: str) -> None:
-    """Also where the held experiment plans one: nobody stands between clients and the cluster's DNS there."""
-    with pytest.raises(
-        CapabilityMissing, match=r"'dns' cannot be done by hand to pods that run already: (?s:.*)a run that plans it: faults: "
-    ):
-        planned(held(tmp_path, fault), written("dns", None, "5s", ["mode=servfail"]))
+def test_a_fault_of_the_name_is_one_that_the_experiment_plans(tmp_path: Path) -> None:
+    """Whoever stands between clients and the cluster's DNS stands there from the first request on, or not at all."""
+    hand = written("dns", None, "5s", ["mode=servfail"])
+    with pytest.raises(CapabilityMissing, match=r"not prepared for 'dns': (?s:.*)an experiment that plans it \(faults: "):
+        planned(held(tmp_path), hand)
+    ready = held(tmp_path, "dns: {mode: nxdomain}")
+    assert planned(ready, hand).experiment.faults
+    assert [fault.kind for fault in prepared(ready).experiment.faults] == ["dns"]
 
 
 def test_a_pod_is_deleted_where_the_experiment_said_so(tmp_path: Path) -> None:
