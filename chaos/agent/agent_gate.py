@@ -13,18 +13,17 @@ import os
 import signal
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from chaos.agent import agent
+    from chaos.agent.agent_parts.gate import GATE
     from chaos.agent.agent_processes import Processes, read_stat
 else:
     sys.path.append(str(Path(__file__).parent))  # it stands beside this file, and the interpreter looks nowhere by itself
     import agent
+    from agent_parts.gate import GATE
     from agent_processes import Processes, read_stat
-
-GATE: Final = "nines-gate"
-"""What a gate calls itself (``chaos/kube/gate.py``)."""
 
 
 class Gated(Processes):

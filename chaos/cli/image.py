@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from chaos.cli.output import note, show
 from chaos.core.errors import BadInput
@@ -16,14 +17,27 @@ def image(arguments: argparse.Namespace) -> int:
     from chaos.engine.images.whole import build_whole
 
     if arguments.target is not None:
+        if arguments.of:
+            raise BadInput("--for goes with Nines' own image", right=f"nines image --for {arguments.of[0]}, without --target")
         return _target(arguments)
     if arguments.part is not None:
         raise BadInput("--part goes with --target", right="nines image --target patroni --part etcd")
     tag = arguments.tag or NINES
+    libraries = _libraries(arguments.of)
     with connect(checked=False) as engine:
-        show(build_whole(engine, tag, note))
+        show(build_whole(engine, tag, note, libraries))
     note(f"docker run --rm -v /var/run/docker.sock:/var/run/docker.sock -v $PWD:/work {tag} try compose.yaml --probe http://web:8080/")
     return 0
+
+
+def _libraries(targets: Sequence[str]) -> tuple[str, ...]:
+    """What their drivers import, each once. ``EnvironmentUnusable`` for one that is not installed here."""
+    from chaos.core.packages import versions_of
+    from chaos.experiment.target.load import load_target
+
+    found = dict.fromkeys(library for target in targets for library in load_target(target).libraries)
+    versions_of(tuple(found))
+    return tuple(found)
 
 
 def _target(arguments: argparse.Namespace) -> int:

@@ -169,6 +169,14 @@ def try_(parser: argparse.ArgumentParser) -> None:
 
 def image(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tag", metavar="NAME", help="what the image is called; default: chaos-nines, or nines-target-TARGET")
+    parser.add_argument(
+        "--for",
+        dest="of",
+        action="append",
+        default=[],
+        metavar="TARGET",
+        help="with the client libraries that this target's drivers import, as installed here; may be repeated",
+    )
     parser.add_argument("--target", metavar="TARGET", help="instead of Nines: what the nodes of this target run in")
     parser.add_argument("--part", metavar="PART", help="with --target: of this part, where parts differ")
 

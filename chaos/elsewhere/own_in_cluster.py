@@ -114,7 +114,7 @@ def parts_of(plan: Plan, target: Target, named: Mapping[str, str], *, keeps: boo
             every_s, timeout_s, fall, rise = (known[f"readiness_{each}"] for each in ("every_s", "timeout_s", "fall", "rise"))
             probe = Probe(part.ready.ask, every_s, timeout_s, round(fall), round(rise))
         count = sum(node.part == name for node in plan.nodes)
-        found.append(PartSpec(name, count, named[name], part.ports, part.data or (DATA_INSIDE,), keeps, probe))
+        found.append(PartSpec(name, count, named[name], part.ports, part.data or (DATA_INSIDE,), keeps, probe, bool(part.user)))
     return found
 
 

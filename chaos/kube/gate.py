@@ -14,6 +14,8 @@ import shlex
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 GATE: Final = "nines-gate"
 """By this word the agent knows it (``chaos/agent/agent_gate.py``)."""
 FOLDER: Final = "/nines/gate"
@@ -43,7 +45,30 @@ def command(*, keeps: bool, folder: str = FOLDER) -> list[str]:
     return ["/bin/sh", "-c", _SCRIPT.replace("FOLDER", folder), GATE, KEEPS if keeps else ONCE]
 
 
-def life(words: Sequence[str], environment: Mapping[str, str]) -> str:
-    """What the gate carries out: one life of the system."""
+class Account(msgspec.Struct, frozen=True):
+    """A user, as the image of the system knows it."""
+
+    uid: int
+    gid: int
+    groups: str
+    """Numbers with commas between them, that of ``gid`` among them."""
+    home: str
+
+
+def life(words: Sequence[str], environment: Mapping[str, str], account: Account | None = None) -> str:
+    """What the gate carries out: one life of the system. ``account``: who it runs as, in place of the gate's own user."""
+    if account is not None:
+        environment = {"HOME": account.home, **environment}
     lines = [f"export {name}={shlex.quote(value)}" for name, value in environment.items()]
-    return "\n".join([*lines, f"exec {shlex.join(words)}", ""])
+    command = shlex.join(words)
+    if account is None:
+        return "\n".join([*lines, f"exec {command}", ""])
+    ways = {  # each becomes the command: the process stays the same. BusyBox has a setpriv that cannot do this, and no image has all three.
+        "gosu": f"gosu {account.uid}:{account.gid}",
+        "su-exec": f"su-exec {account.uid}:{account.gid}",
+        "setpriv": f"setpriv --reuid={account.uid} --regid={account.gid} --groups={account.groups} --",
+    }
+    lines += [f"if command -v {name} >/dev/null; then exec {way} {command}; fi" for name, way in ways.items()]
+    return "\n".join(
+        [*lines, f"echo 'nines: no {', '.join(ways)} in this image: nobody can become user {account.uid}' >&2", "exit 127", ""]
+    )

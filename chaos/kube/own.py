@@ -59,6 +59,8 @@ class PartSpec(msgspec.Struct, frozen=True):
     keeps: bool
     """Nines starts its nodes again, not kubelet."""
     probe: Probe | None = None
+    becomes: bool = False
+    """Its systems run as another user than their gates: whoever stands in a gate may become anybody."""
 
 
 class OwnPlace(Place, frozen=True):
@@ -166,6 +168,8 @@ class OwnPlace(Place, frozen=True):
             "resources": {"requests": {"cpu": NODE_CPU, "memory": "64Mi"}},
             "volumeMounts": list(mounts),
         }
+        if part.becomes:
+            system["securityContext"] = {"runAsUser": 0, "runAsNonRoot": False}
         if part.probe is not None:
             system["readinessProbe"] = readiness(part.probe, part.ports)
         return system

@@ -17,6 +17,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 FOLDER: Final = Path("/nines/gate")
+GATE: Final = "nines-gate"
+"""What a gate calls itself (``chaos/kube/gate.py``)."""
 WITHIN_S: Final = 15.0
 """A gate that has seen the end of a life waits for the next one a moment later; kubelet starts one whose container died."""
 LOOK_EVERY_S: Final = 0.002
@@ -31,8 +33,41 @@ class Agent(Protocol):
         ...
 
 
+def do_account(_agent: object, command: Message) -> Message:
+    """Who a user is in the image of the system: by its own files, which are seen through the gate's root."""
+    return {"result": account(_root_of_gate(), str(command["user"]))}
+
+
+def account(root: Path, user: str) -> Message:
+    """Its numbers, by name or by number, and its home (passwd(5), group(5)). ``ValueError`` if that image does not know it."""
+    for line in _lines(root / "etc/passwd"):
+        name, _, uid, gid, _, home = line.split(":")[:6]
+        if user in (name, uid):
+            break
+    else:
+        raise ValueError(f"the image of the system has no user '{user}' in its /etc/passwd")
+    groups = [int(each.split(":")[2]) for each in _lines(root / "etc/group") if name in each.split(":")[3].split(",")]
+    return {"uid": int(uid), "gid": int(gid), "groups": ",".join(map(str, sorted({int(gid), *groups}))), "home": home}
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        return [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.count(":") >= 3]
+    except FileNotFoundError:
+        return []
+
+
+def _root_of_gate() -> Path:
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and GATE.encode() in (entry / "cmdline").read_bytes().split(b"\0"):
+                return entry / "root"
+    raise ValueError("no gate stands in this pod")
+
+
 def do_prepare(_agent: object, command: Message) -> Message:
-    """Write ``life``, and ``files`` (path -> text); with ``empty``, after all that stands in these folders is deleted."""
+    """Write ``life``, and ``files`` (path -> text); with ``empty``, after all that stands in these folders is deleted. ``owner``: the uid
+    and gid to which ``folders`` and all that is in them belong then."""
     for folder in command.get("empty", ()):
         for path in Path(folder).iterdir():
             if path.is_dir() and not path.is_symlink():
@@ -42,6 +77,10 @@ def do_prepare(_agent: object, command: Message) -> Message:
     for path, text in command["files"].items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")
+    if command.get("owner"):
+        for folder in map(Path, command["folders"]):
+            for path in (folder, *folder.rglob("*")):
+                os.lchown(path, *command["owner"])
     whole = FOLDER / "life.whole"
     whole.write_text(command["life"], encoding="utf-8")
     whole.chmod(0o755)

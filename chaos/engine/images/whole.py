@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import importlib.metadata
 import re
+from collections.abc import Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -25,13 +26,13 @@ _REQUIREMENT: Final = re.compile(r"[A-Za-z0-9._-]+")
 _KEPT: Final = (".py", ".yaml", ".yml", ".j2", ".css", ".js", ".svg", ".json", ".Dockerfile", ".txt", ".typed")
 
 
-def build_whole(engine: Engine, tag: str, note: Note) -> str:
-    """Build it under that tag, also over one that is there."""
+def build_whole(engine: Engine, tag: str, note: Note, libraries: Sequence[str] = ()) -> str:
+    """Build it under that tag, also over one that is there; ``libraries``: packages that drivers of targets import."""
     harness = ensure_harness(engine, note)
     here = Path(__file__).parents[2]
     targets = next((folder for folder in (here.parent / "targets", here / "_shipped" / "targets") if folder.is_dir()), None)
     entries = (
-        *site_entries(python_of(engine, harness), note, (*needs(), *in_cluster(note))),
+        *site_entries(python_of(engine, harness), note, dict.fromkeys((*needs(), *in_cluster(note), *libraries))),
         *metadata_entries(),
         *(entry for entry in folder_entries(here, "chaos") if entry.name.endswith(_KEPT)),
         *(folder_entries(targets, "targets") if targets is not None else ()),

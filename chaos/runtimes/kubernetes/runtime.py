@@ -123,8 +123,6 @@ class KubernetesRuntime(Runtime):
         if not form.command:
             how = "docker: {..., command: [...]} in its target.yaml: in pods that command stands in place of the image's own"
             return (f"part '{part}' of the target '{target.name}' does not say what its containers run", how)
-        if target.parts[part].user:
-            return (f"part '{part}' of the target '{target.name}' runs as a user by name, whose number Kubernetes asks for", "'docker'")
         return None
 
     @classmethod

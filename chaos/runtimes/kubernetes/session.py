@@ -18,7 +18,6 @@ from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, NinesError
 from chaos.core.files import write_atomically
-from chaos.core.packages import versions_of
 from chaos.core.values import CLIENTS, NodeInfo, Status
 from chaos.experiment.pods import PodsSpec
 from chaos.history.events import SystemSeen
@@ -36,7 +35,7 @@ from chaos.runtimes.base.agents.crowds import AgentCrowds
 from chaos.runtimes.base.agents.naming import await_name
 from chaos.runtimes.base.agents.wiring import make_net
 from chaos.runtimes.base.helpers import Helpers
-from chaos.runtimes.base.libraries import libraries
+from chaos.runtimes.base.libraries import require_in_image
 from chaos.runtimes.base.session import Parts
 from chaos.runtimes.base.surges import Surges
 from chaos.runtimes.kubernetes.able import refuse_beyond
@@ -78,7 +77,7 @@ class PodSession(AttachedSession):
     def _bring_up(self) -> Parts:
         """Nothing of the system has changed by then."""
         api, spec = self._api, self._spec
-        versions_of(libraries(self._deployment.target, self._deployment.plan))
+        require_in_image(self._deployment.target, self._deployment.plan)
         service = service_of(api, spec)
         selector = selector_of(spec, service)
         things = api.listed("pods", spec.namespace, selector)

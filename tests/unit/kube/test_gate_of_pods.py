@@ -119,6 +119,35 @@ def test_a_gate_that_goes_becomes_the_system_and_the_next_one_does_not_wait(pod_
     assert pod.seen()[1][0] == pod.gate.pid
 
 
+def test_who_a_user_is_stands_in_the_image(tmp_path: Path) -> None:
+    (tmp_path / "etc").mkdir()
+    (tmp_path / "etc" / "passwd").write_text(
+        "root:x:0:0:root:/root:/bin/sh\n+::::::\npostgres:x:101:103:,,,:/var/lib/postgresql:/bin/bash\n"
+    )
+    (tmp_path / "etc" / "group").write_text("root:x:0:\nssl-cert:x:102:a,postgres\npostgres:x:103:\nother:x:104:postgresql\n")
+    expected = {"uid": 101, "gid": 103, "groups": "102,103", "home": "/var/lib/postgresql"}
+    assert part.account(tmp_path, "postgres") == part.account(tmp_path, "101") == expected
+    with pytest.raises(ValueError, match="no user 'redis'"):
+        part.account(tmp_path, "redis")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")
+def test_the_system_runs_as_its_user_in_one_process(pod_of: Callable[[bool], Pod], tmp_path: Path) -> None:
+    """What stood in the gate becomes it: the pid is that of the system, and what it writes belongs to that user."""
+    pod = pod_of(True)
+    words = ["sh", "-c", 'echo "$$ $(id -u) $(id -g) $(id -G) $HOME" >&3; read -r _ <&4']
+    opened = f"exec 3>>{pod.lives} 4<>{tmp_path / 'hold'}\n"  # that user may look into no folder of ours
+    script = opened + gate.life(words, {}, gate.Account(65534, 65533, "65532,65533", "/nowhere"))
+    data = tmp_path / "data"
+    part.do_prepare(Now(), {"life": script, "files": {str(data / "a"): "1"}, "folders": [str(data)], "owner": [65534, 65533]})
+    pod.open()
+    until(pod.seen)
+    ((pid, who),) = pod.seen()
+    assert who.split() == ["65534", "65533", "65533", "65532", "/nowhere"]
+    assert Path(f"/proc/{pid}/status").read_text().split("PPid:")[1].split()[0] == str(pod.gate.pid)
+    assert [(path.stat().st_uid, path.stat().st_gid) for path in (data, data / "a")] == [(65534, 65533)] * 2
+
+
 def test_no_gate_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part, "FOLDER", tmp_path)
     monkeypatch.setattr(part, "WITHIN_S", 0.05)

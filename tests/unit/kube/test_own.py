@@ -234,10 +234,13 @@ def test_what_is_not_done_to_pods_of_ours_is_refused(tmp_path: Path, fault: str,
         ordered(tmp_path, fault, more)
 
 
-def test_a_target_that_runs_as_a_user_by_name_is_refused() -> None:
-    what, _ = KubernetesRuntime.target_lacks(load_target("patroni"), "data") or ("", "")
-    assert "runs as a user by name" in what
-    assert KubernetesRuntime.target_lacks(load_target("replicated_kv"), "data") is None
+def test_a_gate_that_becomes_another_user_is_roots() -> None:
+    """A part whose systems run as whoever its image says keeps that user."""
+    assert KubernetesRuntime.target_lacks(load_target("patroni"), "data") is None
+    assert "securityContext" not in pod()["containers"][0]
+    becomes = PartSpec("data", 3, "store:1", PORTS, ("/data",), keeps=True, becomes=True)
+    (system,) = PLACE.nodes(JOB, becomes, "")["spec"]["template"]["spec"]["containers"]
+    assert system["securityContext"]["runAsUser"] == 0
 
 
 def test_a_place_of_others_is_as_it_was() -> None:

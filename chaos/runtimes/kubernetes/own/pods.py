@@ -28,7 +28,7 @@ from chaos.kube.own import AGENT, NODES, PART, SYSTEM
 from chaos.kube.streams import Exec, run
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import Rejoined, heard
-from chaos.runtimes.base.agents.link import AgentLink, Event, mapped_into
+from chaos.runtimes.base.agents.link import AgentLink, AgentRefused, Event, mapped_into
 from chaos.runtimes.base.agents.node import AgentNode
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.kubernetes.guests import CLOCK_BOUND_S, HELLO_WITHIN_S
@@ -125,10 +125,21 @@ class OwnPods:
         context, folders = layout.context(name), layout.folders(name)
         environment = {key: fill(value, context) for key, value in part.env.items()}
         files = {f"{folders[0]}/{path}": fill(text, context) for path, text in part.files.items()}
+        account = self._account(name, part.user)
         self.agents[name].call(
-            "gate.prepare", PREPARE_WITHIN_S, life=gate.life(layout.command(name), environment), files=files,
-            empty=list(folders) if empty else [],
+            "gate.prepare", PREPARE_WITHIN_S, life=gate.life(layout.command(name), environment, account), files=files,
+            empty=list(folders) if empty else [], folders=list(folders), owner=None if account is None else [account.uid, account.gid],
         )  # fmt: skip
+
+    def _account(self, name: str, user: str) -> gate.Account | None:
+        """Who that is in the system's image; None for whoever its containers run as."""
+        if not user:
+            return None
+        try:
+            found = self.agents[name].call("gate.account", user=user).result
+        except AgentRefused as error:
+            raise EnvironmentUnusable(str(error), how=f"an image that has that user, or another 'user' in the target of {name}") from error
+        return msgspec.convert(found, gate.Account, strict=False)
 
     def _open(self, name: str) -> None:
         self.agents[name].call("gate.open", OPEN_WITHIN_S)
@@ -147,9 +158,12 @@ class OwnPods:
         ended = next((each["state"].get("terminated") for each in states if each["name"] == SYSTEM), None)
         return f"exit status {ended['exitCode']}" if ended else ""
 
-    def execute(self, name: str, words: list[str], log: Path, within_s: float) -> str:
-        """A command in the system's container; how it failed, else empty."""
-        well, text = run(self._api, self._namespace, self._pods[name].name, SYSTEM, words, within_s)
+    def execute(self, name: str, words: list[str], log: Path, user: str, within_s: float) -> str:
+        """A command in the system's container, with the system's own variables; how it failed, else empty."""
+        context = self._layout.context(name)
+        environment = {key: fill(value, context) for key, value in self._layout.part(name).env.items()}
+        script = gate.life(words, environment, self._account(name, user))
+        well, text = run(self._api, self._namespace, self._pods[name].name, SYSTEM, ["/bin/sh", "-c", script], within_s)
         with log.open("a", encoding="utf-8") as file:
             file.write(text)
         return "" if well else f"failed, or did not end within {within_s:g} s"

@@ -17,7 +17,6 @@ from typing import Final
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import EnvironmentUnusable
-from chaos.core.packages import versions_of
 from chaos.core.values import CLIENTS, DNS, Link, RoundTrip
 from chaos.history.events import SystemSeen
 from chaos.kube import commands
@@ -33,7 +32,7 @@ from chaos.runtimes.base.agents.link import AgentLink, mapped_into
 from chaos.runtimes.base.agents.wiring import ask_over, make_net, placed, queue_of
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
-from chaos.runtimes.base.libraries import libraries
+from chaos.runtimes.base.libraries import require_in_image
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.kubernetes.layout import resolver
 from chaos.runtimes.kubernetes.own.helpers import OwnHelpers
@@ -68,7 +67,7 @@ class OwnSession(Session):
 
     def _bring_up(self) -> Parts:
         deployment, plan = self._deployment, self._deployment.plan
-        versions_of(libraries(deployment.target, plan))
+        require_in_image(deployment.target, plan)
         pods = pods_of(self._api, self._namespace, deployment.run, {node.name: node.part for node in plan.nodes})
         places = {role: self._place(role) for role in (CLIENTS, *([DNS] if plan.experiment.cluster.dns.ours else []))}
         self._claim.begins()
@@ -170,8 +169,7 @@ class OwnSession(Session):
             list(pool.map(lambda node: self._up.nodes[node].start(), nodes))
 
     def _run_on(self, node: str, words: list[str], log: Path, *, user: str, within_s: float) -> str:
-        del user  # targets that name one are refused
-        return self._up.execute(node, words, log, within_s)
+        return self._up.execute(node, words, log, user, within_s)
 
     # --- end -----------------------------------------------------------------------------------------------------------
 
