@@ -32,7 +32,7 @@ def build_whole(engine: Engine, tag: str, note: Note, libraries: Sequence[str] =
     here = Path(__file__).parents[2]
     targets = next((folder for folder in (here.parent / "targets", here / "_shipped" / "targets") if folder.is_dir()), None)
     entries = (
-        *site_entries(python_of(engine, harness), note, dict.fromkeys((*needs(), *in_cluster(note), *libraries))),
+        *site_entries(python_of(engine, harness), note, list(dict.fromkeys((*needs(), *in_cluster(note), *libraries)))),
         *metadata_entries(),
         *(entry for entry in folder_entries(here, "chaos") if entry.name.endswith(_KEPT)),
         *(folder_entries(targets, "targets") if targets is not None else ()),
