@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from chaos.core.capabilities import Capability
 from chaos.core.units import show_s
 from chaos.experiment.document import Experiment
 from chaos.experiment.production import PLANNED, ZONE, ProductionRate
@@ -13,7 +14,7 @@ from chaos.plan import back_off
 from chaos.plan.attached import name_of_one
 from chaos.plan.cluster import refuse
 from chaos.plan.plan import Parameter, Plan, PlannedNode
-from chaos.plan.traits import traits
+from chaos.plan.traits import made, traits
 
 POWER_OFF: Final = "power_off"
 OF_FAULTS: Final = ("recovery", "agreement")
@@ -71,6 +72,15 @@ def _ending_untold(plan: Plan) -> tuple[str, ...]:
     """Nobody can see from outside what a node will do when it is asked to end: its target has to say so."""
     told = {parameter.name for parameter in plan.parameters}
     asked = [spec for spec in plan.experiment.faults if traits(plan, spec).polite]
+    given_up = [spec for spec in asked if Capability.DELETES in made(spec).needs]
+    if given_up and "stop_s" not in told:
+        first = given_up[0].name
+        return (
+            f"'{first}' asks processes to end, and nobody can see from outside which of them do: a first process without a handler for "
+            "SIGTERM, as many shells are, lives until its grace is over. The prediction takes them to end at once. If they do not: "
+            "predict: {parameters: {stop: 5s}}, or stop: 1h for never",
+        )
+    asked = asked if plan.has_roles else [spec for spec in asked if spec not in given_up]
     if not asked or not told or "stopping" in told:
         return ()
     return (

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from chaos.core.units import show_s
 from chaos.experiment.production import PLANNED, ZONE
 from chaos.plan import back_off
 from chaos.plan.plan import Plan
 from chaos.predict.facts import RunFacts
+from chaos.predict.scenarios.giving_up import DELETE
 from chaos.predict.system import NOTHING, System
+
+GIVEN_UP: Final = frozenset({"delete", "drain"})
+"""Kinds of faults whose nodes are given up; and a restart ``by: delete``."""
 
 
 def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
@@ -45,11 +51,21 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
         said.append("A paused node, and one behind a dropped link, answers nothing: each attempt there costs its whole time-out.")
     if any(each.fault_class == "partition/groups" for each in facts.classes):
         said.append("Before a split, each node is equally likely to lead.")
-    if kinds & {"stop", "restart"}:
+    return said + _of_ends(known, facts) + _of_production(plan, known)
+
+
+def _of_ends(known: System, facts: RunFacts) -> list[str]:
+    """What nodes do that are asked to end, or given up."""
+    said = []
+    given_up = [each for each in facts.classes if each.kind in GIVEN_UP or each.params.get("by") == DELETE]
+    if given_up:
+        serves = "" if known.front.ordered is None else "The name lets a pod go when that is ordered, before its process ends. "
+        said.append(f"{serves}A pod that is given up serves until it is dead; the next one in its place has another address.")
+    if any(each.kind in ("stop", "restart") and each not in given_up for each in facts.classes):
         leaves = "hands its leadership over first" if known.hands_over else "just ends, and its followers must notice"
         drains = "fails its health check at once, and " if known.drains else ""
         said.append(f"A node that is asked to end {drains}serves until it is dead; a leader {leaves}.")
-    return said + _of_production(plan, known)
+    return said
 
 
 def _of_returning_nodes(known: System) -> list[str]:

@@ -63,6 +63,10 @@ class Front(msgspec.Struct, frozen=True):
     """From the death of a process until the runtime has noticed it, where that takes a node out at once, whatever its checks say."""
     lost: SilentMachine | None = None
     """The rule for machines that say nothing more, where nodes are checked by their own machine."""
+    one_address: bool = False
+    """The name leads to one address that stands for all nodes, from which each connection goes to one of them that is ready."""
+    ordered: Uniform | None = None
+    """From the order to give a node up until answers follow it, where the name hears of the order itself and awaits no check."""
     grids: tuple[tuple[float, float], ...] = ()
     """(slot width, phase) in s of each operation that uses the name, in the order of the experiment."""
 
@@ -74,6 +78,10 @@ class Front(msgspec.Struct, frozen=True):
             return Noticed(self.noticed, self.lag_s)
         return DnsWithdrawal(self.check_every_s, self.fall, (self.check_timeout_s if silent else 0.0) + self.lag_s)
 
+    def dismissal(self) -> DnsWithdrawal | Noticed | SilentMachine:
+        """When a node leaves the set that is given up, counted from the order; with a check, from when that begins to fail."""
+        return self.withdrawal(silent=False) if self.ordered is None else Noticed(self.ordered)
+
     def admission(self) -> DnsWithdrawal:
         """When a node that is well again is taken in."""
         return DnsWithdrawal(self.check_every_s, self.rise, self.lag_s)
@@ -81,12 +89,13 @@ class Front(msgspec.Struct, frozen=True):
     @property
     def asked_s(self) -> float:
         """For how long clients may ask a node whose check began to fail: the checks that take it out, then what caches keep."""
-        return math.inf if self.resolve == "once" and not self.on_error else self.fall * self.check_every_s + self.lag_s + self.stale.high_s
+        never = self.resolve == "once" and not self.on_error and not self.one_address
+        return math.inf if never else self.fall * self.check_every_s + self.lag_s + self.stale.high_s
 
     @property
     def stale(self) -> Uniform:
         """How long after a change of the set clients still use the old answer: a cache that is renewed each TTL, at a random phase."""
-        return Uniform(0.0, self.ttl_s) if self.resolve == "ttl" else NOTHING
+        return Uniform(0.0, self.ttl_s) if self.resolve == "ttl" and not self.one_address else NOTHING
 
 
 class System(msgspec.Struct, frozen=True):
@@ -113,6 +122,8 @@ class System(msgspec.Struct, frozen=True):
     """A leader that is asked to end hands its leadership over first."""
     drains: bool = False
     """A node that is asked to end fails its health check from then on, and serves until it ends."""
+    succeeds_at_once: bool = False
+    """The next one is made in the place of a node that is given up when that is ordered, and not after its death."""
     zones: tuple[int, ...] = ()
     """How many nodes each zone holds; empty: nobody said."""
     first_zone: str = ""
@@ -270,7 +281,7 @@ def system(plan: Plan) -> System:
         leader_only=named and dns.checks and dns.check.what == "role:leader",
     )
     if dns.balancer == "engine" and named and "readiness_every_s" in given:
-        front = _by_readiness(front, given)
+        front = _by_readiness(front, given, one_address=_word(known, "name_leads_to") == "one-address")
     if _word(known, "routing") == LEADER:  # as those of a name that holds the leader alone, at once and uncached
         front = Front(ttl_s=0.0, check_every_s=0.0, check_timeout_s=0.0, fall=1, rise=1, grids=front.grids, leader_only=True, keeps=True)
     everyone = [node for node in plan.nodes if node.part == judged_part(plan)]
@@ -291,6 +302,7 @@ def system(plan: Plan) -> System:
         local_reads=_word(known, "reads") == "local",
         hands_over=_word(known, "stopping") == "handover",
         drains=_word(known, "stopping") == "drain",
+        succeeds_at_once=_word(known, "successor") == "at-once",
         zones=_zones(members),
         front=front,
         client=client,
@@ -298,7 +310,7 @@ def system(plan: Plan) -> System:
     )
 
 
-def _by_readiness(front: Front, given: Mapping[str, Uniform]) -> Front:
+def _by_readiness(front: Front, given: Mapping[str, Uniform], *, one_address: bool) -> Front:
     """A name of the runtime's own that holds the nodes which are ready: by their probes, or by the word of their machines."""
 
     def number(name: str, otherwise: float) -> float:
@@ -307,10 +319,15 @@ def _by_readiness(front: Front, given: Mapping[str, Uniform]) -> Front:
     lost = None
     if "machine_grace_s" in given:
         lost = SilentMachine(given["machine_grace_s"].mean_s, number("machine_word_s", 0.0), number("machine_look_s", 0.0))
+    ttl_s = number("name_ttl_s", front.ttl_s)
+    kept_s = min(number("name_cache_s", 0.0), ttl_s)
+    # The rest of its life goes with an answer that the server itself has kept: who keeps it on top keeps it no longer than that.
+    server_keeps = front.resolve == "per-request" and kept_s > 0
     return msgspec.structs.replace(
         front,
         health_checked=True,
-        ttl_s=number("name_ttl_s", front.ttl_s),
+        resolve="ttl" if server_keeps else front.resolve,
+        ttl_s=kept_s if server_keeps else ttl_s,
         check_every_s=given["readiness_every_s"].mean_s,
         check_timeout_s=number("readiness_timeout_s", 0.0),
         fall=round(number("readiness_fall", 1.0)),
@@ -318,6 +335,8 @@ def _by_readiness(front: Front, given: Mapping[str, Uniform]) -> Front:
         lag_s=number("name_lag_s", 0.0),
         noticed=given.get("death_seen_s"),
         lost=lost,
+        ordered=given.get("name_lag_s", NOTHING),
+        one_address=one_address,
     )
 
 

@@ -213,6 +213,8 @@ def renewals(case: Case) -> Renewed:
 
     def renewed(change_s: Floats) -> Floats:
         learned_s = np.full(case.samples, np.inf) if met_s is None else change_s + met_s
+        if front.one_address:
+            return change_s
         if front.resolve == "once":
             return learned_s if met_s is not None else change_s
         if front.resolve != "ttl" or front.ttl_s <= 0:
@@ -239,11 +241,11 @@ def withdrawn(
     clients' cache, where several changes meet the same one. ``machine``: the node's machine is gone, and whoever would ask it with it.
     """
     front = case.system.front
-    if not front.health_checked or (front.resolve == "once" and not front.on_error):
+    if not front.health_checked or (front.resolve == "once" and not front.on_error and not front.one_address):
         return ALWAYS_ASKED
     renewed = renewals(case) if renewed is None else renewed
     out_s = fails_s + front.withdrawal(silent, machine).sample(case.rng, case.samples)
-    once = front.resolve == "once"  # such clients learn of nobody that comes back
+    once = front.resolve == "once" and not front.one_address  # such clients learn of nobody that comes back
     left_s = np.full(case.samples, np.inf) if once else renewed(out_s)
     back_s = np.full(case.samples, np.inf) if once else renewed(well_s + front.admission().sample(case.rng, case.samples))
     if front.on_error:

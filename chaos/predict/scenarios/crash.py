@@ -18,18 +18,24 @@ from chaos.predict.scenarios.case import Case, assembled, leaderless, led, quoru
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
+
+    from chaos.predict.scenarios.case import Away
 
     Floats = NDArray[np.float64]
 
 
-def kill(case: Case, resync: str = "resync_s", fails_s: Floats | None = None) -> Scenario:
+def kill(
+    case: Case, resync: str = "resync_s", fails_s: Floats | None = None, away: Callable[[Floats], Away] | None = None
+) -> Scenario:  # fmt: skip
     """Victims refuse until they are started again (``for``), ready and voting; a lost leader is followed by another.
 
     ``resync``: the parameter that says how long a node takes to vote again. ``fails_s``: from when on the victims' health check fails;
-    None: from their death, which is at 0.
+    None: from their death, which is at 0. ``away``: when clients do not ask them, by when they are ready; None: as the check says.
     """
-    return _crash(case, silent=False, resync=resync, fails_s=fails_s)
+    return _crash(case, silent=False, resync=resync, fails_s=fails_s, leaves=away)
 
 
 def power_off(case: Case) -> Scenario:
@@ -37,7 +43,9 @@ def power_off(case: Case) -> Scenario:
     return _crash(case, silent=True, resync="resync_s")
 
 
-def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None) -> Scenario:
+def _crash(
+    case: Case, silent: bool, resync: str, fails_s: Floats | None = None, leaves: Callable[[Floats], Away] | None = None
+) -> Scenario:  # fmt: skip
     system = case.system
     fails_s = case.zeros() if fails_s is None else fails_s
     # What a node's own supervisor starts again does not wait for the schedule.
@@ -48,7 +56,7 @@ def _crash(case: Case, silent: bool, resync: str, fails_s: Floats | None = None)
     dark = (Spell(Fate.LOSE, started_s),) if silent else ()
     if case.first_centre:
         return second_centre.takes_over(case, (*dark, Spell(Fate.REFUSE, serving_s)), serving_s, silent)
-    away = withdrawn(case, silent, ready_s, fails_s, machine=silent)
+    away = withdrawn(case, silent, ready_s, fails_s, machine=silent) if leaves is None else leaves(ready_s)
     stay = system.nodes - case.victims
     down = Group(case.victims, (*dark, Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
     if not case.by_leader:

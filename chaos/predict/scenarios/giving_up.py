@@ -1,10 +1,12 @@
 """``delete`` and ``drain``: nodes that are given up through whoever runs them, and others that take their place.
 
-    asked to end        the name is told at once (as of a node that drains), the node serves until it is dead: ``stop``, the grace at most
-    dead                refused, until the next one's process has started (``replacement``) and is ready (``restart``)
+    order        the name is told of it at once, and lets the node go (``name_lag``); clients' caches do when they are renewed
+    asked to end ``ending_lag`` after the order: its machine has heard of it, a hook of the node's has run; it serves on
+    dead         ``stop`` after that, ``grace`` after the order at most (a first process that ignores the request dies then)
+    next one     its process is started ``replacement`` after the death, or after the order (``successor: at-once``)
 
-That the next one may stand on another machine makes no difference here. Where the next one is made before the last one has ended (a
-Deployment's), it is there sooner than this says.
+The next one has another address. So whoever still has the old answer gets nothing there, however soon the next one is ready, and the
+next one is asked when the name has taken it in. That it may stand on another machine makes no difference here.
 """
 
 from __future__ import annotations
@@ -16,38 +18,95 @@ import numpy as np
 
 from chaos.plugin import Model
 from chaos.predict.scenarios import crash
-from chaos.predict.scenarios.case import Case
-from chaos.predict.scenarios.client import Scenario
+from chaos.predict.scenarios.case import ALWAYS_ASKED, Away, Case, renewals
+from chaos.predict.scenarios.client import Fate, Group, Scenario, Spell
 from chaos.predict.scenarios.later import delayed
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from chaos.predict.scenarios.case import Renewed
+
     Floats = NDArray[np.float64]
 
 GRACE_S: Final = 30.0
-"""A pod's own, where it says nothing else."""
+"""A pod's own, where nobody says anything else."""
 DELETE: Final = "delete"
 """``by`` of a restart that gives nodes up."""
 
 
-def given_up(case: Case) -> Scenario:
-    """All victims at the same moment."""
+def given_up(case: Case) -> Scenario | None:
+    """All victims at the same moment; None where clients would never learn of the next ones."""
+    if never_found(case):
+        return None
     gone_s = gone(case)
     # With its death as its moment, it is a kill after which the next one is started by somebody else.
-    return delayed(crash.kill(replace(case, for_s=replaced(case)), fails_s=-gone_s), gone_s)
+    starts_s = started(case, gone_s) - gone_s  # before the death, perhaps; what votes does not count it before that
+    later = replace(case, for_s=np.maximum(starts_s, 0.0) if case.by_leader else starts_s)
+    forced = bool(case.facts.params.get("forced"))
+    # A fault by force is counted from the death, since that is what is seen; the others from the order.
+    ordered_s = -lag(case) if forced else -gone_s
+
+    def away(ready_s: Floats) -> Away:
+        return dismissed(case, ordered_s, ready_s, renewals(case), case.victims)
+
+    built = crash.kill(later, away=away)
+    return readdressed(case, built if forced else delayed(built, gone_s), case.zeros() if forced else gone_s)
+
+
+def never_found(case: Case) -> bool:
+    """Do clients keep an address for ever? Then they never learn that of the next one."""
+    front = case.system.front
+    return front.resolve == "once" and not front.on_error and not front.leader_only and not front.one_address
+
+
+def lag(case: Case) -> Floats:
+    """From the order until the process is asked to end."""
+    return case.optional("ending_lag_s")
 
 
 def gone(case: Case) -> Floats:
-    """From the request to the death."""
+    """From the order to the death."""
     if case.facts.params.get("forced"):
         return case.zeros()
-    return np.minimum(case.optional("stop_s"), case.number("grace_s", GRACE_S))
+    asked_s = lag(case)
+    own = case.system.given.get("grace_s")
+    grace_s = case.number("grace_s", GRACE_S if own is None else own.mean_s)
+    return np.minimum(asked_s + case.optional("stop_s"), np.maximum(asked_s, grace_s))
 
 
-def replaced(case: Case) -> Floats:
-    """From the death until the next one's process has started."""
-    return case.draw("replacement_s", "a node that is given up")
+def started(case: Case, gone_s: Floats) -> Floats:
+    """From the order until the next one's process has started, where the last one's died ``gone_s`` after it."""
+    waits_s = case.draw("replacement_s", "a node that is given up")
+    return waits_s if case.system.succeeds_at_once else gone_s + waits_s
+
+
+def dismissed(case: Case, ordered_s: Floats, ready_s: Floats, renewed: Renewed, together: int) -> Away:
+    """From when on clients ask the old address no more, and from when on the next one's, ready at ``ready_s``; so many go ``together``.
+
+    A name that lists addresses lists none where all are going. One address that stands for all leads to those that still serve.
+    """
+    front = case.system.front
+    if not front.health_checked:
+        return ALWAYS_ASKED
+    left_s = renewed(ordered_s + front.dismissal().sample(case.rng, case.samples))
+    back_s = renewed(ready_s + front.admission().sample(case.rng, case.samples))
+    return Away(back_s if front.one_address and together >= case.system.nodes else left_s, back_s)
+
+
+def readdressed(case: Case, built: Scenario, dead_s: Floats) -> Scenario:
+    """The victims, which are the first group, as two: the old address, where nobody is after the death, and the next one's."""
+    victims = built.groups[0]
+    if victims.left_s is None or victims.back_s is None or case.system.front.leader_only:
+        return built
+    old, following = addresses(victims.nodes, victims.spells, victims.left_s, victims.back_s, dead_s)
+    return replace(built, groups=(old, following, *built.groups[1:]))
+
+
+def addresses(nodes: int, spells: tuple[Spell, ...], left_s: Floats, back_s: Floats, dead_s: Floats) -> tuple[Group, Group]:
+    """The old address serves until the death and is silent then, for those that still know it; what follows has ``spells``."""
+    old = Group(nodes, (Spell(Fate.PASS, dead_s), Spell(Fate.LOSE, np.maximum(left_s, dead_s))), left_s)
+    return old, Group(nodes, spells, np.full(len(left_s), -np.inf), back_s)
 
 
 MODEL: Final = Model(given_up)

@@ -35,6 +35,9 @@ LOOKED_EVERY_S: Final = 0.05
 class _Turn:
     """One node's restart, per sample; the times of a succession are 0 where it does not lead."""
 
+    given_up: bool
+    """The next one in its place has another address."""
+
     leads: Flags
     lost_s: Floats
     detected_s: Floats
@@ -54,17 +57,19 @@ def scenario(case: Case, gone_s: Floats) -> Scenario | None:
     named = system.front.leader_only and case.by_leader
     if named and system.front.resolve == "once":
         raise leader_name.never_learned()
+    given_up = case.text("by", "") == giving_up.DELETE
+    if given_up and giving_up.never_found(case):
+        return None
     renewed = renewals(case)
-    turns = _turns(case, gone_s, renewed)
+    turns = _turns(case, gone_s, renewed, given_up)
     return _by_terms(case, turns, renewed) if named else _by_nodes(case, turns)
 
 
-def _turns(case: Case, gone_s: Floats, renewed: Renewed) -> list[_Turn]:
+def _turns(case: Case, gone_s: Floats, renewed: Renewed, given_up: bool) -> list[_Turn]:
     """One after the other."""
     system, count = case.system, case.victims
     led = case.facts.role == LEADER and case.by_leader
     leader = _turn_of_leader(case, count) if led else np.full(case.samples, system.nodes)
-    given_up = case.text("by", "") == giving_up.DELETE
     turns: list[_Turn] = []
     asked_s = case.zeros()
     for turn in range(count):
@@ -72,13 +77,15 @@ def _turns(case: Case, gone_s: Floats, renewed: Renewed) -> list[_Turn]:
         ends_s = asked_s + gone_s
         lost_s, detected_s, elected_s = _succeeded(case, leads, asked_s, ends_s)
         dead_s = np.maximum(ends_s, elected_s) if system.hands_over else ends_s
-        ready_s = dead_s + case.draw("restart_s", "a restart") + (giving_up.replaced(case) if given_up else 0.0)
+        started_s = asked_s + giving_up.started(case, dead_s - asked_s) if given_up else dead_s
+        ready_s = started_s + case.draw("restart_s", "a restart")
         voting_s = ready_s + case.optional("resync_s")
         serving_s = serves(case, ready_s)
-        fails_s = asked_s - dead_s if system.drains or given_up else case.zeros()
-        away = withdrawn(case, False, ready_s, dead_s + fails_s, renewed)
-        ceases_s = np.where(leads, elected_s, dead_s) if system.hands_over else dead_s + fails_s
-        turns.append(_Turn(leads, lost_s, detected_s, elected_s, ceases_s, dead_s, serving_s, away))
+        fails_s = asked_s if system.drains or given_up else dead_s
+        dismissed = giving_up.dismissed(case, asked_s, ready_s, renewed, together=1) if given_up else None
+        away = withdrawn(case, False, ready_s, fails_s, renewed) if dismissed is None else dismissed
+        ceases_s = np.where(leads, elected_s, dead_s) if system.hands_over else fails_s
+        turns.append(_Turn(given_up, leads, lost_s, detected_s, elected_s, ceases_s, dead_s, serving_s, away))
         others = case.rng.integers(0, max(1, system.nodes - 1), case.samples)
         leader = np.where(leads, others + (others >= turn), leader)
         # Of one that another takes the place of, whoever made that one waits until its probes call it ready.
@@ -102,10 +109,18 @@ def _by_nodes(case: Case, turns: list[_Turn]) -> Scenario:
             for other in {*range(count + 1)} - {place}:
                 spells[other] += between
             blocks += [Block("detection", np.where(turn.leads, turn.detected_s, 0.0)), Block("election", turn.elected_s)]
-    groups = [Group(1, tuple(listed), turn.away.left_s, turn.away.back_s) for listed, turn in zip(spells, turns, strict=False)]
+    groups = [group for listed, turn in zip(spells, turns, strict=False) for group in _addresses(turn, tuple(listed))]
     rest = system.nodes - count
     groups += [Group(rest, tuple(spells[-1]))] if rest else []
     return Scenario(case.samples, tuple(groups), tuple(blocks))
+
+
+def _addresses(turn: _Turn, spells: tuple[Spell, ...]) -> tuple[Group, ...]:
+    """One node, or the old address and the next one's, where another node takes its place."""
+    away = turn.away
+    if not turn.given_up or away.left_s is None or away.back_s is None:
+        return (Group(1, spells, away.left_s, away.back_s),)
+    return giving_up.addresses(1, spells, away.left_s, away.back_s, turn.dead_s)
 
 
 def _by_terms(case: Case, turns: list[_Turn], renewed: Renewed) -> Scenario:

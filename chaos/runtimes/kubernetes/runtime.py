@@ -31,6 +31,7 @@ _LIMITS: Final = "what it uses up would have to be given limits first, and those
 _KUBELET: Final = "kubelet's default"
 _CLUSTER: Final = "Kubernetes' default"
 _PROBE: Final = "a readiness probe's default"
+_MEASURED: Final = "measured (docs/kubernetes.md)"
 IN_POD: Final = "NINES_IN_POD"
 """In the environment of a harness that has travelled."""
 
@@ -89,12 +90,15 @@ class KubernetesRuntime(Runtime):
         "readiness_timeout": Surrounding("1s", _PROBE),
         "readiness_fall": Surrounding("3", _PROBE),
         "readiness_rise": Surrounding("1", _PROBE),
+        "name_lag": Surrounding("10ms..100ms", _MEASURED),
         "name_ttl": Surrounding("30s", "kubeadm's default"),
         "machine_grace": Surrounding("50s", _CLUSTER),
         "machine_word": Surrounding("10s", _KUBELET),
         "machine_look": Surrounding("5s", _CLUSTER),
         "eviction": Surrounding("300s", _CLUSTER),
-        "replacement": Surrounding("1s..3s", "measured (docs/kubernetes.md)"),
+        "ending_lag": Surrounding("50ms..300ms", _MEASURED),
+        "grace": Surrounding("30s", _CLUSTER),
+        "replacement": Surrounding("1s..3s", _MEASURED),
     }
 
     @classmethod

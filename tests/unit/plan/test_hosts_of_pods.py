@@ -10,6 +10,7 @@ from chaos.api import order
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.kube.objects import Place
 from chaos.plan.hosts import struck_hosts
+from chaos.plan.objectives import cautions
 from chaos.plan.plan import Plan
 from chaos.plugin import Spot
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
@@ -85,3 +86,13 @@ def test_the_harness_stands_on_no_machine_that_goes() -> None:
 def test_the_harness_may_evict_only_where_a_fault_does(evicts: bool) -> None:
     rules = Place("run-1", "shop", "i", evicts=evicts).role({"metadata": {"name": "x", "uid": "u"}})["rules"]
     assert ("pods/eviction" in [resource for rule in rules for resource in rule["resources"]]) is evicts
+
+
+@pytest.mark.parametrize(("more", "said"), [("", True), ("predict: {parameters: {stop: 2s}}\n", False)])
+def test_plan_says_that_it_cannot_see_what_a_first_process_does(tmp_path: Path, more: str, said: bool) -> None:
+    """On SIGTERM; nothing of leaders that hand over, since there is none."""
+    file = tmp_path / "shop.yaml"
+    file.write_text(TEXT.format(fault="restart: {by: delete}", target="[n1, n2, n3]", more="") + more)
+    found = [each for each in cautions(order(file).plan) if "SIGTERM" in each or "stopping" in each]
+    assert len(found) == said
+    assert all("'restart-1' asks processes to end" in each and "stop: 1h for never" in each for each in found)

@@ -190,11 +190,3 @@ def test_a_machine_that_is_cut_off_leaves_the_name_by_its_silence() -> None:
     assert cut.recovery_s.value == pytest.approx(48.0, abs=1.5)
     short = of_class(predict(plan, facts("partition", "node", (20.0,), by="host")))
     assert short.recovery_s.value == pytest.approx(20.0, abs=1.0)
-
-
-def test_a_roll_by_deletion_takes_one_pod_after_the_other() -> None:
-    """Three of three: errors last until the last one has left the name, two turns and its own end after the first was asked."""
-    said = (*REPLACED, *(each for each in READINESS if each.name.startswith("readiness")), Parameter("name_ttl_s", 0.0, "s", "x"))
-    plan = a_plan(nodes=3, replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=RESTART + said)
-    roll = of_class(predict(plan, facts("restart", "node", (120.0,), victims=3, by="delete", order="rolling")))
-    assert roll.recovery_s.value == pytest.approx(2 * (1.0 + ROLL_S) + 1.0, abs=0.6)
