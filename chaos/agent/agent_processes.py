@@ -82,3 +82,21 @@ def read_stat(pid: int) -> Stat | None:
         return None
     fields = text[text.rindex(")") + 2 :].split()
     return Stat(text[text.index("(") + 1 : text.rindex(")")], fields[0], int(fields[1]))
+
+
+def times_s(pid: int) -> tuple[float, float]:
+    """On a processor, and waiting for one; of a process that is gone nothing is left to know."""
+    try:
+        run_ns, wait_ns, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
+    except (FileNotFoundError, ProcessLookupError):
+        return 0.0, 0.0
+    return int(run_ns) / 1e9, int(wait_ns) / 1e9
+
+
+def written_bytes(pid: int) -> int:
+    """To disks; of a process that is gone nothing is left to know."""
+    try:
+        text = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("write_bytes:"))

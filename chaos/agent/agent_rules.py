@@ -7,6 +7,7 @@ import time
 from typing import Final
 
 TABLE: Final = "inet nines"
+WITHIN_S: Final = 5.0
 _MARK: Final = "describe ct mark"
 """A command that asks the kernel nothing and says something: what comes before it is done when it speaks."""
 
@@ -55,3 +56,22 @@ class Nft:
     def pid(self) -> int | None:
         """The open ``nft``, which no signal may reach."""
         return self._process.pid if self._process else None
+
+
+def nft(*words: str, text: str = "") -> str:
+    """One call of the program, for what is asked seldom; ``OSError`` with its own words if it fails."""
+    done = subprocess.run(["nft", *words], input=text, capture_output=True, text=True, timeout=WITHIN_S, check=False)
+    if done.returncode:
+        raise OSError(f"nft {' '.join(words)}: {done.stderr.strip()[-400:]}")
+    return done.stdout
+
+
+def removed(table: str) -> list[str]:
+    """That table is gone, not merely empty, whoever made it: this agent, or one that died before it. Why it is not."""
+    try:
+        if table in nft("list", "tables"):
+            nft("delete", "table", *table.split())
+        left = nft("list", "tables")
+    except (OSError, subprocess.SubprocessError) as error:
+        return [f"packet rules: {error}"]
+    return [f"packet rules: the table '{table}' is still there"] if table in left else []

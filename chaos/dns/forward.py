@@ -29,9 +29,10 @@ from chaos.core import worker as child
 from chaos.core.clock import Clock, MonotonicClock
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.worker import Orders, Rows
-from chaos.dns.orders import DOWN, MISSING, MODES, REFUSED, STALE, Harms
+from chaos.dns.obedience import Obedience, told
+from chaos.dns.orders import DOWN, STALE, Harms
 from chaos.dns.spec import NameOrder, NameSpec
-from chaos.history.events import DnsChanged, NamesOrdered
+from chaos.history.events import DnsChanged
 
 WAITS_S: Final = 10.0
 """No client waits longer for one answer; what comes later belongs to nobody."""
@@ -223,56 +224,16 @@ async def _message(reader: asyncio.StreamReader) -> bytes:
         return await reader.readexactly(length)
 
 
-class _Obedience:
-    """Carries out orders, one after the other, and says so."""
-
-    def __init__(self, spec: ForwardSpec, harms: Harms, doors: _Doors, rows: Rows, clock: Clock) -> None:
-        self._spec = spec
-        self._harms = harms
-        self._doors = doors
-        self._rows = rows
-        self._clock = clock
-        self._orders: asyncio.Queue[NameOrder] = asyncio.Queue()
-
-    def take(self, line: bytes) -> None:
-        """One line of the input."""
-        self._orders.put_nowait(msgspec.json.decode(line, type=NameOrder))
-
-    async def obey(self) -> None:
-        """For ever."""
-        while True:
-            await self._carry_out(await self._orders.get())
-
-    async def _carry_out(self, order: NameOrder) -> None:
-        before = self._visible()
-        why = self._why_not(order) if order.on else ""
-        if order.on and not why:
-            self._harms.put(order.number, order.harm)
-        elif not order.on:
-            self._harms.take(order.number)
-        if self._harms.has(REFUSED) and self._doors.are_open:
-            self._doors.close()
-            await asyncio.sleep(0)  # the loop closes sockets in its next round
-        elif not self._harms.has(REFUSED) and not self._doors.are_open:
-            await self._doors.open()
-        at_ns = self._clock.now_ns()
-        told = f"{'' if order.on else 'no longer '}{order.harm.mode}"
-        for spec, shown, was in zip(self._spec.names, self._visible(), before, strict=True):
-            if shown != was:
-                self._rows.put(DnsChanged(at_ns=at_ns, name=spec.name, nodes=shown, changed=order.harm.record, why=told))
-        address = self._address(order.harm.record)
-        self._rows.put(NamesOrdered(at_ns=at_ns, number=order.number, mode=order.harm.mode, on=order.on, address=address, why=why))
+class _Obedience(Obedience):
+    """Says whom the answers of the other server may hold."""
 
     def _visible(self) -> list[list[str]]:
-        return [self._harms.visible(replica.node for replica in spec.replicas) for spec in self._spec.names]
+        return [self._harms.visible(replica.node for replica in spec.replicas) for spec in self._names]
 
-    def _why_not(self, order: NameOrder) -> str:
-        if order.harm.mode == MISSING and not self._address(order.harm.record):
-            return f"there is no record of '{order.harm.record}'"
-        return "" if order.harm.mode in MODES else f"'{order.harm.mode}' is not known"
-
-    def _address(self, node: str) -> str:
-        return next((each.address for spec in self._spec.names for each in spec.replicas if each.node == node), "")
+    def _tell(self, order: NameOrder, before: list[list[str]], at_ns: int) -> None:
+        for spec, shown, was in zip(self._names, self._visible(), before, strict=True):
+            if shown != was:
+                self._rows.put(DnsChanged(at_ns=at_ns, name=spec.name, nodes=shown, changed=order.harm.record, why=told(order)))
 
 
 async def forward(
@@ -283,7 +244,7 @@ async def forward(
     doors = _Doors(spec, answers)
     await doors.open()
     rows.ready()
-    obedience = _Obedience(spec, answers.harms, doors, rows, clock or MonotonicClock())
+    obedience = _Obedience(spec.names, answers.harms, doors, rows, clock or MonotonicClock())
     if orders is not None:
         orders.taken_by(obedience.take)
     try:

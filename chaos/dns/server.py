@@ -30,10 +30,11 @@ from chaos.core.values import NameHarm
 from chaos.core.worker import Orders, Rows
 from chaos.dns.health import Change, Health
 from chaos.dns.hole import Hole
-from chaos.dns.orders import DOWN, MISSING, MODES, REFUSED, STALE, WRONG, Harms
+from chaos.dns.obedience import Obedience, told
+from chaos.dns.orders import DOWN, STALE, WRONG, Harms
 from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, checked
 from chaos.dns.zone import LiveName, Zone
-from chaos.history.events import DnsChanged, NamesOrdered
+from chaos.history.events import DnsChanged
 from chaos.query import question as asking
 from chaos.query.aio import fetch
 from chaos.query.grid import Grid
@@ -180,73 +181,42 @@ def _announce(rows: Rows, live: LiveName, harms: Harms, at_ns: int, changed: str
     rows.put(DnsChanged(at_ns=at_ns, name=live.spec.name, nodes=harms.visible(live.nodes), changed=changed, why=why))
 
 
-class _Obedience:
-    """Carries out orders, one after the other, and says so."""
+class _Obedience(Obedience):
+    """Holds the set still, and sends clients where nobody answers."""
 
     def __init__(self, zone: Zone, harms: Harms, doors: _Doors, hole: Hole, checkers: list[_Checker], rows: Rows, clock: Clock) -> None:
+        super().__init__([live.spec for live in zone.live], harms, doors, rows, clock)
         self._zone = zone
-        self._harms = harms
-        self._doors = doors
         self._hole = hole
         self._checkers = checkers
-        self._rows = rows
-        self._clock = clock
-        self._orders: asyncio.Queue[NameOrder] = asyncio.Queue()
 
-    def take(self, line: bytes) -> None:
-        """One line of the input."""
-        self._orders.put_nowait(msgspec.json.decode(line, type=NameOrder))
+    def _visible(self) -> list[list[str]]:
+        return [self._harms.visible(live.nodes) for live in self._zone.live]
 
-    async def obey(self) -> None:
-        """For ever."""
-        while True:
-            await self._carry_out(await self._orders.get())
-
-    async def _carry_out(self, order: NameOrder) -> None:
-        before = [self._harms.visible(live.nodes) for live in self._zone.live]
-        why = self._why_not(order.harm) if order.on else ""
-        if order.on and not why:
-            self._harms.put(order.number, order.harm)
-        elif not order.on:
-            self._harms.take(order.number)
-        if self._harms.has(WRONG) and not self._hole.is_open:
-            why = self._swallow() or why
-            if why:
-                self._harms.take(order.number)
-        if self._harms.has(REFUSED) == self._doors.are_open:
-            if self._doors.are_open:
-                self._doors.close()
-                await asyncio.sleep(0)  # the loop closes sockets in its next round
-            else:
-                await self._doors.open()
-        at_ns = self._clock.now_ns()
-        if order.harm.mode == STALE and not self._harms.has(STALE):
-            for checker in self._checkers:
-                checker.catch_up()
-        for live, shown in zip(self._zone.live, before, strict=True):
-            if order.harm.mode != STALE and self._harms.visible(live.nodes) != shown:
-                _announce(self._rows, live, self._harms, at_ns, order.harm.record, f"{'' if order.on else 'no longer '}{order.harm.mode}")
-        address = self._address(order.harm)
-        self._rows.put(NamesOrdered(at_ns=at_ns, number=order.number, mode=order.harm.mode, on=order.on, address=address, why=why))
-
-    def _swallow(self) -> str:
+    def _prepared(self, order: NameOrder) -> str:
         """From now to our end the wrong address is silent, since caches hold it for longer than answers do; the reason if it cannot be."""
+        if not self._harms.has(WRONG) or self._hole.is_open:
+            return ""
         try:
             self._hole.open()
         except OSError as error:
+            self._harms.take(order.number)
             return f"the address that wrong answers hold would refuse: {error}"
         return ""
+
+    def _tell(self, order: NameOrder, before: list[list[str]], at_ns: int) -> None:
+        mode = order.harm.mode
+        if mode == STALE and not self._harms.has(STALE):
+            for checker in self._checkers:
+                checker.catch_up()
+        for live, shown in zip(self._zone.live, before, strict=True):
+            if mode != STALE and self._harms.visible(live.nodes) != shown:
+                _announce(self._rows, live, self._harms, at_ns, order.harm.record, told(order))
 
     def _why_not(self, harm: NameHarm) -> str:
         if harm.mode == STALE and not self._checkers:
             return "no name here is health-checked, so none can get stale"
-        if harm.mode == MISSING and not self._address(harm):
-            return f"there is no record of '{harm.record}'"
-        return "" if harm.mode in MODES else f"'{harm.mode}' is not known"
-
-    def _address(self, harm: NameHarm) -> str:
-        replicas = (replica for live in self._zone.live for replica in live.spec.replicas)
-        return next((replica.address for replica in replicas if replica.node == harm.record), "")
+        return super()._why_not(harm)
 
 
 async def _serve_stream(zone: Zone, harms: Harms, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -16,7 +16,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from chaos.agent.agent_processes import read_stat, times_s, written_bytes
+else:
+    sys.path.append(str(Path(__file__).parent.parent))  # it stands there, and the interpreter looks nowhere by itself
+    from agent_processes import read_stat, times_s, written_bytes
 
 Message = dict[str, Any]
 
@@ -97,11 +103,11 @@ def _last(said: bytes) -> str:
 def do_work(_agent: object, _command: Message) -> Message:
     """What all loads here have done so far, by the kernel's count."""
     pids = [child.pid for children in _loads.values() for child in children]
-    times = [_times_s(pid) for pid in pids]
+    times = [times_s(pid) for pid in pids]
     at_ns = time.monotonic_ns()
     return {
         "result": {
-            "run_s": sum(run for run, _ in times), "wait_s": sum(wait for _, wait in times), "written_bytes": sum(map(_written, pids)),
+            "run_s": sum(run for run, _ in times), "wait_s": sum(wait for _, wait in times), "written_bytes": sum(map(written_bytes, pids)),
         },
         "at_ns": at_ns,
     }  # fmt: skip
@@ -132,29 +138,8 @@ def _end(number: str) -> int:
 
 def _lives(pid: int) -> bool:
     """A process of load, and not one that took its number over."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return False
-    fields = text[text.rindex(")") + 2 :].split()
-    return fields[0] not in "ZX" and int(fields[1]) == os.getpid()
-
-
-def _times_s(pid: int) -> tuple[float, float]:
-    """On a processor, and waiting for one; of a process that is gone nothing is left to know."""
-    try:
-        run_ns, wait_ns, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0, 0.0
-    return int(run_ns) / 1e9, int(wait_ns) / 1e9
-
-
-def _written(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("write_bytes:"))
+    stat = read_stat(pid)
+    return stat is not None and stat.state not in "ZX" and stat.parent == os.getpid()
 
 
 # --- where they go -----------------------------------------------------------------------------------------------------

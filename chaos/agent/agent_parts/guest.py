@@ -7,12 +7,19 @@ connection through one, no table of packet rules, no queue, nothing frozen. It a
 from __future__ import annotations
 
 import signal
-import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-TABLE: Final = "inet nines"
+if TYPE_CHECKING:
+    from chaos.agent.agent_processes import read_stat
+    from chaos.agent.agent_rules import TABLE, removed
+else:
+    sys.path.append(str(Path(__file__).parent.parent))  # they stand there, and the interpreter looks nowhere by itself
+    from agent_processes import read_stat
+    from agent_rules import TABLE, removed
+
 WITHIN_S: Final = 5.0
 LOOK_EVERY_S: Final = 0.002
 OUTLIVING: Final = ("aside", "shaping", "burden")
@@ -35,28 +42,9 @@ def do_leave(agent: Any, _command: dict[str, Any]) -> dict[str, Any]:  # noqa: A
 
 def _stopped(agent: Any) -> list[int]:  # noqa: ANN401
     """Asked of each process, not of the whole: whoever is frozen must not stay so, main process or not."""
-    return [pid for pid in agent.processes.all() if _state(pid) in ("T", "t")]
-
-
-def _state(pid: int) -> str:
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except (FileNotFoundError, ProcessLookupError):
-        return ""
-    return text[text.rindex(")") + 2 :][0]
+    return [pid for pid in agent.processes.all() if (stat := read_stat(pid)) is not None and stat.state in "Tt"]
 
 
 def heal(_agent: Any) -> list[str]:  # noqa: ANN401
     """Our table is gone, not merely empty."""
-    try:
-        if TABLE in _nft("list", "tables"):
-            _nft("delete", "table", *TABLE.split())
-        left = _nft("list", "tables")
-    except (OSError, subprocess.SubprocessError) as error:
-        return [f"packet rules: {error}"]
-    return [f"packet rules: the table '{TABLE}' is still there"] if TABLE in left else []
-
-
-def _nft(*words: str) -> str:
-    done = subprocess.run(["nft", *words], capture_output=True, text=True, timeout=WITHIN_S, check=True)
-    return done.stdout
+    return removed(TABLE)

@@ -7,14 +7,19 @@ the API server's connections to kubelet. Traffic that does not leave the machine
 
 from __future__ import annotations
 
-import subprocess
+import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from chaos.agent.agent_rules import nft, removed
+else:
+    sys.path.append(str(Path(__file__).parent.parent))  # it stands there, and the interpreter looks nowhere by itself
+    from agent_rules import nft, removed
 
 TABLE: Final = "inet nines_host"
 SET: Final = "cut"
-WITHIN_S: Final = 5.0
 _GATEWAY: Final = 0x2
 """``RTF_GATEWAY``: what goes there leaves the machine (linux/route.h)."""
 
@@ -26,16 +31,16 @@ def do_cut(agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN4
     if not devices:
         raise ValueError("no device of this machine leads out of it: it has no route by a gateway")
     asked_ns = time.monotonic_ns()
-    _nft("-f", "-", text=script(devices, command["open_port"], command["lease_s"]))
+    nft("-f", "-", text=script(devices, command["open_port"], command["lease_s"]))
     return {"asked_ns": asked_ns, "at_ns": time.monotonic_ns(), "result": {"devices": ", ".join(devices)}}
 
 
 def do_renew(agent: Any, command: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
     """For ``lease_s`` from now; ``lapsed``: it was over already."""
     del agent
-    before = _nft("list", "set", *TABLE.split(), SET)
+    before = nft("list", "set", *TABLE.split(), SET)
     devices = command["devices"]
-    _nft("-f", "-", text=f"flush set {TABLE} {SET}\n{_elements(devices, command['lease_s'])}")
+    nft("-f", "-", text=f"flush set {TABLE} {SET}\n{_elements(devices, command['lease_s'])}")
     lapsed = [each for each in devices if f'"{each}"' not in before]
     return {"result": {"lapsed": ", ".join(lapsed)}}
 
@@ -50,13 +55,7 @@ def do_heal(agent: Any, _command: dict[str, Any]) -> dict[str, Any]:  # noqa: AN
 
 def heal(_agent: Any) -> list[str]:  # noqa: ANN401
     """Of this agent, or of one that died before it."""
-    try:
-        if TABLE in _nft("list", "tables"):
-            _nft("delete", "table", *TABLE.split())
-        left = _nft("list", "tables")
-    except (OSError, subprocess.SubprocessError) as error:
-        return [f"packet rules: {error}"]
-    return [f"packet rules: the table '{TABLE}' is still there"] if TABLE in left else []
+    return removed(TABLE)
 
 
 def script(devices: list[str], open_port: int, lease_s: float) -> str:
@@ -89,10 +88,3 @@ def leading_out(routes: str) -> list[str]:
         if len(words) > 3 and int(words[3], 16) & _GATEWAY:
             found.append(words[0])
     return sorted(set(found))
-
-
-def _nft(*words: str, text: str = "") -> str:
-    done = subprocess.run(["nft", *words], input=text, capture_output=True, text=True, timeout=WITHIN_S, check=False)
-    if done.returncode:
-        raise OSError(f"nft {' '.join(words)}: {done.stderr.strip()[-400:]}")
-    return done.stdout

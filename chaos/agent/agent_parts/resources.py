@@ -9,10 +9,17 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+if TYPE_CHECKING:
+    from chaos.agent.agent_processes import times_s, written_bytes
+else:
+    sys.path.append(str(Path(__file__).parent.parent))  # it stands there, and the interpreter looks nowhere by itself
+    from agent_processes import times_s, written_bytes
 
 Message = dict[str, Any]
 
@@ -93,12 +100,12 @@ def _pairs(path: Path) -> dict[str, int]:
 def do_load(_agent: object, command: Message) -> Message:
     """How many processes of this load there are, or of all, and what they have done so far."""
     found = _of_load(command["number"])
-    times = [_times_s(pid) for pid in found]
+    times = [times_s(pid) for pid in found]
     at_ns = time.monotonic_ns()
     return {
         "result": {
             "processes": len(found), "run_s": sum(run for run, _ in times), "wait_s": sum(wait for _, wait in times),
-            "written_bytes": sum(map(_written, found)),
+            "written_bytes": sum(map(written_bytes, found)),
         },
         "at_ns": at_ns,
     }  # fmt: skip
@@ -153,23 +160,6 @@ def _of_load(number: str | None) -> list[int]:
         if words != [b""] and (number is None or number.encode() in words):
             found.append(int(entry))
     return found
-
-
-def _times_s(pid: int) -> tuple[float, float]:
-    """On a processor, and waiting for one; of a process that is gone nothing is left to know."""
-    try:
-        run_ns, wait_ns, _ = Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()
-    except (FileNotFoundError, ProcessLookupError):
-        return 0.0, 0.0
-    return int(run_ns) / 1e9, int(wait_ns) / 1e9
-
-
-def _written(pid: int) -> int:
-    try:
-        text = Path(f"/proc/{pid}/io").read_text(encoding="ascii")
-    except (FileNotFoundError, ProcessLookupError):
-        return 0
-    return next(int(line.split()[1]) for line in text.splitlines() if line.startswith("write_bytes:"))
 
 
 # --- who dies first ----------------------------------------------------------------------------------------------------
