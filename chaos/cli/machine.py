@@ -22,17 +22,23 @@ def doctor(arguments: argparse.Namespace) -> int:
         return _faults(arguments)
     from chaos.cli.doctor import examine, usable
 
-    if arguments.kubernetes is None and (arguments.rbac or arguments.context or arguments.user or arguments.hosts or arguments.own):
-        raise BadInput("--rbac, --context, --user, --hosts and --own go with --kubernetes", right="nines doctor --kubernetes shop --rbac")
-    if arguments.rbac:
-        from chaos.cli.doctor_kubernetes import rbac
-
-        show(rbac(arguments.kubernetes, arguments.user, hosts=arguments.hosts, own=arguments.own), whole=True)
-        return 0
+    lodged = arguments.guests == "ephemeral"
+    if arguments.kubernetes is None and any(
+        (arguments.rbac, arguments.context, arguments.user, arguments.hosts, arguments.own, lodged)
+    ):  # fmt: skip
+        raise BadInput(
+            "--rbac, --context, --user, --hosts, --own and --guests go with --kubernetes", right="nines doctor --kubernetes shop --rbac"
+        )
+    if lodged and arguments.own:
+        raise BadInput("--own has no guests: agents stand beside the nodes", right="nines doctor --kubernetes trials --own")
     if arguments.kubernetes is not None:
         from chaos.cli import doctor_kubernetes
 
-        findings = doctor_kubernetes.examine(arguments.kubernetes, arguments.context, hosts=arguments.hosts, own=arguments.own)
+        given = {"hosts": arguments.hosts, "own": arguments.own, "lodged": lodged}
+        if arguments.rbac:
+            show(doctor_kubernetes.rbac(arguments.kubernetes, arguments.user, **given), whole=True)
+            return 0
+        findings = doctor_kubernetes.examine(arguments.kubernetes, arguments.context, **given)
     else:
         findings = examine()
     if arguments.json:

@@ -257,6 +257,10 @@ def doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--own", action="store_true", help="with --kubernetes: to start a cluster of ours there, not to attach to pods")
     parser.add_argument("--user", metavar="NAME", default="", help="with --rbac: whose rights they are")
     parser.add_argument(
+        "--guests", choices=("machines", "ephemeral"), default="machines",
+        help="with --kubernetes: where the guests of a run stand that attaches; 'ephemeral' needs no privileged pod; default: machines",
+    )  # fmt: skip
+    parser.add_argument(
         "--hosts", action="store_true", help="with --kubernetes: also the rights for zones and drains, which are of the whole cluster"
     )
 

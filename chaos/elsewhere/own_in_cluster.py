@@ -24,7 +24,7 @@ from chaos.kube.find import ROLE, RUN
 from chaos.kube.objects import CLIENTS, HARNESS, HELD_S, KEPT_S, Place
 from chaos.kube.own import DNS, NODES, SYSTEM, OwnPlace, PartSpec, Probe
 from chaos.kube.rights import refuse_unable
-from chaos.kube.standing import Whereabouts, events, hindrance, running
+from chaos.kube.standing import Whereabouts, events, hindrance, pull_secrets, running
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.registry import runs as registry
@@ -123,7 +123,8 @@ def _make(api: Api, place: OwnPlace, parts: Sequence[PartSpec], plan: Plan, note
     namespace = place.namespace
     job = api.make("jobs", namespace, place.job(lasts_s, "", {}))
     for kind, thing in (
-        ("serviceaccounts", place.account(job)), ("roles", place.role(job)), ("rolebindings", place.binding(job)),
+        ("serviceaccounts", place.account(job, pull_secrets(api, namespace))), ("roles", place.role(job)),
+        ("rolebindings", place.binding(job)),
     ):  # fmt: skip
         api.make(kind, namespace, thing)
     api.change("jobs", namespace, place.name, {"spec": {"suspend": False}})

@@ -15,7 +15,7 @@ from chaos.kube.api import Api, Refused, Thing, place
 from chaos.kube.objects import HARNESS, Place
 from chaos.kube.rights import RIGHTS as ALL_RIGHTS
 from chaos.kube.rights import Right
-from chaos.kube.standing import running
+from chaos.kube.standing import pull_secrets, running
 from chaos.kube.streams import run
 
 PATCH: Final = "application/strategic-merge-patch+json"
@@ -70,7 +70,8 @@ def make(api: Api, place_: Place, lasts_s: float, keys: str, note: Callable[[str
     job = api.make("jobs", namespace, wanted)
     role = place_.role(job)
     role["rules"].append({"apiGroups": [""], "resources": [RESOURCE], "verbs": ["patch"]})
-    for kind, thing in (("serviceaccounts", place_.account(job)), ("roles", role), ("rolebindings", place_.binding(job))):
+    account = place_.account(job, pull_secrets(api, namespace))
+    for kind, thing in (("serviceaccounts", account), ("roles", role), ("rolebindings", place_.binding(job))):
         api.make(kind, namespace, thing)
     api.change("jobs", namespace, place_.name, {"spec": {"suspend": False}})
     return str(running(api, place_, HARNESS, 1)[0]["metadata"]["name"])

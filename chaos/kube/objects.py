@@ -99,9 +99,10 @@ class Place(msgspec.Struct, frozen=True):
             },
         }
 
-    def account(self, owner: Thing) -> Thing:
-        """Who the harness is there."""
-        return {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": self._metadata(self.name, HARNESS, owner)}
+    def account(self, owner: Thing, pull_secrets: Sequence[Thing] = ()) -> Thing:
+        """Who the harness is there, and by which secrets its image is pulled."""
+        found: Thing = {"apiVersion": "v1", "kind": "ServiceAccount", "metadata": self._metadata(self.name, HARNESS, owner)}
+        return found | ({"imagePullSecrets": list(pull_secrets)} if pull_secrets else {})
 
     def role(self, owner: Thing) -> Thing:
         """What it may."""

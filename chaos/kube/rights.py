@@ -63,10 +63,12 @@ WHOLE_RIGHTS: Final[Sequence[Right]] = (Right("", "namespaces", ("create", "list
 """Beside them, where the experiment names no namespace. They are the cluster's, not a namespace's."""
 
 
-def manifest(namespace: str, account: str = "", *, hosts: bool = False, own: bool = False) -> list[Thing]:
+def manifest(
+    namespace: str, account: str = "", *, hosts: bool = False, own: bool = False, rights: Sequence[Right] = RIGHTS
+) -> list[Thing]:  # fmt: skip
     """Role and binding; ``account``: the user that they are for; ``hosts``: with what is needed for machines; ``own``: to start a cluster
-    of ours."""
-    inside = (*(OWN_RIGHTS if own else RIGHTS), *(FOR_DRAINS if hosts else ()))
+    of ours; ``rights``: those of a run that attaches."""
+    inside = (*(OWN_RIGHTS if own else rights), *(FOR_DRAINS if hosts else ()))
     found = _bound(inside, account, "Role", {"name": NAME, "namespace": namespace})
     return found + _bound(OF_MACHINES, account, "ClusterRole", {"name": f"{NAME}-hosts"}) if hosts else found
 
@@ -120,7 +122,8 @@ def refuse_unable(
         )
     lacking = missing(api, namespace, hosts=hosts, own=own, rights=rights)
     if lacking:
-        asks = f"--rbac{' --own' * own}{' --hosts' * hosts}"
+        lodged = not own and rights is not RIGHTS
+        asks = f"--rbac{' --own' * own}{' --guests ephemeral' * lodged}{' --hosts' * hosts}"
         how = f"'nines doctor --kubernetes {namespace} {asks}' prints the manifest that an administrator applies"
         raise EnvironmentUnusable(
             f"the API server {api.access} does not allow in the namespace '{namespace}': {'; '.join(lacking)}", how=how

@@ -68,8 +68,8 @@ def make(
     namespace = place.namespace
     job = api.make("jobs", namespace, place.job(lasts_s, keys, settings))
     for kind, thing in (
-        ("serviceaccounts", place.account(job)), ("roles", place.role(job)), ("rolebindings", place.binding(job)),
-        ("daemonsets", place.guests(job, machines)),
+        ("serviceaccounts", place.account(job, pull_secrets(api, namespace))), ("roles", place.role(job)),
+        ("rolebindings", place.binding(job)), ("daemonsets", place.guests(job, machines)),
     ):  # fmt: skip
         api.make(kind, namespace, thing)
     api.change("jobs", namespace, place.name, {"spec": {"suspend": False}})
@@ -79,6 +79,12 @@ def make(
     running(api, place, CLIENTS, 1)
     running(api, place, GUESTS, len(machines) or _wanted(api, place))
     return str(harness["metadata"]["name"])
+
+
+def pull_secrets(api: Api, namespace: str) -> list[Thing]:
+    """By which the namespace's pods pull images, unless they say otherwise: ours have the account ``default``, but for the harness."""
+    found = api.listed("serviceaccounts", namespace, fields="metadata.name=default")
+    return [secret for account in found for secret in account.get("imagePullSecrets") or ()]
 
 
 def running(api: Api, place: Place, role: str, count: int) -> list[Thing]:

@@ -16,6 +16,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -56,7 +57,7 @@ def files_before(block: Block, folder: Path) -> None:
 
 def test_every_yaml_says_what_it_is() -> None:
     """No block escapes the tests for want of a word."""
-    kinds = {"experiment", "fragment", "target", "workflow", "steps", "play", "prometheus", "fleet"}
+    kinds = {"experiment", "fragment", "target", "workflow", "steps", "play", "prometheus", "fleet", "kind"}
     assert not [param.id for param in blocks("yaml") if not kinds & set(param.values[0].words)]
 
 
@@ -100,6 +101,33 @@ def test_init_steps_load(block: Block, tmp_path: Path) -> None:
     part = '{ports: {client: 1, watch: 2}, docker: {image: x}, ready: {tcp: "{address}:{client}"}}'
     rest = f"schema: 1\ntarget: shown\nparts: {{data: {part}, sentinel: {part}}}\n"
     assert len(parse_target(rest + block.text, "target.yaml", tmp_path).init) == block.text.count("command:")
+
+
+@pytest.mark.parametrize("block", blocks("yaml", "kind"))
+def test_clusters_of_kind_have_a_machine_to_spare(block: Block) -> None:
+    """Its configuration is YAML of the version that kind takes; ``tests/kubernetes/test_kind.py`` makes a cluster of it."""
+    found = yaml.safe_load(block.text)
+    assert (found["kind"], found["apiVersion"]) == ("Cluster", "kind.x-k8s.io/v1alpha4")
+    assert [node["role"] for node in found["nodes"]].count("worker") >= 2
+
+
+def calls() -> list[Any]:
+    """Each call of ours that a page shows and nobody can run without somebody's system, with its page and line."""
+    found = []
+    for param in blocks("text"):
+        block = param.values[0]
+        for line in block.text.replace("\\\n", " ").splitlines():
+            words = re.split(r"\s[|>#]|&&", line.strip().removeprefix("$ "))[0]
+            words = re.sub(r"^(\w+=\S+ )+", "", words)
+            if re.match(r"nines (?!help\b)[a-z]", words):
+                found.append(pytest.param(words, id=f"{param.id} {words}"[:80]))
+    return found
+
+
+@pytest.mark.parametrize("words", calls())
+def test_shown_calls_are_calls_that_the_command_takes(words: str) -> None:
+    """Verbs and options exist, and each has what it needs."""
+    cli.parser().parse_args(shlex.split(words)[1:])
 
 
 @pytest.mark.parametrize("block", blocks("yaml", "workflow"))

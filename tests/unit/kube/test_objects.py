@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chaos.kube import ephemeral
 from chaos.kube.objects import Place
 from chaos.kube.rights import RIGHTS, manifest
 
@@ -68,3 +69,19 @@ def test_rights_on_machines_are_asked_for_alone() -> None:
     assert (role["kind"], binding["kind"]) == ("ClusterRole", "ClusterRoleBinding")
     assert "namespace" not in role["metadata"]
     assert {resource for rule in role["rules"] for resource in rule["resources"]} == {"nodes"}
+
+
+def test_the_harness_pulls_its_image_by_the_secrets_of_the_namespace() -> None:
+    """Its account is its own, so it would have none of those that every other pod there has."""
+    place = Place("r", "shop", "registry.shop.test/chaos-nines:1")
+    job = {"metadata": {"name": "r", "uid": "u"}}
+    assert "imagePullSecrets" not in place.account(job)
+    assert place.account(job, [{"name": "registry"}])["imagePullSecrets"] == [{"name": "registry"}]
+
+
+def test_the_manifest_for_ephemeral_guests_names_no_daemonset() -> None:
+    """Whoever may make one could make it privileged; and the container in the pod is a right of its own."""
+    role, _ = manifest("shop", "jane", rights=ephemeral.RIGHTS)
+    verbs = {resource: rule["verbs"] for rule in role["rules"] for resource in rule["resources"]}
+    assert "daemonsets" not in verbs
+    assert verbs["pods/ephemeralcontainers"] == ["patch"]
