@@ -217,9 +217,12 @@ def _sure(report: Report) -> list[str]:
     elif seen.mttr_s.value is not None:
         around = say.span(seen.mttr_s.low, seen.mttr_s.high, say.seconds)
         mttr = f"MTTR {say.seconds(seen.mttr_s.value)}{f' ({around})' if around else ''}"
-        parts.append(f"{_how_sure(seen.mttr_s)}: {mttr} from {say.count(seen.mttr_s.n, 'outage')} after {say.count(faults, 'fault')}.")
+        # A fault may cause several outages, which are not independent: the estimate's n is that of faults then.
+        outages = max(seen.mttr_s.n, len(seen.outages))
+        parts.append(f"{_how_sure(seen.mttr_s)}: {mttr} from {say.count(outages, 'outage')} after {say.count(faults, 'fault')}.")
         if say.TOO_FEW in seen.mttr_s.reason:
-            parts.append("So few outages are too few for a narrow interval.")
+            many = outages > seen.mttr_s.n
+            parts.append("So few faults are too few for a narrow interval." if many else "So few outages are too few for a narrow interval.")
     else:
         parts.append(f"{say.count(faults, 'fault')} took effect, and clients saw no outage.")
     parts += _firmly_missed(report)

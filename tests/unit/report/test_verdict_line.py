@@ -49,6 +49,14 @@ def test_every_form_begins_with_the_word(name: str, state: str, word: str, repor
     assert "BASELINE" in first and "SIMULATED" in first
 
 
+def test_all_outages_are_counted_where_a_fault_caused_several(report: Report) -> None:
+    """The interval counts faults then; the sentence counts outages."""
+    assert report.observed is not None
+    thrice = msgspec.structs.replace(report.observed, outages=report.observed.outages * 3)
+    sure = answers(msgspec.structs.replace(report, observed=thrice))[1].text
+    assert f"from {3 * len(report.observed.outages)} outages after 9 faults" in sure
+
+
 def test_states_are_told_apart_without_colour() -> None:
     """Each has an icon, an emoji and a first sentence of its own; only the two words for "not known" share theirs."""
     known = [state for state in states.STATES.values() if state is not states.UNKNOWN]
