@@ -21,7 +21,7 @@ import msgspec
 from chaos.core.errors import BadInput, EnvironmentUnusable, Interrupted, NinesError
 from chaos.elsewhere import archive
 from chaos.elsewhere.channel import OTHER_ENGINE, identity
-from chaos.elsewhere.frames import END, FOUND, LOST_AFTER_S, NOTE, ROW, SHOWN, TICKET, End, HostOrder, Ticket
+from chaos.elsewhere.frames import END, FOUND, LOST_AFTER_S, NOTE, ROW, SHOWN, TICKET, End, Ticket
 from chaos.elsewhere.lifeline import Lifeline, Lost
 from chaos.elsewhere.travel import TARGET
 from chaos.engine.ways.dial import Dialler, Door
@@ -29,11 +29,10 @@ from chaos.engine.ways.dial import Dialler, Door
 if TYPE_CHECKING:
     from chaos.api import Ordered
     from chaos.history.folder import RunFolder
+    from chaos.runtimes.base.machines.orders import AtHome
 
 TICKET_WITHIN_S: Final = 30.0
 KEPT_WITHIN_S: Final = 60.0
-ORDERED_WITHIN_S: Final = 420.0
-"""A command has 120 s, a machine 180 s to boot; then there is a door to open."""
 TAKEN: Final = ".taken"
 """In a run folder that is there already, and stays here since a heal needs it."""
 HISTORY: Final = "history.jsonl"
@@ -80,31 +79,29 @@ def _ticket(line: Lifeline) -> Ticket | None:
 
 
 @contextlib.contextmanager
-def _dialled(line: Lifeline, ticket: Ticket) -> Iterator[None]:
-    """The engines of all hosts are reached by their addresses, and their commands are run where this harness came from."""
+def _dialled(line: Lifeline, ticket: Ticket) -> Iterator[AtHome]:
+    """The engines of all hosts are reached by their addresses; yields who does something to machines, where this harness came from."""
     if not ticket.doors:
-        yield
+        yield lambda do, host: line.errand(do, host).said
         return
-    from chaos.runtimes.docker.hosts.orders import sent_by
 
-    def order(host: str, on: bool) -> str:
-        done = line.order(HostOrder(host, on), ORDERED_WITHIN_S)
-        if done.door is not None:
-            dialler.change(host, done.door)
-        return done.failed
+    def at_home(do: str, host: str) -> str:
+        obeyed = line.errand(do, host)
+        if obeyed.door is not None:
+            dialler.change(host, obeyed.door)
+        return obeyed.said
 
     with contextlib.closing(Dialler(ticket.doors, os.environ["DOCKER_HOST"])) as dialler, dialler.known():
-        sent_by(order)
-        yield
+        yield at_home
 
 
 def _done(line: Lifeline, ticket: Ticket) -> End:
     """By its verb; every error becomes the end that tells of it."""
-    verbs: dict[str, Callable[[Lifeline, Ticket], End]] = {"run": _run, "up": _up, "verb": _verb, "fetch": _fetch}
+    verbs: dict[str, Callable[[Lifeline, Ticket], End]] = {"up": _up, "verb": _verb, "fetch": _fetch}
     try:
         _take_inputs(line, ticket)
-        with _dialled(line, ticket):
-            end = verbs[ticket.do](line, ticket)
+        with _dialled(line, ticket) as at_home:
+            end = _run(line, ticket, at_home) if ticket.do == "run" else verbs[ticket.do](line, ticket)
     except NinesError as error:
         end = _failed(error)
     except Exception:
@@ -133,7 +130,7 @@ def _failed(error: NinesError) -> End:
     return End(error.exit_code, error=name, message=str(error))
 
 
-def _run(line: Lifeline, ticket: Ticket) -> End:
+def _run(line: Lifeline, ticket: Ticket, at_home: AtHome) -> End:
     """A whole run; its folder goes there whatever came of it, and from here once it is there."""
     from chaos.api import ready
     from chaos.core import plugins as tables
@@ -145,7 +142,7 @@ def _run(line: Lifeline, ticket: Ticket) -> End:
     def act() -> End:
         ready(ordered, folder)
         runtime = tables.find("runtimes", ordered.plan.runtime)()
-        runtime.at_home = line.errand
+        runtime.at_home = at_home
         unwritten = run_plan(
             ordered.plan, ordered.target, ordered.text, folder, runtime, MonotonicClock(),
             lambda row: line.send(ROW, msgspec.json.encode(row)), (lambda: line.decide(folder.path)) if ticket.decides else None,

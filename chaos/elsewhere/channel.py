@@ -27,6 +27,7 @@ from chaos.elsewhere.frames import BEAT, BEAT_EVERY_S, DATA, END, FOUND, LOST_AF
 from chaos.elsewhere.place import INPUTS, LABEL, RUNS, STATE, VOLUME, sockets
 from chaos.engine.connection import BESIDE, Engine
 from chaos.engine.errors import translated
+from chaos.runtimes.base.machines.orders import RunsErrands
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -261,7 +262,8 @@ class Channel:
 class Beside:
     """Starts harnesses beside one engine. The socket that was right once is tried first from then on."""
 
-    errands: None = None
+    errands: RunsErrands | None = None
+    """Set by a run on several hosts."""
 
     def __init__(self, engine: Engine, image: str) -> None:
         self.engine = engine

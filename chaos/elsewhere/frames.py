@@ -28,8 +28,6 @@ OBEYED: Final = b"B"
 """JSON of an ``Obeyed``: what came of an errand."""
 KEPT: Final = b"K"
 """The run folder is on the disk here: the copy beside the engine may go."""
-ORDERED: Final = b"P"
-"""JSON of a ``HostOrdered``: what came of an order."""
 # in both directions
 DATA: Final = b"D"
 """A piece of a tar archive."""
@@ -47,8 +45,6 @@ QUESTION: Final = b"Q"
 """Is it decided? The archive before it is the folder as it is now."""
 ERRAND: Final = b"C"
 """JSON of an ``Order``: something is to be done to a machine, which only the user's side may."""
-ORDER: Final = b"H"
-"""JSON of a ``HostOrder``: have a host's command run, where the user wrote it down."""
 END: Final = b"X"
 """JSON of an ``End``; nothing follows."""
 
@@ -82,38 +78,6 @@ class Ticket(msgspec.Struct, frozen=True):
     """By host, of a run on several; the harness stands on the first."""
     decides: bool = False
     """The command here answers questions of a run that may stop early."""
-
-
-class Order(msgspec.Struct, frozen=True):
-    """``ERRAND``: one thing that is to be done to a host."""
-
-    number: int
-    do: str
-    host: str
-
-
-class Obeyed(msgspec.Struct, frozen=True):
-    """What came of it."""
-
-    number: int
-    said: str
-    """Why it could not be done; empty if it was."""
-
-
-class HostOrder(msgspec.Struct, frozen=True):
-    """One of a host's commands."""
-
-    host: str
-    on: bool
-    """Else off."""
-
-
-class HostOrdered(msgspec.Struct, frozen=True):
-    """``failed`` is empty where it did not."""
-
-    failed: str
-    door: Door | None = None
-    """Of a host that has been switched on."""
 
 
 class Answer(msgspec.Struct, frozen=True):

@@ -1,7 +1,7 @@
 """A run on several Docker hosts whose first one is not this machine: how the harness there reaches the other engines, seen from here.
 
     each further host: a door (``engine.ways.door``) before its engine -> where, certificate, token -> ticket -> the harness dials
-    a host's command: ordered by the harness, carried out here, noted in the run folder here before; a host that is on has another door
+    a host's command: an errand of the harness, done here by a keeper; a host that is on has another door
 
 Who may use an engine is known here alone: keys, certificates, agents and settings of ssh and of the docker command stay. The token is of
 one run. From the harness to a door no packet comes by here, so a run goes to its end, or is rolled back, on all hosts without us.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import contextlib
 import json
 import secrets
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -22,17 +23,18 @@ import msgspec
 
 from chaos.core.errors import EnvironmentUnusable, NotHealed
 from chaos.elsewhere.channel import SOCKET_INSIDE, ContainerTalk, identity
-from chaos.elsewhere.frames import HostOrder, HostOrdered
 from chaos.elsewhere.place import LABEL, sockets
 from chaos.engine.connection import Engine, connect, require_age
 from chaos.engine.errors import translated
 from chaos.engine.ways.dial import Door
 from chaos.experiment.hosts import HostSpec
 from chaos.history.folder import RunFolder
-from chaos.history.undo import UndoLog
+from chaos.history.owed import POWER_ON
+from chaos.runtimes.base.machines.errands import Errands
+from chaos.runtimes.base.machines.orders import Obeyed, Order
 from chaos.runtimes.docker.hosts.engines import address_of, copy_images
-from chaos.runtimes.docker.hosts.orders import here
-from chaos.runtimes.docker.hosts.power import POWER_ON, awaken
+from chaos.runtimes.docker.hosts.hosts import terms_of
+from chaos.runtimes.docker.hosts.power import await_engine
 
 if TYPE_CHECKING:
     from docker.api import APIClient
@@ -41,8 +43,6 @@ PORTS: Final = tuple(range(4790, 4800))
 """TCP, beside the UDP 4790 of the network between the hosts; further ones for runs at the same time."""
 QUIET_S: Final = 60.0
 """Nobody comes before the harness has started, and nobody after its end."""
-LOG: Final = "power.log"
-"""What the hosts' commands said, beside the log of the same hosts that comes from there."""
 ENDS_WITHIN_S: Final = 120.0
 """A harness whose command is gone rolls its faults back and removes what it started."""
 _LOOK_S: Final = 0.1
@@ -59,8 +59,7 @@ class Hosts:
         self._image = ""
         self._made: dict[str, str] = {}
         """Host -> its door's container."""
-        self._off: dict[str, ExitStack] = {}
-        """Host -> its entry among what is to be undone."""
+        self.errands = Errands(terms_of(folder.run, folder.path, specs))
 
     @contextmanager
     def open(self, first: Engine, image: str, note: Callable[[str], None]) -> Iterator[dict[str, Door]]:
@@ -135,34 +134,29 @@ class Hosts:
         for host, made in self._made.items():
             _remove(self._engines[host].client.api, made)
 
-    # --- orders ----------------------------------------------------------------------------------------------------------
+    # --- errands ---------------------------------------------------------------------------------------------------------
 
-    def carry_out(self, order: HostOrder) -> HostOrdered:
-        """One of the experiment's own commands for that host, and none other, whatever the harness says."""
-        spec = self._specs.get(order.host)
-        if spec is None or not spec.power_off:
-            return HostOrdered(f"is not known: the experiment names none for '{order.host}'")
-        run = here(self._specs, self._folder.path / "logs" / LOG)
-        if not order.on:
-            self._intend(order.host)
-            return HostOrdered(run(order.host, False))
+    def do(self, order: Order, tell: Callable[[Obeyed], None]) -> None:
+        """As ``Errands.do``, by the experiment's own commands; of a host that is on again ``tell`` has its new door."""
+
+        def done(obeyed: Obeyed) -> None:
+            if order.do == POWER_ON and not obeyed.said and order.host in self._engines:
+                # Beside what else is said meanwhile: a machine may take minutes to boot.
+                threading.Thread(target=lambda: tell(self._again(order)), name="door", daemon=True).start()
+            else:
+                tell(obeyed)
+
+        self.errands.do(order, done)
+
+    def _again(self, order: Order) -> Obeyed:
+        host = order.host
         try:
-            awaken(order.host, spec, run)
-            self._engines[order.host].client.api.close()  # its connections are of before
-            _remove(self._engines[order.host].client.api, self._made.pop(order.host, ""))
-            door = self._open(order.host)
+            await_engine(host, self._specs[host])
+            self._engines[host].client.api.close()  # its connections are of before
+            _remove(self._engines[host].client.api, self._made.pop(host, ""))
+            return Obeyed(order.number, "", self._open(host))
         except (NotHealed, EnvironmentUnusable) as error:
-            return HostOrdered(f"was carried out here, and failed: {error}")
-        self._off.pop(order.host, ExitStack()).close()
-        return HostOrdered("", door)
-
-    def _intend(self, host: str) -> None:
-        """On the disk here before it is done: whoever heals knows which hosts are off, though the harness be out of reach."""
-        with ExitStack() as stack:
-            log = UndoLog(self._folder.undo)
-            stack.callback(log.close)
-            stack.enter_context(log.intent(POWER_ON, host))
-            self._off[host] = stack.pop_all()
+            return Obeyed(order.number, str(error))
 
 
 def _told(talk: ContainerTalk) -> dict[str, Any]:

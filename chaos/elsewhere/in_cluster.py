@@ -20,9 +20,7 @@ from chaos.core.capabilities import Capability
 from chaos.core.errors import EnvironmentUnusable, NotHealed
 from chaos.elsewhere import beforehand
 from chaos.elsewhere.channel import Channel, HarnessGone, Where
-from chaos.elsewhere.errands import Errands
 from chaos.elsewhere.frames import END, FOUND, TICKET, End, Ticket
-from chaos.elsewhere.keeper import Switch, Terms
 from chaos.engine.images import foreign
 from chaos.experiment.pods import PodsSpec
 from chaos.history.folder import RunFolder
@@ -38,6 +36,8 @@ from chaos.plan.capabilities import needed
 from chaos.plan.hosts import struck_hosts
 from chaos.plan.plan import Plan
 from chaos.registry import runs as registry
+from chaos.runtimes.base.machines.errands import Errands, paid
+from chaos.runtimes.base.machines.orders import Switch, Terms
 from chaos.runtimes.kubernetes.leftovers import give_all_back
 
 IMAGE: Final = "NINES_KUBERNETES_IMAGE"
@@ -119,7 +119,7 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
         claim.begins()
         _write_keys(folder, keys)
-        with until_removed(api, place, where, claim), _paid(errands, claim):
+        with until_removed(api, place, where, claim), paid(errands, claim):
             moves = needed(plan) & {Capability.DELETES, Capability.HOSTS}
             machines = set() if moves else {pod.machine for pod in pods}  # the next pod may be on any of them
             lasts_s, told = (HELD_S if held else plan.duration_s) + KEPT_S, msgspec.json.encode(keys).decode()
@@ -128,23 +128,6 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
             else:
                 pod = make(api, place, machines, lasts_s, told, {}, note)
             yield InCluster(api, spec.namespace, pod, errands)
-
-
-@contextmanager
-def _paid(errands: Errands, claim: registry.Claim) -> Iterator[None]:
-    """What is owed to machines is paid first: the harness may wait for one that nobody switches on any more."""
-    try:
-        yield
-    except BaseException:
-        with shielded():
-            if owed := errands.close():
-                claim.abandon(owed)  # its record stays, and 'nines leftovers' lists it
-        raise
-    with shielded():
-        owed = errands.close()
-    if owed:
-        claim.abandon(owed)
-        raise NotHealed(f"{owed}; 'nines heal' takes it back")
 
 
 @contextmanager

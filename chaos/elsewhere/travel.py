@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 import signal
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
@@ -22,7 +21,6 @@ from chaos.core import errors
 from chaos.core.errors import EnvironmentUnusable, Interrupted, NinesError
 from chaos.elsewhere import archive, in_cluster, own_in_cluster
 from chaos.elsewhere.channel import Beside, Channel, HarnessGone, Where, discard, used
-from chaos.elsewhere.errands import Errands
 from chaos.elsewhere.frames import (
     ANSWER,
     DATA,
@@ -31,18 +29,12 @@ from chaos.elsewhere.frames import (
     KEPT,
     NOTE,
     OBEYED,
-    ORDER,
-    ORDERED,
     QUESTION,
     ROW,
     SHOWN,
     WHOLE,
     Answer,
     End,
-    HostOrder,
-    HostOrdered,
-    Obeyed,
-    Order,
     Ticket,
 )
 from chaos.elsewhere.hosts import Hosts, await_ended, close_doors
@@ -62,6 +54,8 @@ from chaos.kube.api import Api
 from chaos.plan.plan import Plan
 from chaos.registry import runs as registry
 from chaos.runtimes.base.libraries import libraries
+from chaos.runtimes.base.machines.errands import paid
+from chaos.runtimes.base.machines.orders import Obeyed, Order, RunsErrands
 from chaos.runtimes.docker.supplies import supplies, tools_image
 
 if TYPE_CHECKING:
@@ -79,8 +73,8 @@ class Stand(Protocol):
     where: Where
 
     @property
-    def errands(self) -> Errands | None:
-        """Does what the harness asks about machines; None where nobody does."""
+    def errands(self) -> RunsErrands | None:
+        """None where nothing is done to machines."""
         ...
 
     def doing(self, ticket: Ticket, inputs: Mapping[str, Path] | None = None) -> AbstractContextManager[Channel]:
@@ -106,8 +100,8 @@ def carry_out(
     with _stand(far, plan, target, folder, note) as stand:
         ticket = _ticket(stand, "run", plan, target, ordered, folder, note)
         ticket = msgspec.structs.replace(ticket, decides=decide is not None)
-        with _on_hosts(stand, ticket, plan, folder, note) as (ticket, carry_out):
-            end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide, order=carry_out))
+        with _on_hosts(stand, ticket, plan, folder, note) as ticket:
+            end = _with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, live, decide))
     raise_of(end)
     return [msgspec.json.decode(row, type=Row) for row in end.unwritten]
 
@@ -124,14 +118,12 @@ def hold(far: object, plan: Plan, target: Target, ordered: bytes, folder: RunFol
 
 
 @contextmanager
-def _on_hosts(
-    stand: Stand, ticket: Ticket, plan: Plan, folder: RunFolder, note: Note
-) -> Iterator[tuple[Ticket, Callable[[HostOrder], HostOrdered] | None]]:
-    """Of a run on several hosts: with its doors in the ticket, and who carries out its orders. It is registered here, with all engines,
+def _on_hosts(stand: Stand, ticket: Ticket, plan: Plan, folder: RunFolder, note: Note) -> Iterator[Ticket]:
+    """Of a run on several hosts: with its doors in the ticket, and somebody who runs its errands. It is registered here, with all engines,
     so that it is found from here whatever becomes of this command and of the harness."""
     specs = plan.experiment.cluster.hosts
     if not specs:
-        yield ticket, None
+        yield ticket
         return
     assert isinstance(stand, Beside), "hosts have engines"
     hosts = Hosts(specs, folder)
@@ -139,7 +131,9 @@ def _on_hosts(
         first, *further = (spec.engine for spec in specs.values())
         with registry.claim(folder.run, folder.path, plan.runtime, engine=first, further=tuple(further)) as claim:
             claim.begins()
-            yield msgspec.structs.replace(ticket, doors=doors), hosts.carry_out
+            stand.errands = hosts
+            with paid(hosts.errands, claim):
+                yield msgspec.structs.replace(ticket, doors=doors)
             left = _left(folder)
             if left:
                 claim.abandon("; ".join(left))
@@ -267,14 +261,12 @@ def _images(engine: Engine, plan: Plan, target: Target, note: Note) -> dict[str,
 class Reader:
     """Takes what comes from there: rows, notes, text, archives, questions, errands."""
 
-    errands: Errands | None = None
-    """Does what is asked about machines."""
+    errands: RunsErrands | None = None
 
     def __init__(
         self, channel: Channel, folder: Path, live: Callable[[Row], None] | None = None, decide: Decide | None = None,
-        show: Callable[[str], None] = quiet, note: Note = quiet, order: Callable[[HostOrder], HostOrdered] | None = None,
+        show: Callable[[str], None] = quiet, note: Note = quiet,
     ) -> None:  # fmt: skip
-        self._order = order
         self._channel = channel
         self._folder = folder
         self._live = live
@@ -330,15 +322,6 @@ class Reader:
         elif kind == QUESTION:
             assert self._decide is not None, "a run that does not stop early asks nothing"
             self._channel.send(ANSWER, msgspec.json.encode(Answer(*self._decide())))
-        elif kind == ORDER:
-            # Beside what else is said meanwhile: a machine may take minutes to boot.
-            threading.Thread(
-                target=self._carry_out, args=(msgspec.json.decode(payload, type=HostOrder),), name="order", daemon=True
-            ).start()
-
-    def _carry_out(self, order: HostOrder) -> None:
-        done = HostOrdered("is not carried out by this command") if self._order is None else self._order(order)
-        self._channel.send(ORDERED, msgspec.json.encode(done))
 
 
 def raise_of(end: End) -> None:
@@ -421,9 +404,7 @@ def healed_on_hosts(plan: Plan, folder: RunFolder, note: Note = quiet) -> str:
             hosts, said = Hosts(specs, folder), [""]
             with hosts.open(engine, ensure_harness(engine), note) as doors:
                 ticket = Ticket(do="verb", argv=("heal",), environment=_settings(), doors=doors)
-                end = _done(
-                    beside, ticket, None, lambda channel: Reader(channel, Path(), show=said.append, note=said.append, order=hosts.carry_out)
-                )
+                end = _done(beside, ticket, None, lambda channel: Reader(channel, Path(), show=said.append, note=said.append))
             if not folder.history.exists():
                 _fetched(beside, folder)
     return end.message if end.error else "".join(said) if end.status else ""

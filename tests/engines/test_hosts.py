@@ -26,7 +26,8 @@ from chaos.engine.leftovers import ROLE
 from chaos.experiment.target.load import load_target
 from chaos.history.events import ClockMapped, FaultEffective, FaultGone, FaultHealed, NodeChanged, NodeUp, RunEnded
 from chaos.history.folder import RunFolder
-from chaos.history.undo import pending
+from chaos.history.owed import owed
+from chaos.runtimes.base.machines.errands import KEEPER
 from tests.support import hosts
 from tests.support.engine_transports import SSHD, certificates, ssh_before, tls_before
 from tests.support.hosts import Rack
@@ -158,6 +159,14 @@ def await_row(run: RunFolder, kind: type) -> object:
     raise AssertionError(f"no {kind.__name__} within {WITHIN_S:g} s")
 
 
+def await_paid(rack: Rack, run: RunFolder) -> None:
+    """Host b is on again, and nothing is owed to it."""
+    until_s = time.monotonic() + WITHIN_S
+    while owed(run.path) or not answers({"DOCKER_HOST": rack.socket("b")}):
+        assert time.monotonic() < until_s
+        time.sleep(0.1)
+
+
 def nothing_left(rack: Rack) -> bool:
     """On no host. The kernel takes the interfaces of a namespace away a moment after its last process."""
     until_s = time.monotonic() + GONE_WITHIN_S
@@ -223,13 +232,16 @@ def test_a_command_that_fails_harms_nothing(rack: Rack, folder: Path) -> None:
     assert nothing_left(rack)
 
 
-def test_a_dead_harness_leaves_a_host_off_and_heal_switches_it_on(rack: Rack, folder: Path) -> None:
-    """By the command in the plan; then nothing is left on any host."""
+def test_a_dead_harness_leaves_no_host_off(rack: Rack, folder: Path) -> None:
+    """Its keeper switches it on, with nobody's help; heal removes the rest from all hosts."""
     run = RunFolder(folder / "run")
     process = started(rack, "run", str(written(rack, folder, OFF.replace("for: 4s", "for: 60s"))), "--folder", "run", "--seed", "3")
     await_row(run, FaultEffective)
+    assert not answers({"DOCKER_HOST": rack.socket("b")})
+    assert [(each.do, each.host) for each in owed(run.path)] == [("power_on", "b")]
     kill_below(process)
-    assert "power_on" in done(started(rack, "leftovers"))
+    await_paid(rack, run)
+    assert "container" in done(started(rack, "leftovers"))
     said = done(started(rack, "heal"))
     assert said.endswith("\n0"), said
     assert nothing_left(rack)
@@ -337,23 +349,45 @@ def test_from_outside_the_harness_travels_to_the_first_host(rack: Rack, folder: 
 
 
 def test_a_command_that_dies_while_a_host_is_off(rack: Rack, folder: Path, outside: tuple[str, ...]) -> None:
-    """The harness rolls back what it can reach, and ends; heal switches the host on, removes the rest, and brings what was measured."""
+    """Its keeper switches the host on. The harness rolls back what it can reach, and ends; heal removes the rest, and brings what was
+    measured."""
     path = written(rack, folder, OFF.replace("for: 4s", "for: 60s"), *outside)
     process = here("run", str(path), "--folder", "run", "--seed", "3")
     until_s = time.monotonic() + WITHIN_S
     while answers({"DOCKER_HOST": rack.socket("b")}) and time.monotonic() < until_s:
         assert process.poll() is None, done(process)
         time.sleep(0.1)
-    assert [str(entry) for entry in pending(folder / "run" / "undo.jsonl")] == ["power_on b"]
+    run = RunFolder(folder / "run")
+    assert [(each.do, each.host) for each in owed(run.path)] == [("power_on", "b")]
     process.kill()
     process.communicate(timeout=WITHIN_S)
-    assert "power_on b" in done(here("leftovers"))
+    await_paid(rack, run)
+    said = done(here("heal"))
+    assert said.endswith("\n0"), said
+    assert nothing_left(rack)
+    assert "No leftovers" in done(here("leftovers"))
+    assert any(isinstance(row, RunEnded) for row in run.rows())
+
+
+def test_a_command_and_its_keeper_die_while_a_host_is_off(rack: Rack, folder: Path, outside: tuple[str, ...]) -> None:
+    """What is owed is on the disk here, and heal pays it."""
+    path = written(rack, folder, OFF.replace("for: 4s", "for: 60s"), *outside)
+    process = here("run", str(path), "--folder", "run", "--seed", "3")
+    until_s = time.monotonic() + WITHIN_S
+    while answers({"DOCKER_HOST": rack.socket("b")}) and time.monotonic() < until_s:
+        assert process.poll() is None, done(process)
+        time.sleep(0.1)
+    for pid in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text(encoding="ascii").split():
+        if KEEPER.encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+            os.kill(int(pid), signal.SIGKILL)
+    process.kill()
+    process.communicate(timeout=WITHIN_S)
+    assert "power_on" in done(here("leftovers"))
     said = done(here("heal"))
     assert said.endswith("\n0"), said
     assert answers({"DOCKER_HOST": rack.socket("b")})
     assert nothing_left(rack)
     assert "No leftovers" in done(here("leftovers"))
-    assert any(isinstance(row, RunEnded) for row in RunFolder(folder / "run").rows())
 
 
 def test_hosts_themselves_go_dark_and_come_back(rack: Rack) -> None:

@@ -6,6 +6,7 @@ into its folder before it did anything, and given back by a fresh guest in each.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -13,12 +14,13 @@ from typing import Final
 from chaos.core.clock import MonotonicClock
 from chaos.core.errors import EnvironmentUnusable, NinesError, NotHealed
 from chaos.engine import leftovers as on_engine
-from chaos.engine.connection import answers
+from chaos.engine.connection import BESIDE, answers
 from chaos.engine.leftovers import HARNESS, STATE
+from chaos.experiment.hosts import HostSpec
+from chaos.history.owed import FILE, POWER_ON, Owed, alone, note, owed, paid
 from chaos.plugin import CrashedRun, Left
 from chaos.registry import runs as registry
-from chaos.runtimes.docker.hosts.orders import LOG, orders
-from chaos.runtimes.docker.hosts.power import POWER_ON, awaken
+from chaos.runtimes.docker.hosts.power import await_engine
 
 ENGINE: Final = "engine"
 """One that cannot be asked what a run left there."""
@@ -38,6 +40,9 @@ def leftovers(crashed: Sequence[CrashedRun], state: Path, *, thorough: bool) -> 
             found += [Left(each.run, ENGINE, host, host, error.what) for each in crashed if host in each.places]
             continue
         found += [Left(thing.run, thing.kind, thing.name, host) for thing in things]
+    for run in crashed:
+        known = [subject for action, subject in run.undone if action == POWER_ON]  # told by its undo already
+        found += [Left(run.run, POWER_ON, host) for host in _owed(run) if host not in known]
     return found
 
 
@@ -65,26 +70,45 @@ def heal(run: CrashedRun, left: Sequence[Left], state: Path) -> list[tuple[Left 
 
 
 def power_on(run: CrashedRun) -> list[str]:
-    """Hosts that this run had switched off, by the commands in its plan; what could not be switched on. Safe to repeat."""
-    hosts = [subject for action, subject in run.undone if action == POWER_ON]
+    """Hosts that this run had switched off, by the commands that it noted or planned; what could not be switched on. Safe to repeat."""
+    hosts = [*(subject for action, subject in run.undone if action == POWER_ON), *_owed(run)]
     if not hosts or run.folder is None:
         return []
     from chaos.history.folder import RunFolder
 
-    folder = RunFolder(run.folder)
     try:
-        specs = folder.read_plan().experiment.cluster.hosts
+        specs = RunFolder(run.folder).read_plan().experiment.cluster.hosts
     except NinesError as error:
         return [f"host {', '.join(hosts)} is off, and the plan that says how it is switched on cannot be read: {error}"]
-    problems, order = [], orders(specs, run.folder / "logs" / LOG)
-    for host in hosts:
-        if answers({"DOCKER_HOST": specs[host].engine}):
-            continue  # it is on
-        try:
-            awaken(host, specs[host], order)
-        except NotHealed as error:
-            problems.append(str(error))
+    problems = []
+    with alone(run.folder):  # its keeper may be at it
+        for host in dict.fromkeys(hosts):
+            try:
+                _switch_on(run.folder, host, specs[host])
+            except NotHealed as error:
+                problems.append(str(error))
     return problems
+
+
+def _switch_on(folder: Path, host: str, spec: HostSpec) -> None:
+    """Unless it is on, or a keeper has switched it on and it boots. ``NotHealed`` if it does not come back."""
+    debt = next((each for each in owed(folder) if (each.do, each.host) == (POWER_ON, host)), None)
+    if answers({"DOCKER_HOST": spec.engine}):
+        if debt is not None:
+            note(folder, Owed(POWER_ON, host, paid=True))
+        return
+    if os.environ.get(BESIDE):
+        raise NotHealed(f"host '{host}' is off; its command is on the machine where the run was begun: run 'nines heal' there")
+    if debt is not None or not (folder / FILE).exists():
+        said = paid(folder, debt or Owed(POWER_ON, host, spec.power_on))
+        if said:
+            raise NotHealed(said)
+    await_engine(host, spec)
+
+
+def _owed(run: CrashedRun) -> list[str]:
+    """Hosts that its keeper had switched off."""
+    return [each.host for each in owed(run.folder) if each.do == POWER_ON] if run.folder is not None else []
 
 
 def attached(run: CrashedRun) -> bool:

@@ -200,6 +200,6 @@ class DockerRuntime(Runtime):
                 if deployment.plan.experiment.cluster.attach is not None:
                     session = ContainerSession(deployment, engines[""], claim, sink, clock, traffic=self._traffic)
                 else:
-                    session = DockerSession(deployment, engines, claim, sink, clock, self._rng)
+                    session = DockerSession(deployment, engines, claim, sink, clock, self._rng, self.at_home)
                 with session.up() as cluster:
                     yield cluster

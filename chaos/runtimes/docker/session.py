@@ -35,12 +35,12 @@ from chaos.runtimes.base.agents.wiring import ask_over, make_net, placed, queue_
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import libraries
+from chaos.runtimes.base.machines.orders import AtHome
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.docker.commands import run_in
 from chaos.runtimes.docker.containers import NETWORK, Containers, pool
 from chaos.runtimes.docker.helpers import ContainerHelpers
-from chaos.runtimes.docker.hosts.hosts import Hosts
-from chaos.runtimes.docker.hosts.orders import LOG
+from chaos.runtimes.docker.hosts.hosts import LOG, Hosts
 from chaos.runtimes.docker.hosts.places import Places
 from chaos.runtimes.docker.layout import ENGINE, DockerLayout
 from chaos.runtimes.docker.pairs import Pairs
@@ -55,10 +55,12 @@ class DockerSession(Session):
     """One run's containers, networks, volumes and threads."""
 
     def __init__(
-        self, deployment: Deployment, engines: Mapping[str, Engine], claim: Claim, sink: Sink, clock: Clock, rng: random.Random
+        self, deployment: Deployment, engines: Mapping[str, Engine], claim: Claim, sink: Sink, clock: Clock, rng: random.Random,
+        at_home: AtHome | None = None,
     ) -> None:  # fmt: skip
         """``engines``: by host, the one that this process stands beside first; one of no name for a run on one engine."""
         super().__init__(deployment, claim, sink, clock)
+        self._at_home = at_home
         self._engines = engines
         self._engine = next(iter(engines.values()))
         self._rng = rng
@@ -88,7 +90,7 @@ class DockerSession(Session):
         needed = supplies(deployment.plan)
         tools = tools_image(self._engine) if needed.tools else ""
         if len(self._engines) > 1:
-            self._hosts = Hosts(deployment, self._engines, self._places, self._logs / LOG)
+            self._hosts = Hosts(deployment, self._engines, self._places, self._logs / LOG, self._at_home)
             self._hosts.provide_images(harness_image, images, tools)
         for engine in self._engines.values():
             if deployment.plan.links:

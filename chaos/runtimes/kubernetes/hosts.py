@@ -8,23 +8,18 @@ The harness has no right on machines, and knows no command: it asks the side tha
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from typing import Final
 
 from chaos.core.clock import Clock
 from chaos.core.errors import FaultNotEffective, NinesError, NotHealed
+from chaos.history.owed import CORDON, POWER_OFF, POWER_ON, STAYS_ON, UNCORDON
 from chaos.plugin import COMMAND_GONE, Layer
+from chaos.runtimes.base.machines.orders import AtHome
 from chaos.runtimes.kubernetes.cut import cut_off
 from chaos.runtimes.kubernetes.guests import PodGuests
 
-POWER_OFF: Final = "power_off"
-POWER_ON: Final = "power_on"
-STAYS_ON: Final = "stays_on"
-CORDON: Final = "cordon"
-UNCORDON: Final = "uncordon"
 NOBODY: Final = "nobody is there who may do something to machines: this harness has not travelled from a command"
-AtHome = Callable[[str, str], str]
 
 
 class PodHosts:

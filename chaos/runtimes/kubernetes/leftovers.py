@@ -15,6 +15,7 @@ import msgspec
 
 from chaos.core.clock import MonotonicClock
 from chaos.core.errors import EnvironmentUnusable, NinesError
+from chaos.history.owed import POWER_ON, Owed, alone, owed, pay
 from chaos.kube import commands, streams
 from chaos.kube.access import read
 from chaos.kube.api import Api
@@ -22,7 +23,6 @@ from chaos.kube.cordon import cordoned_by, uncordon
 from chaos.kube.ephemeral import LODGED
 from chaos.kube.find import ROLE, RUN, Pod
 from chaos.kube.objects import CONTAINER, GUESTS, KEYS
-from chaos.kube.owed import POWER_ON, Owed, alone, owed, pay
 from chaos.kube.standing import Whereabouts, remove, things
 from chaos.plugin import CrashedRun, Left
 from chaos.runtimes.kubernetes.guests import give_back

@@ -36,12 +36,13 @@ from chaos.runtimes.base.agents.naming import await_name
 from chaos.runtimes.base.agents.wiring import make_net
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import require_in_image
+from chaos.runtimes.base.machines.orders import AtHome
 from chaos.runtimes.base.session import Parts
 from chaos.runtimes.base.surges import Surges
 from chaos.runtimes.kubernetes.able import refuse_beyond
 from chaos.runtimes.kubernetes.guests import PodGuests
 from chaos.runtimes.kubernetes.helpers import PodHelpers
-from chaos.runtimes.kubernetes.hosts import AtHome, PodHosts
+from chaos.runtimes.kubernetes.hosts import PodHosts
 from chaos.runtimes.kubernetes.layout import PodLayout, resolver
 from chaos.runtimes.kubernetes.leftovers import FILE
 from chaos.runtimes.kubernetes.loads import PodLoads

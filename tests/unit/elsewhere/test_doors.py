@@ -1,4 +1,4 @@
-"""Doors to engines of other hosts: real sockets, TLS and processes on loopback; and what the harness may order of the command."""
+"""Doors to engines of other hosts: real sockets, TLS and processes on loopback."""
 
 from __future__ import annotations
 
@@ -25,21 +25,17 @@ from chaos.api import order_text
 from chaos.cli import there
 from chaos.elsewhere import travel
 from chaos.elsewhere.channel import Beside, HarnessGone
-from chaos.elsewhere.frames import HostOrder, HostOrdered, Ticket
-from chaos.elsewhere.hosts import Hosts, filled
+from chaos.elsewhere.frames import Ticket
+from chaos.elsewhere.hosts import Hosts
 from chaos.engine import address
 from chaos.engine.address import Certificates
 from chaos.engine.connection import answers
 from chaos.engine.ways import door as door_module
 from chaos.engine.ways.dial import Dialler, Door
 from chaos.engine.ways.door import _Asked
-from chaos.experiment.hosts import HostSpec
 from chaos.history.events import RunEnded
 from chaos.history.folder import HistoryWriter, RunFolder
-from chaos.history.undo import pending
 from chaos.registry import runs as registry
-from chaos.runtimes.docker.hosts import power
-from chaos.runtimes.docker.hosts.engines import address_of
 from tests.support.engine_transports import certificates, tls_before
 from tests.support.needs import need
 
@@ -222,72 +218,6 @@ def test_a_door_where_nobody_is_closes(engine: Path) -> None:
     found.process.communicate()
 
 
-# --- orders ------------------------------------------------------------------------------------------------------------
-
-
-class Api:
-    """An engine's, of a host that has just come back."""
-
-    def __init__(self) -> None:
-        self.closed = False
-
-    def close(self) -> None:
-        """Connections of before."""
-        self.closed = True
-
-
-@pytest.fixture
-def hosts(tmp_path: Path) -> Hosts:
-    off, on = ((sys.executable, "-c", f"open({str(tmp_path / name)!r}, 'w')") for name in ("off", "on"))
-    specs = {"a": HostSpec("ssh://a"), "b": HostSpec("ssh://b", power_off=off, power_on=on), "c": HostSpec("tcp://10.0.0.3:2376")}
-    folder = RunFolder(tmp_path / "run")
-    folder.path.mkdir()
-    return Hosts(specs, folder)
-
-
-def test_what_must_be_undone_is_noted_before_a_host_is_off(hosts: Hosts, tmp_path: Path) -> None:
-    """Here, where it can be undone; a command of ours that dies leaves it pending."""
-    assert hosts.carry_out(HostOrder("b", on=False)) == HostOrdered("")
-    assert (tmp_path / "off").exists()
-    assert [str(entry) for entry in pending(tmp_path / "run" / "undo.jsonl")] == ["power_on b"]
-
-
-def test_a_host_that_is_on_has_another_door(hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And nothing is pending any more."""
-    place = Door("ssh://b", "b", 4790, "new", "token")
-    monkeypatch.setattr(power, "answers", lambda _: True)
-    monkeypatch.setattr(Hosts, "_open", lambda _, host: place if host == "b" else None)
-    hosts._engines["b"] = type("Engine", (), {"client": type("Client", (), {"api": Api()})})()  # type: ignore[assignment]
-    hosts.carry_out(HostOrder("b", on=False))
-    assert hosts.carry_out(HostOrder("b", on=True)) == HostOrdered("", place)
-    assert (tmp_path / "on").exists()
-    assert pending(tmp_path / "run" / "undo.jsonl") == []
-
-
-@pytest.mark.parametrize("host", ["a", "c", "d"])
-def test_nothing_is_run_that_the_experiment_does_not_name(hosts: Hosts, tmp_path: Path, host: str) -> None:
-    """A harness speaks of hosts, never of commands."""
-    assert "names none" in hosts.carry_out(HostOrder(host, on=False)).failed
-    assert not (tmp_path / "run" / "undo.jsonl").exists()
-
-
-def test_a_host_that_does_not_come_back_stays_pending(hosts: Hosts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The harness is told why."""
-    monkeypatch.setattr(power, "answers", lambda _: False)
-    monkeypatch.setattr(power, "BOOT_S", 0.1)
-    hosts.carry_out(HostOrder("b", on=False))
-    assert "did not answer within 0.1 s" in hosts.carry_out(HostOrder("b", on=True)).failed
-    assert [str(entry) for entry in pending(tmp_path / "run" / "undo.jsonl")] == ["power_on b"]
-
-
-def test_addresses_that_only_the_command_knows_travel(hosts: Hosts) -> None:
-    """A context's name says nothing where there are no contexts; what is written stays."""
-    specs = {"a": HostSpec("work"), "b": HostSpec("home"), "c": HostSpec("ssh://c", address="10.0.0.9")}
-    doors = {"a": Door("work"), "b": Door("home", "b.example", 4790), "c": Door("ssh://c", "c", 4790)}
-    assert {host: spec.address for host, spec in filled(specs, doors).items()} == {"a": "", "b": "b.example", "c": "10.0.0.9"}
-    assert address_of(HostSpec("ssh://me@b.example:22")) == "b.example"
-
-
 # --- the run, registered here --------------------------------------------------------------------------------------------
 
 
@@ -315,7 +245,7 @@ def test_a_run_is_known_here_until_its_harness_says_that_nothing_is_left(
     stand = Beside(type("Engine", (), {})(), "image")  # type: ignore[arg-type]
     with (
         pytest.raises(HarnessGone) if raises else contextlib.nullcontext(),
-        travel._on_hosts(stand, Ticket("run", images={"harness": "h"}), plan, folder, lambda _: None) as (ticket, _),
+        travel._on_hosts(stand, Ticket("run", images={"harness": "h"}), plan, folder, lambda _: None) as ticket,
     ):
         assert ticket.doors["b"] == door
         (record,) = registry.records()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Mapping
 from ipaddress import IPv4Network
@@ -9,18 +10,33 @@ from pathlib import Path
 
 import pytest
 
+from chaos.api import order_text
 from chaos.core.clock import ManualClock, MonotonicClock
 from chaos.core.errors import EnvironmentUnusable, FaultNotEffective, NotHealed
 from chaos.core.values import Link, RoundTrip
 from chaos.experiment.hosts import HostSpec
 from chaos.faults.base.silence import Silence
+from chaos.history.folder import RunFolder
+from chaos.history.owed import POWER_ON, Owed, note, owed
 from chaos.plugin import CrashedRun
+from chaos.runtimes.base.machines.errands import Errands
+from chaos.runtimes.docker import leftovers
 from chaos.runtimes.docker.hosts import engines, power, tie
-from chaos.runtimes.docker.hosts.orders import here
+from chaos.runtimes.docker.hosts.hosts import terms_of
 from chaos.runtimes.docker.layout import MAX_NODES, gateway_of, tie_address
 from chaos.runtimes.docker.leftovers import power_on
 
 SUBNET = IPv4Network("198.18.7.0/24")
+EXPERIMENT = """
+experiment: hosts
+question: What of a host that is off?
+cluster:
+  target: replicated_kv
+  nodes: 3
+  runtime: docker
+  hosts: {{a: "tcp://127.0.0.1:1", b: {{engine: "tcp://127.0.0.1:2", power_off: "true", power_on: {on}}}}}
+traffic: {{operations: {{write: 20/s}}}}
+"""
 TOUCH = "import pathlib, sys; pathlib.Path(sys.argv[1]).touch()"
 
 
@@ -106,7 +122,7 @@ class Seen:
         told = self.log.append
         specs = {"b": spec}
         self.power = power.Power(specs, lambda host: told(("expect", host)), lambda host, at_ns: told((host, at_ns)),
-                                 lambda host: told(("again", host)), here(specs, folder / "hosts.log"))  # fmt: skip
+                                 lambda host: told(("again", host)), Errands(terms_of("r", folder, specs)).at_home)  # fmt: skip
 
 
 def command(path: Path) -> tuple[str, ...]:
@@ -166,6 +182,65 @@ def test_heal_cannot_switch_on_what_no_plan_tells_of(tmp_path: Path) -> None:
     run = CrashedRun("r", tmp_path, undone=(("power_on", "b"),))
     assert "host b is off" in power_on(run)[0]
     assert power_on(CrashedRun("r", tmp_path, undone=(("start", "n1"),))) == []
+
+
+@pytest.fixture
+def crashed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CrashedRun:
+    """Of a run whose plan says how its host b is switched on; nothing answers there."""
+    monkeypatch.setattr(power, "BOOT_S", 0.1)
+    monkeypatch.setattr(leftovers, "answers", lambda _: False)
+    monkeypatch.setattr(power, "answers", lambda _: (tmp_path / "on").exists())
+    on = f'{sys.executable} -c "{TOUCH}" {tmp_path / "on"}'
+    text = EXPERIMENT.format(on=json.dumps(on))
+    RunFolder(tmp_path / "run").write_plan(order_text(text, Path("x.yaml")).plan, text)
+    return CrashedRun("r", tmp_path / "run", undone=(("power_on", "b"),))
+
+
+def test_heal_switches_on_what_its_keeper_still_owes(crashed: CrashedRun, tmp_path: Path) -> None:
+    """By the words that the keeper noted."""
+    assert crashed.folder is not None
+    note(crashed.folder, Owed(POWER_ON, "b", command(tmp_path / "on")))
+    (listed,) = leftovers.leftovers([CrashedRun("r", crashed.folder)], tmp_path, thorough=False)
+    assert (listed.kind, listed.subject) == ("power_on", "b")
+    assert leftovers.leftovers([crashed], tmp_path, thorough=False) == []  # its undo says it
+    assert power_on(crashed) == []
+    assert (tmp_path / "on").exists()
+    assert owed(crashed.folder) == []
+
+
+def test_heal_waits_for_what_its_keeper_has_switched_on(crashed: CrashedRun, tmp_path: Path) -> None:
+    """Another command would meet what it does not expect."""
+    assert crashed.folder is not None
+    note(crashed.folder, Owed(POWER_ON, "b", command(tmp_path / "on")))
+    note(crashed.folder, Owed(POWER_ON, "b", paid=True))
+    (problem,) = power_on(crashed)
+    assert "did not answer within 0.1 s" in problem
+    assert not (tmp_path / "on").exists()
+
+
+def test_heal_runs_no_command_for_a_host_that_is_on(crashed: CrashedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And nothing is owed to it."""
+    assert crashed.folder is not None
+    monkeypatch.setattr(leftovers, "answers", lambda _: True)
+    note(crashed.folder, Owed(POWER_ON, "b", command(tmp_path / "on")))
+    assert power_on(crashed) == []
+    assert owed(crashed.folder) == []
+    assert not (tmp_path / "on").exists()
+
+
+def test_heal_by_the_plan_where_no_keeper_came_to_it(crashed: CrashedRun, tmp_path: Path) -> None:
+    assert power_on(crashed) == []
+    assert (tmp_path / "on").exists()
+
+
+def test_a_harness_that_travelled_runs_no_command_of_the_plan(
+    crashed: CrashedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    """It is a program of another machine."""
+    monkeypatch.setenv("NINES_BESIDE", "1")
+    (problem,) = power_on(crashed)
+    assert "run 'nines heal' there" in problem
+    assert not (tmp_path / "on").exists()
 
 
 # --- silence -----------------------------------------------------------------------------------------------------------

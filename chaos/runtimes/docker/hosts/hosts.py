@@ -7,24 +7,32 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import Final
 
 from chaos.core.errors import NotHealed
 from chaos.engine import networks
 from chaos.engine.connection import Engine
+from chaos.experiment.hosts import HostSpec
 from chaos.plugin import Deployment
+from chaos.runtimes.base.machines.errands import Errands
+from chaos.runtimes.base.machines.orders import AtHome, Switch, Terms
 from chaos.runtimes.docker.hosts.engines import addresses, copy_images
-from chaos.runtimes.docker.hosts.orders import orders
 from chaos.runtimes.docker.hosts.places import Places
 from chaos.runtimes.docker.hosts.power import Power
 from chaos.runtimes.docker.hosts.tie import MTU, Tie, refuse_unheard
 from chaos.runtimes.docker.layout import gateway_of
 from chaos.runtimes.docker.pairs import Pairs
 
+LOG: Final = "hosts.log"
+"""What the laying of the network said, among the logs of the run."""
+
 
 class Hosts:
-    """``log``: what commands and the laying of the network said."""
+    """``at_home``: who switches hosts; None: this machine, by a keeper."""
 
-    def __init__(self, deployment: Deployment, engines: Mapping[str, Engine], places: Places, log: Path) -> None:
+    def __init__(
+        self, deployment: Deployment, engines: Mapping[str, Engine], places: Places, log: Path, at_home: AtHome | None = None
+    ) -> None:  # fmt: skip
         self._deployment = deployment
         self._specs = deployment.plan.experiment.cluster.hosts
         self._engines = engines
@@ -33,6 +41,8 @@ class Hosts:
         self._addresses = addresses(self._specs)
         self._ties: dict[str, Tie] = {}
         self._power: Power | None = None
+        self._errands = Errands(terms_of(deployment.run, deployment.folder, self._specs))
+        self._at_home = at_home or self._errands.at_home
 
     def provide_images(self, harness: str, images: Mapping[str, str], tools: str) -> None:
         """Each host has what its nodes need, as the first one has it."""
@@ -85,9 +95,17 @@ class Hosts:
             for node in self._places.nodes(host):
                 pairs.went_dark(node, at_ns)
 
-        self._power = Power(self._specs, expect, dark, again, orders(self._specs, self._log))
+        self._power = Power(self._specs, expect, dark, again, self._at_home)
         return self._power
 
     def all_on(self) -> list[str]:
-        """At the end of a run."""
-        return [] if self._power is None else self._power.all_on()
+        """At the end of a run; what could not be switched on."""
+        problems = [] if self._power is None else self._power.all_on()
+        owed = self._errands.close()
+        return [*problems, *([owed] if owed else [])]
+
+
+def terms_of(run: str, folder: Path, specs: Mapping[str, HostSpec]) -> Terms:
+    """What a keeper needs to know of these hosts; ``folder`` is the run's, here."""
+    power = {host: Switch(each.power_off, each.power_on) for host, each in specs.items() if each.power_off}
+    return Terms(run, str(folder.absolute()), power=power)

@@ -1,7 +1,7 @@
 """The power of hosts, by the commands that the experiment names; and what of a run stands again when a host is back.
 
-    off     command -> (silence is seen by the fault) -> nodes there are down
-    on      command -> engine answers -> tied again -> agents stand, with the rules in force -> (systems are started by the fault)
+    off     errand -> (silence is seen by the fault) -> nodes there are down
+    on      errand -> engine answers -> tied again -> agents stand, with the rules in force -> (systems are started by the fault)
 
 No restart policy starts an agent before its system, so both are ours to start.
 """
@@ -16,29 +16,28 @@ from typing import Final
 from chaos.core.errors import FaultNotEffective, NinesError, NotHealed
 from chaos.engine.connection import answers
 from chaos.experiment.hosts import HostSpec
-from chaos.plugin import Layer
-from chaos.runtimes.docker.hosts.orders import Order
+from chaos.history.owed import POWER_OFF, POWER_ON, STAYS_ON
+from chaos.plugin import COMMAND_GONE, Layer
+from chaos.runtimes.base.machines.orders import AtHome
 
 BOOT_S: Final = 180.0
 """A machine boots, and its engine starts, within this."""
 _LOOK_S: Final = 0.05
-POWER_ON: Final = "power_on"
-"""The undo of a host that was switched off."""
 
 
 class Power:
     """``expect``: a host's agents are about to fall silent; ``dark``: its nodes are down since then; ``again``: all of ours on it but
-    the systems is to stand again."""
+    the systems is to stand again; ``at_home`` switches hosts."""
 
     def __init__(
         self, specs: Mapping[str, HostSpec], expect: Callable[[str], None], dark: Callable[[str, int], None],
-        again: Callable[[str], None], order: Order,
+        again: Callable[[str], None], at_home: AtHome,
     ) -> None:  # fmt: skip
         self._specs = specs
         self._expect = expect
         self._dark = dark
         self._again = again
-        self._order = order
+        self._at_home = at_home
         self._off: set[str] = set()
         """Those whose command was given."""
         self._silent: set[str] = set()
@@ -48,9 +47,9 @@ class Power:
         """By its command."""
         self._off.add(host)
         self._expect(host)
-        said = self._order(host, False)
+        said = self._at_home(POWER_OFF, host)
         if said:
-            raise FaultNotEffective(f"the command that switches host '{host}' off {said}")
+            raise FaultNotEffective(said)
 
     def went_dark(self, host: str, at_ns: int) -> None:
         """By the word of whoever saw it silent."""
@@ -71,8 +70,12 @@ class Power:
 
     def _awaken(self, host: str) -> None:
         """Unless its command failed, and it has been on all the time: then another command would meet what it does not expect."""
-        if host in self._silent or not answers({"DOCKER_HOST": self._specs[host].engine}):
-            awaken(host, self._specs[host], self._order)
+        awake = host not in self._silent and answers({"DOCKER_HOST": self._specs[host].engine})
+        said = self._at_home(STAYS_ON if awake else POWER_ON, host)
+        if said and not (awake and said == COMMAND_GONE):
+            raise NotHealed(said)
+        if not awake:
+            await_engine(host, self._specs[host])
 
     def cut_off(self, host: str) -> AbstractContextManager[Layer]:
         """A Docker host is cut off by the rules of each agent there."""
@@ -96,11 +99,8 @@ class Power:
         return problems
 
 
-def awaken(host: str, spec: HostSpec, order: Order) -> None:
-    """Power on; its engine answers then. ``NotHealed`` otherwise."""
-    said = order(host, True)
-    if said:
-        raise NotHealed(f"the command that switches host '{host}' on {said}")
+def await_engine(host: str, spec: HostSpec) -> None:
+    """Of a host that has been switched on. ``NotHealed`` if it does not answer."""
     until_s = time.monotonic() + BOOT_S
     while not answers({"DOCKER_HOST": spec.engine}):
         if time.monotonic() > until_s:

@@ -1,23 +1,28 @@
-"""What the harness in a cluster asks of the user's side: to switch machines off and on, to close and open them; done by a keeper.
+"""What a harness asks of the user's side, to which it may itself belong: to switch machines off and on, to close and open them.
 
-The harness has no right on machines, and the commands are programs of this machine. The keeper (``keeper.py``) is started with the first
-errand.
+A harness that has travelled has no right on machines, and the commands are programs of this machine. A keeper (``keeper.py``) does it,
+which outlives the command; it is started with the first errand.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
+import queue
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 import msgspec
 
-from chaos.elsewhere.frames import Obeyed, Order
-from chaos.elsewhere.keeper import Terms
+from chaos.core.errors import NotHealed
+from chaos.history.undo import shielded
+from chaos.registry.runs import Claim
+from chaos.runtimes.base.machines.orders import Obeyed, Order, Terms
 
+KEEPER: Final = "chaos.runtimes.base.machines.keeper"
 PAID_WITHIN_S: Final = 300.0
 GONE: Final = "the process that looks after machines has died; 'nines heal' takes back what is owed"
 
@@ -32,6 +37,13 @@ class Errands:
         self._last: Obeyed | None = None
         self._keeper: subprocess.Popen[bytes] | None = None
         self._thread: threading.Thread | None = None
+        self._numbers = itertools.count(1)
+
+    def at_home(self, do: str, host: str) -> str:
+        """Have it done by this machine itself, where nothing travels; why it could not be done."""
+        answer: queue.Queue[Obeyed] = queue.Queue()
+        self.do(Order(next(self._numbers), do, host), answer.put)
+        return answer.get().said
 
     def do(self, order: Order, tell: Callable[[Obeyed], None]) -> None:
         """Have it done; ``tell`` is called from another thread when it is."""
@@ -64,7 +76,10 @@ class Errands:
 
     def _begin(self) -> subprocess.Popen[bytes]:
         keeper = self._keeper = subprocess.Popen(
-            [sys.executable, "-m", "chaos.elsewhere.keeper"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, start_new_session=True
+            [sys.executable, "-m", KEEPER],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            start_new_session=True,
         )
         assert keeper.stdin is not None
         keeper.stdin.write(msgspec.json.encode(self._terms) + b"\n")
@@ -89,3 +104,20 @@ class Errands:
             left, self._waiting = self._waiting, {}
         for number, tell in left.items():
             tell(Obeyed(number, GONE))
+
+
+@contextlib.contextmanager
+def paid(errands: Errands, claim: Claim) -> Iterator[None]:
+    """After the block what is owed to machines is paid first: a harness may wait for one that nobody switches on any more."""
+    try:
+        yield
+    except BaseException:
+        with shielded():
+            if owed := errands.close():
+                claim.abandon(owed)  # its record stays, and 'nines leftovers' lists it
+        raise
+    with shielded():
+        owed = errands.close()
+    if owed:
+        claim.abandon(owed)
+        raise NotHealed(f"{owed}; 'nines heal' takes it back")

@@ -25,7 +25,11 @@ FILE: Final = "hosts.jsonl"
 LOG: Final = "hosts.log"
 """What the commands said."""
 COMMAND_S: Final = 120.0
+POWER_OFF: Final = "power_off"
 POWER_ON: Final = "power_on"
+STAYS_ON: Final = "stays_on"
+"""It was not switched off after all: nothing is owed."""
+CORDON: Final = "cordon"
 UNCORDON: Final = "uncordon"
 
 
@@ -71,7 +75,7 @@ def alone(folder: Path) -> Iterator[None]:
 
 
 def pay(folder: Path, uncordon: Callable[[str], None]) -> list[str]:
-    """Do all that is owed; what could not be done stays owed, and is told."""
+    """Do all that is owed; what could not be done stays owed, and is told. ``uncordon`` opens a machine of a cluster."""
     problems = []
     for each in owed(folder):
         said = paid(folder, each, uncordon)
@@ -80,9 +84,10 @@ def pay(folder: Path, uncordon: Callable[[str], None]) -> list[str]:
     return problems
 
 
-def paid(folder: Path, debt: Owed, uncordon: Callable[[str], None]) -> str:
+def paid(folder: Path, debt: Owed, uncordon: Callable[[str], None] | None = None) -> str:
     """Do one of them; why it could not be done."""
     if debt.do == UNCORDON:
+        assert uncordon is not None, "Docker hosts are not closed"
         try:
             uncordon(debt.host)
         except NinesError as error:

@@ -1,11 +1,11 @@
-"""The keeper: does to machines of a cluster what the harness there asks for, beside the command, and takes it back when the command dies.
+"""The keeper: does to machines what the harness asks for, beside the command, and takes it back when the command dies.
 
     command --stdin-->   Terms, then {"number": 1, "do": "power_off", "host": "b"}      one JSON object a line
             <--stdout--  {"number": 1, "said": ""}                                      empty: done
     command dies, or ends: the end of the input, and all that is owed is paid
 
 A process of its own in a session of its own: neither a Ctrl-C nor a SIGKILL to the command, nor the end of its terminal, reaches it. What
-it owes is on disk before it is done (``kube/owed.py``), so that ``nines heal`` pays it where the keeper, too, was killed.
+it owes is on disk before it is done (``history/owed.py``), so that ``nines heal`` pays it where the keeper, too, was killed.
 """
 
 from __future__ import annotations
@@ -18,35 +18,13 @@ from typing import Final
 import msgspec
 
 from chaos.core.errors import NinesError
-from chaos.elsewhere.frames import Obeyed, Order
+from chaos.history.owed import CORDON, LOG, POWER_OFF, POWER_ON, STAYS_ON, UNCORDON, Owed, alone, note, ordered, owed, paid, pay
 from chaos.kube.access import read
 from chaos.kube.api import Api
 from chaos.kube.cordon import cordon, uncordon
-from chaos.kube.owed import LOG, POWER_ON, UNCORDON, Owed, alone, note, ordered, owed, paid, pay
+from chaos.runtimes.base.machines.orders import Obeyed, Order, Terms
 
-POWER_OFF: Final = "power_off"
-CORDON: Final = "cordon"
-STAYS_ON: Final = "stays_on"
-"""It was not switched off after all: nothing is owed."""
 UNDONE_BY: Final = {POWER_OFF: POWER_ON, CORDON: UNCORDON}
-
-
-class Switch(msgspec.Struct, frozen=True):
-    """The two commands of a host."""
-
-    off: tuple[str, ...]
-    on: tuple[str, ...]
-
-
-class Terms(msgspec.Struct, frozen=True):
-    """What a keeper needs to know."""
-
-    run: str
-    folder: str
-    """Of the run, where the command is."""
-    context: str
-    kubeconfig: str = ""
-    power: dict[str, Switch] = {}
 
 
 class Keeper:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import signal
@@ -15,12 +16,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from chaos.elsewhere.errands import GONE, Errands
-from chaos.elsewhere.frames import ERRAND, OBEYED, Frames, Obeyed, Order, frame
-from chaos.elsewhere.keeper import Keeper, Switch, Terms
-from chaos.elsewhere.lifeline import Lifeline
-from chaos.kube.owed import FILE, Owed, note, owed, pay
-from chaos.plugin import COMMAND_GONE
+from chaos.core.errors import NotHealed
+from chaos.history.owed import FILE, Owed, note, owed, pay
+from chaos.registry import runs as registry
+from chaos.runtimes.base.machines.errands import GONE, Errands, paid
+from chaos.runtimes.base.machines.keeper import Keeper
+from chaos.runtimes.base.machines.orders import Obeyed, Order, Switch, Terms
 from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.timeout(60)
@@ -82,9 +83,8 @@ def test_a_command_that_is_killed_leaves_no_machine_off(tmp_path: Path, power: P
     """SIGKILL to the command while the machine is off: what looks after it is no child that dies with it."""
     code = textwrap.dedent(f"""
         import sys, time, msgspec
-        from chaos.elsewhere.errands import Errands
-        from chaos.elsewhere.frames import Order
-        from chaos.elsewhere.keeper import Terms
+        from chaos.runtimes.base.machines.errands import Errands
+        from chaos.runtimes.base.machines.orders import Order, Terms
         errands = Errands(msgspec.json.decode({msgspec.json.encode(terms(tmp_path))!r}, type=Terms))
         errands.do(Order(1, "power_off", "b"), lambda obeyed: print("off", obeyed.said, flush=True))
         time.sleep(60)
@@ -152,33 +152,26 @@ def test_a_line_that_a_crash_cut_short_is_passed_over(tmp_path: Path) -> None:
     assert [each.host for each in owed(tmp_path)] == ["b"]
 
 
-def test_a_harness_hears_what_came_of_its_errand(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "kill", lambda *_: None)  # of a line that is lost
-    (into, there), (here, out) = os.pipe(), os.pipe()
-    line = Lifeline(into, out)
-    answers: queue.Queue[str] = queue.Queue()
-    frames = Frames()
+def test_a_run_that_travels_nowhere_asks_the_same_keeper(tmp_path: Path, power: Path) -> None:
+    errands = Errands(terms(tmp_path))
+    assert errands.at_home("power_off", "b") == ""
+    assert not power.exists()
+    assert errands.at_home("power_off", "c") == "nothing says how host 'c' is switched off"
+    assert errands.at_home("power_on", "b") == ""
+    assert power.exists()
+    assert errands.close() == ""
 
-    def next_errand() -> Order:
-        while True:
-            for kind, payload in frames.feed(os.read(here, 65536)):
-                if kind == ERRAND:
-                    return msgspec.json.decode(payload, type=Order)
 
-    import threading
-
-    asker = threading.Thread(target=lambda: answers.put(line.errand("cordon", "b")))
-    asker.start()
-    order = next_errand()
-    assert (order.do, order.host) == ("cordon", "b")
-    os.write(there, frame(OBEYED, msgspec.json.encode(Obeyed(order.number + 7, "of another one"))))
-    os.write(there, frame(OBEYED, msgspec.json.encode(Obeyed(order.number, "no"))))
-    assert answers.get(timeout=10) == "no"
-    asker = threading.Thread(target=lambda: answers.put(line.errand("uncordon", "b")))
-    asker.start()
-    next_errand()
-    os.close(there)  # the command is gone
-    assert answers.get(timeout=10) == COMMAND_GONE
-    line.end()
-    for fd in (here, into):
-        os.close(fd)
+@pytest.mark.parametrize(("on", "stale"), [("true", False), ("false", True)])
+def test_a_run_is_known_until_all_is_paid(tmp_path: Path, power: Path, monkeypatch: pytest.MonkeyPatch, on: str, stale: bool) -> None:
+    monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
+    errands = Errands(Terms("run-1", str(tmp_path), power={"b": Switch(("rm", str(power)), (on,))}))
+    with (
+        pytest.raises(NotHealed, match="'nines heal' takes it back") if stale else contextlib.nullcontext(),
+        registry.claim("run-1", tmp_path, "docker") as claim,
+    ):
+        claim.begins()
+        with paid(errands, claim):
+            assert errands.at_home("power_off", "b") == ""
+        claim.proven_gone()
+    assert [each.run for each in registry.records() if each.stale] == ["run-1"] * stale
