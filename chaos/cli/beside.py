@@ -1,4 +1,4 @@
-"""The door of a harness that was sent to stand beside an engine: ``python -m chaos.cli.beside``, started by ``chaos.elsewhere.channel``.
+"""The door of a harness that was sent to stand beside an engine: ``python -m chaos.cli.beside``, started by ``chaos.elsewhere.beside``.
 
 It hears what to do on its standard input and says on its standard output what comes of it, in frames. What it does there is what the same
 verbs do here; when its input ends or falls silent it rolls back what it did, keeps what was measured, and ends.
@@ -20,10 +20,10 @@ import msgspec
 
 from chaos.core.errors import BadInput, EnvironmentUnusable, Interrupted, NinesError
 from chaos.elsewhere import archive
-from chaos.elsewhere.channel import OTHER_ENGINE, identity
+from chaos.elsewhere.beside import OTHER_ENGINE, identity
 from chaos.elsewhere.frames import END, FOUND, LOST_AFTER_S, NOTE, ROW, SHOWN, TICKET, End, Ticket
 from chaos.elsewhere.lifeline import Lifeline, Lost
-from chaos.elsewhere.travel import TARGET
+from chaos.elsewhere.stand import TARGET
 from chaos.engine.ways.dial import Dialler, Door
 
 if TYPE_CHECKING:

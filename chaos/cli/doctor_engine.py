@@ -53,7 +53,7 @@ def _failed(name: str, error: NinesError) -> Finding:
 
 def _elsewhere(engine: Engine) -> list[Finding]:
     """A harness of ours would stand beside it."""
-    from chaos.elsewhere.channel import used
+    from chaos.elsewhere.beside import used
     from chaos.elsewhere.place import sockets
 
     places = "one of the engine's networks, the host's processes" if engine.facts.hides_networks else "the host's network and processes"

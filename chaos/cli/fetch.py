@@ -28,11 +28,11 @@ def fetch(arguments: argparse.Namespace) -> int:
             "nothing of ours is kept beside the engine", how="DOCKER_HOST must lead to the engine of that run; run folders of an engine"
             " on this machine are here already",
         )  # fmt: skip
-    from chaos.elsewhere import travel
+    from chaos.elsewhere import verbs
 
     if arguments.run is None:
         waiting: list[str] = []
-        travel.fetch("", Path(), waiting.append)
+        verbs.fetch("", Path(), waiting.append)
         if not waiting:
             note("No run waits beside the engine.")
         for line in waiting:
@@ -42,7 +42,7 @@ def fetch(arguments: argparse.Namespace) -> int:
     folder = RunFolder(Path(arguments.folder) if arguments.folder else Path("runs") / run)
     if folder.history.exists():
         raise BadInput(f"{folder.path} holds what a run measured already", right="another folder: --folder DIR")
-    if not travel.fetch(run, folder.path, show):
+    if not verbs.fetch(run, folder.path, show):
         raise EnvironmentUnusable("nothing of ours is kept beside the engine", how="DOCKER_HOST must lead to the engine of that run")
     note(f"{run} is in {folder.path}")
     _judge(folder)
@@ -51,7 +51,7 @@ def fetch(arguments: argparse.Namespace) -> int:
 
 def _from_cluster(arguments: argparse.Namespace) -> bool:
     """Of a run in a Kubernetes cluster, as the registry here knows it; false for any other."""
-    from chaos.elsewhere import in_cluster, travel
+    from chaos.elsewhere import in_cluster, verbs
     from chaos.history.folder import RunFolder
 
     run = Path(arguments.run).name
@@ -61,7 +61,7 @@ def _from_cluster(arguments: argparse.Namespace) -> bool:
     if folder.history.exists():
         raise BadInput(f"{folder.path} holds what a run measured already", right="another folder: --folder DIR")
     stand = in_cluster.fetchable(run)
-    travel.fetch_from(stand, run, folder.path, show)
+    verbs.fetch_from(stand, run, folder.path, show)
     note(f"{run} is in {folder.path}; 'nines heal' removes what is left of it in the cluster")
     _judge(folder)
     return True

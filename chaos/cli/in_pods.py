@@ -39,7 +39,7 @@ def attached(arguments: argparse.Namespace, hand: HandOrder, argv: Sequence[str]
     from chaos.cli.manual_orders import attached as planned
     from chaos.core.capabilities import Capability
     from chaos.core.errors import CapabilityMissing
-    from chaos.elsewhere import in_cluster, travel
+    from chaos.elsewhere import in_cluster, verbs
     from chaos.history import identity
     from chaos.history.folder import RunFolder
     from chaos.kube.access import by_kubeconfig
@@ -68,16 +68,16 @@ def attached(arguments: argparse.Namespace, hand: HandOrder, argv: Sequence[str]
     api = Api(by_kubeconfig(attach.pods))
     try:
         with in_cluster.standing(api, ordered.plan, folder, note) as stand:
-            return travel.verb(stand, argv, show, note, folder)
+            return verbs.verb(stand, argv, show, note, folder)
     finally:
         api.close()
 
 
 def relay(record: RunRecord, argv: Sequence[str], told: Any = show) -> int:  # noqa: ANN401 - takes text
     """A verb about a cluster that is held there; its exit status."""
-    from chaos.elsewhere import in_cluster, travel
+    from chaos.elsewhere import in_cluster, verbs
 
-    return travel.verb(in_cluster.fetchable(record.run), argv, told, note)
+    return verbs.verb(in_cluster.fetchable(record.run), argv, told, note)
 
 
 def rows_of(record: RunRecord) -> list[dict[str, Any]]:

@@ -47,7 +47,7 @@ def relay(argv: Sequence[str], folder: RunFolder | None = None, say: Callable[[s
     """The verb as it is written, done there; its exit status. None where there is nothing of ours, and no ``folder`` to be filled."""
     if folder is None and not is_used():
         return None
-    from chaos.elsewhere.travel import relay as sent
+    from chaos.elsewhere.verbs import relay as sent
 
     return sent(argv, say, note, folder)
 
@@ -82,7 +82,7 @@ class Crashed:
 
     def await_ended(self) -> None:
         """Until none of their harnesses rolls back any more. ``EnvironmentUnusable`` for one that does not end."""
-        from chaos.elsewhere.travel import await_harness
+        from chaos.elsewhere.verbs import await_harness
 
         for run, _, plan in self._plans():
             await_harness(plan, run)
@@ -90,7 +90,7 @@ class Crashed:
     def settle(self) -> list[str]:
         """What is kept beside their first hosts goes, once they are healed; what is in the way of that."""
         from chaos.core.errors import EnvironmentUnusable
-        from chaos.elsewhere.travel import healed_on_hosts
+        from chaos.elsewhere.verbs import healed_on_hosts
         from chaos.registry import runs as registry
 
         still = {each.run for each in registry.stale()}

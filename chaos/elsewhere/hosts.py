@@ -22,7 +22,8 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable, NotHealed
-from chaos.elsewhere.channel import SOCKET_INSIDE, ContainerTalk, identity
+from chaos.elsewhere.beside import SOCKET_INSIDE, identity
+from chaos.elsewhere.container import ContainerTalk
 from chaos.elsewhere.place import LABEL, sockets
 from chaos.engine.connection import Engine, connect, require_age
 from chaos.engine.errors import translated

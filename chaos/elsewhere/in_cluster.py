@@ -19,8 +19,9 @@ import msgspec
 from chaos.core.capabilities import Capability
 from chaos.core.errors import EnvironmentUnusable, NotHealed
 from chaos.elsewhere import beforehand
-from chaos.elsewhere.channel import Channel, HarnessGone, Where
+from chaos.elsewhere.channel import Channel, HarnessGone
 from chaos.elsewhere.frames import END, FOUND, TICKET, End, Ticket
+from chaos.elsewhere.place import Where
 from chaos.engine.images import foreign
 from chaos.experiment.pods import PodsSpec
 from chaos.history.folder import RunFolder

@@ -65,3 +65,22 @@ def _podman_says(engine: Engine) -> str:
     info = engine.ask("/v4.0.0/libpod/info")
     remote = info.get("host", {}).get("remoteSocket", {}) if isinstance(info, dict) else {}
     return str(remote.get("path", "")).removeprefix("unix://")
+
+
+class Where(msgspec.Struct, frozen=True):
+    """What the harness beside the engine has there: folders on the engine's own machine."""
+
+    top: str
+
+    @property
+    def state(self) -> str:
+        """The registry of its runs."""
+        return f"{self.top}/{STATE}"
+
+    def run(self, run: str) -> str:
+        """The folder of a run."""
+        return f"{self.top}/{RUNS}/{run}"
+
+    def inputs(self, run: str) -> str:
+        """What was sent along."""
+        return f"{self.top}/{INPUTS}/{run}"

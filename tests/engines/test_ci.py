@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from chaos.elsewhere.channel import discard
+from chaos.elsewhere.beside import discard
 from chaos.engine.connection import Engine, connect
 from chaos.engine.images.ensure import ensure_base
 from chaos.net.toxiproxy.program import find

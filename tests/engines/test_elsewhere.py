@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.elsewhere.channel import discard
+from chaos.elsewhere.beside import discard
 from chaos.engine.connection import Engine, connect
 from chaos.history import observations
 from chaos.history.events import FaultHealed, RunEnded, TrafficSecond

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chaos.elsewhere.channel import discard
+from chaos.elsewhere.beside import discard
 from chaos.engine.connection import connect
 from tests.support import engine_elsewhere
 from tests.support.engine_runs import carried_out

@@ -31,7 +31,7 @@ from typing import Final
 
 from chaos.core import plugins as tables
 from chaos.core.errors import NinesError
-from chaos.elsewhere.channel import discard
+from chaos.elsewhere.beside import discard
 from chaos.engine.connection import Engine, connect
 from chaos.engine.images.build import quiet
 from chaos.engine.images.ensure import ensure_base, ensure_harness, ensure_target

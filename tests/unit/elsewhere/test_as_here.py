@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 from chaos.elsewhere.frames import End
-from chaos.elsewhere.travel import _as_here
+from chaos.elsewhere.stand import as_here
 
 
 def test_a_log_is_where_the_folder_came() -> None:
     end = End(5, error="EnvironmentUnusable", message="n1 was not ready", how="see /nines/runs/shop-1/logs/n1.log")
-    assert _as_here(end, "/nines/runs/shop-1", Path("runs/shop-1")).how == "see runs/shop-1/logs/n1.log"
-    assert _as_here(end, "/nines/runs/other", Path("x")) == end
+    assert as_here(end, "/nines/runs/shop-1", Path("runs/shop-1")).how == "see runs/shop-1/logs/n1.log"
+    assert as_here(end, "/nines/runs/other", Path("x")) == end

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import itertools
 import threading
+import time
 from collections.abc import Iterator
 from typing import cast
 
 import pytest
 
-from chaos.elsewhere import channel as channels
-from chaos.elsewhere.channel import Beside, Channel, HarnessGone
+from chaos.elsewhere import beside as besides
+from chaos.elsewhere.beside import Beside
+from chaos.elsewhere.channel import Channel, HarnessGone
 from chaos.elsewhere.frames import END, ROW, Ticket
 from chaos.engine.connection import Engine
 
@@ -32,7 +34,7 @@ def test_a_machine_that_slept_reads_what_was_said_to_it(monkeypatch: pytest.Monk
     """Its clock has gone on for longer than a harness may be silent; the frames are only read now."""
     channel = Channel(Nobody())
     hours = itertools.count(0.0, 3600.0)
-    monkeypatch.setattr(channels.time, "monotonic", lambda: next(hours))
+    monkeypatch.setattr(time, "monotonic", lambda: next(hours))
     later = [threading.Timer(0.2, channel._frames.put, ((ROW, b"{}"),)), threading.Timer(0.5, channel._frames.put, ((END, b"{}"),))]
     for each in later:
         each.start()
@@ -49,9 +51,9 @@ def test_a_harness_that_says_nothing_is_gone() -> None:
 def test_who_lets_go_does_not_wait(monkeypatch: pytest.MonkeyPatch, raised: type[BaseException]) -> None:
     """The third Ctrl-C ends the command at once; the harness ends by itself. After anything else it is waited for."""
     waited: list[str] = []
-    monkeypatch.setattr(channels, "where", lambda _: None)
-    monkeypatch.setattr(channels, "sockets", lambda _: ["/s"])
-    monkeypatch.setattr(channels, "identity", lambda _: "it")
+    monkeypatch.setattr(besides, "where", lambda _: None)
+    monkeypatch.setattr(besides, "sockets", lambda _: ["/s"])
+    monkeypatch.setattr(besides, "identity", lambda _: "it")
     monkeypatch.setattr(Beside, "_create", lambda *_: ("made", ""))
     monkeypatch.setattr(Beside, "_started", lambda *_: Channel(Nobody()))
     monkeypatch.setattr(Beside, "_found_another", lambda *_: "")

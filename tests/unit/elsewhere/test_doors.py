@@ -23,8 +23,9 @@ import pytest
 
 from chaos.api import order_text
 from chaos.cli import there
-from chaos.elsewhere import travel
-from chaos.elsewhere.channel import Beside, HarnessGone
+from chaos.elsewhere import travel, verbs
+from chaos.elsewhere.beside import Beside
+from chaos.elsewhere.channel import HarnessGone
 from chaos.elsewhere.frames import Ticket
 from chaos.elsewhere.hosts import Hosts
 from chaos.engine import address
@@ -237,8 +238,8 @@ def test_a_run_is_known_here_until_its_harness_says_that_nothing_is_left(
     monkeypatch.setenv("NINES_STATE", str(tmp_path / "state"))
     door = Door("tcp://127.0.0.1:2", "127.0.0.1", 4790)
     monkeypatch.setattr(Hosts, "open", lambda *_: contextlib.nullcontext({"a": Door("tcp://127.0.0.1:1"), "b": door}))
-    monkeypatch.setattr("chaos.elsewhere.channel.where", lambda _: None)
-    monkeypatch.setattr("chaos.elsewhere.channel.sockets", lambda _: [])
+    monkeypatch.setattr("chaos.elsewhere.beside.where", lambda _: None)
+    monkeypatch.setattr("chaos.elsewhere.beside.sockets", lambda _: [])
     plan = order_text(EXPERIMENT, Path("x.yaml")).plan
     folder = RunFolder(tmp_path / "r")
     folder.path.mkdir()
@@ -268,7 +269,7 @@ def test_a_crashed_run_is_settled_under_its_own_name(tmp_path: Path, monkeypatch
         claim.begins()
         claim.abandon("its command was killed")
     monkeypatch.setattr(
-        travel, "healed_on_hosts", lambda plan, found, _: settled.append((found.run, list(plan.experiment.cluster.hosts))) or ""
+        verbs, "healed_on_hosts", lambda plan, found, _: settled.append((found.run, list(plan.experiment.cluster.hosts))) or ""
     )
     crashed = there.Crashed()
     assert crashed.settle() == []

@@ -16,11 +16,11 @@ from chaos.elsewhere.channel import Channel
 from chaos.elsewhere.frames import END, ERRAND, OBEYED, End, Frames, frame
 from chaos.elsewhere.hosts import Hosts, filled
 from chaos.elsewhere.lifeline import Lifeline
-from chaos.elsewhere.travel import Reader
+from chaos.elsewhere.reader import Reader
 from chaos.engine.ways.dial import Door
 from chaos.experiment.hosts import HostSpec
 from chaos.history.folder import RunFolder
-from chaos.history.owed import owed
+from chaos.history.owed import Owed, note, owed
 from chaos.plugin import COMMAND_GONE
 from chaos.runtimes.base.machines.orders import Obeyed, Order
 from chaos.runtimes.docker.hosts import power
@@ -142,6 +142,20 @@ def test_a_command_that_ends_owes_no_host(line: Lifeline, hosts: Hosts, run: Run
     assert hosts.errands.close() == ""
     assert (tmp_path / "on").exists()
     assert owed(run.path) == []
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_no_debt_comes_from_there(line: Lifeline, run: RunFolder, tmp_path: Path, ours: bool) -> None:
+    """A heal runs the words of a debt: they are to be those of whoever wrote the experiment."""
+    debt = Owed("power_on", "b", ("ours",))
+    if ours:
+        note(run.path, debt)
+    note(tmp_path / "there", Owed("power_on", "b", ("theirs",)))
+    (tmp_path / "there" / "row").write_text("measured")
+    line.archive({"": tmp_path / "there"})
+    assert line.kept(10.0)
+    assert (run.path / "row").read_text() == "measured"
+    assert owed(run.path) == [debt] * ours
 
 
 def test_addresses_that_only_the_command_knows_travel() -> None:

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from chaos.api import Ordered, order_text
-from chaos.elsewhere.channel import Beside
+from chaos.elsewhere.beside import Beside
 from chaos.elsewhere.place import VOLUME
 from chaos.history.observations import HEADER_BYTES, RECORD, Outcome, read, sent
 from chaos.plan.traits import made
@@ -36,8 +36,8 @@ def test_faults_arrive_as_they_were_planned() -> None:
 @pytest.mark.parametrize("rootless", [True, False])
 def test_the_machine_s_processes_are_seen_beside_a_rootless_engine(monkeypatch: pytest.MonkeyPatch, rootless: bool) -> None:
     """Whoever does not own them may hand on a view of them, and not make one."""
-    monkeypatch.setattr("chaos.elsewhere.channel.where", lambda _: type("Where", (), {"top": "/v", "state": "/v/state"})())
-    monkeypatch.setattr("chaos.elsewhere.channel.sockets", lambda _: [])
+    monkeypatch.setattr("chaos.elsewhere.beside.where", lambda _: type("Where", (), {"top": "/v", "state": "/v/state"})())
+    monkeypatch.setattr("chaos.elsewhere.beside.sockets", lambda _: [])
     engine = type("Engine", (), {"facts": msgspec.structs.replace(FACTS, rootless=rootless)})()
     mounts = Beside(engine, "image")._config("/s", "run", "r")["HostConfig"]["Mounts"]
     assert [each["Source"] for each in mounts] == ["/s", VOLUME, "/proc"][: 2 + rootless]
