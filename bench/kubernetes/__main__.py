@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -24,15 +23,12 @@ from typing import Final
 import msgspec
 
 from bench.kubernetes.carried_out import OUTCOME, Outcome, carry_out
-from chaos.engine import private
-from chaos.engine.connection import connect
-from chaos.engine.images.ensure import ensure_base, ensure_target
-from chaos.experiment.target.load import load_target
 from tests.support.kubernetes import get, namespace, until
 from tests.support.paths import ROOT
 from tools.kubernetes import cluster as clusters
 from tools.kubernetes.cluster import Cluster
 from tools.kubernetes.places import layout
+from tools.kubernetes.supply import supply
 
 IMAGE: Final = "nines.test/chaos-nines:bench"
 EXPERIMENTS: Final = {"quickstart": ROOT / "experiments" / "quickstart.yaml", "pods": Path(__file__).with_name("store.yaml")}
@@ -58,7 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     due = [each for each in wanted if _is_due(_outcome(runs, *each), again=asked.again)]
     if due and not asked.table_only:
         with clusters.running(layout(), 3, _note) as cluster:
-            base, environment = _supply(cluster)
+            base, target = supply(cluster, IMAGE, "replicated_kv", os.environ, _note)
+            environment = {"NINES_KUBERNETES_IMAGE": IMAGE, "NINES_KUBERNETES_TARGET_IMAGE": target}
             for name, seed in due:
                 with _store(cluster, base) if name == "pods" else contextlib.nullcontext():
                     words = ["--runtime", "kubernetes"] if name == "quickstart" else []
@@ -101,25 +98,6 @@ def _row(name: str, seed: int, done: Outcome | None) -> str:
 
 def _seconds(value: float | None) -> str:
     return "" if value is None else f"{value:.2f} s"
-
-
-def _supply(cluster: Cluster) -> tuple[str, dict[str, str]]:
-    """Images, on every machine: what the runs need to be told of them."""
-    with private.private_engine(private.folder_of(), _note) as host, connect(host) as engine:
-        base = ensure_base(engine, _note)
-        words = [sys.executable, "-m", "chaos", "image", "--tag", IMAGE]
-        subprocess.run(words, check=True, env={**os.environ, "DOCKER_HOST": host})
-        target = ensure_target(engine, load_target("replicated_kv", beside=ROOT), "data")
-        earlier = os.environ.get("DOCKER_HOST")
-        os.environ["DOCKER_HOST"] = host  # whose images are loaded
-        try:
-            cluster.load(base, IMAGE, target)
-        finally:
-            if earlier is None:
-                del os.environ["DOCKER_HOST"]
-            else:
-                os.environ["DOCKER_HOST"] = earlier
-    return base, {"NINES_KUBERNETES_IMAGE": IMAGE, "NINES_KUBERNETES_TARGET_IMAGE": target}
 
 
 @contextlib.contextmanager

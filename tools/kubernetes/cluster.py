@@ -51,11 +51,11 @@ class Cluster(msgspec.Struct, frozen=True):
         command = [str(Path(self.record.programs) / "kubectl"), "--kubeconfig", str(self.layout.admin), *arguments]
         return subprocess.run(command, input=text, capture_output=True, text=True, timeout=timeout_s, check=True).stdout
 
-    def load(self, *named: str) -> None:
-        """Put images on all nodes that have power: archives, or names of images of the Docker engine."""
+    def load(self, *named: str, engine: str | None = None) -> None:
+        """Put images on all nodes that have power: archives, or names of images of the Docker engine (that of DOCKER_HOST, unless told)."""
         there = [name for name in self.record.nodes if hosts.first_process(self.layout, name) is not None]
         with contextlib.ExitStack() as stack:
-            images.load(self.layout, there, [stack.enter_context(images.archive(each)) for each in named])
+            images.load(self.layout, there, [stack.enter_context(images.archive(each, engine)) for each in named])
 
     def power_off(self, name: str) -> None:
         """A node loses power, at one instant; its disk stays."""

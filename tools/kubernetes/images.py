@@ -60,8 +60,8 @@ def own(programs: Path) -> Iterator[list[Path]]:
 
 
 @contextlib.contextmanager
-def archive(named: str) -> Iterator[Path]:
-    """The archive of an image: that file, or what the Docker engine that DOCKER_HOST names has under that name."""
+def archive(named: str, engine: str | None = None) -> Iterator[Path]:
+    """The archive of an image: that file, or what the Docker engine at that address (else DOCKER_HOST's) has under that name."""
     path = Path(named)
     if path.is_file():
         yield path
@@ -73,8 +73,8 @@ def archive(named: str) -> Iterator[Path]:
 
     with tempfile.TemporaryDirectory(prefix="nines-images-") as folder:
         saved = Path(folder) / "image.tar"
-        with connect() as engine, translated(f"saving the image {named}"), saved.open("wb") as out:
-            for piece in engine.client.images.get(named).save(named=named):
+        with connect(engine) as asked, translated(f"saving the image {named}"), saved.open("wb") as out:
+            for piece in asked.client.images.get(named).save(named=named):
                 out.write(piece)
         yield saved
 

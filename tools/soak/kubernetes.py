@@ -1,6 +1,7 @@
-"""Runs on pods of a stranger whose command, harness or both are killed: is all as before? ``python -m tools.soak.kubernetes``.
+"""Runs on pods whose command, harness or both are killed: is all as before? ``python -m tools.soak.kubernetes``.
 
     python -m tools.soak.kubernetes [--count 40] [--first 1] [--seed 1] [--ways command,harness,both,pod] [--kinds kill,pause,...]
+    python -m tools.soak.kubernetes --ours    on pods that the run starts (``runtime: kubernetes``), not on a stranger's
 
     command   SIGKILL to the command on the user's side
     harness   SIGKILL to the harness in its pod
@@ -30,10 +31,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from chaos.engine import private
 from tools.kubernetes import cluster as clusters
 from tools.kubernetes.cluster import Cluster
 from tools.kubernetes.places import layout
+from tools.kubernetes.supply import supply
 from tools.soak.kinds import ROOT
 from tools.soak.pods_look import Look, differences, look, started_by
 from tools.soak.trial import wait
@@ -51,6 +52,17 @@ FAULTS: Final = {
     "memory": "memory: {percent: 60%, recovery: policy}, target: any",
     "io": "io: {}, target: any",
 }  # fmt: skip
+OURS: Final = {
+    "kill": "kill: {}, target: leader",
+    "policy": "kill: {recovery: policy}, target: any",
+    "pause": "pause: {}, target: any",
+    "partition": "partition: {}, target: any",
+    "loss": "loss: {percent: 50%}, target: {link: clients -> any}",
+    "latency": "latency: {latency: 100ms}, target: {link: clients -> any}",
+    "power_off": "power_off: {}, target: any",
+    "dns": "dns: {mode: servfail}",
+}
+"""Faults on pods that the run starts."""
 FAULT_S: Final = 6.0
 RUN_S: Final = 25.0
 """About how long a run lasts."""
@@ -59,6 +71,15 @@ experiment: soak
 question: Does a run that is cut short leave anything that nobody finds?
 cluster: {{attach: {{kubernetes: {{namespace: {space}, service: store}}}}, nodes: 3}}
 traffic: {{operations: {{home: {{http: "http://store:8080/", rate: 10/s}}}}}}
+baseline: 1s
+faults: [{{name: harm, {fault}, at: [500ms], for: {lasts:g}s}}]
+settle: 5s
+"""
+EXPERIMENT_OF_OURS: Final = """
+experiment: soak
+question: Does a run that is cut short leave anything that nobody finds?
+cluster: {{target: replicated_kv, nodes: 3, runtime: kubernetes, kubernetes: {{namespace: {space}}}}}
+traffic: {{operations: {{write: 10/s, read: 10/s}}, judge: write}}
 baseline: 1s
 faults: [{{name: harm, {fault}, at: [500ms], for: {lasts:g}s}}]
 settle: 5s
@@ -112,7 +133,9 @@ class Soak:
         self.scratch = scratch
         self.draw = random.Random(arguments.seed)  # noqa: S311 - instants, no secrets
         self.ways = arguments.ways.split(",")
-        self.kinds = arguments.kinds.split(",") if arguments.kinds else list(FAULTS)
+        self.ours = arguments.ours
+        self.faults = OURS if arguments.ours else FAULTS
+        self.kinds = arguments.kinds.split(",") if arguments.kinds else list(self.faults)
         self.counts: Counter[tuple[str, bool]] = Counter()
 
     def one(self, number: int) -> bool:
@@ -123,8 +146,10 @@ class Soak:
         folder = self.scratch / f"trial-{number}-{kind}"
         folder.mkdir()
         trial = Trial(number, way, kind, folder, self.env | {"NINES_STATE": str(folder / "state")})
-        (folder / "soak.yaml").write_text(EXPERIMENT.format(space=self.space, fault=FAULTS[kind], lasts=FAULT_S), encoding="utf-8")
-        self._fresh()
+        words_of = EXPERIMENT_OF_OURS if self.ours else EXPERIMENT
+        (folder / "soak.yaml").write_text(words_of.format(space=self.space, fault=self.faults[kind], lasts=FAULT_S), encoding="utf-8")
+        if not self.ours:
+            self._fresh()
         before, began_s = look(self.cluster, self.space), time.monotonic()
         with (folder / "said").open("wb") as said:
             words = [sys.executable, "-m", "tools.soak.pods_command", "soak.yaml", "run"]
@@ -223,31 +248,6 @@ def await_ready(cluster: Cluster, space: str) -> None:
         raise SystemExit(f"the pods of the stranger in {space} do not become ready")
 
 
-def images(cluster: Cluster, env: dict[str, str]) -> str:
-    """The base of the stranger's pods, and Nines, on every machine; returns the base's name. Made on an engine of our own if need be."""
-    from chaos.engine.connection import connect
-    from chaos.engine.images.ensure import ensure_base
-
-    def note(text: str) -> None:
-        print(text, file=sys.stderr)
-
-    with private.private_engine(private.folder_of(), note) as host:
-        with connect(host) as engine:
-            base = ensure_base(engine, note)
-        there = env | {"DOCKER_HOST": host}
-        subprocess.run([sys.executable, "-m", "chaos", "image", "--tag", env["NINES_KUBERNETES_IMAGE"]], check=True, env=there)
-        before = os.environ.get("DOCKER_HOST")
-        os.environ["DOCKER_HOST"] = host
-        try:
-            cluster.load(base, env["NINES_KUBERNETES_IMAGE"])
-        finally:
-            if before is None:
-                del os.environ["DOCKER_HOST"]
-            else:
-                os.environ["DOCKER_HOST"] = before
-    return base
-
-
 def main() -> int:
     """Prints a line for each trial, and how many of them left everything as it was; 1 if any did not."""
     parser = argparse.ArgumentParser(
@@ -257,21 +257,25 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=1, help="number of the first trial, to go on where a former soak ended")
     parser.add_argument("--seed", type=int, default=1, help="of kinds and instants")
     parser.add_argument("--ways", default=",".join(WAYS))
-    parser.add_argument("--kinds", default="", help=f"of: {', '.join(FAULTS)}; all unless told")
-    parser.add_argument("--space", default="soak", help="a namespace for the stranger's pods, made and removed")
-    parser.add_argument("--base", default="", help="the base image, if it and NINES_KUBERNETES_IMAGE are on the machines already")
+    parser.add_argument("--ours", action="store_true", help="on pods that the run starts")
+    parser.add_argument("--kinds", default="", help=f"of: {', '.join(FAULTS)}; with --ours: {', '.join(OURS)}; all unless told")
+    parser.add_argument("--space", default="soak", help="a namespace for the pods, made and removed")
     parser.add_argument("--within", type=float, default=float("inf"), metavar="SECONDS", help="begin no trial after so long")
     arguments = parser.parse_args()
     scratch, began_s = Path(tempfile.mkdtemp(prefix="nines-soak-")), time.monotonic()
-    with clusters.running(layout(), 3, lambda text: print(text, file=sys.stderr)) as cluster:
+    with clusters.running(layout(), 3, _note) as cluster:
         env = {key: value for key, value in os.environ.items() if not key.startswith("DOCKER_")}
         env |= {"KUBECONFIG": str(cluster.layout.kubeconfig), "PYTHONPATH": str(ROOT), "HOME": str(scratch), "NINES_HISTORY": "off"}
         env.setdefault("NINES_KUBERNETES_IMAGE", IMAGE)
-        base = arguments.base or images(cluster, env)
+        base, target = supply(cluster, env["NINES_KUBERNETES_IMAGE"], "replicated_kv", env, _note)
+        env["NINES_KUBERNETES_TARGET_IMAGE"] = target
         words = (ROOT / "tests" / "kubernetes" / "store.yaml").read_text(encoding="utf-8")
         words = words.replace("nines-base:IMAGE", base).replace("namespace: shop", f"namespace: {arguments.space}")
         words = words.replace("metadata: {name: shop}", f"metadata: {{name: {arguments.space}}}")
-        cluster.kubectl("apply", "-f", "-", text=words)
+        if arguments.ours:
+            cluster.kubectl("create", "namespace", arguments.space)
+        else:
+            cluster.kubectl("apply", "-f", "-", text=words)
         soak, done = Soak(arguments, cluster, arguments.space, env, scratch), 0
         try:
             for number in range(arguments.first, arguments.first + arguments.count):
@@ -289,6 +293,10 @@ def main() -> int:
         print(f"the folders are in {scratch}", file=sys.stderr)
     print(f"{good} of {done}: everything as before")
     return 0 if good == done else 1
+
+
+def _note(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":
