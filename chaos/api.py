@@ -73,14 +73,14 @@ def order_text(
     from chaos.experiment.overrides import located
     from chaos.plan.build import make_plan
     from chaos.plan.capabilities import runtime_of
-    from chaos.plan.placing import placed
+    from chaos.plan.placing import placed, told
 
     experiment = parse_experiment(text, str(file), overrides)
     target = _target(experiment, file)
     place = None if runtime else located(str(file), overrides, "cluster.runtime")
     cluster = experiment.cluster
     chosen = chosen_runtime(runtime or cluster.runtime, target, place, attach=cluster.attach, hosts=bool(cluster.hosts))
-    experiment = placed(experiment, runtime_of(chosen))
+    experiment = told(placed(experiment, runtime_of(chosen)), runtime_of(chosen))
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     plan = versioned(plan, target, system_version)
     if faults:

@@ -89,6 +89,12 @@ class PodsSpec(Strict, frozen=True):
     """Node -> the machine that it stood on when this was asked for a selector (``plan.placing``)."""
     lies: Annotated[dict[str, str], UNWRITTEN] = {}
     """Machine -> its zone, where that was asked."""
+    says: Annotated[dict[str, str], UNWRITTEN] = {}
+    """Parameter of the models -> as pods and cluster said it before the plan."""
+    answers: Annotated[dict[str, int], UNWRITTEN] = {}
+    """Machine -> how many of the servers of the cluster's names stood there then."""
+    unseen: Annotated[str, UNWRITTEN] = ""
+    """What of that could not be read, and why."""
 
 
 @Written(blank=True, inline=True, make=_make_ours)

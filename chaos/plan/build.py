@@ -178,9 +178,10 @@ def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> 
     long it is done, when it is called off, where the files lie, and which image is started (that is the system's version)."""
     faults = tuple(msgspec.structs.replace(spec, line=0, path="", times=None) for spec in experiment.faults)
     cluster = msgspec.structs.replace(experiment.cluster, target=target.name, runtime="")
-    if cluster.attach is not None and cluster.attach.pods is not None and cluster.attach.pods.stand:  # where they stood this time
-        attach = msgspec.structs.replace(cluster.attach, pods=msgspec.structs.replace(cluster.attach.pods, stand={}, lies={}))
-        cluster = msgspec.structs.replace(cluster, attach=attach, zones={})
+    if cluster.attach is not None and cluster.attach.pods is not None:  # where they stood this time, and what they said
+        zones = {} if cluster.attach.pods.stand else cluster.zones
+        bare_pods = msgspec.structs.replace(cluster.attach.pods, stand={}, lies={}, says={}, answers={}, unseen="")
+        cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(cluster.attach, pods=bare_pods), zones=zones)
     bare = msgspec.structs.replace(
         experiment, name="", seed=0, question="", objectives=(), expect_verdict="", file="", overrides=(), faults=faults, duration_s=None,
         cluster=cluster, predict=PredictSpec(), slo=Slo(latency_s=experiment.slo.latency_s), abort_if=AbortIf(),

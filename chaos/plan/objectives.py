@@ -45,7 +45,15 @@ def cautions(plan: Plan) -> tuple[str, ...]:
         *back_off.cautions(plan),
         *_given_up(plan),
         *name_of_one(plan.experiment),
+        *_unseen(plan.experiment),
     )
+
+
+def _unseen(experiment: Experiment) -> tuple[str, ...]:
+    """What could not be read of what runs already: then its defaults stand in the prediction."""
+    attach = experiment.cluster.attach
+    why = "" if attach is None or attach.pods is None else attach.pods.unseen
+    return (f"{why}. The prediction takes Kubernetes' defaults for it",) if why else ()
 
 
 def _given_up(plan: Plan) -> tuple[str, ...]:

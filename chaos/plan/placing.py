@@ -1,8 +1,11 @@
-"""Where nodes stand that run already, for selectors that speak of it: a host or a zone that the file does not define is asked for.
+"""What is asked of nodes that run already, before the plan is made: where they stand, and what they say of themselves.
+
+A host or a zone of a selector that the file does not define is asked for:
 
     {host: worker-2}   {zone: eu-1a}   {any: 1, zone: eu-1a}
 
-Only then is anybody asked, before the plan is made: what was found stands in the plan's experiment, as if the file had said it.
+Where faults are planned, the runtime also tells parameters of the models (``Runtime.told``). What was found stands in the plan's
+experiment, as if the file had said it.
 """
 
 from __future__ import annotations
@@ -37,6 +40,17 @@ def placed(experiment: Experiment, runtime: type[Runtime]) -> Experiment:
     pods = msgspec.structs.replace(attach.pods, stand=hosts, lies={spot.host: spot.zone for spot in found if spot.zone})
     zones = cluster.zones or _zones(names, found)
     cluster = msgspec.structs.replace(cluster, zones=zones, attach=msgspec.structs.replace(attach, pods=pods))
+    return msgspec.structs.replace(experiment, cluster=cluster)
+
+
+def told(experiment: Experiment, runtime: type[Runtime]) -> Experiment:
+    """With what it attaches to says of itself, as far as it can be asked; none of it is needed to make a plan."""
+    attach = experiment.cluster.attach
+    if attach is None or attach.pods is None or not experiment.faults:
+        return experiment
+    found = runtime.told(attach)
+    pods = msgspec.structs.replace(attach.pods, says=dict(found.parameters), answers=dict(found.name_servers), unseen=found.unseen)
+    cluster = msgspec.structs.replace(experiment.cluster, attach=msgspec.structs.replace(attach, pods=pods))
     return msgspec.structs.replace(experiment, cluster=cluster)
 
 

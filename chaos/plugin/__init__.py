@@ -56,7 +56,7 @@ from chaos.plugin.faults import ActsOnLinks, Effect, Fault, NeedsLimits, NeedsOf
 from chaos.plugin.links import Gauge, HasAddresses, HasNames, HasNetworks, Layer, Line, Names, Net
 from chaos.plugin.models import Model
 from chaos.plugin.nodes import Deletable, Disks, Evictable, HasDisks, HasLoads, KillsServing, LimitsFiles, Loads, Node, Removable, SetsClock
-from chaos.plugin.runtimes import COMMAND_GONE, CrashedRun, Deployment, Left, Runtime, Sink, Spot, Surrounding
+from chaos.plugin.runtimes import COMMAND_GONE, CrashedRun, Deployment, Left, Runtime, Sink, Spot, Surrounding, Told
 
 if TYPE_CHECKING:
     from chaos.core.clock import to_ns, to_s
@@ -182,6 +182,7 @@ __all__ = [
     "Surrounding",
     "Target",
     "Template",
+    "Told",
     "Toxic",
     "Traffic",
     "TrafficOrder",

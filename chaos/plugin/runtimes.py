@@ -81,6 +81,17 @@ class Surrounding(msgspec.Struct, frozen=True):
     """Whose word it is, for people: ``kubelet's default``."""
 
 
+class Told(msgspec.Struct, frozen=True):
+    """What a system that runs already says of itself before a plan is made."""
+
+    parameters: Mapping[str, str] = {}
+    """Of the models, as in YAML: ``grace`` -> ``30s``."""
+    name_servers: Mapping[str, int] = {}
+    """Machine -> how many of those that answer names stand there; empty: nobody says it."""
+    unseen: str = ""
+    """What could not be read, and why."""
+
+
 class Spot(msgspec.Struct, frozen=True):
     """Where one node stands that runs already."""
 
@@ -195,6 +206,12 @@ class Runtime:
         """Where they stand now, in the order of their nodes; ``named``: hosts and zones that somebody speaks of. Empty: it cannot tell."""
         del attach, named
         return []
+
+    @classmethod
+    def told(cls, attach: AttachSpec) -> Told:
+        """What it says of itself, as far as it can be asked; changes nothing and refuses nothing."""
+        del attach
+        return Told()
 
     @classmethod
     def stays(cls, plan: Plan) -> str:

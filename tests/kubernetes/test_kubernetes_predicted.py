@@ -64,10 +64,10 @@ def test_kills_one_to_four(cluster: Cluster, image: str, shop: str, tmp_path: Pa
     assert restarts(cluster) == {"store-0": 4, "store-1": 0, "store-2": 0}
 
 
-def test_a_roll(cluster: Cluster, image: str, shop: str, tmp_path: Path) -> None:
-    """Three pods, one after the other."""
+def test_two_rolls(cluster: Cluster, image: str, shop: str, tmp_path: Path) -> None:
+    """Three pods, one after the other, twice."""
     env = settings(cluster, image, tmp_path)
-    write(tmp_path, "  - {name: rolled, restart: {by: delete}, target: [n1, n2, n3], at: [4s], for: 90s}", settle="20s")
+    write(tmp_path, "  - {name: rolled, restart: {by: delete}, target: [n1, n2, n3], at: [4s, 56s], for: 50s}", settle="20s")
     first = lives(cluster)
     with probe(cluster, shop, pods(cluster)["store-1"]["spec"]["nodeName"]) as read:
         report = ran(tmp_path, env)

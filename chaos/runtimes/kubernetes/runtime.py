@@ -20,7 +20,7 @@ from chaos.experiment.document import Experiment
 from chaos.experiment.target.spec import Target
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
-from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink, Spot, Surrounding
+from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink, Spot, Surrounding, Told
 
 if TYPE_CHECKING:
     from chaos.runtimes.base.cluster import RunningCluster
@@ -32,6 +32,7 @@ _KUBELET: Final = "kubelet's default"
 _CLUSTER: Final = "Kubernetes' default"
 _PROBE: Final = "a readiness probe's default"
 _MEASURED: Final = "measured (docs/kubernetes.md)"
+_TOLD: Final = "the cluster's own word"
 IN_POD: Final = "NINES_IN_POD"
 """In the environment of a harness that has travelled."""
 
@@ -111,7 +112,10 @@ class KubernetesRuntime(Runtime):
     @classmethod
     def around(cls, experiment: Experiment) -> Mapping[str, Surrounding]:
         """Behind a gate that stays, a system dies without its container, of which kubelet then hears nothing."""
-        if experiment.cluster.attach is not None or any(made(spec).revival == "policy" for spec in experiment.faults):
+        attach = experiment.cluster.attach
+        if attach is not None and attach.pods is not None:
+            return {**cls.surroundings, **{name: Surrounding(text, _TOLD) for name, text in attach.pods.says.items()}}
+        if any(made(spec).revival == "policy" for spec in experiment.faults):
             return cls.surroundings
         return {name: each for name, each in cls.surroundings.items() if not name.startswith(("back_off", "death_seen"))}
 
@@ -197,6 +201,25 @@ class KubernetesRuntime(Runtime):
             return spots(api, attach.pods, named)
         finally:
             api.close()
+
+    @classmethod
+    def told(cls, attach: AttachSpec) -> Told:
+        """As the API server has it; of a cluster that is out of reach only that it is."""
+        from chaos.kube.access import by_kubeconfig
+        from chaos.kube.api import Api
+        from chaos.kube.told import at_first, told
+
+        pods = attach.pods
+        assert pods is not None
+
+        def read() -> Told:
+            api = Api(by_kubeconfig(pods))
+            try:
+                return told(api, pods)
+            finally:
+                api.close()
+
+        return at_first(read)
 
     @classmethod
     def called(cls, folder: Path) -> Mapping[str, str]:

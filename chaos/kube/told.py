@@ -1,0 +1,145 @@
+"""What pods, their Service and the cluster's name servers say of themselves before a run, as parameters of the models.
+
+    the pod        its readiness probe, its grace, how long its preStop hook sleeps, whether a Deployment makes the next one at once
+    the Service    whether its name lists pods, or leads to one address that stands for all of them
+    CoreDNS        the TTL of its answers, whether it keeps them; on which machines it stands
+
+What a container's first process does on SIGTERM, and how long a hook takes that runs a command, nobody can see from outside.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from chaos.core.errors import EnvironmentUnusable
+from chaos.experiment.pods import PodsSpec
+from chaos.kube.api import Api, Refused, Thing
+from chaos.kube.find import RUN, headless, pod_of, selector_of, service_of
+from chaos.plugin import Told
+
+POD_S: Final = 30.0
+"""terminationGracePeriodSeconds, where a manifest does not say it."""
+HEARS_S: Final = (0.05, 0.3)
+"""Until kubelet acts on an order, as measured (docs/kubernetes.md)."""
+NEVER: Final = 1_000_000
+"""Probes that would have to fail, of a container that has none."""
+COREDNS_TTL_S: Final = 5
+"""Of the plugin ``kubernetes``, where its configuration says nothing."""
+COREDNS_CACHE_S: Final = 3600
+ZONE: Final = "cluster.local"
+SYSTEM: Final = "kube-system"
+DNS: Final = "k8s-app"
+"""The label of what answers names, in every distribution: ``kube-dns``; ``node-local-dns`` where each machine has a server of its own."""
+
+
+def told(api: Api, spec: PodsSpec) -> Told:
+    """All of it that may be read. Nothing there is changed, and nothing of it is refused here."""
+    service = service_of(api, spec)
+    things = [
+        each for each in api.listed("pods", spec.namespace, selector_of(spec, service)) if RUN not in each["metadata"].get("labels", {})
+    ]
+    known = of_service(service) | (of_pods(things, pod_of(things[0], spec).container) if things else {})
+    try:
+        found = api.listed("pods", SYSTEM, f"{DNS} in (kube-dns,node-local-dns)")
+        settings = api.get("configmaps", SYSTEM, "coredns")
+    except Refused as refused:
+        if not refused.forbidden:
+            raise
+        why = f"where the cluster's name servers stand, and what they keep, may not be read: {refused.what}"
+        return Told(known, unseen=why)
+    known |= of_names(str(((settings or {}).get("data") or {}).get("Corefile") or ""))
+    if any(each["metadata"].get("labels", {}).get(DNS) == "node-local-dns" for each in found):
+        return Told(known)
+    return Told(known, name_servers=stand(found))
+
+
+def at_first(read: Callable[[], Told]) -> Told:
+    """The same where a cluster may be out of reach: a plan can be made without it, and says what it does not know."""
+    try:
+        return read()
+    except EnvironmentUnusable as error:
+        return Told({}, unseen=f"the cluster could not be asked: {error.what}")
+
+
+def of_pods(things: Sequence[Thing], container: str) -> dict[str, str]:
+    """By the first of them: pods of one kind are alike. ``container``: the one that is the node."""
+    if not things:
+        return {}
+    spec = things[0]["spec"]
+    own = next((each for each in spec["containers"] if each["name"] == container), spec["containers"][0])
+    grace_s = float(spec.get("terminationGracePeriodSeconds", POD_S))
+    hook_s = min(_hook_s(own), grace_s)
+    found = {"grace": f"{grace_s:g}s", "ending_lag": f"{HEARS_S[0] + hook_s:g}s..{HEARS_S[1] + hook_s:g}s"}
+    found |= _readiness(own.get("readinessProbe"))
+    if controller(things[0]) in ("ReplicaSet", "ReplicationController"):
+        found["successor"] = "at-once"
+    return found
+
+
+def controller(thing: Thing) -> str:
+    """The kind of what makes another pod in its place; empty: nobody does."""
+    owners = thing["metadata"].get("ownerReferences") or ()
+    return next((str(each["kind"]) for each in owners if each.get("controller")), "")
+
+
+def _hook_s(container: Thing) -> float:
+    """How long its preStop hook sleeps, where it says so; of a command, 0."""
+    hook = (container.get("lifecycle") or {}).get("preStop") or {}
+    if "sleep" in hook:
+        return float(hook["sleep"].get("seconds", 0))
+    words = [str(each) for each in (hook.get("exec") or {}).get("command") or ()]
+    slept = re.fullmatch(r"(?:\S*sh -c )?(?:exec )?(?:/bin/)?sleep (\d+(?:\.\d+)?)s?", " ".join(words))
+    return float(slept[1]) if slept else 0.0
+
+
+def _readiness(probe: Thing | None) -> dict[str, str]:
+    """Without a probe a container that runs is ready, and one that is silent stays so; that it runs is seen once a second."""
+    if not probe:
+        return {"readiness_every": "1s", "readiness_timeout": "0s", "readiness_fall": str(NEVER), "readiness_rise": "1"}
+    return {
+        "readiness_every": f"{probe.get('periodSeconds', 10)}s",
+        "readiness_timeout": f"{probe.get('timeoutSeconds', 1)}s",
+        "readiness_fall": str(probe.get("failureThreshold", 3)),
+        "readiness_rise": str(probe.get("successThreshold", 1)),
+    }
+
+
+def of_service(service: Thing | None) -> dict[str, str]:
+    """Of the name that clients resolve."""
+    return {} if service is None or headless(service) else {"name_leads_to": "one-address"}
+
+
+def of_names(corefile: str) -> dict[str, str]:
+    """What the servers of the cluster's names do with answers, by their configuration; nothing of one that is not CoreDNS's."""
+    block = _block(corefile, f"kubernetes {ZONE}") or _block(corefile, "kubernetes")
+    if block is None:
+        return {}
+    ttl_s = _number(block, r"^\s*ttl\s+(\d+)", COREDNS_TTL_S)
+    cache = re.search(r"^\s*cache\b(?P<words>[^\n{]*)(?P<block>\{[^}]*\})?", corefile, re.MULTILINE)
+    kept_s = 0
+    if cache is not None and not re.search(rf"^\s*disable\s+success(\s+{re.escape(ZONE)}|\s*$)", cache["block"] or "", re.MULTILINE):
+        success = _number(cache["block"] or "", r"^\s*success\s+\d+\s+(\d+)", COREDNS_CACHE_S)
+        kept_s = min(ttl_s, _number(cache["words"], r"^\s*(\d+)", success))
+    return {"name_ttl": f"{ttl_s}s", "name_cache": f"{kept_s}s"}
+
+
+def stand(things: Sequence[Thing]) -> dict[str, int]:
+    """Machine -> how many of these pods are there and ready."""
+    found: dict[str, int] = {}
+    for each in things:
+        ready = any(one.get("type") == "Ready" and one.get("status") == "True" for one in each.get("status", {}).get("conditions") or ())
+        if ready and (machine := str(each["spec"].get("nodeName") or "")):
+            found[machine] = found.get(machine, 0) + 1
+    return found
+
+
+def _block(text: str, head: str) -> str | None:
+    found = re.search(rf"^\s*{re.escape(head)}\b[^\n{{]*(\{{[^}}]*\}})?", text, re.MULTILINE)
+    return None if found is None else found[1] or ""
+
+
+def _number(text: str, pattern: str, otherwise: int) -> int:
+    found = re.search(pattern, text, re.MULTILINE)
+    return otherwise if found is None else int(found[1])

@@ -1,0 +1,179 @@
+"""What pods, Services and CoreDNS say of themselves: manifests and configurations as they are written, and what they mean to the models."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from chaos.api import order
+from chaos.core.errors import EnvironmentUnusable
+from chaos.experiment.pods import PodsSpec
+from chaos.kube.api import Api, Refused
+from chaos.kube.told import NEVER, at_first, of_names, of_pods, of_service, stand, told
+from chaos.plan.objectives import cautions
+from chaos.plugin import Told
+from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
+from tests.unit.kube.test_find import thing
+
+KUBEADM = """.:53 {
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+        pods insecure
+        ttl 30
+    }
+    forward . /etc/resolv.conf {
+       max_concurrent 1000
+    }
+    cache 30 {
+        disable success cluster.local
+        disable denial cluster.local
+    }
+}
+"""
+K3S = """.:53 {
+    kubernetes cluster.local in-addr.arpa ip6.arpa {
+      pods insecure
+      fallthrough in-addr.arpa ip6.arpa
+    }
+    cache 30
+}
+"""
+"""And kubeadm's until v1.32, but for its ``ttl 30``."""
+
+
+@pytest.mark.parametrize(
+    ("corefile", "ttl_s", "kept_s"),
+    [
+        (KUBEADM, 30, 0),
+        (K3S, 5, 5),  # the plugin's own 5 s, kept no longer than that
+        (K3S.replace("pods insecure", "ttl 30"), 30, 30),
+        (K3S.replace("pods insecure", "ttl 60"), 60, 30),
+        (K3S.replace("    cache 30\n", ""), 5, 0),
+        (K3S.replace("cache 30", "cache {\n success 9984 2\n }"), 5, 2),
+        (K3S.replace("cache 30", "cache"), 5, 5),
+    ],
+)
+def test_what_coredns_keeps(corefile: str, ttl_s: int, kept_s: int) -> None:
+    assert of_names(corefile) == {"name_ttl": f"{ttl_s}s", "name_cache": f"{kept_s}s"}
+
+
+def test_a_server_of_another_kind_says_nothing() -> None:
+    assert of_names("") == {}
+    assert of_names(".:53 {\n forward . 1.1.1.1\n}") == {}
+
+
+def pod(owner: str = "StatefulSet", grace_s: int | None = None, **container: Any) -> dict[str, Any]:
+    found = thing("store-0", metadata={"ownerReferences": [{"kind": owner, "controller": True}]})
+    found["spec"]["containers"][0] |= container
+    return found if grace_s is None else found | {"spec": {**found["spec"], "terminationGracePeriodSeconds": grace_s}}
+
+
+@pytest.mark.parametrize(
+    ("hook", "lag"),
+    [
+        (None, "0.05s..0.3s"),
+        ({"sleep": {"seconds": 5}}, "5.05s..5.3s"),
+        ({"exec": {"command": ["sleep", "5"]}}, "5.05s..5.3s"),
+        ({"exec": {"command": ["/bin/sh", "-c", "sleep 2.5"]}}, "2.55s..2.8s"),
+        ({"exec": {"command": ["/stop.sh"]}}, "0.05s..0.3s"),  # nobody can see how long that takes
+        ({"sleep": {"seconds": 60}}, "20.05s..20.3s"),  # the grace ends it
+    ],
+)
+def test_a_hook_that_sleeps_puts_the_end_off(hook: Any, lag: str) -> None:
+    found = of_pods([pod(grace_s=20, **({"lifecycle": {"preStop": hook}} if hook else {}))], "store")
+    assert (found["ending_lag"], found["grace"]) == (lag, "20s")
+
+
+def test_a_probe_as_it_is_written_and_as_it_is_left_out() -> None:
+    probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 3, "failureThreshold": 2}
+    found = of_pods([pod(readinessProbe=probe)], "store")
+    assert {key: found[key] for key in sorted(found) if key.startswith("readiness")} == {
+        "readiness_every": "3s", "readiness_fall": "2", "readiness_rise": "1", "readiness_timeout": "1s",
+    }  # fmt: skip
+    assert of_pods([pod(readinessProbe={})], "store")["readiness_fall"] == str(NEVER)
+    assert found["grace"] == "30s"
+
+
+def test_who_makes_the_next_one_and_when() -> None:
+    assert "successor" not in of_pods([pod()], "store")
+    assert of_pods([pod("ReplicaSet")], "store")["successor"] == "at-once"
+
+
+def test_a_service_with_one_address() -> None:
+    assert of_service({"spec": {"clusterIP": "10.96.0.7"}}) == {"name_leads_to": "one-address"}
+    assert of_service({"spec": {"clusterIP": "None"}}) == of_service(None) == {}
+
+
+class Answers:
+    """Of an API server."""
+
+    def __init__(self, may: bool = True) -> None:
+        self._may = may
+
+    def listed(self, kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+        del kind
+        if namespace == "shop":
+            return [thing("nines-x", metadata={"labels": {"nines.run": "x"}}), pod()]
+        if not self._may:
+            raise Refused(403, "pods is forbidden", "")
+        assert selector == "k8s-app in (kube-dns,node-local-dns)"
+        return [thing(name, spec={"nodeName": machine}) for name, machine in (("a", "m1"), ("b", "m1"), ("c", "m2"))]
+
+    def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
+        del namespace, name
+        return {"spec": {"clusterIP": "None"}} if kind == "services" else {"data": {"Corefile": KUBEADM}}
+
+
+def test_all_that_may_be_read() -> None:
+    spec = PodsSpec("shop", selector="app=store", service="store")
+    found = told(cast("Api", Answers()), spec)
+    assert found.name_servers == {"m1": 2, "m2": 1}
+    assert (found.parameters["name_ttl"], found.parameters["grace"], found.unseen) == ("30s", "30s", "")
+    less = told(cast("Api", Answers(may=False)), spec)
+    assert "pods is forbidden" in less.unseen
+    assert less.parameters["grace"] == "30s"
+    assert not less.name_servers
+
+
+def test_name_servers_that_are_not_ready_do_not_count() -> None:
+    away = thing("c", spec={"nodeName": "m3"})
+    away["status"]["conditions"] = []
+    assert stand([thing("a"), away]) == {"m1": 1}
+
+
+def test_a_cluster_out_of_reach_is_no_reason_to_make_no_plan() -> None:
+    def read() -> Told:
+        raise EnvironmentUnusable("no route", how="a cable")
+
+    assert at_first(read) == Told(unseen="the cluster could not be asked: no route")
+
+
+TEXT = """\
+experiment: shop
+question: Do customers notice?
+cluster: {attach: {kubernetes: {namespace: shop, service: store}}, nodes: 3}
+traffic: {operations: {home: {http: "http://store:8080/", rate: 20/s}}}
+faults: [{restart: {by: delete}, target: any, at: [1s], for: 30s}]
+predict: {parameters: {restart: 1s, grace: 9s}}
+"""
+
+
+def test_a_plan_has_it_in_place_of_defaults_and_below_the_experiment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And two plans of other words of the cluster are of one configuration."""
+    (tmp_path / "shop.yaml").write_text(TEXT)
+    monkeypatch.setattr(KubernetesRuntime, "told", lambda _: Told())
+    without = order(tmp_path / "shop.yaml").plan
+    monkeypatch.setattr(KubernetesRuntime, "told", lambda _: Told({"readiness_every": "3s", "grace": "20s"}, {"m1": 1}))
+    plan = order(tmp_path / "shop.yaml").plan
+    known = {each.name: (each.value, each.origin) for each in plan.parameters}
+    assert known["readiness_every_s"] == (3.0, "the cluster's own word")
+    assert known["grace_s"] == (9.0, "experiment")
+    assert known["name_ttl_s"] == (30.0, "kubeadm's default")
+    assert plan.configuration == without.configuration
+
+
+def test_plan_says_what_it_could_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shop.yaml").write_text(TEXT)
+    monkeypatch.setattr(KubernetesRuntime, "told", lambda _: Told(unseen="the cluster could not be asked: no route"))
+    assert "the cluster could not be asked: no route. The prediction takes" in " ".join(cautions(order(tmp_path / "shop.yaml").plan))
