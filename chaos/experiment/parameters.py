@@ -96,6 +96,8 @@ KNOWN: Final = {
     "grace": Known("how long a node that is given up may take to end, from the order on; then it is killed"),
     "successor": Known("when the next one is made in the place of a node that is given up", "", ("after-death", "at-once")),
     "replacement": Known("from the death of a node that is given up until the process of the next one in its place is started"),
+    "name_restart": Known("from the start of a machine's processes until a server of the runtime's name that stands there answers"),
+    "name_again": Known("from the return of a machine that was missed until that name's servers there are asked again"),
     "boot": Known("from a machine's power until the processes of its nodes are started"),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang", "resend")),
     "reads": Known("who answers a read", "", ("quorum", "local", "leader")),

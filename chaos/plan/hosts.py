@@ -22,6 +22,8 @@ OF_HOSTS: Final[Mapping[Capability, str]] = {
     Capability.HOST_CUTS: "cuts one host off",
 }  # fmt: skip
 """What is done to a host as a whole."""
+TAKES_HOSTS: Final = frozenset({Capability.HOSTS, Capability.HOST_CUTS})
+"""What takes a host away from under whoever stands there."""
 
 
 def check_hosts(experiment: Experiment, target: Target, runtime: type[Runtime], faults: Sequence[Planned]) -> None:
@@ -53,6 +55,5 @@ def check_hosts(experiment: Experiment, target: Target, runtime: type[Runtime], 
 
 def struck_hosts(experiment: Experiment) -> frozenset[str]:
     """Those that a fault takes away from under whoever stands there: the harness is not to stand on one of them."""
-    takes = {Capability.HOSTS, Capability.HOST_CUTS}
-    specs = [spec for spec in experiment.faults if takes & made(spec).needs and isinstance(spec.target, Zone)]
+    specs = [spec for spec in experiment.faults if TAKES_HOSTS & made(spec).needs and isinstance(spec.target, Zone)]
     return frozenset(spec.target.zone for spec in specs if isinstance(spec.target, Zone))

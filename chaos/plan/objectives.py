@@ -9,11 +9,13 @@ from chaos.core.capabilities import Capability
 from chaos.core.units import show_s
 from chaos.experiment.document import Experiment
 from chaos.experiment.production import PLANNED, ZONE, ProductionRate
+from chaos.experiment.selectors import Zone
 from chaos.experiment.tls_options import unverified
 from chaos.plan import back_off
 from chaos.plan.attached import name_of_one
 from chaos.plan.cluster import refuse
 from chaos.plan.plan import Parameter, Plan, PlannedNode
+from chaos.plan.hosts import TAKES_HOSTS
 from chaos.plan.traits import made, traits
 
 POWER_OFF: Final = "power_off"
@@ -46,6 +48,7 @@ def cautions(plan: Plan) -> tuple[str, ...]:
         *_given_up(plan),
         *name_of_one(plan.experiment),
         *_unseen(plan.experiment),
+        *_nameless(plan.experiment),
     )
 
 
@@ -54,6 +57,23 @@ def _unseen(experiment: Experiment) -> tuple[str, ...]:
     attach = experiment.cluster.attach
     why = "" if attach is None or attach.pods is None else attach.pods.unseen
     return (f"{why}. The prediction takes Kubernetes' defaults for it",) if why else ()
+
+
+def _nameless(experiment: Experiment) -> tuple[str, ...]:
+    """A machine that takes servers of the cluster's names with it is felt by more than the clients of its nodes."""
+    attach = experiment.cluster.attach
+    servers = {} if attach is None or attach.pods is None else attach.pods.answers
+    found = []
+    for spec in experiment.faults:
+        host = spec.target.zone if isinstance(spec.target, Zone) and made(spec).needs & TAKES_HOSTS else ""
+        if count := servers.get(host, 0):
+            all_of = sum(servers.values())
+            found.append(
+                f"'{spec.name}': {count} of {all_of} servers of the cluster's names stand on {host}. "
+                + ("Until it is back" if count == all_of else "Until the cluster misses it")
+                + f" {'all' if count == all_of else 'some'} questions for names are lost, there and elsewhere; the prediction has that"
+            )
+    return tuple(found)
 
 
 def _given_up(plan: Plan) -> tuple[str, ...]:

@@ -45,6 +45,8 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
     if "power_off" in kinds:
         said.append("A machine that is off answers nothing: each attempt there costs its whole time-out, until it is started again.")
     said += _of_the_runtime(known, facts)
+    if any(known.front.servers.get(each.role.removeprefix("zone:")) for each in facts.classes):
+        said.append("The name's servers stand where they stood when the plan was made; those on a machine that goes answer nobody.")
     if "kill" in kinds:
         said.append("A killed process refuses from its death until it listens again.")
     if kinds & {"pause", "partition"}:

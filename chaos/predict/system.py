@@ -65,6 +65,8 @@ class Front(msgspec.Struct, frozen=True):
     """The rule for machines that say nothing more, where nodes are checked by their own machine."""
     one_address: bool = False
     """The name leads to one address that stands for all nodes, from which each connection goes to one of them that is ready."""
+    servers: Mapping[str, int] = {}
+    """Machine -> how many of those that answer the name stand there; empty: nobody says it."""
     ordered: Uniform | None = None
     """From the order to give a node up until answers follow it, where the name hears of the order itself and awaits no check."""
     grids: tuple[tuple[float, float], ...] = ()
@@ -284,6 +286,9 @@ def system(plan: Plan) -> System:
         front = _by_readiness(front, given, one_address=_word(known, "name_leads_to") == "one-address")
     if _word(known, "routing") == LEADER:  # as those of a name that holds the leader alone, at once and uncached
         front = Front(ttl_s=0.0, check_every_s=0.0, check_timeout_s=0.0, fall=1, rise=1, grids=front.grids, leader_only=True, keeps=True)
+    attach = plan.experiment.cluster.attach
+    if attach is not None and attach.pods is not None and named:
+        front = msgspec.structs.replace(front, servers=attach.pods.answers)
     everyone = [node for node in plan.nodes if node.part == judged_part(plan)]
     first = dns.order[0] if "promotion_s" in given and dns.order else ""
     members = [node for node in everyone if not first or node.zone == first]

@@ -12,8 +12,8 @@ from chaos.core import plugins
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.experiment.traffic import ClientPolicy
 from chaos.plugin import Model
+from chaos.predict.scenarios import nameless, second_centre
 from chaos.predict.scenarios import partition as partitions
-from chaos.predict.scenarios import second_centre
 from chaos.predict.scenarios.case import ZONE, Case, either
 from chaos.predict.scenarios.client import Scenario
 
@@ -27,6 +27,12 @@ MIXED: Final = "mixed"
 
 def scenario(case: Case) -> Scenario | None:
     """What the fault does; None if no model knows it."""
+    built = _with_names(case)
+    return None if built is None else nameless.without_names(case, built)
+
+
+def _with_names(case: Case) -> Scenario | None:
+    """The same as long as the name can be asked."""
     named = _scenario(case)
     if named is None or not case.reads_anywhere or case.facts.what.of_name:
         return named

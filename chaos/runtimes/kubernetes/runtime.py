@@ -97,6 +97,8 @@ class KubernetesRuntime(Runtime):
         "machine_word": Surrounding("10s", _KUBELET),
         "machine_look": Surrounding("5s", _CLUSTER),
         "eviction": Surrounding("300s", _CLUSTER),
+        "name_restart": Surrounding("1s..4s", _MEASURED),
+        "name_again": Surrounding("0s..2s", _MEASURED),
         "ending_lag": Surrounding("50ms..300ms", _MEASURED),
         "grace": Surrounding("30s", _CLUSTER),
         "replacement": Surrounding("1s..3s", _MEASURED),

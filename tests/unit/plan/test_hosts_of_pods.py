@@ -12,7 +12,7 @@ from chaos.kube.objects import Place
 from chaos.plan.hosts import struck_hosts
 from chaos.plan.objectives import cautions
 from chaos.plan.plan import Plan
-from chaos.plugin import Spot
+from chaos.plugin import Spot, Told
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
 
 TEXT = """\
@@ -86,6 +86,22 @@ def test_the_harness_stands_on_no_machine_that_goes() -> None:
 def test_the_harness_may_evict_only_where_a_fault_does(evicts: bool) -> None:
     rules = Place("run-1", "shop", "i", evicts=evicts).role({"metadata": {"name": "x", "uid": "u"}})["rules"]
     assert ("pods/eviction" in [resource for rule in rules for resource in rule["resources"]]) is evicts
+
+
+@pytest.mark.parametrize(
+    ("servers", "said"),
+    [({"m2": 2}, "2 of 2 servers of the cluster's names stand on m2. Until it is back all"),
+     ({"m2": 1, "m1": 1}, "1 of 2 servers of the cluster's names stand on m2. Until the cluster misses it some"), ({"m1": 1}, "")],
+)  # fmt: skip
+def test_plan_says_that_names_go_with_a_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, servers: dict[str, int], said: str
+) -> None:
+    """Where its power or its network goes; a drain takes none."""
+    monkeypatch.setattr(KubernetesRuntime, "told", lambda _: Told(name_servers=servers))
+    found = [each for each in cautions(planned(tmp_path, "power_off: {by: command}", more=POWER)) if "names" in each]
+    assert len(found) == bool(said)
+    assert all(said in each for each in found)
+    assert not [each for each in cautions(planned(tmp_path, "drain: {}")) if "names" in each]
 
 
 @pytest.mark.parametrize(("more", "said"), [("", True), ("predict: {parameters: {stop: 2s}}\n", False)])
