@@ -14,8 +14,8 @@ from chaos.experiment.tls_options import unverified
 from chaos.plan import back_off
 from chaos.plan.attached import name_of_one
 from chaos.plan.cluster import refuse
-from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.plan.hosts import TAKES_HOSTS
+from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.plan.traits import made, traits
 
 POWER_OFF: Final = "power_off"
