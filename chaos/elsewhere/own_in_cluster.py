@@ -14,17 +14,20 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
+from chaos.core.values import Allowed
 from chaos.elsewhere.in_cluster import InCluster, image_of, refuse_packages, until_removed
 from chaos.experiment.pods import OursSpec
 from chaos.experiment.target.spec import Target
 from chaos.history.folder import RunFolder
 from chaos.kube.api import Api, Thing
 from chaos.kube.find import ROLE, RUN
-from chaos.kube.objects import CLIENTS, HARNESS, HELD_S, KEPT_S, Place
+from chaos.kube.objects import CLIENTS, GUESTS, HARNESS, HELD_S, KEPT_S, Place
 from chaos.kube.own import DNS, NODES, SYSTEM, OwnPlace, PartSpec, Probe
 from chaos.kube.rights import refuse_unable
 from chaos.kube.standing import Whereabouts, events, hindrance, pull_secrets, running
+from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.registry import runs as registry
@@ -52,9 +55,10 @@ def standing(
     named = spec.namespace or os.environ.get(NAMESPACE, "").strip()
     place = OwnPlace(folder.run, named, image_of(spec.image))
     place = place if named else OwnPlace(folder.run, place.short, place.image)
-    refuse_unable(api, place.namespace, own=True, whole=not named)
+    loads = is_loaded(plan)
+    refuse_unable(api, place.namespace, own=True, whole=not named, loads=loads)
     parts = parts_of(plan, target, images(plan, target), keeps=keeps)
-    where = Whereabouts(api.access.name, place.namespace, spec.kubeconfig, own=True, whole=not named)
+    where = Whereabouts(api.access.name, place.namespace, spec.kubeconfig, own=True, whole=not named, loads=loads)
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
         claim.begins()
         with until_removed(api, place, where, claim):
@@ -103,9 +107,16 @@ def starts_nodes(plan: Plan) -> bool:
     return POLICY not in ways
 
 
+def is_loaded(plan: Plan) -> bool:
+    """Whether a fault loads nodes: that takes guests on their machines, who may enter their control groups."""
+    return bool(needed(plan) & {Capability.CGROUP, Capability.SHARED_DISK})
+
+
 def parts_of(plan: Plan, target: Target, named: Mapping[str, str], *, keeps: bool) -> list[PartSpec]:
     """As their pods are to be. ``keeps``: their gates outlive the systems."""
     known = {each.name: each.value for each in plan.parameters}
+    limits = plan.experiment.cluster.resources
+    allowed = Allowed(limits.cpus, limits.memory_bytes)
     found = []
     for name in dict.fromkeys(node.part for node in plan.nodes):
         part = target.parts[name]
@@ -114,7 +125,7 @@ def parts_of(plan: Plan, target: Target, named: Mapping[str, str], *, keeps: boo
             every_s, timeout_s, fall, rise = (known[f"readiness_{each}"] for each in ("every_s", "timeout_s", "fall", "rise"))
             probe = Probe(part.ready.ask, every_s, timeout_s, round(fall), round(rise))
         count = sum(node.part == name for node in plan.nodes)
-        found.append(PartSpec(name, count, named[name], part.ports, part.data or (DATA_INSIDE,), keeps, probe, bool(part.user)))
+        found.append(PartSpec(name, count, named[name], part.ports, part.data or (DATA_INSIDE,), keeps, probe, allowed, bool(part.user)))
     return found
 
 
@@ -140,19 +151,23 @@ def _make(api: Api, place: OwnPlace, parts: Sequence[PartSpec], plan: Plan, note
         api.make("services", namespace, place.service(job, part))
         api.make("statefulsets", namespace, place.nodes(job, part, nameserver))
     running(api, place, CLIENTS, 1)
-    _await_nodes(api, place, parts, plan.experiment.cluster.target)
+    pods = _await_nodes(api, place, parts, plan.experiment.cluster.target)
+    if is_loaded(plan):
+        machines = {str(each["spec"]["nodeName"]) for each in pods}
+        api.make("daemonsets", namespace, place.guests(job, machines))
+        running(api, place, GUESTS, len(machines))
     return str(harness["metadata"]["name"])
 
 
-def _await_nodes(api: Api, place: Place, parts: Sequence[PartSpec], target: str) -> None:
-    """Until each has an address, and its gate stands; ``EnvironmentUnusable`` with the cluster's own word for what hinders them."""
+def _await_nodes(api: Api, place: Place, parts: Sequence[PartSpec], target: str) -> list[Thing]:
+    """Each, once it has an address and its gate stands; ``EnvironmentUnusable`` with the cluster's own word for what hinders them."""
     count = sum(part.count for part in parts)
     until_s = time.monotonic() + RUNS_WITHIN_S
     while True:
         pods = api.listed("pods", place.namespace, f"{RUN}={place.run},{ROLE}={NODES}")
         up = [each for each in pods if gate_stands(each)]
         if len(up) == count:
-            return
+            return up
         why = next((reason for each in pods if (reason := hindrance(each))), "")
         if why or time.monotonic() > until_s:
             said = why or f"after {RUNS_WITHIN_S:g} s{events(api, place.namespace, 'nines-')}"

@@ -39,6 +39,11 @@ def guest(uid: str, container: str, *, shared: bool) -> tuple[str, ...]:
     return in_pod(uid, (*ENTER, *GUEST), NINES_GUEST_OF=container, NINES_ENDS_WITH_INPUT="1", **more)
 
 
+def loader(uid: str, container: str) -> tuple[str, ...]:
+    """Who loads that container of a pod of ours: a guest that sees its processes, and stands in no network but its own pod's."""
+    return in_pod(uid, GUEST, NINES_GUEST_OF=container, NINES_GUEST_SHARES="1", NINES_ENDS_WITH_INPUT="1")
+
+
 def lodger(container: str) -> tuple[str, ...]:
     """A guest in a container of the pod's own, whose network it has: it sees no process of that container."""
     return ("env", "NINES_NO_SYSTEM=1", f"NINES_GUEST_OF={container}", "NINES_ENDS_WITH_INPUT=1", *GUEST)

@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chaos.core.values import Allowed
 from chaos.experiment.target.spec import Ask
 from chaos.kube import gate
 from chaos.kube.api import Thing
@@ -29,8 +30,9 @@ SYSTEM: Final = "system"
 """The container of the system under test."""
 AGENT: Final = "agent"
 AGENT_CPU: Final = "50m"
-NODE_CPU: Final = "200m"
-"""What nothing is requested for has 2 shares of a contended processor, and would wait for everybody else."""
+NODE_CPU: Final = 200
+"""In thousandths. What nothing is requested for has 2 shares of a contended processor, and would wait for everybody else."""
+NODE_MEMORY_BYTES: Final = 64 << 20
 GATE_VOLUME: Final = "gate"
 PRIVILEGED: Final = "pod-security.kubernetes.io/enforce"
 OURS: Final = "nines.test"
@@ -59,6 +61,8 @@ class PartSpec(msgspec.Struct, frozen=True):
     keeps: bool
     """Nines starts its nodes again, not kubelet."""
     probe: Probe | None = None
+    allowed: Allowed = Allowed()
+    """What its system may use at most."""
     becomes: bool = False
     """Its systems run as another user than their gates: whoever stands in a gate may become anybody."""
 
@@ -165,7 +169,7 @@ class OwnPlace(Place, frozen=True):
             "command": gate.command(keeps=part.keeps),
             "env": [{"name": "PYTHONUNBUFFERED", "value": "1"}],
             "ports": [{"containerPort": port} for port in dict.fromkeys(part.ports.values())],
-            "resources": {"requests": {"cpu": NODE_CPU, "memory": "64Mi"}},
+            "resources": within(part.allowed),
             "volumeMounts": list(mounts),
         }
         if part.becomes:
@@ -173,6 +177,17 @@ class OwnPlace(Place, frozen=True):
         if part.probe is not None:
             system["readinessProbe"] = readiness(part.probe, part.ports)
         return system
+
+
+def within(allowed: Allowed) -> Thing:
+    """The resources of a container that may use so much; it requests no more than that."""
+    requests, limits = {"cpu": f"{NODE_CPU}m", "memory": str(NODE_MEMORY_BYTES)}, {}
+    if allowed.cpus is not None:
+        millis = max(1, round(allowed.cpus * 1000))
+        limits["cpu"], requests["cpu"] = f"{millis}m", f"{min(NODE_CPU, millis)}m"
+    if allowed.memory_bytes is not None:
+        limits["memory"], requests["memory"] = str(allowed.memory_bytes), str(min(NODE_MEMORY_BYTES, allowed.memory_bytes))
+    return {"requests": requests} | ({"limits": limits} if limits else {})
 
 
 def readiness(probe: Probe, ports: Mapping[str, int]) -> Thing:

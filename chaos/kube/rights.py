@@ -59,6 +59,8 @@ OWN_RIGHTS: Final[Sequence[Right]] = (
     *(right for right in RIGHTS if right.resource not in ("pods", "pods/exec", "pods/log", "services", "daemonsets")),
 )
 """To start a cluster of ours, in place of those to attach."""
+FOR_LOADS: Final[Sequence[Right]] = tuple(right for right in RIGHTS if right.resource == "daemonsets")
+"""Beside them, to load the nodes of a cluster of ours (``cpu``, ``memory``, ``io``): privileged guests on their machines."""
 WHOLE_RIGHTS: Final[Sequence[Right]] = (Right("", "namespaces", ("create", "list", "delete"), "for a namespace of the run's own"),)
 """Beside them, where the experiment names no namespace. They are the cluster's, not a namespace's."""
 
@@ -67,8 +69,8 @@ def manifest(
     namespace: str, account: str = "", *, hosts: bool = False, own: bool = False, rights: Sequence[Right] = RIGHTS
 ) -> list[Thing]:  # fmt: skip
     """Role and binding; ``account``: the user that they are for; ``hosts``: with what is needed for machines; ``own``: to start a cluster
-    of ours; ``rights``: those of a run that attaches."""
-    inside = (*(OWN_RIGHTS if own else rights), *(FOR_DRAINS if hosts else ()))
+    of ours, and load it; ``rights``: those of a run that attaches."""
+    inside = (*((*OWN_RIGHTS, *FOR_LOADS) if own else rights), *(FOR_DRAINS if hosts else ()))
     found = _bound(inside, account, "Role", {"name": NAME, "namespace": namespace})
     return found + _bound(OF_MACHINES, account, "ClusterRole", {"name": f"{NAME}-hosts"}) if hosts else found
 
@@ -86,10 +88,11 @@ def _bound(rights: Sequence[Right], account: str, kind: str, metadata: Thing) ->
 
 
 def missing(
-    api: Api, namespace: str, *, hosts: bool = False, own: bool = False, rights: Sequence[Right] = RIGHTS
+    api: Api, namespace: str, *, hosts: bool = False, own: bool = False, loads: bool = False, rights: Sequence[Right] = RIGHTS
 ) -> list[str]:  # fmt: skip
-    """``create pods/exec``: what the API server says that we may not do there. ``rights``: those of a run that attaches."""
-    inside = (*(OWN_RIGHTS if own else rights), *(FOR_DRAINS if hosts else ()))
+    """``create pods/exec``: what the API server says that we may not do there. ``rights``: those of a run that attaches; ``loads``: with
+    those to load a cluster of ours."""
+    inside = (*((*OWN_RIGHTS, *(FOR_LOADS if loads else ())) if own else rights), *(FOR_DRAINS if hosts else ()))
     return _lacking(api, namespace, inside) + _lacking(api, "", OF_MACHINES if hosts else ())
 
 
@@ -111,7 +114,8 @@ def _lacking(api: Api, place: str, rights: Sequence[Right]) -> list[str]:
 
 
 def refuse_unable(
-    api: Api, namespace: str, rights: Sequence[Right] = RIGHTS, *, hosts: bool = False, own: bool = False, whole: bool = False
+    api: Api, namespace: str, rights: Sequence[Right] = RIGHTS, *, hosts: bool = False, own: bool = False, whole: bool = False,
+    loads: bool = False,
 ) -> None:  # fmt: skip
     """``EnvironmentUnusable`` with all that is missing; ``hosts``: of a run that drains machines; ``whole``: it makes its namespace."""
     if whole and (barred := _lacking(api, "", WHOLE_RIGHTS)):
@@ -120,7 +124,7 @@ def refuse_unable(
             how="name one that is there: NINES_KUBERNETES_NAMESPACE=trials, or cluster: {kubernetes: {namespace: trials}}; "
             "'nines doctor --kubernetes trials --own' checks what is needed in it",
         )
-    lacking = missing(api, namespace, hosts=hosts, own=own, rights=rights)
+    lacking = missing(api, namespace, hosts=hosts, own=own, loads=loads, rights=rights)
     if lacking:
         lodged = not own and rights is not RIGHTS
         asks = f"--rbac{' --own' * own}{' --guests ephemeral' * lodged}{' --hosts' * hosts}"

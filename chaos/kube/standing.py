@@ -17,6 +17,7 @@ KINDS: Final = ("jobs", "daemonsets", "pods", "rolebindings", "roles", "servicea
 """In the order in which they are removed: what makes pods first."""
 OWN_KINDS: Final = ("jobs", "statefulsets", "pods", "services", "rolebindings", "roles", "serviceaccounts")
 """The same where the nodes are ours, too."""
+DAEMONSETS: Final = "daemonsets"
 NAMESPACE: Final = "namespaces"
 """Of the run's own: with it goes all that is in it."""
 RUNS_WITHIN_S: Final = 120.0
@@ -36,11 +37,13 @@ class Whereabouts(msgspec.Struct, frozen=True):
     """A cluster of ours: the nodes are the run's, too."""
     whole: bool = False
     """So is the namespace."""
+    loads: bool = False
+    """Beside a cluster of ours stand guests that load it."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """What the run may have made there."""
-        return (*(OWN_KINDS if self.own else KINDS), *([NAMESPACE] if self.whole else []))
+        return (*([DAEMONSETS] if self.loads else []), *(OWN_KINDS if self.own else KINDS), *([NAMESPACE] if self.whole else []))
 
     @classmethod
     def parsed(cls, text: str) -> Whereabouts:

@@ -157,6 +157,9 @@ def check_runtime(
     if experiment.cluster.resources != Resources() and Capability.CGROUP not in runtime.offers:
         how = f"leave 'cluster.resources' out{elsewhere(frozenset({Capability.CGROUP}), target, ', or use ')}"
         raise CapabilityMissing(f"the runtime '{runtime.name}' cannot limit what a node uses", how=how)
+    if experiment.cluster.resources.disk_bytes is not None and Capability.DISKS not in runtime.offers:
+        how = f"leave 'cluster.resources.disk' out{elsewhere(frozenset({Capability.DISKS}), target, ', or use ')}"
+        raise CapabilityMissing(f"the runtime '{runtime.name}' gives nodes no disks of limited size", how=how)
 
 
 def _check_ways_of_clients(faults: Sequence[Planned], runtime: type[Runtime]) -> None:

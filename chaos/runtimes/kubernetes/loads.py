@@ -11,15 +11,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import datetime
-from typing import Final
+from typing import Final, Protocol
 
 from chaos.core.clock import Clock
 from chaos.core.errors import FaultNotEffective, NotHealed
-from chaos.core.values import Allowed, Load, Loaded, Room, Status, Usage, Work
+from chaos.core.values import Allowed, Load, Loaded, NodeInfo, Room, Status, Usage, Work
 from chaos.kube.api import Api, Thing
 from chaos.kube.find import Pod
 from chaos.runtimes.base.agents.link import AgentLink
-from chaos.runtimes.kubernetes.node import PodNode
 
 STARVED: Final = "OOM"
 """What is noted of a death for want of memory."""
@@ -37,10 +36,36 @@ SCRATCH: Final = "/tmp"  # noqa: S108 - in the guests' own container
 _NUMBERS: Final = itertools.count(1)
 
 
+class Loadable(Protocol):
+    """What of a node is needed here."""
+
+    @property
+    def info(self) -> NodeInfo:
+        """Who it is."""
+        ...
+
+    @property
+    def guest(self) -> AgentLink | None:
+        """Whoever looks after its container from outside; None between two pods."""
+        ...
+
+    def status(self) -> Status:
+        """Whether it runs."""
+        ...
+
+    def doom(self, how: str) -> None:
+        """A death from now on is a fault's doing."""
+        ...
+
+    def last_death_ns(self) -> int:
+        """0: it has not died yet."""
+        ...
+
+
 class PodLoads:
     """``plugin.Loads`` of one node. ``pod``: the one that it is now."""
 
-    def __init__(self, node: PodNode, allowed: Allowed, api: Api, namespace: str, pod: Callable[[], Pod], clock: Clock) -> None:
+    def __init__(self, node: Loadable, allowed: Allowed, api: Api, namespace: str, pod: Callable[[], Pod], clock: Clock) -> None:
         self._node = node
         self._allowed = allowed
         self._api = api
@@ -58,6 +83,19 @@ class PodLoads:
         if self._node.guest is None:
             raise FaultNotEffective(f"nobody looks after {self._node.info.name} now")
         return self._node.guest
+
+    @property
+    def _beside(self) -> AgentLink:
+        """Who knows the system's processes from all others of its container."""
+        return self._link
+
+    def _is_gone(self, link: AgentLink) -> bool:
+        """Whoever began a load: its pod is another one by now."""
+        return self._node.guest is not link
+
+    def _taken(self, order: Load) -> float:
+        """By each worker of a load of memory."""
+        return order.bytes / order.workers
 
     def usage(self) -> Usage:
         """Read by the guest, where the container sees its own groups."""
@@ -89,13 +127,13 @@ class PodLoads:
             self._node.doom(STARVED)
         fatal = order.kind == "memory" and order.bytes >= (self._allowed.memory_bytes or 0)
         if fatal:  # the next life has the score that kubelet gives it
-            link.call("resources.expose")
+            self._beside.call("resources.expose")
         loaded = Loaded(
             began_ns, f"{order.workers} x {order.kind} in the container's control groups",
             lambda: self._died_ns(began_ns), lambda: self._starved(since_s, began_ns),
         )  # fmt: skip
         try:
-            amount = order.busy if order.kind == "cpu" else order.bytes / order.workers if order.kind == "memory" else order.bytes
+            amount = order.busy if order.kind == "cpu" else self._taken(order) if order.kind == "memory" else order.bytes
             loaded.effective_at_ns = link.call(
                 "burden.begin", timeout_s=BEGINS_WITHIN_S + GRACE_S, kind=order.kind, amount=amount, workers=order.workers, number=number,
                 within_s=BEGINS_WITHIN_S,
@@ -103,13 +141,13 @@ class PodLoads:
             yield loaded
         finally:
             loaded.ended = self._end(link, number)
-            if fatal and self._node.guest is link:
-                link.call("resources.cover")
+            if fatal and not self._is_gone(link):
+                self._beside.call("resources.cover")
             if order.kind == "memory":
                 self._node.doom("")
 
     def _end(self, link: AgentLink, number: str) -> int:
-        if self._node.guest is not link:
+        if self._is_gone(link):
             return 0  # its pod is another one, and nothing of what was in the old one is left
         try:
             return int(link.call("burden.end", number=number).result["ended"] or 0)

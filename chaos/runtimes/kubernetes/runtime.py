@@ -45,9 +45,7 @@ _OURS: Final[Mapping[Capability, str]] = {
     C.NETWORKS: "a pod has one network",
     C.OWN_CLOCK: _UNTRIED,
     C.OPEN_FILES: "another container's limits cannot be changed from the agent's",
-    C.CGROUP: _UNTRIED,
-    C.SHARED_DISK: _UNTRIED,
-    C.DISKS: _UNTRIED,
+    C.DISKS: "a pod's volumes are folders of its machine's disk: who fills one fills the machine's",
     C.EXTERNAL_NAMES: _UNTRIED,
 }
 """Why it is not done to a cluster of ours."""
@@ -60,6 +58,7 @@ class KubernetesRuntime(Runtime):
     offers: ClassVar[frozenset[Capability]] = frozenset({
         C.SIGNALS, C.STARTS, C.RESTART_POLICY, C.DATA, C.MEMBERS, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES,
         C.NEW_CONNECTIONS, C.NAME_SET, C.NAME_ANSWERS, C.CONNECTIONS, C.SURGES, C.ENGINE_NAMES, C.SESSIONS,
+        C.CGROUP, C.SHARED_DISK,
     })  # fmt: skip
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
         C.SIGNALS, C.RESTART_POLICY, C.DELETES, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NEW_CONNECTIONS, C.CONNECTIONS,

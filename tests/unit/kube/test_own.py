@@ -9,12 +9,13 @@ import pytest
 
 from chaos.api import order
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
-from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, parts_of, refuse_old, starts_nodes
+from chaos.core.values import Allowed
+from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, is_loaded, parts_of, refuse_old, starts_nodes
 from chaos.experiment.target.load import load_target
 from chaos.experiment.target.spec import Ask
 from chaos.kube.objects import Place
-from chaos.kube.own import OwnPlace, PartSpec, Probe, readiness
-from chaos.kube.rights import OWN_RIGHTS, RIGHTS, WHOLE_RIGHTS, manifest, refuse_unable
+from chaos.kube.own import OwnPlace, PartSpec, Probe, readiness, within
+from chaos.kube.rights import FOR_LOADS, OWN_RIGHTS, RIGHTS, WHOLE_RIGHTS, manifest, refuse_unable
 from chaos.kube.standing import KINDS, OWN_KINDS, Whereabouts, hindrance
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
 
@@ -58,6 +59,8 @@ def test_everything_carries_the_run_and_goes_with_the_job() -> None:
 def test_everything_that_is_made_is_looked_for_afterwards() -> None:
     where = Whereabouts("here", "nines-1", own=True, whole=True)
     assert {f"{thing['kind'].lower()}s" for thing in (*ALL, PLACE.namespace_of_its_own())} == set(where.kinds)
+    loaded = Whereabouts("here", "nines-1", own=True, loads=True).kinds
+    assert set(loaded) == {f"{thing['kind'].lower()}s" for thing in (*ALL, PLACE.guests(JOB, {"m1"}))}
     assert OWN_KINDS.index("statefulsets") < OWN_KINDS.index("pods")  # it would make them anew
     assert Whereabouts.parsed(where.written) == where
     assert Whereabouts.parsed('{"context": "a", "namespace": "b"}').kinds == KINDS  # as an older one wrote it
@@ -70,7 +73,8 @@ def test_the_user_has_every_right_that_the_harness_is_given_and_no_more_than_is_
     assert given <= has
     makes = {resource for _, resource, verb in has if verb == "create" and "/" not in resource}
     assert makes == {f"{each['kind'].lower()}s" for each in ALL}
-    assert all("daemonsets" not in rule["resources"] for rule in manifest("a", own=True)[0]["rules"])
+    assert FOR_LOADS[0].resource == "daemonsets"
+    assert any("daemonsets" in rule["resources"] for rule in manifest("a", own=True)[0]["rules"])
     assert {right.resource for right in WHOLE_RIGHTS} == {"namespaces"}
     assert all("statefulsets" not in rule["resources"] for rule in manifest("a")[0]["rules"])
     assert not any(right.resource == "statefulsets" for right in RIGHTS)
@@ -232,6 +236,29 @@ def test_what_hinders_a_pod_is_told_and_an_init_container_that_is_done_hinders_n
 def test_what_is_not_done_to_pods_of_ours_is_refused(tmp_path: Path, fault: str, more: str, why: str) -> None:
     with pytest.raises(CapabilityMissing, match=why):
         ordered(tmp_path, fault, more)
+
+
+def test_what_a_node_may_use_is_a_limit_of_its_system_alone(tmp_path: Path) -> None:
+    """It requests no more than that; the agent's own container has none."""
+    assert within(Allowed()) == {"requests": {"cpu": "200m", "memory": str(64 << 20)}}
+    assert within(Allowed(cpus=0.1, memory_bytes=32 << 20)) == {
+        "requests": {"cpu": "100m", "memory": str(32 << 20)}, "limits": {"cpu": "100m", "memory": str(32 << 20)},
+    }  # fmt: skip
+    asked = ordered(tmp_path, "cpu: {}", ", resources: {cpus: 0.5, memory: 128MB}")
+    (part,) = parts_of(asked.plan, asked.target, {"data": "i"}, keeps=True)
+    assert part.allowed == Allowed(0.5, 128_000_000)
+    spec = PLACE.nodes(JOB, part, "")["spec"]["template"]["spec"]
+    assert "limits" in spec["containers"][0]["resources"]
+    assert "limits" not in spec["initContainers"][1]["resources"]
+
+
+def test_guests_on_the_machines_are_for_loads_alone(tmp_path: Path) -> None:
+    limits = ", resources: {cpus: 0.5, memory: 128MB}"
+    assert is_loaded(ordered(tmp_path, "memory: {percent: 50%}", limits).plan)
+    assert is_loaded(ordered(tmp_path, "io: {}", limits).plan)
+    assert not is_loaded(ordered(tmp_path, "kill: {}", limits).plan)
+    with pytest.raises(CapabilityMissing, match="no disks of limited size"):
+        ordered(tmp_path, "kill: {}", ", resources: {disk: 64MB}")
 
 
 def test_a_gate_that_becomes_another_user_is_roots() -> None:

@@ -37,6 +37,7 @@ from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.kubernetes.layout import resolver
 from chaos.runtimes.kubernetes.own.helpers import OwnHelpers
 from chaos.runtimes.kubernetes.own.layout import OwnLayout
+from chaos.runtimes.kubernetes.own.loads import give_loads
 from chaos.runtimes.kubernetes.own.pods import OwnPods, pods_of
 from chaos.runtimes.kubernetes.pipes import Pipes
 
@@ -62,6 +63,7 @@ class OwnSession(Session):
         self._pods: OwnPods | None = None
         self._helpers: OwnHelpers | None = None
         self._pipes: list[Pipes] = []
+        self._loaders: list[AgentLink] = []
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
@@ -93,6 +95,11 @@ class OwnSession(Session):
         self._closing.callback(helpers.close)
         self._stand_at_ends(uids, found)
         self._warm(helpers, uids)
+        if needed(plan) & {Capability.CGROUP, Capability.SHARED_DISK}:
+            self._loaders += give_loads(
+                self._api, self._namespace, deployment.run, found.nodes, {node: pod.name for node, pod in pods.items()}, found.agents,
+                found.gone, self._sink, self._clock,
+            )  # fmt: skip
         found.bring_up(lambda node: not layout.part(node).after)
         return Parts(layout, found.nodes, net, asker, helpers, AgentCrowds(layout, lambda: found.agents.get(CLIENTS)).crowd)
 
@@ -187,6 +194,9 @@ class OwnSession(Session):
             helpers.end_processes()
         if pods is not None:
             pods.close()
+        for loader in self._loaders:
+            loader.closing = True
+            loader.close()
         for pipes in self._pipes:
             pipes.end()
         return []
