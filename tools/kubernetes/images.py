@@ -74,7 +74,8 @@ def archive(named: str, engine: str | None = None) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="nines-images-") as folder:
         saved = Path(folder) / "image.tar"
         with connect(engine) as asked, translated(f"saving the image {named}"), saved.open("wb") as out:
-            for piece in asked.client.images.get(named).save(named=named):
+            patient = asked.patient(IMPORT_TIMEOUT_S)  # a busy engine collects all layers before it says its first word
+            for piece in patient.images.get(named).save(named=named):
                 out.write(piece)
         yield saved
 
