@@ -86,7 +86,7 @@ def _made(*words: str, host: str) -> None:
     subprocess.run([sys.executable, "-m", "chaos", "image", *words], check=True, timeout=900, env={**os.environ, "DOCKER_HOST": host})
 
 
-@pytest.mark.parametrize("target", EXPERIMENTS)
+@pytest.mark.parametrize("target", sorted(EXPERIMENTS))
 def test_a_leader_dies_twice(cluster: Cluster, docker_host: str, clients_image: str, tmp_path: Path, target: str) -> None:
     """Both deaths took effect, clients were served before and after, the report says what was predicted, and nothing stays."""
     tag = f"nines.test/{target.replace('_', '-')}:1"
