@@ -150,8 +150,7 @@ def perform(
     ``NinesError`` for what is found before any fault; a bug leaves its traceback in the folder. ``people``: they lead its steps, see
     ``chaos.run.people``.
     """
-    if folder.plan.exists():
-        raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
+    folder.refuse_held()
     with contextlib.ExitStack() as stack:
         far = engine_elsewhere(ordered.plan, stack)
         if far is None:

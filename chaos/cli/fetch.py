@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chaos.cli.output import note, show
-from chaos.core.errors import BadInput, EnvironmentUnusable, HistoryUnreadable
+from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
 
 if TYPE_CHECKING:
     from chaos.history.folder import RunFolder
@@ -40,8 +40,7 @@ def fetch(arguments: argparse.Namespace) -> int:
         return 0
     run = Path(arguments.run).name
     folder = RunFolder(Path(arguments.folder) if arguments.folder else Path("runs") / run)
-    if folder.history.exists():
-        raise BadInput(f"{folder.path} holds what a run measured already", right="another folder: --folder DIR")
+    folder.refuse_held()
     if not verbs.fetch(run, folder.path, show):
         raise EnvironmentUnusable("nothing of ours is kept beside the engine", how="DOCKER_HOST must lead to the engine of that run")
     note(f"{run} is in {folder.path}")
@@ -58,8 +57,7 @@ def _from_cluster(arguments: argparse.Namespace) -> bool:
     if not in_cluster.known(run):
         return False
     folder = RunFolder(Path(arguments.folder) if arguments.folder else Path("runs") / run)
-    if folder.history.exists():
-        raise BadInput(f"{folder.path} holds what a run measured already", right="another folder: --folder DIR")
+    folder.refuse_held()
     stand = in_cluster.fetchable(run)
     verbs.fetch_from(stand, run, folder.path, show)
     note(f"{run} is in {folder.path}; 'nines heal' removes what is left of it in the cluster")

@@ -74,8 +74,7 @@ def _started(arguments: argparse.Namespace) -> RunFolder:
 
     ordered = _ordered(arguments)
     folder = new_folder(ordered.experiment.name) if arguments.folder is None else RunFolder(Path(arguments.folder))
-    if folder.plan.exists():
-        raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
+    folder.refuse_held()
     ready(ordered, folder)
     folder.path.mkdir(parents=True, exist_ok=True)
     words = [sys.executable, "-m", "chaos", *arguments.argv, "--seed", str(ordered.plan.seed), HOST, str(folder.path.absolute())]

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _NO_NODE: Final = "the name service"
 """What a fault without a node hits."""
+ELSEWHERE: Final = "beside the engine"
+"""Where a run folder is that the machine of the engine has: its path there says nothing here."""
 _STATUS: Final = {"healed": "rolled back", "failed": "not effective", "leftover": "LEFT OVER"}
 """What came of a fault, for people."""
 
@@ -114,14 +116,16 @@ def status(arguments: argparse.Namespace) -> int:
             socket_of(state, record.run).exists()
         )  # fmt: skip
         rows.append({"run": record.run, "runtime": record.runtime, "takes_orders": takes, "pid": record.pid, "folder": record.folder})
-    rows += there.answer(["status"]) or []
+    rows += [{**row, "folder": None} for row in there.answer(["status"]) or []]  # its folder is one of another machine
     with there.unseen("what goes on there is not known"):
         there.require_named()
     if arguments.json:
         show_json(rows)
     elif rows:
-        shown = [[str(row["run"]), str(row["runtime"]), "yes" if row["takes_orders"] else "no (a measured run)", str(row["folder"])]
-                 for row in rows]  # fmt: skip
+        shown = [
+            [str(row["run"]), str(row["runtime"]), "yes" if row["takes_orders"] else "no (a measured run)", str(row["folder"] or ELSEWHERE)]
+            for row in rows
+        ]
         show_table(["run", "runtime", "nines inject", "folder"], shown)
     else:
         note("No runs in progress.")

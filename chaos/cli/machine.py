@@ -135,7 +135,8 @@ def leftovers(arguments: argparse.Namespace) -> int:
 
 
 def heal(arguments: argparse.Namespace) -> int:
-    """Remove what crashed runs left; 6 if something could not be proven gone. ``--orphans``: also of runs without a record."""
+    """Remove what crashed runs left; 6 if something could not be proven gone. ``--orphans``: also of runs without a record.
+    ``--images``: also images of other versions."""
     from chaos.run.leftovers import HealResult, heal_unrecorded, unrecorded
     from chaos.run.leftovers import heal as remove
 
@@ -149,6 +150,7 @@ def heal(arguments: argparse.Namespace) -> int:
         result = HealResult(result.removed + others.removed, result.could_not + others.could_not)
     far = there.answer(["heal", *(["--orphans"] if arguments.orphans else [])]) or {}
     taken, stood = tries.take_down()
+    taken += _old_images() if arguments.images else []
     removed = [str(item) for item in result.removed] + far.get("removed", []) + taken
     could_not = [str(item) for item in result.could_not] + far.get("could_not", []) + crashed.settle() + stood
     if arguments.json:
@@ -165,6 +167,15 @@ def heal(arguments: argparse.Namespace) -> int:
     if not removed and not dead and not arguments.json:
         note("No leftovers of earlier runs.")
     return 0
+
+
+def _old_images() -> list[str]:
+    """On the engine that the docker command uses."""
+    from chaos.engine.connection import connect
+    from chaos.engine.images.build import prune_all
+
+    with connect(checked=False) as engine:
+        return [f"image {tag}" for tag in prune_all(engine)]
 
 
 def _forget(arguments: argparse.Namespace) -> int:

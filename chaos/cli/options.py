@@ -335,6 +335,7 @@ def explore(parser: argparse.ArgumentParser) -> None:
 
 def heal(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--orphans", action="store_true", help="also remove containers, networks and volumes of dead runs without a record")
+    parser.add_argument("--images", action="store_true", help="also remove images that other versions of Nines built for themselves")
     parser.add_argument(
         "--forget", metavar="RUN", help="instead: drop the record of a run that cannot be cleaned up, and list what it may have left"
     )

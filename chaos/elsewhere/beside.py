@@ -12,22 +12,18 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable
+from chaos.elsewhere.channel import Channel, HarnessGone
+from chaos.elsewhere.container import ContainerTalk
 from chaos.elsewhere.frames import END, FOUND, TICKET, End, Ticket
-from chaos.elsewhere.place import LABEL, VOLUME, sockets
+from chaos.elsewhere.place import LABEL, VOLUME, Where, sockets
 from chaos.engine.connection import BESIDE, Engine
 from chaos.engine.errors import translated
 from chaos.runtimes.base.machines.orders import RunsErrands
-
-if TYPE_CHECKING:
-    pass
-from chaos.elsewhere.channel import Channel
-from chaos.elsewhere.container import ContainerTalk
-from chaos.elsewhere.place import Where
 
 SOCKET_INSIDE: Final = "/run/nines-engine.sock"
 COMMAND: Final = ("python3", "-m", "chaos.cli.beside")
@@ -40,9 +36,10 @@ GONE_WITHIN_S: Final = 20.0
 
 def where(engine: Engine) -> Where:
     """The volume's own folder: mounted under the same path, what is in it is called alike by the harness and by the engine."""
+    fresh = not used(engine)
     with translated(f"making the volume {VOLUME}"):
         made = engine.client.api.create_volume(VOLUME, labels={LABEL: "volume"})
-    return Where(str(made["Mountpoint"]))
+    return Where(str(made["Mountpoint"]), fresh)
 
 
 def used(engine: Engine) -> bool:
@@ -107,10 +104,17 @@ class Beside:
             except KeyboardInterrupt:
                 waits = False  # who is let go of ends by itself
                 raise
+            except HarnessGone:
+                waits = False
+                with contextlib.suppress(EnvironmentUnusable):  # its engine may be gone as well: what is told is what to do about that
+                    self._await_gone(made)
+                raise
             finally:
                 channel.close()
                 if waits:
                     self._await_gone(made)
+        if self.where.fresh:
+            discard(self.engine)
         raise EnvironmentUnusable(
             f"the engine at {self.engine.facts.host} is not on this machine, and its socket there was not found (" + "; ".join(tried) + ")",
             how="NINES_ENGINE_SOCKET=the path of the engine's socket on the engine's own machine",

@@ -10,14 +10,11 @@ import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import Any, Final, Protocol
 
 from chaos.core.errors import EnvironmentUnusable
 from chaos.elsewhere import archive
 from chaos.elsewhere.frames import BEAT, BEAT_EVERY_S, DATA, END, LOST_AFTER_S, WHOLE, BadFrames, Frames, frame
-
-if TYPE_CHECKING:
-    pass
 
 LOOK_S: Final = 0.1
 _LAST_WORDS: Final = 2000

@@ -71,6 +71,8 @@ class Where(msgspec.Struct, frozen=True):
     """What the harness beside the engine has there: folders on the engine's own machine."""
 
     top: str
+    fresh: bool = False
+    """Nothing was kept there before."""
 
     @property
     def state(self) -> str:

@@ -26,6 +26,8 @@ class Reader:
     """Takes what comes from there: rows, notes, text, archives, questions, errands."""
 
     errands: RunsErrands | None = None
+    there: str = ""
+    """What the folder is called where the harness is: people are told the name that it has here."""
 
     def __init__(
         self, channel: Channel, folder: Path, live: Callable[[Row], None] | None = None, decide: Decide | None = None,
@@ -40,6 +42,10 @@ class Reader:
 
     def _obeyed(self, obeyed: Obeyed) -> None:
         self._channel.send(OBEYED, msgspec.json.encode(obeyed))
+
+    def _as_here(self, payload: bytes) -> str:
+        text = payload.decode()
+        return text.replace(self.there, str(self._folder)) if self.there else text
 
     def until_end(self, idle: Callable[[], None] = lambda: None) -> End:
         """The last frame. An archive goes into the folder, and the other side is told when it is there."""
@@ -75,9 +81,9 @@ class Reader:
         if kind == ROW and self._live is not None:
             self._live(msgspec.json.decode(payload, type=Row))
         elif kind == NOTE:
-            self._note(payload.decode().rstrip("\n"))
+            self._note(self._as_here(payload).rstrip("\n"))
         elif kind == SHOWN:
-            self._show(payload.decode())
+            self._show(self._as_here(payload))
         elif kind == ERRAND:
             order = msgspec.json.decode(payload, type=Order)
             if self.errands is None:

@@ -87,6 +87,7 @@ def done(beside: Stand, ticket: Ticket, target: Target | None, reader: Callable[
     with Signals() as signals, beside.doing(ticket, inputs) as channel:
         reading = reader(channel)
         reading.errands = beside.errands
+        reading.there = ticket.folder if ticket.run else ""
         end = reading.until_end(lambda: signals.pass_on(channel))
     if end.empty and isinstance(beside, Beside):
         discard(beside.engine)

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Final, get_args
 import msgspec
 
 from chaos.core import secrets, storage
-from chaos.core.errors import EnvironmentUnusable, HistoryUnreadable
+from chaos.core.errors import BadInput, EnvironmentUnusable, HistoryUnreadable
 from chaos.core.files import write_atomically
 from chaos.core.system import PLAIN_BYTES
 from chaos.history import identity, journal, observations
@@ -73,6 +73,11 @@ class RunFolder:
     def run(self) -> str:
         """What a run that begins here is called; the history of one that was here before has its own."""
         return identity.of_folder(self.path)
+
+    def refuse_held(self) -> None:
+        """``BadInput`` for the folder of an earlier run: none is ever written over."""
+        if self.plan.exists() or self.history.exists():
+            raise BadInput(f"{self.path} holds a run already", right="name another folder with --folder, or leave it out")
 
     @property
     def experiment(self) -> Path:

@@ -27,6 +27,7 @@ from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
 from chaos.engine.images import debian
 from chaos.engine.images.build import BUILD_TIMEOUT_S, LABEL, Note, Recipe, build, digest, image_id, one_at_a_time, pull
+from chaos.registry.processes import identity
 
 SETTING: Final = "NINES_BASE_IMAGE"
 SUITE: Final = "bookworm"
@@ -36,6 +37,8 @@ PACKAGES: Final = ("python3", "nftables", "iproute2", "libcap2-bin", "ca-certifi
 LEFT_OUT: Final = ("/usr/share/man/*", "/usr/share/doc/*", "/usr/share/locale/*", "/usr/share/info/*")
 BOOTSTRAP_TIMEOUT_S: Final = 600.0
 END_WITHIN_S: Final = 10.0
+DRAFTS: Final = "nines-base-"
+"""How a bootstrap's folder begins; the number of its process follows."""
 _ID: Final = re.compile(r"\b(?:sha256:)?[0-9a-f]{64}\b")
 
 
@@ -85,7 +88,8 @@ def _bootstrap(engine: Engine, tag: str, note: Note) -> None:
     if shutil.which("mmdebstrap") is None:
         _get_mmdebstrap(note)
     note(f"bootstrapping Debian {SUITE} with {', '.join(PACKAGES)} (about 20 s)")
-    with tempfile.TemporaryDirectory(prefix="nines-base-") as folder:
+    sweep(Path(tempfile.gettempdir()))
+    with tempfile.TemporaryDirectory(prefix=f"{DRAFTS}{os.getpid()}-") as folder:
         archive = Path(folder) / "base.tar"
         try:
             bootstrapped(command(archive), Path(folder) / "words", BOOTSTRAP_TIMEOUT_S)
@@ -103,6 +107,14 @@ def _bootstrap(engine: Engine, tag: str, note: Note) -> None:
                 client.api.tag(made, name, version)  # Podman calls it 'latest', whatever was asked for
     if image_id(engine, tag) is None:
         raise EnvironmentUnusable(f"the engine did not keep the imported image {tag}", how=f"see its log: {engine.facts.log}")
+
+
+def sweep(folder: Path) -> None:
+    """What a bootstrap left there whose process was killed: hundreds of megabytes."""
+    for each in folder.glob(f"{DRAFTS}*-*"):
+        pid = each.name.removeprefix(DRAFTS).partition("-")[0]
+        if pid.isdigit() and identity(int(pid)) is None and not each.is_symlink():
+            shutil.rmtree(each, ignore_errors=True)
 
 
 def bootstrapped(words: Sequence[str], said: Path, timeout_s: float) -> None:

@@ -22,6 +22,8 @@ from chaos.engine.errors import translated, unusable
 Note = Callable[[str], None]
 
 LABEL: Final = "nines.image"
+OURS: Final = "nines-"
+"""How the names begin that Nines gives to what it builds for itself; a user's own name is his."""
 """On every image we made: ``base``, ``harness`` or ``target``."""
 PULL_TIMEOUT_S: Final = 120.0
 """Of one silence of the engine, not of the whole pull."""
@@ -214,10 +216,12 @@ def _is_wanted(tag: str) -> bool:
         return False
 
 
-def prune(engine: Engine, purpose: str, repository: str, keep: int) -> None:
-    """Remove our own images of one kind but the newest ``keep``; one that a container uses, or somebody is about to use, stays."""
+def prune(engine: Engine, purpose: str, repository: str, keep: int) -> list[str]:
+    """Remove our own images of one kind but the newest ``keep``; one that a container uses, or somebody is about to use, stays. Those that
+    were removed."""
     from docker.errors import APIError
 
+    removed = []
     with translated(f"listing images of {repository}"):
         images = engine.client.api.images(filters={"label": f"{LABEL}={purpose}", "reference": repository})
         used = {container["ImageID"] for container in engine.client.api.containers(all=True)}
@@ -227,7 +231,22 @@ def prune(engine: Engine, purpose: str, repository: str, keep: int) -> None:
                     continue
                 try:
                     engine.client.api.remove_image(tag)
+                    removed.append(tag)
                 except APIError as error:
                     if error.status_code not in (404, 409):  # gone already, or in use
                         raise
                 _mark(tag).unlink(missing_ok=True)
+    return removed
+
+
+def prune_all(engine: Engine) -> list[str]:
+    """Of each kind that Nines built for itself, all but the newest: those of other versions. What was removed."""
+    with translated("listing the images of Nines"):
+        images = engine.client.api.images(filters={"label": LABEL})
+    kinds = {
+        (str((image.get("Labels") or {}).get(LABEL)), tag.rpartition(":")[0])
+        for image in images
+        for tag in image.get("RepoTags") or ()
+        if tag.startswith(OURS)
+    }
+    return [tag for purpose, repository in sorted(kinds) for tag in prune(engine, purpose, repository, keep=1)]

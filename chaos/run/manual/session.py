@@ -62,8 +62,7 @@ def standing(
 
     ``Interrupted`` for a signal while it starts, if ``interruption`` is watched; later ones are noted there.
     """
-    if folder.plan.exists():
-        raise EnvironmentUnusable(f"{folder.path} holds a run already", how="name another folder, or leave --folder out")
+    folder.refuse_held()
     folder.write_plan(plan, text)
     writer = HistoryWriter(folder.history)
     try:

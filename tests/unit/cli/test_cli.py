@@ -241,16 +241,12 @@ def test_a_folder_is_used_once(nines: Nines, quick: Path) -> None:
     """A run never writes over another."""
     assert nines("run", quick, "-q", "--folder", "here")[0] == 0
     status, _, err = nines("run", quick, "-q", "--folder", "here")
-    assert status == 5
+    assert status == 2
     assert "holds a run already" in err
 
 
 def test_known_error_is_one_message(nines: Nines, quick: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What we can say in a sentence comes without a traceback, with its own exit status."""
-
-    def refuse(*_: object) -> None:
-        raise EnvironmentUnusable("port 7000 is taken", how="see who has it: ss -ltnp")
-
     monkeypatch.setattr(perform, "perform", refuse)
     status, out, err = nines("run", quick, "-q")
     assert (status, out) == (5, "")
@@ -398,7 +394,12 @@ def test_experiments_of_one_name_keep_their_files_apart(nines: Nines, quick: Pat
     assert {path.name for path in Path("both").iterdir()} == {"quick", "quick-2"}
 
 
-def test_what_could_not_be_run_stands_in_junit_too(nines: Nines, quick: Path, tmp_path: Path) -> None:
+def refuse(*_: object) -> None:
+    """What the environment lacks."""
+    raise EnvironmentUnusable("port 7000 is taken", how="see who has it: ss -ltnp")
+
+
+def test_what_could_not_be_run_stands_in_junit_too(nines: Nines, quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Bad input and an unusable environment are errors there, not files that are missing."""
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(QUICK.replace("faults:", "fautls:"), encoding="utf-8")
@@ -406,7 +407,7 @@ def test_what_could_not_be_run_stands_in_junit_too(nines: Nines, quick: Path, tm
     case = Xml.parse("wrong.xml").getroot().find("testcase/error")
     assert case is not None and case.get("message", "").startswith("BAD INPUT: ") and "fautls" in case.get("message", "")
     assert "Not run" in Path("wrong.md").read_text(encoding="utf-8")
-    assert nines("run", quick, "-q", "--folder", "here")[0] == 0
-    assert nines("run", quick, "--folder", "here", "--junit", "used.xml")[0] == 5
+    monkeypatch.setattr(perform, "perform", refuse)
+    assert nines("run", quick, "--junit", "used.xml")[0] == 5
     suite = Xml.parse("used.xml").getroot()
     assert (suite.get("tests"), suite.get("errors")) == ("1", "1")

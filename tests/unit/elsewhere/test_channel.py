@@ -10,10 +10,12 @@ from typing import cast
 
 import pytest
 
+from chaos.core.errors import EnvironmentUnusable
 from chaos.elsewhere import beside as besides
 from chaos.elsewhere.beside import Beside
 from chaos.elsewhere.channel import Channel, HarnessGone
 from chaos.elsewhere.frames import END, ROW, Ticket
+from chaos.elsewhere.place import Where
 from chaos.engine.connection import Engine
 
 
@@ -45,6 +47,42 @@ def test_a_harness_that_says_nothing_is_gone() -> None:
     """Not even that it is there."""
     with pytest.raises(HarnessGone, match="nothing was heard"):
         list(Channel(Nobody()).receive(silent_s=0.4))
+
+
+def stood(monkeypatch: pytest.MonkeyPatch, found: str, *, fresh: bool = False) -> Beside:
+    """A harness that is made; ``found``: another engine than the one that is meant."""
+    monkeypatch.setattr(besides, "where", lambda _: Where("/v", fresh))
+    monkeypatch.setattr(besides, "sockets", lambda _: ["/s"])
+    monkeypatch.setattr(besides, "identity", lambda _: "it")
+    monkeypatch.setattr(Beside, "_create", lambda *_: ("made", ""))
+    monkeypatch.setattr(Beside, "_started", lambda *_: Channel(Nobody()))
+    monkeypatch.setattr(Beside, "_found_another", lambda *_: found)
+    monkeypatch.setattr(Beside, "_await_gone", lambda *_: None)
+    return Beside(cast(Engine, type("Engine", (), {"facts": type("Facts", (), {"host": "tcp://x"})})), "image")
+
+
+def test_an_engine_that_dies_with_its_harness_hides_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is told is that the harness is gone, and the verbs that help; not that its engine cannot be asked about it."""
+    beside = stood(monkeypatch, "")
+
+    def dead(*_: object) -> None:
+        raise EnvironmentUnusable("the engine does not answer", how="start it")
+
+    monkeypatch.setattr(Beside, "_await_gone", dead)
+    with pytest.raises(HarnessGone) as raised, beside.doing(Ticket(do="run")):
+        list(Channel(Nobody()).receive(silent_s=0.2))
+    assert "nines fetch" in raised.value.how
+    assert "nines leftovers" in raised.value.how
+
+
+@pytest.mark.parametrize("fresh", [True, False])
+def test_a_wrong_socket_leaves_no_volume_behind(monkeypatch: pytest.MonkeyPatch, fresh: bool) -> None:
+    """One that was there before may hold what somebody measured."""
+    beside, gone = stood(monkeypatch, "another engine", fresh=fresh), []
+    monkeypatch.setattr(besides, "discard", gone.append)
+    with pytest.raises(EnvironmentUnusable, match="its socket there was not found"), beside.doing(Ticket(do="run")):
+        pytest.fail("there is no harness")
+    assert len(gone) == fresh
 
 
 @pytest.mark.parametrize("raised", [KeyboardInterrupt, RuntimeError])

@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from chaos.elsewhere.channel import Channel
-from chaos.elsewhere.frames import END, ERRAND, OBEYED, End, Frames, frame
+from chaos.elsewhere.frames import END, ERRAND, NOTE, OBEYED, SHOWN, End, Frames, frame
 from chaos.elsewhere.hosts import Hosts, filled
 from chaos.elsewhere.lifeline import Lifeline
 from chaos.elsewhere.reader import Reader
@@ -134,6 +134,25 @@ def test_a_host_that_does_not_come_back(line: Lifeline, hosts: Hosts, monkeypatc
     come_back(hosts, monkeypatch, answers=False)
     line.errand("power_off", "b")
     assert "did not answer within 0.1 s" in line.errand("power_on", "b").said
+
+
+def test_files_are_told_by_the_names_that_they_have_here(hosts: Hosts, run: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reads it has no such folder."""
+    monkeypatch.setattr(os, "kill", lambda *_: None)
+    (into, write), (read, out) = os.pipe(), os.pipe()
+    line, channel = Lifeline(into, out), Channel(Pipes(read, write))
+    channel.begin()
+    said: list[str] = []
+    reader = Reader(channel, run.path, show=said.append, note=said.append)
+    reader.there = "/var/lib/docker/volumes/nines-beside/_data/runs/r"
+    line.send(SHOWN, f"the log is in {reader.there}/history.jsonl\n".encode())
+    line.send(NOTE, f"{reader.there}: no".encode())
+    line.send(END, msgspec.json.encode(End(0)))
+    reader.until_end()
+    assert said == [f"the log is in {run.path}/history.jsonl\n", f"{run.path}: no"]
+    channel.close()
+    line.end()
+    os.close(out)
 
 
 def test_a_command_that_ends_owes_no_host(line: Lifeline, hosts: Hosts, run: RunFolder, tmp_path: Path) -> None:

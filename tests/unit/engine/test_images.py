@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import Any
 
 import grimp
 import pytest
@@ -14,6 +16,7 @@ from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, HistoryUnr
 from chaos.core.programs import last_words
 from chaos.engine import private as private_engine
 from chaos.engine.images import base as images_base
+from chaos.engine.images import build as build_module
 from chaos.engine.images import debian
 from chaos.engine.images import ensure as images
 from chaos.engine.images import harness as images_harness
@@ -134,6 +137,56 @@ def test_a_bootstrap_that_is_cut_short_cleans_up(tmp_path: Path) -> None:
         images_base.bootstrapped(["sh", "-c", f"cd {tmp_path}; {script}"], tmp_path / "words", 1.0)
     assert (tmp_path / "cleaned").exists()
     assert (tmp_path / "words").read_text() == "began\n"
+
+
+def test_what_a_killed_bootstrap_left_goes_with_the_next_one(tmp_path: Path) -> None:
+    """By the number of its process; that of one that lives stays, and so does what is called alike."""
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as dead:
+        dead.wait()
+    names = [f"nines-base-{dead.pid}-abc", f"nines-base-{os.getpid()}-abc", "nines-base-notes"]
+    for name in names:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "base.tar").write_bytes(b"x")
+    images_base.sweep(tmp_path)
+    assert sorted(each.name for each in tmp_path.iterdir()) == sorted(names[1:])
+
+
+class Images:
+    """An engine's, as its API lists them."""
+
+    def __init__(self, images: list[tuple[str, str, int]]) -> None:
+        self._images = images
+        self.removed: list[str] = []
+
+    def images(self, filters: dict[str, str]) -> list[dict[str, Any]]:
+        """Those with a label, and of one repository if one is named."""
+        label, repository = filters["label"], filters.get("reference", "")
+        return [
+            {"Id": tag, "RepoTags": [tag], "Created": created, "Labels": {"nines.image": purpose}}
+            for tag, purpose, created in self._images
+            if label in ("nines.image", f"nines.image={purpose}") and repository in ("", tag.rpartition(":")[0])
+        ]
+
+    def containers(self, **_: object) -> list[dict[str, Any]]:
+        """One stands on the oldest."""
+        return [{"ImageID": "nines-harness:0"}]
+
+    def remove_image(self, tag: str) -> None:
+        """As ordered."""
+        self.removed.append(tag)
+
+
+def test_images_of_other_versions_go_and_nobody_else_s(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The newest of each kind stays, one that a container uses, and one that the user gave a name."""
+    monkeypatch.setattr(build_module, "cache_dir", lambda: tmp_path)
+    api = Images([
+        ("nines-harness:0", "harness", 1), ("nines-harness:1", "harness", 2), ("nines-harness:2", "harness", 3),
+        ("nines-clients:1", "clients", 1), ("nines-clients:2", "clients", 2), ("shop.test/chaos-nines:0.1", "whole", 1),
+        ("shop.test/chaos-nines:0.2", "whole", 2),
+    ])  # fmt: skip
+    engine = type("Engine", (), {"client": type("Client", (), {"api": api})})()
+    assert build_module.prune_all(engine) == ["nines-clients:1", "nines-harness:1"]
+    assert api.removed == ["nines-clients:1", "nines-harness:1"]
 
 
 def test_a_bootstrap_that_fails_says_why(tmp_path: Path) -> None:
