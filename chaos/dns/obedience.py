@@ -7,13 +7,11 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
-import msgspec
-
 from chaos.core.clock import Clock
 from chaos.core.values import NameHarm
 from chaos.core.worker import Rows
 from chaos.dns.orders import MISSING, MODES, REFUSED, Harms
-from chaos.dns.spec import NameOrder, NameSpec
+from chaos.dns.spec import MoveOrder, NameOrder, NameSpec, Replica, order_of
 from chaos.history.events import NamesOrdered
 
 
@@ -43,16 +41,26 @@ class Obedience(ABC):
         self._doors = doors
         self._rows = rows
         self._clock = clock
-        self._orders: asyncio.Queue[NameOrder] = asyncio.Queue()
+        self._orders: asyncio.Queue[NameOrder | MoveOrder] = asyncio.Queue()
 
     def take(self, line: bytes) -> None:
         """One line of the input."""
-        self._orders.put_nowait(msgspec.json.decode(line, type=NameOrder))
+        self._orders.put_nowait(order_of(line))
 
     async def obey(self) -> None:
         """For ever."""
         while True:
-            await self._carry_out(await self._orders.get())
+            order = await self._orders.get()
+            if isinstance(order, MoveOrder):
+                self._move(order.moved)
+            else:
+                await self._carry_out(order)
+
+    def _move(self, moved: Replica) -> None:
+        """A node is at another address."""
+        self._names = [spec.with_moved(moved) for spec in self._names]
+        for spec in self._names:
+            self._harms.known(spec)
 
     async def _carry_out(self, order: NameOrder) -> None:
         before = self._visible()

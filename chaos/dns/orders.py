@@ -40,6 +40,10 @@ class Harms:
         self._nowhere = nowhere
         self._active: dict[int, NameHarm] = {}
 
+    def known(self, spec: NameSpec) -> None:
+        """A name whose nodes are elsewhere now."""
+        self._specs |= {_plain(label): spec for label in (spec.name, *spec.aliases)}
+
     def put(self, number: int, harm: NameHarm) -> None:
         """In force from now on."""
         self._active[number] = harm

@@ -9,16 +9,17 @@ On standard output: ``{"ready": true}`` once the first check of every replica is
 ``dns`` row for the set at the start and for every change of it, stamped when it changed. It ends when its standard input does.
 
 Before that, each line of its standard input is an order to do something wrong, or to stop doing so (``orders.py``); a ``dns_order``
-row says when it is carried out, or why it cannot be. Checks go on meanwhile, so that the set is right when the harm ends.
+row says when it is carried out, or why it cannot be. Checks go on meanwhile, so that the set is right when the harm ends. Another
+kind of line says that a node is at another address.
 """
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import functools
 import struct
 import sys
+from functools import partial
 from typing import Final, cast
 
 import msgspec
@@ -32,7 +33,7 @@ from chaos.dns.health import Change, Health
 from chaos.dns.hole import Hole
 from chaos.dns.obedience import Obedience, told
 from chaos.dns.orders import DOWN, STALE, WRONG, Harms
-from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, checked
+from chaos.dns.spec import HEALTH_CHECKED, DnsSpec, NameOrder, Replica, checked
 from chaos.dns.zone import LiveName, Zone
 from chaos.history.events import DnsChanged
 from chaos.query import question as asking
@@ -119,6 +120,7 @@ class _Checker:
         self._health = Health((replica.node for replica in live.spec.replicas), fall=check.fall, rise=check.rise)
         self._announced = False
         self._grids: list[Grid] = []
+        self._questions: dict[str, Question] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         live.set_live(())
 
@@ -137,16 +139,26 @@ class _Checker:
         if self.live.set_live(self._health.answered(fail_open=self.live.spec.fail_open)):
             _announce(self._rows, self.live, self._harms, self._clock.now_ns(), why="no longer held still")
 
+    def moved(self, replica: Replica) -> None:
+        """It is asked at its new address from now on, if it is one of this name's."""
+        if any(each.node == replica.node for each in self.live.spec.replicas):
+            assert replica.check is not None
+            self._questions[replica.node] = asking.prepare(replica.check)
+
     def keep_checking(self) -> None:
         """Each replica on a grid of its own."""
         replicas, every_s = self.live.spec.replicas, self.live.spec.check.every_s
         for index, replica in enumerate(replicas):
-            assert replica.check is not None
-            question = asking.prepare(replica.check)
-            check = self._check_once if numeric(question.host, question.port) else self._check_by_task
-            grid = Grid(every_s, lambda number, _, check=check, node=replica.node, asked=question: check(node, asked, number), self._clock)  # type: ignore[misc]
+            if replica.node not in self._questions:
+                self.moved(replica)
+            grid = Grid(every_s, partial(self._due, replica.node), self._clock)
             self._grids.append(grid)
             grid.begin(every_s * index / len(replicas))
+
+    def _due(self, node: str, number: int, _now_ns: int) -> None:
+        question = self._questions[node]
+        check = self._check_once if numeric(question.host, question.port) else self._check_by_task
+        check(node, question, number)
 
     def close(self) -> None:
         """No check is begun any more."""
@@ -192,6 +204,13 @@ class _Obedience(Obedience):
 
     def _visible(self) -> list[list[str]]:
         return [self._harms.visible(live.nodes) for live in self._zone.live]
+
+    def _move(self, moved: Replica) -> None:
+        super()._move(moved)
+        for live in self._zone.live:
+            live.move(moved)
+        for checker in self._checkers:
+            checker.moved(moved)
 
     def _prepared(self, order: NameOrder) -> str:
         """From now to our end the wrong address is silent, since caches hold it for longer than answers do; the reason if it cannot be."""
@@ -277,7 +296,7 @@ async def serve(spec: DnsSpec, rows: Rows, stop: asyncio.Event, clock: Clock | N
 def main(arguments: list[str]) -> int:
     """The process; see ``child.run`` for its exit status."""
     orders = Orders()
-    work = functools.partial(serve, orders=orders)
+    work = partial(serve, orders=orders)
     return child.run("chaos.dns.server", arguments, lambda data: checked(msgspec.json.decode(data, type=DnsSpec)), work, orders)
 
 

@@ -53,6 +53,11 @@ class NameSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     fail_open: bool = False
     """With none healthy, once each has been checked: answer with all of them."""
 
+    def with_moved(self, moved: Replica) -> NameSpec:
+        """The same with this one at its new address, if it is one of its own."""
+        replicas = tuple(moved if each.node == moved.node else each for each in self.replicas)
+        return msgspec.structs.replace(self, replicas=replicas)
+
 
 class DnsSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One server: where it listens (UDP and TCP), its zone, its names."""
@@ -75,6 +80,19 @@ class NameOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     number: int
     on: bool
     harm: NameHarm
+
+
+class MoveOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Another line there: a node is at another address from now on, and is checked there."""
+
+    moved: Replica
+
+
+def order_of(line: bytes) -> NameOrder | MoveOrder:
+    """A line of that input."""
+    if line.startswith(b'{"moved"'):
+        return msgspec.json.decode(line, type=MoveOrder)
+    return msgspec.json.decode(line, type=NameOrder)
 
 
 def checked(spec: DnsSpec) -> DnsSpec:

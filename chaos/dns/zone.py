@@ -66,6 +66,12 @@ class LiveName:
             return [group for group, _ in weighted], [weight for _, weight in weighted]
         return ([live], [1.0]) if live else ([], [])
 
+    def move(self, moved: Replica) -> None:
+        """One of its nodes is at another address; whether it is in the set does not change by that."""
+        before = self.nodes
+        self.spec = self.spec.with_moved(moved)
+        self.set_live(before)
+
     def pick(self) -> tuple[str, ...]:
         """The addresses of the next answer, in order; empty if every replica is out."""
         if not self._groups:

@@ -14,6 +14,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Final
 
+import msgspec
+
 from chaos.core.capabilities import Capability
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
 from chaos.core.values import Allowed
@@ -30,7 +32,9 @@ from chaos.kube.standing import Whereabouts, events, hindrance, pull_secrets, ru
 from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
+from chaos.plugin import Deployment
 from chaos.registry import runs as registry
+from chaos.runtimes.kubernetes.able import refuse_moving
 
 NAMESPACE: Final = "NINES_KUBERNETES_NAMESPACE"
 TARGET_IMAGE: Final = "NINES_KUBERNETES_TARGET_IMAGE"
@@ -53,8 +57,10 @@ def standing(
     keeps = held or starts_nodes(plan)
     refuse_old(api)
     named = spec.namespace or os.environ.get(NAMESPACE, "").strip()
-    place = OwnPlace(folder.run, named, image_of(spec.image))
-    place = place if named else OwnPlace(folder.run, place.short, place.image)
+    moves = Capability.DELETES in needed(plan)
+    refuse_moving(Deployment(run=folder.run, folder=folder.path, plan=plan, target=target))
+    place = OwnPlace(folder.run, named, image_of(spec.image), moves=moves)
+    place = place if named else msgspec.structs.replace(place, namespace=place.short)
     loads = is_loaded(plan)
     refuse_unable(api, place.namespace, own=True, whole=not named, loads=loads)
     parts = parts_of(plan, target, images(plan, target), keeps=keeps)

@@ -4,6 +4,9 @@ Kubelet alone starts containers, and waits longer with each death. Where Nines i
 not die with it: the gate stays, and starts the system again when it is told to. Where kubelet is to decide (``recovery: policy``), the gate
 waits for the first start only, and becomes the system, so that its death is the container's.
 
+A pod that is deleted is told to end by a signal to its containers' first process, which is the gate. What stands before its stop
+(``STOP``) hands that signal on to the system, and the gate ends when the system has.
+
 All is done by the shell itself: a program that the gate started would be taken for the system.
 The command is not in the pod's manifest at all: it names addresses of peers, which nobody knows before all pods are there.
 """
@@ -24,25 +27,50 @@ KEEPS: Final = "keeps"
 ONCE: Final = "once"
 _SCRIPT: Final = """\
 life=FOLDER/life go=FOLDER/go opened=FOLDER/opened ended=FOLDER/ended
+echo "$$" > FOLDER/pid
 if [ "$1" = once ]; then
   if [ ! -f $opened ]; then
     read -r _ < $go && : > $opened || exit 1
   fi
   . $life
 fi
-while :; do
+over=
+while [ -z "$over" ]; do
+  trap 'exit 0' TERM
   read -r _ < $go || continue
+  trap 'over=1' TERM
   (. $life)
   echo "$?" > $ended
 done
 """
-MAKE: Final = ("sh", "-c", f"mkfifo -m 666 {FOLDER}/go; test -p {FOLDER}/go")
+_STOP: Final = """\
+read -r gate < FOLDER/pid
+for each in /proc/[0-9]*; do
+  while read -r key value; do
+    if [ "$key" = PPid: ]; then
+      [ "$value" != "$gate" ] || kill -TERM "${each#/proc/}"
+      break
+    fi
+  done 2>/dev/null < "$each/status"
+done
+"""
+MAKE: Final = (
+    "sh", "-c",
+    f"mkfifo -m 666 {FOLDER}/go; echo '127.0.0.1 localhost' > {FOLDER}/hosts; test -p {FOLDER}/go",
+)  # fmt: skip
 """Before any of them runs."""
+HOSTS: Final = "hosts"
+"""In the folder: the names of all nodes, which the agent keeps (``{peer_name}``)."""
 
 
 def command(*, keeps: bool, folder: str = FOLDER) -> list[str]:
     """What the container runs."""
     return ["/bin/sh", "-c", _SCRIPT.replace("FOLDER", folder), GATE, KEEPS if keeps else ONCE]
+
+
+def stop(folder: str = FOLDER) -> list[str]:
+    """What is run in the container before it is told to end: the system is told so itself. By its words it is no part of the system."""
+    return ["/bin/sh", "-c", _STOP.replace("FOLDER", folder), GATE, "stop"]
 
 
 class Account(msgspec.Struct, frozen=True):

@@ -34,6 +34,8 @@ NODE_CPU: Final = 200
 """In thousandths. What nothing is requested for has 2 shares of a contended processor, and would wait for everybody else."""
 NODE_MEMORY_BYTES: Final = 64 << 20
 GATE_VOLUME: Final = "gate"
+GRACE_S: Final = 30
+"""Kubernetes' default. What is removed after a run has none."""
 PRIVILEGED: Final = "pod-security.kubernetes.io/enforce"
 OURS: Final = "nines.test"
 """Below it stand the names that our own name server answers."""
@@ -70,6 +72,9 @@ class PartSpec(msgspec.Struct, frozen=True):
 class OwnPlace(Place, frozen=True):
     """One run's things, the nodes among them."""
 
+    moves: bool = False
+    """A fault gives nodes up: their next pods have other addresses, so their peers know them by names."""
+
     @property
     def short(self) -> str:
         """As the run, in few letters: a pod's name has 63, and Kubernetes adds some of its own."""
@@ -87,11 +92,12 @@ class OwnPlace(Place, frozen=True):
         }  # fmt: skip
 
     def _rules(self) -> list[Thing]:
-        """The harness sees pods, reads what they said, and starts agents in them; it deletes none, and asks for no Service."""
+        """The harness sees pods, reads what they said, and starts agents in them; it deletes some where a fault does that."""
         return [
-            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list"]},
+            {"apiGroups": [""], "resources": ["pods"], "verbs": ["get", "list", *(["watch", "delete"] if self.moves else [])]},
             {"apiGroups": [""], "resources": ["pods/exec"], "verbs": ["create", "get"]},
             {"apiGroups": [""], "resources": ["pods/log"], "verbs": ["get"]},
+            *([{"apiGroups": [""], "resources": ["pods/eviction"], "verbs": ["create"]}] if self.evicts else []),
         ]
 
     def names(self, owner: Thing, machine: str) -> Thing:
@@ -133,7 +139,7 @@ class OwnPlace(Place, frozen=True):
             "shareProcessNamespace": True,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "terminationGracePeriodSeconds": 1,
+            "terminationGracePeriodSeconds": GRACE_S,
             "affinity": {
                 "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]}
             },
@@ -174,6 +180,10 @@ class OwnPlace(Place, frozen=True):
         }
         if part.becomes:
             system["securityContext"] = {"runAsUser": 0, "runAsNonRoot": False}
+        if self.moves:
+            system["volumeMounts"].append({"name": GATE_VOLUME, "mountPath": "/etc/hosts", "subPath": gate.HOSTS})
+        if part.keeps:
+            system["lifecycle"] = {"preStop": {"exec": {"command": gate.stop()}}}
         if part.probe is not None:
             system["readinessProbe"] = readiness(part.probe, part.ports)
         return system

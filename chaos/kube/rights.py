@@ -51,7 +51,7 @@ OF_MACHINES: Final[Sequence[Right]] = (
 """In no namespace: machines belong to the whole cluster. Needed where an experiment speaks of zones, or drains a machine."""
 _GROUP: Final = "rbac.authorization.k8s.io"
 OWN_RIGHTS: Final[Sequence[Right]] = (
-    Right("", "pods", ("get", "list", "create", "delete"), "to see the nodes, and for the places of clients and name server"),
+    Right("", "pods", ("get", "list", "watch", "create", "delete"), "to see the nodes, and for the places of clients and name server"),
     Right("", "pods/exec", ("create", "get"), "to start the harness and the agents"),
     Right("", "pods/log", ("get",), "for what the nodes say"),
     Right("", "services", ("create", "list", "delete"), "for the name of each part"),

@@ -59,6 +59,15 @@ class KeptQuestion:
             else:
                 self._send(self._socket)
 
+    def turn_to(self, question: Question) -> None:
+        """It is put to somebody else from its next time on; of one that is open nothing is told any more."""
+        if self._busy is not None:
+            self._busy.cancel()
+        self._busy = self._reader = self._until_ns = self._last = None
+        self._used = False
+        self._drop(reset=True)
+        self._question = question
+
     def close(self) -> None:
         """No question and no connection any more."""
         if self._busy is not None:

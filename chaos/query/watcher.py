@@ -27,7 +27,7 @@ import msgspec
 from chaos.core import worker as child
 from chaos.core.clock import Clock, MonotonicClock, to_ns, to_s
 from chaos.core.errors import BadInput
-from chaos.core.worker import Rows
+from chaos.core.worker import Orders, Rows
 from chaos.history.events import Marked, RoleChanged, ViewChanged
 from chaos.query import question as asking
 from chaos.query.aio import fetch
@@ -55,6 +55,14 @@ class WatchedState:
 
     def __init__(self, spec: WatchedNode) -> None:
         self.node = spec.node
+        self._suspects: dict[tuple[str, str], bool] = {}
+        self._holds = dict.fromkeys(spec.roles, False)
+        self._stamps: dict[str, int] = {}
+        self._last_ns: int | None = None
+        self.turn_to(spec)
+
+    def turn_to(self, spec: WatchedNode) -> None:
+        """Ask the same elsewhere; what is known of the node stays."""
         self._roles = {role: asking.prepare(ask, True) for role, ask in spec.roles.items()}
         self._marks = spec.marks if spec.marks_ask is not None else {}
         self._marks_question = asking.prepare(spec.marks_ask, True) if spec.marks_ask is not None else None
@@ -62,10 +70,6 @@ class WatchedState:
             (detector, other): asking.parse(written) for detector, others in spec.views.items() for other, written in others.items()
         }
         self._views_question = asking.prepare(spec.views_ask, True) if spec.views_ask is not None and self._views else None
-        self._suspects: dict[tuple[str, str], bool] = {}
-        self._holds = dict.fromkeys(self._roles, False)
-        self._stamps: dict[str, int] = {}
-        self._last_ns: int | None = None
         self._known: list[Reply | None] | None = None
         asked = [*self._roles.values(), *filter(None, (self._marks_question, self._views_question))]
         self.questions: tuple[Question, ...] = tuple({_line(question): question for question in asked}.values())
@@ -148,20 +152,31 @@ def _stamp(value: object) -> int:
 _STAMP = re.compile(r"[0-9]{1,19}")
 
 
-def _kept(state: WatchedState, rows: Rows, clock: Clock) -> list[KeptQuestion]:
-    """Its questions over kept connections, and its rows once each has an answer, or none; empty where not all are of HTTP."""
-    if not all(question.request and question.expect is None for question in state.questions):
-        return []
-    came: dict[Line, Fetched] = {}
+class _Kept:
+    """The questions of one node over kept connections, and its rows once each has an answer, or none."""
 
-    def take(line: Line, fetched: Fetched) -> None:
-        came[line] = fetched
-        if len(came) == len(state.questions):
-            for row in state.take(came):
-                rows.put(row)
-            came.clear()
+    def __init__(self, state: WatchedState, rows: Rows, clock: Clock) -> None:
+        self._state = state
+        self._rows = rows
+        self._came: dict[int, Fetched] = {}
+        http = all(question.request and question.expect is None for question in state.questions)
+        asked = state.questions if http else ()
+        self.questions = [KeptQuestion(question, partial(self._take, number), clock) for number, question in enumerate(asked)]
+        """Empty where not all are of HTTP."""
 
-    return [KeptQuestion(question, partial(take, _line(question)), clock) for question in state.questions]
+    def turn(self) -> None:
+        """Its state has other questions now."""
+        self._came.clear()
+        for kept, question in zip(self.questions, self._state.questions, strict=bool(self.questions)):
+            kept.turn_to(question)
+
+    def _take(self, number: int, fetched: Fetched) -> None:
+        self._came[number] = fetched
+        if len(self._came) == len(self.questions):
+            asked = self._state.questions
+            for row in self._state.take({_line(asked[each]): came for each, came in self._came.items()}):
+                self._rows.put(row)
+            self._came.clear()
 
 
 async def _watch_node(state: WatchedState, spec: WatchSpec, phase_s: float, rows: Rows, clock: Clock) -> None:
@@ -170,20 +185,33 @@ async def _watch_node(state: WatchedState, spec: WatchSpec, phase_s: float, rows
     due_ns = clock.now_ns() + to_ns(phase_s)
     while True:
         await asyncio.sleep(max(0.0, to_s(due_ns - clock.now_ns())))
-        fetched = await asyncio.gather(*(fetch(question, spec.timeout_s, clock) for question in state.questions))
-        for row in state.take({_line(question): each for question, each in zip(state.questions, fetched, strict=True)}):
-            rows.put(row)
+        asked = state.questions
+        fetched = await asyncio.gather(*(fetch(question, spec.timeout_s, clock) for question in asked))
+        if asked is state.questions:
+            for row in state.take({_line(question): each for question, each in zip(asked, fetched, strict=True)}):
+                rows.put(row)
         missed = max(0, (clock.now_ns() - due_ns) // interval_ns)
         due_ns += (missed + 1) * interval_ns
 
 
-async def watch(spec: WatchSpec, rows: Rows, stop: asyncio.Event, clock: Clock | None = None) -> None:
-    """Watch until ``stop`` is set; the grids of groups of nodes are spread evenly over the interval."""
+async def watch(spec: WatchSpec, rows: Rows, stop: asyncio.Event, clock: Clock | None = None, orders: Orders | None = None) -> None:
+    """Watch until ``stop`` is set; the grids of groups of nodes are spread evenly over the interval. An order is a ``WatchedNode`` that is
+    asked elsewhere from now on."""
     clock = clock or MonotonicClock()
     states = [state for state in map(WatchedState, spec.nodes) if state.questions]
-    questions = [_kept(state, rows, clock) for state in states]
-    kept = [each for each in questions if each]
-    others = [state for state, each in zip(states, questions, strict=True) if not each]
+    asked = {state.node: _Kept(state, rows, clock) for state in states}
+    kept = [each.questions for each in asked.values() if each.questions]
+    others = [state for state in states if not asked[state.node].questions]
+
+    def turn(line: bytes) -> None:
+        moved = msgspec.json.decode(line, type=WatchedNode)
+        for state in states:
+            if state.node == moved.node:
+                state.turn_to(moved)
+                asked[state.node].turn()
+
+    if orders is not None:
+        orders.taken_by(turn)
     groups = [list(chain.from_iterable(kept[at : at + AT_ONCE])) for at in range(0, len(kept), AT_ONCE)]
     beats = [Beat(group, spec.interval_s, spec.timeout_s, clock) for group in groups]
     rows.ready()
@@ -212,7 +240,8 @@ def read_spec(data: bytes) -> WatchSpec:
 
 def main(arguments: list[str]) -> int:
     """The process; see ``child.run`` for its exit status."""
-    return child.run("chaos.query.watcher", arguments, read_spec, watch)
+    orders = Orders()
+    return child.run("chaos.query.watcher", arguments, read_spec, partial(watch, orders=orders), orders)
 
 
 if __name__ == "__main__":

@@ -18,7 +18,7 @@ import msgspec
 import pytest
 
 from chaos.core.values import NameHarm
-from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, NameOrder, NameSpec, Replica
+from chaos.dns.spec import HEALTH_CHECKED, ROUND_ROBIN, CheckSpec, DnsSpec, MoveOrder, NameOrder, NameSpec, Replica
 from chaos.experiment.target.spec import Ask
 from chaos.history.events import DnsChanged, NamesOrdered
 from chaos.traffic.lookup import exchange
@@ -256,3 +256,17 @@ def test_it_ends_when_the_harness_is_gone(nodes: list[ScriptedNode], start: Star
     assert server.end() == 0
     with socket.create_server((SERVER, spec.port)):
         assert server.process.returncode == 0
+
+
+def test_a_node_that_moves_is_checked_and_answered_at_its_new_address(nodes: list[ScriptedNode], start: Start) -> None:
+    """As a pod that is deleted: dead at the old address, then another one of that name lives elsewhere."""
+    spec = spec_of(nodes, every_s=0.1, timeout_s=2.0)
+    helper = start(spec)
+    helper.ready()
+    assert the_row(helper).nodes == ["n1", "n2", "n3"]
+    nodes[1].stop()
+    assert the_row(helper).nodes == ["n1", "n3"]
+    nodes[1] = ScriptedNode("127.61.1.9", body={"state": "follower"})
+    helper.order(MoveOrder(Replica("n2", nodes[1].address, check=Ask(http=f"{nodes[1].url}/status"))))
+    assert the_row(helper).nodes == ["n1", "n2", "n3"]
+    assert look_up(spec) == sorted(node.address for node in nodes)

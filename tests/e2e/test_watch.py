@@ -177,3 +177,23 @@ def test_a_connection_that_was_closed_while_idle_costs_no_answer(start: Start) -
         assert watch.end() == 0
         server.shutdown()
     assert watch.no_more_rows()
+
+
+def test_a_node_that_moves_is_asked_elsewhere(nodes: list[ScriptedNode], start: Start) -> None:
+    """What it was known to hold stays known: only what changes is told."""
+    helper = start(nodes)
+    assert roles(helper, 3) == {("n1", "leader", True), ("n1", "voting", True), ("n2", "voting", True)}
+    nodes[1].stop()
+    while roles(helper, 1) != {("n2", "voting", False)}:
+        pass
+    nodes[1] = ScriptedNode("127.62.1.9", body=status("leader"))
+    asked = f"{nodes[1].url}/status"
+    moved = WatchedNode(
+        node="n2", roles={"leader": Ask(http=asked, json="state=leader"), "voting": Ask(http=asked, json="voting")},
+        marks={"election_started": "stamps.started", "leader_elected": "stamps.elected"}, marks_ask=Ask(http=asked),
+    )  # fmt: skip
+    helper.order(moved)
+    wanted = {("n2", "leader", True), ("n2", "voting", True)}
+    seen: set[tuple[str, str, bool]] = set()
+    while not wanted <= seen:
+        seen |= roles(helper, 1)  # the other one may be missed for a moment on a busy machine

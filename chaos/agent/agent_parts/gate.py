@@ -3,6 +3,7 @@
 life     what the gate carries out: a shell's words, written here before it is opened for the first time
 go       a pipe with a name: a line in it opens the gate once
 ended    how the last life ended, written by the gate
+hosts    the names that nodes keep, and where each of them is now: what the system's container has as /etc/hosts
 """
 
 from __future__ import annotations
@@ -120,6 +121,18 @@ def do_ended(_agent: object, _command: Message) -> Message:
         return {"result": {"status": (FOLDER / "ended").read_text(encoding="utf-8").strip()}}
     except FileNotFoundError:
         return {"result": {"status": ""}}
+
+
+def do_hosts(_agent: object, command: Message) -> Message:
+    """These are the names from now on. The same file all the time, since it is mounted elsewhere; whole in one write."""
+    data = command["text"].encode()
+    descriptor = os.open(FOLDER / "hosts", os.O_WRONLY)
+    try:
+        os.pwrite(descriptor, data, 0)
+        os.ftruncate(descriptor, len(data))
+    finally:
+        os.close(descriptor)
+    return {"result": {}}
 
 
 def heal(_agent: object) -> list[str]:

@@ -9,7 +9,8 @@
     {addresses:data:...}    the same as {peers of data:...}; without an inside the addresses alone
     {count of data}         how many nodes that part has; so ``quorum of``
 
-Inside, ``{node}``, ``{number}``, ``{zone}``, ``{address}`` and ``{peer_address}`` are the peer's.
+Inside, ``{node}``, ``{number}``, ``{zone}``, ``{address}`` and ``{peer_address}`` are the peer's. ``{name}`` and ``{peer_name}`` are by
+what others are to know a node: a name that it keeps where its address may change (pods that are deleted), else its address.
 ``{{`` and ``}}`` stand for braces. An unknown name is refused, never passed on.
 """
 
@@ -29,12 +30,14 @@ if TYPE_CHECKING:
     from chaos.experiment.target.spec import Ask
 
 PEER_ADDRESS: Final = "peer_address"
+PEER_NAME: Final = "peer_name"
 RESERVED: Final = ("node", "zone", "address", PEER_ADDRESS, "data", "python", "target", "peers", "key", "value")
 """Names that no port and no setting may have."""
 _OWN: Final = re.compile(r"(peers|each):(.*)", re.DOTALL)
 _OF: Final = re.compile(r"(peers|first|each) of ([^:{}]+):(.*)", re.DOTALL)
 _ADDRESSES: Final = re.compile(r"addresses:([^:{}]+)(?::(.*))?", re.DOTALL)
 _HOW_MANY: Final = re.compile(r"(count|quorum) of ([^:{}]+)")
+_BY_ADDRESS: Final = re.compile(r"\{(address|peer_address)\}")
 _HELD: Final = "\x00"
 """Stands for a name in braces while a command line is split into words."""
 
@@ -49,6 +52,8 @@ class Peer(msgspec.Struct, frozen=True):
     zone: str = ""
     number: int = 1
     """Its place in its part, from 1."""
+    name: str = ""
+    """That it keeps when its address changes; empty where that does not."""
 
 
 class Others(msgspec.Struct, frozen=True):
@@ -90,19 +95,23 @@ class Context(msgspec.Struct, frozen=True):
     """The node's place in its part, from 1."""
     count: int = 1
     """How many nodes the part has."""
+    name: str = ""
+    """By what others are to know it; empty: by its addresses."""
 
     def values(self) -> dict[str, str]:
         """Name -> text."""
         ports = {name: str(port) for name, port in self.ports.items()}
         own = {"node": self.node, "address": self.address, "data": self.data, "python": self.python, "target": self.target}
-        # Targets that were written before these three words may have settings and ports of the same names: theirs are meant then.
-        counted = {"number": str(self.number), "count": str(self.count), "quorum": str(quorum(self.count))}
-        return {**counted, **self.settings, **ports, **own, "zone": self.zone, PEER_ADDRESS: self.peer_address or self.address}
+        peer_address = self.peer_address or self.address
+        named = {"name": self.name or self.address, PEER_NAME: self.name or peer_address}
+        # Targets that were written before these words may have settings and ports of the same names: theirs are meant then.
+        later = {"number": str(self.number), "count": str(self.count), "quorum": str(quorum(self.count)), **named}
+        return {**later, **self.settings, **ports, **own, "zone": self.zone, PEER_ADDRESS: peer_address}
 
     def of(self, peer: Peer) -> Context:
         """The same for another node."""
         own = {"node": peer.node, "zone": peer.zone, "address": peer.address, "peer_address": peer.peer_address, "number": peer.number}
-        return msgspec.structs.replace(self, **own, peers=(), parts={})
+        return msgspec.structs.replace(self, **own, name=peer.name, peers=(), parts={})
 
     def within(self, part: str) -> Context:
         """The same with the ports of another part."""
@@ -132,6 +141,18 @@ def fill_words(command: Sequence[str], context: Context) -> list[str]:
         text = fill(word, context)
         found += text.split() if _is_each(word) else [text]
     return found
+
+
+def by_address(template: str) -> str:
+    """Where the text speaks of other nodes by their addresses, as it is written there; empty where it does not."""
+    for _, name in _pieces(template, unescape=False):
+        if name is None:
+            continue
+        inside = _OWN.fullmatch(name) or _OF.fullmatch(name)
+        spoken = _ADDRESSES.fullmatch(name) is not None if inside is None else _BY_ADDRESS.search(inside[inside.re.groups]) is not None
+        if spoken:
+            return f"{{{name}}}"
+    return ""
 
 
 def split(command: str) -> list[str]:

@@ -47,6 +47,10 @@ class Follower:
                 )
             self._clock.wait_until_ns(self._clock.now_ns() + to_ns(EVERY_S))
 
+    def moved(self, node: str, address: str) -> None:
+        """It is at another address from now on; while the old one is still answered, the node is what is meant by it."""
+        self._nodes = {**self._nodes, address: node}
+
     def start(self) -> None:
         """Go on asking, in a thread."""
         self._thread.start()
@@ -71,7 +75,7 @@ class Follower:
                 self._tell(said, "the name service answers so")
 
     def _tell(self, said: LookUp, why: str) -> None:
-        nodes = sorted(self._nodes[address] for address in said.addresses if address in self._nodes)
+        nodes = sorted({self._nodes[address] for address in said.addresses if address in self._nodes})
         if nodes == self._told:
             return
         changed = ", ".join(sorted(set(nodes) ^ set(self._told or nodes)))

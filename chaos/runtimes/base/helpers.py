@@ -17,6 +17,7 @@ import msgspec
 from chaos.core.clock import Clock, to_ns
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import CLIENTS, DNS, TrafficOrder
+from chaos.dns.spec import MoveOrder
 from chaos.history.events import DataEnded, DnsChanged, NamesOrdered, Row, TrafficEnded
 from chaos.history.folder import DEMAND, write_private
 from chaos.plugin import Deployment, Sink
@@ -28,7 +29,7 @@ from chaos.runtimes.base.layout import Layout
 from chaos.runtimes.base.names import ServerNames
 from chaos.runtimes.base.process import Child, Died, Reaper, end_all
 from chaos.runtimes.base.readiness import see
-from chaos.runtimes.base.specs import data_order, demand_spec, dns_spec, expected_set, prober_spec, surge_spec, watch_spec
+from chaos.runtimes.base.specs import data_order, demand_spec, dns_spec, expected_set, prober_spec, replica, surge_spec, watch_spec, watched
 from chaos.runtimes.base.surges import Spares, SurgeOrder, Surges, unheard
 from chaos.traffic.lookup import exchange
 
@@ -248,6 +249,15 @@ class Helpers:
         follower = self._follower = Follower(self._layout, self._sink, self._clock)
         follower.await_all(within_s)
         follower.start()
+
+    def moved(self, node: str) -> None:
+        """It is at another address, as the layout has it: whoever asks it or answers with it is told."""
+        if self._dns is not None:
+            self._dns.child.tell(msgspec.json.encode(MoveOrder(replica(self._deployment, self._layout, node))))
+        if self._watch is not None:
+            self._watch.child.tell(msgspec.json.encode(watched(self._deployment.target, self._layout, node)))
+        if self._follower is not None:
+            self._follower.moved(node, self._layout.nodes[node].address)
 
     def _note_set(self, row: Row) -> None:
         if isinstance(row, DnsChanged) and row.name == self._layout.name:

@@ -96,6 +96,10 @@ class Layout(abc.ABC):
         """Network -> the node's address there, where networks have names."""
         return {}
 
+    def kept_name(self, node: str) -> str:  # noqa: ARG002 - for a runtime whose nodes get other addresses
+        """By what other nodes are to know it all the time; empty where that is its address."""
+        return ""
+
     @abc.abstractmethod
     def inside(self, node: str) -> Inside:
         """Folders and interpreter, as the node sees them."""
@@ -149,6 +153,7 @@ class Layout(abc.ABC):
             parts=parts,
             number=own.number,
             count=members.count,
+            name=own.name,
         )
 
     def clients_context(self) -> Context:
@@ -174,9 +179,10 @@ class Layout(abc.ABC):
         info, number = self.nodes[node], self.members(self.nodes[node].part).index(node) + 1
         zone = info.zone or ""
         if source == node:
-            return Peer(node, info.address, info.peer_address, zone, number)
+            return Peer(node, info.address, info.peer_address, zone, number, self.kept_name(node))
         link = Link(source, node)
-        return Peer(node, self.address(link), "" if source == CLIENTS else self.peer_address(link), zone, number)
+        name = "" if source == CLIENTS else self.kept_name(node)
+        return Peer(node, self.address(link), "" if source == CLIENTS else self.peer_address(link), zone, number, name)
 
     def ask(self, question: Ask, node: str, source: str | None = None) -> Ask:
         """A question of the target, filled in for this node; by the way of ``source``, else straight to the node."""

@@ -40,16 +40,7 @@ def _name(deployment: Deployment, layout: Layout, part: str) -> NameSpec:
     dns = deployment.plan.experiment.cluster.dns
     served = part == layout.dns_part
     checks = served and dns.balancer == HEALTH_CHECKED
-    replicas = tuple(
-        Replica(
-            node=node.name,
-            address=layout.address(Link(CLIENTS, node.name)),
-            zone=node.zone,
-            check=layout.check(node.name) if checks else None,
-        )
-        for node in layout.nodes.values()
-        if node.part == part
-    )
+    replicas = tuple(replica(deployment, layout, node.name) for node in layout.nodes.values() if node.part == part)
     return NameSpec(
         name=f"{part}.{DOMAIN}",
         replicas=replicas,
@@ -61,6 +52,13 @@ def _name(deployment: Deployment, layout: Layout, part: str) -> NameSpec:
         check=CheckSpec(dns.check.every_s, dns.check.timeout_s, dns.check.fall, dns.check.rise),
         fail_open=checks and dns.fail_open,
     )
+
+
+def replica(deployment: Deployment, layout: Layout, node: str) -> Replica:
+    """What the name server is told of this node."""
+    info = layout.nodes[node]
+    checks = info.part == layout.dns_part and deployment.plan.experiment.cluster.dns.balancer == HEALTH_CHECKED
+    return Replica(node, layout.address(Link(CLIENTS, node)), info.zone, layout.check(node) if checks else None)
 
 
 def expected_set(deployment: Deployment, layout: Layout) -> frozenset[str]:
@@ -79,18 +77,20 @@ def expected_set(deployment: Deployment, layout: Layout) -> frozenset[str]:
 def watch_spec(deployment: Deployment, layout: Layout) -> WatchSpec:
     """Every role and mark that the target declares, asked of every node, past every rule of ours."""
     target = deployment.target
-    nodes = tuple(
-        WatchedNode(
-            node=name,
-            roles={role: layout.ask(ask, name) for role, ask in target.roles_of(info.part).items()},
-            marks=target.marks,
-            marks_ask=layout.ask(target.marks_ask, name) if target.marks_ask is not None else None,
-            views=_views(target, layout, name),
-            views_ask=layout.ask(target.detectors_ask, name) if target.detectors_ask is not None else None,
-        )
-        for name, info in layout.nodes.items()
-    )
+    nodes = tuple(watched(target, layout, node) for node in layout.nodes)
     return WatchSpec(nodes, interval_s=max(target.watch_every_s, len(nodes) / WATCH_MOST_PER_S))
+
+
+def watched(target: Target, layout: Layout, node: str) -> WatchedNode:
+    """What the role watch is told of this node."""
+    return WatchedNode(
+        node=node,
+        roles={role: layout.ask(ask, node) for role, ask in target.roles_of(layout.nodes[node].part).items()},
+        marks=target.marks,
+        marks_ask=layout.ask(target.marks_ask, node) if target.marks_ask is not None else None,
+        views=_views(target, layout, node),
+        views_ask=layout.ask(target.detectors_ask, node) if target.detectors_ask is not None else None,
+    )
 
 
 def _views(target: Target, layout: Layout, node: str) -> dict[str, dict[str, str]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import CapabilityMissing
 from chaos.core.values import Allowed
 from chaos.experiment.cluster import Resources
@@ -13,10 +14,12 @@ from chaos.experiment.pods import PodsSpec
 from chaos.kube.api import Thing
 from chaos.kube.find import Pod, headless
 from chaos.kube.ports import refuse_other_port
+from chaos.net.needs import needs
 from chaos.plan.attached import asked, client_name
+from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
-from chaos.plugin import NeedsLimits
+from chaos.plugin import Deployment, NeedsLimits
 
 WHERE: Final = "resources: {limits: {cpu: 500m, memory: 128Mi}} in the pod's own manifest: Nines changes no pod"
 
@@ -82,4 +85,29 @@ def _refuse_names(fault: FaultSpec, name: str, spec: PodsSpec, service: Thing | 
         raise CapabilityMissing(
             f"{_who(fault)}: '{name}' stands for one address of all pods, so no record of a single one can be left out",
             how="a headless Service (clusterIP: None) as 'service', or 'mode: wrong'",
+        )
+
+
+def refuse_moving(deployment: Deployment) -> None:
+    """What does not go with pods that are given up: a proxy stands before an address, and some clients keep one, which the next pod does
+    not have."""
+    plan = deployment.plan
+    if Capability.DELETES not in needed(plan):
+        return
+    if needs(deployment).toxics:
+        raise CapabilityMissing(
+            "a deleted pod's successor has another address, and the proxies of stream faults stand before the old one",
+            how="an experiment of its own for 'delete'; partition, loss and pause go with it",
+        )
+    if plan.experiment.cluster.attach is None and needed(plan) & {Capability.CGROUP, Capability.SHARED_DISK}:
+        raise CapabilityMissing(
+            "what loads a pod of ours stands beside that pod, and does not follow its node into the next one",
+            how="an experiment of its own for 'delete' and 'drain'",
+        )
+    client = plan.experiment.traffic.client
+    if plan.experiment.cluster.attach is None and (client.endpoints is not None or client.redirects):
+        key = "endpoints" if client.endpoints is not None else "redirects"
+        raise CapabilityMissing(
+            f"a deleted pod's successor has another address, and with 'client: {{{key}: ...}}' clients know the old one",
+            how=f"leave '{key}' out: clients then ask the name",
         )

@@ -31,6 +31,7 @@ from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import GuestsBase, Rejoined, heard, left_by
 from chaos.runtimes.base.agents.link import AgentLink, mapped_into
 from chaos.runtimes.base.helper import Breakage
+from chaos.runtimes.kubernetes.follow import follow, version_of
 from chaos.runtimes.kubernetes.node import Orders, PodNode
 from chaos.runtimes.kubernetes.orders import PodOrders
 from chaos.runtimes.kubernetes.pipes import Pipes
@@ -104,7 +105,7 @@ class PodGuests(GuestsBase):
         for name, info in infos.items():
             orders = PodOrders(self._api, self._spec.namespace, name, partial(self.pods.__getitem__, name), partial(self._stands_in, name))
             self.nodes[name] = self._node(name, info, orders)
-        version = str(self._api.page("pods", self._spec.namespace, self._selector)["metadata"]["resourceVersion"])
+        version = version_of(self._api, self._spec.namespace, self._selector)
         self._thread = threading.Thread(target=self._follow, args=(version,), name="pods", daemon=True)
         self._thread.start()
         with ThreadPoolExecutor(max_workers=16, thread_name_prefix="guests") as pool:
@@ -159,16 +160,7 @@ class PodGuests(GuestsBase):
     # --- what happens to pods ------------------------------------------------------------------------------------------
 
     def _follow(self, version: str) -> None:
-        why = ""
-        try:
-            while not self._closing.is_set():
-                for kind, thing in self._api.watch("pods", self._spec.namespace, self._selector, version, self._stop):
-                    if kind == "ERROR":
-                        raise EnvironmentUnusable(f"the watch of pods ended: {thing.get('message', thing)}", how="see the API server")
-                    version = str(thing["metadata"]["resourceVersion"])
-                    self._take(kind, thing)
-        except Exception as error:
-            why = f"{type(error).__name__}: {error}"
+        why = follow(self._api, self._spec.namespace, self._selector, version, self._stop, self._closing.is_set, self._take)
         if not self._closing.is_set():
             self._breakage.note(f"the API server's word of the pods: {why or 'it ended'}")
 

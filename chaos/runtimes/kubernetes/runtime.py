@@ -17,6 +17,7 @@ from chaos.core.capabilities import REFUSALS, Capability
 from chaos.core.clock import Clock
 from chaos.experiment.cluster import AttachSpec
 from chaos.experiment.document import Experiment
+from chaos.experiment.target import templates
 from chaos.experiment.target.spec import Target
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
@@ -40,7 +41,6 @@ IN_POD: Final = "NINES_IN_POD"
 _UNTRIED: Final = "it has not been tried in pods"
 _OURS: Final[Mapping[Capability, str]] = {
     C.SERVING: _UNTRIED,
-    C.DELETES: "its peers know a node by the address of its pod, and another pod has another one",
     C.NETEM: _UNTRIED,
     C.NETWORKS: "a pod has one network",
     C.OWN_CLOCK: _UNTRIED,
@@ -51,13 +51,23 @@ _OURS: Final[Mapping[Capability, str]] = {
 """Why it is not done to a cluster of ours."""
 
 
+def by_address(target: Target) -> str:
+    """Why nodes of this target do not find each other again when one of them lives in another pod; empty if they do."""
+    for name, part in target.parts.items():
+        said = (*(part.docker.command if part.docker else ()), *part.env.values(), *part.files.values())
+        found = next(filter(None, map(templates.by_address, said)), "")
+        if found:
+            return f"its nodes know each other by addresses, and another pod has another one: part '{name}' says {found}, not {{name}}"
+    return ""
+
+
 class KubernetesRuntime(Runtime):
     """``Runtime`` on pods that somebody else runs, or on pods of ours."""
 
     name: ClassVar[str] = "kubernetes"
     offers: ClassVar[frozenset[Capability]] = frozenset({
         C.SIGNALS, C.STARTS, C.RESTART_POLICY, C.DATA, C.MEMBERS, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES,
-        C.NEW_CONNECTIONS, C.NAME_SET, C.NAME_ANSWERS, C.CONNECTIONS, C.SURGES, C.ENGINE_NAMES, C.SESSIONS,
+        C.NEW_CONNECTIONS, C.NAME_SET, C.NAME_ANSWERS, C.CONNECTIONS, C.SURGES, C.ENGINE_NAMES, C.SESSIONS, C.DELETES,
         C.CGROUP, C.SHARED_DISK,
     })  # fmt: skip
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
@@ -106,9 +116,11 @@ class KubernetesRuntime(Runtime):
     @classmethod
     def lacks(cls, need: Capability, target: Target, *, attached: bool = False) -> str:
         """Pods of ours can be more, and are refused in other words."""
-        if attached or need in cls.offers:
+        if attached:
             return super().lacks(need, target, attached=attached)
-        return _OURS.get(need) or REFUSALS[need]
+        if need not in cls.offers:
+            return _OURS.get(need) or REFUSALS[need]
+        return by_address(target) if need is C.DELETES else ""
 
     @classmethod
     def around(cls, experiment: Experiment) -> Mapping[str, Surrounding]:

@@ -39,7 +39,7 @@ from chaos.runtimes.base.libraries import require_in_image
 from chaos.runtimes.base.machines.orders import AtHome
 from chaos.runtimes.base.session import Parts
 from chaos.runtimes.base.surges import Surges
-from chaos.runtimes.kubernetes.able import refuse_beyond
+from chaos.runtimes.kubernetes.able import refuse_beyond, refuse_moving
 from chaos.runtimes.kubernetes.guests import PodGuests
 from chaos.runtimes.kubernetes.helpers import PodHelpers
 from chaos.runtimes.kubernetes.hosts import PodHosts
@@ -87,7 +87,7 @@ class PodSession(AttachedSession):
         pods = {node.name: pod for node, pod in zip(deployment.plan.nodes, found, strict=True)}
         self._sink(SystemSeen(at_ns=self._clock.now_ns(), images={node: pod.image for node, pod in pods.items()}))
         refuse_beyond(deployment.plan, spec, service, pods)
-        self._refuse_moving()
+        refuse_moving(deployment)
         self._refuse_passed_by(service)
         clients = self._clients_pod()
         self._claim.begins()
@@ -137,15 +137,6 @@ class PodSession(AttachedSession):
         if not pods:
             raise EnvironmentUnusable("the pod of the clients is not there", how="somebody removed it; run again")
         return pods[0]
-
-    def _refuse_moving(self) -> None:
-        """A proxy stands before an address, which another pod does not have."""
-        deleted = Capability.DELETES in needed(self._deployment.plan)
-        if deleted and needs(self._deployment).toxics:
-            raise CapabilityMissing(
-                "a deleted pod's successor has another address, and the proxies of stream faults stand before the old one",
-                how="an experiment of its own for 'delete'; partition, loss and pause go with it",
-            )
 
     def _with_their_ports(self, service: Thing | None, things: Sequence[Thing]) -> Deployment:
         """The target with the ports where pods listen, which may be others than those that clients of their Service know."""

@@ -251,3 +251,13 @@ def test_a_good_spec_is_returned() -> None:
     """The same value, so that the call can stand in an expression."""
     spec = DnsSpec("127.0.0.1", 53, (NameSpec("a", (ASKED,), balancer=HEALTH_CHECKED, order=("a",)),))
     assert checked(spec) is spec
+
+
+def test_a_node_that_has_moved_is_answered_at_its_new_address() -> None:
+    """Whether it is in the set does not change by that."""
+    live = LiveName(NameSpec("data.nines.test", replicas(3)), random.Random(1))
+    live.move(Replica("n2", "127.9.9.9"))
+    assert sorted(live.pick()) == ["127.9.0.1", "127.9.0.3", "127.9.9.9"]
+    live.set_live(["n1"])
+    live.move(Replica("n2", "127.9.9.8"))
+    assert live.pick() == ("127.9.0.1",)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from chaos.core.errors import BadInput
-from chaos.experiment.target.templates import Context, Others, Peer, fill, fill_words, split, with_nodes
+from chaos.experiment.target.templates import Context, Others, Peer, by_address, fill, fill_words, split, with_nodes
 
 PEERS = (Peer("n1", "127.9.1.1"), Peer("n2", "127.9.101.2"))
 CONTEXT = Context(
@@ -150,3 +150,28 @@ def test_operations_know_all_nodes_and_keep_the_rest_for_each_request() -> None:
     assert with_nodes(text, THREE) == f'client.py {told} {{{{x}}}} {{key}} {{"n": {{slot}}}} {{'
     with pytest.raises(BadInput, match="there is no part 'wbe'"):
         with_nodes("{addresses:wbe}", THREE)
+
+
+def test_a_name_is_kept_where_an_address_is_not() -> None:
+    """Without a name of its own a node is known by its address, on the network that the word is of."""
+    peers = (Peer("n1", "10.0.0.1", name="n1.test"), Peer("n2", "10.0.0.2", "10.9.0.2"))
+    context = Context(node="n1", address="10.0.0.1", ports={}, settings={}, peers=peers, name="n1.test")
+    assert fill("{address} {name} {peer_name}", context) == "10.0.0.1 n1.test n1.test"
+    assert fill("{peers:{name}/{peer_name}}", context) == "n1.test/n1.test,10.0.0.2/10.9.0.2"
+    mine = Context(node="n1", address="10.0.0.1", ports={}, settings={"name": "shop"})
+    assert fill("{name}", mine) == "shop"
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [
+        ("--listen {address}:{client}", ""),
+        ("{peers:{node}=http://{peer_name}:{peer}}", ""),
+        ("x{peers:{node}=http://{peer_address}:{peer}}", "{peers:{node}=http://{peer_address}:{peer}}"),
+        ("{each of data:server {address};}", "{each of data:server {address};}"),
+        ("{addresses:data}", "{addresses:data}"),
+        ("{count of data} {{address}}", ""),
+    ],
+)
+def test_whether_others_are_known_by_their_addresses(template: str, found: str) -> None:
+    assert by_address(template) == found

@@ -148,6 +148,49 @@ def test_the_system_runs_as_its_user_in_one_process(pod_of: Callable[[bool], Pod
     assert [(path.stat().st_uid, path.stat().st_gid) for path in (data, data / "a")] == [(65534, 65533)] * 2
 
 
+ENDS = ["sh", "-c", 'echo "$$ $WORD" >> "$LIVES"; trap "echo told >> $TOLD; exit 7" TERM; while :; do sleep 0.05; done']
+
+
+def stopped(pod: Pod) -> None:
+    """As kubelet does it: what stands before the stop, then the signal."""
+    subprocess.run(gate.stop(str(pod.folder)), check=True, timeout=WITHIN_S)
+    pod.gate.terminate()
+
+
+def test_a_pod_that_is_told_to_end_tells_the_system_and_ends_after_it(
+    pod_of: Callable[[bool], Pod], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pod = pod_of(True)
+    told = tmp_path / "told"
+    life = gate.life(ENDS, {"WORD": "x", "LIVES": str(pod.lives), "TOLD": str(told)})
+    part.do_prepare(Now(), {"life": life, "files": {}})
+    pod.open()
+    until(lambda: len(pod.seen()) == 1)
+    stopped(pod)
+    assert pod.gate.wait(WITHIN_S) == 0
+    assert told.read_text() == "told\n"
+    assert pod.ended() == "7"
+
+
+def test_a_gate_behind_which_nothing_runs_ends_when_it_is_told_to(pod_of: Callable[[bool], Pod]) -> None:
+    pod = pod_of(True)
+    pod.prepare()
+    until((pod.folder / "pid").exists)
+    time.sleep(0.2)
+    stopped(pod)
+    assert pod.gate.wait(WITHIN_S) == 0
+    assert not pod.seen()
+
+
+def test_names_are_changed_in_the_file_that_is_mounted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(part, "FOLDER", tmp_path)
+    file = tmp_path / gate.HOSTS
+    file.write_text("a long first text\n" * 9)
+    before = file.stat().st_ino
+    part.do_hosts(Now(), {"text": "10.0.0.1 n1\n"})
+    assert (file.read_text(), file.stat().st_ino) == ("10.0.0.1 n1\n", before)
+
+
 def test_no_gate_waits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(part, "FOLDER", tmp_path)
     monkeypatch.setattr(part, "WITHIN_S", 0.05)

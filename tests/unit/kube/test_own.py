@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from chaos.api import order
@@ -13,9 +14,10 @@ from chaos.core.values import Allowed
 from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, is_loaded, parts_of, refuse_old, starts_nodes
 from chaos.experiment.target.load import load_target
 from chaos.experiment.target.spec import Ask
+from chaos.kube import gate
 from chaos.kube.objects import Place
 from chaos.kube.own import OwnPlace, PartSpec, Probe, readiness, within
-from chaos.kube.rights import FOR_LOADS, OWN_RIGHTS, RIGHTS, WHOLE_RIGHTS, manifest, refuse_unable
+from chaos.kube.rights import FOR_DRAINS, FOR_LOADS, OWN_RIGHTS, RIGHTS, WHOLE_RIGHTS, manifest, refuse_unable
 from chaos.kube.standing import KINDS, OWN_KINDS, Whereabouts, hindrance
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
 
@@ -100,6 +102,28 @@ def test_the_agent_is_a_sidecar_and_nothing_of_a_node_is_privileged() -> None:
 def test_a_node_asks_our_name_server_where_it_is_ours() -> None:
     assert pod()["dnsConfig"]["nameservers"] == ["10.0.0.9"]
     assert "dnsConfig" not in PLACE.nodes(JOB, DATA, "")["spec"]["template"]["spec"]
+
+
+def test_where_pods_are_given_up_the_harness_may_do_it_and_their_names_are_mounted() -> None:
+    moving = OwnPlace("r", "n", "i", moves=True, evicts=True)
+    (rules, *_) = (each["rules"] for each in (moving.role(JOB),))
+    has = {(right.group, right.resource, verb) for right in (*OWN_RIGHTS, *FOR_DRAINS) for verb in right.verbs}
+    given = {(rule["apiGroups"][0], resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
+    assert given <= has
+    assert {("", "pods", "delete"), ("", "pods", "watch"), ("", "pods/eviction", "create")} <= given
+    (system,) = moving.nodes(JOB, DATA, "")["spec"]["template"]["spec"]["containers"]
+    assert {"name": "gate", "mountPath": "/etc/hosts", "subPath": "hosts"} in system["volumeMounts"]
+    stays = next(each for each in ALL if each["kind"] == "Role")["rules"]
+    assert all(verb not in rule["verbs"] for rule in stays for verb in ("delete", "watch"))
+
+
+def test_a_system_behind_a_gate_that_stays_is_told_to_end() -> None:
+    def hook(part: PartSpec) -> object:
+        (system,) = PLACE.nodes(JOB, part, "")["spec"]["template"]["spec"]["containers"]
+        return system.get("lifecycle")
+
+    assert hook(DATA) == {"preStop": {"exec": {"command": gate.stop()}}}
+    assert hook(msgspec.structs.replace(DATA, keeps=False)) is None  # the gate is the system then
 
 
 def test_names_are_short_enough() -> None:
@@ -228,7 +252,6 @@ def test_what_hinders_a_pod_is_told_and_an_init_container_that_is_done_hinders_n
 @pytest.mark.parametrize(
     ("fault", "more", "why"),
     [
-        ("delete: {}", "", "another pod has another one"),
         ("clock: {offset: 5s}", "", "not been tried in pods"),
         ("kill: {process: serving}", "", "not been tried in pods"),
     ],

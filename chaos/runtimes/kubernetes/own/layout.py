@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import msgspec
+
 from chaos.core.errors import CapabilityMissing
-from chaos.core.values import CLIENTS, DNS, Link
+from chaos.core.values import CLIENTS, DNS, Link, NodeInfo
 from chaos.experiment.target.spec import DockerPart
 from chaos.experiment.target.templates import fill_words
+from chaos.kube.own import OURS
 from chaos.net.addresses import UNNAMED, Addresses
 from chaos.plugin import Deployment
 from chaos.runtimes.base.layout import Inside, Layout
@@ -22,9 +25,12 @@ TARGET_INSIDE: Final = "/target"
 
 class OwnLayout(Layout):
     """``addresses``: of each node's pod, and of the places of ``clients`` and, where it is ours, ``dns``. ``service``: the Service of the
-    part that clients use; empty where our name server answers."""
+    part that clients use; empty where our name server answers. ``moves``: nodes may come to live in other pods."""
 
-    def __init__(self, deployment: Deployment, addresses: Mapping[str, str], gateway: str, service: str, names: Resolver) -> None:
+    def __init__(
+        self, deployment: Deployment, addresses: Mapping[str, str], gateway: str, service: str, names: Resolver, *, moves: bool = False
+    ) -> None:  # fmt: skip
+        self.moves = moves
         self._addresses = {DNS: NOWHERE, **addresses}
         self._gateway = gateway
         self._service = service
@@ -76,8 +82,24 @@ class OwnLayout(Layout):
         return self.real_address(link.destination)
 
     def addresses(self) -> Addresses:
-        """Of all ends."""
+        """Of all ends; the same object all the time, so that who moves is known to have moved."""
         return self._ends
+
+    def kept_name(self, node: str) -> str:
+        """What stands in the ``/etc/hosts`` of each node's container."""
+        return f"{node}.{OURS}" if self.moves else ""
+
+    def hosts(self, own: str, pod: str) -> str:
+        """The text of that file in the pod of this node: where all nodes are now."""
+        lines = ["127.0.0.1 localhost", f"{self._addresses[own]} {pod}"]
+        return "\n".join([*lines, *(f"{info.address} {self.kept_name(node)}" for node, info in self.nodes.items()), ""])
+
+    def move(self, node: str, address: str) -> NodeInfo:
+        """It lives at another address from now on."""
+        self._addresses[node] = address
+        self._ends.move(node, address)
+        self.nodes[node] = msgspec.structs.replace(self.nodes[node], address=address)
+        return self.nodes[node]
 
     def docker(self, node: str) -> DockerPart:
         """How this node runs as a container."""

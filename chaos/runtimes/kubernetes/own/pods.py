@@ -20,19 +20,21 @@ import msgspec
 from chaos.core.clock import Clock, to_ns, to_s
 from chaos.core.errors import EnvironmentUnusable, NinesError
 from chaos.core.values import NodeInfo
+from chaos.experiment.pods import PodsSpec
 from chaos.experiment.target.templates import fill
 from chaos.kube import commands, gate
 from chaos.kube.api import Api, Refused, Thing
-from chaos.kube.find import ROLE, RUN
+from chaos.kube.find import ROLE, RUN, Pod, pod_of
 from chaos.kube.own import AGENT, NODES, PART, SYSTEM
 from chaos.kube.streams import Exec, run
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import Rejoined, heard
 from chaos.runtimes.base.agents.link import AgentLink, AgentRefused, Event, mapped_into
-from chaos.runtimes.base.agents.node import AgentNode
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.kubernetes.guests import CLOCK_BOUND_S, HELLO_WITHIN_S
+from chaos.runtimes.kubernetes.orders import PodOrders
 from chaos.runtimes.kubernetes.own.layout import OwnLayout
+from chaos.runtimes.kubernetes.own.node import OwnNode
 
 PREPARE_WITHIN_S: Final = 15.0
 LOOK_EVERY_S: Final = 0.5
@@ -43,21 +45,14 @@ OPEN_WITHIN_S: Final = 20.0
 """More than the agent itself waits for a gate."""
 
 
-class OwnPod(msgspec.Struct, frozen=True):
-    """Where a node of ours is."""
-
-    name: str
-    address: str
-
-
-def pods_of(api: Api, namespace: str, run: str, nodes: Mapping[str, str]) -> dict[str, OwnPod]:
+def pods_of(api: Api, namespace: str, run: str, nodes: Mapping[str, str]) -> dict[str, Pod]:
     """Node -> its pod. ``nodes``: node -> its part; the first of a part is its pod number 0."""
-    found: dict[str, dict[int, OwnPod]] = {}
-    for thing in api.listed("pods", namespace, f"{RUN}={run},{ROLE}={NODES}"):
+    found: dict[str, dict[int, Pod]] = {}
+    for thing in api.listed("pods", namespace, selector_of(run)):
         metadata = thing["metadata"]
         number = int(str(metadata["name"]).rpartition("-")[2])
-        found.setdefault(metadata["labels"][PART], {})[number] = OwnPod(metadata["name"], str(thing["status"].get("podIP") or ""))
-    placed: dict[str, OwnPod] = {}
+        found.setdefault(metadata["labels"][PART], {})[number] = own_pod(thing)
+    placed: dict[str, Pod] = {}
     counts: dict[str, int] = {}
     for node, part in nodes.items():
         number = counts.get(part, 0)
@@ -69,18 +64,28 @@ def pods_of(api: Api, namespace: str, run: str, nodes: Mapping[str, str]) -> dic
     return placed
 
 
+def selector_of(run: str) -> str:
+    """Of its nodes' pods."""
+    return f"{RUN}={run},{ROLE}={NODES}"
+
+
+def own_pod(thing: Thing) -> Pod:
+    """As the API server tells of it."""
+    return pod_of(thing, PodsSpec(namespace="", container=SYSTEM))
+
+
 class OwnPods:
     """All agents and nodes of one run."""
 
     def __init__(
-        self, api: Api, namespace: str, pods: Mapping[str, OwnPod], layout: OwnLayout, net: Rejoined, logs: Path, breakage: Breakage,
+        self, api: Api, namespace: str, pods: Mapping[str, Pod], layout: OwnLayout, net: Rejoined, logs: Path, breakage: Breakage,
         sink: Sink, clock: Clock,
     ) -> None:  # fmt: skip
         self.agents: dict[str, AgentLink] = {}
+        self.pods = dict(pods)
         self.closing = False
         self._api = api
         self._namespace = namespace
-        self._pods = pods
         self._layout = layout
         self._net = net
         self._logs = logs
@@ -89,11 +94,16 @@ class OwnPods:
         self._clock = clock
         self._began_ns = clock.now_ns()
         self._lock = threading.Lock()
+        self._stands: dict[str, str] = {}
+        """Node -> the uid of the pod in which its agent is."""
         self.nodes = {name: self._node(info) for name, info in layout.nodes.items()}
 
-    def _node(self, info: NodeInfo) -> AgentNode:
+    def _node(self, info: NodeInfo) -> OwnNode:
         name = info.name
-        return AgentNode(info, partial(self._open, name), partial(self.how_ended, name), partial(self._anew, name), self._sink, self._clock)
+        orders = PodOrders(self._api, self._namespace, name, lambda: self.pods[name], lambda: self._stands.get(name, ""))
+        return OwnNode(
+            info, orders, partial(self._open, name), partial(self.how_ended, name), partial(self._anew, name), self._sink, self._clock
+        )  # fmt: skip
 
     def bring_up(self, starts: Callable[[str], bool]) -> None:
         """All at once; those that start later wait behind their gates."""
@@ -102,15 +112,26 @@ class OwnPods:
                 each.result()
 
     def _bring_up(self, name: str, starts: bool) -> None:
-        node, pod = self.nodes[name], self._pods[name]
+        self.stand_in(name)
+        if starts:
+            self.nodes[name].start()
+
+    def stand_in(self, name: str) -> None:
+        """An agent in the node's present pod, whose gate is told what it is to start."""
+        node, pod = self.nodes[name], self.pods[name]
         link = self.stands(name, AgentLink(
             None, pod.name, node=name, clock=self._clock, on_event=self._told(node), on_gone=self.gone,
             on_clock=mapped_into(self._sink, self._clock), streams=Exec(self._api, self._namespace, pod.name, AGENT, commands.SIDECAR),
         ))  # fmt: skip
-        node.joined(link, pod.name, _Said())
+        node.host(link)
+        if self._layout.moves:
+            self.tell_hosts(name)
         self._prepare(name)
-        if starts:
-            node.start()
+        self._stands[name] = pod.uid
+
+    def tell_hosts(self, name: str) -> None:
+        """Where all nodes are now, into this one's pod."""
+        self.agents[name].call("gate.hosts", text=self._layout.hosts(name, self.pods[name].name))
 
     def stands(self, name: str, link: AgentLink) -> AgentLink:
         """An agent at a node, or where clients or the name server are: its clock known, the rules of the net around it."""
@@ -141,6 +162,10 @@ class OwnPods:
             raise EnvironmentUnusable(str(error), how=f"an image that has that user, or another 'user' in the target of {name}") from error
         return msgspec.convert(found, gate.Account, strict=False)
 
+    def open(self, name: str) -> None:
+        """Of a pod that has taken another one's place: its life is told when the agent sees it."""
+        self._open(name)
+
     def _open(self, name: str) -> None:
         self.agents[name].call("gate.open", OPEN_WITHIN_S)
 
@@ -153,7 +178,7 @@ class OwnPods:
         status = str(self.agents[name].call("gate.ended").result.get("status") or "")
         if status:
             return f"exit status {status}"
-        pod: Thing = self._api.get("pods", self._namespace, self._pods[name].name) or {}
+        pod: Thing = self._api.get("pods", self._namespace, self.pods[name].name) or {}
         states = pod.get("status", {}).get("containerStatuses") or ()
         ended = next((each["state"].get("terminated") for each in states if each["name"] == SYSTEM), None)
         return f"exit status {ended['exitCode']}" if ended else ""
@@ -163,7 +188,7 @@ class OwnPods:
         context = self._layout.context(name)
         environment = {key: fill(value, context) for key, value in self._layout.part(name).env.items()}
         script = gate.life(words, environment, self._account(name, user))
-        well, text = run(self._api, self._namespace, self._pods[name].name, SYSTEM, ["/bin/sh", "-c", script], within_s)
+        well, text = run(self._api, self._namespace, self.pods[name].name, SYSTEM, ["/bin/sh", "-c", script], within_s)
         with log.open("a", encoding="utf-8") as file:
             file.write(text)
         return "" if well else f"failed, or did not end within {within_s:g} s"
@@ -171,17 +196,17 @@ class OwnPods:
     def await_ready(self, within_s: float) -> None:
         """Until kubelet calls all of them ready; ``EnvironmentUnusable`` with those that it does not."""
         until_ns = self._clock.now_ns() + to_ns(within_s)
-        while waiting := [name for name, pod in self._pods.items() if not self._ready(pod)]:
+        while waiting := [name for name, pod in self.pods.items() if not self._ready(pod)]:
             if self._clock.now_ns() > until_ns:
                 how = "its readiness probe asks the path of the target's 'ready' without reading the answer"
                 raise EnvironmentUnusable(f"kubelet does not call {', '.join(waiting)} ready within {within_s:g} s", how=how)
             self._clock.wait_until_ns(self._clock.now_ns() + to_ns(LOOK_EVERY_S))
 
-    def _ready(self, pod: OwnPod) -> bool:
+    def _ready(self, pod: Pod) -> bool:
         status = (self._api.get("pods", self._namespace, pod.name) or {}).get("status", {})
         return any(each.get("type") == "Ready" and each.get("status") == "True" for each in status.get("conditions") or ())
 
-    def _told(self, node: AgentNode) -> Callable[[AgentLink, Event], None]:
+    def _told(self, node: OwnNode) -> Callable[[AgentLink, Event], None]:
         def told(link: AgentLink, event: Event) -> None:
             self.note(link, event)
             node.seen(event)
@@ -198,16 +223,30 @@ class OwnPods:
             self._breakage.note(f"the agent of {link.node} did not hear of us for long and healed its namespace by itself")
 
     def gone(self, link: AgentLink, why: str) -> None:
-        """It will say nothing more."""
-        if not self.closing:
-            self._breakage.note(f"the agent of {link.node}: {why}")
+        """It will say nothing more; where its pod goes, that is its end."""
+        if self.closing or link.closing:
+            return
+        if self._layout.moves and link.node in self.nodes and self._went(link.node):
+            link.closing = True
+            self.nodes[link.node].seen(Event("down", self._clock.now_ns()))
+            return
+        self._breakage.note(f"the agent of {link.node}: {why}")
+
+    def _went(self, name: str) -> bool:
+        """By the API server's word."""
+        pod = self.pods[name]
+        try:
+            there = self._api.get("pods", self._namespace, pod.name)
+        except NinesError:
+            return False
+        return there is None or there["metadata"]["uid"] != self._stands.get(name) or "deletionTimestamp" in there["metadata"]
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
     def keep_logs(self) -> list[str]:
         """What the systems said, over all their lives behind one gate; why one could not be had."""
         problems = []
-        for name, pod in self._pods.items():
+        for name, pod in self.pods.items():
             try:
                 (self._logs / f"{name}.log").write_bytes(self._said(pod.name))
             except NinesError as error:
@@ -235,10 +274,3 @@ class OwnPods:
         self.closing = True
         for link in self.agents.values():
             link.close()
-
-
-class _Said:
-    """What a system says is kept by kubelet, and fetched at the end."""
-
-    def started(self) -> None:
-        """A life begins."""

@@ -34,11 +34,14 @@ from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import require_in_image
 from chaos.runtimes.base.session import Parts, Session
+from chaos.runtimes.kubernetes.able import refuse_moving
 from chaos.runtimes.kubernetes.layout import resolver
+from chaos.runtimes.kubernetes.logs import PodLogs
 from chaos.runtimes.kubernetes.own.helpers import OwnHelpers
 from chaos.runtimes.kubernetes.own.layout import OwnLayout
 from chaos.runtimes.kubernetes.own.loads import give_loads
-from chaos.runtimes.kubernetes.own.pods import OwnPods, pods_of
+from chaos.runtimes.kubernetes.own.moves import Moves
+from chaos.runtimes.kubernetes.own.pods import OwnPods, pods_of, selector_of
 from chaos.runtimes.kubernetes.pipes import Pipes
 
 NAMESPACE_FILE: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -64,20 +67,23 @@ class OwnSession(Session):
         self._helpers: OwnHelpers | None = None
         self._pipes: list[Pipes] = []
         self._loaders: list[AgentLink] = []
+        self._moves: Moves | None = None
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
     def _bring_up(self) -> Parts:
         deployment, plan = self._deployment, self._deployment.plan
         require_in_image(deployment.target, plan)
+        refuse_moving(deployment)
         pods = pods_of(self._api, self._namespace, deployment.run, {node.name: node.part for node in plan.nodes})
         places = {role: self._place(role) for role in (CLIENTS, *([DNS] if plan.experiment.cluster.dns.ours else []))}
         self._claim.begins()
         self._sink(SystemSeen(at_ns=self._clock.now_ns(), images=self._images()))
         addresses = {node: pod.address for node, pod in pods.items()}
         addresses |= {role: str(thing["status"]["podIP"]) for role, thing in places.items()}
+        moves = Capability.DELETES in needed(plan)
         layout = self._layout = OwnLayout(
-            deployment, addresses, os.environ["NINES_POD_ADDRESS"], self._service(), resolver(self._namespace)
+            deployment, addresses, os.environ["NINES_POD_ADDRESS"], self._service(), resolver(self._namespace), moves=moves
         )  # fmt: skip
         net = make_net(deployment, layout, self._measure, needs(deployment), self._clock)
         self._closing.callback(net.close)
@@ -101,6 +107,13 @@ class OwnSession(Session):
                 found.gone, self._sink, self._clock,
             )  # fmt: skip
         found.bring_up(lambda node: not layout.part(node).after)
+        if moves:
+            logs = PodLogs(self._api, self._namespace, self._log_of)
+            self._moves = Moves(
+                self._api, self._namespace, selector_of(deployment.run), found, layout, net, logs, helpers.moved,
+                self._breakage, self._sink, self._clock,
+            )  # fmt: skip
+            self._moves.begin()
         return Parts(layout, found.nodes, net, asker, helpers, AgentCrowds(layout, lambda: found.agents.get(CLIENTS)).crowd)
 
     def _place(self, role: str) -> Thing:
@@ -187,8 +200,11 @@ class OwnSession(Session):
             helpers.end_input()
         if pods is not None:
             pods.retire()
-            for problem in pods.keep_logs():
-                self._note(problem)
+            if self._moves is not None:
+                self._moves.end()
+            else:
+                for problem in pods.keep_logs():
+                    self._note(problem)
         if helpers is not None:
             helpers.wait_ended()
             helpers.end_processes()
