@@ -80,7 +80,7 @@ def order_text(
     place = None if runtime else located(str(file), overrides, "cluster.runtime")
     cluster = experiment.cluster
     chosen = chosen_runtime(runtime or cluster.runtime, target, place, attach=cluster.attach, hosts=bool(cluster.hosts))
-    experiment = told(placed(experiment, runtime_of(chosen)), runtime_of(chosen))
+    experiment = told(placed(experiment, target, runtime_of(chosen)), runtime_of(chosen))
     plan = make_plan(experiment, target, seed=seed, runtime=chosen, longest_s=longest_s)
     plan = versioned(plan, target, system_version)
     if faults:

@@ -26,7 +26,7 @@ from chaos.history.folder import RunFolder
 from chaos.kube.api import Api, Thing
 from chaos.kube.find import ROLE, RUN
 from chaos.kube.objects import CLIENTS, GUESTS, HARNESS, HELD_S, KEPT_S, Place
-from chaos.kube.own import DNS, NODES, SYSTEM, OwnPlace, PartSpec, Probe
+from chaos.kube.own import DNS, GROUP, NODES, PART, SYSTEM, OwnPlace, PartSpec, Probe, grouped
 from chaos.kube.rights import refuse_unable
 from chaos.kube.standing import Whereabouts, events, hindrance, pull_secrets, running
 from chaos.plan.capabilities import needed
@@ -34,6 +34,8 @@ from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.plugin import Deployment
 from chaos.registry import runs as registry
+from chaos.runtimes.base.machines.errands import Errands, paid
+from chaos.runtimes.base.machines.orders import Terms
 from chaos.runtimes.kubernetes.able import refuse_moving
 
 NAMESPACE: Final = "NINES_KUBERNETES_NAMESPACE"
@@ -57,21 +59,23 @@ def standing(
     keeps = held or starts_nodes(plan)
     refuse_old(api)
     named = spec.namespace or os.environ.get(NAMESPACE, "").strip()
-    moves = Capability.DELETES in needed(plan)
+    moves, drains = (each in needed(plan) for each in (Capability.DELETES, Capability.DRAINS))
     refuse_moving(Deployment(run=folder.run, folder=folder.path, plan=plan, target=target))
-    place = OwnPlace(folder.run, named, image_of(spec.image), moves=moves)
+    place = OwnPlace(folder.run, named, image_of(spec.image), evicts=drains, moves=moves)
     place = place if named else msgspec.structs.replace(place, namespace=place.short)
     loads = is_loaded(plan)
-    refuse_unable(api, place.namespace, own=True, whole=not named, loads=loads)
+    refuse_unable(api, place.namespace, hosts=drains, own=True, whole=not named, loads=loads)
     parts = parts_of(plan, target, images(plan, target), keeps=keeps)
     where = Whereabouts(api.access.name, place.namespace, spec.kubeconfig, own=True, whole=not named, loads=loads)
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
         claim.begins()
-        with until_removed(api, place, where, claim):
+        errands = Errands(Terms(folder.run, str(folder.path.absolute()), where.context, where.kubeconfig, {}))
+        with until_removed(api, place, where, claim), paid(errands, claim):
             if where.whole:
                 api.make("namespaces", "", place.namespace_of_its_own())
             pod = _make(api, place, parts, plan, note, (HELD_S if held else plan.duration_s) + KEPT_S)
-            yield InCluster(api, place.namespace, pod)
+            refuse_elsewhere(api.listed("pods", place.namespace, f"{RUN}={place.run},{ROLE}={NODES}"), parts)
+            yield InCluster(api, place.namespace, pod, errands)
 
 
 def refuse_old(api: Api) -> None:
@@ -123,6 +127,7 @@ def parts_of(plan: Plan, target: Target, named: Mapping[str, str], *, keeps: boo
     known = {each.name: each.value for each in plan.parameters}
     limits = plan.experiment.cluster.resources
     allowed = Allowed(limits.cpus, limits.memory_bytes)
+    groups = grouped({node.name: node.part for node in plan.nodes}, plan.experiment.cluster.kubernetes)
     found = []
     for name in dict.fromkeys(node.part for node in plan.nodes):
         part = target.parts[name]
@@ -130,8 +135,11 @@ def parts_of(plan: Plan, target: Target, named: Mapping[str, str], *, keeps: boo
         if plan.experiment.cluster.dns.balancer == "engine" and "readiness_every_s" in known:
             every_s, timeout_s, fall, rise = (known[f"readiness_{each}"] for each in ("every_s", "timeout_s", "fall", "rise"))
             probe = Probe(part.ready.ask, every_s, timeout_s, round(fall), round(rise))
-        count = sum(node.part == name for node in plan.nodes)
-        found.append(PartSpec(name, count, named[name], part.ports, part.data or (DATA_INSIDE,), keeps, probe, allowed, bool(part.user)))
+        whole = PartSpec(name, 0, named[name], part.ports, part.data or (DATA_INSIDE,), keeps, probe, allowed, bool(part.user))
+        its = [group for group in groups.values() if group.part == name]
+        for group in dict.fromkeys(its):
+            where = {"group": group.number, "host": group.host, "zone": group.zone}
+            found.append(msgspec.structs.replace(whole, count=its.count(group), **where))
     return found
 
 
@@ -154,7 +162,8 @@ def _make(api: Api, place: OwnPlace, parts: Sequence[PartSpec], plan: Plan, note
         api.make("pods", namespace, place.names(job, machine))
     nameserver = str(running(api, place, DNS, 1)[0]["status"]["podIP"]) if ours else ""
     for part in parts:
-        api.make("services", namespace, place.service(job, part))
+        if not part.group:
+            api.make("services", namespace, place.service(job, part))
         api.make("statefulsets", namespace, place.nodes(job, part, nameserver))
     running(api, place, CLIENTS, 1)
     pods = _await_nodes(api, place, parts, plan.experiment.cluster.target)
@@ -184,6 +193,20 @@ def _await_nodes(api: Api, place: Place, parts: Sequence[PartSpec], target: str)
                 f"then push it and set {TARGET_IMAGE}, or load it (kind load docker-image NAME); docs/kubernetes.md",
             )
         time.sleep(LOOK_EVERY_S)
+
+
+def refuse_elsewhere(pods: Sequence[Thing], parts: Sequence[PartSpec]) -> None:
+    """``EnvironmentUnusable`` for a pod that does not stand on its machine: a fault there would be done to another node than is planned."""
+    for part in parts:
+        for pod in pods:
+            its = pod["metadata"]["labels"]
+            machine = str(pod["spec"].get("nodeName") or "")
+            if part.host and (its.get(PART), its.get(GROUP)) == (part.part, str(part.group)) and machine != part.host:
+                name = pod["metadata"]["name"]
+                raise EnvironmentUnusable(
+                    f"the pod {name} was to stand on the machine '{part.host}', and the cluster has put it on '{machine}'",
+                    how=f"'{part.host}' may have no room for it: see 'kubectl describe node {part.host}'",
+                )
 
 
 def gate_stands(pod: Thing) -> bool:

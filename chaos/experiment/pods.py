@@ -111,3 +111,11 @@ class OursSpec(Strict, frozen=True):
     """The image of Nines that the cluster's nodes have or can pull. Left out: ``$NINES_KUBERNETES_IMAGE``, else chaos-nines"""
     images: Annotated[dict[str, str], _IMAGES] = {}
     """Part -> the image of its nodes. Left out: ``$NINES_KUBERNETES_TARGET_IMAGE``, else what the target names, or nines-target-NAME"""
+    zones: Literal["rules", "machines"] = "rules"
+    """What ``cluster.zones`` are. ``rules``: groups of nodes, wherever these stand; ``machines``: each is a zone of the machines"""
+    stand: Annotated[dict[str, str], UNWRITTEN] = {}
+    """Node -> the machine that its pod is to stand on, where a selector names one (``plan.placing``)."""
+    within: Annotated[dict[str, str], UNWRITTEN] = {}
+    """Node -> the zone of machines that its pod has to stand in, by its label."""
+    lies: Annotated[dict[str, str], UNWRITTEN] = {}
+    """Machine -> its zone, as the experiment calls it, where that was asked."""

@@ -17,15 +17,18 @@ from typing import Any, Final
 import msgspec
 
 from chaos.core.values import Allowed
+from chaos.experiment.pods import OursSpec
 from chaos.experiment.target.spec import Ask
 from chaos.kube import gate
 from chaos.kube.api import Thing
-from chaos.kube.find import ROLE, RUN
+from chaos.kube.find import ROLE, RUN, ZONE
 from chaos.kube.objects import Place
 
 NODES: Final = "nodes"
 DNS: Final = "dns"
 PART: Final = "nines.part"
+GROUP: Final = "nines.group"
+"""Of the nodes of a part that are to stand in one place: its number."""
 SYSTEM: Final = "system"
 """The container of the system under test."""
 AGENT: Final = "agent"
@@ -37,6 +40,7 @@ GATE_VOLUME: Final = "gate"
 GRACE_S: Final = 30
 """Kubernetes' default. What is removed after a run has none."""
 PRIVILEGED: Final = "pod-security.kubernetes.io/enforce"
+HOST_LABEL: Final = "kubernetes.io/hostname"
 OURS: Final = "nines.test"
 """Below it stand the names that our own name server answers."""
 
@@ -67,6 +71,32 @@ class PartSpec(msgspec.Struct, frozen=True):
     """What its system may use at most."""
     becomes: bool = False
     """Its systems run as another user than their gates: whoever stands in a gate may become anybody."""
+    group: int = 0
+    """Which of the part's, of which each has a StatefulSet."""
+    host: str = ""
+    """The machine that these stand on, if that takes them."""
+    zone: str = ""
+    """The zone of machines that these stand in."""
+
+
+class Group(msgspec.Struct, frozen=True):
+    """The nodes of a part that are to stand in one place, if one is named."""
+
+    part: str
+    number: int
+    host: str = ""
+    zone: str = ""
+
+
+def grouped(nodes: Mapping[str, str], ours: OursSpec) -> dict[str, Group]:
+    """Node -> its group, numbered within its part in the order of the nodes. ``nodes``: node -> its part."""
+    numbers: dict[tuple[str, str, str], int] = {}
+    found = {}
+    for node, part in nodes.items():
+        host, zone = ours.stand.get(node, ""), ours.within.get(node, "")
+        number = numbers.setdefault((part, host, zone), sum(its == part for its, _, _ in numbers))
+        found[node] = Group(part, number, host, zone)
+    return found
 
 
 class OwnPlace(Place, frozen=True):
@@ -114,17 +144,19 @@ class OwnPlace(Place, frozen=True):
 
     def nodes(self, owner: Thing, part: PartSpec, nameserver: str) -> Thing:
         """``nameserver``: of ours; empty where the cluster's own answers."""
-        name = self.named(part.part)
+        service = self.named(part.part)
+        name = f"{service}-{part.group}" if part.group else service
+        labels = {**self._of(part), GROUP: str(part.group)}
         return {
             "apiVersion": "apps/v1",
             "kind": "StatefulSet",
             "metadata": self._metadata(name, NODES, owner),
             "spec": {
-                "serviceName": name,
+                "serviceName": service,
                 "replicas": part.count,
                 "podManagementPolicy": "Parallel",
-                "selector": {"matchLabels": self._of(part)},
-                "template": {"metadata": {"labels": {**self.labels(NODES), **self._of(part)}}, "spec": self._pod(part, nameserver)},
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": {**self.labels(NODES), **labels}}, "spec": self._pod(part, nameserver)},
             },
         }
 
@@ -134,15 +166,12 @@ class OwnPlace(Place, frozen=True):
     def _pod(self, part: PartSpec, nameserver: str) -> Thing:
         mounts = [{"name": GATE_VOLUME, "mountPath": gate.FOLDER}]
         mounts += [{"name": f"data-{number}", "mountPath": folder} for number, folder in enumerate(part.data)]
-        apart = {"labelSelector": {"matchLabels": {RUN: self.run, ROLE: NODES}}, "topologyKey": "kubernetes.io/hostname"}
         pod: Thing = {
             "shareProcessNamespace": True,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
             "terminationGracePeriodSeconds": GRACE_S,
-            "affinity": {
-                "podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]}
-            },
+            "affinity": self._where(part),
             "initContainers": [
                 {"name": "make-gate", "image": self.image, "imagePullPolicy": "IfNotPresent", "command": list(gate.MAKE),
                  "volumeMounts": mounts[:1]},
@@ -155,6 +184,18 @@ class OwnPlace(Place, frozen=True):
             pod["dnsPolicy"] = "None"
             pod["dnsConfig"] = {"nameservers": [nameserver], "searches": [OURS]}
         return pod
+
+    def _where(self, part: PartSpec) -> Thing:
+        """On a machine of its own, or on the one that is named unless that is closed; in the zone that is named, or nowhere."""
+        apart = {"labelSelector": {"matchLabels": {RUN: self.run, ROLE: NODES}}, "topologyKey": HOST_LABEL}
+        if part.host:
+            term = {"weight": 100, "preference": {"matchFields": [{"key": "metadata.name", "operator": "In", "values": [part.host]}]}}
+            return {"nodeAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [term]}}
+        found: Thing = {"podAntiAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "podAffinityTerm": apart}]}}
+        if part.zone:
+            terms = [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": [part.zone]}]}]
+            found["nodeAffinity"] = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+        return found
 
     def _agent(self, mounts: Sequence[Thing]) -> Thing:
         """It waits, and the harness starts the agent in it: its standard streams are then the harness's own."""

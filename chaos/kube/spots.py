@@ -23,18 +23,39 @@ def spots(api: Api, spec: PodsSpec, named: Collection[str]) -> Sequence[Spot]:
     return [Spot(machine, zones.get(machine, "")) for machine in machines]
 
 
+def machines(api: Api) -> Sequence[Spot]:
+    """Those that take pods, in the order of their names."""
+    found = [Spot(name_of(each), _zone(each)) for each in _listed(api) if takes_pods(each)]
+    return sorted(found, key=lambda spot: spot.host)
+
+
+def takes_pods(thing: Thing) -> bool:
+    """It is ready, and closed to nobody."""
+    spec, conditions = thing.get("spec", {}), thing.get("status", {}).get("conditions") or ()
+    ready = any(each.get("type") == "Ready" and each.get("status") == "True" for each in conditions)
+    barred = any(taint.get("effect") in ("NoSchedule", "NoExecute") for taint in spec.get("taints") or ())
+    return ready and not barred and not spec.get("unschedulable")
+
+
 def zones_of(api: Api) -> dict[str, str]:
     """Machine -> its zone, of those that say it."""
+    return {name_of(each): zone for each in _listed(api) if (zone := _zone(each))}
+
+
+def _zone(thing: Thing) -> str:
+    return str((thing["metadata"].get("labels") or {}).get(ZONE, ""))
+
+
+def _listed(api: Api) -> list[Thing]:
     try:
-        machines = api.listed("nodes", "")
+        return api.listed("nodes", "")
     except Refused as refused:
         if not refused.forbidden:
             raise
         raise EnvironmentUnusable(
-            f"a selector names a zone, and the zones of machines may not be read: {refused.what}",
+            f"a zone or a machine is named, and the machines may not be read: {refused.what}",
             how="'nines doctor --kubernetes --rbac --hosts' prints that right too; or name the nodes: cluster: {zones: {a: [n1, n2]}}",
         ) from refused
-    return {name_of(each): zone for each in machines if (zone := (each["metadata"].get("labels") or {}).get(ZONE, ""))}
 
 
 def name_of(thing: Thing) -> str:

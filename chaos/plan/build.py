@@ -43,6 +43,7 @@ from chaos.plan.faults import planned_faults, proxied_links
 from chaos.plan.hosts import check_hosts
 from chaos.plan.objectives import check_objectives, check_production
 from chaos.plan.overlap import check_windows, planned_duration_s
+from chaos.plan.placing import MACHINES
 from chaos.plan.plan import SCHEMA, Parameter, Plan, PlannedNode
 from chaos.plan.proofs import check_proofs
 from chaos.plan.rounds import rounds
@@ -182,6 +183,10 @@ def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> 
         zones = {} if cluster.attach.pods.stand else cluster.zones
         bare_pods = msgspec.structs.replace(cluster.attach.pods, stand={}, lies={}, says={}, answers={}, unseen="")
         cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(cluster.attach, pods=bare_pods), zones=zones)
+    ours = cluster.kubernetes
+    if ours.stand or ours.within:  # the machines that there were this time
+        zones = cluster.zones if ours.zones == MACHINES else {}
+        cluster = msgspec.structs.replace(cluster, kubernetes=msgspec.structs.replace(ours, stand={}, within={}, lies={}), zones=zones)
     bare = msgspec.structs.replace(
         experiment, name="", seed=0, question="", objectives=(), expect_verdict="", file="", overrides=(), faults=faults, duration_s=None,
         cluster=cluster, predict=PredictSpec(), slo=Slo(latency_s=experiment.slo.latency_s), abort_if=AbortIf(),

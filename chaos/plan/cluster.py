@@ -58,7 +58,7 @@ def planned_nodes(experiment: Experiment, target: Target) -> tuple[PlannedNode, 
             raise BadInput(refusal.message, place=place, right=refusal.right) from None
     zones = _zones(experiment, [name for name, _ in names])
     attach = experiment.cluster.attach
-    hosts = attach.pods.stand if attach is not None and attach.pods is not None else {}
+    hosts = experiment.cluster.kubernetes.stand if attach is None else attach.pods.stand if attach.pods is not None else {}
     if experiment.cluster.hosts:
         zones = _hosts(experiment, names, zones)
     return tuple(PlannedNode(name=name, part=part, zone=zones.get(name), host=hosts.get(name)) for name, part in names)

@@ -39,13 +39,13 @@ def check_hosts(experiment: Experiment, target: Target, runtime: type[Runtime], 
         path, aim = f"{planned.path}.target", planned.spec.target
         attach = experiment.cluster.attach
         pods = attach.pods if attach is not None else None
-        known = hosts if pods is None else set(pods.stand.values())
+        known = {*hosts, *experiment.cluster.kubernetes.stand.values()} if pods is None else set(pods.stand.values())
         if not isinstance(aim, Zone) or aim.zone not in known:
             message = f"the fault '{planned.spec.name}' {' and '.join(sorted(OF_HOSTS[need] for need in needs))}"
             raise refuse(experiment, path, message, "target: {host: b}")
         if Capability.HOSTS not in needs:
             continue
-        if pods is None and not hosts[aim.zone].power_off:
+        if pods is None and aim.zone in hosts and not hosts[aim.zone].power_off:
             right = f"cluster: {{hosts: {{{aim.zone}: {{engine: ..., power_off: ..., power_on: ...}}}}}}, or 'by: rules'"
             raise refuse(experiment, path, f"nothing says how '{aim.zone}' is switched off", right)
         if pods is not None and aim.zone not in pods.hosts:

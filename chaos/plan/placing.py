@@ -1,8 +1,9 @@
-"""What is asked of nodes that run already, before the plan is made: where they stand, and what they say of themselves.
+"""What is asked before the plan is made: of nodes that run already, where they stand and what they say of themselves; where nodes of ours
+are to stand, if the runtime has hosts that have names.
 
 A host or a zone of a selector that the file does not define is asked for:
 
-    {host: worker-2}   {zone: eu-1a}   {any: 1, zone: eu-1a}
+    {host: worker-2}   {zone: eu-1a}   {any: 1, zone: eu-1a}      kubernetes: {zones: machines}
 
 Where faults are planned, the runtime also tells parameters of the models (``Runtime.told``). What was found stands in the plan's
 experiment, as if the file had said it.
@@ -10,21 +11,29 @@ experiment, as if the file had said it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
 from chaos.core.errors import EnvironmentUnusable
+from chaos.experiment.cluster import ClusterSpec
 from chaos.experiment.document import Experiment
 from chaos.experiment.selectors import Role, Selector, Zone
+from chaos.experiment.target.spec import Target
+from chaos.plan.cluster import planned_nodes, refuse
 from chaos.plugin import Runtime, Spot
 
+MACHINES: Final = "machines"
 
-def placed(experiment: Experiment, runtime: type[Runtime]) -> Experiment:
-    """With the hosts and zones of what it attaches to, where a selector names one that the file does not."""
+
+def placed(experiment: Experiment, target: Target, runtime: type[Runtime]) -> Experiment:
+    """With the hosts and zones of what it attaches to or starts, where a selector names one that the file does not."""
     cluster = experiment.cluster
     attach = cluster.attach
-    if attach is None or attach.pods is None:
+    if attach is None:
+        return _to_be_placed(experiment, target, runtime)
+    if attach.pods is None:
         return experiment
     unknown = _spoken_of(experiment) - set(cluster.zones)
     if not unknown:
@@ -66,3 +75,75 @@ def _spoken_of(experiment: Experiment) -> set[str]:
 
 def _place(selector: Selector | None) -> str | None:
     return selector.zone if isinstance(selector, Zone | Role) else None
+
+
+def _to_be_placed(experiment: Experiment, target: Target, runtime: type[Runtime]) -> Experiment:
+    """Nodes of ours: the file's zones onto those of the machines, or all nodes in turn onto the zones or the machines themselves."""
+    cluster = experiment.cluster
+    unknown = _spoken_of(experiment) - set(cluster.zones) - set(cluster.hosts)
+    of_file = cluster.kubernetes.zones == MACHINES
+    if not unknown and not of_file:
+        return experiment
+    found = runtime.ground(experiment)
+    if not found:
+        return experiment  # a selector that names what is not there is refused with its line
+    hosts = [spot.host for spot in found]
+    zones = list(dict.fromkeys(spot.zone for spot in found if spot.zone))
+    names = [node.name for node in planned_nodes(experiment, target)]
+    if of_file:
+        called = _onto(experiment, zones)
+        within = {node: called[zone] for zone, members in cluster.zones.items() for node in members}
+        back = {label: zone for zone, label in called.items()}
+        return _with(experiment, cluster, {}, within, {spot.host: back[spot.zone] for spot in found if spot.zone in back})
+    lies = {spot.host: spot.zone for spot in found if spot.zone}
+    if unknown & set(hosts):
+        turn = _in_turn(found)
+        stand = {name: turn[number % len(turn)].host for number, name in enumerate(names)}
+        where = {name: lies.get(host, "") for name, host in stand.items()}
+        return _with(experiment, _in_zones(cluster, where), stand, {}, lies)
+    if cluster.zones or not zones:
+        return experiment
+    within = {name: zones[number % len(zones)] for number, name in enumerate(names)}
+    return _with(experiment, _in_zones(cluster, within), {}, within, lies)
+
+
+def _onto(experiment: Experiment, zones: Sequence[str]) -> dict[str, str]:
+    """The file's zone -> one of the machines: that of its name, else the next one that is free. ``BadInput`` where there are too few."""
+    wanted = list(experiment.cluster.zones)
+    if not wanted:
+        raise refuse(
+            experiment, "cluster.kubernetes.zones", "the experiment has no zones that could be placed", "zones: {a: [n1], b: [n2]}"
+        )
+    if len(zones) < len(wanted):
+        there = f"{len(zones)} ({', '.join(zones)})" if zones else "none (topology.kubernetes.io/zone)"
+        message = f"the experiment has {len(wanted)} zones, and the cluster's machines have {there}"
+        raise refuse(
+            experiment, "cluster.zones", message, "fewer zones, or 'kubernetes: {zones: rules}': groups of nodes, wherever they stand"
+        )
+    free = iter([zone for zone in zones if zone not in wanted])
+    return {zone: zone if zone in zones else next(free) for zone in wanted}
+
+
+def _in_turn(found: Sequence[Spot]) -> list[Spot]:
+    """One of each zone, then the next of each: so few nodes stand in as many zones as there are."""
+    depth: dict[str, int] = {}
+    ranked = []
+    for spot in found:
+        depth[spot.zone] = depth.get(spot.zone, 0) + 1
+        ranked.append((depth[spot.zone], spot))
+    return [spot for _, spot in sorted(ranked, key=lambda each: each[0])]
+
+
+def _in_zones(cluster: ClusterSpec, where: Mapping[str, str]) -> ClusterSpec:
+    """With zones as they come of where nodes stand, unless the file has its own."""
+    if cluster.zones:
+        return cluster
+    zones = dict.fromkeys(zone for zone in where.values() if zone)
+    return msgspec.structs.replace(cluster, zones={zone: tuple(node for node, its in where.items() if its == zone) for zone in zones})
+
+
+def _with(
+    experiment: Experiment, cluster: ClusterSpec, stand: Mapping[str, str], within: Mapping[str, str], lies: Mapping[str, str]
+) -> Experiment:  # fmt: skip
+    ours = msgspec.structs.replace(cluster.kubernetes, stand=dict(stand), within=dict(within), lies=dict(lies))
+    return msgspec.structs.replace(experiment, cluster=msgspec.structs.replace(cluster, kubernetes=ours))

@@ -93,7 +93,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Spot(msgspec.Struct, frozen=True):
-    """Where one node stands that runs already."""
+    """Where one node stands that runs already, or may stand that is to be started."""
 
     host: str
     """The machine."""
@@ -212,6 +212,12 @@ class Runtime:
         """What it says of itself, as far as it can be asked; changes nothing and refuses nothing."""
         del attach
         return Told()
+
+    @classmethod
+    def ground(cls, experiment: Experiment) -> Sequence[Spot]:
+        """The hosts that nodes of ours can be placed on, beside those that the experiment names; empty: there are none."""
+        del experiment
+        return []
 
     @classmethod
     def stays(cls, plan: Plan) -> str:

@@ -23,21 +23,28 @@ NOBODY: Final = "nobody is there who may do something to machines: this harness 
 
 
 class PodHosts:
-    """``HasHosts`` of one run."""
+    """``HasHosts`` of one run. ``guests``: who stands on the machines; none where only pods of ours are, which closes and opens alone."""
 
-    def __init__(self, at_home: AtHome | None, guests: PodGuests, clock: Clock) -> None:
+    def __init__(self, at_home: AtHome | None, guests: PodGuests | None, clock: Clock) -> None:
         self._at_home = at_home
-        self._guests = guests
+        self._stand = guests
         self._clock = clock
         self._off: set[str] = set()
         self._silent: set[str] = set()
         """Those of them that were seen silent."""
         self._closed: set[str] = set()
 
+    @property
+    def _guests(self) -> PodGuests:
+        if self._stand is None:
+            raise FaultNotEffective("nobody of ours stands on these machines: they are neither switched nor cut off")
+        return self._stand
+
     def switch_off(self, host: str) -> None:
         """By its command, there."""
+        guests = self._guests
         self._off.add(host)
-        self._guests.expect(host)
+        guests.expect(host)
         self._have_done(POWER_OFF, host)
 
     def went_dark(self, host: str, at_ns: int) -> None:

@@ -47,6 +47,8 @@ _OURS: Final[Mapping[Capability, str]] = {
     C.OPEN_FILES: "another container's limits cannot be changed from the agent's",
     C.DISKS: "a pod's volumes are folders of its machine's disk: who fills one fills the machine's",
     C.EXTERNAL_NAMES: _UNTRIED,
+    C.HOSTS: "machines are switched under pods that run already: attach to those",
+    C.HOST_CUTS: "nobody of ours stands in the machines' own networks: attach to pods that run already",
 }
 """Why it is not done to a cluster of ours."""
 
@@ -68,7 +70,7 @@ class KubernetesRuntime(Runtime):
     offers: ClassVar[frozenset[Capability]] = frozenset({
         C.SIGNALS, C.STARTS, C.RESTART_POLICY, C.DATA, C.MEMBERS, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES,
         C.NEW_CONNECTIONS, C.NAME_SET, C.NAME_ANSWERS, C.CONNECTIONS, C.SURGES, C.ENGINE_NAMES, C.SESSIONS, C.DELETES,
-        C.CGROUP, C.SHARED_DISK,
+        C.CGROUP, C.SHARED_DISK, C.DRAINS,
     })  # fmt: skip
     attached: ClassVar[frozenset[Capability] | None] = frozenset({
         C.SIGNALS, C.RESTART_POLICY, C.DELETES, C.LINKS, C.STREAMS, C.PORTS, C.PORT_CUTS, C.PACKET_RULES, C.NEW_CONNECTIONS, C.CONNECTIONS,
@@ -235,6 +237,20 @@ class KubernetesRuntime(Runtime):
         return at_first(read)
 
     @classmethod
+    def ground(cls, experiment: Experiment) -> Sequence[Spot]:
+        """The machines of the cluster that take pods."""
+        from chaos.kube.access import read
+        from chaos.kube.api import Api
+        from chaos.kube.spots import machines
+
+        where = experiment.cluster.kubernetes
+        api = Api(read(where.kubeconfig, where.context))
+        try:
+            return machines(api)
+        finally:
+            api.close()
+
+    @classmethod
     def called(cls, folder: Path) -> Mapping[str, str]:
         """The pod that each node is."""
         from chaos.runtimes.kubernetes.leftovers import called
@@ -274,7 +290,7 @@ class KubernetesRuntime(Runtime):
             with registry.claim(deployment.run, deployment.folder, self.name) as claim:
                 session: Session
                 if attach is None or attach.pods is None:
-                    session = OwnSession(deployment, api, claim, sink, clock)
+                    session = OwnSession(deployment, api, claim, sink, clock, self.at_home)
                 else:
                     kind = EphemeralSession if attach.pods.guests == EPHEMERAL else PodSession
                     session = kind(deployment, api, claim, sink, clock, self.at_home, traffic=self._traffic)

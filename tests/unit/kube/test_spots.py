@@ -60,7 +60,7 @@ def test_a_host_is_known_without_the_right_to_read_machines() -> None:
 
 def test_a_zone_is_a_label_of_the_machine() -> None:
     assert spots(cast("Api", Answers()), SPEC, {"b"}) == [Spot("m1", "a"), Spot("m2", "b")]
-    with pytest.raises(EnvironmentUnusable, match="the zones of machines may not be read") as refused:
+    with pytest.raises(EnvironmentUnusable, match="the machines may not be read") as refused:
         spots(cast("Api", Answers(may_see_machines=False)), SPEC, {"b"})
     assert "zones: {a: [n1, n2]}" in str(refused.value)
 

@@ -14,6 +14,7 @@ from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.core.values import Link
 from chaos.experiment.target.spec import Ask
 from chaos.history.events import Marked, RoleChanged, Row
+from chaos.kube.own import Group
 from chaos.plugin import Deployment
 from chaos.runtimes.kubernetes.able import refuse_moving
 from chaos.runtimes.kubernetes.layout import NOWHERE, Resolver
@@ -59,7 +60,7 @@ class Pods:
 
 def test_a_node_is_the_pod_of_its_number_in_its_part() -> None:
     named = [(f"x-data-{number}", "data", f"10.0.0.{number + 1}") for number in (10, *range(10))] + [("x-etcd-0", "etcd", "10.0.0.99")]
-    nodes = {"etcd-1": "etcd", **{f"data-{number}": "data" for number in range(1, 12)}}
+    nodes = {"etcd-1": Group("etcd", 0), **{f"data-{number}": Group("data", 0) for number in range(1, 12)}}
     found = pods_of(Pods(*named), "trials", "r", nodes)  # type: ignore[arg-type]
     where = {node: (pod.name, pod.address) for node, pod in found.items()}
     assert where["etcd-1"] == ("x-etcd-0", "10.0.0.99")
@@ -70,7 +71,7 @@ def test_a_node_is_the_pod_of_its_number_in_its_part() -> None:
 @pytest.mark.parametrize("named", [[("x-data-0", "data", "10.0.0.1")], [("x-data-0", "data", "10.0.0.1"), ("x-data-1", "data", "")]])
 def test_a_pod_that_is_not_there_or_has_no_address_is_missed(named: list[tuple[str, str, str]]) -> None:
     with pytest.raises(EnvironmentUnusable, match=r"the pod of n2 \(data, number 1\) is not there"):
-        pods_of(Pods(*named), "trials", "r", {"n1": "data", "n2": "data"})  # type: ignore[arg-type]
+        pods_of(Pods(*named), "trials", "r", {"n1": Group("data", 0), "n2": Group("data", 0)})  # type: ignore[arg-type]
 
 
 def test_commands_name_the_addresses_that_pods_were_given(tmp_path: Path) -> None:
@@ -88,7 +89,7 @@ def test_where_pods_are_given_up_peers_have_names(tmp_path: Path) -> None:
     words = layout.command("n2")
     assert words[words.index("--address") + 1] == "10.1.0.2"
     assert "n1=http://n1.nines.test:7001|http://n1.nines.test:7001" in words[words.index("--peers") + 1]
-    assert layout.move("n1", "10.1.0.77").address == "10.1.0.77"
+    assert layout.move("n1", "10.1.0.77", "w9").address == "10.1.0.77"
     assert layout.hosts("n2", "x-data-1").splitlines() == [
         "127.0.0.1 localhost", "10.1.0.2 x-data-1", "10.1.0.77 n1.nines.test", "10.1.0.2 n2.nines.test", "10.1.0.3 n3.nines.test",
     ]  # fmt: skip

@@ -94,11 +94,15 @@ class OwnLayout(Layout):
         lines = ["127.0.0.1 localhost", f"{self._addresses[own]} {pod}"]
         return "\n".join([*lines, *(f"{info.address} {self.kept_name(node)}" for node, info in self.nodes.items()), ""])
 
-    def move(self, node: str, address: str) -> NodeInfo:
-        """It lives at another address from now on."""
+    def move(self, node: str, address: str, machine: str) -> NodeInfo:
+        """It lives at another address from now on, perhaps on another machine, where a selector speaks of those."""
         self._addresses[node] = address
         self._ends.move(node, address)
-        self.nodes[node] = msgspec.structs.replace(self.nodes[node], address=address)
+        info = self.nodes[node]
+        if info.host:
+            lies = self._deployment.plan.experiment.cluster.kubernetes.lies
+            info = msgspec.structs.replace(info, host=machine, zone=lies.get(machine, info.zone if info.host == machine else None))
+        self.nodes[node] = msgspec.structs.replace(info, address=address)
         return self.nodes[node]
 
     def docker(self, node: str) -> DockerPart:

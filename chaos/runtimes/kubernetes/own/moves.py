@@ -119,7 +119,7 @@ class Moves:
             self._net.lost(name, before)
             before.close()
         node.seen(Event("down", self._clock.now_ns()))  # unless its agent has said so
-        info = self._layout.move(name, pod.address)
+        info = self._layout.move(name, pod.address, pod.machine)
         node.moved(info)
         pods.stand_in(name)
         for other in pods.nodes:

@@ -25,7 +25,7 @@ from chaos.experiment.target.templates import fill
 from chaos.kube import commands, gate
 from chaos.kube.api import Api, Refused, Thing
 from chaos.kube.find import ROLE, RUN, Pod, pod_of
-from chaos.kube.own import AGENT, NODES, PART, SYSTEM
+from chaos.kube.own import AGENT, GROUP, NODES, PART, SYSTEM, Group
 from chaos.kube.streams import Exec, run
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import Rejoined, heard
@@ -45,21 +45,25 @@ OPEN_WITHIN_S: Final = 20.0
 """More than the agent itself waits for a gate."""
 
 
-def pods_of(api: Api, namespace: str, run: str, nodes: Mapping[str, str]) -> dict[str, Pod]:
-    """Node -> its pod. ``nodes``: node -> its part; the first of a part is its pod number 0."""
-    found: dict[str, dict[int, Pod]] = {}
+def pods_of(api: Api, namespace: str, run: str, nodes: Mapping[str, Group]) -> dict[str, Pod]:
+    """Node -> its pod. ``nodes``: node -> its group; the first of a group is its pod number 0."""
+    found: dict[tuple[str, int], dict[int, Pod]] = {}
     for thing in api.listed("pods", namespace, selector_of(run)):
         metadata = thing["metadata"]
-        number = int(str(metadata["name"]).rpartition("-")[2])
-        found.setdefault(metadata["labels"][PART], {})[number] = own_pod(thing)
+        key, number = (metadata["labels"][PART], int(metadata["labels"].get(GROUP, 0))), int(str(metadata["name"]).rpartition("-")[2])
+        found.setdefault(key, {})[number] = own_pod(thing)
     placed: dict[str, Pod] = {}
-    counts: dict[str, int] = {}
-    for node, part in nodes.items():
-        number = counts.get(part, 0)
-        counts[part] = number + 1
-        pod = found.get(part, {}).get(number)
+    counts: dict[tuple[str, int], int] = {}
+    for node, group in nodes.items():
+        key = group.part, group.number
+        number = counts.get(key, 0)
+        counts[key] = number + 1
+        pod = found.get(key, {}).get(number)
         if pod is None or not pod.address:
-            raise EnvironmentUnusable(f"the pod of {node} ({part}, number {number}) is not there", how="somebody removed it; run again")
+            of_group = f", group {group.number}" if group.number else ""
+            raise EnvironmentUnusable(
+                f"the pod of {node} ({group.part}{of_group}, number {number}) is not there", how="somebody removed it; run again"
+            )
         placed[node] = pod
     return placed
 

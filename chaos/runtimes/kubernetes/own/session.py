@@ -22,7 +22,7 @@ from chaos.history.events import SystemSeen
 from chaos.kube import commands
 from chaos.kube.api import Api, Thing
 from chaos.kube.find import ROLE, RUN
-from chaos.kube.own import NODES, PART, OwnPlace
+from chaos.kube.own import NODES, PART, OwnPlace, grouped
 from chaos.net.needs import needs
 from chaos.plan.capabilities import needed
 from chaos.plugin import Deployment, Sink
@@ -35,6 +35,7 @@ from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import require_in_image
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.kubernetes.able import refuse_moving
+from chaos.runtimes.kubernetes.hosts import AtHome, PodHosts
 from chaos.runtimes.kubernetes.layout import resolver
 from chaos.runtimes.kubernetes.logs import PodLogs
 from chaos.runtimes.kubernetes.own.helpers import OwnHelpers
@@ -58,7 +59,9 @@ ANSWER_AGED_S: Final = 60.0
 class OwnSession(Session):
     """One run's agents, helpers and nodes."""
 
-    def __init__(self, deployment: Deployment, api: Api, claim: Claim, sink: Sink, clock: Clock) -> None:
+    def __init__(
+        self, deployment: Deployment, api: Api, claim: Claim, sink: Sink, clock: Clock, at_home: AtHome | None = None
+    ) -> None:  # fmt: skip
         super().__init__(deployment, claim, sink, clock)
         self._api = api
         self._namespace = NAMESPACE_FILE.read_text(encoding="utf-8").strip()
@@ -68,6 +71,7 @@ class OwnSession(Session):
         self._pipes: list[Pipes] = []
         self._loaders: list[AgentLink] = []
         self._moves: Moves | None = None
+        self._hosts = PodHosts(at_home, None, clock)
 
     # --- start ---------------------------------------------------------------------------------------------------------
 
@@ -75,7 +79,8 @@ class OwnSession(Session):
         deployment, plan = self._deployment, self._deployment.plan
         require_in_image(deployment.target, plan)
         refuse_moving(deployment)
-        pods = pods_of(self._api, self._namespace, deployment.run, {node.name: node.part for node in plan.nodes})
+        groups = grouped({node.name: node.part for node in plan.nodes}, plan.experiment.cluster.kubernetes)
+        pods = pods_of(self._api, self._namespace, deployment.run, groups)
         places = {role: self._place(role) for role in (CLIENTS, *([DNS] if plan.experiment.cluster.dns.ours else []))}
         self._claim.begins()
         self._sink(SystemSeen(at_ns=self._clock.now_ns(), images=self._images()))
@@ -114,7 +119,7 @@ class OwnSession(Session):
                 self._breakage, self._sink, self._clock,
             )  # fmt: skip
             self._moves.begin()
-        return Parts(layout, found.nodes, net, asker, helpers, AgentCrowds(layout, lambda: found.agents.get(CLIENTS)).crowd)
+        return Parts(layout, found.nodes, net, asker, helpers, AgentCrowds(layout, lambda: found.agents.get(CLIENTS)).crowd, self._hosts)
 
     def _place(self, role: str) -> Thing:
         pods = self._api.listed("pods", self._namespace, f"{RUN}={self._deployment.run},{ROLE}={role}")
@@ -198,6 +203,7 @@ class OwnSession(Session):
         pods, helpers = self._pods, self._helpers
         if helpers is not None:
             helpers.end_input()
+        problems = self._hosts.all_back()
         if pods is not None:
             pods.retire()
             if self._moves is not None:
@@ -215,7 +221,7 @@ class OwnSession(Session):
             loader.close()
         for pipes in self._pipes:
             pipes.end()
-        return []
+        return problems
 
     def _note(self, problem: str) -> None:
         with (self._logs / "harness.log").open("a", encoding="utf-8") as file:
