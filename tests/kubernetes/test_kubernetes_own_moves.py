@@ -100,8 +100,9 @@ def test_a_drained_machine_gives_its_pod_to_another_one(
     (drained,) = faults["drained"]["target"]
     assert faults["zone"]["target"] != []
     moved = [each for each in seen.values() if len(each) > 1]
-    assert [where for where, _ in moved[0].values()][0] == host
-    assert [where for where, _ in moved[0].values()][-1] != host
+    first, *_, last = (where for where, _ in moved[0].values())
+    assert first == host
+    assert last != host
     print(drained, json.dumps(faults, indent=1)[:3000])
     after = {each["metadata"]["name"]: each["spec"] for each in json.loads(cluster.kubectl("get", "nodes", "-o", "json"))["items"]}
     assert not any(spec.get("unschedulable") for spec in after.values())

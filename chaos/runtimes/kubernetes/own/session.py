@@ -33,9 +33,10 @@ from chaos.runtimes.base.agents.wiring import ask_over, make_net, placed, queue_
 from chaos.runtimes.base.asker import Asker
 from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import require_in_image
+from chaos.runtimes.base.machines.orders import AtHome
 from chaos.runtimes.base.session import Parts, Session
 from chaos.runtimes.kubernetes.able import refuse_moving
-from chaos.runtimes.kubernetes.hosts import AtHome, PodHosts
+from chaos.runtimes.kubernetes.hosts import PodHosts
 from chaos.runtimes.kubernetes.layout import resolver
 from chaos.runtimes.kubernetes.logs import PodLogs
 from chaos.runtimes.kubernetes.own.helpers import OwnHelpers
