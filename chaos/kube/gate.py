@@ -7,7 +7,8 @@ waits for the first start only, and becomes the system, so that its death is the
 A pod that is deleted is told to end by a signal to its containers' first process, which is the gate. What stands before its stop
 (``STOP``) hands that signal on to the system, and the gate ends when the system has.
 
-All is done by the shell itself: a program that the gate started would be taken for the system.
+All is done by the shell itself: a program that the gate started would be taken for the system. Two dollars in a container's command are
+one to Kubernetes.
 The command is not in the pod's manifest at all: it names addresses of peers, which nobody knows before all pods are there.
 """
 
@@ -27,7 +28,8 @@ KEEPS: Final = "keeps"
 ONCE: Final = "once"
 _SCRIPT: Final = """\
 life=FOLDER/life go=FOLDER/go opened=FOLDER/opened ended=FOLDER/ended
-echo "$$" > FOLDER/pid
+read -r self _ < /proc/self/stat
+echo "$self" > FOLDER/pid
 if [ "$1" = once ]; then
   if [ ! -f $opened ]; then
     read -r _ < $go && : > $opened || exit 1

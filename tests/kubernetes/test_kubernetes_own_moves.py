@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 import threading
@@ -39,8 +40,9 @@ def watched(cluster: Cluster, command: subprocess.Popen[bytes], said: Path) -> d
 
     def look() -> None:
         while not over.wait(LOOK_EVERY_S):
-            for pod, lives in pods(cluster).items():
-                seen.setdefault(pod, {}).update({uid: where for uid, where in lives.items() if where[1]})
+            with contextlib.suppress(subprocess.SubprocessError):  # a busy API server
+                for pod, lives in pods(cluster).items():
+                    seen.setdefault(pod, {}).update({uid: where for uid, where in lives.items() if where[1]})
 
     thread = threading.Thread(target=look)
     thread.start()

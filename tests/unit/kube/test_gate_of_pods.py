@@ -210,6 +210,12 @@ def test_files_are_written_after_what_was_there_is_gone(tmp_path: Path, monkeypa
     assert (tmp_path / "gate" / "life").read_text() == "exec true\n"
 
 
+def test_kubernetes_leaves_the_words_of_a_gate_as_they_are() -> None:
+    """It takes two dollars for one, and what stands in brackets after one for a variable of the pod."""
+    for words in (gate.command(keeps=True), gate.command(keeps=False)):
+        assert not any("$$" in word or "$(" in word for word in words)
+
+
 def test_both_sides_mean_the_same_place() -> None:
     """They share nothing but a folder: the agent needs the standard library alone."""
     assert (str(part.FOLDER), agent_gate.GATE) == (gate.FOLDER, gate.GATE)

@@ -21,6 +21,11 @@ class OwnNode(PodNode):
         self._how_ended = how_ended
         self._anew = anew
 
+    @property
+    def runs(self) -> bool:
+        """As it was told last."""
+        return self._up_ns is not None
+
     def start(self) -> int:
         """Through its gate."""
         return AgentNode.start(self)

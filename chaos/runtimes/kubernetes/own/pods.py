@@ -8,6 +8,7 @@ All nodes go this way at the same time. A container that dies is kubelet's to st
 from __future__ import annotations
 
 import contextlib
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -38,6 +39,9 @@ from chaos.runtimes.kubernetes.own.node import OwnNode
 
 PREPARE_WITHIN_S: Final = 15.0
 LOOK_EVERY_S: Final = 0.5
+SILENT_WITHIN_S: Final = 5.0
+SILENT_S: Final = 0.2
+LOOK_FOR_SILENCE_S: Final = 0.01
 LOG_LINES: Final = 100_000
 LOG_EARLIER_S: Final = 120
 """Its container is older than our word of it."""
@@ -98,16 +102,20 @@ class OwnPods:
         self._clock = clock
         self._began_ns = clock.now_ns()
         self._lock = threading.Lock()
-        self._stands: dict[str, str] = {}
-        """Node -> the uid of the pod in which its agent is."""
+        self._stands: dict[str, Pod] = {}
+        """Node -> the pod in which its agent is."""
         self.nodes = {name: self._node(info) for name, info in layout.nodes.items()}
 
     def _node(self, info: NodeInfo) -> OwnNode:
         name = info.name
-        orders = PodOrders(self._api, self._namespace, name, lambda: self.pods[name], lambda: self._stands.get(name, ""))
+        orders = PodOrders(self._api, self._namespace, name, lambda: self.pods[name], lambda: self._uid_of(name))
         return OwnNode(
             info, orders, partial(self._open, name), partial(self.how_ended, name), partial(self._anew, name), self._sink, self._clock
         )  # fmt: skip
+
+    def _uid_of(self, name: str) -> str:
+        """Of the pod in which an agent stands."""
+        return self._stands[name].uid if name in self._stands else ""
 
     def bring_up(self, starts: Callable[[str], bool]) -> None:
         """All at once; those that start later wait behind their gates."""
@@ -131,7 +139,7 @@ class OwnPods:
         if self._layout.moves:
             self.tell_hosts(name)
         self._prepare(name)
-        self._stands[name] = pod.uid
+        self._stands[name] = pod
 
     def tell_hosts(self, name: str) -> None:
         """Where all nodes are now, into this one's pod."""
@@ -232,9 +240,21 @@ class OwnPods:
             return
         if self._layout.moves and link.node in self.nodes and self._went(link.node):
             link.closing = True
+            self._await_silence(link.node)
             self.nodes[link.node].seen(Event("down", self._clock.now_ns()))
             return
         self._breakage.note(f"the agent of {link.node}: {why}")
+
+    def _await_silence(self, name: str) -> None:
+        """Its agent may be ended before its system: until nobody listens at its old address, or so long that it makes no difference."""
+        until_ns = self._clock.now_ns() + to_ns(SILENT_WITHIN_S)
+        place = (self._stands[name].address, self._layout.nodes[name].ports[self._layout.part(name).client_port])
+        while self.nodes[name].runs and self._clock.now_ns() < until_ns:
+            try:
+                socket.create_connection(place, SILENT_S).close()
+            except OSError:
+                return
+            self._clock.wait_until_ns(self._clock.now_ns() + to_ns(LOOK_FOR_SILENCE_S))
 
     def _went(self, name: str) -> bool:
         """By the API server's word."""
@@ -243,7 +263,7 @@ class OwnPods:
             there = self._api.get("pods", self._namespace, pod.name)
         except NinesError:
             return False
-        return there is None or there["metadata"]["uid"] != self._stands.get(name) or "deletionTimestamp" in there["metadata"]
+        return there is None or there["metadata"]["uid"] != self._uid_of(name) or "deletionTimestamp" in there["metadata"]
 
     # --- the end -------------------------------------------------------------------------------------------------------
 
