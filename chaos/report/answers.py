@@ -222,7 +222,9 @@ def _sure(report: Report) -> list[str]:
         parts.append(f"{_how_sure(seen.mttr_s)}: {mttr} from {say.count(outages, 'outage')} after {say.count(faults, 'fault')}.")
         if say.TOO_FEW in seen.mttr_s.reason:
             many = outages > seen.mttr_s.n
-            parts.append("So few faults are too few for a narrow interval." if many else "So few outages are too few for a narrow interval.")
+            parts.append(
+                "So few faults are too few for a narrow interval." if many else "So few outages are too few for a narrow interval."
+            )
     else:
         parts.append(f"{say.count(faults, 'fault')} took effect, and clients saw no outage.")
     parts += _firmly_missed(report)
