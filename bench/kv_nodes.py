@@ -91,6 +91,13 @@ class Nodes:
         finally:
             connection.close()
 
+    def insist(self, name: str, method: str, path: str, body: str | None = None) -> tuple[int, Status]:
+        """As ``ask``, and again while the answer is 503, for 15 s at most: for the moment nobody leads, and nothing was done."""
+        end = time.monotonic() + 15.0
+        while (came := self.ask(name, method, path, body, timeout_s=10.0))[0] == 503 and time.monotonic() < end:
+            time.sleep(0.01)
+        return came
+
     def status(self, name: str) -> Status:
         """``GET /status``; empty if it does not answer."""
         return self.ask(name, "GET", "/status")[1]

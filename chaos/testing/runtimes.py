@@ -23,7 +23,7 @@ from typing import TypeVar
 
 import pytest
 
-from chaos.core.clock import Clock, ManualClock, MonotonicClock, to_ns
+from chaos.core.clock import Clock, ManualClock, MonotonicClock, to_ns, to_s
 from chaos.core.errors import CapabilityMissing, FaultNotEffective
 from chaos.core.values import CLIENTS, DNS, LEADER, VOTING, Cut, Link, NameHarm, Status, Toxic, TrafficOrder
 from chaos.history import observations
@@ -38,7 +38,10 @@ NODES = ("n1", "n2", "n3")
 PEERS = tuple(Link(one, other) for one in NODES for other in NODES if one != other)
 ALL_LINKS = PEERS + tuple(Link(end, node) for end in (CLIENTS, DNS) for node in NODES)
 WITHIN_S = 10.0
-PING_S = 0.3
+PING_S = 5.0
+SILENT_S = 0.2
+"""So long is waited for an answer that must not come."""
+TRIES = 50
 LINK = Link("n1", "n2")
 OTHER = Link("n2", "n1")
 
@@ -224,13 +227,13 @@ class RuntimeContract:
     def test_latency_is_added_and_gone(self, stage: RuntimeStage) -> None:
         """A toxic delays the round trip of its own link by what was asked, and of no other."""
         with stage.cluster(PEERS) as cluster:
-            before_s = rtt_s(cluster, LINK)
+            assert quick(cluster, LINK, 0.075)
             with cluster.net.layer([Toxic(LINK, "latency", {"latency": 80.0, "jitter": 0.0})]) as layer:
                 assert layer.effective_at_ns <= stage.clock.now_ns()
                 assert layer.mechanism
-                assert rtt_s(cluster, LINK) - before_s > 0.075
-                assert rtt_s(cluster, OTHER) < 0.075
-            assert rtt_s(cluster, LINK) < 0.075
+                assert rtt_s(cluster, LINK) > 0.075
+                assert quick(cluster, OTHER, 0.075)
+            assert quick(cluster, LINK, 0.075)
 
     def test_layers_stack(self, stage: RuntimeStage) -> None:
         """Two layers act together on one link; leaving either keeps the other, in any order."""
@@ -241,16 +244,17 @@ class RuntimeContract:
             second.__enter__()
             assert rtt_s(cluster, LINK) > 0.115
             first.__exit__(None, None, None)
-            assert 0.055 < rtt_s(cluster, LINK) < 0.115
+            assert rtt_s(cluster, LINK) > 0.055
+            assert quick(cluster, LINK, 0.115)
             second.__exit__(None, None, None)
-            assert rtt_s(cluster, LINK) < 0.055
+            assert quick(cluster, LINK, 0.055)
 
     def test_cut_hides_latency_and_leaves_it(self, stage: RuntimeStage) -> None:
         """Under a cut nothing passes; when only the cut is left, the latency is still there."""
         with stage.cluster(PEERS) as cluster, cluster.net.layer([Toxic(LINK, "latency", {"latency": 60.0, "jitter": 0.0})]):
             with cluster.net.layer([Cut(LINK)]):
-                assert cluster.net.measure(LINK, 0.2).error == "timed out"
-                assert rtt_s(cluster, OTHER) < 0.055
+                assert cluster.net.measure(LINK, SILENT_S).error == "timed out"
+                assert quick(cluster, OTHER, 0.055)
             assert rtt_s(cluster, LINK) > 0.055
 
     def test_reject_refuses_and_two_of_them_count(self, stage: RuntimeStage) -> None:
@@ -259,9 +263,9 @@ class RuntimeContract:
             first, second = cluster.net.layer([Cut(LINK, "reject")]), cluster.net.layer([Cut(LINK, "reject")])
             first.__enter__()
             second.__enter__()
-            assert cluster.net.measure(LINK, 0.2).error == "refused"
+            assert cluster.net.measure(LINK, PING_S).error == "refused"
             first.__exit__(None, None, None)
-            assert cluster.net.measure(LINK, 0.2).error == "refused"
+            assert cluster.net.measure(LINK, PING_S).error == "refused"
             second.__exit__(None, None, None)
             assert rtt_s(cluster, LINK) > 0
 
@@ -276,7 +280,7 @@ class RuntimeContract:
     def test_ping_goes_past_the_rules(self, stage: RuntimeStage) -> None:
         """A node that is cut from its clients and peers still answers the harness."""
         with stage.cluster(ALL_LINKS) as cluster, cluster.net.layer([Cut(link) for link in ALL_LINKS if link.destination == "n2"]):
-            assert cluster.net.measure(Link("clients", "n2"), 0.2).rtt_s is None
+            assert cluster.net.measure(Link("clients", "n2"), SILENT_S).rtt_s is None
             assert cluster.ping("n2", PING_S).rtt_s is not None
 
     def test_what_a_proxy_cannot_do_is_refused(self, stage: RuntimeStage) -> None:
@@ -320,11 +324,12 @@ class RuntimeContract:
                 stage.clock.wait_until_ns(start_ns + to_ns(0.5))
                 cluster.broken()
                 traffic.stop()
+            stopped_ns = stage.clock.now_ns()
         records = observations.read(stage.folder / "observations.bin")
         (ended,) = stage.of(TrafficEnded)
         assert len(records) == sum(ended.slots.values())
         a_second = sum(stage.rates_per_s.values())
-        assert 0.45 * a_second <= len(records) <= 2 * a_second
+        assert 0.45 * a_second <= len(records) <= to_s(stopped_ns - start_ns) * a_second + len(stage.rates_per_s)
 
     def test_exception_during_traffic_keeps_what_was_seen(self, stage: RuntimeStage) -> None:
         """An error of the caller ends the traffic early; its records are whole."""
@@ -379,19 +384,25 @@ class RuntimeContract:
             pytest.skip("the name server of this runtime takes no orders")
         with stage.cluster() as cluster:
             assert isinstance(cluster, HasNames)
-            whole = cluster.names.look_up(1.0)
+            whole = cluster.names.look_up(PING_S)
             assert whole.answer == "NOERROR"
             assert len(whole.addresses) == len(NODES)
             with cluster.names.harm(NameHarm("missing", record="n2")) as harmed:
                 assert harmed.address in whole.addresses
-                assert set(cluster.names.look_up(1.0).addresses) == set(whole.addresses) - {harmed.address}
-            assert cluster.names.look_up(1.0).addresses == whole.addresses
+                assert set(cluster.names.look_up(PING_S).addresses) == set(whole.addresses) - {harmed.address}
+            assert cluster.names.look_up(PING_S).addresses == whole.addresses
         assert [row.nodes for row in stage.of(DnsChanged)][-2:] == [["n1", "n3"], ["n1", "n2", "n3"]]
 
 
 def rtt_s(cluster: Cluster, link: Link) -> float:
-    """The best of three round trips: what the link does, not what the machine was busy with."""
-    trips = [cluster.net.measure(link, 1.0) for _ in range(3)]
+    """The best of three round trips: what the link does, not what the machine was busy with. It may be too long, and never too short."""
+    trips = [cluster.net.measure(link, PING_S) for _ in range(3)]
     seen = [trip.rtt_s for trip in trips if trip.rtt_s is not None]
     assert seen, f"no answer on {link}: {trips[0].error}"
     return min(seen)
+
+
+def quick(cluster: Cluster, link: Link, below_s: float) -> bool:
+    """Whether one of many round trips takes less: one is enough, since a machine that is busy makes others longer."""
+    trips = (cluster.net.measure(link, PING_S) for _ in range(TRIES))
+    return any(trip.rtt_s is not None and trip.rtt_s < below_s for trip in trips)

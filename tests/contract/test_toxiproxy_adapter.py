@@ -26,6 +26,7 @@ from tests.support.needs import need
 BLOCK = f"127.{32 + os.getpid() % 30}"
 """Addresses of this test process."""
 PORT = 7000
+TRIES = 50
 NAME = "run.n1__n2.client"
 CUT = toxics_for("cut", "timeout", {"timeout": 0}, BOTH)
 LATENCY = toxics_for("slow", "latency", {"latency": 80, "jitter": 0}, DOWNSTREAM)[0]
@@ -147,9 +148,7 @@ def test_latency_is_added_per_direction_and_gone_after(real: ToxiproxyServer, pr
     assert both_ways >= 0.16
     removed = real.remove_toxics([ToxicOn(NAME, LATENCY), ToxicOn(NAME, upstream_too)])
     assert [each.how for each in removed] == [HowRemoved.DELETED] * 2
-    after = ask(proxied, 5).rtt_s
-    assert after is not None
-    assert after < 0.08
+    assert any((ask(proxied, 5).rtt_s or 1.0) < 0.08 for _ in range(TRIES)), "none of them is quick: something is left of it"
 
 
 def test_drop_by_timeout_toxics(real: ToxiproxyServer, proxied: Ask) -> None:

@@ -71,13 +71,16 @@ def test_it_counts_in_each_of_the_groups(groups: list[Path]) -> None:
         assert [members(group) for group in groups] == [[child.pid]] * len(groups)
         assert Path(f"/proc/{child.pid}/comm").read_text().strip() == agent_load.LOAD
 
-        def used_s() -> float:
-            return sum(burden._times_s(child.pid))  # had, or waited for: on a machine that is busy it is not let
+        def looked() -> tuple[float, tuple[float, float], float]:
+            """A time before the look, the processor time had and waited for, a time after it."""
+            return time.monotonic(), burden._times_s(child.pid), time.monotonic()
 
-        first_s, began_s = used_s(), time.monotonic()
-        until(lambda: time.monotonic() - began_s > 1.0, "a second")
-        share = (used_s() - first_s) / (time.monotonic() - began_s)
-        assert 0.35 < share < 0.75
+        first = looked()
+        until(lambda: time.monotonic() - first[2] > 1.0, "a second")
+        last = looked()
+        had_s, waited_s = (end - begin for begin, end in zip(first[1], last[1], strict=True))
+        assert had_s / (last[2] - first[0]) < 0.75, "never more than it was asked for"
+        assert (had_s + waited_s) / (last[0] - first[2]) > 0.35, "on a machine that is busy it wants as much and is not let"
     finally:
         child.kill()
         child.wait()

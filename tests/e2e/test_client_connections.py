@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Iterator
 
 import pytest
 
+from chaos.core.clock import to_ns
 from chaos.experiment.client import NO_TIMEOUT_S, ClientPolicy, ConnectionPool
 from chaos.history.observations import Outcome, Why
 from chaos.traffic.probe import Leaves, Probe, Reuses, Slot
@@ -68,12 +70,13 @@ def test_requests_share_a_pool_and_wait_for_their_turn(bench: Bench) -> None:
 
 def test_a_connection_that_is_too_old_is_not_used_again(bench: Bench) -> None:
     """The next request opens another one, at what the name says then."""
-    client = Client(bench, ConnectionPool(size=1, lifetime_s=0.05))
+    client = Client(bench, ConnectionPool(size=1, lifetime_s=60.0))
     for count in (1, 2):
         client.begin()
         client.ended(count)
     assert client.looked_up == 1
-    bench.loop.run_until_complete(asyncio.sleep(0.06))
+    pool = client.probe._pool  # type: ignore[attr-defined]
+    pool._clock_ns = lambda: time.monotonic_ns() + to_ns(60.0)
     client.begin()
     assert client.ended(3) == [GOOD] * 3
     assert (len(bench.server.connections), client.looked_up) == (2, 2)

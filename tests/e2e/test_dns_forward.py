@@ -21,6 +21,9 @@ NAME, OTHER = "store.shop.svc.cluster.test", "cart.shop.svc.cluster.test"
 NOWHERE = "192.0.2.1"
 REPLICAS = tuple(Replica(f"n{number}", f"127.62.1.{number}") for number in (1, 2, 3))
 RIGHT = ("127.62.1.1", "127.62.1.2", "127.62.1.3")
+WITHIN_S = 10.0
+SILENT_S = 0.5
+TRIES = 50
 
 
 @pytest.fixture
@@ -47,8 +50,8 @@ def before(server: Helper, tmp_path: Path) -> Iterator[Helper]:
     helper.drop()
 
 
-def ask(name: str = NAME, at: str = BEFORE) -> LookUp:
-    return look_up(name, at, PORT, 0.5, MonotonicClock())
+def ask(name: str = NAME, at: str = BEFORE, within_s: float = WITHIN_S) -> LookUp:
+    return look_up(name, at, PORT, within_s, MonotonicClock())
 
 
 def order(helper: Helper, number: int, harm: NameHarm, *, on: bool = True) -> tuple[NamesOrdered, list[DnsChanged]]:
@@ -89,7 +92,7 @@ def test_without_orders_answers_are_the_servers(before: Helper) -> None:
 def test_an_order_is_seen_by_who_asks_here_and_by_nobody_else(before: Helper, harm: NameHarm, seen: LookUp) -> None:
     said, _ = order(before, 1, harm)
     assert said.why == ""
-    found = ask()
+    found = ask(within_s=SILENT_S if harm.mode == "down" else WITHIN_S)
     assert (found.answer, found.addresses, found.ttl_s, found.error) == (seen.answer, seen.addresses, seen.ttl_s, seen.error)
     assert ask(at=SERVER).addresses == RIGHT
     if harm.mode not in ("down", "refused"):
@@ -102,7 +105,7 @@ def test_slow_answers_are_late(before: Helper) -> None:
     order(before, 1, NameHarm("slow", delay_s=0.2))
     assert (ask().rtt_s or 0.0) >= 0.2
     order(before, 1, NameHarm("slow", delay_s=0.2), on=False)
-    assert (ask().rtt_s or 1.0) < 0.2
+    assert any((ask().rtt_s or 1.0) < 0.2 for _ in range(TRIES)), "none of them is quick: the order is still in force"
 
 
 def test_a_stale_name_outlives_its_server(before: Helper, server: Helper) -> None:
@@ -111,9 +114,9 @@ def test_a_stale_name_outlives_its_server(before: Helper, server: Helper) -> Non
     order(before, 1, NameHarm("stale"))
     server.drop()
     assert ask().addresses == RIGHT
-    assert exchange(NAME, BEFORE, PORT, 0.5).id != 0
+    assert exchange(NAME, BEFORE, PORT, WITHIN_S).id != 0
     order(before, 1, NameHarm("stale"), on=False)
-    assert ask().error == TIMED_OUT
+    assert ask(within_s=SILENT_S).error == TIMED_OUT
 
 
 def test_who_is_no_longer_in_the_answers_is_told(before: Helper) -> None:

@@ -26,7 +26,11 @@ pytestmark = pytest.mark.e2e
 LINK = Link(CLIENTS, "n1")
 OTHER = Link("n2", "n3")
 ON_LINKS = Victims(links=(LINK, OTHER))
-TIMES = 3
+TIMES = 10
+WITHIN_S = 10.0
+SILENT_S = 0.2
+CHECKED_S = (0.6, 6.0)
+"""So long checks have the time to find a node dead; the second one on a machine that is busy."""
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +49,15 @@ def harmed(stage: Stage, fault: Fault, victims: Victims = ON_LINKS) -> Effect:
     return effect
 
 
-def as_asked(stage: Stage, fault: Fault, figure: str, asked: float) -> Effect:
-    """Within 10 % on a link of clients and on one of peers, in one of three times: a busy machine reads late."""
+def as_asked(stage: Stage, fault: Fault, figure: str, asked: float, before: float | None = None) -> None:
+    """Within 10 % on a link of clients and on one of peers, in one of many times: a busy machine reads late. ``before``: more than that."""
     found = []
     for _ in range(TIMES):
         effect = harmed(stage, fault)
         found.append([effect.during[f"{link}.{figure}"] for link in (LINK, OTHER)])
-        if found[-1] == pytest.approx([asked, asked], rel=0.1):
-            return effect
+        unharmed = before is None or all(effect.before[f"{link}.{figure}"] > before for link in (LINK, OTHER))
+        if unharmed and found[-1] == pytest.approx([asked, asked], rel=0.1):
+            return
     pytest.fail(f"{figure} was {found}, not {asked}")
 
 
@@ -60,9 +65,8 @@ def as_asked(stage: Stage, fault: Fault, figure: str, asked: float) -> Effect:
 @pytest.mark.parametrize("stream", ["downstream", "upstream"])
 def test_bandwidth_is_what_was_asked(stage: Stage, rate: int, stream: str) -> None:
     """Timed through the toxics that are in force."""
-    effect = as_asked(stage, Bandwidth(rate_bytes_per_s=rate, stream=stream), f"{stream}_rate_bytes_per_s", rate)  # type: ignore[arg-type]
-    for link in (LINK, OTHER):
-        assert effect.before[f"{link}.{stream}_rate_bytes_per_s"] > 1.5 * rate
+    fault = Bandwidth(rate_bytes_per_s=rate, stream=stream)  # type: ignore[arg-type]
+    as_asked(stage, fault, f"{stream}_rate_bytes_per_s", rate, before=1.5 * rate)
 
 
 @pytest.mark.parametrize(
@@ -117,7 +121,8 @@ def test_shapes_cut_what_they_name(stage: Stage, victims: Victims, cut: set[str]
     """Questions pass on exactly the links that the shape leaves."""
     shape: Literal["halves", "bridge", "ring"] = victims.role  # type: ignore[assignment]
     with Partition(shape=shape).inject(stage.scene, victims) as effect:
-        passing = {str(link) for link in PEERS if stage.scene.cluster.net.measure(link, 0.2).rtt_s is not None}
+        net = stage.scene.cluster.net
+        passing = {str(link) for link in PEERS if net.measure(link, WITHIN_S if str(link) in whole else SILENT_S).rtt_s is not None}
         assert not cut & passing
         assert whole <= passing
     stage.wait_gone(effect)
@@ -152,17 +157,24 @@ def test_the_name_service_does_wrong(stage: Stage, fault: Dns, answer: str | Non
 def test_a_stale_set_holds_a_dead_node_until_it_is_over(stage: Stage) -> None:
     """Its checks find it dead all the while, and the set is right at once afterwards."""
     names = stage.scene.cluster.names
-    whole = names.look_up(1.0).addresses
-    begun = len(stage.rows)
-    with Dns(mode="stale").inject(stage.scene, Victims(role="stale")) as effect:
-        stage.scene.cluster.nodes["n3"].kill(9)
-        stage.let_pass(0.6)
-        assert names.look_up(1.0).addresses == whole
-        assert not [row for row in stage.rows[begun:] if isinstance(row, DnsChanged)]
-    assert len(names.look_up(1.0).addresses) == 2
-    stage.scene.cluster.nodes["n3"].start()
-    stage.wait_gone(effect)
-    stage.wait(lambda: names.look_up(1.0).addresses == whole)
+    whole = names.look_up(WITHIN_S).addresses
+    whys = []
+    for checked_s in CHECKED_S:
+        begun = len(stage.rows)
+        with Dns(mode="stale").inject(stage.scene, Victims(role="stale")) as effect:
+            stage.scene.cluster.nodes["n3"].kill(9)
+            stage.let_pass(checked_s)
+            assert names.look_up(WITHIN_S).addresses == whole
+            assert not [row for row in stage.rows[begun:] if isinstance(row, DnsChanged)]
+        stage.wait(lambda: len(names.look_up(WITHIN_S).addresses) == 2)
+        stage.wait(lambda begun=begun: any(isinstance(row, DnsChanged) for row in stage.rows[begun:]))  # type: ignore[misc]
+        whys.append(next(row.why for row in stage.rows[begun:] if isinstance(row, DnsChanged)))
+        stage.scene.cluster.nodes["n3"].start()
+        stage.wait_gone(effect)
+        stage.wait(lambda: names.look_up(WITHIN_S).addresses == whole)
+        if whys[-1] == "no longer held still":
+            return
+    pytest.fail(f"the set was right only after further checks: {whys}")
 
 
 def test_stop_is_gentle(stage: Stage) -> None:

@@ -93,12 +93,14 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
     """Somebody listens on every address of a node's port: said before anything is started."""
     rows: list[Row] = []
     with socket.socket() as taken:
-        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        taken.bind(("0.0.0.0", 7100))
+        taken.bind(("0.0.0.0", 0))  # one of its own: on that of the target clusters of other tests may listen
         taken.listen()
+        port = taken.getsockname()[1]
         deployment = echo_deployment(tmp_path / "taken", echo_plan("local"))
+        part = deployment.target.parts["data"]
+        deployment = with_part(deployment, msgspec.structs.replace(part, ports=part.ports | {"client": port}))
         with (
-            pytest.raises(EnvironmentUnusable, match=r"127\.\d+\.1\.1:7100 is taken"),
+            pytest.raises(EnvironmentUnusable, match=rf"127\.\d+\.1\.1:{port} is taken"),
             LocalRuntime().up(deployment, rows.append, MonotonicClock()),
         ):
             pytest.fail("it started")
@@ -107,18 +109,18 @@ def test_taken_port_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("command", "why"),
+    ("command", "within_s", "why"),
     [
-        (("{python}", "-c", "import sys; sys.exit('no disk today')"), "no disk today"),
-        (("{python}", "-c", "import time; print('thinking', flush=True); time.sleep(60)"), "not ready within 0.5 s"),
-        (("/does/not/exist",), "cannot start n1"),
+        (("{python}", "-c", "import sys; sys.exit('no disk today')"), 30.0, "no disk today"),
+        (("{python}", "-c", "import time; print('thinking', flush=True); time.sleep(60)"), 0.5, "not ready within 0.5 s"),
+        (("/does/not/exist",), 30.0, "cannot start n1"),
     ],
 )
-def test_node_that_does_not_come_up(tmp_path: Path, command: tuple[str, ...], why: str) -> None:
+def test_node_that_does_not_come_up(tmp_path: Path, command: tuple[str, ...], within_s: float, why: str) -> None:
     """What it was and what the node said is in the message; everything that was started is gone."""
     deployment = echo_deployment(tmp_path / "unready", echo_plan("local"))
     part = deployment.target.parts["data"]
-    ready = Ready(http=part.ready.http, within_s=0.5)
+    ready = Ready(http=part.ready.http, within_s=within_s)
     deployment = with_part(deployment, msgspec.structs.replace(part, local=LocalPart(command), ready=ready))
     with pytest.raises(EnvironmentUnusable, match=why), LocalRuntime().up(deployment, lambda _row: None, MonotonicClock()):
         pytest.fail("it started")

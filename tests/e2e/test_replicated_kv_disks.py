@@ -22,7 +22,7 @@ def put(cluster: Nodes, first: int, count: int) -> dict[str, str]:
     done = {}
     for number in range(first, first + count):
         through = cluster.names[number % 3]
-        if cluster.ask(through, "PUT", f"/kv/k{number}", str(number))[0] == 200:
+        if cluster.insist(through, "PUT", f"/kv/k{number}", str(number))[0] == 200:
             done[f"k{number}"] = str(number)
     return done
 

@@ -24,13 +24,13 @@ def test_a_dead_or_hung_node_is_started_again(tmp_path: Path, number: signal.Sig
     with nodes(tmp_path, options=("--supervisor", "on", "--hung-after", "1s")) as cluster:
         leader = cluster.leader()
         assert leader is not None
-        assert cluster.ask(leader, "PUT", "/kv/a", "v")[0] == 200
+        assert cluster.insist(leader, "PUT", "/kv/a", "v")[0] == 200
         pid = int(str(cluster.status(leader)["pid"]))
         assert pid != cluster.running[leader].pid
         os.kill(pid, number)
         wait("another process serves", lambda: cluster.status(leader).get("pid") not in {None, pid})
         wait("all vote", cluster.settled)
-        assert cluster.ask(leader, "GET", "/kv/a")[1]["value"] == "v"
+        assert cluster.insist(leader, "GET", "/kv/a")[1]["value"] == "v"
 
 
 def test_nobody_serves_without_its_supervisor(tmp_path: Path) -> None:

@@ -21,6 +21,8 @@ sys.path.insert(0, str(ROOT))
 from bench.kv_nodes import claim_block, wait
 
 pytestmark = pytest.mark.e2e
+TRIES = 3
+IN_STEP_NS = 10_000_000
 
 TARGET = ROOT / "targets" / "metronome"
 PORT = 7000
@@ -86,19 +88,25 @@ def truth(folder: Path) -> list[tuple[int, int]]:
 def test_each_manner_is_met_exactly_when_the_log_says_so(tmp_path: Path, manner: str) -> None:
     """Requests wholly inside an outage fail in the manner's way, requests wholly outside are answered.
 
-    A busy machine may keep a client waiting for longer than its patience: few of them.
+    A busy machine may keep a client waiting for longer than its patience: few of them, once in some tries.
     """
+    assert any(met(tmp_path / str(number), manner) for number in range(TRIES)), "each time many outside were not answered"
+
+
+def met(folder: Path, manner: str) -> bool:
+    """Whether nearly all requests outside of outages were answered."""
+    folder.mkdir()
     epoch = str(time.monotonic_ns())
     tempo = ["--down-min", "80ms", "--down-max", "200ms", "--up-min", "60ms", "--up-max", "120ms"]
     options = ["--manner", manner, "--epoch-ns", epoch, *tempo]
     seen: list[tuple[int, int, str]] = []
-    with replicas(tmp_path, 1, *options) as (address,):
-        end = time.monotonic() + 10
-        while len(truth(tmp_path / "1")) < 4 and time.monotonic() < end:
+    with replicas(folder, 1, *options) as (address,):
+        end = time.monotonic() + 30
+        while len(truth(folder / "1")) < 4 and time.monotonic() < end:
             begun = time.monotonic_ns()
             seen.append((begun, time.monotonic_ns(), ask(address)))
             seen[-1] = (begun, time.monotonic_ns(), seen[-1][2])
-        outages = truth(tmp_path / "1")
+        outages = truth(folder / "1")
     assert len(outages) >= 4
     inside = Counter(what for begun, done, what in seen for down, up in outages if down <= begun and done <= up)
     last = outages[-1][1]
@@ -106,23 +114,28 @@ def test_each_manner_is_met_exactly_when_the_log_says_so(tmp_path: Path, manner:
     assert inside.keys() & DOWN[manner]
     assert inside.keys() <= DOWN[manner] | {"silence"}
     assert outside.keys() <= {"200", "silence"}
-    assert outside["200"] > 0.9 * outside.total()
+    return outside["200"] > 0.9 * outside.total()
 
 
 def test_replicas_are_in_step(tmp_path: Path) -> None:
     """Three replicas go down and come up within a few milliseconds of each other, the truth logs say so.
 
-    A busy machine may hold one up; in the best of six outages it does not, and replicas out of step never meet like that.
+    A busy machine may hold one up; in the best of six outages, or of some more, it does not. Replicas out of step never meet like that.
     """
     options = ("--down-min", "50ms", "--down-max", "100ms", "--up-min", "100ms", "--up-max", "150ms", "--quiet", "500ms")
     with replicas(tmp_path, 3, *options):
         wait("six outages each", lambda: all(len(truth(tmp_path / str(number))) >= 6 for number in (1, 2, 3)), every_s=0.02)
-    first, *others = [dict(truth(tmp_path / str(number))) for number in (1, 2, 3)]
+        wait("one in step", lambda: closest_ns(tmp_path) < IN_STEP_NS, within_s=5.0, every_s=0.1)
+
+
+def closest_ns(folder: Path) -> int:
+    """By how much the three are apart at most, in the outage in which they are closest."""
+    first, *others = [dict(truth(folder / str(number))) for number in (1, 2, 3)]
     apart_ns = []
     for down, up in first.items():
         nearest = [min(other.items(), key=lambda outage, down=down: abs(outage[0] - down)) for other in others]
         apart_ns.append(max(max(abs(theirs[0] - down), abs(theirs[1] - up)) for theirs in nearest))
-    assert min(apart_ns) < 10_000_000
+    return min(apart_ns)
 
 
 def test_an_outage_that_is_not_over_is_logged_as_such(tmp_path: Path) -> None:
