@@ -18,6 +18,7 @@ from chaos.experiment.target.spec import Ask
 from chaos.runtimes.base.agents.link import AgentGone, AgentLink, AgentRefused, Event
 
 WITHIN_S = 15.0
+TRIES = 10
 LABELS = {"nines.test": "agent"}
 SERVER = ("python3", "-m", "http.server", "8000")
 
@@ -95,10 +96,14 @@ def test_clock_is_shared(make: Callable[..., Pair]) -> None:
     """Both read one clock and say so; exchanges do not contradict that."""
     link = make().link
     assert link.clock_bound_s == 0.0
-    assert link.exchange_clocks(20) == 0.0
-    offset = link._exchanges.offset(MonotonicClock().now_ns())
-    assert offset.low_ns <= 0 <= offset.high_ns
-    assert offset.bound_ns < 10e6
+
+    def bound_ns() -> float:
+        assert link.exchange_clocks(20) == 0.0
+        offset = link._exchanges.offset(MonotonicClock().now_ns())
+        assert offset.low_ns <= 0 <= offset.high_ns
+        return offset.bound_ns
+
+    assert any(bound_ns() < 10e6 for _ in range(TRIES)), "exchanges are never quick"
 
 
 def test_start_and_death_are_stamped_where_they_happen(make: Callable[..., Pair], engine: Engine) -> None:
@@ -137,7 +142,7 @@ def test_every_process_of_the_system_is_reached_and_none_of_ours(make: Callable[
     assert link.call("status").state == "paused"
     assert link.ask(HERE, 0.2).error == "timed out"
     link.call("resume")
-    assert link.ask(HERE, 1.0).ok
+    assert link.ask(HERE, WITHIN_S).ok
     link.call("kill", signal=int(signal.SIGKILL))
     pair.await_event("down")
     clock = MonotonicClock()
@@ -166,14 +171,14 @@ def test_a_question_is_asked_from_inside(make: Callable[..., Pair], engine: Engi
     pair = make()
     pair.system(engine)
     pair.await_answer(HERE)
-    answer = pair.link.ask(HERE, 1.0)
+    answer = pair.link.ask(HERE, WITHIN_S)
     assert answer.ok
     assert b"Directory listing" in answer.body
     assert answer.rtt_s is not None
-    assert 0 < answer.rtt_s < 1.0
-    assert pair.link.ask(Ask(http="http://127.0.0.1:8000/nowhere"), 1.0).error == "status 404"
-    assert pair.link.ask(Ask(tcp="127.0.0.1:8000"), 1.0).ok
-    assert pair.link.ask(Ask(tcp="127.0.0.1:8001"), 1.0).error == "refused"
+    assert 0 < answer.rtt_s < WITHIN_S
+    assert pair.link.ask(Ask(http="http://127.0.0.1:8000/nowhere"), WITHIN_S).error == "status 404"
+    assert pair.link.ask(Ask(tcp="127.0.0.1:8000"), WITHIN_S).ok
+    assert pair.link.ask(Ask(tcp="127.0.0.1:8001"), WITHIN_S).error == "refused"
     chain = "add chain inet nines out { type filter hook output priority -150; }"
     pair.link.call("nft", commands=[chain, "add rule inet nines out tcp dport 8000 drop"])
     assert pair.link.ask(HERE, 0.2).error == "timed out"

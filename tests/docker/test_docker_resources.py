@@ -38,7 +38,7 @@ from tests.support.paths import SUPPORT
 
 N1 = Victims(nodes=("n1",))
 HARNESS = SUPPORT / "holding_resources.py"
-SETTLED_S = 6.0
+SETTLED_S = 20.0
 ORPHANED_S = 40.0
 """An agent that hears nothing for 15 s heals its node by itself; the machine may be busy."""
 

@@ -28,6 +28,10 @@ SLOW, BACK = Link("n1", "n2"), Link("n2", "n1")
 LATENCY = Toxic(SLOW, "latency", {"latency": 50.0, "jitter": 0.0})
 KINDS = ("old-udp", "new-udp", "old-tcp", "new-tcp")
 SILENT_S = 0.3
+BEFORE_SYN_S = 0.65
+"""A dial that met silence is tried again by the kernel a second after it began: what is answered before that has not waited for it."""
+QUICK_S = 0.05
+TRIES = 50
 
 
 @pytest.fixture(scope="module")
@@ -189,10 +193,10 @@ def feels(net: Pairs, link: Link, what: str) -> str:
     return str(net.talkers[link.source].tell("state", what=what, addresses=[net.addresses[link.destination]]))
 
 
-def await_open(net: Pairs, link: Link) -> None:
+def await_open(net: Pairs, link: Link, what: str = "old") -> None:
     """A connection that met silence goes on with TCP's next retransmission: its time has doubled with each that was lost."""
     until_s = time.monotonic() + WITHIN_S
-    while (felt := feels(net, link, "old")) != "open":
+    while (felt := feels(net, link, what)) != "open":
         assert felt == "silent", felt
         assert time.monotonic() < until_s, "still silent"
 
@@ -203,11 +207,11 @@ def test_drop_is_silence_and_reject_an_immediate_no(net: Pairs, link: Link) -> N
     both = [link, Link(link.destination, link.source)]
     with net.net.layer([Cut(each) for each in both]):
         assert [feels(net, link, "new"), feels(net, link, "old")] == ["silent", "silent"]
-    assert feels(net, link, "new") == "open"
+    await_open(net, link, "new")
     await_open(net, link)
     with net.net.layer([Cut(each, "reject") for each in both]):
         assert [feels(net, link, "new"), feels(net, link, "old")] == ["ConnectionRefusedError", "ConnectionResetError"]
-    assert feels(net, link, "new") == "open"
+    await_open(net, link, "new")
 
 
 @pytest.mark.parametrize("link", [Link("n3", "n4"), SLOW], ids=["plain", "proxied"])
@@ -224,7 +228,7 @@ def test_a_proxy_takes_connections_right_after_the_heal(net: Pairs, cut: tuple[L
     with net.net.layer([Cut(link) for link in cut]):
         straight = Ask(http=f"http://127.0.0.1:{FIRST_PORT + sorted(PORTS).index('web')}/")
         assert not net.talkers["n1"].agent.ask(straight, SILENT_S).ok
-    assert net.net.measure(SLOW, SILENT_S).rtt_s is not None
+    assert net.net.measure(SLOW, BEFORE_SYN_S).rtt_s is not None
 
 
 # --- layers ------------------------------------------------------------------------------------------------------------
@@ -239,7 +243,13 @@ def test_layers_stack(net: Pairs) -> None:
             assert feels(net, link, "new") == "ConnectionRefusedError"
         assert feels(net, link, "new") == "ConnectionRefusedError"
         assert net.net.measure(Link("n4", "n5"), WITHIN_S).rtt_s is not None
-    assert feels(net, link, "new") == "open"
+    await_open(net, link, "new")
+
+
+def quick(net: Pairs, link: Link) -> bool:
+    """Whether one of many answers comes at once: a machine that is busy makes others later."""
+    answers = (net.net.measure(link, WITHIN_S).rtt_s for _ in range(TRIES))
+    return any(each is not None and each < QUICK_S for each in answers)
 
 
 @pytest.mark.parametrize("first", ["latency", "cut"])
@@ -254,28 +264,25 @@ def test_latency_and_partition_on_one_link(net: Pairs, first: str) -> None:
         slow_s = net.net.measure(SLOW, WITHIN_S).rtt_s
         assert slow_s is not None
         assert slow_s >= 0.05
-        other_s = net.net.measure(Link("n1", "n3"), WITHIN_S).rtt_s
-        assert other_s is not None
-        assert other_s < 0.05
-    quick_s = net.net.measure(SLOW, WITHIN_S).rtt_s
-    assert quick_s is not None
-    assert quick_s < 0.05
+        assert quick(net, Link("n1", "n3"))
+    assert quick(net, SLOW)
 
 
 @pytest.mark.parametrize(
-    ("toxic", "existing", "old", "new"),
+    ("toxic", "existing", "old"),
     [
-        (LATENCY, "keep", "open", "open"),
-        (LATENCY, "cut", "closed", "open"),
-        (Toxic(SLOW, "timeout", {"timeout": 0.0}, "upstream"), "keep", "silent", "open"),
-        (Toxic(SLOW, "timeout", {"timeout": 0.0}, "upstream"), "cut", "closed", "open"),
+        (LATENCY, "keep", "open"),
+        (LATENCY, "cut", "closed"),
+        (Toxic(SLOW, "timeout", {"timeout": 0.0}, "upstream"), "keep", "silent"),
+        (Toxic(SLOW, "timeout", {"timeout": 0.0}, "upstream"), "cut", "closed"),
     ],
     ids=["latency kept", "latency cut", "timeout kept", "timeout cut"],
 )
-def test_toxics_and_connections_that_were_open(net: Pairs, toxic: Toxic, existing: str, old: str, new: str) -> None:
+def test_toxics_and_connections_that_were_open(net: Pairs, toxic: Toxic, existing: str, old: str) -> None:
     """``keep``: what was open goes on, and is harmed as well; ``cut``: it is closed. A connect works under all of them."""
     with net.net.layer([msgspec.structs.replace(toxic, existing=existing)]):
-        assert [feels(net, SLOW, "old"), feels(net, SLOW, "new")] == [old, new]
+        assert feels(net, SLOW, "old") == old
+        await_open(net, SLOW, "new")
     assert net.net.measure(SLOW, WITHIN_S).rtt_s is not None
 
 

@@ -76,8 +76,8 @@ print(json.dumps(rows))
 """
 WITHIN_S = 240.0
 GONE_WITHIN_S = 20.0
-ENDED_WITHIN_S = 20.0
-"""Agents wait 15 s for a harness that does not speak."""
+ENDED_WITHIN_S = 40.0
+"""Agents wait 15 s for a harness that does not speak; the rest is for a machine that is busy."""
 CONTEXT = "hosts-a"
 
 
@@ -397,10 +397,15 @@ def test_hosts_themselves_go_dark_and_come_back(rack: Rack) -> None:
     def answers() -> bool:
         return subprocess.run(words, capture_output=True, check=False, timeout=10).returncode == 0
 
-    assert answers()
+    def await_answers() -> None:
+        until_s = time.monotonic() + GONE_WITHIN_S
+        while not answers():
+            assert time.monotonic() < until_s
+
+    await_answers()
     rack.off("b")
     assert not answers()
     rack.on("b")
-    assert answers()
+    await_answers()
     with connect(rack.socket("b"), checked=False) as engine:
         assert engine.facts.name == "b"

@@ -22,6 +22,8 @@ from tools.kubernetes import hosts
 from tools.kubernetes.cluster import Cluster
 
 SPACE: Final = "nodes-shop"
+BUSY_S: Final = 10.0
+"""So much later a control plane may act on a machine that is busy with other things; the figures that are printed are for the docs."""
 IMAGE: Final = "nines.test/chaos-nines:nodes"
 EXPERIMENT: Final = """
 experiment: store
@@ -245,8 +247,8 @@ def test_a_machine_that_is_cut_off(cluster: Cluster, image: str, shop: str, tmp_
     cut = faults_of(report)["cut"]
     missed_s = next(at for at, is_ready in ready if not is_ready) - began_s
     print(f"missed by the cluster after {missed_s:.1f} s, by the probe for {ended_s - began_s:.1f} s ({share:.0%}); {cut}")
-    assert 35.0 < missed_s < 62.0
-    assert 35.0 < ended_s - began_s < 70.0
+    assert 35.0 < missed_s < 62.0 + BUSY_S
+    assert 35.0 < ended_s - began_s < 70.0 + BUSY_S
     assert ready[-1][1], "the machine is Ready again"
     assert lives(cluster) == first
     assert "nines_host" not in subprocess.check_output(hosts.inside(cluster.layout, host, ["nft", "list", "tables"]), text=True)
@@ -280,7 +282,7 @@ def test_a_cut_that_nobody_renews_ends_by_itself(cluster: Cluster, image: str, s
         command.wait(240)
         errors = [at for at, said in read() if said.startswith("-") and at > killed_s]
     print(f"the last error came {errors[-1] - killed_s:.1f} s after the agent was killed")
-    assert errors[-1] - killed_s < 20.0
+    assert errors[-1] - killed_s < 30.0, "it lasted as long as was asked for"
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
     assert report["verdict"] == "unknown", report["reasons"]
     assert "part of the harness died" in (tmp_path / "said").read_text(encoding="utf-8")
@@ -308,7 +310,7 @@ def test_a_machine_loses_its_power(cluster: Cluster, image: str, shop: str, tmp_
     dark = faults_of(report)["dark"]
     missed_s = next(at for at, is_ready in ready if not is_ready) - began_s
     print(f"missed by the cluster after {missed_s:.1f} s, by the probe for {ended_s - began_s:.1f} s ({share:.0%}); {dark}")
-    assert 35.0 < missed_s < 62.0
+    assert 35.0 < missed_s < 62.0 + BUSY_S
     after = lives(cluster)
     assert after[name][0] == first[name][0], "the same pod"
     assert after[name][1] != first[name][1], "another life of its container"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -61,6 +62,15 @@ def used_s(container: str) -> float:
     if first.exists():
         return int(first.read_text()) / 1e9
     return int((groups(container, "cpu") / "cpu.stat").read_text().split()[1]) / 1e6
+
+
+def busy() -> bool:
+    """Whether something of this machine waited for a processor for more than a third of the last ten seconds, as the kernel tells."""
+    try:
+        some = Path("/proc/pressure/cpu").read_text(encoding="ascii").split()
+    except OSError:
+        return os.getloadavg()[0] > 2 * (os.cpu_count() or 1)
+    return float(next(word for word in some if word.startswith("avg10=")).partition("=")[2]) > 33.0
 
 
 def memory_bytes(container: str) -> int:
@@ -124,7 +134,8 @@ def test_loads_by_hand(stranger: Stranger) -> None:
             span_s = time.monotonic() - began_s
             share, beside = (used_s(first) - used) / span_s, (used_s(second) - other) / span_s
             print(f"cpu: {share:.2f} processors in store-0, whose limit is 0.5; {beside:.2f} in store-1")
-            assert 0.25 < share < 0.6
+            assert share < 0.6, "more than the limit"
+            assert share > 0.25 or busy(), "less, although this machine had time for it"
             assert beside < 0.2
         quiet = memory_bytes(first)
         with injected(folder, env, "memory", "--to", "n1", "--for", "6s", "--run", run, "--set", "percent=50%", "--set", "recovery=policy"):
