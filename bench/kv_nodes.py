@@ -20,7 +20,7 @@ CLIENT, PEER = 7000, 7001
 Status = dict[str, str | int | bool | None]
 
 
-def wait(what: str, condition: Callable[[], bool], within_s: float = 15.0, every_s: float = 0.002) -> None:
+def wait(what: str, condition: Callable[[], bool], within_s: float = 60.0, every_s: float = 0.002) -> None:
     """Until it holds; ``TimeoutError`` names what did not happen."""
     end = time.monotonic() + within_s
     while not condition():
@@ -92,8 +92,8 @@ class Nodes:
             connection.close()
 
     def insist(self, name: str, method: str, path: str, body: str | None = None) -> tuple[int, Status]:
-        """As ``ask``, and again while the answer is 503, for 15 s at most: for the moment nobody leads, and nothing was done."""
-        end = time.monotonic() + 15.0
+        """As ``ask``, and again while the answer is 503, for a minute at most: for the moment nobody leads, and nothing was done."""
+        end = time.monotonic() + 60.0
         while (came := self.ask(name, method, path, body, timeout_s=10.0))[0] == 503 and time.monotonic() < end:
             time.sleep(0.01)
         return came

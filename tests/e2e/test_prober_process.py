@@ -189,34 +189,40 @@ def test_it_ends_early_when_told(start: Start, server: tuple[subprocess.Popen[by
 
 
 def test_a_frozen_server_is_an_outage_in_full(start: Start, server: tuple[subprocess.Popen[bytes], int], tmp_path: Path) -> None:
-    """The server is stopped for 0.7 s: every slot due in that time is bad, none before, none after."""
+    """The server is stopped for 1.2 s: every slot due in that time is bad, none before, none after."""
     assert any(frozen(start, server, str(tmp_path / f"records-{number}.bin")) for number in range(TRIES)), "others were bad too, each time"
 
 
 def frozen(start: Start, server: tuple[subprocess.Popen[bytes], int], records_in: str) -> bool:
     """Whether no others were bad: a machine that is busy may keep one of them waiting for too long."""
-    hasty = ClientPolicy(timeout_s=0.1, attempts=1, deadline_s=0.1)
-    prober = start({"client": server[1]}, get(200.0), duration_s=3.0, client=hasty, observations=records_in)
+    client = ClientPolicy(timeout_s=0.5, attempts=1, deadline_s=0.5)
+    prober = start({"client": server[1]}, get(200.0), duration_s=3.5, client=client, observations=records_in)
     prober.wait_slots(200)
     server[0].send_signal(signal.SIGSTOP)
     down_ns = time.monotonic_ns()
-    time.sleep(0.7)
+    time.sleep(1.2)
     up_ns = time.monotonic_ns()
     server[0].send_signal(signal.SIGCONT)
     records = prober.end()
     bad = np.isin(records["outcome"], (Outcome.FAIL, Outcome.UNKNOWN))
-    # A request that was sent at most 100 ms before the server went on is answered in time: this server answers late.
-    inside = (records["due"] > down_ns) & (records["due"] < up_ns - 120_000_000)
+    # A request that was sent at most 500 ms before the server went on is answered in time: this server answers late.
+    inside = (records["due"] > down_ns) & (records["due"] < up_ns - 520_000_000)
     outside = (records["due"] < down_ns - 50_000_000) | (records["due"] > up_ns + 50_000_000)
-    judged = (records["outcome"] != Outcome.UNSENT) & (records["sent"] < up_ns - 120_000_000)
+    judged = (records["outcome"] != Outcome.UNSENT) & (records["sent"] < up_ns - 520_000_000)
     assert inside.sum() > 100
     assert bad[inside & judged].all()
     return not bad[outside].any()
 
 
-def test_a_frozen_prober_invents_no_outage(start: Start, server: tuple[subprocess.Popen[bytes], int]) -> None:
+def test_a_frozen_prober_invents_no_outage(start: Start, server: tuple[subprocess.Popen[bytes], int], tmp_path: Path) -> None:
     """It is stopped for a second itself: slots of that time are unsent or late, none is bad."""
-    prober = start({"client": server[1]}, get(200.0), duration_s=3.0)
+    assert any(slept(start, server, str(tmp_path / f"records-{number}.bin")) for number in range(TRIES)), "some were bad, each time"
+
+
+def slept(start: Start, server: tuple[subprocess.Popen[bytes], int], records_in: str) -> bool:
+    """Whether none was bad: a machine that is busy may keep one of them waiting for too long."""
+    client = ClientPolicy(timeout_s=0.2, attempts=1, deadline_s=0.5)
+    prober = start({"client": server[1]}, get(200.0), duration_s=3.0, client=client, observations=records_in)
     prober.wait_slots(100)
     prober.process.send_signal(signal.SIGSTOP)
     down_ns = time.monotonic_ns()
@@ -226,11 +232,11 @@ def test_a_frozen_prober_invents_no_outage(start: Start, server: tuple[subproces
     records = prober.end()
     assert len(records) == 600
     late = records["sent"] - records["due"] > 2_500_000
-    assert set(records["outcome"][~late]) == {Outcome.OK, Outcome.UNSENT}
     asleep = (records["due"] > down_ns + 5_000_000) & (records["due"] < up_ns)
     assert asleep.sum() > 150
     assert (late | (records["outcome"] == Outcome.UNSENT))[asleep].all()
     assert (records["outcome"][asleep] == Outcome.UNSENT).sum() > 80
+    return set(records["outcome"][~late]) <= {Outcome.OK, Outcome.UNSENT}
 
 
 def test_a_killed_prober_leaves_what_it_saw(start: Start, server: tuple[subprocess.Popen[bytes], int]) -> None:
@@ -389,13 +395,14 @@ for line in sys.stdin:
 def test_traffic_waits_for_a_driver_that_says_when_it_is_ready(tmp_path: Path) -> None:
     """Longer than for one that says nothing; the line answers no request."""
     (tmp_path / "driver.py").write_text(READY, encoding="utf-8")
-    order = OperationOrder("write", "driver", "write", 50.0, {"what": "{python} driver.py 1.0 put", "ready": "5s"})
-    prober = Prober(tmp_path, {}, order, target_folder=str(tmp_path), start_ns=time.monotonic_ns() + 6_000_000_000)
+    order = OperationOrder("write", "driver", "write", 50.0, {"what": "{python} driver.py 1.0 put", "ready": "15s"})
+    prober = Prober(tmp_path, {}, order, target_folder=str(tmp_path), duration_s=60.0)
     try:
         prober.wait_ready()
         assert (tmp_path / "said").exists()
-        assert time.monotonic_ns() < prober.spec.start_ns
-        assert set(sent(prober.end(within_s=20))["outcome"]) == {Outcome.OK}
+        wait_until(lambda: Outcome.OK in observations.read(Path(prober.spec.observations))["outcome"])
+        prober.say(b"stop\n")
+        assert set(sent(prober.end())["outcome"]) == {Outcome.OK}
     finally:
         prober.kill()
 
