@@ -35,7 +35,7 @@ COUNT ?= 40
 WORKERS ?= $(shell n=$$(nproc 2>/dev/null || echo 1); [ "$$n" -gt 4 ] && echo 4 || echo "$$n")
 RUNTIME ?= local
 # Workers of the Docker suite, which share an engine: 2 overlap what judges no time.
-DOCKER_WORKERS ?= 1
+DOCKER_WORKERS ?= $(shell [ "$$(nproc 2>/dev/null || echo 1)" -gt 1 ] && echo 2 || echo 1)
 # Modules are compiled once, not in each of the many processes that tests and benchmarks start.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -118,13 +118,26 @@ measured: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null
 	@$(PY) -m bench.measured $(if $(RUNS),--runs $(RUNS)) $(ARGS)
 
-lint: .venv/.installed-dev
+# Each on a core of its own with `make -j2 lint`.
+.PHONY: style types types-darwin types-win32 layers gathered
+lint: style types types-darwin types-win32 layers
+
+style: .venv/.installed-dev
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/ruff format --check $(SOURCES)
+
+types: .venv/.installed-dev
 	$(BIN)/mypy
-	$(BIN)/mypy --config-file tools/other-systems.ini --cache-dir .mypy_cache/darwin --platform darwin
-	$(BIN)/mypy --config-file tools/other-systems.ini --cache-dir .mypy_cache/win32 --platform win32
+
+types-darwin types-win32: types-%: .venv/.installed-dev
+	$(BIN)/mypy --config-file tools/other-systems.ini --cache-dir .mypy_cache/$* --platform $*
+
+layers: .venv/.installed-dev
 	$(BIN)/lint-imports --no-logo
+
+# All tests can be gathered; what this compiles no worker compiles again.
+gathered: .venv/.installed-dev
+	$(PY) -m pytest --collect-only --quiet --quiet
 
 check: lint
 	$(PY) -m pytest -n $(WORKERS) -q tests/unit $(ARGS)
