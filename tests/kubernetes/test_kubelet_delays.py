@@ -135,6 +135,7 @@ def test_the_name_lets_go_of_a_pod_before_it_ends(cluster: Cluster, shop: str) -
     container = {"name": "looks", "image": shop, "imagePullPolicy": "Never", "command": ["python3", "-u", "-c", LOOKS]}
     spec = {"containers": [container], "terminationGracePeriodSeconds": 0, "nodeName": pods(cluster)["store-0"]["spec"]["nodeName"]}
     apply(cluster, SPACE, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "looks"}, "spec": spec})
+    until(lambda: get(cluster, SPACE, "pod", "looks")["status"].get("phase") == "Running", 120, "it runs")
     until(lambda: "dns" in cluster.kubectl("logs", "-n", SPACE, "looks"), 60, "it looks")
     api, orders = Api(read(str(cluster.layout.kubeconfig))), []
     for name in [f"store-{number}" for number in (2, 1, 0)] * 2:

@@ -319,6 +319,33 @@ def test_a_machine_loses_its_power(cluster: Cluster, image: str, shop: str, tmp_
     until(lambda: all_of(cluster) == before, 60, "all is as it was")
 
 
+def test_a_machine_that_answers_names_loses_its_power(cluster: Cluster, image: str, shop: str, tmp_path: Path) -> None:
+    """The only CoreDNS goes with it: every name is missed until it is back, and the prediction knew where it stands."""
+    env = settings(cluster, image, tmp_path)
+    host = names_are_answered_on(cluster)
+    there = {name: each["spec"]["nodeName"] for name, each in pods(cluster).items()}
+    assert host in there.values(), "a pod of the store stands there as well"
+    elsewhere = next(where for where in there.values() if where != host)
+    before = all_of(cluster)
+    switch = f"{sys.executable} -m tools.kubernetes --folder {cluster.layout.folder}"
+    power = f'{{power_off: "{switch} power-off {host}", power_on: "{switch} power-on {host}"}}'
+    write(
+        tmp_path, f"  - {{name: dark, power_off: {{by: command}}, target: {{host: {host}}}, at: [3s], for: 30s}}",
+        more=f", hosts: {{{host}: {power}}}", settle="60s", parameters=", boot: [2s, 10s]",
+    )  # fmt: skip
+    with probe(cluster, shop, elsewhere) as read:
+        report = ran(tmp_path, env)
+        began_s, ended_s, share = outage(read())
+    print(f"missed by the probe for {ended_s - began_s:.1f} s ({share:.0%}); {faults_of(report)['dark']}")
+    for one in report["predicted"]["services"]["home"]["by_fault"].values():
+        print(f"predicted: {one}")
+    print("observed:", report["outages"])
+    assert report["agreement_overall"] != "inconsistent", report["agreement"]
+    assert share > 0.9, "all names, and not a third of the pods"
+    until(lambda: cluster.nodes_ready()[host], 120, "the machine is Ready again")
+    until(lambda: all_of(cluster) == before, 60, "all is as it was")
+
+
 def test_a_command_that_is_killed_leaves_no_machine_off(cluster: Cluster, image: str, shop: str, tmp_path: Path) -> None:
     """SIGKILL to the command while a machine is off: it boots without anybody."""
     env = settings(cluster, image, tmp_path)
