@@ -14,7 +14,7 @@ from chaos.kube.objects import Place
 from chaos.kube.rights import RIGHTS, refuse_unable
 from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
-from chaos.runtimes.kubernetes.able import refuse_beyond
+from chaos.runtimes.kubernetes.able import refuse_beyond, refuse_held_back
 from chaos.runtimes.kubernetes.lodgers import EPHEMERAL, refuse_beyond_network
 
 
@@ -29,6 +29,7 @@ def refuse(api: Api, plan: Plan, spec: PodsSpec, service: Thing | None, pods: Ma
         refuse_beyond_network(plan)
     refuse_beyond(plan, spec, service, pods)
     refuse_unable(api, spec.namespace, ephemeral.RIGHTS if lodges(spec) else RIGHTS, hosts=Capability.DRAINS in needed(plan))
+    refuse_held_back(api, plan, spec.namespace, pods)
     if lodges(spec):
         refuse_unadmitted(api, spec.namespace, [ephemeral.unprivileged(where.job(0.0, "", {}))])
         ephemeral.refuse_unadmitted(api, where, [pod.name for pod in pods.values()])

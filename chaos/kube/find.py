@@ -46,6 +46,8 @@ class Pod(msgspec.Struct, frozen=True):
     """Its containers share the namespace of processes."""
     limits: Allowed = Allowed()
     """What that container may use at most."""
+    maker: str = ""
+    """The kind of what makes another one in its place (``StatefulSet``); empty: nobody does."""
 
 
 def service_of(api: Api, spec: PodsSpec) -> Thing | None:
@@ -126,7 +128,14 @@ def pod_of(thing: Thing, spec: PodsSpec) -> Pod:
         image=str(state.get("imageID") or ""), ready=ready, ending="deletionTimestamp" in metadata,
         restarts=int(state.get("restartCount") or 0),
         shared=bool(thing["spec"].get("shareProcessNamespace")), limits=allowed(thing, name),
+        maker=controller(thing),
     )  # fmt: skip
+
+
+def controller(thing: Thing) -> str:
+    """The kind of what makes another pod in its place; empty: nobody does."""
+    owners = thing["metadata"].get("ownerReferences") or ()
+    return next((str(each["kind"]) for each in owners if each.get("controller")), "")
 
 
 def _container(thing: Thing, spec: PodsSpec) -> str:

@@ -16,12 +16,12 @@ from typing import Final
 from chaos.core.errors import EnvironmentUnusable
 from chaos.experiment.pods import PodsSpec
 from chaos.kube.api import Api, Refused, Thing
-from chaos.kube.find import RUN, headless, pod_of, selector_of, service_of
+from chaos.kube.find import RUN, controller, headless, pod_of, selector_of, service_of
 from chaos.plugin import Told
 
 POD_S: Final = 30.0
 """terminationGracePeriodSeconds, where a manifest does not say it."""
-HEARS_S: Final = (0.05, 0.3)
+HEARS_S: Final = (0.01, 0.15)
 """Until kubelet acts on an order, as measured (docs/kubernetes.md)."""
 NEVER: Final = 1_000_000
 """Probes that would have to fail, of a container that has none."""
@@ -76,12 +76,6 @@ def of_pods(things: Sequence[Thing], container: str) -> dict[str, str]:
     if controller(things[0]) in ("ReplicaSet", "ReplicationController"):
         found["successor"] = "at-once"
     return found
-
-
-def controller(thing: Thing) -> str:
-    """The kind of what makes another pod in its place; empty: nobody does."""
-    owners = thing["metadata"].get("ownerReferences") or ()
-    return next((str(each["kind"]) for each in owners if each.get("controller")), "")
 
 
 def _hook_s(container: Thing) -> float:

@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import NinesError
 from chaos.core.units import show_s
 from chaos.experiment.faults import FaultSpec
@@ -86,13 +87,19 @@ def relies(spec: FaultSpec) -> bool:
 def of_kind(kind: str, params: Mapping[str, Any]) -> bool:
     """The same of a fault as a plan writes it down; of one that nobody knows here: no."""
     try:
-        return make(kind, params).revival == POLICY
+        fault = make(kind, params)
+        return fault.revival == POLICY and fault.takes_down
     except (NinesError, msgspec.ValidationError):
         return False
 
 
+def renews(spec: FaultSpec) -> bool:
+    """Does the runtime forget the deaths of whom it meets? Another one in its place has none, and a machine that boots remembers none."""
+    return bool(made(spec).needs & {Capability.DELETES, Capability.HOSTS})
+
+
 class Death(msgspec.Struct, frozen=True):
-    """A fault that killed these nodes, ``at_s`` after t = 0."""
+    """A fault that killed these nodes, ``at_s`` after t = 0, or put others in their places."""
 
     id: str
     fault: str
@@ -108,13 +115,19 @@ def struck_s(plan: Plan, deaths: Sequence[Death]) -> dict[str, float]:
     if rule is None:
         return {}
     waited = {spec.name for spec in plan.experiment.faults if relies(spec)}
+    renewed = {spec.name for spec in plan.experiment.faults if renews(spec)}
+    lives: list[list[Death]] = []
     by_node: dict[str, list[Death]] = {}
     for death in sorted(deaths, key=lambda each: each.at_s):
-        if death.fault in waited:
-            for node in death.nodes:
-                by_node.setdefault(node, []).append(death)
+        for node in death.nodes:
+            if death.fault in waited:
+                if node not in by_node:
+                    lives.append(by_node.setdefault(node, []))
+                by_node[node].append(death)
+            elif death.fault in renewed:
+                by_node.pop(node, None)
     found: dict[str, float] = {}
-    for each in by_node.values():
+    for each in lives:
         for death, wait_s in zip(each, rule.owed_s(death.at_s for death in each), strict=True):
             found[death.id] = max(found.get(death.id, 0.0), wait_s)
     return found
@@ -125,7 +138,7 @@ def planned_s(plan: Plan) -> dict[str, float]:
     one node that there can be."""
     if of(plan.parameters) is None:
         return {}
-    specs = {spec.name: spec for spec in plan.experiment.faults if relies(spec)}
+    specs = {spec.name: spec for spec in plan.experiment.faults if relies(spec) or renews(spec)}
     turns = {name: _turns(plan, spec) for name, spec in specs.items()}
     windows = sorted((window for window in plan.windows if window.fault in specs), key=lambda window: window.start_s)
     return struck_s(plan, [Death(window.id, window.fault, window.start_s, next(turns[window.fault], ())) for window in windows])

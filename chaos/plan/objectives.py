@@ -77,15 +77,17 @@ def _nameless(experiment: Experiment) -> tuple[str, ...]:
 
 
 def _given_up(plan: Plan) -> tuple[str, ...]:
-    """A runtime may start the nodes of a silent machine elsewhere, and no model knows what the system makes of that."""
+    """A runtime gives up the nodes of a machine that is silent for long, and others follow them: at once, or when it is back."""
     known = {parameter.name: parameter.value for parameter in plan.parameters}
     if not {"machine_grace_s", "eviction_s"} <= set(known):
         return ()
     limit_s = known["machine_grace_s"] + known["eviction_s"]
+    at_once = any(each.name == "successor" and each.word == "at-once" for each in plan.parameters)
     long = [spec for spec in plan.experiment.faults if spec.kind == POWER_OFF and (spec.for_s is None or spec.for_s > limit_s)]
     return tuple(
-        f"'{spec.name}': after {show_s(limit_s)} without its machine's word the runtime gives a node up and may start it elsewhere; "
-        f"the prediction knows nothing of that. for: at most {show_s(limit_s)}"
+        f"'{spec.name}': after {show_s(limit_s)} without its machine's word the runtime gives a node up. A Deployment's pod is then made "
+        "elsewhere, a StatefulSet's stays 'Terminating' until the machine is back, and another one is made then; the prediction takes "
+        f"it for a {'Deployment' if at_once else 'StatefulSet'}'s. That has not been tried; for: at most {show_s(limit_s)} avoids it"
         for spec in long
     )
 

@@ -11,7 +11,9 @@ from chaos.core.values import Allowed
 from chaos.experiment.cluster import Resources
 from chaos.experiment.faults import FaultSpec
 from chaos.experiment.pods import PodsSpec
-from chaos.kube.api import Thing
+from chaos.experiment.selectors import Named, Zone
+from chaos.kube.api import Api, Thing
+from chaos.kube.evict import evict
 from chaos.kube.find import Pod, headless
 from chaos.kube.ports import refuse_other_port
 from chaos.net.needs import needs
@@ -21,6 +23,7 @@ from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.plugin import Deployment, NeedsLimits
 
+MAKERS: Final = "pods of a StatefulSet or a Deployment; or 'kill: {recovery: policy}', after which kubelet starts the container again"
 WHERE: Final = "resources: {limits: {cpu: 500m, memory: 128Mi}} in the pod's own manifest: Nines changes no pod"
 
 
@@ -32,6 +35,7 @@ def refuse_beyond(plan: Plan, spec: PodsSpec, service: Thing | None, pods: Mappi
     for fault in plan.experiment.faults:
         _refuse_other_recovery(fault)
         _refuse_unlimited(fault, pods)
+        _refuse_unreplaced(fault, pods)
         _refuse_names(fault, client_name(plan.experiment), spec, service)
 
 
@@ -58,6 +62,38 @@ def _refuse_unlimited(fault: FaultSpec, pods: Mapping[str, Pod]) -> None:
             raise CapabilityMissing(
                 f"{_who(fault)}: {lack[0]}; {shown}", how=WHERE if None in (pod.limits.cpus, pod.limits.memory_bytes) else lack[1]
             )
+
+
+def _refuse_unreplaced(fault: FaultSpec, pods: Mapping[str, Pod]) -> None:
+    """A pod that is given up must have somebody who makes the next one, elsewhere if its machine is closed."""
+    needs = made(fault).needs
+    if Capability.DELETES not in needs:
+        return
+    for node, pod in pods.items():
+        if isinstance(fault.target, Named) and node not in fault.target.nodes:
+            continue
+        if pod.maker in ("", "Node"):
+            why = "it belongs to no controller" if not pod.maker else "it is a static pod of its machine"
+            raise CapabilityMissing(f"{_who(fault)}: nobody makes another pod in the place of {pod.name} ({node}), since {why}", how=MAKERS)
+        if Capability.DRAINS in needs and pod.maker == "DaemonSet":
+            raise CapabilityMissing(
+                f"{_who(fault)}: {pod.name} ({node}) is a DaemonSet's, which drains leave alone: another one starts on the closed machine",
+                how="'delete', 'partition: {by: host}' or 'power_off: {by: command}'",
+            )
+
+
+def refuse_held_back(api: Api, plan: Plan, namespace: str, pods: Mapping[str, Pod]) -> None:
+    """``CapabilityMissing`` for a drain of pods that a disruption budget lets not go now, with all of them ready: it never would."""
+    for fault in plan.experiment.faults:
+        if Capability.DRAINS not in made(fault).needs or not isinstance(fault.target, Zone):
+            continue
+        for node, pod in pods.items():
+            held = evict(api, namespace, pod.name, pod.uid, dry_run=True) if pod.machine == fault.target.zone else ""
+            if held:
+                raise CapabilityMissing(
+                    f"{_who(fault)}: the pod {pod.name} ({node}) may not be evicted: {held}",
+                    how="a PodDisruptionBudget that lets one pod go while all are ready (maxUnavailable: 1); 'delete' is bound by none",
+                )
 
 
 def as_resources(limits: Allowed) -> Resources:

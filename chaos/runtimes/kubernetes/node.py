@@ -9,7 +9,7 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import NodeInfo, Status
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.node import GuestNode
-from chaos.runtimes.base.agents.link import AgentGone, AgentLink, AgentRefused
+from chaos.runtimes.base.agents.link import AgentGone, AgentLink, AgentRefused, Event
 
 DELETED_WITHIN_S: Final = 10.0
 
@@ -36,6 +36,8 @@ class PodNode(GuestNode):
     def __init__(self, info: NodeInfo, orders: Orders, sink: Sink, clock: Clock) -> None:
         super().__init__(info, self._never, lambda: "", sink, clock)
         self._orders = orders
+        self._outlived = False
+        """Another pod is in its place, and the end of the last one's process was not seen."""
         self._given_up = ""
         """The uid of the pod that was to go last."""
 
@@ -44,8 +46,18 @@ class PodNode(GuestNode):
         return self._received(guest)
 
     def moved(self, info: NodeInfo) -> None:
-        """It lives in another pod now."""
+        """It lives in another pod now, of which a guest is about to tell. The last one may go on for a while: that is no life of it."""
         self._info = info
+        with self._changed:
+            self._outlived = self._up_ns is not None
+
+    def seen(self, event: Event) -> None:
+        """The first word of another pod ends the life in the one before, where nobody saw that end."""
+        with self._changed:
+            if self._outlived and event.event == "up" and event.at_ns > self._told_ns + 1:
+                self._outlived = False
+                super().seen(Event("down", event.at_ns - 1))
+            super().seen(event)
 
     def start(self) -> int:
         """Nobody but kubelet can."""

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from chaos.core.errors import FaultNotEffective
-from chaos.kube.api import Api, Refused, Thing, place
+from chaos.kube.api import Api, Refused
+from chaos.kube.evict import evict
 
 if TYPE_CHECKING:
     from chaos.kube.find import Pod
@@ -33,22 +34,13 @@ class PodOrders:
     def evict(self, grace_s: float | None) -> tuple[str, str]:
         """By the Eviction API (policy/v1), as ``kubectl drain`` does."""
         pod = self._pod()
-        options: Thing = {"preconditions": {"uid": pod.uid}}
-        if grace_s is not None:
-            options["gracePeriodSeconds"] = _whole(grace_s)
-        asked = {
-            "apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": pod.name, "namespace": self._namespace},
-            "deleteOptions": options,
-        }  # fmt: skip
         try:
-            self._api.ask("POST", f"{place('pods', self._namespace, pod.name)}/eviction", asked)
+            held = evict(self._api, self._namespace, pod.name, pod.uid, grace_s)
         except Refused as refused:
-            if refused.status == 429:
-                return pod.uid, refused.what.rpartition(": ")[2] or refused.what
             if refused.missing or refused.there_already:
                 raise FaultNotEffective(f"the pod {pod.name} ({self._node}) is gone already") from refused
             raise
-        return pod.uid, ""
+        return pod.uid, held
 
     def present(self) -> tuple[str, bool]:
         """Nothing is known of a pod before a guest stands in it."""

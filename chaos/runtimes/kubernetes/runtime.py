@@ -102,7 +102,7 @@ class KubernetesRuntime(Runtime):
         "readiness_timeout": Surrounding("1s", _PROBE),
         "readiness_fall": Surrounding("3", _PROBE),
         "readiness_rise": Surrounding("1", _PROBE),
-        "name_lag": Surrounding("10ms..100ms", _MEASURED),
+        "name_lag": Surrounding("10ms..500ms", _MEASURED),
         "name_ttl": Surrounding("30s", "kubeadm's default"),
         "machine_grace": Surrounding("50s", _CLUSTER),
         "machine_word": Surrounding("10s", _KUBELET),
@@ -110,7 +110,7 @@ class KubernetesRuntime(Runtime):
         "eviction": Surrounding("300s", _CLUSTER),
         "name_restart": Surrounding("1s..4s", _MEASURED),
         "name_again": Surrounding("0s..2s", _MEASURED),
-        "ending_lag": Surrounding("50ms..300ms", _MEASURED),
+        "ending_lag": Surrounding("10ms..150ms", _MEASURED),
         "grace": Surrounding("30s", _CLUSTER),
         "replacement": Surrounding("1s..3s", _MEASURED),
     }

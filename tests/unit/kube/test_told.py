@@ -72,12 +72,12 @@ def pod(owner: str = "StatefulSet", grace_s: int | None = None, **container: Any
 @pytest.mark.parametrize(
     ("hook", "lag"),
     [
-        (None, "0.05s..0.3s"),
-        ({"sleep": {"seconds": 5}}, "5.05s..5.3s"),
-        ({"exec": {"command": ["sleep", "5"]}}, "5.05s..5.3s"),
-        ({"exec": {"command": ["/bin/sh", "-c", "sleep 2.5"]}}, "2.55s..2.8s"),
-        ({"exec": {"command": ["/stop.sh"]}}, "0.05s..0.3s"),  # nobody can see how long that takes
-        ({"sleep": {"seconds": 60}}, "20.05s..20.3s"),  # the grace ends it
+        (None, "0.01s..0.15s"),
+        ({"sleep": {"seconds": 5}}, "5.01s..5.15s"),
+        ({"exec": {"command": ["sleep", "5"]}}, "5.01s..5.15s"),
+        ({"exec": {"command": ["/bin/sh", "-c", "sleep 2.5"]}}, "2.51s..2.65s"),
+        ({"exec": {"command": ["/stop.sh"]}}, "0.01s..0.15s"),  # nobody can see how long that takes
+        ({"sleep": {"seconds": 60}}, "20.01s..20.15s"),  # the grace ends it
     ],
 )
 def test_a_hook_that_sleeps_puts_the_end_off(hook: Any, lag: str) -> None:

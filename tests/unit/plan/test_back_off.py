@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from chaos.experiment.faults import FaultSpec
@@ -70,6 +71,43 @@ def test_what_the_harness_starts_owes_nothing() -> None:
     """Nor what a runtime starts that does not wait."""
     assert planned_s(killing(15.0, 4, Named(("n1",)), recovery="restart")) == {}
     assert planned_s(killing(15.0, 4, Named(("n1",)), said=())) == {}
+
+
+def struck_by(kind: str, params: dict[str, object], times: int = 3) -> Plan:
+    """So many of these faults of one node, 15 s apart."""
+    plan = killing(15.0, times, Named(("n1",)))
+    spec = FaultSpec("strike", kind, params, At((0.0,)), 5.0, None, Named(("n1",)))
+    windows = tuple(msgspec.structs.replace(window, kind=kind) for window in plan.windows)
+    return msgspec.structs.replace(plan, experiment=msgspec.structs.replace(plan.experiment, faults=(spec,)), windows=windows)
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "owed"),
+    [
+        ("memory", {"percent": 1.0, "recovery": "policy"}, [0, 10, 20]),
+        ("memory", {"percent": 0.5, "recovery": "policy"}, []),  # a node that has half of its memory left does not die of it
+        ("kill", {"signal": "TERM", "recovery": "policy"}, [0, 10, 20]),
+        ("kill", {"process": "serving"}, []),
+        ("pause", {}, []),
+    ],
+)
+def test_whatever_ends_a_container_is_counted(kind: str, params: dict[str, object], owed: list[float]) -> None:
+    plan = struck_by(kind, params)
+    assert list(planned_s(plan).values()) == owed
+    assert len(cautions(plan)) == bool(owed)
+
+
+@pytest.mark.parametrize(("kind", "params"), [("delete", {}), ("restart", {"by": "delete"}), ("power_off", {"by": "command"})])
+def test_another_pod_and_a_machine_that_boots_begin_anew(kind: str, params: dict[str, object]) -> None:
+    """Kubelet counts by the pod's uid, and in its memory alone: two kills, the other fault, two kills."""
+    plan = killing(15.0, 5, Named(("n1",)))
+    between = FaultSpec("between", kind, params, At((30.0,)), 5.0, None, Named(("n1",)))
+    windows = [
+        msgspec.structs.replace(each, fault="between", kind=kind) if number == 2 else each for number, each in enumerate(plan.windows)
+    ]
+    faults = (*plan.experiment.faults, between)
+    plan = msgspec.structs.replace(plan, experiment=msgspec.structs.replace(plan.experiment, faults=faults), windows=tuple(windows))
+    assert planned_s(plan) == {"strike.0": 0, "strike.1": 10, "strike.3": 0, "strike.4": 10}
 
 
 def test_of_several_victims_the_longest_wait_counts() -> None:

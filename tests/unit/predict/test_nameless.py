@@ -23,15 +23,21 @@ KNOWN = {
 
 
 def gone(
-    servers: dict[str, int], for_s: float, client: ClientPolicy = ASKS, kind: str = "power_off", victims: int = 1, **fields: str
+    servers: dict[str, int],
+    for_s: float,
+    client: ClientPolicy = ASKS,
+    kind: str = "power_off",
+    nodes: int = 3,
+    more: tuple[Parameter, ...] = (),
+    **fields: str,
 ) -> ClassPredicted:
     """The machine m1 of one of three nodes, where so many of the name's servers stand."""
-    parameters = tuple(Parameter(name, value, "s", "said") for name, value in KNOWN.items())
-    plan = a_plan(replication="none", client=client, dns=Dns(balancer="engine"), parameters=parameters)
+    parameters = (*more, *(Parameter(name, value, "s", "said") for name, value in KNOWN.items()))
+    plan = a_plan(nodes=nodes, replication="none", client=client, dns=Dns(balancer="engine"), parameters=parameters)
     attach = AttachSpec(pods=PodsSpec("shop", service="store", answers=servers))
     cluster = msgspec.structs.replace(plan.experiment.cluster, attach=attach)
     plan = msgspec.structs.replace(plan, duration_s=2000.0, experiment=msgspec.structs.replace(plan.experiment, cluster=cluster))
-    done = msgspec.structs.replace(facts(kind, "zone:m1", (for_s,), victims, **fields), span_s=2000.0)
+    done = msgspec.structs.replace(facts(kind, "zone:m1", (for_s,), 1, **fields), span_s=2000.0)
     return of_class(predict(plan, done))
 
 
@@ -78,6 +84,17 @@ def test_who_keeps_answers_is_spared_until_they_end() -> None:
 
 def test_who_asked_once_asks_nobody() -> None:
     assert gone({"m1": 1}, 20.0, ONCE).outage_s.value == pytest.approx(gone({}, 20.0, ONCE).outage_s.value, rel=0.05)
+
+
+@pytest.mark.parametrize(("at_once", "ends_s"), [(False, 86.0), (True, 59.0)])
+def test_an_only_node_of_a_machine_that_stays_away(at_once: bool, ends_s: float) -> None:
+    """A StatefulSet's: 80 s and 3 s of boot, then 1 s for the next pod, 1 s for its start, half a second and a bit for the name.
+
+    A Deployment's is made elsewhere at 50 s and 5 s, and takes as long.
+    """
+    more = (Parameter("successor", 0.0, "", "said", word="at-once"),) if at_once else ()
+    found = gone({"m9": 1}, 80.0, nodes=1, more=more, by="command")
+    assert found.recovery_s.value == pytest.approx(ends_s - 0.5, abs=0.7)
 
 
 def test_a_machine_that_stays_away_has_its_servers_made_elsewhere() -> None:
