@@ -86,15 +86,15 @@ def test_who_asked_once_asks_nobody() -> None:
     assert gone({"m1": 1}, 20.0, ONCE).outage_s.value == pytest.approx(gone({}, 20.0, ONCE).outage_s.value, rel=0.05)
 
 
-@pytest.mark.parametrize(("at_once", "ends_s"), [(False, 86.0), (True, 59.0)])
+@pytest.mark.parametrize(("at_once", "ends_s"), [(False, 85.5), (True, 57.5)])
 def test_an_only_node_of_a_machine_that_stays_away(at_once: bool, ends_s: float) -> None:
-    """A StatefulSet's: 80 s and 3 s of boot, then 1 s for the next pod, 1 s for its start, half a second and a bit for the name.
+    """A StatefulSet's: 80 s and 3 s of boot, then 1 s for the next pod, 1 s for its start, half a second until a probe has seen it.
 
     A Deployment's is made elsewhere at 50 s and 5 s, and takes as long.
     """
     more = (Parameter("successor", 0.0, "", "said", word="at-once"),) if at_once else ()
     found = gone({"m9": 1}, 80.0, nodes=1, more=more, by="command")
-    assert found.recovery_s.value == pytest.approx(ends_s - 0.5, abs=0.7)
+    assert found.recovery_s.value == pytest.approx(ends_s, abs=0.2)
 
 
 def test_a_machine_that_stays_away_has_its_servers_made_elsewhere() -> None:
