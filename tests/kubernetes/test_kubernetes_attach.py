@@ -18,7 +18,7 @@ from tests.support.kubernetes import get, namespace, until
 from tests.support.paths import ROOT
 from tools.kubernetes.cluster import Cluster
 
-RUN_TIMEOUT_S: Final = 420
+RUN_TIMEOUT_S: Final = 540
 READY_WITHIN_S: Final = 180
 KINDS: Final = "pods,jobs,daemonsets,configmaps,secrets,serviceaccounts,roles,rolebindings,services,statefulsets,endpoints"
 EXPERIMENT: Final = """

@@ -1,4 +1,4 @@
-"""What is predicted of pods, beside what a probe of the test's own saw: kills 1 to 4 of one container, and a roll.
+"""What is predicted of pods, beside what a probe of the test's own saw: kills 1 to 4 of a container, and rolls.
 
 Each prints both sides: what they come to is for docs/kubernetes.md, since a busy machine makes times of its own.
 """
@@ -18,10 +18,15 @@ from tools.kubernetes.cluster import Cluster
 __all__ = ["image", "shop"]
 KILLS = """
   - {name: k1, kill: {recovery: policy}, target: n1, at: [4s], for: 10s}
-  - {name: k2, kill: {recovery: policy}, target: n1, at: [16s], for: 30s}
-  - {name: k3, kill: {recovery: policy}, target: n1, at: [50s], for: 45s}
-  - {name: k4, kill: {recovery: policy}, target: n1, at: [100s], for: 75s}
+  - {name: k1b, kill: {recovery: policy}, target: n2, at: [16s], for: 10s}
+  - {name: k1c, kill: {recovery: policy}, target: n3, at: [28s], for: 10s}
+  - {name: k2, kill: {recovery: policy}, target: n1, at: [40s], for: 30s}
+  - {name: k2b, kill: {recovery: policy}, target: n2, at: [72s], for: 30s}
+  - {name: k2c, kill: {recovery: policy}, target: n3, at: [104s], for: 30s}
+  - {name: k3, kill: {recovery: policy}, target: n1, at: [136s], for: 45s}
+  - {name: k4, kill: {recovery: policy}, target: n1, at: [184s], for: 75s}
 """
+"""Each pod has a back-off of its own: the first two kills of three pods, and two more of one."""
 
 
 def told(report: dict[str, Any]) -> None:
@@ -61,7 +66,7 @@ def test_kills_one_to_four(cluster: Cluster, image: str, shop: str, tmp_path: Pa
     for began_s in gaps:
         burst = errors_after(seen, began_s, began_s + 5.0)
         print(f"  {len(burst)} errors, the last one {burst[-1]:.2f} s after the first")
-    assert restarts(cluster) == {"store-0": 4, "store-1": 0, "store-2": 0}
+    assert restarts(cluster) == {"store-0": 4, "store-1": 2, "store-2": 2}
 
 
 def test_two_rolls(cluster: Cluster, image: str, shop: str, tmp_path: Path) -> None:

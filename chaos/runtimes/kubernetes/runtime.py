@@ -102,7 +102,7 @@ class KubernetesRuntime(Runtime):
         "readiness_timeout": Surrounding("1s", _PROBE),
         "readiness_fall": Surrounding("3", _PROBE),
         "readiness_rise": Surrounding("1", _PROBE),
-        "name_lag": Surrounding("10ms..500ms", _MEASURED),
+        "name_lag": Surrounding("10ms..100ms", _MEASURED),
         "name_ttl": Surrounding("30s", "kubeadm's default"),
         "machine_grace": Surrounding("50s", _CLUSTER),
         "machine_word": Surrounding("10s", _KUBELET),
