@@ -9,7 +9,7 @@ import json
 import subprocess
 import tarfile
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Final
@@ -26,19 +26,28 @@ IMPORT_TIMEOUT_S: Final = 300.0
 
 def archive_of_program(name: str, program: Path, out: Path) -> None:
     """A Docker archive of an image that is one static program, its entry point; equal byte by byte for an equal program."""
-    layer = io.BytesIO()
-    with tarfile.open(fileobj=layer, mode="w") as tar:
-        _add(tar, program.name, program.read_bytes(), 0o755)
-    data = layer.getvalue()
+    with tempfile.NamedTemporaryFile(dir=out.parent) as layer:
+        with tarfile.open(layer.name, mode="w") as tar:
+            _add(tar, program.name, program.read_bytes(), 0o755)
+        archive_of_layer([name], Path(layer.name), {"Entrypoint": [f"/{program.name}"]}, out)
+
+
+def archive_of_layer(names: Sequence[str], layer: Path, settings: Mapping[str, object], out: Path) -> None:
+    """A Docker archive of an image of one layer, under all of these names."""
+    with layer.open("rb") as data:
+        found = hashlib.file_digest(data, "sha256").hexdigest()
     config = {
-        "architecture": "amd64", "os": "linux", "config": {"Entrypoint": [f"/{program.name}"], "WorkingDir": "/"},
-        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{hashlib.sha256(data).hexdigest()}"]}, "history": [{"created_by": "nines"}],
+        "architecture": "amd64", "os": "linux", "config": {**settings, "WorkingDir": "/"},
+        "rootfs": {"type": "layers", "diff_ids": [f"sha256:{found}"]}, "history": [{"created_by": "nines"}],
     }  # fmt: skip
     described = json.dumps(config).encode()
     config_name = f"{hashlib.sha256(described).hexdigest()}.json"
-    manifest = json.dumps([{"Config": config_name, "RepoTags": [name], "Layers": ["layer.tar"]}]).encode()
-    with tarfile.open(out, "w") as tar:
-        for each, content in (("layer.tar", data), (config_name, described), ("manifest.json", manifest)):
+    manifest = json.dumps([{"Config": config_name, "RepoTags": list(names), "Layers": ["layer.tar"]}]).encode()
+    with tarfile.open(out, "w") as tar, layer.open("rb") as data:
+        entry = tarfile.TarInfo("layer.tar")
+        entry.size, entry.mode = layer.stat().st_size, 0o644
+        tar.addfile(entry, data)
+        for each, content in ((config_name, described), ("manifest.json", manifest)):
             _add(tar, each, content, 0o644)
 
 

@@ -10,6 +10,7 @@ import os
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +23,8 @@ VERSION: Final = "v1.34.4"
 SOURCES: Final = Path(__file__).parent / "programs"
 BUILT: Final = ("node", "coredns", "pause")
 """Each is the folder of a ``main``."""
+FOR_KIND: Final = ("kubeadm", "etcd")
+"""The same; only clusters of kind need them."""
 NAMES: Final = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubelet", "kube-proxy", "kubectl")
 """What ``node`` is, by the name that it is called by."""
 PACKAGES: Final = {
@@ -69,11 +72,11 @@ def ensure(note: Note) -> Path:
     return build(note)
 
 
-def build(note: Note) -> Path:
+def build(note: Note, names: Sequence[str] = BUILT) -> Path:
     """The folder of the Go programs, built if they are not there."""
     where = folder()
     with one_at_a_time("kubernetes-build"):
-        for name in BUILT:
+        for name in names:
             if not (where / name).exists():
                 _build(name, where, note)
         for name in NAMES:

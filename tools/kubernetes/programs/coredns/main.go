@@ -1,4 +1,4 @@
-// CoreDNS with the plugins that a cluster needs, and no cloud's.
+// CoreDNS with the plugins that a cluster needs (loop and metrics: kubeadm's configuration names them), and no cloud's.
 package main
 
 import (
@@ -9,6 +9,8 @@ import (
 	_ "github.com/coredns/coredns/plugin/kubernetes"
 	_ "github.com/coredns/coredns/plugin/loadbalance"
 	_ "github.com/coredns/coredns/plugin/log"
+	_ "github.com/coredns/coredns/plugin/loop"
+	_ "github.com/coredns/coredns/plugin/metrics"
 	_ "github.com/coredns/coredns/plugin/ready"
 	_ "github.com/coredns/coredns/plugin/reload"
 
