@@ -73,7 +73,7 @@ def _make(out: Path, note: Note) -> None:
     note("making kind's node image, once")
     with tempfile.TemporaryDirectory(prefix="nines-kind-", dir=out.parent) as folder:
         draft = Path(folder) / "node.tar"
-        hook = f"{sys.executable} -m tools.kind.image {source} {tools} {built} \"$1\""
+        hook = f'{sys.executable} -m tools.kind.image {source} {tools} {built} "$1"'
         words = [
             "mmdebstrap", "--quiet", "--mode=root", "--variant=minbase", f"--include={','.join(PACKAGES)}",
             *(f"--aptopt={line}" for line in debian.apt_options()), "--dpkgopt=path-exclude=/usr/share/doc/*",
@@ -83,7 +83,9 @@ def _make(out: Path, note: Note) -> None:
         try:
             bootstrapped(words, Path(folder) / "said", TIMEOUT_S)
         except (OSError, subprocess.SubprocessError) as error:
-            raise EnvironmentUnusable(f"kind's node image could not be made: {last_words(error)}", how="root, and Debian's mirrors") from error
+            raise EnvironmentUnusable(
+                f"kind's node image could not be made: {last_words(error)}", how="root, and Debian's mirrors"
+            ) from error
         draft.replace(out)
 
 

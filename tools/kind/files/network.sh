@@ -3,7 +3,7 @@
 # kubectl finds the API server by the service account; NODE is this node's name.
 each='{range .items[*]}{.metadata.name} {.spec.podCIDR} {.status.addresses[?(@.type=="InternalIP")].address}{"\n"}{end}'
 while :; do
-    kubectl get nodes -o "jsonpath=$each" > /tmp/nodes && while read -r name range address; do
+    kubectl get nodes -o "jsonpath=$each" | while read -r name range address; do
         if [ "$name" != "$NODE" ]; then
             ip route replace "$range" via "$address"
         elif [ ! -e /etc/cni/net.d/10-nines.conflist ]; then
@@ -16,6 +16,6 @@ while :; do
 CNI
             mv /etc/cni/net.d/.10-nines /etc/cni/net.d/10-nines.conflist
         fi
-    done < /tmp/nodes
+    done
     sleep 2
 done
