@@ -18,6 +18,7 @@ from chaos.results.verdict import Check
 
 PASS, FAIL, UNKNOWN = "pass", "fail", "unknown"
 SHOWN: Final = 4
+LEADS_TO, ONE_ADDRESS = "name_leads_to", "one-address"
 CHANCE: Final = 1e-6
 """A node that is never asked by chance, at even shares, is rarer than this: then it is no chance."""
 
@@ -56,6 +57,8 @@ def every_node_asked(plan: Plan, timeline: Timeline, candidates: Sequence[str]) 
         return Check(name, PASS, "the name is not meant to lead to every node")
     if not plan.experiment.traffic.client.draws_evenly:
         return Check(name, PASS, "clients are not meant to ask every node")
+    if any(each.name == LEADS_TO and each.word == ONE_ADDRESS for each in plan.parameters):
+        return Check(name, PASS, "the name leads to one address of all nodes: which of them answered is not seen")
     endpoints = plan.experiment.traffic.client.endpoints
     if endpoints is not None and endpoints.nodes:
         candidates = [node for node in candidates if node in endpoints.nodes]

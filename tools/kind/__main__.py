@@ -1,10 +1,10 @@
 """A cluster of kind on this machine, for tests, without an image registry: ``python -m tools.kind ...``.
 
     build              kind, crictl, and the file system of a node image; kept in ~/.cache/nines/kind
-    run COMMAND...     a command with DOCKER_HOST, KUBECONFIG, kind and kubectl; a cluster of three machines is started for it, and ends with it
+    run COMMAND...     with DOCKER_HOST, KUBECONFIG, kind and kubectl; a cluster of three machines is started for it, and ends with it
 
-It needs root, Docker's command, Go for the first build (15 minutes on two cores with tools.kubernetes, whose programs it takes), and Debian's
-packages.
+It needs root, Docker's command, Debian's packages, and Go for the first build: 15 minutes on two cores with tools.kubernetes, whose
+programs it takes.
 """
 
 from __future__ import annotations

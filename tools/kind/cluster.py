@@ -11,7 +11,7 @@ import contextlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -76,7 +76,8 @@ def running(config: str, note: Note, folder: Path | None = None) -> Iterator[Kin
         note("kind create cluster")
         try:
             found.call(
-                "kind", "create", "cluster", "--config", "-", "--image", image.name(), "--kubeconfig", str(found.kubeconfig), "--wait", READY,
+                "kind", "create", "cluster", "--config", "-", "--image", image.name(), "--kubeconfig", str(found.kubeconfig),
+                "--wait", READY,
                 text=config, timeout_s=CREATE_S,
             )  # fmt: skip
             yield found
@@ -111,8 +112,4 @@ def _import(host: str, archive: Path, note: Note) -> None:
             return
         note("importing kind's node image")
         with contextlib.closing(engine.patient(CREATE_S)) as client:
-            client.api.import_image_from_file(str(archive), repository=name, tag=tag, changes=_changes())
-
-
-def _changes() -> Sequence[str]:
-    return list(CHANGES)
+            client.api.import_image_from_file(str(archive), repository=name, tag=tag, changes=list(CHANGES))

@@ -16,7 +16,7 @@ from chaos.experiment.objectives import Bound, ObjectiveSpec
 from chaos.history import observations
 from chaos.history.events import RunEnded, TrafficEnded
 from chaos.judge.judge import Judgement, judge
-from chaos.plan.plan import Plan
+from chaos.plan.plan import Parameter, Plan
 from chaos.results.observed import ClassObserved
 from chaos.results.verdict import Check
 from tests.support import synthetic
@@ -271,6 +271,16 @@ def test_nodes_that_no_client_reaches_fail_the_run(tmp_path: Path) -> None:
     only = synthetic.slots(led)
     only["address"] = records["address"][0]
     assert check_of(judge(write_run(tmp_path / "led", led, frame(led), only)), "all nodes reached by clients").verdict == "pass"
+
+
+def test_one_address_of_all_nodes_hides_which_one_was_asked(tmp_path: Path) -> None:
+    """A Service's own address is no node's: that no node was asked at its own says nothing."""
+    plan, rows, records = killed([])
+    records["address"] = (10 << 24) + (96 << 16) + 7
+    assert check_of(judge(write_run(tmp_path / "unsaid", plan, rows, records)), "all nodes reached by clients").verdict != "pass"
+    told = Parameter("name_leads_to", 1.0, "", "the cluster's Service", word="one-address")
+    plan = msgspec.structs.replace(plan, parameters=(*plan.parameters, told))
+    assert check_of(judge(write_run(tmp_path / "said", plan, rows, records)), "all nodes reached by clients").verdict == "pass"
 
 
 def test_a_run_that_ended_early_without_a_reason_fails(tmp_path: Path) -> None:
