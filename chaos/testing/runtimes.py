@@ -16,87 +16,26 @@ import itertools
 import signal
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from pathlib import Path
-from typing import TypeVar
 
 import pytest
 
-from chaos.core.clock import Clock, ManualClock, MonotonicClock, to_ns, to_s
+from chaos.core.clock import to_ns, to_s
 from chaos.core.errors import CapabilityMissing, FaultNotEffective
-from chaos.core.values import CLIENTS, DNS, LEADER, VOTING, Cut, Link, NameHarm, Status, Toxic, TrafficOrder
+from chaos.core.values import VOTING, Cut, Link, NameHarm, Status, Toxic, TrafficOrder
 from chaos.history import observations
-from chaos.history.events import DnsChanged, NodeChanged, NodeUp, RoleChanged, Row, TrafficEnded, TrafficSecond
-from chaos.plugin import Capability, Cluster, Deployment, HasNames, Runtime
+from chaos.history.events import DnsChanged, NodeChanged, NodeUp, TrafficEnded, TrafficSecond
+from chaos.plugin import Capability, Cluster, HasNames
 from chaos.registry import processes as proc
 from chaos.registry import runs as registry
 from chaos.run import leftovers
+from chaos.testing.runtime_stage import ALL_LINKS, NODES, PEERS, PING_S, RuntimeStage, down_and_up
 
-RowKind = TypeVar("RowKind", bound=Row)
-NODES = ("n1", "n2", "n3")
-PEERS = tuple(Link(one, other) for one in NODES for other in NODES if one != other)
-ALL_LINKS = PEERS + tuple(Link(end, node) for end in (CLIENTS, DNS) for node in NODES)
-WITHIN_S = 10.0
-PING_S = 5.0
+__all__ = ["ALL_LINKS", "NODES", "RuntimeContract", "RuntimeStage", "rtt_s"]
 SILENT_S = 0.2
 """So long is waited for an answer that must not come."""
 TRIES = 50
 LINK = Link("n1", "n2")
 OTHER = Link("n2", "n1")
-
-
-class RuntimeStage:
-    """One runtime, its clock, and all rows that it wrote."""
-
-    def __init__(self, runtime: Runtime, folder: Path, deployment: Callable[[Path, tuple[Link, ...]], Deployment]) -> None:
-        self.runtime = runtime
-        self.folder = folder
-        self.clock: Clock = ManualClock() if runtime.virtual else MonotonicClock()
-        self.rows: list[Row] = []
-        self.rates_per_s: dict[str, float] = {}
-        self._deployment = deployment
-
-    @contextmanager
-    def cluster(self, links: tuple[Link, ...] = ()) -> Iterator[Cluster]:
-        """The cluster, up."""
-        if links and Capability.LINKS not in self.runtime.offers:
-            pytest.skip("this runtime does not harm links")
-        deployment = self._deployment(self.folder, links)
-        operations = deployment.plan.experiment.traffic.operations
-        self.rates_per_s = {name: spec.rate_per_s for name, spec in operations.items()}
-        with self.runtime.up(deployment, self.rows.append, self.clock) as cluster:
-            yield cluster
-
-    def of(self, kind: type[RowKind]) -> list[RowKind]:
-        """The rows of one kind so far."""
-        return [row for row in self.rows if isinstance(row, kind)]
-
-    def wait(self, cluster: Cluster, until: Callable[[], bool], what: str) -> None:
-        """Let time go on until it is so."""
-        limit_ns = self.clock.now_ns() + to_ns(WITHIN_S)
-        while not until():
-            assert self.clock.now_ns() < limit_ns, f"not within {WITHIN_S} s: {what}"
-            assert cluster.broken() is None
-            self.clock.wait_until_ns(self.clock.now_ns() + to_ns(0.02))
-            cluster.broken()
-
-    def leaders(self, cluster: Cluster) -> list[str]:
-        """Who says that it leads."""
-        return [node for node, roles in cluster.roles().items() if LEADER in roles]
-
-    def told_leaders(self) -> list[tuple[str, bool]]:
-        """Who began and ceased to lead, as the history has it."""
-        return [(row.node, row.holds) for row in self.of(RoleChanged) if row.role == LEADER]
-
-    def told_to_lead(self) -> set[str]:
-        """Who leads now, by the last word on each node: two may for a moment, while they start."""
-        return {node for node, holds in dict(self.told_leaders()).items() if holds}
-
-
-def down_and_up(stage: RuntimeStage, node: str) -> list[NodeChanged]:
-    """What happened to a node's process, after its first start."""
-    return [row for row in stage.of(NodeChanged) if row.node == node][1:]
 
 
 class RuntimeContract:
