@@ -27,8 +27,8 @@ from dnslib.dns import DNSError
 
 from chaos.core import worker as child
 from chaos.core.clock import Clock, MonotonicClock
-from chaos.core.errors import EnvironmentUnusable
 from chaos.core.worker import Orders, Rows
+from chaos.dns.doors import Doors
 from chaos.dns.obedience import Obedience, told
 from chaos.dns.orders import DOWN, STALE, Harms
 from chaos.dns.spec import NameOrder, NameSpec
@@ -157,41 +157,22 @@ class _Down(asyncio.DatagramProtocol):
             self._transport.sendto(answer, addr)
 
 
-class _Doors:
-    """The sockets: open, or closed as those of a server whose process is gone."""
+class _Doors(Doors):
+    """And the one by which the other server is asked."""
 
     def __init__(self, spec: ForwardSpec, answers: Answers) -> None:
+        super().__init__(spec.host, spec.port)
         self._spec = spec
         self._answers = answers
         self._up = _Up(answers)
         self._asks: asyncio.DatagramTransport | None = None
-        self._udp: asyncio.DatagramTransport | None = None
-        self._tcp: asyncio.Server | None = None
 
-    async def open(self) -> None:
-        """``EnvironmentUnusable`` if the port is taken."""
+    async def _open_udp(self) -> asyncio.DatagramTransport:
         spec, loop = self._spec, asyncio.get_running_loop()
-        try:
-            if self._asks is None:
-                self._asks, _ = await loop.create_datagram_endpoint(lambda: self._up, remote_addr=(spec.server, spec.server_port))
-            self._udp, _ = await loop.create_datagram_endpoint(lambda: _Down(self._answers, self._up), local_addr=(spec.host, spec.port))
-            self._tcp = await asyncio.start_server(self._serve, spec.host, spec.port)
-        except OSError as error:
-            raise EnvironmentUnusable(
-                f"dns: {spec.host}:{spec.port} cannot be used: {error.strerror or error}", how="end what listens there"
-            ) from error
-
-    def close(self) -> None:
-        """Nobody listens any more."""
-        for door in (self._udp, self._tcp):
-            if door is not None:
-                door.close()
-        self._udp = self._tcp = None
-
-    @property
-    def are_open(self) -> bool:
-        """Somebody listens."""
-        return self._udp is not None
+        if self._asks is None:
+            self._asks, _ = await loop.create_datagram_endpoint(lambda: self._up, remote_addr=(spec.server, spec.server_port))
+        udp, _ = await loop.create_datagram_endpoint(lambda: _Down(self._answers, self._up), local_addr=(spec.host, spec.port))
+        return udp
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Queries over TCP (RFC 1035 4.2.2), each asked by TCP, until the client closes or says nothing for long."""

@@ -5,31 +5,14 @@ from __future__ import annotations
 import asyncio
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
 
 from chaos.core.clock import Clock
 from chaos.core.values import NameHarm
 from chaos.core.worker import Rows
+from chaos.dns.doors import Doors
 from chaos.dns.orders import MISSING, MODES, REFUSED, Harms
 from chaos.dns.spec import MoveOrder, NameOrder, NameSpec, Replica, order_of
 from chaos.history.events import NamesOrdered
-
-
-class Doors(Protocol):
-    """The sockets of a server."""
-
-    @property
-    def are_open(self) -> bool:
-        """Somebody listens."""
-        ...
-
-    async def open(self) -> None:
-        """``EnvironmentUnusable`` if the port is taken."""
-        ...
-
-    def close(self) -> None:
-        """Nobody listens any more."""
-        ...
 
 
 class Obedience(ABC):

@@ -16,7 +16,6 @@ kind of line says that a node is at another address.
 from __future__ import annotations
 
 import asyncio
-import errno
 import struct
 import sys
 from functools import partial
@@ -26,9 +25,9 @@ import msgspec
 
 from chaos.core import worker as child
 from chaos.core.clock import Clock, MonotonicClock
-from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import NameHarm
 from chaos.core.worker import Orders, Rows
+from chaos.dns.doors import Doors
 from chaos.dns.health import Change, Health
 from chaos.dns.hole import Hole
 from chaos.dns.obedience import Obedience, told
@@ -72,40 +71,22 @@ class _Udp(asyncio.DatagramProtocol):
             self._transport.sendto(answer, addr)
 
 
-class _Doors:
-    """The server's sockets: open, or closed as those of a server whose process is gone."""
+class _Doors(Doors):
+    """To a zone."""
 
     def __init__(self, spec: DnsSpec, zone: Zone, harms: Harms) -> None:
-        self._spec = spec
+        super().__init__(spec.host, spec.port)
         self._zone = zone
         self._harms = harms
-        self._udp: asyncio.DatagramTransport | None = None
-        self._tcp: asyncio.Server | None = None
 
-    async def open(self) -> None:
-        """``EnvironmentUnusable`` if the port is taken."""
-        spec, zone, harms = self._spec, self._zone, self._harms
-        loop = asyncio.get_running_loop()
-        try:
-            self._udp, _ = await loop.create_datagram_endpoint(lambda: _Udp(zone, harms), local_addr=(spec.host, spec.port))
-            self._tcp = await asyncio.start_server(lambda reader, writer: _serve_stream(zone, harms, reader, writer), spec.host, spec.port)
-        except OSError as error:
-            what = "is taken" if error.errno == errno.EADDRINUSE else f"cannot be used: {error.strerror or error}"
-            raise EnvironmentUnusable(
-                f"dns: {spec.host}:{spec.port} {what}", how="end what listens there, or choose another address"
-            ) from error
+    async def _open_udp(self) -> asyncio.DatagramTransport:
+        made = asyncio.get_running_loop().create_datagram_endpoint(
+            lambda: _Udp(self._zone, self._harms), local_addr=(self._host, self._port)
+        )
+        return (await made)[0]
 
-    def close(self) -> None:
-        """Nobody listens any more."""
-        for door in (self._udp, self._tcp):
-            if door is not None:
-                door.close()
-        self._udp = self._tcp = None
-
-    @property
-    def are_open(self) -> bool:
-        """Somebody listens."""
-        return self._udp is not None
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await _serve_stream(self._zone, self._harms, reader, writer)
 
 
 class _Checker:
