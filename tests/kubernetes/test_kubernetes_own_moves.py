@@ -72,7 +72,7 @@ def test_deleted_pods_live_on_elsewhere(
     assert all(each["effective_at_s"] is not None and each["status"] == "healed" for each in faults.values()), faults
     report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
     assert not [reason for reason in report["reasons"] if "harness died" in str(reason)]
-    struck = [node for fault in ("asked", "forced") for node in faults[fault]["target"]]
+    struck = [node for fault in ("asked.1", "forced.1") for node in faults[fault]["target"]]
     lives = {node: 2 + struck.count(node) for node in ("n1", "n2", "n3")}
     assert [len(seen[pod]) for pod in sorted(seen)] == list(lives.values())
     placed = {(row["container"], row["address"]) for row in rows_of(tmp_path) if "client_address" in row}
@@ -99,8 +99,8 @@ def test_a_drained_machine_gives_its_pod_to_another_one(
     seen = watched(cluster, started(DRAINED.format(host=host, zone=zone)), tmp_path / "said")
     faults = faults_of(tmp_path)
     assert all(each["effective_at_s"] is not None and each["status"] == "healed" for each in faults.values()), faults
-    (drained,) = faults["drained"]["target"]
-    assert faults["zone"]["target"] != []
+    (drained,) = faults["drained.1"]["target"]
+    assert faults["zone.1"]["target"] != []
     moved = [each for each in seen.values() if len(each) > 1]
     first, *_, last = (where for where, _ in moved[0].values())
     assert first == host
