@@ -63,6 +63,8 @@ OURS: Final = {
     "dns": "dns: {mode: servfail}",
 }
 """Faults on pods that the run starts."""
+ENDED_BY_ITSELF: Final = (0, 3)
+"""Exit statuses of a run that nobody cut short: its verdict may be unknown on a busy machine. Any other one proves nothing."""
 FAULT_S: Final = 6.0
 RUN_S: Final = 25.0
 """About how long a run lasts."""
@@ -188,6 +190,10 @@ class Soak:
         wait(lambda: command.poll() is not None, delay_s)
         if command.poll() is not None:
             trial.instant += f" (over: {command.returncode})"
+            if command.returncode not in ENDED_BY_ITSELF:
+                trial.troubles.append(
+                    f"the command had ended with {command.returncode} before anything was killed; its words are in 'said'"
+                )
 
     def _strike(self, trial: Trial, command: subprocess.Popen[bytes]) -> None:
         harness = self._harness()
