@@ -33,6 +33,7 @@ _KUBELET: Final = "kubelet's default"
 _CLUSTER: Final = "Kubernetes' default"
 _PROBE: Final = "a readiness probe's default"
 _MEASURED: Final = "measured (docs/kubernetes.md)"
+_ASSUMED: Final = "assumed (docs/models.md, Orchestrators)"
 _TOLD: Final = "the cluster's own word"
 IN_POD: Final = "NINES_IN_POD"
 """In the environment of a harness that has travelled."""
@@ -102,15 +103,15 @@ class KubernetesRuntime(Runtime):
         "readiness_timeout": Surrounding("1s", _PROBE),
         "readiness_fall": Surrounding("3", _PROBE),
         "readiness_rise": Surrounding("1", _PROBE),
-        "name_lag": Surrounding("10ms..100ms", _MEASURED),
+        "name_lag": Surrounding("10ms..100ms", _ASSUMED),
         "name_ttl": Surrounding("30s", "kubeadm's default"),
         "machine_grace": Surrounding("50s", _CLUSTER),
         "machine_word": Surrounding("10s", _KUBELET),
         "machine_look": Surrounding("5s", _CLUSTER),
         "eviction": Surrounding("300s", _CLUSTER),
-        "name_restart": Surrounding("1s..4s", _MEASURED),
-        "name_again": Surrounding("0s..2s", _MEASURED),
-        "ending_lag": Surrounding("10ms..150ms", _MEASURED),
+        "name_restart": Surrounding("1s..4s", _ASSUMED),
+        "name_again": Surrounding("0s..2s", _ASSUMED),
+        "ending_lag": Surrounding("10ms..150ms", _ASSUMED),
         "grace": Surrounding("30s", _CLUSTER),
         "replacement": Surrounding("1s..3s", _MEASURED),
     }
