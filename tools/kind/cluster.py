@@ -21,6 +21,7 @@ from chaos.core.errors import EnvironmentUnusable
 from chaos.core.programs import last_words
 from chaos.engine import private
 from chaos.engine.connection import connect
+from chaos.engine.errors import translated
 from chaos.engine.images import debian
 from chaos.engine.images.build import Note, cache_dir, image_id
 from tools.kind import image, programs
@@ -111,5 +112,5 @@ def _import(host: str, archive: Path, note: Note) -> None:
         if image_id(engine, image.name()) is not None:
             return
         note("importing kind's node image")
-        with contextlib.closing(engine.patient(CREATE_S)) as client:
+        with contextlib.closing(engine.patient(CREATE_S)) as client, translated("importing kind's node image"):
             client.api.import_image_from_file(str(archive), repository=name, tag=tag, changes=list(CHANGES))
