@@ -15,7 +15,7 @@ from chaos.core import plugins as tables
 from chaos.core.errors import NinesError
 from chaos.experiment.faults import FaultSpec
 from chaos.plan.plan import Plan, Traits
-from chaos.plugin import Fault
+from chaos.plugin import Capability, Fault
 
 
 def made(spec: FaultSpec) -> Fault:
@@ -57,3 +57,11 @@ def known(kind: str, params: Mapping[str, Any]) -> Traits:
         return declared(make(kind, params))
     except (NinesError, msgspec.ValidationError):
         return Traits()
+
+
+def gives_up(kind: str, params: Mapping[str, Any]) -> bool:
+    """Whether its nodes are given up through whoever runs them, so that others come in their places."""
+    try:
+        return Capability.DELETES in make(kind, params).needs
+    except (NinesError, msgspec.ValidationError):
+        return False

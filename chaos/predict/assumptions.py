@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from chaos.core.units import show_s
 from chaos.experiment.production import PLANNED, ZONE
 from chaos.plan import back_off
 from chaos.plan.plan import Plan
+from chaos.plan.traits import gives_up
 from chaos.predict.facts import RunFacts
-from chaos.predict.scenarios.giving_up import DELETE
 from chaos.predict.system import NOTHING, System
-
-GIVEN_UP: Final = frozenset({"delete", "drain"})
-"""Kinds of faults whose nodes are given up; and a restart ``by: delete``."""
 
 
 def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
@@ -59,7 +54,7 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
 def _of_ends(known: System, facts: RunFacts) -> list[str]:
     """What nodes do that are asked to end, or given up."""
     said = []
-    given_up = [each for each in facts.classes if each.kind in GIVEN_UP or each.params.get("by") == DELETE]
+    given_up = [each for each in facts.classes if gives_up(each.kind, each.params)]
     if given_up:
         serves = "" if known.front.ordered is None else "The name lets a pod go when that is ordered, before its process ends. "
         said.append(f"{serves}A pod that is given up serves until it is dead; the next one in its place has another address.")

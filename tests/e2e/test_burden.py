@@ -15,6 +15,7 @@ import pytest
 
 from chaos.agent import agent_guest, agent_load
 from chaos.agent.agent_parts import burden
+from chaos.agent.agent_processes import times_s
 from tests.support.needs import need
 
 pytestmark = pytest.mark.e2e
@@ -73,7 +74,7 @@ def test_it_counts_in_each_of_the_groups(groups: list[Path]) -> None:
 
         def looked() -> tuple[float, tuple[float, float], float]:
             """A time before the look, the processor time had and waited for, a time after it."""
-            return time.monotonic(), burden._times_s(child.pid), time.monotonic()
+            return time.monotonic(), times_s(child.pid), time.monotonic()
 
         first = looked()
         until(lambda: time.monotonic() - first[2] > 1.0, "a second")

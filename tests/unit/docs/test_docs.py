@@ -73,6 +73,7 @@ def a_cluster_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Pods of the docs stand on three machines, each in a zone of its own."""
     stand = [Spot(f"worker-{number}", f"eu-1{zone}") for number, zone in enumerate("abc", start=1)]
     monkeypatch.setattr(KubernetesRuntime, "spots", lambda *_: stand)
+    monkeypatch.setattr(KubernetesRuntime, "ground", lambda *_: stand)
 
 
 @pytest.mark.parametrize("block", blocks("yaml", "fragment"))
