@@ -89,7 +89,7 @@ def system_of(cluster: Cluster) -> dict[str, str]:
 
 
 def test_faults_by_hand(ours: Ours) -> None:
-    """Each is seen from outside, taken back, and known to kubelet as nothing at all; ``down`` leaves the cluster as it was."""
+    """Each is seen from outside and taken back; kubelet knows of a want of memory at most; ``down`` leaves the cluster as it was."""
     cluster, env, folder = ours
     before = standing(cluster)
     (folder / "held.yaml").write_text(HELD, encoding="utf-8")
@@ -126,7 +126,13 @@ def test_faults_by_hand(ours: Ours) -> None:
         starved = nines("inject", "memory", "--to", "n1", "--for", "4s", "--run", run, "--set", "percent=100%", folder=folder, env=env)
         print(starved.stdout)
         assert starved.returncode == 0, starved.stdout + starved.stderr
-        assert lives(cluster) == began  # the systems died, their containers did not
+        # The system died, its container did not; unless the kernel took the gate too, while the system's memory was being freed.
+        now = lives(cluster)
+        others = {pod: life for pod, life in now.items() if not pod.endswith("-0")}
+        assert others == {pod: life for pod, life in began.items() if not pod.endswith("-0")}
+        (starved_pod,) = now.keys() - others.keys()
+        print(f"restarts of the starved node by kubelet: {now[starved_pod].restarts}")
+        assert now[starved_pod].restarts <= began[starved_pod].restarts + 1
         done = nines("down", run, "--within", "180", folder=folder, env=env)
         assert done.returncode == 0, done.stderr
         assert up.process.wait(60) == 0, up.said
