@@ -28,6 +28,7 @@ from chaos.plan.plan import Plan
 from chaos.plugin import Deployment, HasNames, Removable, Scene
 from chaos.runtimes.docker.runtime import DockerRuntime
 from chaos.testing import runtimes as contract
+from chaos.testing.runtime_stage import WITHIN_S
 from chaos.testing.runtimes import ALL_LINKS, NODES
 from tests.support.echo_deployment import echo_deployment, echo_plan
 
@@ -189,7 +190,7 @@ class TestBroken:
         """It is told once, as the end of the run, with no change of the node."""
         with stage.cluster() as cluster:
             engine.client.api.kill(f"nines-{stage.folder.name}-n2-agent", signal.SIGKILL)
-            limit_ns = stage.clock.now_ns() + to_ns(contract.WITHIN_S)
+            limit_ns = stage.clock.now_ns() + to_ns(WITHIN_S)
             while cluster.broken() is None and stage.clock.now_ns() < limit_ns:
                 stage.clock.wait_until_ns(stage.clock.now_ns() + to_ns(0.01))
             assert "the agent of n2" in (cluster.broken() or "")
@@ -201,7 +202,7 @@ class TestBroken:
         """The same for a helper in a container."""
         with stage.cluster() as cluster:
             engine.client.api.kill(f"nines-{stage.folder.name}-dns", signal.SIGKILL)
-            limit_ns = stage.clock.now_ns() + to_ns(contract.WITHIN_S)
+            limit_ns = stage.clock.now_ns() + to_ns(WITHIN_S)
             while cluster.broken() is None and stage.clock.now_ns() < limit_ns:
                 stage.clock.wait_until_ns(stage.clock.now_ns() + to_ns(0.01))
             assert (cluster.broken() or "").startswith("dns: exit status 137")

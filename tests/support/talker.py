@@ -24,6 +24,8 @@ from typing import Any
 
 NAME = sys.argv[1]
 CONTROL, TALK, WEB, TICK = 9000, 9001, 9002, 9003
+# Ports of sockets without a past: the kernel knows a flow of datagrams for minutes, and may give a port of its own choice twice meanwhile.
+fresh_ports = itertools.count(10_000)
 CONNECT_S = 0.4
 DNS_S = 3.0
 IP_RECVERR, IPV6_RECVERR = 11, 25
@@ -79,6 +81,7 @@ def speak(address: str, word: str) -> None:
         if address in old_udp:
             old_udp[address].send(f"old-udp {word}".encode())
     with contextlib.suppress(OSError), socket.socket(family(address), socket.SOCK_DGRAM) as fresh:
+        fresh.bind(("", next(fresh_ports)))
         fresh.sendto(f"new-udp {word}".encode(), (address, TALK))
     with contextlib.suppress(OSError):
         if address in old_tcp:
