@@ -49,7 +49,7 @@ def _turns(plan: Plan, trials: Sequence[Trial]) -> dict[str, list[tuple[float, .
         for fault in trial.faults:
             victims = tuple(numbers[name] for name in fault.target if name in numbers)
             role = fault.role if fault.role in (LEADER, FOLLOWER, "mixed") else ""
-            deposes = expected.deposes(known, fault.traits, _held_s(fault))
+            deposes = expected.deposes(known, fault.traits, _held_s(plan, fault))
             strike = places.Strike(fault.kind, role, (victims,) if victims else (), fault.traits.order, deposes)
             law = places.narrowed(law, strike)
             turn, law = places.turns(law, strike), places.after(law, strike)
@@ -72,7 +72,7 @@ def _class(
         fault_class=name,
         kind=OVERLAP if is_overlap else first.kind,
         role="" if is_overlap else first.role,
-        for_s=tuple(max(owed_s.get(fault.id, _held_s(fault)) for fault in trial.faults) for trial in trials),
+        for_s=tuple(max(owed_s.get(fault.id, _held_s(plan, fault)) for fault in trial.faults) for trial in trials),
         params=spec.params if spec and not is_overlap else {},
         traits=Traits() if is_overlap else felt(first.traits, plan.experiment.cluster),
         victims=max(len(touched), 1),
@@ -82,10 +82,14 @@ def _class(
     )
 
 
-def _held_s(fault: FaultRecord) -> float:
-    if fault.healed_s is None or fault.effective_s is None:
+def _held_s(plan: Plan, fault: FaultRecord) -> float:
+    """Effective to healed. Of one that was gone by itself the time that was planned: it is no observation that a prediction may have."""
+    if fault.effective_s is None:
         return math.inf
-    return max(fault.healed_s - fault.effective_s, 0.0)
+    if fault.healed_s is not None:
+        return max(fault.healed_s - fault.effective_s, 0.0)
+    planned = next((spec.for_s for spec in plan.experiment.faults if spec.name == fault.name), None)
+    return math.inf if fault.gone_s is None or planned is None else planned
 
 
 def _ends(entry: str) -> list[str]:
