@@ -22,7 +22,7 @@ from chaos.plugin import Told
 POD_S: Final = 30.0
 """terminationGracePeriodSeconds, where a manifest does not say it."""
 HEARS_S: Final = (0.01, 0.15)
-"""Until kubelet acts on an order, as measured (docs/kubernetes.md)."""
+"""Until kubelet acts on an order; assumed (docs/models.md, Orchestrators)."""
 NEVER: Final = 1_000_000
 """Probes that would have to fail, of a container that has none."""
 COREDNS_TTL_S: Final = 5
@@ -71,7 +71,9 @@ def of_pods(things: Sequence[Thing], container: str) -> dict[str, str]:
     own = next((each for each in spec["containers"] if each["name"] == container), spec["containers"][0])
     grace_s = float(spec.get("terminationGracePeriodSeconds", POD_S))
     hook_s = min(_hook_s(own), grace_s)
-    found = {"grace": f"{grace_s:g}s", "ending_lag": f"{HEARS_S[0] + hook_s:g}s..{HEARS_S[1] + hook_s:g}s"}
+    found = {"grace": f"{grace_s:g}s"}
+    if hook_s:  # else the lag is the runtime's own assumption, of which the cluster said nothing
+        found["ending_lag"] = f"{HEARS_S[0] + hook_s:g}s..{HEARS_S[1] + hook_s:g}s"
     found |= _readiness(own.get("readinessProbe"))
     if controller(things[0]) in ("ReplicaSet", "ReplicationController"):
         found["successor"] = "at-once"

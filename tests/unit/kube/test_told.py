@@ -72,17 +72,17 @@ def pod(owner: str = "StatefulSet", grace_s: int | None = None, **container: Any
 @pytest.mark.parametrize(
     ("hook", "lag"),
     [
-        (None, "0.01s..0.15s"),
+        (None, None),  # the cluster said nothing of it
         ({"sleep": {"seconds": 5}}, "5.01s..5.15s"),
         ({"exec": {"command": ["sleep", "5"]}}, "5.01s..5.15s"),
         ({"exec": {"command": ["/bin/sh", "-c", "sleep 2.5"]}}, "2.51s..2.65s"),
-        ({"exec": {"command": ["/stop.sh"]}}, "0.01s..0.15s"),  # nobody can see how long that takes
+        ({"exec": {"command": ["/stop.sh"]}}, None),  # nobody can see how long that takes
         ({"sleep": {"seconds": 60}}, "20.01s..20.15s"),  # the grace ends it
     ],
 )
-def test_a_hook_that_sleeps_puts_the_end_off(hook: Any, lag: str) -> None:
+def test_a_hook_that_sleeps_puts_the_end_off(hook: Any, lag: str | None) -> None:
     found = of_pods([pod(grace_s=20, **({"lifecycle": {"preStop": hook}} if hook else {}))], "store")
-    assert (found["ending_lag"], found["grace"]) == (lag, "20s")
+    assert (found.get("ending_lag"), found["grace"]) == (lag, "20s")
 
 
 def test_a_probe_as_it_is_written_and_as_it_is_left_out() -> None:
