@@ -67,7 +67,7 @@ def test_a_rotten_checkpoint_is_survived(tmp_path: Path) -> None:
         done = put(cluster, 0, 90)
         wait("two checkpoints", lambda: len(list((tmp_path / "n2").glob("checkpoint-*[0-9]"))) == 2)
         cluster.signal("n2", signal.SIGKILL)
-        newest = sorted((tmp_path / "n2").glob("checkpoint-*"))[-1]
+        newest = sorted((tmp_path / "n2").glob("checkpoint-*[0-9]"))[-1]
         data = bytearray(newest.read_bytes())
         data[len(data) // 2] ^= 1
         newest.write_bytes(data)
