@@ -121,7 +121,7 @@ def standing(api: Api, plan: Plan, folder: RunFolder, note: Callable[[str], None
         claim.begins()
         _write_keys(folder, keys)
         with until_removed(api, place, where, claim), paid(errands, claim):
-            moves = needed(plan) & {Capability.DELETES, Capability.HOSTS}
+            moves = needed(plan) & {Capability.DELETES, Capability.HOSTS, Capability.HOST_CUTS}
             machines = set() if moves else {pod.machine for pod in pods}  # the next pod may be on any of them
             lasts_s, told = (HELD_S if held else plan.duration_s) + KEPT_S, msgspec.json.encode(keys).decode()
             if beforehand.lodges(spec):

@@ -92,6 +92,7 @@ KNOWN: Final = {
     "machine_word": Known("time between two words of a machine"),
     "machine_look": Known("time between two looks at when machines gave their last word"),
     "eviction": Known("from a silent machine's nodes being not ready until they are given up and started elsewhere"),
+    "name_eviction": Known("the same of the servers of the runtime's name; without it they are given up as the nodes are"),
     "ending_lag": Known("from the order to give a node up until its process is asked to end"),
     "grace": Known("how long a node that is given up may take to end, from the order on; then it is killed"),
     "successor": Known("when the next one is made in the place of a node that is given up", "", ("after-death", "at-once")),

@@ -23,6 +23,8 @@ RUN: Final = "nines.run"
 ROLE: Final = "nines.role"
 DEFAULT_CONTAINER: Final = "kubectl.kubernetes.io/default-container"
 ZONE: Final = "topology.kubernetes.io/zone"
+BY_CLUSTER: Final = "DeletionByTaintManager"
+"""The reason of a pod's condition whose machine was silent for longer than it tolerates."""
 
 
 class Pod(msgspec.Struct, frozen=True):
@@ -46,6 +48,8 @@ class Pod(msgspec.Struct, frozen=True):
     """Its containers share the namespace of processes."""
     limits: Allowed = Allowed()
     """What that container may use at most."""
+    given_up: bool = False
+    """It is being deleted by the cluster itself, since its machine was silent."""
     maker: str = ""
     """The kind of what makes another one in its place (``StatefulSet``); empty: nobody does."""
 
@@ -128,6 +132,7 @@ def pod_of(thing: Thing, spec: PodsSpec) -> Pod:
         image=str(state.get("imageID") or ""), ready=ready, ending="deletionTimestamp" in metadata,
         restarts=int(state.get("restartCount") or 0),
         shared=bool(thing["spec"].get("shareProcessNamespace")), limits=allowed(thing, name),
+        given_up=any(each.get("reason") == BY_CLUSTER and each.get("status") == "True" for each in status.get("conditions") or ()),
         maker=controller(thing),
     )  # fmt: skip
 

@@ -1,8 +1,9 @@
 """What pods, their Service and the cluster's name servers say of themselves before a run, as parameters of the models.
 
-    the pod        its readiness probe, its grace, how long its preStop hook sleeps, whether a Deployment makes the next one at once
+    the pod        its readiness probe, its grace, how long its preStop hook sleeps, how long it tolerates that its machine is silent,
+                   whether a Deployment makes the next one at once
     the Service    whether its name lists pods, or leads to one address that stands for all of them
-    CoreDNS        the TTL of its answers, whether it keeps them; on which machines it stands
+    CoreDNS        the TTL of its answers, whether it keeps them; on which machines it stands, and how long it tolerates their silence
 
 What a container's first process does on SIGTERM, and how long a hook takes that runs a command, nobody can see from outside.
 """
@@ -24,7 +25,11 @@ POD_S: Final = 30.0
 HEARS_S: Final = (0.01, 0.15)
 """Until kubelet acts on an order; assumed (docs/models.md, Orchestrators)."""
 NEVER: Final = 1_000_000
-"""Probes that would have to fail, of a container that has none."""
+"""Probes that would have to fail, of a container that has none; seconds, of what is never given up."""
+SILENT: Final = "node.kubernetes.io/unreachable"
+"""The taint of a machine whose word is missed; it has no value."""
+GIVES_UP: Final = "NoExecute"
+"""The effect of that taint by which the pods there are deleted."""
 COREDNS_TTL_S: Final = 5
 """Of the plugin ``kubernetes``, where its configuration says nothing."""
 COREDNS_CACHE_S: Final = 3600
@@ -52,6 +57,7 @@ def told(api: Api, spec: PodsSpec) -> Told:
     known |= of_names(str(((settings or {}).get("data") or {}).get("Corefile") or ""))
     if any(each["metadata"].get("labels", {}).get(DNS) == "node-local-dns" for each in found):
         return Told(known)
+    known |= {"name_eviction": tolerated(found[0])} if found else {}
     return Told(known, name_servers=stand(found))
 
 
@@ -71,7 +77,7 @@ def of_pods(things: Sequence[Thing], container: str) -> dict[str, str]:
     own = next((each for each in spec["containers"] if each["name"] == container), spec["containers"][0])
     grace_s = float(spec.get("terminationGracePeriodSeconds", POD_S))
     hook_s = min(_hook_s(own), grace_s)
-    found = {"grace": f"{grace_s:g}s"}
+    found = {"grace": f"{grace_s:g}s", "eviction": tolerated(things[0])}
     if hook_s:  # else the lag is the runtime's own assumption, of which the cluster said nothing
         found["ending_lag"] = f"{HEARS_S[0] + hook_s:g}s..{HEARS_S[1] + hook_s:g}s"
     found |= _readiness(own.get("readinessProbe"))
@@ -88,6 +94,19 @@ def _hook_s(container: Thing) -> float:
     words = [str(each) for each in (hook.get("exec") or {}).get("command") or ()]
     slept = re.fullmatch(r"(?:\S*sh -c )?(?:exec )?(?:/bin/)?sleep (\d+(?:\.\d+)?)s?", " ".join(words))
     return float(slept[1]) if slept else 0.0
+
+
+def tolerated(thing: Thing) -> str:
+    """How long it may stay on a machine that is silent, as the taint manager reads its tolerations: the first that fits decides.
+
+    The API server writes 300 s into pods that say nothing of it. ``NEVER`` stands for one that tolerates silence without an end.
+    """
+    for each in thing["spec"].get("tolerations") or ():
+        exists = each.get("operator") == "Exists"
+        fits = each.get("effect") in (None, "", GIVES_UP) and each.get("key") in (None, "", SILENT) and (exists or not each.get("value"))
+        if fits:
+            return f"{max(0, each.get('tolerationSeconds', NEVER))}s"
+    return "0s"
 
 
 def _readiness(probe: Thing | None) -> dict[str, str]:

@@ -83,7 +83,8 @@ def _given_up(plan: Plan) -> tuple[str, ...]:
         return ()
     limit_s = known["machine_grace_s"] + known["eviction_s"]
     at_once = any(each.name == "successor" and each.word == "at-once" for each in plan.parameters)
-    long = [spec for spec in plan.experiment.faults if spec.kind == POWER_OFF and (spec.for_s is None or spec.for_s > limit_s)]
+    silent = [spec for spec in plan.experiment.faults if spec.kind == POWER_OFF or made(spec).needs & TAKES_HOSTS]
+    long = [spec for spec in silent if spec.for_s is None or spec.for_s > limit_s]
     return tuple(
         f"'{spec.name}': after {show_s(limit_s)} without its machine's word the runtime gives a node up. A Deployment's pod is then made "
         "elsewhere, a StatefulSet's stays 'Terminating' until the machine is back, and another one is made then; the prediction takes "

@@ -13,7 +13,7 @@ import numpy as np
 from chaos.core.values import LEADER
 from chaos.plan.back_off import POLICY
 from chaos.plugin import Model
-from chaos.predict.scenarios import second_centre
+from chaos.predict.scenarios import eviction, second_centre
 from chaos.predict.scenarios.case import Case, assembled, leaderless, led, quorum_lost, steps_down, succession, withdrawn
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
 
@@ -79,7 +79,7 @@ def started(case: Case, machine: bool) -> Floats:
     waits (``back_off``): then ``for_s`` is what it owes, and the start comes with its first look after that."""
     rule = case.system.back_off
     if machine:
-        return _given_up_at_last(case, case.for_s + case.optional("boot_s"))
+        return eviction.started_s(case, case.for_s + case.optional("boot_s"))
     if rule is None or case.text("recovery", "") != POLICY:
         return case.for_s
     at_s = case.rng.uniform(*rule.seen_s, case.samples)
@@ -88,17 +88,6 @@ def started(case: Case, machine: bool) -> Floats:
     while (waits := at_s < case.for_s).any():
         at_s = np.where(waits, at_s + case.rng.uniform(*rule.look_s, case.samples), at_s)
     return at_s
-
-
-def _given_up_at_last(case: Case, back_s: Floats) -> Floats:
-    """The same where the runtime gives up the nodes of a machine that stays away (``eviction``): one that follows after the death of the
-    last one waits for the machine all the same, since nobody else can say that it is dead; one that is made at once stands elsewhere."""
-    lost, eviction = case.system.front.lost, case.system.given.get("eviction_s")
-    if lost is None or eviction is None or case.text("by", "") != "command":
-        return back_s
-    limit_s = lost.sample(case.rng, case.samples) + eviction.mean_s
-    waits_s = case.optional("replacement_s")
-    return np.where(back_s > limit_s, (limit_s if case.system.succeeds_at_once else back_s) + waits_s, back_s)
 
 
 def pause(case: Case) -> Scenario:

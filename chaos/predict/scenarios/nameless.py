@@ -65,7 +65,8 @@ def _back_s(case: Case, part: float) -> Floats:
     missed_s = front.lost.sample(case.rng, case.samples)
     if part < 1:
         return np.minimum(back_s, missed_s)
-    eviction = case.system.given.get("eviction_s")
+    given = case.system.given
+    eviction = given.get("name_eviction_s", given.get("eviction_s"))
     elsewhere_s = (
         np.inf if eviction is None else missed_s + eviction.mean_s + case.optional("replacement_s") + case.optional("name_restart_s")
     )

@@ -16,7 +16,7 @@ from chaos.core.errors import BadInput
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.plan import shapes
 from chaos.plugin import Model
-from chaos.predict.scenarios import returning
+from chaos.predict.scenarios import eviction, giving_up, returning
 from chaos.predict.scenarios.case import (
     ALWAYS_ASKED,
     Away,
@@ -66,9 +66,12 @@ def understood(case: Case) -> Case | None:
 
 
 def partition(case: Case) -> Scenario:
-    """Groups kept apart, or some nodes cut off; of one network alone only until peers have found their way on another one."""
+    """Groups kept apart, or some nodes cut off; of one network alone only until peers have found their way on another one; of a whole
+    machine until others take the place of its nodes, where it stays silent for so long."""
     if case.text("network", "") and not _spares_peers(case) and "other_way_s" in case.system.given:
         case = replace(case, for_s=np.minimum(case.for_s, case.draw("other_way_s", "the cut of a network")))
+    if _by_host(case):
+        case = replace(case, for_s=eviction.served_s(case, giving_up.gone(case)))
     return _split(case) if case.facts.role == GROUPS and not _spares_peers(case) else _cut_off(case, _ways(case))
 
 

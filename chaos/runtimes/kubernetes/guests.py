@@ -42,6 +42,8 @@ BOOT_S: Final = 300.0
 LOOK_EVERY_S: Final = 0.25
 JOINS_WITHIN_S: Final = 20.0
 POWER_OFF: Final = "POWER_OFF"
+GIVEN_UP: Final = "GIVEN_UP"
+"""Of a node whose machine was struck by a fault of ours for longer than the cluster waits."""
 CLOCK_BOUND_S: Final = 0.010
 """A clock that is known worse than this tells too little of when things happened."""
 
@@ -72,6 +74,8 @@ class PodGuests(GuestsBase):
         """Machine that was switched off -> the nodes there, each with its container's life."""
         self._before_there: dict[str, str] = {}
         """The same of our own pod there."""
+        self._struck: set[str] = set()
+        """Machines that faults of ours made silent."""
         self._stop = Stop()
 
     def tell(self, told: Callable[[str, Pod], None]) -> None:
@@ -175,6 +179,8 @@ class PodGuests(GuestsBase):
         if pod.uid in known:
             if kind == "DELETED" or pod.ending:
                 self._vacant.add(known[pod.uid])
+                if pod.given_up and pod.machine in self._struck:
+                    self.nodes[known[pod.uid]].doom(GIVEN_UP)
             elif pod.container_id:
                 self.pods[known[pod.uid]] = pod  # whether it is ready, and its container's present life
             return
@@ -210,10 +216,12 @@ class PodGuests(GuestsBase):
             self._net.lost(name, node.guest)
         node.moved(info := self._move(name, pod))
         self._join(name, pod, self._enter(name, pod))
+        node.doom("")
         self._sink(placed_at(info, pod, self._clock))
 
     def in_machine(self, host: str) -> AgentLink:
-        """An agent in the network of the machine itself; whose it is closes it."""
+        """An agent in the network of the machine itself, which is about to be cut off; whose it is closes it."""
+        self._struck.add(host)
         there = self._there.get(host)
         if there is None:
             raise FaultNotEffective(f"no pod of ours is on the machine '{host}'")
@@ -227,6 +235,7 @@ class PodGuests(GuestsBase):
 
     def expect(self, host: str) -> None:
         """It is about to go: the end of the guests there is then no surprise."""
+        self._struck.add(host)
         self._before[host] = {name: pod.container_id for name, pod in self.pods.items() if pod.machine == host}
         self._before_there[host] = self._life_of_ours(host)
         for name in self._before[host]:

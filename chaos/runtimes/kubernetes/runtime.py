@@ -109,6 +109,7 @@ class KubernetesRuntime(Runtime):
         "machine_word": Surrounding("10s", _KUBELET),
         "machine_look": Surrounding("5s", _CLUSTER),
         "eviction": Surrounding("300s", _CLUSTER),
+        "name_eviction": Surrounding("300s", _CLUSTER),
         "name_restart": Surrounding("1s..4s", _ASSUMED),
         "name_again": Surrounding("0s..2s", _ASSUMED),
         "ending_lag": Surrounding("10ms..150ms", _ASSUMED),

@@ -85,6 +85,31 @@ def test_a_hook_that_sleeps_puts_the_end_off(hook: Any, lag: str | None) -> None
     assert (found.get("ending_lag"), found["grace"]) == (lag, "20s")
 
 
+FOR_300_S = {"key": "node.kubernetes.io/unreachable", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
+
+
+@pytest.mark.parametrize(
+    ("tolerations", "said"),
+    [
+        ([{**FOR_300_S, "key": "node.kubernetes.io/not-ready"}, FOR_300_S], "300s"),  # as the API server writes them into every pod
+        ([{**FOR_300_S, "tolerationSeconds": 20}], "20s"),
+        ([{**FOR_300_S, "tolerationSeconds": -1}], "0s"),
+        ([{"operator": "Exists"}], f"{NEVER}s"),  # as a DaemonSet of the system has it
+        ([{"key": "node.kubernetes.io/unreachable", "operator": "Exists"}], f"{NEVER}s"),
+        ([{"operator": "Exists", "effect": "NoSchedule"}, FOR_300_S], "300s"),
+        ([FOR_300_S, {"operator": "Exists"}], "300s"),  # the first that fits decides
+        ([{**FOR_300_S, "operator": "Equal", "value": "yes"}], "0s"),
+        ([{"key": "node.kubernetes.io/unreachable", "effect": "NoExecute", "tolerationSeconds": 7}], "7s"),
+        ([], "0s"),
+    ],
+)
+def test_how_long_a_silent_machine_is_tolerated(tolerations: list[dict[str, Any]], said: str) -> None:
+    """By the rules of the taint manager of v1.34 (``taint_eviction.go``, ``GetMatchingTolerations``)."""
+    found = pod()
+    found["spec"]["tolerations"] = tolerations
+    assert of_pods([found], "store")["eviction"] == said
+
+
 def test_a_probe_as_it_is_written_and_as_it_is_left_out() -> None:
     probe = {"httpGet": {"path": "/", "port": 80}, "periodSeconds": 3, "failureThreshold": 2}
     found = of_pods([pod(readinessProbe=probe)], "store")

@@ -133,10 +133,11 @@ def test_plan_does_not_warn_where_they_are(plan: Plan) -> None:
     assert cautions(plan) == ()
 
 
+@pytest.mark.parametrize(("kind", "fields"), [("power_off", {}), ("partition", {"by": "host"})])
 @pytest.mark.parametrize(("for_s", "said"), [(400.0, 1), (300.0, 0)])
-def test_plan_warns_of_machines_that_are_given_up(for_s: float, said: int) -> None:
+def test_plan_warns_of_machines_that_are_given_up(for_s: float, said: int, kind: str, fields: dict[str, str]) -> None:
     """After 50 s and 300 s more without their word."""
-    spec = FaultSpec("dark", "power_off", {}, At((0.0,)), for_s, None, Named(("n1",)))
+    spec = FaultSpec("dark", kind, fields, At((0.0,)), for_s, None, Named(("n1",)))
     around = (Parameter("machine_grace_s", 50.0, "s", "kubelet's default"), Parameter("eviction_s", 300.0, "s", "kubelet's default"))
     plan = a_plan(parameters=PARAMETERS + around, faults=(spec,))
     assert len([each for each in objectives.cautions(plan) if "gives a node up" in each]) == said

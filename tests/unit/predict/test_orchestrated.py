@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import msgspec
 import numpy as np
 import pytest
 
@@ -190,3 +191,40 @@ def test_a_machine_that_is_cut_off_leaves_the_name_by_its_silence() -> None:
     assert cut.recovery_s.value == pytest.approx(48.0, abs=1.5)
     short = of_class(predict(plan, facts("partition", "node", (20.0,), by="host")))
     assert short.recovery_s.value == pytest.approx(20.0, abs=1.0)
+
+
+def given_up(for_s: float, *, nodes: int = 1, at_once: bool = False, eviction_s: float = 20.0) -> ClassPredicted:
+    """Nodes of a machine that is cut off, which the runtime gives up so long after it missed its word."""
+    more = (Parameter("successor", 0.0, "", "the cluster's own word", word="at-once"),) if at_once else ()
+    said = (*RESTART, *REPLACED, *READINESS, Parameter("eviction_s", eviction_s, "s", "the cluster's own word"), *more)
+    plan = a_plan(nodes=nodes, replication="none", client=ONE, dns=Dns(balancer="engine"), parameters=said)
+    plan = msgspec.structs.replace(plan, duration_s=1000.0)
+    return of_class(predict(plan, msgspec.structs.replace(facts("partition", "node", (for_s,), by="host"), span_s=1000.0)))
+
+
+def a_cut(for_s: float, *, at_once: bool, eviction_s: float = 20.0, draws: int = 20_000) -> float:
+    """The mean absence of an only pod, by a play of leases, looks, the taint's timer, and of who makes the next pod."""
+    generator, found = random.Random(3), []
+    for _ in range(draws):
+        word_s = -generator.uniform(0.0, 10.0)
+        missed_s = word_s + generator.uniform(0.0, 5.0) + 50.0
+        probe_s = 0.5 + generator.uniform(0.0, 1.0)  # the name's own lag, and when the first probe comes
+        if missed_s + eviction_s > for_s:
+            found.append(for_s + (probe_s if missed_s < for_s else 0.0))
+            continue
+        # Kubelet hears of it when it hears anything again, and asks the process to end.
+        ended_s = missed_s + eviction_s if at_once else for_s + 1.0
+        found.append(ended_s + 3.0 + 2.0 + probe_s)
+    return float(np.mean(found))
+
+
+@pytest.mark.parametrize("at_once", [False, True])
+@pytest.mark.parametrize("for_s", [35.0, 70.0, 120.0])
+def test_a_machine_that_is_cut_off_for_long_has_its_pods_given_up(for_s: float, at_once: bool) -> None:
+    """A Deployment's next pod is made elsewhere meanwhile, a StatefulSet's when the machine is back; at 70 s some are, some are not."""
+    assert given_up(for_s, at_once=at_once).recovery_s.value == pytest.approx(a_cut(for_s, at_once=at_once), abs=0.4)
+
+
+def test_pods_that_tolerate_silence_for_ever_are_there_when_the_cut_ends() -> None:
+    """And are asked once the name has seen it: the play without that timer."""
+    assert given_up(120.0, eviction_s=1e6).recovery_s.value == pytest.approx(a_cut(120.0, at_once=False, eviction_s=1e6), abs=0.4)
