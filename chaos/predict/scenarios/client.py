@@ -20,7 +20,7 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     Floats = NDArray[np.float64]
     Ints = NDArray[np.int64]
+    Counts = NDArray[np.int32]
 
 INSTANT_S: Final = 1e-6
 """Less than this before a deadline is too late: it only keeps rounding from granting an attempt no time at all."""
@@ -219,17 +220,18 @@ def _chunk(
     """The outages of these samples, and the seconds that their bad slots are worth."""
     count = int(np.ceil(horizon_s.max(initial=0.0) / rule.slot_s)) + 1
     phase_s = scenario.first_due_s
-    first_due_s = rng.uniform(0.0, 1.0, len(rows)) * rule.slot_s if phase_s is None else phase_s[rows]
+    first_due_s = rng.random(len(rows)) * rule.slot_s if phase_s is None else phase_s[rows]
     # Due times rise along a sample: what is bad for sure, what is asked and what is good for sure are stretches of it, one after the other.
     hopeless_s = scenario.hopeless_s()[rows] - min(policy.waits_s(policy.attempts - 1), policy.deadline_s)
     certain = np.minimum(_due_before(np.minimum(hopeless_s, horizon_s), first_due_s, rule.slot_s), count)
     asked = np.clip(_due_before(horizon_s, first_due_s, rule.slot_s), certain, count) - certain
     bad = np.arange(count) < certain[:, None]
-    sample = np.repeat(np.arange(len(rows)), asked)
-    number = np.arange(len(sample)) - np.repeat(np.cumsum(asked) - asked, asked) + certain[sample]
-    due_s = first_due_s[sample] + number * rule.slot_s
-    bad[sample, number] = ~_slots_good(scenario, rows[sample], due_s, policy, rng)
-    return slots.outages(bad, first_due_s, rule), bad.sum(axis=1) * rule.slot_s
+    place = np.arange(asked.sum())  # of each slot that is asked, in all of ``bad``
+    number = place + np.repeat(certain - (np.cumsum(asked) - asked), asked)
+    place = number + np.repeat(np.arange(len(rows)) * count, asked)
+    due_s = np.repeat(first_due_s, asked) + number * rule.slot_s
+    bad.reshape(-1)[place] = _slots_bad(scenario, np.repeat(rows, asked), due_s, policy, rng)
+    return slots.outages(bad, first_due_s, rule), np.count_nonzero(bad, axis=1) * rule.slot_s
 
 
 def _due_before(limit_s: Floats, first_due_s: Floats, slot_s: float) -> Ints:
@@ -240,34 +242,41 @@ def _due_before(limit_s: Floats, first_due_s: Floats, slot_s: float) -> Ints:
     return count
 
 
-def _slots_good(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientPolicy, rng: np.random.Generator) -> NDArray[np.bool_]:
-    """Is each slot good? ``sample`` and ``due_s`` are one entry a slot."""
-    good = np.zeros(len(due_s), dtype=bool)
-    pending = np.arange(len(due_s))
+def _slots_bad(scenario: Scenario, sample: Ints, due_s: Floats, policy: ClientPolicy, rng: np.random.Generator) -> NDArray[np.bool_]:
+    """Is each slot bad? ``sample`` and ``due_s`` are one entry a slot. Most attempts are answered: only the others are reckoned with."""
+    bad = np.zeros(len(due_s), dtype=bool)
+    pending: Ints | None = None  # all of them
     at_s, limit_s = due_s, due_s + policy.deadline_s
-    tried = np.zeros((len(scenario.groups), len(due_s)), dtype=np.int64)
+    tried: Counts | None = None
+    if policy.other_address and policy.attempts > 1:
+        tried = np.zeros((len(scenario.groups), len(due_s)), dtype=np.int32)
     listed = _listed(scenario, policy, rng)
     for attempt in range(max(1, policy.attempts)):
         if listed is not None:
             group = listed[sample, attempt % listed.shape[1]]
         else:
-            group = _pick(scenario.groups, sample, at_s, tried if attempt and policy.other_address else None, rng)
-        expiry_s = np.minimum(at_s + policy.timeout_s, limit_s)
-        done_s = np.full(len(pending), np.inf)
-        failed_s = at_s.copy()  # nobody to ask: fails at once
-        for index, members in enumerate(scenario.groups):
-            mine = np.flatnonzero(group == index)
-            done_s[mine], failed_s[mine] = _attempts(members.spells, sample[mine], at_s[mine], expiry_s[mine], rng)
-            tried[index, mine] += 1
-        if policy.backoff is not None:
-            failed_s = failed_s + _waits_s(policy.backoff, attempt + 1, rng.uniform(0.0, 1.0, len(pending)))
-        answered = done_s <= expiry_s
-        good[pending[answered]] = True
-        again = np.flatnonzero(~answered & (failed_s < limit_s - INSTANT_S))
+            group = _pick(scenario.groups, sample, at_s, tried if attempt else None, rng)
+        lost, failed_s = _unanswered(scenario.groups, group, sample, at_s, limit_s, policy.timeout_s, rng)
+        if tried is not None:
+            for index in range(len(tried)):
+                tried[index] += group == index
+        if pending is None:
+            bad = lost
+        else:
+            bad[pending] = lost
+        waits = None if policy.backoff is None else rng.random(len(at_s))
+        again = np.flatnonzero(lost)
+        next_s = failed_s[again]
+        if policy.backoff is not None and waits is not None:
+            next_s = next_s + _waits_s(policy.backoff, attempt + 1, waits[again])
+        in_time = next_s < limit_s[again] - INSTANT_S
+        again, at_s = again[in_time], next_s[in_time]
         if not len(again):
             break
-        pending, sample, at_s, limit_s, tried = pending[again], sample[again], failed_s[again], limit_s[again], tried[:, again]
-    return good
+        pending = again if pending is None else pending[again]
+        sample, limit_s = sample[again], limit_s[again]
+        tried = None if tried is None else tried[:, again]
+    return bad
 
 
 def _waits_s(backoff: Backoff, failed: int, drawn: Floats) -> Floats:
@@ -284,52 +293,77 @@ def _listed(scenario: Scenario, policy: ClientPolicy, rng: np.random.Generator) 
     return rng.permuted(np.tile(of_node, (scenario.samples, 1)), axis=1)
 
 
-def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Ints | None, rng: np.random.Generator) -> Ints:
+def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Counts | None, rng: np.random.Generator) -> Ints:
     """Which group each attempt goes to; -1 where the answer is empty. ``tried``: attempts made of each, where others come first."""
-    if tried is None and all(group.left_s is None and group.back_s is None for group in groups):
-        ends = np.cumsum([group.nodes for group in groups])
-        chosen = np.searchsorted(ends, rng.uniform(0.0, 1.0, len(sample)) * ends[-1], side="right")
-        return np.asarray(np.minimum(chosen, len(groups) - 1), dtype=np.int64)
-    members = np.empty((len(groups), len(sample)))
-    for index, group in enumerate(groups):
-        there = np.ones(len(sample), dtype=bool)
-        if group.left_s is not None:
-            there = at_s < group.left_s[sample]
-        if group.back_s is not None:
-            there |= at_s >= group.back_s[sample]
-        if group.gone_s is not None:
-            there &= at_s < group.gone_s[sample]
-        members[index] = group.nodes * there
+    members = [_asked(group, sample, at_s) for group in groups]
     if tried is not None:
-        fresh = np.maximum(members - tried, 0.0)
-        members = np.where(fresh.sum(axis=0) > 0, fresh, members)
-    total = members.cumsum(axis=0)
-    drawn = rng.uniform(0.0, 1.0, len(sample)) * total[-1]
-    chosen = (drawn >= total).sum(axis=0)
-    return np.where(total[-1] > 0, np.minimum(chosen, len(groups) - 1), -1)
+        fresh = [np.maximum(each - before, 0) for each, before in zip(members, tried, strict=True)]
+        some = np.sum(fresh, axis=0) > 0
+        members = [np.where(some, new, each) for new, each in zip(fresh, members, strict=True)]
+    total = sum(members)
+    drawn = rng.random(len(sample)) * total
+    chosen: Ints = np.zeros(len(sample), dtype=np.int64)
+    until: Counts | int = 0
+    for each in members[:-1]:
+        until = until + each
+        chosen += drawn >= until
+    return chosen if isinstance(total, int) else np.where(total > 0, chosen, -1)
 
 
-def _attempts(spells: tuple[Spell, ...], sample: Ints, at_s: Floats, expiry_s: Floats, rng: np.random.Generator) -> tuple[Floats, Floats]:
-    """When each attempt is answered (inf: never), and when it has failed otherwise."""
-    done_s, failed_s = at_s.copy(), expiry_s.copy()
-    open_ = np.ones(len(at_s), dtype=bool)
+def _asked(group: Group, sample: Ints, at_s: Floats) -> Counts | int:
+    """How many of its nodes the answers hold at that time."""
+    if group.left_s is None and group.gone_s is None:
+        return group.nodes
+    there = np.ones(len(sample), dtype=bool) if group.left_s is None else at_s < group.left_s[sample]
+    if group.back_s is not None:
+        there |= at_s >= group.back_s[sample]
+    if group.gone_s is not None:
+        there &= at_s < group.gone_s[sample]
+    return there * np.int32(group.nodes)
+
+
+def _unanswered(
+    groups: Sequence[Group], group: Ints, sample: Ints, at_s: Floats, limit_s: Floats, timeout_s: float, rng: np.random.Generator
+) -> tuple[NDArray[np.bool_], Floats]:
+    """Which attempts are not answered, and when each of those has failed."""
+    lost = group < 0  # nobody to ask: fails at once
+    failed_s = at_s.copy()
+    for index, members in enumerate(groups):
+        if members.spells:
+            mine = np.flatnonzero(group == index)
+            for rows, when_s in _failures(members.spells, sample[mine], at_s[mine], limit_s[mine], timeout_s, rng):
+                lost[mine[rows]] = True
+                failed_s[mine[rows]] = when_s
+    return lost, failed_s
+
+
+def _failures(
+    spells: tuple[Spell, ...], sample: Ints, at_s: Floats, limit_s: Floats, timeout_s: float, rng: np.random.Generator
+) -> Iterator[tuple[Ints, Floats]]:
+    """The attempts that are not answered, and when each of them has failed; nothing of the others."""
+    rows = np.arange(len(at_s))
     for spell in spells:
         until_s = spell.until_s[sample]
-        here = open_ & (at_s < until_s)
-        open_ &= ~here
-        if spell.fate is Fate.REFUSE:
-            done_s[here] = np.inf
-            failed_s[here] = at_s[here]
-        elif spell.fate is Fate.LOSE:
-            done_s[here] = np.inf
-        elif spell.fate is Fate.DROP:
-            done_s[here] = np.inf
-            failed_s[here] = np.minimum(failed_s[here], until_s[here])
-        elif spell.fate is Fate.WAIT:
-            done_s[here] = until_s[here] if spell.service is None else until_s[here] + spell.service(rng, int(here.sum()))
-        elif spell.fate is Fate.SLOW and spell.service is not None:
-            done_s[here] += spell.service(rng, int(here.sum()))
-    return done_s, failed_s
+        inside = at_s < until_s
+        here = np.flatnonzero(inside)
+        if len(here):
+            begin_s, end_s = at_s[here], until_s[here]
+            expiry_s = np.minimum(begin_s + timeout_s, limit_s[here])
+            match spell.fate:
+                case Fate.REFUSE:
+                    yield rows[here], begin_s
+                case Fate.LOSE:
+                    yield rows[here], expiry_s
+                case Fate.DROP:
+                    yield rows[here], np.minimum(expiry_s, end_s)
+                case Fate.WAIT | Fate.SLOW:
+                    done_s = end_s if spell.fate is Fate.WAIT else begin_s
+                    if spell.service is not None:
+                        done_s = done_s + spell.service(rng, len(here))
+                    late = done_s > expiry_s
+                    yield rows[here[late]], expiry_s[late]
+            left = np.flatnonzero(~inside)
+            rows, sample, at_s, limit_s = rows[left], sample[left], at_s[left], limit_s[left]
 
 
 def _phases(scenario: Scenario, found: slots.Outages) -> dict[str, float]:

@@ -49,10 +49,10 @@ class Outages:
 def outages(bad: NDArray[np.bool_], first_due_s: Floats, rule: Rule) -> Outages:
     """The outages of each row of ``bad[sample, slot]``; slot k of a row is due at first_due + k slots. All before and after is good."""
     rows, slots = bad.shape
-    pad = rule.close
-    padded = np.zeros((rows, slots + pad), dtype=np.int8)
-    padded[:, :slots] = bad
-    edges = np.flatnonzero(np.diff(padded.reshape(-1), prepend=np.int8(0), append=np.int8(0)))
+    width = slots + rule.close
+    padded = np.zeros(rows * width + 2, dtype=bool)
+    padded[1:-1].reshape(rows, width)[:, :slots] = bad
+    edges = np.flatnonzero(padded[1:] != padded[:-1])
     starts, ends = edges[0::2], edges[1::2]
     if not len(starts):
         nothing = np.zeros(0)
@@ -60,14 +60,14 @@ def outages(bad: NDArray[np.bool_], first_due_s: Floats, rule: Rule) -> Outages:
     # Bad runs that are less than ``close`` good slots apart belong together; the padding keeps the rows apart.
     begins_cluster = np.concatenate(([True], starts[1:] - ends[:-1] >= rule.close))
     heads = np.flatnonzero(begins_cluster)
-    never = len(padded.reshape(-1)) + 1
+    never = len(padded)
     opens = np.where(ends - starts >= rule.open, starts, never)
     opened = np.minimum.reduceat(opens, heads)
     closed = np.maximum.reduceat(ends, heads)
     there = opened < never
     opened, closed = opened[there], closed[there]
-    sample = opened // (slots + pad)
-    offset = sample * (slots + pad)
+    sample = opened // width
+    offset = sample * width
     start_s = first_due_s[sample] + (opened - offset - 0.5) * rule.slot_s
     end_s = first_due_s[sample] + (closed - offset - 0.5) * rule.slot_s
     return _merged(Outages(sample.astype(np.int64), start_s, end_s), rule.merge_s)
