@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chaos.cli import there, tries
 from chaos.cli.output import note, show, show_json, show_table
-from chaos.core.errors import BadInput, NotHealed
+from chaos.core.errors import BadInput, EnvironmentUnusable, NotHealed
 from chaos.core.escaping import terminal
 
 if TYPE_CHECKING:
@@ -150,7 +150,11 @@ def heal(arguments: argparse.Namespace) -> int:
         result = HealResult(result.removed + others.removed, result.could_not + others.could_not)
     far = there.answer(["heal", *(["--orphans"] if arguments.orphans else [])]) or {}
     taken, stood = tries.take_down()
-    taken += _old_images() if arguments.images else []
+    unasked: EnvironmentUnusable | None = None
+    try:
+        taken += _old_images() if arguments.images else []
+    except EnvironmentUnusable as error:
+        unasked = error  # where no engine is, all else is removed and told all the same
     removed = [str(item) for item in result.removed] + far.get("removed", []) + taken
     could_not = [str(item) for item in result.could_not] + far.get("could_not", []) + crashed.settle() + stood
     if arguments.json:
@@ -164,6 +168,8 @@ def heal(arguments: argparse.Namespace) -> int:
     if could_not:
         raise NotHealed("could not remove:\n  " + "\n  ".join(could_not))
     there.require_named()
+    if unasked is not None:
+        raise unasked
     if not removed and not dead and not arguments.json:
         note("No leftovers of earlier runs.")
     return 0

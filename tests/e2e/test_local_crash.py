@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from chaos.cli import main as cli
 from chaos.core.clock import MonotonicClock, to_ns
 from chaos.core.errors import EnvironmentUnusable
 from chaos.history import observations, undo
@@ -113,6 +114,20 @@ def test_sigkill_then_leftovers_refusal_heal_and_a_new_run(harness: subprocess.P
     deployment = echo_deployment(tmp_path / "second-run", echo_plan("local"))
     with LocalRuntime().up(deployment, lambda _row: None, MonotonicClock()) as cluster:
         assert list(cluster.nodes) == list(NODES)
+
+
+def test_heal_tells_what_it_removed_where_no_engine_can_be_asked_for_images(
+    harness: subprocess.Popen[bytes], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The images are unknown, which is exit 5; what the run left is gone all the same."""
+    harness.kill()
+    harness.wait()
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/gone.sock")
+    assert cli.main(["heal", "--images"]) == 5
+    told = capsys.readouterr()
+    assert "process n1" in told.out
+    assert "gone.sock" in told.err
+    assert proc.labelled("crash-run") == []
 
 
 @pytest.mark.parametrize("count", [1, 2, 4, 6])
