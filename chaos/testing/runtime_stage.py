@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from chaos.core.capabilities import REFUSALS
 from chaos.core.clock import Clock, ManualClock, MonotonicClock, to_ns
 from chaos.core.values import CLIENTS, DNS, LEADER, Link
-from chaos.history.events import NodeChanged, RoleChanged, Row
+from chaos.history.events import ClockMapped, NodeChanged, RoleChanged, Row
 from chaos.plugin import Capability, Cluster, Deployment, Runtime
 
 RowKind = TypeVar("RowKind", bound=Row)
@@ -34,15 +35,25 @@ class RuntimeStage:
         self._deployment = deployment
 
     @contextmanager
-    def cluster(self, links: tuple[Link, ...] = ()) -> Iterator[Cluster]:
-        """The cluster, up."""
-        if links and Capability.LINKS not in self.runtime.offers:
-            pytest.skip("this runtime does not harm links")
+    def cluster(self, links: tuple[Link, ...] = (), needs: Sequence[Capability] = ()) -> Iterator[Cluster]:
+        """The cluster, up. The test is skipped with the runtime's words where it lacks something: links to harm, one of ``needs``."""
+        self.require(*([Capability.LINKS] if links else []), *needs)
         deployment = self._deployment(self.folder, links)
         operations = deployment.plan.experiment.traffic.operations
         self.rates_per_s = {name: spec.rate_per_s for name, spec in operations.items()}
         with self.runtime.up(deployment, self.rows.append, self.clock) as cluster:
             yield cluster
+
+    def require(self, *needs: Capability) -> None:
+        """Skip the test unless the runtime offers all of it."""
+        for need in needs:
+            if need not in self.runtime.offers:
+                pytest.skip(f"the runtime '{self.runtime.name}' lacks '{need}': {self.runtime.words.get(need) or REFUSALS[need]}")
+
+    @property
+    def slack_ns(self) -> int:
+        """By how much a time that a node's machine told may be off: 0 where all read one clock."""
+        return max((to_ns(row.bound_s) for row in self.of(ClockMapped) if row.bound_s is not None), default=0)
 
     def of(self, kind: type[RowKind]) -> list[RowKind]:
         """The rows of one kind so far."""

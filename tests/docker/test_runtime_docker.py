@@ -12,8 +12,8 @@ import pytest
 
 from chaos.api import chosen_runtime
 from chaos.core.clock import to_ns
-from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
-from chaos.core.values import CLIENTS, Cut, Link, NameHarm, Status, Toxic, TrafficOrder, Victims
+from chaos.core.errors import BadInput, EnvironmentUnusable
+from chaos.core.values import CLIENTS, Link, NameHarm, Status, TrafficOrder, Victims
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.experiment.cluster import Dns, Resources
@@ -86,29 +86,7 @@ def of_pid1(deployment: Deployment) -> Deployment:
 
 
 class TestDocker(contract.RuntimeContract):
-    """The contract, where packets take the place of proxies in a cut."""
-
-    def test_what_a_proxy_cannot_do_is_refused(self, stage: DockerStage) -> None:
-        """A toxic on a link that the plan does not name: refused, with nothing put in force; a cut of one needs no proxy."""
-        with stage.cluster((contract.LINK,)) as cluster:
-            toxic = Toxic(contract.OTHER, "latency", {"latency": 10.0, "jitter": 0.0})
-            with pytest.raises(CapabilityMissing), cluster.net.layer([Cut(contract.LINK), toxic]):
-                pytest.fail("the layer was entered")
-            assert contract.rtt_s(cluster, contract.LINK) > 0
-            with cluster.net.layer([Cut(contract.OTHER)]):
-                assert cluster.net.measure(contract.OTHER, 0.2).rtt_s is None
-            assert contract.rtt_s(cluster, contract.OTHER) > 0
-
-    def test_cut_hides_latency_and_leaves_it(self, stage: DockerStage) -> None:
-        """A cut takes packets, so answers the other way go with it; other links do not, and the latency is there when it is gone."""
-        third = Link("n3", "n2")
-        slow = Toxic(contract.LINK, "latency", {"latency": 60.0, "jitter": 0.0})
-        with stage.cluster(contract.PEERS) as cluster, cluster.net.layer([slow]):
-            with cluster.net.layer([Cut(contract.LINK)]):
-                assert cluster.net.measure(contract.LINK, 0.2).error == "timed out"
-                assert cluster.net.measure(contract.OTHER, 0.2).error == "timed out"
-                assert contract.quick(cluster, third, 0.055)
-            assert contract.rtt_s(cluster, contract.LINK) > 0.055
+    """The contract."""
 
 
 class TestPid1:
