@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from chaos.core.capabilities import Capability
-from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
+from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
 from chaos.core.values import Allowed
 from chaos.elsewhere.in_cluster import InCluster, image_of, refuse_packages, until_removed
 from chaos.experiment.pods import OursSpec
@@ -31,16 +31,14 @@ from chaos.kube.rights import refuse_unable
 from chaos.kube.standing import Whereabouts, events, hindrance, pull_secrets, running
 from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
-from chaos.plan.traits import made
 from chaos.plugin import Deployment
 from chaos.registry import runs as registry
 from chaos.runtimes.base.machines.errands import Errands, paid
 from chaos.runtimes.base.machines.orders import Terms
-from chaos.runtimes.kubernetes.able import refuse_moving
+from chaos.runtimes.kubernetes.able import refuse_moving, starts_nodes
 
 NAMESPACE: Final = "NINES_KUBERNETES_NAMESPACE"
 TARGET_IMAGE: Final = "NINES_KUBERNETES_TARGET_IMAGE"
-POLICY: Final = "policy"
 OLDEST: Final = (1, 29)
 """From this version on an init container may go on beside the others without being asked for specially."""
 RUNS_WITHIN_S: Final = 180.0
@@ -104,17 +102,6 @@ def images(plan: Plan, target: Target, environment: Mapping[str, str] = os.envir
 def built_name(target: str) -> str:
     """What ``nines image --target`` calls what it builds, where nobody says."""
     return f"nines-target-{re.sub(r'[^a-z0-9]+', '-', target.lower()).strip('-')}"
-
-
-def starts_nodes(plan: Plan) -> bool:
-    """Whether Nines starts dead nodes again, and not kubelet. ``BadInput`` for an experiment that asks for both."""
-    ways = {made(spec).revival for spec in plan.experiment.faults} - {""}
-    if POLICY in ways and len(ways) > 1:
-        raise BadInput(
-            f"faults with 'recovery: {POLICY}' and with '{', '.join(sorted(ways - {POLICY}))}' in one experiment",
-            right="one of them: a container that kubelet starts again runs, whatever the other one wants",
-        )
-    return POLICY not in ways
 
 
 def is_loaded(plan: Plan) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from chaos.core.capabilities import Capability
-from chaos.core.errors import CapabilityMissing
+from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import Allowed
 from chaos.experiment.cluster import Resources
 from chaos.experiment.faults import FaultSpec
@@ -23,6 +23,7 @@ from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.plugin import Deployment, NeedsLimits
 
+POLICY: Final = "policy"
 MAKERS: Final = "pods of a StatefulSet or a Deployment; or 'kill: {recovery: policy}', after which kubelet starts the container again"
 WHERE: Final = "resources: {limits: {cpu: 500m, memory: 128Mi}} in the pod's own manifest: Nines changes no pod"
 
@@ -45,7 +46,7 @@ def _who(fault: FaultSpec) -> str:
 
 def _refuse_other_recovery(fault: FaultSpec) -> None:
     """What no capability tells: who brings a dead node back."""
-    if made(fault).revival not in ("", "policy"):
+    if made(fault).revival not in ("", POLICY):
         how = f"{fault.kind}: {{..., recovery: policy}}; kubelet alone starts a container again"
         raise CapabilityMissing(f"{_who(fault)}: it says 'recovery: {made(fault).revival}'", how=how)
 
@@ -147,3 +148,14 @@ def refuse_moving(deployment: Deployment) -> None:
             f"a deleted pod's successor has another address, and with 'client: {{{key}: ...}}' clients know the old one",
             how=f"leave '{key}' out: clients then ask the name",
         )
+
+
+def starts_nodes(plan: Plan) -> bool:
+    """Whether Nines starts dead nodes again, and not kubelet. ``BadInput`` for an experiment that asks for both."""
+    ways = {made(spec).revival for spec in plan.experiment.faults} - {""}
+    if POLICY in ways and len(ways) > 1:
+        raise BadInput(
+            f"faults with 'recovery: {POLICY}' and with '{', '.join(sorted(ways - {POLICY}))}' in one experiment",
+            right="one of them: a container that kubelet starts again runs, whatever the other one wants",
+        )
+    return POLICY not in ways

@@ -11,7 +11,7 @@ import pytest
 from chaos.api import order
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
 from chaos.core.values import Allowed
-from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, is_loaded, parts_of, refuse_old, starts_nodes
+from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, is_loaded, parts_of, refuse_old
 from chaos.experiment.target.load import load_target
 from chaos.experiment.target.spec import Ask
 from chaos.kube import gate
@@ -19,6 +19,7 @@ from chaos.kube.objects import Place
 from chaos.kube.own import OwnPlace, PartSpec, Probe, readiness, within
 from chaos.kube.rights import FOR_DRAINS, FOR_LOADS, OWN_RIGHTS, RIGHTS, WHOLE_RIGHTS, manifest, refuse_unable
 from chaos.kube.standing import KINDS, OWN_KINDS, Whereabouts, hindrance
+from chaos.runtimes.kubernetes.able import starts_nodes
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
 
 PLACE = OwnPlace("quickstart-20260101-000000-ab12", "nines-1", "chaos-nines:1")

@@ -65,13 +65,16 @@ class Moves:
         self._thread = threading.Thread(target=self._follow, args=(version,), name="pods", daemon=True)
         self._thread.start()
 
-    def end(self) -> None:
-        """No more of it; what was said in all lives is on disk."""
+    def stop(self) -> None:
+        """No more of it."""
         self._over.set()
         self._stop.tell()
         if self._thread is not None:
             self._thread.join()
         self._worker.shutdown(wait=True)
+
+    def keep_logs(self) -> None:
+        """What was said in all lives is on disk when it returns."""
         self._logs.close(self._pods.pods)
 
     def _follow(self, version: str) -> None:

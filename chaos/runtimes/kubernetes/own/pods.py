@@ -8,6 +8,7 @@ All nodes go this way at the same time. A container that dies is kubelet's to st
 from __future__ import annotations
 
 import contextlib
+import signal
 import socket
 import threading
 from collections.abc import Callable, Mapping
@@ -18,7 +19,7 @@ from typing import Final
 
 import msgspec
 
-from chaos.core.clock import Clock, to_ns, to_s
+from chaos.core.clock import Clock, to_ns
 from chaos.core.errors import EnvironmentUnusable, NinesError
 from chaos.core.values import NodeInfo
 from chaos.experiment.pods import PodsSpec
@@ -29,8 +30,9 @@ from chaos.kube.find import ROLE, RUN, Pod, pod_of
 from chaos.kube.own import AGENT, GROUP, NODES, PART, SYSTEM, Group
 from chaos.kube.streams import Exec, run
 from chaos.plugin import Sink
-from chaos.runtimes.base.agents.attached.guests import Rejoined, heard
-from chaos.runtimes.base.agents.link import AgentLink, AgentRefused, Event, mapped_into
+from chaos.runtimes.base.agents.attached.guests import Rejoined, heard, left_by
+from chaos.runtimes.base.agents.link import AgentGone, AgentLink, AgentRefused, Event, mapped_into
+from chaos.runtimes.base.agents.node import KILL_WITHIN_S
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.kubernetes.guests import CLOCK_BOUND_S, HELLO_WITHIN_S
 from chaos.runtimes.kubernetes.orders import PodOrders
@@ -43,8 +45,9 @@ SILENT_WITHIN_S: Final = 5.0
 SILENT_S: Final = 0.2
 LOOK_FOR_SILENCE_S: Final = 0.01
 LOG_LINES: Final = 100_000
-LOG_EARLIER_S: Final = 120
-"""Its container is older than our word of it."""
+LOG_WHOLE_S: Final = 7 * 24 * 3600
+"""All that was said in a pod of ours is the run's, and none stands so long."""
+STOP_GRACE_S: Final = 0.6
 OPEN_WITHIN_S: Final = 20.0
 """More than the agent itself waits for a gate."""
 
@@ -100,10 +103,13 @@ class OwnPods:
         self._breakage = breakage
         self._sink = sink
         self._clock = clock
-        self._began_ns = clock.now_ns()
         self._lock = threading.Lock()
         self._stands: dict[str, Pod] = {}
         """Node -> the pod in which its agent is."""
+        self._silent: set[str] = set()
+        """Whose agent did not answer at the end: nobody waits for it again."""
+        self._before: dict[str, bytes] = {}
+        """Node -> what its pod had said when we came: nothing, unless another harness was here."""
         self.nodes = {name: self._node(info) for name, info in layout.nodes.items()}
 
     def _node(self, info: NodeInfo) -> OwnNode:
@@ -124,12 +130,13 @@ class OwnPods:
                 each.result()
 
     def _bring_up(self, name: str, starts: bool) -> None:
+        self._before[name] = self._said(self.pods[name].name)
         self.stand_in(name)
         if starts:
             self.nodes[name].start()
 
     def stand_in(self, name: str) -> None:
-        """An agent in the node's present pod, whose gate is told what it is to start."""
+        """An agent in the node's present pod, whose gate is told what it is to start, with empty folders."""
         node, pod = self.nodes[name], self.pods[name]
         link = self.stands(name, AgentLink(
             None, pod.name, node=name, clock=self._clock, on_event=self._told(node), on_gone=self.gone,
@@ -138,7 +145,7 @@ class OwnPods:
         node.host(link)
         if self._layout.moves:
             self.tell_hosts(name)
-        self._prepare(name)
+        self._prepare(name, empty=True)
         self._stands[name] = pod
 
     def tell_hosts(self, name: str) -> None:
@@ -272,18 +279,48 @@ class OwnPods:
         problems = []
         for name, pod in self.pods.items():
             try:
-                (self._logs / f"{name}.log").write_bytes(self._said(pod.name))
+                (self._logs / f"{name}.log").write_bytes(self._said(pod.name).removeprefix(self._before.get(name, b"")))
             except NinesError as error:
                 problems.append(f"the log of {name}: {error}")
         return problems
 
     def _said(self, pod: str) -> bytes:
         """In the life of its container before, if kubelet started it again, and in the present one."""
-        since_s = int(to_s(self._clock.now_ns() - self._began_ns)) + LOG_EARLIER_S
         before = b""
         with contextlib.suppress(Refused):
-            before = self._api.log(self._namespace, pod, SYSTEM, since_s, LOG_LINES, previous=True)
-        return before + self._api.log(self._namespace, pod, SYSTEM, since_s, LOG_LINES, previous=False)
+            before = self._api.log(self._namespace, pod, SYSTEM, LOG_WHOLE_S, LOG_LINES, previous=True)
+        return before + self._api.log(self._namespace, pod, SYSTEM, LOG_WHOLE_S, LOG_LINES, previous=False)
+
+    def end_systems(self) -> None:
+        """SIGTERM to all, a short grace, SIGKILL. Their containers live on: the gates wait, as before the run."""
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="pods") as pool:
+            list(pool.map(self._end_system, self.agents.keys() & self.nodes.keys()))
+
+    def _end_system(self, name: str) -> None:
+        node, link = self.nodes[name], self.agents[name]
+        try:
+            for number, within_s in ((signal.SIGTERM, STOP_GRACE_S), (signal.SIGKILL, KILL_WITHIN_S)):
+                if node.runs:
+                    with contextlib.suppress(AgentRefused):  # it is dead already
+                        link.call("kill", signal=number, wait=False)
+                        link.call("resume")
+                    node.wait_down(within_s)
+        except AgentGone:
+            self._silent.add(name)
+
+    def leave(self) -> list[str]:
+        """Every agent takes back what it did in its network, as one that is let go of would do later by itself; what could not be."""
+        with ThreadPoolExecutor(max_workers=16, thread_name_prefix="pods") as pool:
+            return list(filter(None, pool.map(self._left_by, self.agents)))
+
+    def _left_by(self, name: str) -> str:
+        if name in self._silent:
+            return f"in the pod of {name}: its agent does not answer, and takes back by itself what it did"
+        try:
+            left = left_by(self.agents[name])
+        except NinesError as error:
+            left = str(error)
+        return f"in the pod of {name}: {left}" if left else ""
 
     def retire(self) -> None:
         """What happens from now on is no event of the run."""

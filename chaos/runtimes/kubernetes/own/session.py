@@ -35,7 +35,7 @@ from chaos.runtimes.base.helpers import Helpers
 from chaos.runtimes.base.libraries import require_in_image
 from chaos.runtimes.base.machines.orders import AtHome
 from chaos.runtimes.base.session import Parts, Session
-from chaos.runtimes.kubernetes.able import refuse_moving
+from chaos.runtimes.kubernetes.able import refuse_moving, starts_nodes
 from chaos.runtimes.kubernetes.hosts import PodHosts
 from chaos.runtimes.kubernetes.layout import resolver
 from chaos.runtimes.kubernetes.logs import PodLogs
@@ -200,7 +200,7 @@ class OwnSession(Session):
     # --- end -----------------------------------------------------------------------------------------------------------
 
     def _end(self) -> list[str]:
-        """Logs first, then the end of all that we started here. The pods go with the harness's own."""
+        """The systems, their logs, then all else that we started here. The pods go with the harness's own; until then their gates wait."""
         pods, helpers = self._pods, self._helpers
         if helpers is not None:
             helpers.end_input()
@@ -208,7 +208,11 @@ class OwnSession(Session):
         if pods is not None:
             pods.retire()
             if self._moves is not None:
-                self._moves.end()
+                self._moves.stop()
+            if starts_nodes(self._deployment.plan):  # else kubelet would start them again
+                pods.end_systems()
+            if self._moves is not None:
+                self._moves.keep_logs()
             else:
                 for problem in pods.keep_logs():
                     self._note(problem)
@@ -216,6 +220,8 @@ class OwnSession(Session):
             helpers.wait_ended()
             helpers.end_processes()
         if pods is not None:
+            for problem in pods.leave():
+                self._note(problem)
             pods.close()
         for loader in self._loaders:
             loader.closing = True
