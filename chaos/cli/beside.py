@@ -10,6 +10,8 @@ import contextlib
 import io
 import os
 import shutil
+import signal
+import subprocess
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 TICKET_WITHIN_S: Final = 30.0
 KEPT_WITHIN_S: Final = 60.0
+TESTS_END_WITHIN_S: Final = 30.0
 TAKEN: Final = ".taken"
 """In a run folder that is there already, and stays here since a heal needs it."""
 HISTORY: Final = "history.jsonl"
@@ -97,7 +100,7 @@ def _dialled(line: Lifeline, ticket: Ticket) -> Iterator[AtHome]:
 
 def _done(line: Lifeline, ticket: Ticket) -> End:
     """By its verb; every error becomes the end that tells of it."""
-    verbs: dict[str, Callable[[Lifeline, Ticket], End]] = {"up": _up, "verb": _verb, "fetch": _fetch}
+    verbs: dict[str, Callable[[Lifeline, Ticket], End]] = {"up": _up, "verb": _verb, "tests": _tests, "fetch": _fetch}
     try:
         _take_inputs(line, ticket)
         with _dialled(line, ticket) as at_home:
@@ -161,6 +164,37 @@ def _up(line: Lifeline, ticket: Ticket) -> End:
     def act() -> End:
         with _spoken(line):
             return End(hold(ordered, _folder(ticket), _found(ordered)))
+
+    return _with_folder(line, ticket, act)
+
+
+def _tests(line: Lifeline, ticket: Ticket) -> End:
+    """pytest in the place of a run: a process of its own, with all that this one has. What it says is shown."""
+    from chaos.testing.travelled import ORDERED, TRAVELLED
+    from chaos.testing.travelling import RESULTS
+
+    ordered, folder = _ordered(ticket), _folder(ticket).path
+
+    def act() -> End:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / ORDERED).write_bytes(msgspec.json.encode(ordered))
+        command = [sys.executable, "-m", "pytest", *ticket.argv, "--junitxml", str(folder / RESULTS), "--rootdir", str(folder)]
+        tests = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, errors="replace",
+            cwd=folder, env={**os.environ, TRAVELLED: str(folder)},
+        )  # fmt: skip
+        assert tests.stdout is not None
+        try:
+            for text in tests.stdout:
+                line.send(SHOWN, text.encode())
+            return End(tests.wait())
+        except BaseException:
+            tests.send_signal(signal.SIGINT)  # its fixtures take back what they did
+            tests.wait(TESTS_END_WITHIN_S)
+            raise
+        finally:
+            tests.kill()
+            tests.wait()
 
     return _with_folder(line, ticket, act)
 

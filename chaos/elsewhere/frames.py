@@ -60,7 +60,7 @@ class Ticket(msgspec.Struct, frozen=True):
     """What is to be done beside the engine."""
 
     do: str
-    """``run``, ``up``, ``verb`` or ``fetch``."""
+    """``run``, ``up``, ``verb``, ``tests`` or ``fetch``."""
     run: str = ""
     folder: str = ""
     """Of the run, beside the engine."""
@@ -69,6 +69,7 @@ class Ticket(msgspec.Struct, frozen=True):
     engine: str = ""
     """The id of the engine that is meant; empty where there is none, but a cluster."""
     argv: tuple[str, ...] = ()
+    """Words of a verb, or of pytest."""
     ordered: msgspec.Raw = msgspec.Raw(b"null")
     """JSON of the experiment that is ready to run."""
     images: dict[str, str] = {}

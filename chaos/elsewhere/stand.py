@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final, Protocol, runtime_checkable
 
 import msgspec
 
@@ -26,6 +26,7 @@ from chaos.engine.images.build import Note, quiet
 from chaos.engine.images.ensure import ensure_harness
 from chaos.experiment.target.spec import Target
 from chaos.history.folder import RunFolder
+from chaos.plan.plan import Plan
 from chaos.runtimes.base.machines.orders import RunsErrands
 
 TARGET: Final = "target"
@@ -44,6 +45,15 @@ class Stand(Protocol):
 
     def doing(self, ticket: Ticket, inputs: Mapping[str, Path] | None = None) -> AbstractContextManager[Channel]:
         """A harness that has this ticket and these inputs; it is gone after the block."""
+        ...
+
+
+@runtime_checkable
+class Destination(Protocol):
+    """What ``Runtime.elsewhere`` of a foreign runtime may lead to."""
+
+    def standing(self, plan: Plan, target: Target, folder: RunFolder, note: Note, *, held: bool = False) -> AbstractContextManager[Stand]:
+        """What this run needs there, while it stands; refused before anything is made where it could not be done."""
         ...
 
 

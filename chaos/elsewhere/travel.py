@@ -8,7 +8,7 @@ is measured, are on the engine's machine and its one clock.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 import msgspec
@@ -20,7 +20,7 @@ from chaos.elsewhere.frames import Ticket
 from chaos.elsewhere.hosts import Hosts
 from chaos.elsewhere.reader import Decide, Reader, raise_of
 from chaos.elsewhere.signals import obeyed_at_once
-from chaos.elsewhere.stand import Stand, settings, standing, with_folder
+from chaos.elsewhere.stand import Destination, Stand, settings, standing, with_folder
 from chaos.engine.connection import Engine
 from chaos.engine.images import foreign
 from chaos.engine.images.build import Note, quiet
@@ -32,6 +32,7 @@ from chaos.history.events import Row, RunEnded
 from chaos.history.folder import RunFolder
 from chaos.kube.api import Api
 from chaos.plan.plan import Plan
+from chaos.plugin import Deployment
 from chaos.registry import runs as registry
 from chaos.runtimes.base.libraries import libraries
 from chaos.runtimes.base.machines.errands import paid
@@ -73,6 +74,16 @@ def hold(far: object, plan: Plan, target: Target, ordered: bytes, folder: RunFol
     return end.status
 
 
+def tests(far: object, deployment: Deployment, ordered: bytes, words: Sequence[str], show: Callable[[str], None]) -> int:
+    """pytest with these words where the harness of a run would stand; its exit status. The folder that it fills comes here."""
+    plan, target, folder = deployment.plan, deployment.target, RunFolder(deployment.folder)
+    with _stand(far, plan, target, folder, show) as stand:
+        ticket = msgspec.structs.replace(_ticket(stand, "tests", plan, target, ordered, folder, show), argv=tuple(words))
+        end = with_folder(stand, ticket, target, folder, lambda channel: Reader(channel, folder.path, show=show, note=show))
+    raise_of(end)
+    return end.status
+
+
 @contextmanager
 def _on_hosts(stand: Stand, ticket: Ticket, plan: Plan, folder: RunFolder, note: Note) -> Iterator[Ticket]:
     """Of a run on several hosts: with its doors in the ticket, and somebody who runs its errands. It is registered here, with all engines,
@@ -105,7 +116,12 @@ def _left(folder: RunFolder) -> list[str]:
 
 @contextmanager
 def _stand(far: object, plan: Plan, target: Target, folder: RunFolder, note: Note, *, held: bool = False) -> Iterator[Stand]:
-    """By what is far: a cluster's API server, or a Docker engine. ``held``: for faults by hand, until somebody ends it."""
+    """By what is far: a cluster's API server, a Docker engine, or what a foreign runtime travels to. ``held``: for faults by hand, until
+    somebody ends it."""
+    if isinstance(far, Destination):
+        with obeyed_at_once(), far.standing(plan, target, folder, note, held=held) as there:
+            yield there
+        return
     if isinstance(far, Api):
         made = (
             own_in_cluster.standing(far, plan, target, folder, note, held=held)
