@@ -32,6 +32,9 @@ _BEFORE_CLIENTS: Final = frozenset({Capability.NAME_SET})
 _OF_SERVICE: Final = re.compile(r"([A-Za-z0-9._-]+)=([a-z]+://.*)")
 _WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 """What may be a container's name (the engine's own rule)."""
+_LABEL: Final = re.compile(r"label:\s*(?P<labels>[^{\s].*)", re.DOTALL)
+"""A selector by labels in short: ``label:tier=cache``."""
+_LABELLED: Final = re.compile(r"\s*(label:|\{.*\blabel['\"]?\s*:)", re.DOTALL)
 
 
 def written(kind: str, to: str | None, lasts: str, fields: Sequence[str]) -> HandOrder:
@@ -161,7 +164,12 @@ def _asked(what: dict[str, Any], ask: Sequence[str], send: str, expect: str) -> 
 
 
 def by_nodes(selector: str, containers: Mapping[str, str]) -> str:
-    """The selector with each container's name as the node that it is: ``clients -> shop-web-2`` is ``clients -> n2``."""
+    """The selector with each container's name as the node that it is: ``clients -> shop-web-2`` is ``clients -> n2``.
+
+    Labels stay as they are: a label's value may be the name of a container.
+    """
+    if _LABELLED.match(selector):
+        return selector
     return _WORD.sub(lambda word: containers.get(word[0], word[0]), selector)
 
 
@@ -185,12 +193,19 @@ def _order(document: dict[str, Any], hand: HandOrder, file: Path, runtime: str |
     """Places are left out of refusals: nobody wrote this file."""
     fault: dict[str, Any] = {hand.kind: {name: _value(value) for name, value in hand.fields.items()}, "at": "0s", "for": hand.lasts}
     if hand.to:
-        fault["target"] = {"link": hand.to} if "->" in hand.to and not hand.to.lstrip().startswith("{") else _value(hand.to)
+        fault["target"] = _target(hand.to)
     text = yaml.safe_dump(document | {"baseline": "0s", "settle": "0s", "faults": [fault]}, sort_keys=False)
     try:
         return order_text(text, file, runtime=runtime)
     except BadInput as refusal:
         raise BadInput(refusal.message, right=refusal.right) from None
+
+
+def _target(to: str) -> object:
+    """A selector as YAML has it: a link and labels are mappings, and may be written without braces."""
+    if (short := _LABEL.fullmatch(to.strip())) is not None:
+        return {"label": short["labels"]}
+    return {"link": to} if "->" in to and not to.lstrip().startswith("{") else _value(to)
 
 
 def _value(written_as: str) -> object:

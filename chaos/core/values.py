@@ -48,7 +48,8 @@ class Link(msgspec.Struct, frozen=True, order=True):
 
 
 class NodeInfo(msgspec.Struct, frozen=True):
-    """Who a node is. ``address`` and ``host`` change within a run only where another takes the node's place."""
+    """Who a node is. ``address`` and ``host`` change within a run only where another takes the node's place,
+    ``labels`` also where somebody changes them."""
 
     name: str
     part: str
@@ -60,6 +61,8 @@ class NodeInfo(msgspec.Struct, frozen=True):
     """Network -> its address there, in their order, where they have names."""
     host: str = ""
     """The machine that it stands on now, where it may come to stand on another one."""
+    labels: dict[str, str] | None = None
+    """What it is labelled with now, where a selector speaks of labels."""
 
     @property
     def peer_address(self) -> str:

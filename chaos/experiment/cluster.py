@@ -209,6 +209,8 @@ class AttachSpec(Strict, frozen=True):
     """Part -> its own question, where they are written so."""
     groups: Annotated[dict[str, tuple[str, ...]], UNWRITTEN] = {}
     """Part -> its services, where they are written so."""
+    labels: Annotated[dict[str, dict[str, str]], UNWRITTEN] = {}
+    """Node -> what it was labelled with when that was asked for a selector (``plan.placing``)."""
     pods: Annotated[PodsSpec | None, Key("kubernetes")] = None
     """Pods of a Kubernetes cluster"""
     name: Annotated[str, WORDS] = ""

@@ -21,19 +21,16 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 from chaos.core.errors import BadInput
 from chaos.experiment.forms import WORDS, mapping, string
+from chaos.experiment.labels import LABELS
 from chaos.experiment.power import MachineSpec
 from chaos.experiment.source import Table
 from chaos.experiment.tables import UNWRITTEN, Key, Rule, Strict, Written, table
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
 """A DNS label (RFC 1123), as Kubernetes names namespaces and Services."""
-_VALUE: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_KEY: Final = rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_VALUE}"
-_TERM: Final = rf"({_KEY}\s*(=|==|!=)\s*{_VALUE}|!?{_KEY}|{_KEY} (in|notin) \({_VALUE}(,\s*{_VALUE})*\))"
 _NAMESPACE: Final = string("the name of a namespace", pattern=re.compile(_LABEL), right="shop")
 _SERVICE: Final = string("the name of a Service", pattern=re.compile(_LABEL), right="store")
 _CONTAINER: Final = string("the name of a container", pattern=re.compile(_LABEL), right="store")
-_SELECTOR: Final = string("a label selector", pattern=re.compile(rf"{_TERM}(,\s*{_TERM})*"), right="app=store, or app=store,tier!=cache")
 _IMAGE: Final = string("the name of an image", pattern=re.compile(r"[A-Za-z0-9._:/@-]+"), right="registry.shop.test/chaos-nines:0.1")
 _IMAGES: Final = mapping(_IMAGE)
 
@@ -69,7 +66,7 @@ class PodsSpec(Strict, frozen=True):
 
     namespace: Annotated[str, _NAMESPACE, Key(example="namespace: shop")]
     """Where they are. What Nines needs there for the run stands in the same namespace"""
-    selector: Annotated[str, _SELECTOR] = ""
+    selector: Annotated[str, LABELS] = ""
     """Their labels, as kubectl writes them: ``app=store``. Left out: those of the Service"""
     service: Annotated[str, _SERVICE] = ""
     """The Service whose name clients resolve"""

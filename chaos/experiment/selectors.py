@@ -4,6 +4,7 @@
 
     leader   followers   any   majority   minority   n2   [n1, n2]
     {any: 2}   {percent: 40%}   {zone: a}   {host: b}   {part: sentinel, any: 1}   {any: 1, role: followers}   {same: kill-leader}
+    {label: "tier=cache,shard!=2"}   {label: tier=cache, any: 1}   {label: tier=cache, zone: a}
     {link: "leader -> any"}   {link: "leader <-> any"}   {link: "clients -> n2"}
 
 Whether a selector can match anything is for the plan to say.
@@ -18,6 +19,7 @@ from chaos.core.errors import BadInput
 from chaos.core.units import PERCENT, Ratio
 from chaos.core.values import CLIENTS, DNS, LEADER
 from chaos.experiment.forms import COUNT, WORDS, Form, choice, listed, one_of, quantity, string
+from chaos.experiment.labels import LABELS
 from chaos.experiment.schema import Schema, anchored, there
 from chaos.experiment.source import Table, Value
 from chaos.experiment.tables import Rule, Strict, Written, table
@@ -44,6 +46,9 @@ class Role(Strict, frozen=True, tag="role"):
     """``{percent: 40%}`` of the nodes, rounded up."""
     part: str | None = None
     zone: str | None = None
+    """Or a host: a host is a zone."""
+    label: str | None = None
+    """As kubectl writes selectors (``labels``)."""
 
 
 class Side(Strict, frozen=True, tag="side"):
@@ -56,6 +61,14 @@ class Zone(Strict, frozen=True, tag="zone"):
     """``{zone: a}``, ``{host: b}``: all nodes of it. A host is a zone."""
 
     zone: str
+
+
+class Labelled(Strict, frozen=True, tag="labelled"):
+    """``{label: tier=cache}``: all nodes with such labels, of the part and of the zone or host if they are given."""
+
+    label: str
+    part: str | None = None
+    zone: str | None = None
 
 
 class Same(Strict, frozen=True, tag="same"):
@@ -73,14 +86,20 @@ class LinkTo(Strict, frozen=True, tag="link"):
     both: bool = False
 
 
-Selector = Named | Role | Side | Zone | Same | LinkTo
+Selector = Named | Role | Side | Zone | Labelled | Same | LinkTo
+
+
+def label_of(selector: Selector | None) -> str | None:
+    """The labels that it speaks of, if it does."""
+    return selector.label if isinstance(selector, Role | Labelled) else None
 
 
 # --- as they are written -----------------------------------------------------------------------------------------------
 
 _EXAMPLES: Final = 'leader, followers, any, n2, [n1, n2], {any: 2} or {link: "leader <-> any"}'
 _COUNTED: Final = (ANY, FOLLOWERS, LEADER, "percent")
-_ALONE: Final = ("link", "same", "host")
+_ALONE: Final = ("link", "same")
+_PLACES: Final = ("zone", "host")
 _ARROW: Final = re.compile(r"\s*(\S+)\s*(<->|->)\s*(\S+)\s*")
 _A_LINK: Final[Schema] = {"type": "string", "pattern": anchored(_ARROW.pattern)}
 
@@ -96,7 +115,7 @@ def _link(written_as: str, value: Value) -> LinkTo:
 
 
 def _check_whom(entry: Table) -> None:
-    """``link``, ``same`` and ``host`` stand alone; of all others it must be clear how many nodes are meant."""
+    """``link`` and ``same`` stand alone; of all others it must be clear how many nodes are meant."""
     keys = list(entry.entries)
     alone = next((key for key in _ALONE if key in keys), None)
     if alone is not None:
@@ -104,9 +123,12 @@ def _check_whom(entry: Table) -> None:
         if other is not None:
             raise BadInput(f"'{other}' does not go with '{alone}'", place=entry.entries[other].place, right=f"'{alone}' alone")
         return
+    if set(_PLACES) <= set(keys):
+        raise BadInput("'host' does not go with 'zone'", place=entry.entries["host"].place, right="one of them")
     counted = [key for key in _COUNTED if key in keys]
     clear = len(counted) == 1 and ("role" not in keys or counted[0] in (ANY, "percent"))
-    if not (keys == ["zone"] or (not counted and "role" in keys) or clear):
+    every = not counted and ("label" in keys or (len(keys) == 1 and keys[0] in _PLACES))
+    if not (every or (not counted and "role" in keys) or clear):
         raise BadInput("it is not clear how many nodes are meant", place=entry.place, right="{any: 1} or {percent: 40%}, one of them")
 
 
@@ -114,17 +136,18 @@ def _whom_schema() -> Schema:
     def other_than(key: str) -> tuple[str, ...]:
         return (*(other for other in _COUNTED if other != key), *(("role",) if key in (FOLLOWERS, LEADER) else ()))
 
+    every: list[Schema] = [{"required": ["label"]}, *({"required": [key], "maxProperties": 1} for key in _PLACES)]
     some: list[Schema] = [
-        {"required": ["zone"], "maxProperties": 1},
+        {"anyOf": every, "not": there(*_COUNTED, "role")},
         {"required": ["role"], "not": there(*_COUNTED)},
         *({"required": [key], "not": there(*other_than(key))} for key in _COUNTED),
     ]
-    return {"if": there(*_ALONE), "then": {"maxProperties": 1}, "else": {"oneOf": some}}
+    return {"if": there(*_ALONE), "then": {"maxProperties": 1}, "else": {"oneOf": some, "not": {"required": list(_PLACES)}}}
 
 
 @Written(rules=(Rule(_check_whom, _whom_schema()),), inline=True)
 class Whom(Strict, frozen=True):
-    """Who is meant, by a link, an earlier pick, a host, or how many of which nodes."""
+    """Who is meant, by a link, an earlier pick, a host, labels, or how many of which nodes."""
 
     link: Annotated[LinkTo | None, Form(string("a link").read, _A_LINK).then(_link)] = None
     """"leader -> any", "leader <-> any", "clients -> n2": connections that the first opens to the second"""
@@ -132,8 +155,10 @@ class Whom(Strict, frozen=True):
     """Whom the fault of that name last picked"""
     zone: Annotated[str | None, string("the name of a zone")] = None
     """Of a zone; alone, all of it"""
-    host: Annotated[str, string("the name of a host")] = ""
-    """All nodes on one of the hosts: a Docker host, or a machine of a Kubernetes cluster"""
+    host: Annotated[str | None, string("the name of a host")] = None
+    """Of one of the hosts, a Docker host or a machine of a Kubernetes cluster; alone, all of it"""
+    label: Annotated[str | None, LABELS] = None
+    """Of those with such labels, as kubectl writes selectors (tier=cache,shard!=2); without a number, all of them"""
     part: Annotated[str | None, WORDS] = None
     """Of a part"""
     role: Annotated[str, choice(ROLES)] = ""
@@ -153,13 +178,15 @@ class Whom(Strict, frozen=True):
             return self.link
         if self.same:
             return Same(self.same)
-        if self.host:
-            return Zone(self.host)
+        place = self.zone if self.host is None else self.host
         count = next((found for found in (self.any, self.followers, self.leader) if found is not None), None)
-        if self.zone is not None and not self.role and count is None and self.percent is None:
-            return Zone(self.zone)
+        if not self.role and count is None and self.percent is None:
+            if self.label is not None:
+                return Labelled(self.label, part=self.part, zone=place)
+            if place is not None:
+                return Zone(place)
         role = FOLLOWERS if self.followers is not None else LEADER if self.leader is not None else self.role or ANY
-        return Role(role, count=count, percent=self.percent, part=self.part, zone=self.zone)
+        return Role(role, count=count, percent=self.percent, part=self.part, zone=place, label=self.label)
 
 
 def _word(word: str, value: Value) -> Selector:

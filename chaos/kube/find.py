@@ -52,6 +52,8 @@ class Pod(msgspec.Struct, frozen=True):
     """It is being deleted by the cluster itself, since its machine was silent."""
     maker: str = ""
     """The kind of what makes another one in its place (``StatefulSet``); empty: nobody does."""
+    labels: dict[str, str] = {}
+    """As they are now."""
 
 
 def service_of(api: Api, spec: PodsSpec) -> Thing | None:
@@ -133,7 +135,7 @@ def pod_of(thing: Thing, spec: PodsSpec) -> Pod:
         restarts=int(state.get("restartCount") or 0),
         shared=bool(thing["spec"].get("shareProcessNamespace")), limits=allowed(thing, name),
         given_up=any(each.get("reason") == BY_CLUSTER and each.get("status") == "True" for each in status.get("conditions") or ()),
-        maker=controller(thing),
+        maker=controller(thing), labels=dict(metadata.get("labels") or {}),
     )  # fmt: skip
 
 

@@ -11,16 +11,20 @@ from collections.abc import Collection, Sequence
 from chaos.core.errors import EnvironmentUnusable
 from chaos.experiment.pods import PodsSpec
 from chaos.kube.api import Api, Refused, Thing
-from chaos.kube.find import ZONE, in_order, running, selector_of, service_of
+from chaos.kube.find import ZONE, Pod, in_order, running, selector_of, service_of
 from chaos.plugin import Spot
 
 
 def spots(api: Api, spec: PodsSpec, named: Collection[str]) -> Sequence[Spot]:
     """Of each pod that runs, in the order of their names."""
-    things = api.listed("pods", spec.namespace, selector_of(spec, service_of(api, spec)))
-    machines = [pod.machine for pod in in_order(running(things, spec))]
+    machines = [pod.machine for pod in there(api, spec)]
     zones = {} if set(named) <= set(machines) else zones_of(api)
     return [Spot(machine, zones.get(machine, "")) for machine in machines]
+
+
+def there(api: Api, spec: PodsSpec) -> list[Pod]:
+    """The pods that run, in the order of their names."""
+    return in_order(running(api.listed("pods", spec.namespace, selector_of(spec, service_of(api, spec))), spec))
 
 
 def machines(api: Api) -> Sequence[Spot]:

@@ -183,6 +183,8 @@ def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> 
         zones = {} if cluster.attach.pods.stand else cluster.zones
         bare_pods = msgspec.structs.replace(cluster.attach.pods, stand={}, lies={}, says={}, answers={}, unseen="")
         cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(cluster.attach, pods=bare_pods), zones=zones)
+    if cluster.attach is not None:
+        cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(cluster.attach, labels={}))
     ours = cluster.kubernetes
     if ours.stand or ours.within:  # the machines that there were this time
         zones = cluster.zones if ours.zones == MACHINES else {}

@@ -11,7 +11,7 @@ import msgspec
 
 from chaos.core.errors import BadInput
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER, Link, Victims
-from chaos.experiment.selectors import LinkTo, Named, Role, Selector, Side, Zone
+from chaos.experiment.selectors import Labelled, LinkTo, Named, Role, Selector, Side, Zone
 from chaos.plan.plan import PlannedNode
 from chaos.plan.shapes import quorum
 
@@ -42,10 +42,10 @@ class View(msgspec.Struct, frozen=True):
         """Those nodes that hold the role."""
         return [node for node in among if role in self.roles.get(node, frozenset())]
 
-    def members(self, part: str | None, zone: str | None) -> list[str]:
-        """The nodes of a part and zone; without either, of the part behind the name."""
-        part = part if part is not None or zone is not None else self.part
-        return [node.name for node in self.nodes if (part is None or node.part == part) and (zone is None or node.stands_in(zone))]
+    def members(self, part: str | None, zone: str | None, label: str | None = None) -> list[str]:
+        """The nodes of a part and zone with such labels; where nothing is given, of the part behind the name."""
+        part = self.part if part is None and zone is None and label is None else part
+        return [node.name for node in self.nodes if node.fits(part, zone, label)]
 
     def role_of(self, nodes: Sequence[str]) -> str:
         """The one role of all of them, or ``mixed``; of nodes that stand outside the part behind the name, their part."""
@@ -60,13 +60,15 @@ class View(msgspec.Struct, frozen=True):
         return found.pop() if len(found) == 1 else "mixed"
 
 
-def candidates_of(selector: Named | Role | Side | Zone, view: View) -> tuple[list[str], int]:
+def candidates_of(selector: Named | Role | Side | Zone | Labelled, view: View) -> tuple[list[str], int]:
     """Who may be picked, and how many of them are."""
     match selector:
         case Named(nodes=named):
             return all_of(list(named), view)
         case Zone(zone=zone):
             return all_of([node.name for node in view.nodes if node.stands_in(zone)], view)
+        case Labelled(label=label, part=part, zone=zone):
+            return all_of(view.members(part, zone, label), view)
         case Side(side=side):
             members = view.members(None, None)
             count = quorum(len(members)) if side == MAJORITY else len(members) - quorum(len(members))
@@ -87,8 +89,8 @@ def all_of(named: list[str], view: View) -> tuple[list[str], int]:
 
 def of_role(selector: Role, view: View) -> tuple[list[str], int]:
     """Those that hold the role, and how many of them are meant."""
-    by_role = selector.role in (LEADER, FOLLOWERS) and selector.zone is None
-    members = view.members(selector.part or (view.leads if by_role else "") or None, selector.zone)
+    by_role = selector.role in (LEADER, FOLLOWERS) and selector.zone is None and selector.label is None
+    members = view.members(selector.part or (view.leads if by_role else "") or None, selector.zone, selector.label)
     free = pickable(members, view)
     if selector.role == LEADER:
         found, default = view.holds(LEADER, free), 1

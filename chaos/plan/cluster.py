@@ -61,7 +61,8 @@ def planned_nodes(experiment: Experiment, target: Target) -> tuple[PlannedNode, 
     hosts = experiment.cluster.kubernetes.stand if attach is None else attach.pods.stand if attach.pods is not None else {}
     if experiment.cluster.hosts:
         zones = _hosts(experiment, names, zones)
-    return tuple(PlannedNode(name=name, part=part, zone=zones.get(name), host=hosts.get(name)) for name, part in names)
+    labels = {} if attach is None else attach.labels
+    return tuple(PlannedNode(name, part, zones.get(name), hosts.get(name), labels.get(name)) for name, part in names)
 
 
 def _counts(experiment: Experiment, target: Target) -> dict[str, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import get_args, get_type_hints
 
 import msgspec
@@ -10,8 +11,8 @@ from chaos.core import plugins as tables
 from chaos.core.units import Ratio, digits, show, show_s
 from chaos.experiment.faults import FaultSpec
 from chaos.experiment.schedules import Condition, OnFault, OnNode, OnRole, OnService
-from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Side, Zone
-from chaos.plan.plan import Plan, Window
+from chaos.experiment.selectors import Labelled, LinkTo, Named, Role, Same, Selector, Side, Zone
+from chaos.plan.plan import Plan, PlannedNode, Window
 from chaos.plan.traits import made
 
 
@@ -66,8 +67,8 @@ def describe(plan: Plan) -> list[PlanRow]:
     return [
         PlanRow(
             id=window.id, start_s=window.start_s, end_s=window.end_s, fault=window.fault, kind=window.kind,
-            target=target_text(specs[window.fault]), details=details_text(specs[window.fault]), overlap=specs[window.fault].overlap,
-            latest_s=window.latest_s, follows=_follows(window), when=when_text(specs[window.fault]),
+            target=target_text(specs[window.fault], plan.nodes), details=details_text(specs[window.fault]),
+            overlap=specs[window.fault].overlap, latest_s=window.latest_s, follows=_follows(window), when=when_text(specs[window.fault]),
         )
         for window in plan.windows
     ]  # fmt: skip
@@ -98,18 +99,18 @@ def condition_text(condition: Condition) -> str:
             return f"{name} is {state}"
 
 
-def target_text(spec: FaultSpec) -> str:
-    """To whom, in the words of the file."""
+def target_text(spec: FaultSpec, nodes: Sequence[PlannedNode] = ()) -> str:
+    """To whom, in the words of the file. ``nodes``: among whom it is said which of them have the labels."""
     if spec.target is not None:
-        return selector_text(spec.target)
+        return selector_text(spec.target, nodes)
     return made(spec).whom
 
 
-def selector_text(selector: Selector) -> str:
-    """``leader``, ``2 of any``, ``zone a``, ``leader <-> any``."""
+def selector_text(selector: Selector, nodes: Sequence[PlannedNode] = ()) -> str:
+    """``leader``, ``2 of any``, ``zone a``, ``label tier=cache: n1, n3``, ``leader <-> any``."""
     match selector:
-        case Named(nodes=nodes):
-            return ", ".join(nodes)
+        case Named(nodes=named):
+            return ", ".join(named)
         case Side(side=side):
             return side
         case Zone(zone=zone):
@@ -118,11 +119,20 @@ def selector_text(selector: Selector) -> str:
             return f"as {fault}"
         case LinkTo(source=source, destination=destination, both=both):
             return f"{source} {'<->' if both else '->'} {destination}"
-        case Role(role=role, count=count, percent=percent, part=part, zone=zone):
+        case Labelled():
+            return _within(selector, nodes)
+        case Role(role=role, count=count, percent=percent):
             share = f"{count} of " if count is not None else f"{percent * 100:g}% of " if percent is not None else ""
-            within = [f"part {part}"] if part else []
-            within += [f"zone {zone}"] if zone else []
-            return f"{share}{role}" + (f" ({', '.join(within)})" if within else "")
+            within = _within(selector, nodes)
+            return f"{share}{role}" + (f" ({within})" if within else "")
+
+
+def _within(selector: Role | Labelled, nodes: Sequence[PlannedNode]) -> str:
+    """Among which nodes it picks; with labels also who has them by now."""
+    named = {"part": selector.part, "zone": selector.zone, "label": selector.label}
+    words = ", ".join(f"{what} {name}" for what, name in named.items() if name)
+    meant = [node.name for node in nodes if node.fits(selector.part, selector.zone, selector.label)] if selector.label else []
+    return f"{words}: {', '.join(meant)}" if meant else words
 
 
 def details_text(spec: FaultSpec) -> str:

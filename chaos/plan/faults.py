@@ -12,11 +12,12 @@ from chaos.core.values import CLIENTS, DNS, LEADER, Link, Rule, Toxic, Victims
 from chaos.experiment.document import Experiment
 from chaos.experiment.faults import FaultSpec
 from chaos.experiment.forms import Mistakes
-from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Zone
+from chaos.experiment.selectors import Labelled, LinkTo, Named, Role, Same, Selector, Zone, label_of
 from chaos.experiment.target.spec import Target
 from chaos.plan import shapes
 from chaos.plan.attached import ONE_PART
 from chaos.plan.cluster import known_or_refuse, refuse, zones_of
+from chaos.plan.labelled import labelled
 from chaos.plan.plan import PlannedNode
 from chaos.plan.selection import ENDPOINTS, FOLLOWERS, NothingMatched, possible
 from chaos.plan.traits import made
@@ -173,6 +174,8 @@ def _check_target(experiment: Experiment, path: str, spec: FaultSpec, fault: Fau
         _check_groups(experiment, f"{path}.{spec.kind}.groups", fault.groups, nodes)
     for name, what in _named(spec.target):
         _check_name(experiment, f"{path}.target", name, what, nodes)
+    if isinstance(spec.target, Role | Labelled) and label_of(spec.target) is not None:
+        labelled(experiment, f"{path}.target", spec.target, nodes)
     _check_protected(experiment, f"{path}.target", spec.target, nodes)
     if isinstance(spec.target, Same):
         _check_same(experiment, path, spec, spec.target.fault, fault)
@@ -206,7 +209,7 @@ def _named(selector: Selector | None) -> Iterator[tuple[str, str]]:
             yield from ((name, "node") for name in names)
         case Zone(zone=zone):
             yield zone, "zone"
-        case Role(part=part, zone=zone):
+        case Role(part=part, zone=zone) | Labelled(part=part, zone=zone):
             yield from ((name, what) for name, what in ((part, "part"), (zone, "zone")) if name is not None)
         case LinkTo(source=source, destination=destination):
             yield from ((end, "node") for end in (source, destination) if end not in (*_WORDS[:3], *ENDPOINTS))
@@ -238,6 +241,8 @@ def _check_protected(experiment: Experiment, path: str, selector: Selector | Non
     meant = {name for name, what in _named(selector) if what == "node"}
     if isinstance(selector, Zone):
         meant = {node.name for node in nodes if node.stands_in(selector.zone)}
+    if isinstance(selector, Labelled):
+        meant = {node.name for node in nodes if node.fits(selector.part, selector.zone, selector.label)}
     for name in sorted(meant & set(experiment.limits.protect)):
         raise refuse(experiment, path, f"{name} is protected", "another node, or a shorter limits.protect")
 

@@ -5,6 +5,8 @@ A host or a zone of a selector that the file does not define is asked for:
 
     {host: worker-2}   {zone: eu-1a}   {any: 1, zone: eu-1a}      kubernetes: {zones: machines}
 
+The labels of nodes that run already are asked for where a selector speaks of labels: ``{label: tier=cache}``.
+
 Where faults are planned, the runtime also tells parameters of the models (``Runtime.told``). What was found stands in the plan's
 experiment, as if the file had said it.
 """
@@ -19,7 +21,7 @@ import msgspec
 from chaos.core.errors import EnvironmentUnusable
 from chaos.experiment.cluster import ClusterSpec
 from chaos.experiment.document import Experiment
-from chaos.experiment.selectors import Role, Selector, Zone
+from chaos.experiment.selectors import Labelled, Role, Selector, Zone, label_of
 from chaos.experiment.target.spec import Target
 from chaos.plan.cluster import planned_nodes, refuse
 from chaos.plugin import Runtime, Spot
@@ -28,11 +30,15 @@ MACHINES: Final = "machines"
 
 
 def placed(experiment: Experiment, target: Target, runtime: type[Runtime]) -> Experiment:
-    """With the hosts and zones of what it attaches to or starts, where a selector names one that the file does not."""
+    """With the hosts and zones of what it attaches to or starts, where a selector names one that the file does not; and its labels."""
     cluster = experiment.cluster
-    attach = cluster.attach
-    if attach is None:
+    if cluster.attach is None:
         return _to_be_placed(experiment, target, runtime)
+    if any(label_of(spec.target) is not None for spec in experiment.faults):
+        experiment = _labelled(experiment, target, runtime)
+        cluster = experiment.cluster
+    attach = cluster.attach
+    assert attach is not None
     if attach.pods is None:
         return experiment
     unknown = _spoken_of(experiment) - set(cluster.zones)
@@ -49,6 +55,24 @@ def placed(experiment: Experiment, target: Target, runtime: type[Runtime]) -> Ex
     pods = msgspec.structs.replace(attach.pods, stand=hosts, lies={spot.host: spot.zone for spot in found if spot.zone})
     zones = cluster.zones or _zones(names, found)
     cluster = msgspec.structs.replace(cluster, zones=zones, attach=msgspec.structs.replace(attach, pods=pods))
+    return msgspec.structs.replace(experiment, cluster=cluster)
+
+
+def _labelled(experiment: Experiment, target: Target, runtime: type[Runtime]) -> Experiment:
+    """With what each node is labelled with now; as it is where the runtime cannot tell."""
+    cluster, nodes = experiment.cluster, planned_nodes(experiment, target)
+    attach = cluster.attach
+    assert attach is not None
+    found = runtime.labels(attach, tuple(dict.fromkeys(node.part for node in nodes)))
+    labels: dict[str, dict[str, str]] = {}
+    for part, each in found.items():
+        names = [node.name for node in nodes if node.part == part]
+        if len(each) != len(names):
+            of_part = "" if len(found) == 1 else f" of '{part}'"
+            how = f"cluster: {{nodes: {len(each)}}}, or wait until all of them run"
+            raise EnvironmentUnusable(f"{len(each)} {attach.kind}{of_part} run, and the experiment says {len(names)}", how=how)
+        labels |= {name: dict(its) for name, its in zip(names, each, strict=True)}
+    cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(attach, labels=labels))
     return msgspec.structs.replace(experiment, cluster=cluster)
 
 
@@ -74,7 +98,7 @@ def _spoken_of(experiment: Experiment) -> set[str]:
 
 
 def _place(selector: Selector | None) -> str | None:
-    return selector.zone if isinstance(selector, Zone | Role) else None
+    return selector.zone if isinstance(selector, Zone | Role | Labelled) else None
 
 
 def _to_be_placed(experiment: Experiment, target: Target, runtime: type[Runtime]) -> Experiment:

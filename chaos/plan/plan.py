@@ -10,6 +10,7 @@ import msgspec
 
 from chaos.core.values import Link
 from chaos.experiment.document import Experiment
+from chaos.experiment.labels import meets
 from chaos.experiment.target.operation import OperationKind
 
 SCHEMA = 1
@@ -23,10 +24,17 @@ class PlannedNode(msgspec.Struct, frozen=True):
     zone: str | None = None
     host: str | None = None
     """The machine that it stands on, where that is another thing than its zone."""
+    labels: dict[str, str] | None = None
+    """What it is labelled with; None where nobody asked, or nothing labels it."""
 
     def stands_in(self, place: str) -> bool:
         """In that zone, or on that host."""
         return place in (self.zone, self.host)
+
+    def fits(self, part: str | None, zone: str | None, label: str | None) -> bool:
+        """Of that part, in that zone or on that host, and with such labels, as far as each is given."""
+        of_part = part is None or self.part == part
+        return of_part and (zone is None or self.stands_in(zone)) and (label is None or meets(self.labels or {}, label))
 
 
 class Window(msgspec.Struct, frozen=True):

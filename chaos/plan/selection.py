@@ -1,7 +1,7 @@
 """To whom: from a selector to victims, at the moment of injection (``resolve``) or for planning (``possible``).
 
-Words (``leader``, ``followers``, ``any``, ``majority``) speak of the part behind the name unless ``part:`` or ``zone:`` says
-otherwise. Protected nodes are never picked at random. The role in the result makes the fault class:
+Words (``leader``, ``followers``, ``any``, ``majority``) speak of the part behind the name unless ``part:``, ``zone:``, ``host:`` or
+``label:`` says otherwise. Protected nodes are never picked at random. The role in the result makes the fault class:
 
     one role for all victims   leader | follower | node (of a system without roles)      several roles   mixed
     {zone: a}                  zone:a       groups   groups       a link   the role of its end that is not ``any``; clients; dns
@@ -16,7 +16,7 @@ from typing import Final
 
 from chaos.core.rng import stream
 from chaos.core.values import LEADER, Victims
-from chaos.experiment.selectors import LinkTo, Named, Role, Same, Selector, Side, Zone
+from chaos.experiment.selectors import Labelled, LinkTo, Named, Role, Same, Selector, Side, Zone
 from chaos.plan.candidates import ENDPOINTS, FOLLOWERS, NothingMatched, View, all_of, candidates_of, pickable, victims_of, victims_of_links
 from chaos.plan.plan import PlannedNode
 from chaos.plugin import Fault
@@ -112,7 +112,7 @@ def possible(
         raise refusal
 
 
-def _choices(selector: Named | Role | Side | Zone | LinkTo, view: View, names: list[str]) -> Iterator[Victims]:
+def _choices(selector: Named | Role | Side | Zone | Labelled | LinkTo, view: View, names: list[str]) -> Iterator[Victims]:
     if isinstance(selector, LinkTo):
         yield from victims_of_links(selector, view)
         return

@@ -208,6 +208,12 @@ class Runtime:
         return []
 
     @classmethod
+    def labels(cls, attach: AttachSpec, parts: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, str]]]:
+        """Part -> what each of its nodes is labelled with now, in their order; empty: nothing labels them, or it cannot tell."""
+        del attach, parts
+        return {}
+
+    @classmethod
     def told(cls, attach: AttachSpec) -> Told:
         """What it says of itself, as far as it can be asked; changes nothing and refuses nothing."""
         del attach

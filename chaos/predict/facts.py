@@ -12,7 +12,7 @@ import msgspec
 
 from chaos.core.values import CLIENTS, DNS
 from chaos.experiment.cluster import ClusterSpec
-from chaos.experiment.selectors import LinkTo, Named, Role, Selector, Zone
+from chaos.experiment.selectors import Labelled, LinkTo, Named, Role, Selector, Zone
 from chaos.plan.candidates import ANY
 from chaos.plan.plan import Plan, Traits
 from chaos.plan.traits import known
@@ -45,17 +45,32 @@ def outside(plan: Plan, names: Iterable[str]) -> tuple[str, ...]:
     return tuple(sorted({parts[name] for name in names if name in parts} - {judged}))
 
 
+def narrows(selector: Role) -> bool:
+    """Whether it picks among other nodes than those behind the name."""
+    return selector.part is not None or selector.zone is not None or selector.label is not None
+
+
+def among(plan: Plan, selector: Role | Zone | Labelled) -> tuple[str, ...]:
+    """The nodes that it picks from, as the plan knows them: a zone or labels are no more to the models than the nodes that they mean."""
+    if isinstance(selector, Zone):
+        return tuple(node.name for node in plan.nodes if node.stands_in(selector.zone))
+    part = selector.part
+    if isinstance(selector, Role) and not narrows(selector):
+        part = judged_part(plan)
+    return tuple(node.name for node in plan.nodes if node.fits(part, selector.zone, selector.label))
+
+
 def aimed_outside(plan: Plan, target: Selector | None) -> tuple[str, ...]:
     """The same of whom a selector may pick."""
     match target:
         case Named(nodes=named):
             return outside(plan, named)
-        case Zone(zone=zone):
-            return outside(plan, (node.name for node in plan.nodes if node.stands_in(zone)))
+        case Zone() | Labelled():
+            return outside(plan, among(plan, target))
         case Role(part=part) if part is not None:
             return tuple({part} - {judged_part(plan)})
-        case Role(zone=zone) if zone is not None:
-            return outside(plan, (node.name for node in plan.nodes if node.stands_in(zone)))
+        case Role() if narrows(target):
+            return outside(plan, among(plan, target))
         case LinkTo(source=source, destination=destination):
             return outside(plan, (source, destination))
     return ()
@@ -66,10 +81,12 @@ def wholly_outside(plan: Plan, target: Selector | None) -> str:
     match target:
         case Named(nodes=named):
             found = {node.part for node in plan.nodes if node.name in named}
+        case Labelled():
+            found = {node.part for node in plan.nodes if node.name in among(plan, target)}
         case Role(part=part) if part is not None:
             found = {part}
-        case Role(zone=zone) if zone is not None:
-            found = {node.part for node in plan.nodes if node.stands_in(zone)}
+        case Role() if narrows(target):
+            found = {node.part for node in plan.nodes if node.name in among(plan, target)}
         case LinkTo(source=source, destination=destination) if {CLIENTS, DNS}.isdisjoint({source, destination}):
             found = {node.part for node in plan.nodes if node.name == (source if source != ANY else destination)}
         case _:

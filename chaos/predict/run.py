@@ -18,13 +18,13 @@ from chaos.core.rng import derive
 from chaos.core.units import show_s
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.experiment.faults import FaultSpec
-from chaos.experiment.selectors import LinkTo, Named, Role, Side, Zone
+from chaos.experiment.selectors import Labelled, LinkTo, Named, Role, Side, Zone
 from chaos.plan import back_off, places, shapes
 from chaos.plan.candidates import ANY, FOLLOWERS, MAJORITY
 from chaos.plan.plan import Plan, Traits, tries
 from chaos.plan.traits import traits
 from chaos.predict import assumptions, losing, production
-from chaos.predict.facts import OVERLAP, PART, ClassFacts, RunFacts, aimed_outside, felt, judged_part, wholly_outside
+from chaos.predict.facts import OVERLAP, PART, ClassFacts, RunFacts, aimed_outside, among, felt, judged_part, wholly_outside
 from chaos.predict.figures import ClassSamples, aggregate, shown
 from chaos.predict.scenarios import client, expected
 from chaos.predict.scenarios.case import Case
@@ -228,13 +228,14 @@ def _planned_victims(plan: Plan, spec: FaultSpec) -> int:
     if isinstance(target, Side):
         most = shapes.quorum(_members(plan))
         return most if target.side == MAJORITY else max(1, _members(plan) - most)
-    if isinstance(target, Zone):
-        return sum(node.stands_in(target.zone) for node in plan.nodes)
+    if isinstance(target, Zone | Labelled):
+        return len(among(plan, target))
     if not isinstance(target, Role):
         return 1
+    free = len(among(plan, target))
     if target.percent is not None:
-        return max(1, int(np.ceil(target.percent * _members(plan))))
-    return target.count or (_members(plan) - 1 if target.role == "followers" else 1)
+        return max(1, int(np.ceil(target.percent * free - 1e-9)))  # as it is picked: 7 % of 100 is 7
+    return target.count or (max(1, free - 1) if target.role == "followers" else 1)
 
 
 def _members(plan: Plan) -> int:

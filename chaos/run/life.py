@@ -96,8 +96,10 @@ def named(victims: Victims) -> list[str]:
 
 
 def _now(planned: PlannedNode, info: NodeInfo) -> PlannedNode:
-    """With the host that it stands on by now."""
-    return structs.replace(planned, zone=info.zone, host=info.host) if info.host else planned
+    """With the host that it stands on by now, and the labels that it has by now."""
+    labels = planned.labels if info.labels is None else info.labels
+    place = (info.zone, info.host) if info.host else (planned.zone, planned.host)
+    return structs.replace(planned, zone=place[0], host=place[1], labels=labels)
 
 
 def pick(plan: Plan, cluster: Cluster, spec: FaultSpec, up: frozenset[str], draw: int, last: dict[str, Victims] | None = None) -> Victims:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from chaos.core.values import FOLLOWER, LEADER
 from chaos.experiment.faults import FaultSpec
-from chaos.experiment.selectors import LinkTo, Named, Role, Side, Zone
+from chaos.experiment.selectors import Labelled, LinkTo, Named, Role, Side, Zone
 from chaos.plan import places
 from chaos.plan.places import Strike
 from chaos.plan.plan import Plan, PlannedNode, Traits, Window
 from chaos.plan.traits import traits
-from chaos.predict.facts import judged_part, wholly_outside
+from chaos.predict.facts import among, judged_part, wholly_outside
 from chaos.predict.system import System
 
 
@@ -34,11 +34,13 @@ def strike(plan: Plan, known: System, spec: FaultSpec, nodes: Sequence[PlannedNo
     match target:
         case Named(nodes=named):
             sets = (tuple(sorted(numbers[name] for name in named if name in numbers)),)
-        case Zone(zone=zone):
-            sets = (tuple(numbers[node.name] for node in nodes if node.stands_in(zone)),)
+        case Zone() | Labelled():
+            sets = (tuple(numbers[name] for name in among(plan, target) if name in numbers),)
         case Role():
             role = LEADER if target.role == LEADER else FOLLOWER if target.role == "followers" else ""
-            sets = () if role else places.any_of(len(nodes), min(count, len(nodes)))
+            free = [numbers[name] for name in among(plan, target) if name in numbers]
+            picks = () if role else places.any_of(len(free), min(count, len(free)))
+            sets = tuple(tuple(free[number] for number in each) for each in picks)
         case Side():
             sets = places.any_of(len(nodes), min(count, len(nodes)))
         case LinkTo():

@@ -42,6 +42,7 @@ class Layout(abc.ABC):
                 ports=dict(target.parts[node.part].ports),
                 networks=self.networks_of(node.name),
                 host=node.host or "",
+                labels=node.labels,
             )
             for node in plan.nodes
         }

@@ -147,6 +147,16 @@ class DockerRuntime(Runtime):
             return names_of(engine.client.api, attach)
 
     @classmethod
+    def labels(cls, attach: AttachSpec, parts: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, str]]]:
+        """Of the containers, as the engine lists them."""
+        from chaos.engine.connection import connect
+        from chaos.runtimes.docker.attach.find import listed
+
+        with connect() as engine:
+            api = engine.client.api
+            return {part: [each["Labels"] for each in listed(api, attach, attach.services_of(part, parts))[0]] for part in parts}
+
+    @classmethod
     def contradictions(cls, plan: Plan) -> list[tuple[str, str, str]]:
         """Of containers that are attached to."""
         from chaos.engine.connection import connect

@@ -10,8 +10,9 @@ from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import Allowed
 from chaos.experiment.cluster import Resources
 from chaos.experiment.faults import FaultSpec
+from chaos.experiment.labels import meets
 from chaos.experiment.pods import PodsSpec
-from chaos.experiment.selectors import Named, Zone
+from chaos.experiment.selectors import Named, Zone, label_of
 from chaos.kube.api import Api, Thing
 from chaos.kube.evict import evict
 from chaos.kube.find import Pod, headless
@@ -72,6 +73,8 @@ def _refuse_unreplaced(fault: FaultSpec, pods: Mapping[str, Pod]) -> None:
         return
     for node, pod in pods.items():
         if isinstance(fault.target, Named) and node not in fault.target.nodes:
+            continue
+        if (label := label_of(fault.target)) is not None and not meets(pod.labels, label):
             continue
         if pod.maker in ("", "Node"):
             why = "it belongs to no controller" if not pod.maker else "it is a static pod of its machine"

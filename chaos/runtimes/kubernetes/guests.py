@@ -109,6 +109,7 @@ class PodGuests(GuestsBase):
         for name, info in infos.items():
             orders = PodOrders(self._api, self._spec.namespace, name, partial(self.pods.__getitem__, name), partial(self._stands_in, name))
             self.nodes[name] = self._node(name, info, orders)
+            self.nodes[name].labelled(self.pods[name].labels)
         version = version_of(self._api, self._spec.namespace, self._selector)
         self._thread = threading.Thread(target=self._follow, args=(version,), name="pods", daemon=True)
         self._thread.start()
@@ -177,12 +178,15 @@ class PodGuests(GuestsBase):
         if pod.uid in known and self.on_word is not None:
             self.on_word(known[pod.uid], pod)
         if pod.uid in known:
+            name = known[pod.uid]
             if kind == "DELETED" or pod.ending:
-                self._vacant.add(known[pod.uid])
+                self._vacant.add(name)
                 if pod.given_up and pod.machine in self._struck:
-                    self.nodes[known[pod.uid]].doom(GIVEN_UP)
+                    self.nodes[name].doom(GIVEN_UP)
             elif pod.container_id:
-                self.pods[known[pod.uid]] = pod  # whether it is ready, and its container's present life
+                self.pods[name] = pod  # whether it is ready, its labels, and its container's present life
+                if self._stands_in(name) == pod.uid:
+                    self.nodes[name].labelled(pod.labels)
             return
         if kind == "DELETED" or pod.ending or not (pod.container_id and pod.address):
             return
@@ -215,6 +219,7 @@ class PodGuests(GuestsBase):
             node.guest.closing = True
             self._net.lost(name, node.guest)
         node.moved(info := self._move(name, pod))
+        node.labelled(self.pods[name].labels)  # which may have changed since
         self._join(name, pod, self._enter(name, pod))
         node.doom("")
         self._sink(placed_at(info, pod, self._clock))

@@ -96,8 +96,8 @@ class PodLayout(AttachedEnds):
         """Of all ends; the same object all the time, so that who moves is known to have moved."""
         return self._ends
 
-    def move(self, node: str, address: str, host: str) -> None:
-        """A node lives at another address from now on, perhaps on another machine, where a selector speaks of those."""
+    def move(self, node: str, address: str, host: str, labels: Mapping[str, str]) -> None:
+        """A node lives at another address from now on; its machine and its labels are kept where a selector speaks of those."""
         self._addresses[node] = address
         self._ends.move(node, address)
         before = self.nodes[node]
@@ -107,4 +107,6 @@ class PodLayout(AttachedEnds):
             assert attach is not None
             assert attach.pods is not None
             moved = msgspec.structs.replace(moved, host=host, zone=attach.pods.lies.get(host, before.zone if before.host == host else None))
+        if before.labels is not None:
+            moved = msgspec.structs.replace(moved, labels=dict(labels))
         self.nodes[node] = moved

@@ -47,8 +47,8 @@ class PodNode(GuestNode):
 
     def moved(self, info: NodeInfo) -> None:
         """It lives in another pod now, of which a guest is about to tell. The last one may go on for a while: that is no life of it."""
-        self._info = info
         with self._changed:
+            self._info = info
             self._outlived = self._up_ns is not None
 
     def seen(self, event: Event) -> None:

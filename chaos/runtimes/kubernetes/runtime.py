@@ -24,6 +24,8 @@ from chaos.plan.traits import made
 from chaos.plugin import CrashedRun, Deployment, Left, Runtime, Sink, Spot, Surrounding, Told
 
 if TYPE_CHECKING:
+    from chaos.experiment.pods import PodsSpec
+    from chaos.kube.api import Api
     from chaos.runtimes.base.cluster import RunningCluster
     from chaos.runtimes.base.session import Session
 
@@ -52,6 +54,20 @@ _OURS: Final[Mapping[Capability, str]] = {
     C.HOST_CUTS: "nobody of ours stands in the machines' own networks: attach to pods that run already",
 }
 """Why it is not done to a cluster of ours."""
+
+
+@contextmanager
+def _asked(attach: AttachSpec) -> Iterator[tuple[Api, PodsSpec]]:
+    """The cluster of these pods, by the kubeconfig of whoever asks, or from a pod of ours there."""
+    from chaos.kube.access import by_kubeconfig, inside
+    from chaos.kube.api import Api
+
+    assert attach.pods is not None
+    api = Api(inside() if os.environ.get(IN_POD) else by_kubeconfig(attach.pods))
+    try:
+        yield api, attach.pods
+    finally:
+        api.close()
 
 
 def by_address(target: Target) -> str:
@@ -195,29 +211,28 @@ class KubernetesRuntime(Runtime):
     @classmethod
     def running(cls, attach: AttachSpec) -> dict[str, list[str]]:
         """As the API server lists them."""
-        from chaos.kube.access import by_kubeconfig, inside
-        from chaos.kube.api import Api
         from chaos.kube.find import in_order, pod_of, selector_of, service_of
 
-        assert attach.pods is not None
-        api = Api(inside() if os.environ.get(IN_POD) else by_kubeconfig(attach.pods))
-        selector = selector_of(attach.pods, service_of(api, attach.pods))
-        pods = [pod_of(each, attach.pods) for each in api.listed("pods", attach.pods.namespace, selector)]
-        return {attach.pods.service: [pod.name for pod in in_order(pods) if pod.container_id]}
+        with _asked(attach) as (api, spec):
+            selector = selector_of(spec, service_of(api, spec))
+            pods = [pod_of(each, spec) for each in api.listed("pods", spec.namespace, selector)]
+        return {spec.service: [pod.name for pod in in_order(pods) if pod.container_id]}
 
     @classmethod
     def spots(cls, attach: AttachSpec, named: Collection[str]) -> Sequence[Spot]:
         """As the API server has them."""
-        from chaos.kube.access import by_kubeconfig
-        from chaos.kube.api import Api
         from chaos.kube.spots import spots
 
-        assert attach.pods is not None
-        api = Api(by_kubeconfig(attach.pods))
-        try:
-            return spots(api, attach.pods, named)
-        finally:
-            api.close()
+        with _asked(attach) as (api, spec):
+            return spots(api, spec, named)
+
+    @classmethod
+    def labels(cls, attach: AttachSpec, parts: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, str]]]:
+        """Of the pods, as the API server has them. Pods are one part."""
+        from chaos.kube.spots import there
+
+        with _asked(attach) as (api, spec):
+            return {parts[0]: [pod.labels for pod in there(api, spec)]}
 
     @classmethod
     def told(cls, attach: AttachSpec) -> Told:

@@ -178,7 +178,7 @@ class PodSession(AttachedSession):
 
     def _move(self, node: str, pod: Pod) -> NodeInfo:
         """The node lives in another pod, and has another address."""
-        self._layout.move(node, pod.address, pod.machine)
+        self._layout.move(node, pod.address, pod.machine, pod.labels)
         return self._layout.nodes[node]
 
     def _serve_names(self, helpers: Helpers) -> None:

@@ -40,6 +40,7 @@ from tests.support.doc_pages import FENCE, PAGES, Block, blocks, blocks_of
 from tests.support.paths import ROOT
 from tests.support.quick import QUICK
 
+LABELS = [{"tier": "cache", "shard": str(number), "statefulset.kubernetes.io/pod-name": f"store-{number}"} for number in range(3)]
 QUICKSTART = QUICK.replace("experiment: quick", "experiment: quickstart")
 
 
@@ -74,6 +75,7 @@ def a_cluster_that_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     stand = [Spot(f"worker-{number}", f"eu-1{zone}") for number, zone in enumerate("abc", start=1)]
     monkeypatch.setattr(KubernetesRuntime, "spots", lambda *_: stand)
     monkeypatch.setattr(KubernetesRuntime, "ground", lambda *_: stand)
+    monkeypatch.setattr(KubernetesRuntime, "labels", lambda _, parts: {parts[0]: LABELS})
 
 
 @pytest.mark.parametrize("block", blocks("yaml", "fragment"))

@@ -112,6 +112,7 @@ class Guests(GuestsBase):
             raise
         comes_back = inspected["HostConfig"]["RestartPolicy"]["Name"] not in ("", "no")
         before = node.host(container, link, comes_back=comes_back)
+        node.labelled(inspected["Config"]["Labels"] or {})
         if before is not None:
             self._closing.wait(OLD_GUEST_STAYS_S)
             self._send_away(before)

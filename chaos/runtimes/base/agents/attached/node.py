@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+import msgspec
+
 from chaos.core.clock import Clock
 from chaos.core.values import NodeInfo
 from chaos.plugin import Sink
@@ -28,6 +32,12 @@ class GuestNode(AgentNode):
         before, self._guest, self._link = self._guest, guest, guest
         self._dark = False
         return before
+
+    def labelled(self, labels: Mapping[str, str]) -> None:
+        """It has these labels now; nothing where no selector speaks of labels."""
+        with self._changed:
+            if self._info.labels is not None:
+                self._info = msgspec.structs.replace(self._info, labels=dict(labels))
 
     def seen(self, event: Event) -> None:
         """Two guests may tell of the same: what is known already, or older than what is known, is passed over."""
