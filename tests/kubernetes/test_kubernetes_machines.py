@@ -339,7 +339,7 @@ def test_a_machine_that_answers_names_loses_its_power(cluster: Cluster, image: s
     print(f"missed by the probe for {ended_s - began_s:.1f} s ({share:.0%}); {faults_of(report)['dark']}")
     for one in report["predicted"]["services"]["home"]["by_fault"].values():
         print(f"predicted: {one}")
-    print("observed:", report["outages"])
+    print("observed:", report["observed"]["outages"])
     assert report["agreement_overall"] != "inconsistent", report["agreement"]
     assert share > 0.9, "all names, and not a third of the pods"
     until(lambda: cluster.nodes_ready()[host], 120, "the machine is Ready again")

@@ -34,7 +34,7 @@ def told(report: dict[str, Any]) -> None:
     for service, predicted in (report.get("predicted") or {}).get("services", {}).items():
         for name, one in predicted["by_fault"].items():
             print(f"predicted {service} {name}: recovery {one['recovery_s']}, outage {one['outage_s']}, share {one['share']}")
-    for outage in report.get("outages") or ():
+    for outage in report["observed"]["outages"]:
         print("observed", json.dumps(outage)[:300])
 
 
