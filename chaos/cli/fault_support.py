@@ -9,6 +9,7 @@ so that the table also says what only some forms of a fault cannot do. A kernel 
 from __future__ import annotations
 
 import copy
+import functools
 import re
 import types
 from collections.abc import Iterator
@@ -112,9 +113,16 @@ def _ability(kind: str, title: str, runtime: type[Runtime], attached: bool, targ
     return Ability(kind, title, tuple(Form(", ".join(named), found) for found, named in together.items()))
 
 
+@functools.cache
+def _hints(fault: type) -> dict[str, Any]:
+    """The types of its fields: the same on each runtime."""
+    return get_type_hints(fault)
+
+
 def _other_forms(whole: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any fault's struct
     """The same fault with another choice in one field, or a name where none was; not built anew: what goes with it does not matter."""
-    for name, hint in get_type_hints(type(whole)).items():
+    fault: type[msgspec.Struct] = type(whole)
+    for name, hint in _hints(fault).items():
         if get_origin(hint) is Literal:
             for choice in get_args(hint):
                 if choice != getattr(whole, name):
@@ -129,7 +137,7 @@ def _other_forms(whole: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - any
 
 def sample(fault: type[msgspec.Struct]) -> Any:  # noqa: ANN401 - any fault's struct
     """One that its own checks accept: what it cannot do without, and one field more if they ask for that."""
-    hints = get_type_hints(fault)
+    hints = _hints(fault)
     for size in _SIZES:
         values = {field.name: _value(hints[field.name], size) for field in msgspec.structs.fields(fault)}
         needed = {field.name: values[field.name] for field in msgspec.structs.fields(fault) if field.required}

@@ -6,6 +6,7 @@ setting, a command), its variable's name stands there instead. ``${env:NAME}`` i
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import re
@@ -20,14 +21,23 @@ _IN_ADDRESS: Final = re.compile(rb"(://[^/\s\"'@:]*:)([^/\s\"'@{}]+)(@)")
 HIDDEN: Final = b"***"
 
 
+@functools.cache
+def _hides(name: str) -> bool:
+    """Whether a variable is named like a secret. Asked at each row of a history, of each variable."""
+    return NAMED.search(name) is not None
+
+
 def masked(written: bytes, environment: Mapping[str, str] | None = None) -> bytes:
     """UTF-8 text or JSON without secrets. A value is found as it is, and as JSON writes it."""
     environment = os.environ if environment is None else environment
-    for name, value in environment.items():
-        if len(value) < SHORTEST or not NAMED.search(name):
+    for name in filter(_hides, environment):
+        value = environment.get(name, "")
+        if len(value) < SHORTEST:
             continue
         for form in {value, json.dumps(value)[1:-1], json.dumps(value, ensure_ascii=False)[1:-1]}:
             found = form.encode(errors="surrogateescape")
             if found in written:
                 written = written.replace(found, f"${{{name}}}".encode())
+    if b"://" not in written:
+        return written
     return _IN_ADDRESS.sub(lambda match: match[1] + HIDDEN + match[3], written)

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 40
+MOST_LEVELS: Final = 500
+"""For libyaml, more than any file needs."""
 MOST_KEY: Final = 200
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 MAX_VALUES: Final = 20_000
@@ -37,6 +39,7 @@ MOST_SHOWN: Final = 200
 
 NULL, BOOL, INT, FLOAT, TEXT = "null", "bool", "int", "float", "text"
 
+_TAKEN_BY_LIBYAML: Final = re.compile(r"\t|\?[^\s\"']")
 _STANDARD: Final = "tag:yaml.org,2002:"
 _KINDS: Final = {
     "null": NULL, "bool": BOOL, "int": INT, "float": FLOAT, "str": TEXT, "timestamp": TEXT, "value": TEXT, "merge": TEXT,
@@ -173,7 +176,7 @@ def _parsed(content: str, file: str) -> Table:
 
     variables = Variables(content)
     try:
-        root = yaml.compose(variables.marked, Loader=yaml.SafeLoader)
+        root = _composed(variables.marked)
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, content, file) from None
     except yaml.reader.ReaderError as error:
@@ -190,12 +193,33 @@ def _parsed(content: str, file: str) -> Table:
     return value
 
 
+def _composed(content: str) -> yaml.Node | None:
+    """YAML's nodes. libyaml reads ten times as fast; what it refuses is read by PyYAML's own parser, whose words the messages have."""
+    import yaml
+
+    fast = getattr(yaml, "CSafeLoader", None)
+    if fast is not None and _suits_libyaml(content):
+        try:
+            return yaml.compose(content, Loader=fast)
+        except (yaml.YAMLError, UnicodeError):
+            pass
+    return yaml.compose(content, Loader=yaml.SafeLoader)
+
+
+def _suits_libyaml(content: str) -> bool:
+    """Nothing that libyaml takes and PyYAML does not (tabs, words with a question mark inside); and not nested so deep that libyaml,
+    which recurs, could exceed the stack: flows need a bracket a level, blocks a column before the first word of a line."""
+    if _TAKEN_BY_LIBYAML.search(content) or content.count("[") + content.count("{") > MOST_LEVELS:
+        return False
+    return all(len(line) - len(line.lstrip(" -?")) <= MOST_LEVELS for line in content.splitlines())
+
+
 def value_of(content: str, place: Place) -> Value:
     """One value, as YAML writes it, in place of one of a file; all of it stands at the one place."""
     import yaml
 
     try:
-        root = yaml.compose(content, Loader=yaml.SafeLoader)
+        root = _composed(content)
     except (yaml.YAMLError, RecursionError):
         raise BadInput(f"'{short(content)}' is not a value", place=place, right="check quotes and brackets") from None
     return Scalar(place, "", NULL) if root is None else _Builder(place.file, None).build(root, place.path, None, 0)
@@ -281,7 +305,7 @@ class _Builder:
         if filled == node.value:
             return Scalar(place, self._text(filled, place), self._kind(node, place))
         assert self._variables is not None
-        plain = node.style is None and node.tag.startswith(_STANDARD)
+        plain = not node.style and node.tag.startswith(_STANDARD)
         tag: str = node.tag
         if plain:
             tag = yaml.resolver.Resolver().resolve(yaml.ScalarNode, filled, (True, False))  # type: ignore[no-untyped-call]

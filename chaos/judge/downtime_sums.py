@@ -21,6 +21,20 @@ NODES: Final = 33
 """Values that the common factor of an uncertain prediction takes."""
 
 
+def fast_length(size: int) -> int:
+    """The least length, ``size`` or more, with no prime factor above 5: such transforms are fast. (scipy.fft has this too, and its loading
+    takes longer than all the transforms of a plan.)"""
+    best = 1 << (size - 1).bit_length()
+    fives = 1
+    while fives < best:
+        odd = fives
+        while odd < best:
+            best = min(best, odd << max(0, (-(-size // odd) - 1).bit_length()))
+            odd *= 3
+        fives *= 5
+    return best
+
+
 class SumDistribution:
     """The exact distribution of a sum of independent outages, given draws of each kind of them and how many of it there are.
 
@@ -31,7 +45,6 @@ class SumDistribution:
 
     def __init__(self, kinds: Sequence[tuple[Floats, int]], slot_s: float, spread: float = 0.0) -> None:
         import numpy as np
-        from scipy import fft
 
         kinds = [(draws, count) for draws, count in kinds if count > 0]
         factors = common_factors(spread)
@@ -41,14 +54,14 @@ class SumDistribution:
         fine_s = reach_s / GRID if reach_s > 0 else slot_s
         self.step_s = slot_s if on_slots and reach_s / slot_s <= GRID else max(fine_s, 1e-12)
         size = round(reach_s / self.step_s) + sum(count for _, count in kinds) + 2
-        length = fft.next_fast_len(size, real=True)
+        length = fast_length(size)
         mass = np.zeros(length)
         for weight, factor in factors:
             spectrum = np.ones(length // 2 + 1, dtype=np.complex128)
             for draws, count in kinds:
                 places = np.rint(draws * (factor / self.step_s)).astype(np.int64)
-                spectrum *= fft.rfft(np.bincount(places, minlength=length) / len(draws)) ** count
-            mass += weight * np.maximum(fft.irfft(spectrum, length), 0.0)
+                spectrum *= np.fft.rfft(np.bincount(places, minlength=length) / len(draws)) ** count
+            mass += weight * np.maximum(np.fft.irfft(spectrum, length), 0.0)
         mass[mass < 1e-15] = 0.0  # below the rounding of the transform
         self.mass = mass / mass.sum()
         self._below = np.cumsum(self.mass)

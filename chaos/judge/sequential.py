@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from chaos.judge.downtime_sums import common_factors
+from chaos.judge.downtime_sums import common_factors, fast_length
 
 if TYPE_CHECKING:
     import numpy as np
@@ -100,11 +100,10 @@ def bands(increments: Sequence[Sequence[tuple[Floats, int]]], most: int, error: 
 def _convolved(mass: Floats, law: Floats) -> Floats:
     """The mass of the sum of two independent totals on one grid."""
     import numpy as np
-    from scipy import fft
 
     size = len(mass) + len(law) - 1
-    length = fft.next_fast_len(size, real=True)
-    found: Floats = np.maximum(fft.irfft(fft.rfft(mass, length) * fft.rfft(law, length), length)[:size], 0.0)
+    length = fast_length(size)
+    found: Floats = np.maximum(np.fft.irfft(np.fft.rfft(mass, length) * np.fft.rfft(law, length), length)[:size], 0.0)
     return found
 
 
@@ -130,15 +129,14 @@ def _step_s(increments: Sequence[Sequence[tuple[Floats, int]]], slot_s: float, f
 def _law(kinds: Sequence[tuple[Floats, int]], step_s: float) -> Floats:
     """Probabilities of the sum of these faults, on the grid."""
     import numpy as np
-    from scipy import fft
 
     places = [(np.rint(draws / step_s).astype(np.int64), count) for draws, count in kinds if count > 0]
     size = sum(int(each.max(initial=0)) * count for each, count in places) + 1
-    length = fft.next_fast_len(size, real=True)
+    length = fast_length(size)
     spectrum = np.ones(length // 2 + 1, dtype=np.complex128)
     for each, count in places:
-        spectrum *= fft.rfft(np.bincount(each, minlength=length) / len(each)) ** count
-    mass = np.maximum(fft.irfft(spectrum, length)[:size], 0.0)
+        spectrum *= np.fft.rfft(np.bincount(each, minlength=length) / len(each)) ** count
+    mass = np.maximum(np.fft.irfft(spectrum, length)[:size], 0.0)
     result: Floats = mass / mass.sum()
     return result
 

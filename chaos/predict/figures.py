@@ -47,11 +47,14 @@ def shown(samples: ClassSamples, phases: Mapping[str, float], seed: int) -> Clas
     """The class's figures with the range that means over so many faults show."""
     rng = np.random.default_rng(seed)
     picks = samples.pick(rng, RUNS)
-    noticed = np.mean([samples.noticed[index] for index in picks], axis=0)
-    recovery_s = np.mean([samples.recovery_s[index] for index in picks], axis=0)
-    down_s = np.sum([samples.downtime_s[index] for index in picks], axis=0)
+    drawn = np.column_stack([samples.noticed, samples.recovery_s, samples.downtime_s])
+    sums = np.zeros((RUNS, drawn.shape[1]))
+    for index in picks:
+        sums += drawn.take(index, axis=0)
+    noticed, recovery_s, down_s = sums.T
     with np.errstate(invalid="ignore", divide="ignore"):
-        outage_s = down_s / np.sum([samples.noticed[index] for index in picks], axis=0)
+        outage_s = down_s / noticed
+        noticed, recovery_s = noticed / len(picks), recovery_s / len(picks)
     weights = np.array(samples.faults, dtype=float)[samples.stratum] / np.bincount(samples.stratum)[samples.stratum]
     weights /= weights.sum()
     share = min(float(weights @ samples.noticed), 1.0)

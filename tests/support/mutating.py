@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 import random
 from collections.abc import Callable, Iterator
@@ -97,10 +98,13 @@ def _of_bytes(data: bytes, at: random.Random) -> bytes:
     ])  # fmt: skip
 
 
+_read: Final = functools.partial(yaml.load, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
+
+
 def mutated(content: bytes, seed: int) -> bytes:
     """The file with one to three mutations, of its tree (written as JSON, which YAML is) or of its bytes."""
     at = random.Random(seed)  # noqa: S311 - seeded on purpose
-    tree = yaml.safe_load(content)
+    tree = _read(content)
     if at.random() < 0.3:
         return _of_bytes(content, at)
     for _ in range(at.choice([1, 1, 1, 2, 3])):
@@ -111,12 +115,11 @@ def mutated(content: bytes, seed: int) -> bytes:
 
 def unknown_keys(content: bytes) -> Iterator[bytes]:
     """The file with a key that nothing reads in each of its tables in turn: each must be refused, or is a name that may be any."""
-    count = sum(isinstance(held[key], dict) for held, key in _spots(yaml.safe_load(content)))
-    for number in range(count):
-        tree = yaml.safe_load(content)
-        held, key = [spot for spot in _spots(tree) if isinstance(spot[0][spot[1]], dict)][number]
-        held[key]["zz_unknown"] = "1s"
+    tree = _read(content)
+    for table in [held[key] for held, key in _spots(tree) if isinstance(held[key], dict)]:
+        table["zz_unknown"] = "1s"
         yield json.dumps(tree, indent=1).encode()
+        del table["zz_unknown"]
 
 
 def double_keys(content: bytes) -> Iterator[bytes]:

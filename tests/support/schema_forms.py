@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -202,7 +203,10 @@ def _plain(value: Value) -> Tree:
             return [_plain(inner) for inner in value.items]
         case Scalar(kind="text"):
             return value.text
-    return yaml.safe_load(value.text)
+    return _plain_scalar(value.text)
+
+
+_plain_scalar = functools.cache(yaml.safe_load)
 
 
 # --- slips of the pen --------------------------------------------------------------------------------------------------

@@ -42,12 +42,21 @@ class VirtualGrid:
         self.order = order
         self.does = READ if order.does == READ else WRITE
         self._base_ns = start_ns + to_ns(order.phase_s)
+        self._period_ns = order.period_ns
         self.limit = order.count(duration_s)
         self.next = 0
+        self.next_ns = self.due_ns(0)
+
+    def take(self) -> int:
+        """When the next slot was due, which is taken with that."""
+        due_ns = self.next_ns
+        self.next += 1
+        self.next_ns = self.due_ns(self.next)
+        return due_ns
 
     def due_ns(self, index: int) -> int:
         """When that slot is due."""
-        return self._base_ns + int(index * self.order.period_ns)
+        return self._base_ns + int(index * self._period_ns)
 
     def stop(self, now_ns: int) -> None:
         """No slot that is due after now is sent."""
@@ -59,7 +68,7 @@ class VirtualGrid:
         return self._due_before(end_ns) - self._due_before(begin_ns)
 
     def _due_before(self, at_ns: int) -> int:
-        count = min(self.limit, max(0, int((at_ns - self._base_ns) / self.order.period_ns)))
+        count = min(self.limit, max(0, int((at_ns - self._base_ns) / self._period_ns)))
         while count < self.limit and self.due_ns(count) < at_ns:
             count += 1
         while count and self.due_ns(count - 1) >= at_ns:
@@ -142,16 +151,18 @@ class VirtualTraffic:
     # --- one slot ------------------------------------------------------------------------------------------------------
 
     def _first_due(self, until_ns: int) -> VirtualGrid | None:
-        due = [grid for grid in self._grids if grid.next < grid.limit and grid.due_ns(grid.next) <= until_ns]
-        return min(due, key=lambda grid: grid.due_ns(grid.next)) if due else None
+        first = None
+        for grid in self._grids:
+            if grid.next < grid.limit and grid.next_ns <= until_ns and (first is None or grid.next_ns < first.next_ns):
+                first = grid
+        return first
 
     def _slot(self, grid: VirtualGrid) -> None:
         slot = Slot()
-        slot.due_ns = slot.sent_ns = grid.due_ns(grid.next)
+        slot.due_ns = slot.sent_ns = grid.take()
         slot.deadline_ns = slot.due_ns + self._deadline_ns
         slot.address = ""
         slot.attempts = slot.status = 0
-        grid.next += 1
         tried: tuple[str, ...] = ()
         now_ns, outcome, why = slot.due_ns, Outcome.FAIL, Why.NONE
         sure = True

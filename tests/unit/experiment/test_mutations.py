@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import functools
 import os
+import re
 import shutil
 import zlib
 from pathlib import Path
 
 import pytest
+import yaml
 from jsonschema import Draft202012Validator
 
 from chaos.api import order
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.experiment.document import SCHEMAS
-from chaos.experiment.source import MAX_BYTES
+from chaos.experiment.source import MAX_BYTES, _composed
 from chaos.predict.run import facts_from_plan, predict
 from tests.support.mutating import double_keys, mutated, unknown_keys
 from tests.support.paths import ROOT
@@ -86,6 +88,45 @@ def test_an_experiment_on_a_mutated_target_is_planned_or_refused(file: Path, tmp
     for number in range(EACH):
         (folder / "target.yaml").write_bytes(mutated(content, seed_of(file.parent.name, number)))
         outcome(experiment, folder)
+
+
+def tree_of(node: yaml.Node | None) -> object:
+    """Values with their tags and lines, as a parser of YAML gave them."""
+    match node:
+        case yaml.MappingNode():
+            return node.tag, node.start_mark.line, [(tree_of(key), tree_of(value)) for key, value in node.value]
+        case yaml.SequenceNode():
+            return node.tag, node.start_mark.line, [tree_of(item) for item in node.value]
+        case yaml.ScalarNode():
+            return node.tag, node.start_mark.line, node.value, node.style or ""
+    return None
+
+
+@pytest.mark.parametrize("file", [*EXPERIMENTS, *TARGETS], ids=lambda file: f"{file.parent.name}-{file.stem}")
+def test_whichever_parser_reads_a_file_it_says_the_same(file: Path) -> None:
+    """libyaml, where it takes the file, and PyYAML's own; what either refuses is refused in the words of the latter."""
+    content = file.read_bytes()
+    for text in [content, *(mutated(content, seed_of(f"parsers {file.stem}", number)) for number in range(2))]:
+        shown = text.decode("utf-8-sig", errors="ignore")
+        try:
+            found = tree_of(_composed(shown))
+        except yaml.YAMLError as refused:
+            with pytest.raises(type(refused), match=re.escape(str(refused))):
+                yaml.compose(shown, Loader=yaml.SafeLoader)
+        else:
+            assert found == tree_of(yaml.compose(shown, Loader=yaml.SafeLoader))
+
+
+@pytest.mark.parametrize("text", ["a:\tb", "{a: b?c: d}", "? a\n", "[" * 600, "- " * 600 + "x", '"\\ud800"', "a: 1\n\x00"])
+def test_what_only_one_parser_takes_is_left_to_the_slower(text: str) -> None:
+    """So that a file is a file on every machine, with libyaml or without."""
+    found = []
+    for read in (_composed, functools.partial(yaml.compose, Loader=yaml.SafeLoader)):
+        try:
+            found.append(tree_of(read(text)))
+        except (yaml.YAMLError, RecursionError) as refused:
+            found.append(str(refused))
+    assert found[0] == found[1]
 
 
 def on_target(file: Path, tmp_path: Path) -> tuple[Path, Path]:
