@@ -11,6 +11,7 @@ from chaos.kube import ephemeral
 from chaos.kube.access import read
 from chaos.kube.admission import refuse_unadmitted
 from chaos.kube.api import Api, Refused, Thing
+from chaos.kube.classes import chosen, classes
 from chaos.kube.objects import Place
 from chaos.kube.rights import RIGHTS, manifest, missing
 
@@ -20,9 +21,12 @@ NEEDED: Final = "privileged pods"
 NEEDED_BY_LODGERS: Final = "the capability NET_ADMIN"
 
 
-def examine(namespace: str, context: str, *, hosts: bool = False, own: bool = False, lodged: bool = False) -> list[Finding]:
+def examine(
+    namespace: str, context: str, *, hosts: bool = False, own: bool = False, lodged: bool = False, claims: bool = False
+) -> list[Finding]:  # fmt: skip
     """In the order in which a run would meet them; ``hosts``: of one that speaks of machines or zones, too; ``own``: of one that starts a
-    cluster of ours; ``lodged``: of one whose guests stand in ephemeral containers. Changes nothing."""
+    cluster of ours; ``lodged``: of one whose guests stand in ephemeral containers; ``claims``: of one whose data outlives its pods.
+    Changes nothing."""
     try:
         access = read(context=context)
     except EnvironmentUnusable as error:
@@ -32,17 +36,32 @@ def examine(namespace: str, context: str, *, hosts: bool = False, own: bool = Fa
     try:
         found.append(Finding("API server", OK, api.version()))
         found += _namespace(api, namespace, NEEDED_BY_LODGERS if lodged else NEEDED)
-        lacking = missing(api, namespace, hosts=hosts, own=own, rights=ephemeral.RIGHTS if lodged else RIGHTS)
+        found += [_class(api)] if claims else []
+        lacking = missing(api, namespace, hosts=hosts, own=own, claims=claims, rights=ephemeral.RIGHTS if lodged else RIGHTS)
         admitted = [] if lacking or own else [_lodger_admitted(api, namespace) if lodged else _admitted(api, namespace)]
     except EnvironmentUnusable as error:
         return [*found, Finding("API server", MISSING, error.what, error.how)]
     finally:
         api.close()
     if lacking:
-        more = f"{' --hosts' * hosts}{' --own' * own}{' --guests ephemeral' * lodged}"
+        more = f"{' --hosts' * hosts}{' --own' * own}{' --volumes claims' * claims}{' --guests ephemeral' * lodged}"
         how = f"nines doctor --kubernetes {namespace} --rbac{more} | kubectl apply -f -, by an administrator"
         return [*found, Finding("rights", MISSING, "; ".join(lacking), how)]
     return [*found, Finding("rights", OK, f"all that a run {'of ours ' if own else ''}in '{namespace}' needs"), *admitted]
+
+
+def _class(api: Api) -> Finding:
+    """Whether claims that name no StorageClass would have one."""
+    found = classes(api)
+    if found is None:
+        how = "an administrator's 'list storageclasses.storage.k8s.io'; without that a run says after some minutes that no volume came"
+        return Finding("storage class", OPTIONAL, "which there are may not be read", how)
+    try:
+        choice = chosen(found, "")
+    except EnvironmentUnusable as refused:
+        state = OPTIONAL if any(not each.keeps for each in found) else MISSING
+        return Finding("storage class", state, refused.what, refused.how)
+    return Finding("storage class", OK, str(choice))
 
 
 def _admitted(api: Api, namespace: str) -> Finding:
@@ -92,9 +111,11 @@ def _namespace(api: Api, namespace: str, needed: str) -> list[Finding]:
     return [Finding("namespace", OK, f"'{namespace}' admits {needed}, by its labels")]
 
 
-def rbac(namespace: str, user: str, *, hosts: bool = False, own: bool = False, lodged: bool = False) -> str:
+def rbac(
+    namespace: str, user: str, *, hosts: bool = False, own: bool = False, lodged: bool = False, claims: bool = False
+) -> str:  # fmt: skip
     """YAML for kubectl."""
     import yaml
 
     rights = ephemeral.RIGHTS if lodged else RIGHTS
-    return yaml.safe_dump_all(manifest(namespace, user, hosts=hosts, own=own, rights=rights), sort_keys=False)
+    return yaml.safe_dump_all(manifest(namespace, user, hosts=hosts, own=own, claims=claims, rights=rights), sort_keys=False)

@@ -22,19 +22,22 @@ def doctor(arguments: argparse.Namespace) -> int:
         return _faults(arguments)
     from chaos.cli.doctor import examine, usable
 
-    lodged = arguments.guests == "ephemeral"
+    lodged, claims = arguments.guests == "ephemeral", arguments.volumes == "claims"
     if arguments.kubernetes is None and any(
-        (arguments.rbac, arguments.context, arguments.user, arguments.hosts, arguments.own, lodged)
+        (arguments.rbac, arguments.context, arguments.user, arguments.hosts, arguments.own, lodged, claims)
     ):  # fmt: skip
         raise BadInput(
-            "--rbac, --context, --user, --hosts, --own and --guests go with --kubernetes", right="nines doctor --kubernetes shop --rbac"
+            "--rbac, --context, --user, --hosts, --own, --volumes and --guests go with --kubernetes",
+            right="nines doctor --kubernetes shop --rbac",
         )
     if lodged and arguments.own:
         raise BadInput("--own has no guests: agents stand beside the nodes", right="nines doctor --kubernetes trials --own")
+    if claims and not arguments.own:
+        raise BadInput("--volumes is of pods of ours", right="nines doctor --kubernetes trials --own --volumes claims")
     if arguments.kubernetes is not None:
         from chaos.cli import doctor_kubernetes
 
-        given = {"hosts": arguments.hosts, "own": arguments.own, "lodged": lodged}
+        given = {"hosts": arguments.hosts, "own": arguments.own, "lodged": lodged, "claims": claims}
         if arguments.rbac:
             show(doctor_kubernetes.rbac(arguments.kubernetes, arguments.user, **given), whole=True)
             return 0

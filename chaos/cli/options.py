@@ -255,6 +255,10 @@ def doctor(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--context", metavar="NAME", default="", help="with --kubernetes: of the kubeconfig; default: the current one")
     parser.add_argument("--rbac", action="store_true", help="with --kubernetes: print the manifest of the rights that a run needs")
     parser.add_argument("--own", action="store_true", help="with --kubernetes: to start a cluster of ours there, not to attach to pods")
+    parser.add_argument(
+        "--volumes", choices=("pods", "claims"), default="pods",
+        help="with --own: where nodes have their data; 'claims' outlive the pods, and need a StorageClass; default: pods",
+    )  # fmt: skip
     parser.add_argument("--user", metavar="NAME", default="", help="with --rbac: whose rights they are")
     parser.add_argument(
         "--guests", choices=("machines", "ephemeral"), default="machines",

@@ -89,7 +89,7 @@ MODELS: Final = {
     "restart": "chaos.predict.scenarios.shutdown:RESTART",
     "remove": "chaos.predict.scenarios.shutdown:REMOVE",
     "delete": "chaos.predict.scenarios.giving_up:MODEL",
-    "drain": "chaos.predict.scenarios.giving_up:MODEL",
+    "drain": "chaos.predict.scenarios.giving_up:DRAIN",
     "down": "chaos.predict.scenarios.streams:DOWN",
     "timeout": "chaos.predict.scenarios.streams:TIMEOUT",
     "dns": "chaos.predict.scenarios.dns:DNS",

@@ -1,6 +1,7 @@
 """A cluster of ours in a Kubernetes cluster, seen from here: made before a harness is sent there, and all of it gone after it.
 
-    rights, version, images checked -> Namespace, Job, account, role -> harness, clients' and name server's places -> the nodes' pods -> ...
+    rights, version, images, StorageClass checked -> Namespace, Job, account, role -> harness, places of clients and name server
+    -> the nodes' pods -> ...
 
 The nodes' pods wait behind their gates: what they are to start, the harness tells them, once it knows all addresses.
 """
@@ -24,9 +25,10 @@ from chaos.experiment.pods import OursSpec
 from chaos.experiment.target.spec import Target
 from chaos.history.folder import RunFolder
 from chaos.kube.api import Api, Thing
+from chaos.kube.classes import StorageClass, chosen, classes
 from chaos.kube.find import ROLE, RUN
-from chaos.kube.objects import CLIENTS, GUESTS, HARNESS, HELD_S, KEPT_S, Place
-from chaos.kube.own import DNS, GROUP, NODES, PART, SYSTEM, OwnPlace, PartSpec, Probe, grouped
+from chaos.kube.objects import CLIENTS, GUESTS, HARNESS, HELD_S, KEPT_S
+from chaos.kube.own import DNS, GROUP, NODES, PART, SYSTEM, Claims, OwnPlace, PartSpec, Probe, grouped
 from chaos.kube.rights import refuse_unable
 from chaos.kube.standing import Whereabouts, events, hindrance, pull_secrets, running
 from chaos.plan.capabilities import needed
@@ -43,6 +45,7 @@ OLDEST: Final = (1, 29)
 """From this version on an init container may go on beside the others without being asked for specially."""
 RUNS_WITHIN_S: Final = 180.0
 LOOK_EVERY_S: Final = 0.25
+CLAIMED: Final = "their claims must get volumes ('kubectl get persistentvolumeclaims' and its events say why one does not); "
 DATA_INSIDE: Final = "/var/lib/nines"
 """``{data}`` of a part that declares no folder of its own."""
 
@@ -61,10 +64,14 @@ def standing(
     refuse_moving(Deployment(run=folder.run, folder=folder.path, plan=plan, target=target))
     place = OwnPlace(folder.run, named, image_of(spec.image), evicts=drains, moves=moves)
     place = place if named else msgspec.structs.replace(place, namespace=place.short)
-    loads = is_loaded(plan)
-    refuse_unable(api, place.namespace, hosts=drains, own=True, whole=not named, loads=loads)
+    loads, claims = is_loaded(plan), spec.outlives
+    refuse_unable(api, place.namespace, hosts=drains, own=True, whole=not named, loads=loads, claims=claims)
+    if claims:
+        kind = class_of(api, spec)
+        place = msgspec.structs.replace(place, claims=Claims(kind.name if kind else spec.storage_class, spec.size_bytes))
+        note(f"{folder.run}: {said_of(kind, spec)}")
     parts = parts_of(plan, target, images(plan, target), keeps=keeps)
-    where = Whereabouts(api.access.name, place.namespace, spec.kubeconfig, own=True, whole=not named, loads=loads)
+    where = Whereabouts(api.access.name, place.namespace, spec.kubeconfig, own=True, whole=not named, loads=loads, claims=claims)
     with registry.claim(folder.run, folder.path, plan.runtime, place=where.written) as claim:
         claim.begins()
         errands = Errands(Terms(folder.run, str(folder.path.absolute()), where.context, where.kubeconfig, {}))
@@ -86,6 +93,20 @@ def refuse_old(api: Api) -> None:
             f"the API server {api.access} is of {version}, whose pods have no sidecars (init containers that go on)",
             how=f"Kubernetes {wanted} or newer; or attach to pods that run there",
         )
+
+
+def class_of(api: Api, spec: OursSpec) -> StorageClass | None:
+    """The StorageClass of the nodes' claims; None where nobody may read which there are. ``EnvironmentUnusable`` if there is none."""
+    found = classes(api)
+    return None if found is None else chosen(found, spec.storage_class)
+
+
+def said_of(kind: StorageClass | None, spec: OursSpec) -> str:
+    """What is known of the volumes before there are any, for people."""
+    if kind is None:
+        return f"data in claims of {spec.storage_class or 'the default StorageClass'}, which may not be read: it is not checked"
+    when = "where its pod stands" if kind.waits else "before its pod is placed"
+    return f"data in claims of the StorageClass {kind}; each volume is made {when}"
 
 
 def images(plan: Plan, target: Target, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
@@ -161,7 +182,7 @@ def _make(api: Api, place: OwnPlace, parts: Sequence[PartSpec], plan: Plan, note
     return str(harness["metadata"]["name"])
 
 
-def _await_nodes(api: Api, place: Place, parts: Sequence[PartSpec], target: str) -> list[Thing]:
+def _await_nodes(api: Api, place: OwnPlace, parts: Sequence[PartSpec], target: str) -> list[Thing]:
     """Each, once it has an address and its gate stands; ``EnvironmentUnusable`` with the cluster's own word for what hinders them."""
     count = sum(part.count for part in parts)
     until_s = time.monotonic() + RUNS_WITHIN_S
@@ -172,12 +193,14 @@ def _await_nodes(api: Api, place: Place, parts: Sequence[PartSpec], target: str)
             return up
         why = next((reason for each in pods if (reason := hindrance(each))), "")
         if why or time.monotonic() > until_s:
-            said = why or f"after {RUNS_WITHIN_S:g} s{events(api, place.namespace, 'nines-')}"
+            said = why or f"after {RUNS_WITHIN_S:g} s{events(api, place.namespace, 'nines-', 'data-')}"
             names = ", ".join(dict.fromkeys(part.image for part in parts))
+            claimed = CLAIMED if place.claims else ""
             raise EnvironmentUnusable(
                 f"{len(up)} of {count} pods of the nodes run in the namespace '{place.namespace}': {said}",
-                how=f"the machines must have the image {names}, or be able to pull it: 'nines image --target {target} --tag NAME', "
-                f"then push it and set {TARGET_IMAGE}, or load it (kind load docker-image NAME); docs/kubernetes.md",
+                how=f"{claimed}the machines must have the image {names}, or be able to pull it: "
+                f"'nines image --target {target} --tag NAME', then push it and set {TARGET_IMAGE}, or load it "
+                "(kind load docker-image NAME); docs/kubernetes.md",
             )
         time.sleep(LOOK_EVERY_S)
 

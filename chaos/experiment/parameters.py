@@ -96,6 +96,10 @@ KNOWN: Final = {
     "ending_lag": Known("from the order to give a node up until its process is asked to end"),
     "grace": Known("how long a node that is given up may take to end, from the order on; then it is killed"),
     "successor": Known("when the next one is made in the place of a node that is given up", "", ("after-death", "at-once")),
+    "successor_data": Known("whether the next one has the data of a node that is given up", "", ("kept", "lost")),
+    "successor_place": Known(
+        "whether the next one may stand on another machine, or waits for that of a node that is given up", "", ("any", "same-machine")
+    ),
     "replacement": Known("from the death of a node that is given up until the process of the next one in its place is started"),
     "name_restart": Known("from the start of a machine's processes until a server of the runtime's name that stands there answers"),
     "name_again": Known("from the return of a machine that was missed until that name's servers there are asked again"),

@@ -6,6 +6,7 @@
     attach: {kubernetes: {namespace: shop, service: store}}                        the Service's own selector
     attach: {kubernetes: {namespace: shop, selector: app=store, context: staging}}
     kubernetes: {namespace: trials, context: staging}                              with runtime: kubernetes
+    kubernetes: {volumes: claims, storage_class: fast, size: 4GiB}                 whose pods' data outlives them
 
 Nothing is asked of a cluster here. The cluster is the one that kubectl would use: ``kubeconfig``, else ``$KUBECONFIG``, else
 ``~/.kube/config``; ``context``, else the current one.
@@ -20,10 +21,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from chaos.core.errors import BadInput
-from chaos.experiment.forms import WORDS, mapping, string
+from chaos.core.units import SIZE
+from chaos.experiment.forms import WORDS, mapping, quantity, string
 from chaos.experiment.labels import LABELS
 from chaos.experiment.power import MachineSpec
-from chaos.experiment.source import Table
+from chaos.experiment.schema import there
+from chaos.experiment.source import Scalar, Table
 from chaos.experiment.tables import UNWRITTEN, Key, Rule, Strict, Written, table
 
 _LABEL: Final = r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?"
@@ -33,6 +36,9 @@ _SERVICE: Final = string("the name of a Service", pattern=re.compile(_LABEL), ri
 _CONTAINER: Final = string("the name of a container", pattern=re.compile(_LABEL), right="store")
 _IMAGE: Final = string("the name of an image", pattern=re.compile(r"[A-Za-z0-9._:/@-]+"), right="registry.shop.test/chaos-nines:0.1")
 _IMAGES: Final = mapping(_IMAGE)
+_CLASS: Final = string("the name of a StorageClass", pattern=re.compile(rf"{_LABEL}(\.{_LABEL})*"), right="standard")
+_SIZE: Final = quantity(SIZE, rounded=True, gt=0)
+CLAIMS: Final = "claims"
 
 
 def _check(entry: Table) -> None:
@@ -54,6 +60,20 @@ def _beside(kind: Callable[..., _Spec], found: dict[str, Any], entry: Table) -> 
 
 def _make(found: dict[str, Any], entry: Table) -> PodsSpec:
     return _beside(PodsSpec, found, entry)
+
+
+def _check_volumes(entry: Table) -> None:
+    kind = entry.get("volumes")
+    for key in ("storage_class", "size"):
+        value = entry.get(key)
+        if value is not None and not (isinstance(kind, Scalar) and kind.text == CLAIMS):
+            raise BadInput(f"'{key}' is of claims, and the data goes with its pod here", place=value.place, right=f"volumes: {CLAIMS}")
+
+
+_ONLY_CLAIMS: Final = Rule(
+    _check_volumes,
+    {"anyOf": [{"properties": {"volumes": {"const": CLAIMS}}, "required": ["volumes"]}, {"not": there("storage_class", "size")}]},
+)
 
 
 def _make_ours(found: dict[str, Any], entry: Table) -> OursSpec:
@@ -94,7 +114,7 @@ class PodsSpec(Strict, frozen=True):
     """What of that could not be read, and why."""
 
 
-@Written(blank=True, inline=True, make=_make_ours)
+@Written(rules=(_ONLY_CLAIMS,), blank=True, inline=True, make=_make_ours)
 class OursSpec(Strict, frozen=True):
     """Where a cluster of ours stands that is started in Kubernetes: goes with ``runtime: kubernetes``"""
 
@@ -110,9 +130,22 @@ class OursSpec(Strict, frozen=True):
     """Part -> the image of its nodes. Left out: ``$NINES_KUBERNETES_TARGET_IMAGE``, else what the target names, or nines-target-NAME"""
     zones: Literal["rules", "machines"] = "rules"
     """What ``cluster.zones`` are. ``rules``: groups of nodes, wherever these stand; ``machines``: each is a zone of the machines"""
+    volumes: Literal["pods", "claims"] = "pods"
+    """Where nodes have their data. ``pods``: it goes with the pod (emptyDir); ``claims``: in PersistentVolumeClaims, which outlive it"""
+    storage_class: Annotated[str, _CLASS] = ""
+    """Of the claims. Left out: the cluster's default one"""
+    size_bytes: Annotated[int, _SIZE] = 1 << 30
+    """Of each claim, one a data folder of a node"""
     stand: Annotated[dict[str, str], UNWRITTEN] = {}
     """Node -> the machine that its pod is to stand on, where a selector names one (``plan.placing``)."""
     within: Annotated[dict[str, str], UNWRITTEN] = {}
     """Node -> the zone of machines that its pod has to stand in, by its label."""
     lies: Annotated[dict[str, str], UNWRITTEN] = {}
     """Machine -> its zone, as the experiment calls it, where that was asked."""
+    keeper: Annotated[str, UNWRITTEN] = ""
+    """Who makes the volumes of the claims (the provisioner of their class), where that was asked."""
+
+    @property
+    def outlives(self) -> bool:
+        """Whether a node's data outlives its pod."""
+        return self.volumes == CLAIMS

@@ -21,7 +21,7 @@ Thing = dict[str, Any]
 """An object of the API, as JSON has it."""
 GROUPS: Final[Mapping[str, str]] = {
     "pods": "api/v1", "services": "api/v1", "configmaps": "api/v1", "serviceaccounts": "api/v1", "events": "api/v1",
-    "nodes": "api/v1",
+    "nodes": "api/v1", "persistentvolumeclaims": "api/v1", "storageclasses": "apis/storage.k8s.io/v1",
     "roles": "apis/rbac.authorization.k8s.io/v1", "rolebindings": "apis/rbac.authorization.k8s.io/v1",
     "jobs": "apis/batch/v1", "daemonsets": "apis/apps/v1", "statefulsets": "apis/apps/v1", "namespaces": "api/v1",
 }  # fmt: skip

@@ -1,7 +1,8 @@
 """A cluster of ours in a cluster, as manifests: pure. Beside what every run makes there (``objects.py``):
 
     Namespace      where the experiment names none: it goes with the run
-    StatefulSet    of each part: a pod for each node, the agent as a sidecar (an init container that goes on), a gate
+    StatefulSet    of each part: a pod for each node, the agent as a sidecar (an init container that goes on), a gate; with ``volumes:
+                   claims`` a PersistentVolumeClaim for each data folder of a node, which outlives its pods and goes with the StatefulSet
     Service        of each part, headless: under its name clients find the nodes, with ``balancer: engine``
     Pod            the name server's place, where the name server is ours
 
@@ -79,6 +80,14 @@ class PartSpec(msgspec.Struct, frozen=True):
     """The zone of machines that these stand in."""
 
 
+class Claims(msgspec.Struct, frozen=True):
+    """How the volumes of a node's data are asked for."""
+
+    storage_class: str
+    """Empty: whichever the cluster takes for its default one."""
+    size_bytes: int
+
+
 class Group(msgspec.Struct, frozen=True):
     """The nodes of a part that are to stand in one place, if one is named."""
 
@@ -104,6 +113,8 @@ class OwnPlace(Place, frozen=True):
 
     moves: bool = False
     """A fault gives nodes up: their next pods have other addresses, so their peers know them by names."""
+    claims: Claims | None = None
+    """None: a node's data goes with its pod."""
 
     @property
     def short(self) -> str:
@@ -157,7 +168,21 @@ class OwnPlace(Place, frozen=True):
                 "podManagementPolicy": "Parallel",
                 "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": {**self.labels(NODES), **labels}}, "spec": self._pod(part, nameserver)},
+                **self._claimed(part),
             },
+        }
+
+    def _claimed(self, part: PartSpec) -> Thing:
+        """Claims go with the StatefulSet, which goes with the Job: by the cluster itself, if nobody else is there to remove them."""
+        if self.claims is None:
+            return {}
+        asked: Thing = {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": str(self.claims.size_bytes)}}}
+        if self.claims.storage_class:
+            asked["storageClassName"] = self.claims.storage_class
+        templates = [{"metadata": {"name": name, "labels": self.labels(NODES)}, "spec": asked} for name in _data(part)]
+        return {
+            "volumeClaimTemplates": templates,
+            "persistentVolumeClaimRetentionPolicy": {"whenDeleted": "Delete", "whenScaled": "Retain"},
         }
 
     def _of(self, part: PartSpec) -> dict[str, str]:
@@ -165,7 +190,9 @@ class OwnPlace(Place, frozen=True):
 
     def _pod(self, part: PartSpec, nameserver: str) -> Thing:
         mounts = [{"name": GATE_VOLUME, "mountPath": gate.FOLDER}]
-        mounts += [{"name": f"data-{number}", "mountPath": folder} for number, folder in enumerate(part.data)]
+        # A folder inside of a claimed volume: a disk may have some of its own at its top (lost+found).
+        inside = {} if self.claims is None else {"subPath": "data"}
+        mounts += [{"name": name, "mountPath": folder, **inside} for name, folder in _data(part).items()]
         pod: Thing = {
             "shareProcessNamespace": True,
             "automountServiceAccountToken": False,
@@ -178,7 +205,7 @@ class OwnPlace(Place, frozen=True):
                 self._agent(mounts),
             ],
             "containers": [self._system(part, mounts)],
-            "volumes": [{"name": mount["name"], "emptyDir": {}} for mount in mounts],
+            "volumes": [{"name": mount["name"], "emptyDir": {}} for mount in (mounts if self.claims is None else mounts[:1])],
         }  # fmt: skip
         if nameserver:
             pod["dnsPolicy"] = "None"
@@ -228,6 +255,11 @@ class OwnPlace(Place, frozen=True):
         if part.probe is not None:
             system["readinessProbe"] = readiness(part.probe, part.ports)
         return system
+
+
+def _data(part: PartSpec) -> dict[str, str]:
+    """Volume -> the folder that it is."""
+    return {f"data-{number}": folder for number, folder in enumerate(part.data)}
 
 
 def within(allowed: Allowed) -> Thing:

@@ -61,18 +61,29 @@ OWN_RIGHTS: Final[Sequence[Right]] = (
 """To start a cluster of ours, in place of those to attach."""
 FOR_LOADS: Final[Sequence[Right]] = tuple(right for right in RIGHTS if right.resource == "daemonsets")
 """Beside them, to load the nodes of a cluster of ours (``cpu``, ``memory``, ``io``): privileged guests on their machines."""
+FOR_CLAIMS: Final[Sequence[Right]] = (
+    Right("", "persistentvolumeclaims", ("list", "delete"), "to remove the claims in which nodes have their data"),
+)
+"""Beside them, for a cluster of ours with ``volumes: claims``. The StatefulSet's controller makes them."""
+OF_CLASSES: Final[Sequence[Right]] = (Right("storage.k8s.io", "storageclasses", ("list",), "to know whether there is that StorageClass"),)
+"""In no namespace. Who lacks it is told by the cluster's own word that the claims find no volume."""
 WHOLE_RIGHTS: Final[Sequence[Right]] = (Right("", "namespaces", ("create", "list", "delete"), "for a namespace of the run's own"),)
 """Beside them, where the experiment names no namespace. They are the cluster's, not a namespace's."""
 
 
 def manifest(
-    namespace: str, account: str = "", *, hosts: bool = False, own: bool = False, rights: Sequence[Right] = RIGHTS
+    namespace: str, account: str = "", *, hosts: bool = False, own: bool = False, claims: bool = False, rights: Sequence[Right] = RIGHTS
 ) -> list[Thing]:  # fmt: skip
     """Role and binding; ``account``: the user that they are for; ``hosts``: with what is needed for machines; ``own``: to start a cluster
-    of ours, and load it; ``rights``: those of a run that attaches."""
-    inside = (*((*OWN_RIGHTS, *FOR_LOADS) if own else rights), *(FOR_DRAINS if hosts else ()))
+    of ours, and load it; ``claims``: whose data outlives its pods; ``rights``: those of a run that attaches."""
+    ours = (*OWN_RIGHTS, *FOR_LOADS, *(FOR_CLAIMS if claims else ()))
+    inside = (*(ours if own else rights), *(FOR_DRAINS if hosts else ()))
     found = _bound(inside, account, "Role", {"name": NAME, "namespace": namespace})
-    return found + _bound(OF_MACHINES, account, "ClusterRole", {"name": f"{NAME}-hosts"}) if hosts else found
+    if hosts:
+        found += _bound(OF_MACHINES, account, "ClusterRole", {"name": f"{NAME}-hosts"})
+    if own and claims:
+        found += _bound(OF_CLASSES, account, "ClusterRole", {"name": f"{NAME}-classes"})
+    return found
 
 
 def _bound(rights: Sequence[Right], account: str, kind: str, metadata: Thing) -> list[Thing]:
@@ -88,11 +99,13 @@ def _bound(rights: Sequence[Right], account: str, kind: str, metadata: Thing) ->
 
 
 def missing(
-    api: Api, namespace: str, *, hosts: bool = False, own: bool = False, loads: bool = False, rights: Sequence[Right] = RIGHTS
+    api: Api, namespace: str, *, hosts: bool = False, own: bool = False, loads: bool = False, claims: bool = False,
+    rights: Sequence[Right] = RIGHTS,
 ) -> list[str]:  # fmt: skip
-    """``create pods/exec``: what the API server says that we may not do there. ``rights``: those of a run that attaches; ``loads``: with
-    those to load a cluster of ours."""
-    inside = (*((*OWN_RIGHTS, *(FOR_LOADS if loads else ())) if own else rights), *(FOR_DRAINS if hosts else ()))
+    """``create pods/exec``: what the API server says that we may not do there. ``rights``: those of a run that attaches; ``loads``,
+    ``claims``: with those to load a cluster of ours, and for data that outlives its pods."""
+    ours = (*OWN_RIGHTS, *(FOR_LOADS if loads else ()), *(FOR_CLAIMS if claims else ()))
+    inside = (*(ours if own else rights), *(FOR_DRAINS if hosts else ()))
     return _lacking(api, namespace, inside) + _lacking(api, "", OF_MACHINES if hosts else ())
 
 
@@ -115,7 +128,7 @@ def _lacking(api: Api, place: str, rights: Sequence[Right]) -> list[str]:
 
 def refuse_unable(
     api: Api, namespace: str, rights: Sequence[Right] = RIGHTS, *, hosts: bool = False, own: bool = False, whole: bool = False,
-    loads: bool = False,
+    loads: bool = False, claims: bool = False,
 ) -> None:  # fmt: skip
     """``EnvironmentUnusable`` with all that is missing; ``hosts``: of a run that drains machines; ``whole``: it makes its namespace."""
     if whole and (barred := _lacking(api, "", WHOLE_RIGHTS)):
@@ -124,10 +137,10 @@ def refuse_unable(
             how="name one that is there: NINES_KUBERNETES_NAMESPACE=trials, or cluster: {kubernetes: {namespace: trials}}; "
             "'nines doctor --kubernetes trials --own' checks what is needed in it",
         )
-    lacking = missing(api, namespace, hosts=hosts, own=own, loads=loads, rights=rights)
+    lacking = missing(api, namespace, hosts=hosts, own=own, loads=loads, claims=claims, rights=rights)
     if lacking:
         lodged = not own and rights is not RIGHTS
-        asks = f"--rbac{' --own' * own}{' --guests ephemeral' * lodged}{' --hosts' * hosts}"
+        asks = f"--rbac{' --own' * own}{' --volumes claims' * claims}{' --guests ephemeral' * lodged}{' --hosts' * hosts}"
         how = f"'nines doctor --kubernetes {namespace} {asks}' prints the manifest that an administrator applies"
         raise EnvironmentUnusable(
             f"the API server {api.access} does not allow in the namespace '{namespace}': {'; '.join(lacking)}", how=how

@@ -18,6 +18,7 @@ KINDS: Final = ("jobs", "daemonsets", "pods", "rolebindings", "roles", "servicea
 OWN_KINDS: Final = ("jobs", "statefulsets", "pods", "services", "rolebindings", "roles", "serviceaccounts")
 """The same where the nodes are ours, too."""
 DAEMONSETS: Final = "daemonsets"
+CLAIMS: Final = "persistentvolumeclaims"
 NAMESPACE: Final = "namespaces"
 """Of the run's own: with it goes all that is in it."""
 RUNS_WITHIN_S: Final = 120.0
@@ -39,11 +40,14 @@ class Whereabouts(msgspec.Struct, frozen=True):
     """So is the namespace."""
     loads: bool = False
     """Beside a cluster of ours stand guests that load it."""
+    claims: bool = False
+    """Its data is in claims."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
         """What the run may have made there."""
-        return (*([DAEMONSETS] if self.loads else []), *(OWN_KINDS if self.own else KINDS), *([NAMESPACE] if self.whole else []))
+        kinds = (*([DAEMONSETS] if self.loads else []), *(OWN_KINDS if self.own else KINDS))
+        return (*kinds, *([CLAIMS] if self.claims else []), *([NAMESPACE] if self.whole else []))
 
     @classmethod
     def parsed(cls, text: str) -> Whereabouts:
@@ -131,7 +135,7 @@ def hindrance(pod: Thing) -> str:
     return ""
 
 
-def events(api: Api, namespace: str, beginning: str) -> str:
+def events(api: Api, namespace: str, *beginnings: str) -> str:
     """The last word of the cluster about things of ours, whose names begin so."""
     try:
         found = api.listed("events", namespace)
@@ -140,7 +144,7 @@ def events(api: Api, namespace: str, beginning: str) -> str:
     said = [
         str(each.get("message", ""))
         for each in found
-        if str(each.get("involvedObject", {}).get("name", "")).startswith(beginning) and each.get("type") != "Normal"
+        if str(each.get("involvedObject", {}).get("name", "")).startswith(beginnings) and each.get("type") != "Normal"
     ]
     return f": {said[-1]}" if said else ""
 

@@ -48,6 +48,7 @@ from chaos.plan.plan import SCHEMA, Parameter, Plan, PlannedNode
 from chaos.plan.proofs import check_proofs
 from chaos.plan.rounds import rounds
 from chaos.plan.traits import declared
+from chaos.plan.volumes import check_volumes
 from chaos.plan.windows import planned_windows
 
 BY_CHANCE: Final = 0.05
@@ -89,6 +90,7 @@ def _plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: 
     check_hosts(experiment, target, place, faults)
     check_runtime(experiment, target, nodes, place, faults)
     check_capabilities(faults, target, place, nodes, attached=experiment.cluster.attach is not None)
+    check_volumes(experiment, target, faults, nodes)
     check_proofs(experiment, target, faults, place, nodes)
     if experiment.cluster.attach is None:  # what already runs has limits of its own, which are looked at when it is found
         check_resources(experiment, faults)

@@ -11,7 +11,7 @@ from chaos.experiment.document import Experiment
 from chaos.experiment.production import PLANNED, ZONE, ProductionRate
 from chaos.experiment.selectors import Zone
 from chaos.experiment.tls_options import unverified
-from chaos.plan import back_off
+from chaos.plan import back_off, volumes
 from chaos.plan.attached import name_of_one
 from chaos.plan.cluster import refuse
 from chaos.plan.hosts import TAKES_HOSTS
@@ -46,6 +46,7 @@ def cautions(plan: Plan) -> tuple[str, ...]:
         *_anybody(plan),
         *back_off.cautions(plan),
         *_given_up(plan),
+        *volumes.cautions(plan),
         *name_of_one(plan.experiment),
         *_unseen(plan.experiment),
         *_nameless(plan.experiment),

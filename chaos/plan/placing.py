@@ -18,12 +18,14 @@ from typing import Final
 
 import msgspec
 
+from chaos.core.capabilities import Capability
 from chaos.core.errors import EnvironmentUnusable
 from chaos.experiment.cluster import ClusterSpec
 from chaos.experiment.document import Experiment
 from chaos.experiment.selectors import Labelled, Role, Selector, Zone, label_of
 from chaos.experiment.target.spec import Target
 from chaos.plan.cluster import planned_nodes, refuse
+from chaos.plan.traits import made
 from chaos.plugin import Runtime, Spot
 
 MACHINES: Final = "machines"
@@ -77,8 +79,12 @@ def _labelled(experiment: Experiment, target: Target, runtime: type[Runtime]) ->
 
 
 def told(experiment: Experiment, runtime: type[Runtime]) -> Experiment:
-    """With what it attaches to says of itself, as far as it can be asked; none of it is needed to make a plan."""
-    attach = experiment.cluster.attach
+    """With what it attaches to says of itself, as far as it can be asked, or who makes volumes for what it starts; none of it is needed to
+    make a plan."""
+    attach, ours = experiment.cluster.attach, experiment.cluster.kubernetes
+    if attach is None and ours.outlives and any(Capability.DRAINS in made(spec).needs for spec in experiment.faults):
+        ours = msgspec.structs.replace(ours, keeper=runtime.keeper(experiment))
+        return msgspec.structs.replace(experiment, cluster=msgspec.structs.replace(experiment.cluster, kubernetes=ours))
     if attach is None or attach.pods is None or not experiment.faults:
         return experiment
     found = runtime.told(attach)

@@ -226,6 +226,12 @@ class Runtime:
         return []
 
     @classmethod
+    def keeper(cls, experiment: Experiment) -> str:
+        """Who makes the volumes in which nodes of ours have their data, as far as that can be asked; empty: nobody, or it is not known."""
+        del experiment
+        return ""
+
+    @classmethod
     def stays(cls, plan: Plan) -> str:
         """What nobody can take away again after such a run, in words: said before it. Empty: nothing stays."""
         del plan

@@ -126,6 +126,10 @@ class System(msgspec.Struct, frozen=True):
     """A node that is asked to end fails its health check from then on, and serves until it ends."""
     succeeds_at_once: bool = False
     """The next one is made in the place of a node that is given up when that is ordered, and not after its death."""
+    succeeds_empty: bool = False
+    """The next one has none of the data of the node that was given up."""
+    succeeds_in_place: bool = False
+    """It stands on the same machine, and waits until that takes it."""
     zones: tuple[int, ...] = ()
     """How many nodes each zone holds; empty: nobody said."""
     first_zone: str = ""
@@ -308,6 +312,8 @@ def system(plan: Plan) -> System:
         hands_over=_word(known, "stopping") == "handover",
         drains=_word(known, "stopping") == "drain",
         succeeds_at_once=_word(known, "successor") == "at-once",
+        succeeds_empty=_word(known, "successor_data") == "lost",
+        succeeds_in_place=_word(known, "successor_place") == "same-machine",
         zones=_zones(members),
         front=front,
         client=client,

@@ -140,7 +140,7 @@ def up(layout: Layout, nodes: int, note: Note, *, until: int | None = None) -> C
 
 def _up(layout: Layout, nodes: int, where: Path, note: Note) -> Cluster:
     note(f"starting Kubernetes {programs.VERSION} with {nodes} nodes in {layout.folder}")
-    layout.folder.mkdir(parents=True, exist_ok=True)
+    layout.volumes.mkdir(parents=True, exist_ok=True)
     names = tuple(f"n{number}" for number in range(1, nodes + 1))
     record = Record(str(free_block(random.Random(layout.mark))), names, str(where))  # noqa: S311 - no secret
     write_atomically(layout.record, msgspec.json.encode(record))
@@ -229,7 +229,7 @@ def down(layout: Layout) -> bool:
     found = hosts.power_off(layout, sorted({*there, *nodes, CONTROL}))
     if record is not None:
         hosts.switch_off(layout, record.addresses)
-    for part in (layout.folder / "hosts", layout.pki):
+    for part in (layout.folder / "hosts", layout.volumes, layout.pki):
         shutil.rmtree(part, ignore_errors=True)
     for file in (layout.kubeconfig, layout.record):
         file.unlink(missing_ok=True)

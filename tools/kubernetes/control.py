@@ -61,7 +61,9 @@ def services(programs: Path, addresses: Addresses) -> list[Service]:
             "controller-manager",
             (str(programs / "kube-controller-manager"), *configured("manager"), "--service-account-private-key-file", str(own / "sa.key"),
              "--root-ca-file", str(own / "ca.crt"), "--cluster-signing-cert-file", str(own / "ca.crt"),
-             "--cluster-signing-key-file", str(own / "ca.key"), "--use-service-account-credentials", "--cert-dir", "/run/manager"),
+             "--cluster-signing-key-file", str(own / "ca.key"), "--use-service-account-credentials", "--cert-dir", "/run/manager",
+             # Volumes are folders of a storage network that all hosts have (machine.py).
+             "--enable-hostpath-provisioner"),
         ),
         Service("scheduler", (str(programs / "kube-scheduler"), *configured("scheduler"), "--cert-dir", "/run/scheduler")),
     ]  # fmt: skip

@@ -20,6 +20,9 @@ from pathlib import Path
 INSIDE = "/mnt"
 DATA = ("containerd", "kubelet", "cni", "etcd")
 """Folders of /var/lib: on the host's own disk, and never on an overlay, which an overlay cannot lie on."""
+SHARED = "volumes"
+"""A folder beside those of all hosts of a cluster: what each of them sees of a storage network."""
+VOLUMES = "/tmp/hostpath_pv"  # noqa: S108 - where the controller manager makes volumes (kubernetes.io/host-path)
 KERNEL = {
     "vm/overcommit_memory": 1,
     "vm/panic_on_oom": 0,
@@ -38,8 +41,11 @@ def mount(*arguments: str) -> None:
 
 
 def file_systems(folder: str, name: str) -> None:
-    """The host's own /var, /etc, /run, /tmp, /sys: what is written there goes to its folder, or ends with it."""
+    """The host's own /var, /etc, /run, /tmp, /sys: what is written there goes to its folder, or ends with it. Volumes are all hosts'."""
     mount("--bind", folder, INSIDE)
+    shared = Path(INSIDE, SHARED)
+    shared.mkdir(exist_ok=True)
+    mount("--bind", str(Path(folder).parents[1] / SHARED), str(shared))  # before /tmp is the host's own: the cluster may be there
     for each in ("var", "etc"):
         upper, work = Path(INSIDE, "disk", each), Path(INSIDE, "disk", f".{each}")
         upper.mkdir(parents=True, exist_ok=True)
@@ -52,6 +58,8 @@ def file_systems(folder: str, name: str) -> None:
         mount("--bind", str(own), str(seen))
     mount("-t", "tmpfs", "tmpfs", "/run")
     mount("-t", "tmpfs", "tmpfs", "/tmp")  # noqa: S108 - the host's own
+    Path(VOLUMES).mkdir()
+    mount("--bind", str(shared), VOLUMES)
     # A new sysfs shows this network namespace's interfaces; the control groups go with it.
     kept = Path(INSIDE, "cgroup")
     kept.mkdir(exist_ok=True)

@@ -25,6 +25,8 @@ SETTING: Final = "NINES_KUBERNETES"
 ENVIRONMENT: Final = "NINES_KUBERNETES_CLUSTER"
 """In the environment of the first process of each host, and of the switch: the folder of their cluster."""
 CONTROL: Final = "control"
+SHARED: Final = "volumes"
+"""As in ``machine.py``."""
 MOST_NODES: Final = 7
 INSIDE: Final = Path("/mnt")
 """Where a host sees its own folder."""
@@ -134,6 +136,11 @@ class Layout(msgspec.Struct, frozen=True):
     def host(self, name: str) -> Path:
         """The disk of a host."""
         return self.folder / "hosts" / name
+
+    @property
+    def volumes(self) -> Path:
+        """What all hosts share: the volumes of the StorageClass ``shared``, a folder each."""
+        return self.folder / SHARED
 
     @property
     def uplink(self) -> str:

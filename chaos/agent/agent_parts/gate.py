@@ -75,6 +75,9 @@ def do_prepare(_agent: object, command: Message) -> Message:
                 shutil.rmtree(path)
             else:
                 path.unlink()
+    for folder in map(Path, command.get("folders", ())):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.chmod(0o777)  # a new volume may be root's alone; whoever the image runs as is to write there, as in an emptyDir
     for path, text in command["files"].items():
         Path(path).parent.mkdir(parents=True, exist_ok=True)
         Path(path).write_text(text, encoding="utf-8")

@@ -129,6 +129,8 @@ class Part(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Parts whose nodes must be ready, and whose init steps must be done, before a node of this part starts"""
     user: str = ""
     """Who its processes run as: a user's name. Empty: whoever runs Nines, or the image's own user in a container"""
+    rejoins_empty: bool = True
+    """Whether a node that has lost its data is taken back by the others. If not, a pod may be deleted only where its data outlives it"""
 
     @property
     def by_process(self) -> bool:

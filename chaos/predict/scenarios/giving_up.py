@@ -5,6 +5,9 @@
     dead         ``stop`` after that, ``grace`` after the order at most (a first process that ignores the request dies then)
     next one     its process is started ``replacement`` after the death, or after the order (``successor: at-once``)
 
+    with data    it votes again ``resync`` after it is ready; ``resync_empty`` after that if the data went too (``successor_data: lost``)
+    drained      where its data is on the machine that is closed (``successor_place: same-machine``), it waits until that is open again
+
 The next one has another address. So whoever still has the old answer gets nothing there, however soon the next one is ready, and the
 next one is asked when the name has taken it in. That it may stand on another machine makes no difference here.
 """
@@ -36,12 +39,24 @@ DELETE: Final = "delete"
 
 
 def given_up(case: Case) -> Scenario | None:
-    """All victims at the same moment; None where clients would never learn of the next ones."""
+    """All victims at the same moment; None where clients would never learn of the next ones, or a majority's data went with them."""
+    return _given_up(case, case.zeros())
+
+
+def drained(case: Case) -> Scenario | None:
+    """The same of a machine that is closed for as long as the fault lasts."""
+    return _given_up(case, case.for_s if case.system.succeeds_in_place else case.zeros())
+
+
+def _given_up(case: Case, opened_s: Floats) -> Scenario | None:
+    """``opened_s``: when the place of the next one is free."""
     if never_found(case):
+        return None
+    if case.system.succeeds_empty and case.by_leader and case.system.nodes - case.victims < case.system.quorum:
         return None
     gone_s = gone(case)
     # With its death as its moment, it is a kill after which the next one is started by somebody else.
-    starts_s = started(case, gone_s) - gone_s  # before the death, perhaps; what votes does not count it before that
+    starts_s = started(case, np.maximum(gone_s, opened_s)) - gone_s  # before the death, perhaps; it does not vote before that
     later = replace(case, for_s=np.maximum(starts_s, 0.0) if case.by_leader else starts_s)
     forced = bool(case.facts.params.get("forced"))
     # A fault by force is counted from the death, since that is what is seen; the others from the order.
@@ -50,7 +65,7 @@ def given_up(case: Case) -> Scenario | None:
     def away(ready_s: Floats) -> Away:
         return dismissed(case, ordered_s, ready_s, renewals(case), case.victims)
 
-    built = crash.kill(later, away=away)
+    built = crash.kill(later, resync=resync(case), away=away)
     return readdressed(case, built if forced else delayed(built, gone_s), case.zeros() if forced else gone_s)
 
 
@@ -58,6 +73,11 @@ def never_found(case: Case) -> bool:
     """Do clients keep an address for ever? Then they never learn that of the next one."""
     front = case.system.front
     return front.resolve == "once" and not front.on_error and not front.leader_only and not front.one_address
+
+
+def resync(case: Case) -> str:
+    """Which parameter says how long the next one takes from ready until it votes."""
+    return "resync_empty_s" if case.system.succeeds_empty and "resync_empty_s" in case.system.given else "resync_s"
 
 
 def lag(case: Case) -> Floats:
@@ -110,3 +130,4 @@ def addresses(nodes: int, spells: tuple[Spell, ...], left_s: Floats, back_s: Flo
 
 
 MODEL: Final = Model(given_up)
+DRAIN: Final = Model(drained)

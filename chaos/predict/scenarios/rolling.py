@@ -79,8 +79,9 @@ def _turns(case: Case, gone_s: Floats, renewed: Renewed, given_up: bool) -> list
         dead_s = np.maximum(ends_s, elected_s) if system.hands_over else ends_s
         started_s = asked_s + giving_up.started(case, dead_s - asked_s) if given_up else dead_s
         ready_s = started_s + case.draw("restart_s", "a restart")
-        voting_s = ready_s + case.optional("resync_s")
-        serving_s = serves(case, ready_s)
+        resync = giving_up.resync(case) if given_up else "resync_s"
+        voting_s = ready_s + case.optional(resync)
+        serving_s = serves(case, ready_s, resync)
         fails_s = asked_s if system.drains or given_up else dead_s
         dismissed = giving_up.dismissed(case, asked_s, ready_s, renewed, together=1) if given_up else None
         away = withdrawn(case, False, ready_s, fails_s, renewed) if dismissed is None else dismissed

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, ClassVar, Final
 
 from chaos.core.capabilities import REFUSALS, Capability
 from chaos.core.clock import Clock
+from chaos.core.errors import EnvironmentUnusable
 from chaos.experiment.cluster import AttachSpec
 from chaos.experiment.document import Experiment
 from chaos.experiment.target import templates
@@ -78,6 +79,21 @@ def by_address(target: Target) -> str:
         if found:
             return f"its nodes know each other by addresses, and another pod has another one: part '{name}' says {found}, not {{name}}"
     return ""
+
+
+def _succession(experiment: Experiment) -> dict[str, Surrounding]:
+    """What the next pod has of the one that was given up: its data, and its machine where the data stands on that."""
+    ours = experiment.cluster.kubernetes
+    if not any(C.DELETES in made(spec).needs for spec in experiment.faults):
+        return {}
+    if not ours.outlives:
+        return {"successor_data": Surrounding("lost", "volumes: pods")}
+    from chaos.kube.classes import ON_ONE_MACHINE
+
+    found = {"successor_data": Surrounding("kept", "volumes: claims")}
+    if ours.keeper in ON_ONE_MACHINE:
+        found["successor_place"] = Surrounding("same-machine", f"volumes of {ours.keeper}")
+    return found
 
 
 class KubernetesRuntime(Runtime):
@@ -148,9 +164,10 @@ class KubernetesRuntime(Runtime):
         attach = experiment.cluster.attach
         if attach is not None and attach.pods is not None:
             return {**cls.surroundings, **{name: Surrounding(text, _TOLD) for name, text in attach.pods.says.items()}}
+        found = {**cls.surroundings, **_succession(experiment)}
         if any(made(spec).revival == "policy" for spec in experiment.faults):
-            return cls.surroundings
-        return {name: each for name, each in cls.surroundings.items() if not name.startswith(("back_off", "death_seen"))}
+            return found
+        return {name: each for name, each in found.items() if not name.startswith(("back_off", "death_seen"))}
 
     @classmethod
     def target_lacks(cls, target: Target, part: str) -> tuple[str, str] | None:
@@ -264,6 +281,26 @@ class KubernetesRuntime(Runtime):
         api = Api(read(where.kubeconfig, where.context))
         try:
             return machines(api)
+        finally:
+            api.close()
+
+    @classmethod
+    def keeper(cls, experiment: Experiment) -> str:
+        """The provisioner of the claims' StorageClass; empty for a cluster that is out of reach, or has no such class."""
+        from chaos.kube.access import read
+        from chaos.kube.api import Api
+        from chaos.kube.classes import chosen, classes
+
+        where = experiment.cluster.kubernetes
+        try:
+            api = Api(read(where.kubeconfig, where.context))
+        except EnvironmentUnusable:
+            return ""
+        try:
+            found = classes(api)
+            return "" if found is None else chosen(found, where.storage_class).provisioner
+        except EnvironmentUnusable:
+            return ""  # refused when a run begins
         finally:
             api.close()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import time
 from collections.abc import Callable, Iterator
@@ -208,6 +209,17 @@ def test_files_are_written_after_what_was_there_is_gone(tmp_path: Path, monkeypa
     part.do_prepare(Now(), {"life": "exec true\n", "files": {str(data / "conf" / "a.yaml"): "b: 1\n"}, "empty": [str(data)]})
     assert [str(path.relative_to(data)) for path in sorted(data.rglob("*"))] == ["conf", "conf/a.yaml"]
     assert (tmp_path / "gate" / "life").read_text() == "exec true\n"
+
+
+def test_a_new_volume_is_open_to_whoever_runs_in_the_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an emptyDir is; one that holds data is left as its system wants it."""
+    monkeypatch.setattr(part, "FOLDER", tmp_path)
+    new, used = tmp_path / "new", tmp_path / "used"
+    for folder in (new, used):
+        folder.mkdir(mode=0o700)
+    (used / "log").touch()
+    part.do_prepare(Now(), {"life": "exec true\n", "files": {}, "folders": [str(new), str(used)]})
+    assert [stat.S_IMODE(folder.stat().st_mode) for folder in (new, used)] == [0o777, 0o700]
 
 
 def test_kubernetes_leaves_the_words_of_a_gate_as_they_are() -> None:

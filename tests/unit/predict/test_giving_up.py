@@ -12,7 +12,7 @@ from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Parameter
 from chaos.predict.run import predict
 from chaos.results.predicted import ClassPredicted
-from tests.support.predicting import a_plan, facts, of_class
+from tests.support.predicting import PARAMETERS, a_plan, facts, of_class
 
 ASKS = ClientPolicy(attempts=1, timeout_s=0.25, deadline_s=0.6, resolve="per-request")
 KEEPS = ClientPolicy(attempts=1, timeout_s=0.25, deadline_s=0.6)
@@ -141,6 +141,32 @@ def test_a_successor_that_is_made_at_once_spares_what_a_slow_end_costs() -> None
     for stop_s, outage_s in ((4.0, 1.0), (6.0, 0.0), (0.0, 5.0)):
         found = given_up((*said(stop_s, readiness_every_s=1e-6), AT_ONCE, ONE_ADDRESS), nodes=1)
         assert (found.outage_s.value or 0.0) == pytest.approx(outage_s, abs=0.05)
+
+
+def test_a_pod_without_the_data_of_the_last_one_has_more_to_fetch() -> None:
+    """An only pod: 3 s and 2 s, and 4 s more if it is empty; a system that says nothing of that is as fast as ever."""
+    lost = Parameter("successor_data", 1.0, "", "said", word="lost")
+    fetches = said(1.0, readiness_every_s=1e-6, resync_empty_s=4.0)
+    for parameters, outage_s in (((*fetches, lost), 9.0), (fetches, 5.0), ((*said(1.0, readiness_every_s=1e-6), lost), 5.0)):
+        found = given_up((*parameters, ONE_ADDRESS), nodes=1)
+        assert found.outage_s.value == pytest.approx(outage_s, abs=0.05)
+
+
+def test_a_majority_that_comes_back_empty_is_nobodys_to_predict() -> None:
+    for word, known in (("lost", False), ("kept", True)):
+        data = Parameter("successor_data", 1.0, "", "said", word=word)
+        plan = a_plan(nodes=3, client=ASKS, dns=Dns(balancer="engine"), parameters=(*PARAMETERS, *said(1.0), data))
+        found = of_class(predict(plan, facts("delete", "mixed", (120.0,), 2)))
+        assert (found.share.value is not None) == known
+
+
+def test_a_drained_pod_may_have_to_wait_for_its_machine() -> None:
+    """It ends 1 s after the order, the machine is open after 60 s, and it takes 3 s and 2 s more. A deletion closes none."""
+    bound = Parameter("successor_place", 1.0, "", "said", word="same-machine")
+    fast = (*said(1.0, readiness_every_s=1e-6), ONE_ADDRESS)
+    assert given_up((*fast, bound), kind="drain", nodes=1).outage_s.value == pytest.approx(64.0, abs=0.05)
+    assert given_up(fast, kind="drain", nodes=1).outage_s.value == pytest.approx(5.0, abs=0.05)
+    assert given_up((*fast, bound), nodes=1).outage_s.value == pytest.approx(5.0, abs=0.05)
 
 
 def test_a_roll_waits_for_each_next_pod() -> None:
