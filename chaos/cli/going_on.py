@@ -98,7 +98,7 @@ class GoingOn:
             case FaultFailed():
                 self.faults.pop(row.id, None)
                 self.came_to_nothing += 1
-                return f"{row.id} {'LEFT OVER' if row.left_over else 'did not take effect'}: {row.reason}"
+                return f"{row.id} {'LEFT OVER' if row.left_over else 'failed'}: {row.reason}"
             case Awaited(came=False):
                 return f"{row.id}: condition '{row.condition}' not met within {row.waited_s:g} s"
             case Aborting():

@@ -186,7 +186,11 @@ class Api:
 
     def _refused(self, method: str, path: str, status: int, text: str) -> Refused:
         try:
-            said = str(json.loads(text).get("message") or text)
+            status_said = json.loads(text)
+            said = str(status_said.get("message") or text)
+            # Which budget holds a pod back stands there alone; of what is wrong in an object the message has it all.
+            causes = (str(each.get("message") or "") for each in (status_said.get("details") or {}).get("causes") or ())
+            said = " ".join([said, *(each for each in causes if each and each not in said)])
         except (ValueError, AttributeError):
             said = text.strip()[:300]
         how = "'nines doctor --kubernetes --rbac' prints the rights that a run needs" if status in (401, 403) else "see what it says"

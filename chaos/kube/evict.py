@@ -21,6 +21,6 @@ def evict(api: Api, namespace: str, name: str, uid: str, grace_s: float | None =
         api.ask("POST", f"{place('pods', namespace, name)}/eviction", asked)
     except Refused as refused:
         if refused.status == HELD_BACK:
-            return refused.what.rpartition(": ")[2] or refused.what
+            return (refused.what.rpartition(": ")[2] or refused.what).rstrip(".")
         raise
     return ""

@@ -83,6 +83,6 @@ def _of_fault(row: Row) -> Iterator[tuple[str, str]]:
         case FaultSkipped():
             yield f"{row.id} skipped: {row.reason}", row.id
         case FaultFailed():
-            yield f"{row.id} {'left over' if row.left_over else 'did not take effect'}: {row.reason}", row.id
+            yield f"{row.id} {'left over' if row.left_over else 'failed'}: {row.reason}", row.id
         case Awaited():
             yield f"{row.id}: condition '{row.condition}' {'met' if row.came else 'not met'} after {show_s(row.waited_s)}", row.id

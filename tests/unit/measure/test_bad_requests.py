@@ -145,3 +145,12 @@ def test_an_answer_that_came_too_late_is_told_as_that() -> None:
     for reason in ("timed out", "late"):
         assert reasons.said(BadRequests("read", "run", reason, 200, 2, {"n1": 2})) == "answered 200 too late"
     assert reasons.said(BadRequests("read", "run", "timed out", 0, 2, {"n1": 2})) == "timed out"
+
+
+def test_no_other_rate_is_advised_where_this_one_was_low_enough() -> None:
+    """Two late requests in a row hide an outage; that all but a hundredth would be in time at ten times the rate is no help."""
+    plan = make_plan()
+    records = synthetic.slots(plan)
+    records["sent"][:2] = records["due"][:2] + 12_000_000
+    records["sent"][2:] = records["due"][2:] + 500_000
+    assert checks._on_an_idle_machine(build(plan, frame(plan), records), ["write"]) == "run it again on an idle machine"

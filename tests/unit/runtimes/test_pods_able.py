@@ -94,7 +94,8 @@ class Budget:
         assert (method, path) == ("POST", f"api/v1/namespaces/shop/pods/{body['metadata']['name']}/eviction")
         self.asked.append(body)
         if self._held:
-            raise Refused(429, "the API server refuses POST x: The disruption budget store needs 2 healthy pods and has 2 currently", "")
+            said = "Cannot evict pod as it would violate the pod's disruption budget. The disruption budget store needs 2 healthy pods"
+            raise Refused(429, f"the API server refuses POST x: {said} and has 2 currently", "")
         return {}
 
 
