@@ -79,6 +79,8 @@ KNOWN: Final = {
     "back_off_most": Known("longest such wait", positive=True),
     "back_off_forgets": Known("time without a death after which the runtime waits for nothing again", positive=True),
     "back_off_look": Known("time between two looks of the runtime at whether the wait is over"),
+    "back_off_tick": Known("time between two ticks of the runtime at which such looks are made"),
+    "probes_look": Known("whether a readiness probe that finds a node dead makes the runtime look at once", "", ("false", "true")),
     "death_seen": Known("from the death of a process until the runtime has noticed it"),
     "readiness_every": Known("time between two readiness probes, where the name follows them", positive=True),
     "readiness_timeout": Known("time-out of one readiness probe"),

@@ -47,6 +47,15 @@ def _check(entry: Table) -> None:
         raise BadInput("nothing says which pods are meant", place=entry.place, right=right)
 
 
+class Past(Strict, frozen=True):
+    """What the runtime remembers of a node's deaths before the run."""
+
+    deaths: int
+    """So many, of which it has not forgotten one."""
+    started_s: float
+    """When it was last started, counted from the moment of asking: below 0."""
+
+
 _Spec = TypeVar("_Spec")
 
 
@@ -110,6 +119,8 @@ class PodsSpec(Strict, frozen=True):
     """Parameter of the models -> as pods and cluster said it before the plan."""
     answers: Annotated[dict[str, int], UNWRITTEN] = {}
     """Machine -> how many of the servers of the cluster's names stood there then."""
+    past: Annotated[dict[str, Past], UNWRITTEN] = {}
+    """Node -> what kubelet remembers of it, where it died before."""
     unseen: Annotated[str, UNWRITTEN] = ""
     """What of that could not be read, and why."""
 

@@ -3,6 +3,7 @@
     the pod        its readiness probe, its grace, how long its preStop hook sleeps, how long it tolerates that its machine is silent,
                    whether a Deployment makes the next one at once
     the Service    whether its name lists pods, or leads to one address that stands for all of them
+    the container  how often it has died lately, as far as kubelet still remembers that
     CoreDNS        the TTL of its answers, whether it keeps them; on which machines it stands, and how long it tolerates their silence
 
 What a container's first process does on SIGTERM, and how long a hook takes that runs a command, nobody can see from outside.
@@ -12,18 +13,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from typing import Final
 
 from chaos.core.errors import EnvironmentUnusable
-from chaos.experiment.pods import PodsSpec
+from chaos.experiment.pods import Past, PodsSpec
 from chaos.kube.api import Api, Refused, Thing
-from chaos.kube.find import RUN, controller, headless, pod_of, selector_of, service_of
+from chaos.kube.find import RUN, Pod, controller, headless, in_order, pod_of, running, selector_of, service_of
 from chaos.plugin import Told
 
 POD_S: Final = 30.0
 """terminationGracePeriodSeconds, where a manifest does not say it."""
 HEARS_S: Final = (0.01, 0.15)
 """Until kubelet acts on an order; assumed (docs/models.md, Orchestrators)."""
+FIRST_S: Final = 10.0
+LEVELS: Final = 5
+"""Kubelet's waits: so many from the first on, each twice the last, and then the longest."""
+MOST_S: Final = 300.0
 NEVER: Final = 1_000_000
 """Probes that would have to fail, of a container that has none; seconds, of what is never given up."""
 SILENT: Final = "node.kubernetes.io/unreachable"
@@ -45,7 +51,9 @@ def told(api: Api, spec: PodsSpec) -> Told:
     things = [
         each for each in api.listed("pods", spec.namespace, selector_of(spec, service)) if RUN not in each["metadata"].get("labels", {})
     ]
-    known = of_service(service) | (of_pods(things, pod_of(things[0], spec).container) if things else {})
+    container = pod_of(things[0], spec).container if things else ""
+    known = of_service(service) | of_pods(things, container)
+    past = of_lives(in_order(running(things, spec)), things, datetime.now(UTC))
     try:
         found = api.listed("pods", SYSTEM, f"{DNS} in (kube-dns,node-local-dns)")
         settings = api.get("configmaps", SYSTEM, "coredns")
@@ -53,12 +61,12 @@ def told(api: Api, spec: PodsSpec) -> Told:
         if not refused.forbidden:
             raise
         why = f"where the cluster's name servers stand, and what they keep, may not be read: {refused.what}"
-        return Told(known, unseen=why)
+        return Told(known, past=past, unseen=why)
     known |= of_names(str(((settings or {}).get("data") or {}).get("Corefile") or ""))
     if any(each["metadata"].get("labels", {}).get(DNS) == "node-local-dns" for each in found):
-        return Told(known)
+        return Told(known, past=past)
     known |= {"name_eviction": tolerated(found[0])} if found else {}
-    return Told(known, name_servers=stand(found))
+    return Told(known, stand(found), past)
 
 
 def at_first(read: Callable[[], Told]) -> Told:
@@ -84,6 +92,28 @@ def of_pods(things: Sequence[Thing], container: str) -> dict[str, str]:
     if controller(things[0]) in ("ReplicaSet", "ReplicationController"):
         found["successor"] = "at-once"
     return found
+
+
+def of_lives(pods: Sequence[Pod], things: Sequence[Thing], now: datetime) -> dict[str, Past]:
+    """Node -> what kubelet remembers of its container, for each that was started again since its pod is there.
+
+    Kubelet keeps no count that could be read, and ``restartCount`` never falls. The last wait tells it: one of 10 s was the second death's.
+    """
+    states = {thing["metadata"]["name"]: thing["status"].get("containerStatuses") or () for thing in things}
+    found = {}
+    for number, pod in enumerate(pods, 1):
+        (state,) = [each for each in states[pod.name] if each["name"] == pod.container] or [{}]
+        began = ((state.get("state") or {}).get("running") or {}).get("startedAt")
+        ended = ((state.get("lastState") or {}).get("terminated") or {}).get("finishedAt")
+        if pod.restarts and began:
+            waited_s = (_at(began) - _at(ended)).total_seconds() if ended else 0.0
+            owed = sum(FIRST_S * 2**level <= waited_s for level in range(LEVELS)) + (waited_s >= MOST_S)
+            found[f"n{number}"] = Past(min(1 + owed, pod.restarts), (_at(began) - now).total_seconds())
+    return found
+
+
+def _at(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 def _hook_s(container: Thing) -> float:
@@ -112,7 +142,10 @@ def tolerated(thing: Thing) -> str:
 def _readiness(probe: Thing | None) -> dict[str, str]:
     """Without a probe a container that runs is ready, and one that is silent stays so; that it runs is seen once a second."""
     if not probe:
-        return {"readiness_every": "1s", "readiness_timeout": "0s", "readiness_fall": str(NEVER), "readiness_rise": "1"}
+        return {
+            "readiness_every": "1s", "readiness_timeout": "0s", "readiness_fall": str(NEVER), "readiness_rise": "1",
+            "probes_look": "false",
+        }  # fmt: skip
     return {
         "readiness_every": f"{probe.get('periodSeconds', 10)}s",
         "readiness_timeout": f"{probe.get('timeoutSeconds', 1)}s",

@@ -183,7 +183,7 @@ def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> 
     cluster = msgspec.structs.replace(experiment.cluster, target=target.name, runtime="")
     if cluster.attach is not None and cluster.attach.pods is not None:  # where they stood this time, and what they said
         zones = {} if cluster.attach.pods.stand else cluster.zones
-        bare_pods = msgspec.structs.replace(cluster.attach.pods, stand={}, lies={}, says={}, answers={}, unseen="")
+        bare_pods = msgspec.structs.replace(cluster.attach.pods, stand={}, lies={}, says={}, answers={}, past={}, unseen="")
         cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(cluster.attach, pods=bare_pods), zones=zones)
     if cluster.attach is not None:
         cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(cluster.attach, labels={}))

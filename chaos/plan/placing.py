@@ -88,7 +88,9 @@ def told(experiment: Experiment, runtime: type[Runtime]) -> Experiment:
     if attach is None or attach.pods is None or not experiment.faults:
         return experiment
     found = runtime.told(attach)
-    pods = msgspec.structs.replace(attach.pods, says=dict(found.parameters), answers=dict(found.name_servers), unseen=found.unseen)
+    pods = msgspec.structs.replace(
+        attach.pods, says=dict(found.parameters), answers=dict(found.name_servers), past=dict(found.past), unseen=found.unseen
+    )
     cluster = msgspec.structs.replace(experiment.cluster, attach=msgspec.structs.replace(attach, pods=pods))
     return msgspec.structs.replace(experiment, cluster=cluster)
 

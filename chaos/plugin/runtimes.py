@@ -13,6 +13,7 @@ import msgspec
 from chaos.core.capabilities import REFUSALS, Capability
 from chaos.core.clock import Clock
 from chaos.core.values import Link
+from chaos.experiment.pods import Past
 from chaos.plugin.clusters import Cluster
 
 if TYPE_CHECKING:
@@ -88,6 +89,8 @@ class Told(msgspec.Struct, frozen=True):
     """Of the models, as in YAML: ``grace`` -> ``30s``."""
     name_servers: Mapping[str, int] = {}
     """Machine -> how many of those that answer names stand there; empty: nobody says it."""
+    past: Mapping[str, Past] = {}
+    """Node -> what the runtime remembers of its deaths."""
     unseen: str = ""
     """What could not be read, and why."""
 

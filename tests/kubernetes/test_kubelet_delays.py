@@ -17,7 +17,7 @@ from tests.support.kubernetes import apply, get, namespace, until
 from tools.kubernetes import hosts
 from tools.kubernetes.cluster import Cluster
 
-KUBELET = BackOff(10.0, 300.0, 600.0, seen_s=(0.0, 1.0), look_s=(10.0, 15.0))
+KUBELET = BackOff(10.0, 300.0, 600.0, seen_s=(0.0, 1.0), look_s=(10.0, 15.0), tick_s=1.0)
 KILLS = 4
 __all__ = ["shop"]
 LOOKS: Final = """
@@ -97,8 +97,8 @@ def latest_s(rule: BackOff, wait_s: float) -> float:
     if wait_s <= at:
         return at
     # The look before the start is not yet at the end of the wait; the next is the longest step away.
-    late_s = wait_s + rule.look_s[1]
-    return min(late_s, at + rule.look_s[1] * -(-(wait_s) // rule.look_s[0]))
+    late_s = wait_s + rule.look_s[1] + rule.tick_s
+    return min(late_s, at + (rule.look_s[1] + rule.tick_s) * -(-(wait_s) // rule.look_s[0]))
 
 
 def test_kills_of_one_container_are_not_alike(cluster: Cluster, base_image: str) -> None:

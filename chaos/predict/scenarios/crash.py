@@ -16,6 +16,7 @@ from chaos.plugin import Model
 from chaos.predict.scenarios import eviction, second_centre
 from chaos.predict.scenarios.case import Case, assembled, leaderless, led, quorum_lost, steps_down, succession, withdrawn
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
+from chaos.predict.scenarios.restarted import Restarted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -82,12 +83,7 @@ def started(case: Case, machine: bool) -> Floats:
         return eviction.started_s(case, case.for_s + case.optional("boot_s"))
     if rule is None or case.text("recovery", "") != POLICY:
         return case.for_s
-    at_s = case.rng.uniform(*rule.seen_s, case.samples)
-    if rule.look_s[1] <= 0:
-        return np.maximum(at_s, case.for_s)
-    while (waits := at_s < case.for_s).any():
-        at_s = np.where(waits, at_s + case.rng.uniform(*rule.look_s, case.samples), at_s)
-    return at_s
+    return Restarted(rule).sample(case.rng, case.for_s)
 
 
 def pause(case: Case) -> Scenario:

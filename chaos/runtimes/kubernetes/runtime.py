@@ -130,6 +130,8 @@ class KubernetesRuntime(Runtime):
         "back_off_most": Surrounding("300s", _KUBELET),
         "back_off_forgets": Surrounding("600s", _KUBELET),
         "back_off_look": Surrounding("10s..15s", _KUBELET),
+        "back_off_tick": Surrounding("1s", _KUBELET),
+        "probes_look": Surrounding("true", _KUBELET),
         "death_seen": Surrounding("0s..1s", _KUBELET),
         "readiness_every": Surrounding("10s", _PROBE),
         "readiness_timeout": Surrounding("1s", _PROBE),
@@ -167,7 +169,7 @@ class KubernetesRuntime(Runtime):
         found = {**cls.surroundings, **_succession(experiment)}
         if any(made(spec).revival == "policy" for spec in experiment.faults):
             return found
-        return {name: each for name, each in found.items() if not name.startswith(("back_off", "death_seen"))}
+        return {name: each for name, each in found.items() if not name.startswith(("back_off", "death_seen", "probes_look"))}
 
     @classmethod
     def target_lacks(cls, target: Target, part: str) -> tuple[str, str] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
 
@@ -9,9 +10,10 @@ import pytest
 
 from chaos.api import order
 from chaos.core.errors import EnvironmentUnusable
-from chaos.experiment.pods import PodsSpec
+from chaos.experiment.pods import Past, PodsSpec
 from chaos.kube.api import Api, Refused
-from chaos.kube.told import NEVER, at_first, of_names, of_pods, of_service, stand, told
+from chaos.kube.find import pod_of
+from chaos.kube.told import NEVER, at_first, of_lives, of_names, of_pods, of_service, stand, told
 from chaos.plan.objectives import cautions
 from chaos.plugin import Told
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
@@ -118,6 +120,32 @@ def test_a_probe_as_it_is_written_and_as_it_is_left_out() -> None:
     }  # fmt: skip
     assert of_pods([pod(readinessProbe={})], "store")["readiness_fall"] == str(NEVER)
     assert found["grace"] == "30s"
+
+
+NOON = datetime(2026, 12, 1, 12, 0, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("restarts", "ended", "began", "past"),
+    [
+        (0, None, "11:00:00", {}),
+        (1, "11:55:00", "11:55:02", {"n1": Past(1, -298.0)}),
+        (2, "11:55:00", "11:55:13", {"n1": Past(2, -287.0)}),  # it waited 10 s: its second death
+        (9, "11:55:00", "11:55:13", {"n1": Past(2, -287.0)}),  # the other seven are long forgotten
+        (4, "11:55:00", "11:55:47", {"n1": Past(4, -253.0)}),
+        (9, "11:50:00", "11:55:04", {"n1": Past(7, -296.0)}),  # the longest wait
+        (2, "11:55:00", "11:55:48", {"n1": Past(2, -252.0)}),  # no more than there were: a slow machine
+        (1, None, "11:55:02", {"n1": Past(1, -298.0)}),  # kubelet has removed what died
+    ],
+)
+def test_what_kubelet_remembers(restarts: int, ended: str | None, began: str, past: dict[str, Past]) -> None:
+    state: dict[str, Any] = {"restartCount": restarts, "state": {"running": {"startedAt": f"2026-12-01T{began}Z"}}}
+    if ended is not None:
+        state["lastState"] = {"terminated": {"finishedAt": f"2026-12-01T{ended}Z"}}
+    one = pod()
+    one["status"]["containerStatuses"][0] |= state
+    spec = PodsSpec("shop", selector="app=store")
+    assert of_lives([pod_of(one, spec)], [one], NOON) == past
 
 
 def test_who_makes_the_next_one_and_when() -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from chaos.experiment.cluster import AttachSpec
 from chaos.experiment.faults import FaultSpec
+from chaos.experiment.pods import Past, PodsSpec
 from chaos.experiment.schedules import At
 from chaos.experiment.selectors import Named, Role, Selector
 from chaos.plan import objectives
@@ -13,12 +15,14 @@ from chaos.plan.back_off import BackOff, Death, cautions, of, planned_s, struck_
 from chaos.plan.plan import Parameter, Plan, Window
 from tests.support.predicting import PARAMETERS, a_plan
 
-KUBELET = BackOff(10.0, 300.0, 600.0, seen_s=(0.0, 1.0), look_s=(10.0, 15.0))
+KUBELET = BackOff(10.0, 300.0, 600.0, seen_s=(0.0, 1.0), look_s=(10.0, 15.0), tick_s=1.0)
 SAID = (
     Parameter("back_off_s", 10.0, "s", "kubelet's default"),
     Parameter("back_off_most_s", 300.0, "s", "kubelet's default"),
     Parameter("back_off_forgets_s", 600.0, "s", "kubelet's default"),
     Parameter("back_off_look_s", 10.0, "s", "kubelet's default", high=15.0),
+    Parameter("back_off_tick_s", 1.0, "s", "kubelet's default"),
+    Parameter("probes_look", 0.0, "", "kubelet's default", word="true"),
     Parameter("death_seen_s", 0.0, "s", "kubelet's default", high=1.0),
 )
 
@@ -31,8 +35,28 @@ def test_the_waits_of_kubelet() -> None:
 def test_ten_quiet_minutes_after_the_start_end_it() -> None:
     """Counted from the start and not from the death; then it begins anew."""
     started_s = KUBELET.started_s(0.0)
-    assert KUBELET.owed_s([0.0, started_s + 600.0]) == (0, 10)
+    assert KUBELET.owed_s([0.0, started_s + 590.0]) == (0, 10)
+    assert KUBELET.owed_s([0.0, started_s + 595.0]) == pytest.approx((0, 5))
     assert KUBELET.owed_s([0.0, started_s + 600.1, started_s + 620.0]) == (0, 0, 10)
+
+
+def test_a_wait_ends_when_all_is_forgotten() -> None:
+    """Kubelet collects what is ten minutes old (``GC`` of client-go's Backoff), also while the container waits.
+
+    Six kills have it wait 300 s after the next; one that comes 350 s after the sixth start is over 250 s later, and the next waits 10 s.
+    """
+    began_s = [0.0]
+    for owed_s in (0, 10, 20, 40, 80, 160):
+        began_s.append(began_s[-1] + KUBELET.started_s(owed_s))
+    late_s = began_s[6] + 350.0
+    assert KUBELET.owed_s([*began_s[:6], late_s, late_s + 300.0]) == pytest.approx((0, 10, 20, 40, 80, 160, 250, 10))
+
+
+def test_deaths_before_the_run_are_remembered() -> None:
+    """Two of them: 20 s are owed, and 40 s; but nothing of a node that was started more than ten minutes ago."""
+    assert KUBELET.owed_s([5.0, 60.0], Past(2, -120.0)) == (20, 40)
+    assert KUBELET.owed_s([5.0, 60.0], Past(2, -597.0)) == (0, 10)
+    assert KUBELET.owed_s([5.0], Past(2, -590.0)) == (5,)
 
 
 def test_a_kill_that_is_due_while_the_node_is_dead_comes_when_it_runs() -> None:
@@ -45,6 +69,7 @@ def test_the_rule_is_what_the_parameters_say() -> None:
     assert of(SAID) == KUBELET
     assert of(PARAMETERS) is None
     assert of((Parameter("back_off_s", 1.0, "s", "experiment"),)) == BackOff(1.0, 1.0, 2.0)
+    assert of((*SAID, Parameter("readiness_every_s", 3.0, "s", "the cluster's own word"))) == msgspec.structs.replace(KUBELET, probed_s=3.0)
 
 
 def killing(every_s: float, times: int, target: Selector, recovery: str = "policy", said: tuple[Parameter, ...] = SAID) -> Plan:
@@ -71,6 +96,25 @@ def test_what_the_harness_starts_owes_nothing() -> None:
     """Nor what a runtime starts that does not wait."""
     assert planned_s(killing(15.0, 4, Named(("n1",)), recovery="restart")) == {}
     assert planned_s(killing(15.0, 4, Named(("n1",)), said=())) == {}
+
+
+def with_past(plan: Plan, past: dict[str, Past]) -> Plan:
+    """As a cluster told it before the plan."""
+    pods = PodsSpec("shop", service="store", past=past)
+    cluster = msgspec.structs.replace(plan.experiment.cluster, attach=AttachSpec(pods=pods))
+    return msgspec.structs.replace(plan, experiment=msgspec.structs.replace(plan.experiment, cluster=cluster))
+
+
+def test_a_plan_counts_what_kubelet_remembers() -> None:
+    """Of the node that it is said of; and says so, while it matters."""
+    plan = with_past(killing(15.0, 2, Named(("n1",))), {"n1": Past(1, -60.0), "n2": Past(5, -30.0)})
+    assert list(planned_s(plan).values()) == [10, 20]
+    said = " ".join(cautions(plan))
+    assert "n1 was started 60 s before this plan, after a death" in said
+    assert "waits 10 s after the next one" in said
+    old = with_past(killing(15.0, 2, Named(("n1",))), {"n1": Past(1, -700.0)})
+    assert list(planned_s(old).values()) == [0, 10]
+    assert "before this plan" not in " ".join(cautions(old))
 
 
 def struck_by(kind: str, params: dict[str, object], times: int = 3) -> Plan:
