@@ -82,6 +82,7 @@ KNOWN: Final = {
     "back_off_tick": Known("time between two ticks of the runtime at which such looks are made"),
     "probes_look": Known("whether a readiness probe that finds a node dead makes the runtime look at once", "", ("false", "true")),
     "death_seen": Known("from the death of a process until the runtime has noticed it"),
+    "ready_needs": Known("what stands behind a node that calls itself ready: itself, or a leader with its quorum", "", ("node", "quorum")),
     "readiness_every": Known("time between two readiness probes, where the name follows them", positive=True),
     "readiness_timeout": Known("time-out of one readiness probe"),
     "readiness_fall": Known("readiness probes in a row that must fail until a node is not ready", "1", whole=True),
@@ -107,6 +108,7 @@ KNOWN: Final = {
     "name_again": Known("from the return of a machine that was missed until that name's servers there are asked again"),
     "boot": Known("from a machine's power until the processes of its nodes are started"),
     "leaderless": Known("what a node without a leader does with a write", "", ("refuse", "hang", "resend")),
+    "leaderless_reads": Known("what it does with a read that needs one", "", ("as-writes", "refuse", "hang", "resend")),
     "reads": Known("who answers a read", "", ("quorum", "local", "leader")),
     "routing": Known("how clients come to the leader: by the name, or found by themselves", "", ("name", "leader")),
 }

@@ -106,7 +106,11 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
     if known.first_zone:
         said.append("The second data centre has a whole copy when the first one is lost; then the name turns to it.")
     if known.front.health_checked and plan.experiment.cluster.dns.balancer != "engine":
-        said.append("The health check fails for nodes that are down or cut off from it, and for no others.")
+        said.append(
+            "The health check needs a leader and its quorum: without one it fails for every node, and the name may hold nobody."
+            if known.front.ready_by_quorum
+            else "The health check fails for nodes that are down or cut off from it, and for no others."
+        )
     if known.front.leader_only:
         said.append("The name holds the leader alone: followers are not asked, and an old leader that comes back is a follower.")
     if plan.experiment.cluster.dns.fail_open:
@@ -124,6 +128,7 @@ def _of_the_name(plan: Plan, known: System) -> list[str]:
         said.append("The name service is not ours: it is taken to list every node, dead or alive.")
     if plan.experiment.cluster.dns.balancer == "engine" and known.front.health_checked:
         said.append("The runtime's own name holds the nodes that are ready; a death is seen by the runtime before a probe fails.")
+        said += ["A node is ready only with a leader and its quorum: without one the name may hold nobody."] * known.front.ready_by_quorum
     elif plan.experiment.cluster.dns.balancer == "engine":
         said.append("The engine's own name server lists every node that has an address, dead or alive, in an even order.")
     return said

@@ -90,7 +90,7 @@ class Draws:
         whole_s = for_s if math.isfinite(for_s) else CAP_S
         played_s = min(whole_s, LONG_S + 20 * overlaps.failover_s(known, does))
         lasts_s = np.full(MOST_SAMPLES, played_s)
-        case = Case(known, share.facts, does, lasts_s, rng)
+        case = Case(known.towards(does), share.facts, does, lasts_s, rng)
         if name not in self._sizes:
             slots = slots_each(case, known.client, TRUE.slot_s)
             self._sizes[name] = int(np.clip(SLOTS / slots, LEAST_SAMPLES, MOST_SAMPLES))

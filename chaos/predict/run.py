@@ -123,7 +123,8 @@ def _case(plan: Plan, known: System, facts: ClassFacts, service: str, for_s: Flo
     rng = np.random.default_rng(derive(0, "models", facts.fault_class, service))
     operations = plan.experiment.traffic.operations
     grid, slot_s = list(operations).index(service), 1.0 / operations[service].rate_per_s
-    return Case(known, facts, plan.operations[service].does, for_s, rng, _link(plan, facts), grid, slot_s)
+    does = plan.operations[service].does
+    return Case(known.towards(does), facts, does, for_s, rng, _link(plan, facts), grid, slot_s)
 
 
 def _see(plan: Plan, service: str, case: Case) -> client.Seen | None:

@@ -24,6 +24,9 @@ from chaos.predict.scenarios.delays import DnsWithdrawal, HeartbeatDetection, No
 from chaos.predict.scenarios.failover import LeaseExpiry, ReplicasHeard, Watchers
 
 NOTHING: Final = Uniform(0.0, 0.0)
+READY: Final = "ready"
+READ: Final = "read"
+AS_WRITES: Final = "as-writes"
 USUAL_ROUND_TRIP: Final = Uniform(0.001, 0.001)
 """Between two nodes of one site, where neither the target nor the experiment says it."""
 
@@ -57,6 +60,10 @@ class Front(msgspec.Struct, frozen=True):
     """From the check that decides until answers follow it."""
     leader_only: bool = False
     """The set holds only the leader (check ``role:leader``)."""
+    ready_by_quorum: bool = False
+    """A node passes the check only while a quorum and its leader stand behind its answer."""
+    staggered: bool = True
+    """The checks of all nodes are spread evenly over their period; else each has a phase of its own."""
     keeps: bool = False
     """There is no name: clients stay with the leader that they found until it is none, even where another one leads by then."""
     noticed: Uniform | None = None
@@ -117,6 +124,8 @@ class System(msgspec.Struct, frozen=True):
     """A node without a leader holds a write instead of refusing it."""
     resends: bool = False
     """And sends what a lost leader had not answered to the next one: nothing of that is lost."""
+    reads_without_leader: str = AS_WRITES
+    """What a node without a leader does with a read that needs one."""
     deposes: bool = False
     """A node that was cut off and stood in vain ends the term of a leader that did nothing wrong (Raft without pre-vote)."""
     local_reads: bool = False
@@ -257,9 +266,16 @@ class System(msgspec.Struct, frozen=True):
         wait_s = misses * self.heartbeat_s + (self.given["timeout_s"].mean_s if "timeout_s" in self.given else 0.0)
         return Uniform(wait_s, wait_s)
 
+    def towards(self, does: str) -> System:
+        """As this operation meets it: what is done without a leader may differ for reads."""
+        word = self.reads_without_leader
+        if does != READ or word == AS_WRITES:
+            return self
+        return msgspec.structs.replace(self, hangs=word in ("hang", "resend"), resends=word == "resend")
+
     def needs_leader(self, does: str) -> bool:
         """Does this operation need a leader? Writes do, and reads unless any node answers them; all do where the name holds it alone."""
-        return self.replicated and (self.front.leader_only or not (does == "read" and self.local_reads))
+        return self.replicated and (self.front.leader_only or not (does == READ and self.local_reads))
 
 
 def system(plan: Plan) -> System:
@@ -285,9 +301,16 @@ def system(plan: Plan) -> System:
         lag_s=0.0 if dns.external is None else dns.external.lag_s,
         grids=_grids(plan),
         leader_only=named and dns.checks and dns.check.what == "role:leader",
+        ready_by_quorum=named and dns.checks and dns.check.what == READY and _word(known, "ready_needs") == "quorum" and not dns.fail_open,
+        staggered=dns.ours,
     )
     if dns.balancer == "engine" and named and "readiness_every_s" in given:
-        front = _by_readiness(front, given, one_address=_word(known, "name_leads_to") == "one-address")
+        front = _by_readiness(
+            front,
+            given,
+            one_address=_word(known, "name_leads_to") == "one-address",
+            ready_by_quorum=_word(known, "ready_needs") == "quorum",
+        )
     if _word(known, "routing") == LEADER:  # as those of a name that holds the leader alone, at once and uncached
         front = Front(ttl_s=0.0, check_every_s=0.0, check_timeout_s=0.0, fall=1, rise=1, grids=front.grids, leader_only=True, keeps=True)
     attach = plan.experiment.cluster.attach
@@ -306,6 +329,7 @@ def system(plan: Plan) -> System:
         given=given,
         hangs=_word(known, "leaderless") in ("hang", "resend"),
         resends=_word(known, "leaderless") == "resend",
+        reads_without_leader=_word(known, "leaderless_reads"),
         waits_for_replicas=_word(known, "without_replicas") == "hang",
         deposes=_word(known, "pre_vote") == "false",
         local_reads=_word(known, "reads") == "local",
@@ -321,7 +345,7 @@ def system(plan: Plan) -> System:
     )
 
 
-def _by_readiness(front: Front, given: Mapping[str, Uniform], *, one_address: bool) -> Front:
+def _by_readiness(front: Front, given: Mapping[str, Uniform], *, one_address: bool, ready_by_quorum: bool) -> Front:
     """A name of the runtime's own that holds the nodes which are ready: by their probes, or by the word of their machines."""
 
     def number(name: str, otherwise: float) -> float:
@@ -348,6 +372,7 @@ def _by_readiness(front: Front, given: Mapping[str, Uniform], *, one_address: bo
         lost=lost,
         ordered=given.get("name_lag_s", NOTHING),
         one_address=one_address,
+        ready_by_quorum=ready_by_quorum,
     )
 
 

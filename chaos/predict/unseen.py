@@ -41,14 +41,14 @@ def unseen(plan: Plan, facts: RunFacts, service: str, shares: dict[str, float]) 
     """The classes that the probe of ``service`` is too coarse for. ``shares``: class -> the share expected to be noticed by the rule."""
     traffic = plan.experiment.traffic
     rule = Rule(1.0 / traffic.operations[service].rate_per_s, traffic.outage.open, traffic.outage.close, traffic.outage.merge_s)
-    known = system(plan)
+    known, does = system(plan), plan.operations[service].does
     found = []
     for each in facts.classes:
         if not each.count or shares.get(each.fault_class, 1.0) >= SURE:
             continue
         rng = np.random.default_rng(derive(0, "models", "unseen", each.fault_class, service))
         for_s = np.resize(np.minimum(np.array(each.for_s), facts.span_s), SAMPLES)
-        built = scenario(Case(known, each, plan.operations[service].does, for_s, rng))
+        built = scenario(Case(known.towards(does), each, does, for_s, rng))
         if built is None:
             continue
         true_s = client.see(built, traffic.client, TRUE, rng).downtime_s

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import random
+import statistics
 import subprocess
 import time
-from datetime import datetime
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final
 
 from chaos.kube.access import read
@@ -13,6 +15,7 @@ from chaos.kube.api import Api
 from chaos.plan.back_off import BackOff
 from tests.kubernetes.test_kubernetes_cluster import container
 from tests.kubernetes.test_kubernetes_machines import SPACE, pods, shop
+from tests.reference import kubelet
 from tests.support.kubernetes import apply, get, namespace, until
 from tools.kubernetes import hosts
 from tools.kubernetes.cluster import Cluster
@@ -75,53 +78,106 @@ START_S = 60.0
 """The start of a container, and the API's whole seconds, on a machine that is busy with other things: an end, and no judgement."""
 
 
-def status(cluster: Cluster, space: str) -> dict[str, Any]:
-    """Of the only container."""
-    (found,) = get(cluster, space, "pod", "victim")["status"].get("containerStatuses") or [{}]
-    return found
-
-
-def started_again(now: dict[str, Any], times: int) -> bool:
-    """So often, and it runs; ``lastState`` may be empty even then, once kubelet has removed what died."""
-    return now.get("restartCount") == times and "running" in now["state"]
-
-
-def at_s(text: str) -> float:
-    """A time of the API's."""
-    return datetime.fromisoformat(text).timestamp()
+SAYS: Final = """
+import socket, time
+door = socket.create_server(("", 8080), backlog=64)
+with open("/data/starts", "a") as said:
+    print(time.time(), file=said)
+while True:
+    door.accept()[0].close()
+"""
+"""A program that writes down when it began, where its next life does so too, and listens for probes."""
+PROBES_S: Final = {"bare": 0, "often": 1, "usual": 10}
+"""Time between two readiness probes; 0: none."""
+ALIKE: Final = 4
+"""Pods of each kind, which are killed at the same time."""
+QUIET_S: Final = 12.0
+"""From a start to the next kill: a probe has found it well by then."""
 
 
 def latest_s(rule: BackOff, wait_s: float) -> float:
     """The last moment of a start: every look as late as it may be, the one before the last just too early."""
-    at, late_s = rule.seen_s[1], 0.0
-    if wait_s <= at:
-        return at
-    # The look before the start is not yet at the end of the wait; the next is the longest step away.
-    late_s = wait_s + rule.look_s[1] + rule.tick_s
-    return min(late_s, at + (rule.look_s[1] + rule.tick_s) * -(-(wait_s) // rule.look_s[0]))
+    at = rule.seen_s[1]
+    return at if wait_s <= at else wait_s + rule.look_s[1] + rule.tick_s
+
+
+def victim(name: str, image: str, number: int, probe_s: int) -> dict[str, Any]:
+    """A pod of one container, on one of three machines."""
+    sleeps = container(image, SAYS, volumeMounts=[{"name": "data", "mountPath": "/data"}])
+    if probe_s:
+        sleeps["readinessProbe"] = {"tcpSocket": {"port": 8080}, "periodSeconds": probe_s}
+    spec = {
+        "containers": [sleeps], "volumes": [{"name": "data", "emptyDir": {}}], "terminationGracePeriodSeconds": 0,
+        "nodeSelector": {"kubernetes.io/hostname": f"n{number % 3 + 1}"},
+    }  # fmt: skip
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec}
+
+
+class Victim:
+    """One of them, killed again and again in a thread of its own."""
+
+    def __init__(self, cluster: Cluster, thing: dict[str, Any]) -> None:
+        self.name = str(thing["metadata"]["name"])
+        self._cluster, self._host = cluster, str(thing["spec"]["nodeName"])
+        disk = cluster.layout.host(self._host) / "lib" / "kubelet" / "pods" / thing["metadata"]["uid"]
+        self._starts = disk / "volumes" / "kubernetes.io~empty-dir" / "data" / "starts"
+
+    def starts_s(self) -> list[float]:
+        """When each of its lives began; all hosts have this machine's wall clock."""
+        return [float(line) for line in self._starts.read_text(encoding="utf-8").split()] if self._starts.exists() else []
+
+    def waits_s(self, space: str) -> list[float]:
+        """From each kill to the next start."""
+        found = []
+        for number in range(KILLS):
+            until(lambda count=number: len(self.starts_s()) == count + 1, 200, f"start {number + 1} of {self.name}")
+            time.sleep(max(0.0, self.starts_s()[-1] + QUIET_S - time.time()))
+            state = get(self._cluster, space, "pod", self.name)["status"]["containerStatuses"][0]
+            ident = state["containerID"].partition("://")[2]
+            kill = ["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", ident]
+            killed_s = time.time()
+            subprocess.run(hosts.inside(self._cluster.layout, self._host, kill), check=True, timeout=60)
+            until(lambda count=number: len(self.starts_s()) == count + 2, 200, f"start after kill {number + 1} of {self.name}")
+            found.append(self.starts_s()[-1] - killed_s)
+        return found
+
+
+def looks(cluster: Cluster) -> list[str]:
+    """When each kubelet found that a container has to wait: what its log says."""
+    found = []
+    for host in cluster.record.nodes:
+        for path in (cluster.layout.host(host) / "log").glob("kubelet*"):
+            lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+            found += [f"{host} {line[:21]} {line[-120:]}" for line in lines if "Error syncing pod" in line and "CrashLoopBackOff" in line]
+    return found
 
 
 def test_kills_of_one_container_are_not_alike(cluster: Cluster, base_image: str) -> None:
-    """The waits of kill 1 to 4, from the signal to the container's next start, as kubelet reports it in whole seconds."""
+    """The waits of kill 1 to 4 of twelve pods, from the signal to the next life's first word, beside kubelet's rule."""
     owed_s = KUBELET.owed_s([0.0] * KILLS)
     assert owed_s == (0, 10, 20, 40)
+    names = [f"{kind}-{number}" for kind in PROBES_S for number in range(ALIKE)]
     with namespace(cluster, "delays") as space:
-        sleeps = container(base_image, "import time\nwhile True: time.sleep(1)")
-        spec = {"containers": [sleeps], "terminationGracePeriodSeconds": 0, "nodeSelector": {"kubernetes.io/hostname": "n2"}}
-        apply(cluster, space, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "victim"}, "spec": spec})
+        apply(cluster, space, *(victim(name, base_image, at, PROBES_S[name.partition("-")[0]]) for at, name in enumerate(names)))
+        until(
+            lambda: all(each["status"].get("phase") == "Running" for each in get(cluster, space, "pods")["items"]), 200, "all of them run"
+        )
+        victims = [Victim(cluster, get(cluster, space, "pod", name)) for name in names]
+        with ThreadPoolExecutor(len(victims)) as pool:
+            seen = dict(zip(names, pool.map(lambda each: each.waits_s(space), victims), strict=True))
+        print("\n".join(looks(cluster)))
+    start_s = statistics.mean(waits_s[0] for waits_s in seen.values()) - 0.5
+    print(f"a container's start takes {start_s:.2f} s")
+    generator = random.Random(1)
+    for kind, probe_s in PROBES_S.items():
         for number, wait_s in enumerate(owed_s):
-            until(lambda: "running" in status(cluster, space).get("state", {}), 200, "the container runs")
-            now = status(cluster, space)
-            assert now["restartCount"] == number
-            ident = now["containerID"].partition("://")[2]
-            kill = ["ctr", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", ident]
-            killed_s = time.time()
-            subprocess.run(hosts.inside(cluster.layout, "n2", kill), check=True, timeout=60)
-            until(lambda n=number: started_again(status(cluster, space), n + 1), 200, f"start after kill {number + 1}")
-            # All hosts have this machine's wall clock.
-            waited_s = at_s(status(cluster, space)["state"]["running"]["startedAt"]) - killed_s
-            print(f"kill {number + 1}: owed {wait_s:g} s, started after {waited_s:g} s")
-            assert wait_s - 1.0 <= waited_s <= latest_s(KUBELET, wait_s) + START_S
+            found = [waits_s[number] for name, waits_s in seen.items() if name.startswith(kind)]
+            rule = [kubelet.starts_after(wait_s, probe_s, generator) for _ in range(4000)]
+            print(
+                f"{kind}, kill {number + 1}: {' '.join(f'{each:.1f}' for each in found)}, mean {statistics.mean(found) - start_s:.2f} s "
+                f"without the start; by the rule {statistics.mean(rule):.2f} s, spread {statistics.stdev(rule):.2f} s"
+            )
+            assert all(wait_s <= each <= latest_s(KUBELET, wait_s) + START_S for each in found)
 
 
 def replaced(cluster: Cluster, uid: str) -> bool:

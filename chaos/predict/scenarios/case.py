@@ -13,7 +13,7 @@ from chaos.experiment.selectors import LinkTo
 from chaos.predict.facts import ClassFacts
 from chaos.predict.scenarios import leader_name
 from chaos.predict.scenarios.client import Block, Fate, Group, Scenario, Spell
-from chaos.predict.system import NOTHING, System
+from chaos.predict.system import NOTHING, READ, System
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     Renewed = Callable[[Floats], Floats]
 
 
-READ: Final = "read"
 ZONE: Final = "zone"
 """What the role of victims begins with that are all of a zone: ``zone:a``."""
 ANY: Final = "any"

@@ -73,13 +73,14 @@ class Spell:
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
     """Nodes that are alike, and the stretch (if any) in which the answers that clients hold leave them out: they ask them neither
-    from ``left_s`` on nor before ``back_s``; and not at all any more from ``gone_s`` on."""
+    from ``left_s`` on nor before ``back_s``; and not at all any more from ``gone_s`` on. ``unlisted``: further such stretches."""
 
     nodes: int
     spells: tuple[Spell, ...]
     left_s: Floats | None = None
     back_s: Floats | None = None
     gone_s: Floats | None = None
+    unlisted: tuple[tuple[Floats, Floats], ...] = ()
 
     def refuses_s(self, samples: int) -> Floats:
         """Until when it does nothing but refuse, from the effect on."""
@@ -124,7 +125,7 @@ class Scenario:
         """Every node answers every first attempt in time, however slowly: all slots are good, and none need be asked."""
         limit_s = min(policy.timeout_s, policy.deadline_s) - INSTANT_S
         spells = [spell for group in self.groups for spell in group.spells]
-        listed = any(group.left_s is None for group in self.groups)  # else there may be nobody to ask
+        listed = any(group.left_s is None and not group.unlisted for group in self.groups)  # else there may be nobody to ask
         return listed and all(spell.fate is Fate.SLOW and spell.most_s < limit_s for spell in spells)
 
     def hopeless_s(self) -> Floats:
@@ -153,6 +154,8 @@ class Scenario:
             reaches &= np.where(unwell > 0, unwell * policy.timeout_s + waits_s, 0.0) < policy.deadline_s - INSTANT_S
             safe = reaches & policy.other_address
             horizon_s = np.maximum(horizon_s, np.where(safe, 0.0, end_s))
+        for group in self.groups:
+            horizon_s = np.maximum.reduce([horizon_s, *(to_s for _, to_s in group.unlisted)])
         if all(group.left_s is not None for group in self.groups):  # the name may be left without any address
             back = [group.back_s for group in self.groups if group.back_s is not None]
             horizon_s = np.maximum.reduce([horizon_s, *(np.where(np.isfinite(back_s), back_s, 0.0) for back_s in back)])
@@ -312,13 +315,15 @@ def _pick(groups: Sequence[Group], sample: Ints, at_s: Floats, tried: Counts | N
 
 def _asked(group: Group, sample: Ints, at_s: Floats) -> Counts | int:
     """How many of its nodes the answers hold at that time."""
-    if group.left_s is None and group.gone_s is None:
+    if group.left_s is None and group.gone_s is None and not group.unlisted:
         return group.nodes
     there = np.ones(len(sample), dtype=bool) if group.left_s is None else at_s < group.left_s[sample]
     if group.back_s is not None:
         there |= at_s >= group.back_s[sample]
     if group.gone_s is not None:
         there &= at_s < group.gone_s[sample]
+    for from_s, to_s in group.unlisted:
+        there &= (at_s < from_s[sample]) | (at_s >= to_s[sample])
     return there * np.int32(group.nodes)
 
 

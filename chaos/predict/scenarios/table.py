@@ -12,7 +12,7 @@ from chaos.core import plugins
 from chaos.core.values import CLIENTS, DNS, FOLLOWER, LEADER
 from chaos.experiment.traffic import ClientPolicy
 from chaos.plugin import Model
-from chaos.predict.scenarios import nameless, second_centre
+from chaos.predict.scenarios import checked, nameless, second_centre
 from chaos.predict.scenarios import partition as partitions
 from chaos.predict.scenarios.case import ZONE, Case, either
 from chaos.predict.scenarios.client import Scenario
@@ -28,7 +28,7 @@ MIXED: Final = "mixed"
 def scenario(case: Case) -> Scenario | None:
     """What the fault does; None if no model knows it."""
     built = _with_names(case)
-    return None if built is None else nameless.without_names(case, built)
+    return None if built is None else nameless.without_names(case, checked.by_quorum(case, built, _with_names))
 
 
 def _with_names(case: Case) -> Scenario | None:

@@ -19,6 +19,7 @@ from chaos.runtimes.fake.faces import Face, Meets
 from chaos.runtimes.fake.simulation import Simulation
 
 HEALTH_CHECKED = "health-checked"
+READY = "ready"
 STALE = "stale"
 
 
@@ -101,6 +102,8 @@ class VirtualDns:
         wanted = self._spec.check.what
         if face.meets is Meets.ANSWER and wanted.startswith("role:") and wanted.removeprefix("role:") not in self._sim.holds(node):
             return Face(Meets.ERROR, face.latency_ns)
+        if face.meets is Meets.ANSWER and wanted == READY and self._sim.parameters.ready_by_quorum:
+            return self._sim.behind(node, face)
         return face
 
     def _time_out(self, node: str, number: int) -> None:

@@ -45,6 +45,8 @@ class FakeParameters(msgspec.Struct, frozen=True):
     close_election: Span | None
     hangs_without_leader: bool
     local_reads: bool
+    ready_by_quorum: bool
+    """A node that no quorum stands behind does not call itself ready."""
     alone: bool
     """One node that votes for itself: it leads as soon as it is ready."""
 
@@ -73,6 +75,7 @@ class FakeParameters(msgspec.Struct, frozen=True):
             close_election=_span(given["close_election_s"]) if "close_election_s" in given else None,
             hangs_without_leader=span("leaderless", 0.0).low_s > 0,
             local_reads=span("reads", 1.0).low_s > 0,
+            ready_by_quorum="ready_needs" in given and given["ready_needs"].word == "quorum",
             alone=len(plan.nodes) == 1 and election is not None,
         )
 

@@ -224,7 +224,13 @@ class Simulation:
     def face(self, name: str, does: str) -> Face:
         """What a client meets that sends this kind of operation to that node now."""
         way = self.way(Link(CLIENTS, name))
-        if way.meets is not Meets.ANSWER or not self.parameters.has_leader or (does == READ and self.parameters.local_reads):
+        if way.meets is not Meets.ANSWER or (does == READ and self.parameters.local_reads):
+            return way
+        return self.behind(name, way)
+
+    def behind(self, name: str, way: Face) -> Face:
+        """What is met by a question that came to a node this way and needs a leader with a quorum, if the system has one."""
+        if not self.parameters.has_leader:
             return way
         node = self.nodes[name]
         if not node.claims:

@@ -41,6 +41,13 @@ LEADER_ONLY = "role:leader"
         ("leader-last", "plain", LEADER_ONLY, {}),
         ("rolling", "plain", LEADER_ONLY, {"reads": "local"}),
         ("partition-leader", "plain", LEADER_ONLY, {"reads": "local"}),
+        ("kill-leader", "retry", "ready", {"ready_needs": "quorum"}),
+        ("kill-leader", "plain", "ready", {"ready_needs": "quorum", "leaderless": "hang"}),
+        ("kill-leader", "plain", "ready", {"ready_needs": "quorum", "reads": "local"}),
+        ("pause-leader", "plain", "ready", {"ready_needs": "quorum", "leaderless": "hang"}),
+        ("partition-leader", "plain", "ready", {"ready_needs": "quorum"}),
+        ("rolling", "plain", "ready", {"ready_needs": "quorum"}),
+        ("kill-follower", "plain", "ready", {"ready_needs": "quorum"}),
     ],
 )
 def test_a_simulation_costs_what_is_predicted(kind: str, policy: str, what: str, words: dict[str, str], tmp_path: Path) -> None:
