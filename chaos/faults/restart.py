@@ -51,6 +51,11 @@ class Restart(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
         """Processes that obey, or somebody who makes another node in the place of one that is given up."""
         return frozenset({Capability.DELETES}) if self.by == "delete" else super().needs
 
+    @property
+    def last_first(self) -> bool:
+        """As an orchestrator rolls its nodes."""
+        return self.by == "delete" and self.order == "rolling"
+
     def __post_init__(self) -> None:
         """Who makes the next one decides when, for each by itself."""
         if self.by == "delete" and self.order == "together":

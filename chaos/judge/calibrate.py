@@ -5,6 +5,8 @@
     succession  both together, where the target stamps no candidacies          shifts the same by what the model lacks
     restart     a killed node's process begins -> it answers                   restart
     resync      it answers -> it votes                                         resync
+    ending      a node is given up -> its process is dead                      ending_lag, less what its target says of ``stop``
+    replacement that death -> the process of the next one begins               replacement
 
 Only isolated faults count, and only what was seen in full. Each fitted range has the mean and the spread of what was measured; its
 error is that of the mean, with Student's wider tails for few faults (variance (n-1)/(n-3) times as large), and with the resolution
@@ -29,6 +31,7 @@ from chaos.measure.faults import FaultRecord
 from chaos.measure.timeline import Moment, Timeline
 from chaos.plan.calibration import ORIGIN, Calibration, Fitted, Measured
 from chaos.plan.plan import Plan
+from chaos.plan.traits import gives_up
 from chaos.predict.scenarios.delays import Uniform
 from chaos.predict.system import System, system
 
@@ -36,6 +39,12 @@ LEAST: Final = 4
 """Fewer faults than this say too little of a mean's error: nothing is fitted from them."""
 LEADERLESS: Final = ("kill", "pause", "partition", "power_off")
 """Kinds of faults that take a leader away."""
+GRACE_S: Final = 30.0
+"""That of a node that is given up, where nobody says it."""
+UNSEEN_S: Final = 0.01
+"""An end that is told with the next one's beginning was not seen."""
+OWN_CLOCK_S: Final = 0.02
+"""Times that agents tell are of other clocks."""
 ASKED_EVERY_S: Final = 0.05
 """How often a node that was started again is asked whether it answers."""
 
@@ -48,6 +57,8 @@ class _Samples(msgspec.Struct):
     succession: list[float]
     restart: list[float]
     resync: list[float]
+    ending: list[float]
+    replacement: list[float]
     watched_s: dict[str, float]
 
 
@@ -57,7 +68,7 @@ def calibrate(folders: Sequence[Path]) -> Calibration:
         raise BadInput("a calibration needs runs to measure", right="nines calibrate RUN... -o calibration.yaml")
     plans: list[Plan] = []
     runs: list[str] = []
-    samples = _Samples([], [], [], [], [], {})
+    samples = _Samples([], [], [], [], [], [], [], {})
     for path in folders:
         folder = RunFolder(path)
         plan = folder.read_plan()
@@ -83,7 +94,7 @@ def calibrate(folders: Sequence[Path]) -> Calibration:
 
 
 def _named(samples: _Samples) -> list[tuple[str, list[float]]]:
-    return [(name, getattr(samples, name)) for name in ("detection", "election", "succession", "restart", "resync")]
+    return [(name, getattr(samples, name)) for name in _Samples.__struct_fields__ if name != "watched_s"]
 
 
 def _alike(one: Plan, other: Plan, path: Path) -> None:
@@ -113,9 +124,38 @@ def _measure(plan: Plan, seen: Timeline, fault: FaultRecord, samples: _Samples) 
         return
     if fault.role == LEADER and fault.kind in LEADERLESS and plan.has_roles:
         _succession(seen, fault, effective_s, samples)
+    spec = next((each for each in plan.experiment.faults if each.name == fault.name), None)
+    if spec is not None and gives_up(fault.kind, spec.params):
+        _replaced(plan, seen, fault, samples)
     if fault.kind in ("kill", "power_off") and fault.healed_s is not None:
         for node in fault.target:
             _return(seen, fault, node, samples)
+
+
+def _replaced(plan: Plan, seen: Timeline, fault: FaultRecord, samples: _Samples) -> None:
+    """Of nodes that are given up, by their own times: how long each took to end, and the next one to begin. One that is killed when its
+    grace is over, and one whose end nobody saw (it is told with the next one's beginning), say nothing of an end."""
+    grace_s = _grace_s(plan, fault)
+    for node in fault.target:
+        mine = [moment for moment in seen.statuses if moment.node == node]
+        died = _first(mine, Status.DOWN, (fault.asked_s or 0.0) - OWN_CLOCK_S, fault.explains_until_s)
+        begun = None if died is None else _first(mine, Status.UP, died.at_s, fault.explains_until_s)
+        if died is None or begun is None or begun.at_s - died.at_s < UNSEEN_S:
+            continue
+        samples.replacement.append(begun.at_s - died.at_s)
+        if fault.effective_s is not None and len(fault.target) == 1 and 0 < grace_s and died.at_s - fault.effective_s < grace_s:
+            samples.ending.append(max(died.at_s - fault.effective_s, 0.0))
+
+
+def _grace_s(plan: Plan, fault: FaultRecord) -> float:
+    """How long the node might take to end; 0: it was killed at once."""
+    spec = next((each for each in plan.experiment.faults if each.name == fault.name), None)
+    params = {} if spec is None else spec.params
+    if params.get("forced"):
+        return 0.0
+    own = next((each.value for each in plan.parameters if each.name == "grace_s"), GRACE_S)
+    given = params.get("grace_s")
+    return float(given) if isinstance(given, int | float) else own
 
 
 def _succession(seen: Timeline, fault: FaultRecord, effective_s: float, samples: _Samples) -> None:
@@ -189,6 +229,11 @@ def _fitted(known: System, samples: _Samples) -> dict[str, Fitted]:
         found["restart_s"] = _range(samples.restart, watched_s.get("restart", 0.0), "restart")
     if len(samples.resync) >= LEAST:
         found["resync_s"] = _range(samples.resync, watched_s.get("resync", 0.0), "resync")
+    if len(samples.replacement) >= LEAST:
+        found["replacement_s"] = _range(samples.replacement, 0.0, "replacement")
+    if len(samples.ending) >= LEAST:
+        stop_s = known.given["stop_s"].mean_s if "stop_s" in known.given else 0.0
+        found["ending_lag_s"] = _range([max(each - stop_s, 0.0) for each in samples.ending], 0.0, "ending")
     if known.replicated and "heartbeat_s" in known.given:
         _fit_succession(known, samples, found)
     return found

@@ -47,7 +47,8 @@ def _turns(plan: Plan, trials: Sequence[Trial]) -> dict[str, list[tuple[float, .
     for trial in sorted(trials, key=lambda each: each.effective_s):
         turn: tuple[float, ...] = ()
         for fault in trial.faults:
-            victims = tuple(numbers[name] for name in fault.target if name in numbers)
+            taken = fault.target[::-1] if fault.traits.last_first else fault.target
+            victims = tuple(numbers[name] for name in taken if name in numbers)
             role = fault.role if fault.role in (LEADER, FOLLOWER, "mixed") else ""
             deposes = expected.deposes(known, fault.traits, _held_s(plan, fault))
             strike = places.Strike(fault.kind, role, (victims,) if victims else (), fault.traits.order, deposes)

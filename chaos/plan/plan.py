@@ -87,6 +87,7 @@ class Traits(msgspec.Struct, frozen=True):
     awaits: str = "heal"
     network: str = ""
     order: str = "together"
+    last_first: bool = False
     role: str = ""
     side: str = ""
     whom: str = ""

@@ -39,6 +39,7 @@ def declared(fault: Fault) -> Traits:
         awaits=fault.awaits,
         network=fault.network,
         order=fault.order,
+        last_first=fault.last_first,
         role=fault.role,
         side=fault.side,
         whom=fault.whom,

@@ -145,6 +145,11 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return "together"
 
     @property
+    def last_first(self) -> bool:
+        """One after the other it takes them from the last name to the first."""
+        return False
+
+    @property
     def role(self) -> str:
         """Of victims that no selector gave: with the kind it makes the fault class."""
         return ""

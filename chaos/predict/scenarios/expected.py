@@ -49,6 +49,8 @@ def strike(plan: Plan, known: System, spec: FaultSpec, nodes: Sequence[PlannedNo
             sets = () if role else sets
         case None:
             sets = ()
+    if what.last_first:
+        sets = tuple(victims[::-1] for victims in sets)
     return Strike(spec.kind, role, sets, order, deposes(known, what, held_s))
 
 

@@ -15,6 +15,7 @@ from chaos.cli import main as cli
 from chaos.core.clock import ManualClock
 from chaos.core.errors import BadInput
 from chaos.experiment.document import parse_experiment
+from chaos.history.events import NodeChanged
 from chaos.history.folder import RunFolder
 from chaos.judge.agreement import OVERALL
 from chaos.judge.calibrate import LEAST, calibrate
@@ -73,6 +74,39 @@ def test_what_was_put_in_is_given_back(tmp_path: Path) -> None:
     assert timeout.high_s - timeout.low_s == pytest.approx(0.3)
     assert found.parameters["round_trip_s"].low_s == pytest.approx(0.005, abs=1e-6)
     assert found.runs == ("by-hand",)
+
+
+ENDINGS, REPLACEMENTS = [0.12, 0.2, 0.16, 0.24, 0.18, 0.3], [1.5, 2.0, 2.5, 1.8, 2.2, 2.0]
+
+
+def deleted(folder: Path, **params: object) -> Path:
+    """Nodes that are given up, end after these times and are replaced after those."""
+    times_s = [5.0 + 8.0 * number for number in range(len(ENDINGS))]
+    spec, windows = synthetic.kills(times_s, kind="delete")
+    spec = msgspec.structs.replace(spec, params=dict(params))
+    plan = synthetic.make_plan(duration_s=times_s[-1] + 10, faults=[spec], windows=windows)
+    rows = synthetic.frame(plan)
+    for window, ends_s, next_s in zip(windows, ENDINGS, REPLACEMENTS, strict=True):
+        rows += synthetic.fault_rows(window, settled_s=window.start_s + 6.0, kill=False)
+        died_s = window.start_s + (0.0 if params.get("forced") else ends_s)
+        rows.append(NodeChanged(at_ns=synthetic.at_ns(died_s), node="n1", status="down", cause=window.id))
+        rows.append(NodeChanged(at_ns=synthetic.at_ns(died_s + next_s), node="n1", status="up", cause=""))
+    synthetic.write_run(folder, plan, rows, synthetic.slots(plan, []))
+    return folder
+
+
+def test_what_an_orchestrator_takes_is_measured(tmp_path: Path) -> None:
+    """From the order to the death, and from there to the next one's process; of nodes that are killed at once no end is told."""
+    found = calibrate([deleted(tmp_path / "asked")])
+    assert found.measured["ending"].mean_s == pytest.approx(0.2, abs=1e-6)
+    assert found.measured["replacement"].mean_s == pytest.approx(2.0, abs=1e-6)
+    replacement, ending = found.parameters["replacement_s"], found.parameters["ending_lag_s"]
+    assert (replacement.low_s + replacement.high_s) / 2 == pytest.approx(2.0, abs=1e-6)
+    assert (ending.low_s + ending.high_s) / 2 == pytest.approx(0.2, abs=1e-6)
+    forced = calibrate([deleted(tmp_path / "forced", forced=True)])
+    assert list(forced.parameters) == ["replacement_s"]
+    short = calibrate([deleted(tmp_path / "short", grace_s=0.17)])
+    assert short.measured["ending"].n == 2, "the others were killed when their grace was over"
 
 
 def test_the_error_of_a_mean_has_the_tails_of_few_faults(tmp_path: Path) -> None:

@@ -118,3 +118,17 @@ def test_what_is_known_of_a_fault_narrows_the_law() -> None:
     law = places.narrowed(places.evenly(3), Strike("kill", "leader", ((0,),)))
     assert places.after(law, Strike("kill", "leader", ((0,),))) == pytest.approx((0.0, 0.5, 0.5))
     assert places.after(places.evenly(3), Strike("pause", "", ((0,),), deposes=False)) == places.evenly(3)
+
+
+def test_pods_are_rolled_from_the_last_name() -> None:
+    """n1 was killed as the leader, so n2 or n3 leads. Rolled from n3 on: 15/8 elections, where from n1 on there would be 5/4."""
+    kill, killed = kills([10.0], for_s=5.0)
+    kill = msgspec.structs.replace(kill, target=Named(("n1",)))
+    roll, rolled = kills([30.0], for_s=15.0, kind="restart")
+    elections_ = {}
+    for params in ({"by": "delete"}, {}):
+        spec = msgspec.structs.replace(roll, target=Named(("n1", "n2", "n3")), params=params)
+        plan = a_plan(faults=(kill, spec), windows=(*killed, *rolled))
+        turns = next(each.turns for each in facts_from_plan(plan).classes if each.kind == "restart")
+        elections_[params.get("by", "process")] = places.leaders_lost(turns, 3)
+    assert elections_ == pytest.approx({"delete": 15 / 8, "process": 5 / 4})
