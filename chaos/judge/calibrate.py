@@ -143,7 +143,7 @@ def _replaced(plan: Plan, seen: Timeline, fault: FaultRecord, samples: _Samples)
         if died is None or begun is None or begun.at_s - died.at_s < UNSEEN_S:
             continue
         samples.replacement.append(begun.at_s - died.at_s)
-        if fault.effective_s is not None and len(fault.target) == 1 and 0 < grace_s and died.at_s - fault.effective_s < grace_s:
+        if fault.effective_s is not None and len(fault.target) == 1 and grace_s > 0 and died.at_s - fault.effective_s < grace_s:
             samples.ending.append(max(died.at_s - fault.effective_s, 0.0))
 
 

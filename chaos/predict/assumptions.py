@@ -32,6 +32,7 @@ def of(plan: Plan, known: System, facts: RunFacts) -> list[str]:
     if known.replicated:
         held = "holds writes until there is one" if known.hangs else "refuses writes at once"
         said.append(f"A node without a leader {held}.")
+        said += ["Reads that wait for a leader are answered by the next one."] * (known.reads_without_leader == "resend")
         if not known.asynchronous:
             said += _of_returning_nodes(known)
     said += _of_the_name(plan, known) + _of_the_clients(plan, known)
