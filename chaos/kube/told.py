@@ -4,6 +4,7 @@
                    whether a Deployment makes the next one at once
     the Service    whether its name lists pods, or leads to one address that stands for all of them
     the container  how often it has died lately, as far as kubelet still remembers that
+    the control    how long it waits for a silent machine: the word of its controller manager, else the default of its version
     CoreDNS        the TTL of its answers, whether it keeps them; on which machines it stands, and how long it tolerates their silence
 
 What a container's first process does on SIGTERM, and how long a hook takes that runs a command, nobody can see from outside.
@@ -41,6 +42,11 @@ COREDNS_TTL_S: Final = 5
 COREDNS_CACHE_S: Final = 3600
 ZONE: Final = "cluster.local"
 SYSTEM: Final = "kube-system"
+CONTROL: Final = "component=kube-controller-manager"
+"""As kubeadm and kind label it; clouds do not show it."""
+LONGER_SINCE: Final = 32
+"""The minor version of Kubernetes 1 with which the default of node-monitor-grace-period became 50 s."""
+GRACE_BEFORE: Final = "40s"
 DNS: Final = "k8s-app"
 """The label of what answers names, in every distribution: ``kube-dns``; ``node-local-dns`` where each machine has a server of its own."""
 
@@ -54,7 +60,9 @@ def told(api: Api, spec: PodsSpec) -> Told:
     container = pod_of(things[0], spec).container if things else ""
     known = of_service(service) | of_pods(things, container)
     past = of_lives(in_order(running(things, spec)), things, datetime.now(UTC))
+    known |= of_version(api.version())
     try:
+        known |= of_control(api.listed("pods", SYSTEM, CONTROL))
         found = api.listed("pods", SYSTEM, f"{DNS} in (kube-dns,node-local-dns)")
         settings = api.get("configmaps", SYSTEM, "coredns")
     except Refused as refused:
@@ -92,6 +100,30 @@ def of_pods(things: Sequence[Thing], container: str) -> dict[str, str]:
     if controller(things[0]) in ("ReplicaSet", "ReplicationController"):
         found["successor"] = "at-once"
     return found
+
+
+def of_version(version: str) -> dict[str, str]:
+    """What was another default in an older Kubernetes."""
+    found = re.match(r"v?1\.(\d+)", version)
+    return {"machine_grace": GRACE_BEFORE} if found is not None and int(found[1]) < LONGER_SINCE else {}
+
+
+def of_control(things: Sequence[Thing]) -> dict[str, str]:
+    """The command of the controller manager, as far as it says it."""
+    words = [str(word) for each in things for one in each["spec"]["containers"] for word in (*one.get("command", ()), *one.get("args", ()))]
+    found = {}
+    for flag, name in (("node-monitor-grace-period", "machine_grace"), ("node-monitor-period", "machine_look")):
+        said = [word.partition("=")[2] for word in words if word.startswith(f"--{flag}=")]
+        if said and (time_s := _go_s(said[0])) is not None:
+            found[name] = f"{time_s:g}s"
+    return found
+
+
+def _go_s(text: str) -> float | None:
+    """``1m30s``, as Go writes a duration."""
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|h|m|s)", text)
+    whole = "".join(number + unit for number, unit in parts)
+    return sum(float(number) * {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}[unit] for number, unit in parts) if whole == text else None
 
 
 def of_lives(pods: Sequence[Pod], things: Sequence[Thing], now: datetime) -> dict[str, Past]:

@@ -13,7 +13,7 @@ from chaos.core.errors import EnvironmentUnusable
 from chaos.experiment.pods import Past, PodsSpec
 from chaos.kube.api import Api, Refused
 from chaos.kube.find import pod_of
-from chaos.kube.told import NEVER, at_first, of_lives, of_names, of_pods, of_service, stand, told
+from chaos.kube.told import NEVER, at_first, of_control, of_lives, of_names, of_pods, of_service, of_version, stand, told
 from chaos.plan.objectives import cautions
 from chaos.plugin import Told
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
@@ -158,6 +158,22 @@ def test_a_service_with_one_address() -> None:
     assert of_service({"spec": {"clusterIP": "None"}}) == of_service(None) == {}
 
 
+def manager(*words: str) -> dict[str, Any]:
+    found = thing("kube-controller-manager-m1")
+    found["spec"]["containers"][0]["command"] = ["kube-controller-manager", *words]
+    return found
+
+
+def test_how_long_a_silent_machine_is_waited_for() -> None:
+    """The flag; the default of the version (40 s until 1.31) where the manager does not show itself; nothing of one that is new."""
+    assert of_control([manager("--node-monitor-grace-period=1m30s", "--node-monitor-period=2s")]) == {
+        "machine_grace": "90s", "machine_look": "2s",
+    }  # fmt: skip
+    assert of_control([manager("--v=2")]) == of_control([]) == of_control([manager("--node-monitor-period=soon")]) == {}
+    assert of_version("v1.31.2+k3s1") == {"machine_grace": "40s"}
+    assert of_version("v1.32.0") == of_version("v1.34.4") == of_version("") == {}
+
+
 class Answers:
     """Of an API server."""
 
@@ -170,8 +186,13 @@ class Answers:
             return [thing("nines-x", metadata={"labels": {"nines.run": "x"}}), pod()]
         if not self._may:
             raise Refused(403, "pods is forbidden", "")
+        if selector == "component=kube-controller-manager":
+            return [manager("--node-monitor-grace-period=1m10s", "--v=2")]
         assert selector == "k8s-app in (kube-dns,node-local-dns)"
         return [thing(name, spec={"nodeName": machine}) for name, machine in (("a", "m1"), ("b", "m1"), ("c", "m2"))]
+
+    def version(self) -> str:
+        return "v1.31.2+k3s1"
 
     def get(self, kind: str, namespace: str, name: str) -> dict[str, Any]:
         del namespace, name
@@ -183,9 +204,10 @@ def test_all_that_may_be_read() -> None:
     found = told(cast("Api", Answers()), spec)
     assert found.name_servers == {"m1": 2, "m2": 1}
     assert (found.parameters["name_ttl"], found.parameters["grace"], found.unseen) == ("30s", "30s", "")
+    assert found.parameters["machine_grace"] == "70s"
     less = told(cast("Api", Answers(may=False)), spec)
     assert "pods is forbidden" in less.unseen
-    assert less.parameters["grace"] == "30s"
+    assert (less.parameters["grace"], less.parameters["machine_grace"]) == ("30s", "40s")
     assert not less.name_servers
 
 
