@@ -6,6 +6,7 @@
     restart     a killed node's process begins -> it answers                   restart
     resync      it answers -> it votes                                         resync
     ending      a node is given up -> its process is dead                      ending_lag, less what its target says of ``stop``
+    leaving     a node is given up -> a name of the runtime's own lists it no more  name_lag
     replacement that death -> the process of the next one begins               replacement
 
 Only isolated faults count, and only what was seen in full. Each fitted range has the mean and the spread of what was measured; its
@@ -41,6 +42,8 @@ LEADERLESS: Final = ("kill", "pause", "partition", "power_off")
 """Kinds of faults that take a leader away."""
 GRACE_S: Final = 30.0
 """That of a node that is given up, where nobody says it."""
+NAME_EVERY_S: Final = 0.05
+"""How often a name that is not ours is asked."""
 UNSEEN_S: Final = 0.01
 """An end that is told with the next one's beginning was not seen."""
 OWN_CLOCK_S: Final = 0.02
@@ -58,6 +61,7 @@ class _Samples(msgspec.Struct):
     restart: list[float]
     resync: list[float]
     ending: list[float]
+    leaving: list[float]
     replacement: list[float]
     watched_s: dict[str, float]
 
@@ -68,7 +72,7 @@ def calibrate(folders: Sequence[Path]) -> Calibration:
         raise BadInput("a calibration needs runs to measure", right="nines calibrate RUN... -o calibration.yaml")
     plans: list[Plan] = []
     runs: list[str] = []
-    samples = _Samples([], [], [], [], [], [], [], {})
+    samples = _Samples([], [], [], [], [], [], [], [], {})
     for path in folders:
         folder = RunFolder(path)
         plan = folder.read_plan()
@@ -127,6 +131,7 @@ def _measure(plan: Plan, seen: Timeline, fault: FaultRecord, samples: _Samples) 
     spec = next((each for each in plan.experiment.faults if each.name == fault.name), None)
     if spec is not None and gives_up(fault.kind, spec.params):
         _replaced(plan, seen, fault, samples)
+        _leaving(plan, seen, fault, samples)
     if fault.kind in ("kill", "power_off") and fault.healed_s is not None:
         for node in fault.target:
             _return(seen, fault, node, samples)
@@ -145,6 +150,19 @@ def _replaced(plan: Plan, seen: Timeline, fault: FaultRecord, samples: _Samples)
         samples.replacement.append(begun.at_s - died.at_s)
         if fault.effective_s is not None and len(fault.target) == 1 and grace_s > 0 and died.at_s - fault.effective_s < grace_s:
             samples.ending.append(max(died.at_s - fault.effective_s, 0.0))
+
+
+def _leaving(plan: Plan, seen: Timeline, fault: FaultRecord, samples: _Samples) -> None:
+    """When the name was first seen without a node that is given up, half of the time between two questions less."""
+    ordered_s = fault.effective_s
+    if plan.experiment.cluster.dns.balancer != "engine" or ordered_s is None or len(fault.target) != 1 or not _grace_s(plan, fault):
+        return
+    (node,) = fault.target
+    gone = next((each for each in seen.sets if ordered_s < each.at_s <= fault.explains_until_s and node not in each.nodes), None)
+    before = [each for each in seen.sets if each.at_s <= ordered_s]
+    if gone is not None and before and node in before[-1].nodes:
+        samples.leaving.append(max(gone.at_s - ordered_s - NAME_EVERY_S / 2, 0.0))
+        samples.watched_s["leaving"] = NAME_EVERY_S
 
 
 def _grace_s(plan: Plan, fault: FaultRecord) -> float:
@@ -231,6 +249,8 @@ def _fitted(known: System, samples: _Samples) -> dict[str, Fitted]:
         found["resync_s"] = _range(samples.resync, watched_s.get("resync", 0.0), "resync")
     if len(samples.replacement) >= LEAST:
         found["replacement_s"] = _range(samples.replacement, 0.0, "replacement")
+    if len(samples.leaving) >= LEAST:
+        found["name_lag_s"] = _range(samples.leaving, NAME_EVERY_S, "leaving")
     if len(samples.ending) >= LEAST:
         stop_s = known.given["stop_s"].mean_s if "stop_s" in known.given else 0.0
         found["ending_lag_s"] = _range([max(each - stop_s, 0.0) for each in samples.ending], 0.0, "ending")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import Final
 
 from chaos.core.clock import Clock, to_ns
@@ -18,11 +19,15 @@ TIMEOUT_S: Final = 0.5
 
 
 class Follower:
-    """Asks as a client without a cache does. An answer that does not come changes nothing: clients keep the last one."""
+    """Asks as a client without a cache does. An answer that does not come changes nothing: clients keep the last one.
 
-    def __init__(self, layout: Layout, sink: Sink, clock: Clock) -> None:
+    ``asked``: the name as it goes over the wire, if it is not the one that people see; ``server``: who answers it.
+    """
+
+    def __init__(self, layout: Layout, sink: Sink, clock: Clock, asked: str = "", server: tuple[str, int] | None = None) -> None:
         self._name = layout.name
-        self._server = layout.answers
+        self._asked = asked or layout.name
+        self._server = server or layout.answers
         self._nodes = {info.address: name for name, info in layout.nodes.items() if info.part == layout.dns_part}
         self._sink = sink
         self._clock = clock
@@ -51,8 +56,9 @@ class Follower:
         """It is at another address from now on; while the old one is still answered, the node is what is meant by it."""
         self._nodes = {**self._nodes, address: node}
 
-    def start(self) -> None:
-        """Go on asking, in a thread."""
+    def start(self, told: Iterable[str] | None = None) -> None:
+        """Go on asking, in a thread; ``told``: whom the history has as the first answer."""
+        self._told = self._told if told is None else sorted(told)
         self._thread.start()
 
     def stop(self) -> None:
@@ -66,7 +72,7 @@ class Follower:
             self._thread.join()
 
     def _ask(self) -> LookUp:
-        return look_up(self._name, *self._server, TIMEOUT_S, self._clock)
+        return look_up(self._asked, *self._server, TIMEOUT_S, self._clock)
 
     def _follow(self) -> None:
         while not self._stop.wait(EVERY_S):

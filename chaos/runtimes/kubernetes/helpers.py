@@ -13,6 +13,7 @@ from chaos.dns.spec import NameSpec, Replica
 from chaos.kube.commands import ENTER, in_pod
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
+from chaos.runtimes.base.follower import Follower
 from chaos.runtimes.base.helper import Breakage, Helper
 from chaos.runtimes.base.helpers import FORWARD, READY_S, Helpers
 from chaos.runtimes.base.names import ServerNames
@@ -35,6 +36,17 @@ class PodHelpers(Helpers):
     def _way_to(self, place: str) -> tuple[str, ...]:
         """Into the network of the clients' pod."""
         return in_pod(self._clients, ENTER) if place == CLIENTS and self._clients else ()
+
+    def follow_clusters_name(self) -> None:
+        """Go on telling which pods the name lists; the cluster's own server is asked, whoever stands before it."""
+        layout = self._pods
+        follower = self._follower = Follower(layout, self._sink, self._clock, layout.whole_name, layout.clusters_nameserver)
+        follower.start(layout.members(layout.dns_part))
+
+    def listed_at(self, node: str, address: str) -> None:
+        """It lives in another pod: the name may list it at this address."""
+        if self._follower is not None:
+            self._follower.moved(node, address)
 
     def put_before(self) -> None:
         """A resolver of ours between our clients and the cluster's DNS, loaded and waiting; the system's own pods go on asking that one."""

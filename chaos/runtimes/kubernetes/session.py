@@ -69,6 +69,8 @@ class PodSession(AttachedSession):
         self._layout: PodLayout
         self._guests: PodGuests | None = None
         self._helpers: PodHelpers | None = None
+        self._lists_pods = False
+        """Whether that name lists the pods, and is no address that stands for all of them."""
         self._named_port: int | None = None
         """Of the name that clients resolve, where its Service leads to another one of the pods."""
         self._node_logs = PodLogs(api, self._spec.namespace, self._log_of)
@@ -80,6 +82,7 @@ class PodSession(AttachedSession):
         api, spec = self._api, self._spec
         require_in_image(self._deployment.target, self._deployment.plan)
         service = service_of(api, spec)
+        self._lists_pods = not self._passed_by(service)
         selector = selector_of(spec, service)
         things = api.listed("pods", spec.namespace, selector)
         deployment = self._deployment = self._with_their_ports(service, things)
@@ -179,6 +182,8 @@ class PodSession(AttachedSession):
     def _move(self, node: str, pod: Pod) -> NodeInfo:
         """The node lives in another pod, and has another address."""
         self._layout.move(node, pod.address, pod.machine, pod.labels)
+        if self._helpers is not None:
+            self._helpers.listed_at(node, pod.address)
         return self._layout.nodes[node]
 
     def _serve_names(self, helpers: Helpers) -> None:
@@ -189,6 +194,8 @@ class PodSession(AttachedSession):
         if self._name:
             called = {node: pod.name for node, pod in self._guests.pods.items()}
             await_name(self._name, self._clients, self._layout, self._deployment, called, self._clock, REACHES, self._named_port)
+        if self._name and self._lists_pods:
+            self._helpers.follow_clusters_name()
         if self._traffic:
             helpers.warm_prober()
 

@@ -14,6 +14,7 @@ from chaos.api import order_text
 from chaos.cli import main as cli
 from chaos.core.clock import ManualClock
 from chaos.core.errors import BadInput
+from chaos.experiment.cluster import Dns
 from chaos.experiment.document import parse_experiment
 from chaos.history.events import NodeChanged
 from chaos.history.folder import RunFolder
@@ -76,6 +77,8 @@ def test_what_was_put_in_is_given_back(tmp_path: Path) -> None:
     assert found.runs == ("by-hand",)
 
 
+LEAVES_S = 0.08
+"""From the order to the name's forgetting, of which a question every 50 ms hears 25 ms later."""
 ENDINGS, REPLACEMENTS = [0.12, 0.2, 0.16, 0.24, 0.18, 0.3], [1.5, 2.0, 2.5, 1.8, 2.2, 2.0]
 
 
@@ -84,13 +87,16 @@ def deleted(folder: Path, **params: object) -> Path:
     times_s = [5.0 + 8.0 * number for number in range(len(ENDINGS))]
     spec, windows = synthetic.kills(times_s, kind="delete")
     spec = msgspec.structs.replace(spec, params=dict(params))
-    plan = synthetic.make_plan(duration_s=times_s[-1] + 10, faults=[spec], windows=windows)
+    dns = Dns(balancer="engine")
+    plan = synthetic.make_plan(duration_s=times_s[-1] + 10, faults=[spec], windows=windows, dns=dns)
     rows = synthetic.frame(plan)
     for window, ends_s, next_s in zip(windows, ENDINGS, REPLACEMENTS, strict=True):
         rows += synthetic.fault_rows(window, settled_s=window.start_s + 6.0, kill=False)
         died_s = window.start_s + (0.0 if params.get("forced") else ends_s)
         rows.append(NodeChanged(at_ns=synthetic.at_ns(died_s), node="n1", status="down", cause=window.id))
         rows.append(NodeChanged(at_ns=synthetic.at_ns(died_s + next_s), node="n1", status="up", cause=""))
+        rows.append(synthetic.name_set(window.start_s + LEAVES_S + 0.025, ["n2", "n3"]))
+        rows.append(synthetic.name_set(died_s + next_s + 1.0, ["n1", "n2", "n3"]))
     synthetic.write_run(folder, plan, rows, synthetic.slots(plan, []))
     return folder
 
@@ -103,6 +109,7 @@ def test_what_an_orchestrator_takes_is_measured(tmp_path: Path) -> None:
     replacement, ending = found.parameters["replacement_s"], found.parameters["ending_lag_s"]
     assert (replacement.low_s + replacement.high_s) / 2 == pytest.approx(2.0, abs=1e-6)
     assert (ending.low_s + ending.high_s) / 2 == pytest.approx(0.2, abs=1e-6)
+    assert found.parameters["name_lag_s"].low_s == pytest.approx(LEAVES_S, abs=0.001)
     forced = calibrate([deleted(tmp_path / "forced", forced=True)])
     assert list(forced.parameters) == ["replacement_s"]
     short = calibrate([deleted(tmp_path / "short", grace_s=0.17)])
