@@ -16,9 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 if TYPE_CHECKING:
+    from chaos.agent.agent_parts.gate import GATE
     from chaos.agent.agent_processes import times_s, written_bytes
 else:
     sys.path.append(str(Path(__file__).parent.parent))  # it stands there, and the interpreter looks nowhere by itself
+    from agent_parts.gate import GATE
     from agent_processes import times_s, written_bytes
 
 Message = dict[str, Any]
@@ -28,6 +30,9 @@ LOOK_EVERY_S: Final = 0.002
 END_WITHIN_S: Final = 3.0
 FIRST_TO_DIE: Final = "1000"
 """The highest score: when memory runs out in its control group, the kernel takes this process before all others."""
+NEVER: Final = ("-1000", "0")
+"""A score of a process that the kernel never takes; and what anybody may set, where below 0 needs CAP_SYS_RESOURCE and nobody has it. A
+gate has so little memory that the load, which is large, goes before it then."""
 
 
 class Processes(Protocol):
@@ -52,6 +57,8 @@ class Agent(Protocol):
 
 _exposed: dict[int, str] = {}
 """Process of the system -> its own out-of-memory score."""
+_shielded: dict[int, str] = {}
+"""The same of a gate."""
 
 
 # --- what the node uses ------------------------------------------------------------------------------------------------
@@ -194,13 +201,62 @@ def _cover(agent: Agent) -> None:
     _exposed.clear()
 
 
+def do_shield(agent: Agent, _command: Message) -> Message:
+    """When memory runs out, the gate before the system lives on; ``score``: the one that it has now, empty where there is no gate.
+
+    The kernel may want another process before the memory of the first one is free. A gate's score is that of its pod's class, about as
+    high as the system's; a load's is not.
+    """
+    score = ""
+    for pid in filter(_is_gate, agent.processes.all()):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            own = _score(pid).read_text(encoding="ascii").strip()
+            score = _lowered(pid) or own
+            if score != own:
+                _shielded.setdefault(pid, own)
+    return {"result": {"score": score}}
+
+
+def _lowered(pid: int) -> str:
+    for score in NEVER:
+        with contextlib.suppress(PermissionError):
+            _score(pid).write_text(score, encoding="ascii")
+            return score
+    return ""
+
+
+def do_unshield(_agent: object, _command: Message) -> Message:
+    """Every gate has its own score again."""
+    _unshield()
+    return {"result": {}}
+
+
+def _unshield() -> None:
+    for pid, score in _shielded.items():
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            if _is_gate(pid):
+                _score(pid).write_text(score, encoding="ascii")
+    _shielded.clear()
+
+
+def _is_gate(pid: int) -> bool:
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        return GATE.encode() in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+    return False
+
+
+def _score(pid: int) -> Path:
+    return Path(f"/proc/{pid}/oom_score_adj")
+
+
 # --- by itself ---------------------------------------------------------------------------------------------------------
 
 
 def heal(agent: Agent) -> list[str]:
     """No load, every process as likely to die as before."""
     problems: list[str] = []
-    for what, do in (("load", lambda: _end(None)), ("out-of-memory scores", lambda: _cover(agent))):
+    ours = (("load", lambda: _end(None)), ("out-of-memory scores", lambda: _cover(agent)), ("the gate's score", _unshield))
+    for what, do in ours:
         try:
             do()
         except (OSError, ValueError) as error:

@@ -126,8 +126,8 @@ class PodLoads:
         if order.kind == "memory":
             self._node.doom(STARVED)
         fatal = order.kind == "memory" and order.bytes >= (self._allowed.memory_bytes or 0)
-        if fatal:  # the next life has the score that kubelet gives it
-            self._beside.call("resources.expose")
+        if fatal:
+            self._expose()
         loaded = Loaded(
             began_ns, f"{order.workers} x {order.kind} in the container's control groups",
             lambda: self._died_ns(began_ns), lambda: self._starved(since_s, began_ns),
@@ -142,9 +142,17 @@ class PodLoads:
         finally:
             loaded.ended = self._end(link, number)
             if fatal and not self._is_gone(link):
-                self._beside.call("resources.cover")
+                self._cover()
             if order.kind == "memory":
                 self._node.doom("")
+
+    def _expose(self) -> None:
+        """The system is to die of a want of memory; its next life has the score that kubelet gives it."""
+        self._beside.call("resources.expose")
+
+    def _cover(self) -> None:
+        """The reverse."""
+        self._beside.call("resources.cover")
 
     def _end(self, link: AgentLink, number: str) -> int:
         if self._is_gone(link):

@@ -1,8 +1,8 @@
 """Loads on nodes of a cluster of ours: a guest on the machine of each pod works in the control groups of the system's container.
 
 The agent in the sidecar sees the system's processes, and no control group but its own; the guest, which a DaemonSet brings where a fault
-of the plan needs it, sees the groups. The gate stands in the same group as the system: so a load of memory leaves it its own little, and
-whoever is to die of the lack is pointed out by the agent, which tells the gate from the system.
+of the plan needs it, sees the groups. The gate stands in the same group as the system: so a load of memory leaves it its own little, the
+guest keeps the kernel from it, and whoever is to die of the lack is pointed out by the agent, which tells the gate from the system.
 """
 
 from __future__ import annotations
@@ -80,6 +80,17 @@ class OwnLoads(PodLoads):
         self._kills = self._counted()
         with super().load(order) as loaded:
             yield loaded
+
+    def _expose(self) -> None:
+        """The gate is not to die with it: its score is the guest's to set, which is privileged."""
+        self._link.call("resources.shield")
+        super()._expose()
+
+    def _cover(self) -> None:
+        try:
+            super()._cover()
+        finally:
+            self._link.call("resources.unshield")
 
     def _starved(self, since_s: float, since_ns: int) -> bool:
         """By the kernel's own count, while the container lives; else by kubelet's word."""
