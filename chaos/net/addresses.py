@@ -27,6 +27,8 @@ class Addresses:
         self._networks = {name: dict(ends) for name, ends in networks.items()}
         self._first = next(iter(self._networks.values()))
         self._further: dict[str, tuple[str, ...]] = {}
+        self._moved: set[str] = set()
+        """Whoever stands elsewhere than before, until somebody learns what it has there."""
 
     @property
     def networks(self) -> tuple[str, ...]:
@@ -46,14 +48,17 @@ class Addresses:
 
     def move(self, end: str, address: str) -> None:
         """It stands at another address from now on, where there is one network."""
+        if self._first[end] != address:
+            self._moved.add(end)
         self._first[end] = address
         self._further.pop(end, None)
 
     def learn(self, end: str, addresses: Iterable[str]) -> bool:
-        """All that an end has turned out to have; whether that is news."""
+        """All that an end has turned out to have; whether that is news, as it is of one that has moved."""
         known = {ends[end] for ends in self._networks.values() if end in ends}
         found = tuple(sorted(set(addresses) - known))
-        news = found != self._further.get(end, ())
+        news = found != self._further.get(end, ()) or end in self._moved
+        self._moved.discard(end)
         self._further[end] = found
         return news
 

@@ -10,7 +10,7 @@ import pytest
 from chaos.core.clock import MonotonicClock
 from chaos.core.values import LookUp, NameHarm
 from chaos.dns.forward import ForwardSpec
-from chaos.dns.spec import ROUND_ROBIN, DnsSpec, NameOrder, NameSpec, Replica
+from chaos.dns.spec import ROUND_ROBIN, DnsSpec, MoveOrder, NameOrder, NameSpec, Replica
 from chaos.history.events import DnsChanged, NamesOrdered
 from chaos.traffic.lookup import REFUSED, TIMED_OUT, exchange, look_up
 from tests.support.scripted_node import Helper
@@ -126,3 +126,22 @@ def test_who_is_no_longer_in_the_answers_is_told(before: Helper) -> None:
     assert [(row.name, row.nodes, row.changed, row.why) for row in told] == [("store", ["n1", "n3"], "n2", "missing")]
     refused, _ = order(before, 2, NameHarm("missing", record="n9"))
     assert refused.why == "there is no record of 'n9'"
+
+
+def test_a_missing_record_is_that_of_the_present_address(before: Helper, server: Helper) -> None:
+    """A node that has moved, before the order and while it is in force: its old address is somebody else's by then."""
+
+    def moves(*addresses: str) -> None:
+        """The server has these for n2; ours is told of it."""
+        for helper in (server, before):
+            helper.order(MoveOrder(Replica("n2", addresses[0])))
+
+    moves("127.62.1.9")
+    said, _ = order(before, 1, NameHarm("missing", record="n2"))
+    assert said.address == "127.62.1.9"
+    assert ask().addresses == (RIGHT[0], RIGHT[2])
+    moves("127.62.1.10")
+    order(before, 2, NameHarm("ttl", ttl_s=60))  # orders are obeyed one after the other
+    assert (ask().addresses, ask().ttl_s) == ((RIGHT[0], RIGHT[2]), 60)
+    order(before, 1, NameHarm("missing", record="n2"), on=False)
+    assert set(ask().addresses) == {RIGHT[0], RIGHT[2], "127.62.1.10"}

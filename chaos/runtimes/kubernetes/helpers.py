@@ -9,7 +9,7 @@ import msgspec
 from chaos.core.clock import Clock
 from chaos.core.values import CLIENTS
 from chaos.dns.forward import ForwardSpec
-from chaos.dns.spec import NameSpec, Replica
+from chaos.dns.spec import MoveOrder, NameSpec, Replica
 from chaos.kube.commands import ENTER, in_pod
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
@@ -43,11 +43,6 @@ class PodHelpers(Helpers):
         follower = self._follower = Follower(layout, self._sink, self._clock, layout.whole_name, layout.clusters_nameserver)
         follower.start(layout.members(layout.dns_part))
 
-    def listed_at(self, node: str, address: str) -> None:
-        """It lives in another pod: the name may list it at this address."""
-        if self._follower is not None:
-            self._follower.moved(node, address)
-
     def put_before(self) -> None:
         """A resolver of ours between our clients and the cluster's DNS, loaded and waiting; the system's own pods go on asking that one."""
         self._forward = self.make(FORWARD, CLIENTS, self._note_set)
@@ -65,3 +60,9 @@ class PodHelpers(Helpers):
         spec = ForwardSpec(layout.clients_address, FORWARD_PORT, server, port, (name,), layout.nowhere)
         self.let_go(self._forward, msgspec.json.encode(spec))
         self._forward.wait_ready(READY_S)
+
+    def moved(self, node: str) -> None:
+        """It lives in another pod: the name may list it at its new address, and a record that is left out is that one."""
+        super().moved(node)
+        if self._forward is not None:
+            self._forward.child.tell(msgspec.json.encode(MoveOrder(Replica(node, self._pods.nodes[node].address))))

@@ -183,7 +183,7 @@ class PodSession(AttachedSession):
         """The node lives in another pod, and has another address."""
         self._layout.move(node, pod.address, pod.machine, pod.labels)
         if self._helpers is not None:
-            self._helpers.listed_at(node, pod.address)
+            self._helpers.moved(node)
         return self._layout.nodes[node]
 
     def _serve_names(self, helpers: Helpers) -> None:

@@ -48,3 +48,16 @@ def test_the_same_again_is_no_news() -> None:
     assert not addresses.learn("n1", ["fe80::11", "fd00:5::11", "198.18.5.11"])
     assert addresses.learn("n1", ["198.18.5.11", "fd00:5::77"])
     assert ("fd00:5::77", "fd00:5::12") in addresses.pairs(LINK)
+
+
+def test_who_has_moved_is_news_once() -> None:
+    """Others have rules about its old address, also where it has no further ones."""
+    addresses = Addresses({UNNAMED: {"n1": "198.18.5.11", "n2": "198.18.5.12"}})
+    assert not addresses.learn("n2", ["198.18.5.12"])
+    addresses.move("n2", "198.18.5.77")
+    assert addresses.pairs(LINK) == [("198.18.5.11", "198.18.5.77")]
+    assert not addresses.learn("n1", ["198.18.5.11"])
+    assert addresses.learn("n2", ["198.18.5.77"])
+    assert not addresses.learn("n2", ["198.18.5.77"])
+    addresses.move("n2", "198.18.5.77")
+    assert not addresses.learn("n2", ["198.18.5.77"])

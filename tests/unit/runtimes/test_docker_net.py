@@ -74,9 +74,9 @@ def agents() -> dict[str, Agent]:
     return {name: Agent(number) for number, name in enumerate(("n1", "n2", "n3"), start=101)}
 
 
-def make(agents: dict[str, Agent], needs: Needs) -> AgentNet:
+def make(agents: dict[str, Agent], needs: Needs, addresses: Addresses = ADDRESSES) -> AgentNet:
     net = AgentNet(
-        run="r", addresses=ADDRESSES, ports=PORTS, links=(THERE, BACK, OTHER), gateway="198.18.5.1",
+        run="r", addresses=addresses, ports=PORTS, links=(THERE, BACK, OTHER), gateway="198.18.5.1",
         measure=lambda link, timeout_s: RoundTrip(timeout_s, str(link)), clock=ManualClock(5), needs=needs,
     )  # fmt: skip
     for name, agent in agents.items():
@@ -124,6 +124,25 @@ def test_the_rules_stand_at_both_ends(net: AgentNet, agents: dict[str, Agent]) -
         assert agents["n3"].table == before["n3"]
     assert {name: agent.table for name, agent in agents.items()} == before
     assert layer.healed_at_ns == 102
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_rules_elsewhere_follow_an_end_that_has_moved(agents: dict[str, Agent], gone: bool) -> None:
+    """Packets that are lost by chance are lost where they arrive: there alone the address of the sender stands. An end whose own agent is
+    gone by then is told when it joins again."""
+    addresses = Addresses({UNNAMED: dict(ADDRESSES.each()[0])})
+    net = make(agents, Needs(), addresses)
+    with net._packets((Loss(THERE, 0.5), Cut(Link("n1", "n3")))):
+        assert "198.18.5.11" in last(agents["n2"], "input")
+        assert last(agents["n3"], "input") == "ip saddr 198.18.5.11 drop"
+        agents["n3"].fails = "its pod is no more" if gone else ""
+        addresses.move("n1", "198.18.5.77")
+        net.join("n1", Agent(104))
+        assert "198.18.5.77" in last(agents["n2"], "input")
+        assert "198.18.5.11" not in agents["n2"].table
+        if gone:
+            net.join("n3", agents.setdefault("later", Agent(105)))
+        assert last(agents["later" if gone else "n3"], "input") == "ip saddr 198.18.5.77 drop"
 
 
 def test_one_transaction_a_namespace(net: AgentNet, agents: dict[str, Agent]) -> None:

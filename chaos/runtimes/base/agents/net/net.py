@@ -30,6 +30,7 @@ from chaos.net.needs import Needs
 from chaos.net.nft import Namespace, Redirect
 from chaos.net.transfer import EndsThere, ProxyGauge
 from chaos.plugin import Layer
+from chaos.runtimes.base.agents.link import AgentGone
 from chaos.runtimes.base.agents.net import intercept as aside
 from chaos.runtimes.base.agents.net.packet_test import Lines
 from chaos.runtimes.base.agents.net.proxies import Agent, Servers, at_once, control_port, planned_proxies, start
@@ -108,7 +109,7 @@ class AgentNet:
                 self._streams.moved([proxy.name for proxy in proxies], lambda: self._servers.add(server, proxies, gauge))
         self._put_rules(source, agent)
         if moved:
-            self._put_rules_elsewhere()
+            self._put_rules_elsewhere(source)
         if proxies and self._late:
             aside.cut_old(source, agent, self.redirects_of(source))
 
@@ -122,11 +123,15 @@ class AgentNet:
             raise _ipv6_missed(source, places, "a queue harms packets to IPv4 addresses alone", "'partition', 'power_off' and 'loss'")
         return moved
 
-    def _put_rules_elsewhere(self) -> None:
-        """What is in force, where others must know of new addresses."""
+    def _put_rules_elsewhere(self, source: str) -> None:
+        """What is in force, where others must know of new addresses. Who is between two lives is told when it joins again."""
         with self._lock:
-            if self._active:
-                self._apply([rule for rules in self._active.values() for rule in rules])
+            ends = packets.ends_of([rule for rules in self._active.values() for rule in rules])
+            wanted = self._wanted_now(end for end in ends if end != source)
+            results = at_once(self._pool, list(wanted), lambda end: self._apply_one(end, wanted[end], packets.commands(wanted[end])))
+        failures = [str(each) for each in results.values() if isinstance(each, NinesError) and not isinstance(each, AgentGone)]
+        if failures:
+            raise FaultNotEffective("; ".join(failures))
 
     def lost(self, source: str, agent: Agent) -> None:
         """The namespace in which this agent stands is no more, and all that was in it."""

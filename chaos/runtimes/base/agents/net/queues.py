@@ -174,9 +174,10 @@ class Queues:
         return answer.at_ns
 
     def _ways_of(self, source: str) -> dict[str, str]:
-        """Address -> interface; asked once, since a namespace keeps its interfaces for the whole run."""
-        if source not in self._ways:
-            answer = self._agents[source].call("shaping.ways", addresses=self._addresses.others(source))
+        """Address -> interface; asked once, since a namespace keeps its interfaces for the whole run, and again of an end that has moved."""
+        others = self._addresses.others(source)
+        if not self._ways.get(source, {}).keys() >= set(others):
+            answer = self._agents[source].call("shaping.ways", addresses=others)
             self._ways[source] = {address: str(device) for address, device in answer.result.items()}
         return self._ways[source]
 
