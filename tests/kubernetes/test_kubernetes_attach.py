@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import pytest
 
+from chaos.experiment.labels import meets
 from tests.support.kubernetes import get, namespace, until
 from tests.support.paths import ROOT
 from tools.kubernetes.cluster import Cluster
@@ -37,8 +38,8 @@ settle: 30s
 objectives: {{availability: ">= 50%"}}
 """
 KILL_AND_CUT: Final = """
-  - {name: death, kill: {recovery: policy}, target: n1, at: [3s], for: 12s}
-  - {name: cut, partition: {}, target: n2, at: [24s], for: 4s}
+  - {name: death, kill: {recovery: policy}, target: {label: apps.kubernetes.io/pod-index=0}, at: [3s], for: 12s}
+  - {name: cut, partition: {}, target: {label: "tier=cache,shard!=2"}, at: [24s], for: 4s}
 """
 LONG_PAUSE: Final = """
   - {name: freeze, pause: {}, target: n3, at: [3s], for: 60s}
@@ -86,9 +87,22 @@ def containers(cluster: Cluster, space: str) -> dict[str, dict[str, Any]]:
             if each["metadata"]["name"].startswith("store-")}  # fmt: skip
 
 
+SELECTORS: Final = (
+    "tier=cache", "tier!=cache", "tier", "!tier", "tier==cache,shard!=2", "shard in (1, 2)", "shard notin (2)", "shard>1", "shard<2,tier",
+    "apps.kubernetes.io/pod-index in (0,2)", "statefulset.kubernetes.io/pod-name=store-1", "tier=", "app=store, !shard",
+)  # fmt: skip
+
+
 def test_a_run_on_pods_of_a_stranger(cluster: Cluster, nines_image: str, store: str, tmp_path: Path) -> None:
-    """Kubelet counts one restart, by SIGKILL, in the pod that was named; the other pods keep their lives, and all of ours is gone."""
+    """Kubelet counts one restart, by SIGKILL, in the pod that was named by its labels; the other pods keep their lives, and all of ours is
+    gone. Selectors mean to us what they mean to the API server."""
     env = settings(cluster, nines_image, tmp_path)
+    cluster.kubectl("label", "pod", "-n", store, "store-1", "tier=cache")
+    cluster.kubectl("label", "pod", "-n", store, "store-2", "tier=cache", "shard=2")
+    labels = {each["metadata"]["name"]: each["metadata"]["labels"] for each in get(cluster, store, "pods")["items"]}
+    for selector in SELECTORS:
+        theirs = {each["metadata"]["name"] for each in get(cluster, store, "pods", "-l", selector)["items"]}
+        assert theirs == {pod for pod, its in labels.items() if meets(its, selector)}, selector
     (tmp_path / "store.yaml").write_text(EXPERIMENT.format(space=store, faults=KILL_AND_CUT.rstrip()), encoding="utf-8")
     before, lives = names(cluster, store), containers(cluster, store)
     done = nines("run", "store.yaml", "--folder", "run", folder=tmp_path, env=env)
@@ -97,6 +111,7 @@ def test_a_run_on_pods_of_a_stranger(cluster: Cluster, nines_image: str, store: 
     faults = {fault["name"].partition(".")[0]: fault for fault in report["faults"]}
     assert all(faults[name]["effective_at_s"] is not None for name in ("death", "cut")), report["faults"]
     assert all(faults[name]["status"] == "healed" for name in ("death", "cut")), report["faults"]
+    assert [faults[name]["target"] for name in ("death", "cut")] == [["n1"], ["n2"]]
     after = containers(cluster, store)
     assert after["store-0"]["restartCount"] == lives["store-0"]["restartCount"] + 1
     assert after["store-0"]["lastState"]["terminated"]["exitCode"] == 128 + signal.SIGKILL

@@ -41,7 +41,7 @@ def look(cluster: Cluster, space: str) -> Look:
     pods = [each for each in items if each["kind"] == "Pod" and each["metadata"]["namespace"] == space and _others(each)]
     return Look(
         objects={_called(each): json.dumps(_wanted(each), sort_keys=True) for each in items},
-        networks={each["metadata"]["name"]: _network(each["metadata"]["uid"]) for each in pods},
+        networks={each["metadata"]["name"]: network_of(each["metadata"]["uid"]) for each in pods},
         troubled=tuple(sorted(_troubled({each["metadata"]["uid"]: each["metadata"]["name"] for each in pods}))),
         unready=tuple(each["metadata"]["name"] for each in pods if not _ready(each)),
     )
@@ -102,7 +102,8 @@ def started_by(uid: str, word: str) -> list[int]:
     return [pid for pid in processes(uid) if word in _read(Path(f"/proc/{pid}/cmdline"))]
 
 
-def _network(uid: str) -> str:
+def network_of(uid: str) -> str:
+    """Packet rules and queues in a pod's network."""
     for pid in sorted(processes(uid)):
         said = []
         for words in (("nft", "--stateless", "list", "ruleset"), ("tc", "qdisc", "show")):
