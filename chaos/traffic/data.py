@@ -2,6 +2,7 @@
 
     stdout   {"ready": true}, then one row of chaos/history/events.py when all is written: DataEnded
     stdin    ``stop`` ends early: no further operation, what was written is read once more; its end means the same
+             {"node": "n2", "address": "10.0.0.9"}: that node is read there from now on
 
 It has an ordinary share of the processor: the measured traffic, in the prober, comes first.
 """
@@ -22,7 +23,7 @@ from chaos.core.rng import derive
 from chaos.experiment.target.operation import OperationKind
 from chaos.history.events import DataEnded
 from chaos.history.journal import JournalWriter
-from chaos.traffic.data_order import DataOrder
+from chaos.traffic.data_order import DataOrder, NodeMoved
 from chaos.traffic.http_client import raise_file_limit
 from chaos.traffic.probe import Build, Probe, Setup, StartsSomething
 from chaos.traffic.prober import Ear, Voice
@@ -71,7 +72,7 @@ async def work(order: DataOrder, voice: Voice) -> None:
     sessions = Sessions(order, probes, read_node, resolver, loop, writer.append)
     ticks = loop.create_task(_tick(resolver))
     voice.say({"ready": True}, must=True)
-    Ear(sessions, loop)
+    _Ear(sessions, loop)
     try:
         await sessions.run()
     finally:
@@ -81,6 +82,21 @@ async def work(order: DataOrder, voice: Voice) -> None:
         wires.close()
         writer.close()
     voice.say(DataEnded(at_ns=time.monotonic_ns(), operations=sessions.operations, settled=sessions.settled), must=True)
+
+
+class _Ear(Ear):
+    """Hears of nodes that have moved, too."""
+
+    def __init__(self, sessions: Sessions, loop: asyncio.AbstractEventLoop) -> None:
+        self._sessions = sessions
+        super().__init__(sessions, loop)
+
+    def _hear(self, line: bytes) -> None:
+        if line.startswith(b"{"):
+            moved = msgspec.json.decode(line, type=NodeMoved)
+            self._sessions.moved(moved.node, moved.address)
+        else:
+            super()._hear(line)
 
 
 async def _tick(resolver: Resolver) -> None:

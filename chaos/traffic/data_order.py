@@ -12,6 +12,13 @@ FIRST_ROUND_S: Final = 30.0
 """How much longer than ``settle_s`` the first reading of all keys may take: there may be thousands."""
 
 
+class NodeMoved(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A line of its standard input: the node is at another address from now on."""
+
+    node: str
+    address: str
+
+
 class DataOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """All that they need."""
 

@@ -114,7 +114,14 @@ class Ear:
         self._heard = lines.pop()
         if not data:
             self._loop.remove_reader(_STDIN)
-        if not data or b"stop" in (line.strip() for line in lines):
+        for line in lines:
+            self._hear(line.strip())
+        if not data:
+            self._engine.stop()
+
+    def _hear(self, line: bytes) -> None:
+        """One line of it."""
+        if line == b"stop":
             self._engine.stop()
 
 

@@ -69,6 +69,7 @@ class Sessions:
         self._order = order
         self._probes = probes
         self._read_node = read_node
+        self._nodes = dict(order.nodes)
         self._reads = next(name for name, kind in order.operations.items() if kind.does == READ)
         self._resolver = resolver
         self._loop = loop
@@ -246,13 +247,18 @@ class Sessions:
             addresses = (addresses[(self.operations + reader) % len(addresses)],)
         asked: list[Coroutine[None, None, Answer]] = [self._operate(LAST_READER, self._reads, key, None, address) for address in addresses]
         if self._read_node is not None:
-            asked += [self._at_node(node, key) for node in self._order.nodes]
+            asked += [self._at_node(node, key) for node in self._nodes]
         told = await asyncio.gather(*asked)
         return bool(addresses) and all(each.outcome == journal.OK and each.value == told[0].value for each in told)
 
+    def moved(self, node: str, address: str) -> None:
+        """It is read there from now on."""
+        if node in self._nodes:
+            self._nodes[node] = address
+
     async def _at_node(self, node: str, key: str) -> Answer:
         assert self._read_node is not None
-        answer = await self._ask(self._read_node, 0, key, "", self._order.nodes[node], reads=True)
+        answer = await self._ask(self._read_node, 0, key, "", self._nodes[node], reads=True)
         said = (answer.outcome, answer.value)
         if self._last.get((node, key)) != said:
             self._last[node, key] = said

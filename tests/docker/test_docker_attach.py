@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -260,3 +264,52 @@ faults: [{{name: cut, partition: {{port: client, include: [clients]}}, target: n
         assert "clients -> n1:client.error" in report["faults"][0]["achieved"]["during"]
         assert report["data"]["operations"] > 10
         there.assert_as_before(engine, harness_image)
+
+
+MOVED = """
+experiment: {word}
+question: What do visitors see of a server that comes back at another address?
+cluster: {{attach: {{label: app={word}}}, nodes: 3}}
+traffic: {{operations: {{home: {{http: "http://web:{port}/", rate: 20/s}}}}, client: {{attempts: 3, resolve: per-request}}}}
+baseline: 1s
+settle: 20s
+faults:
+  - {{name: death, kill: {{recovery: restart}}, target: {{label: "com.docker.compose.service={word}-3"}}, at: 0.5s, for: 8s}}
+  - {{name: cut, partition: {{}}, target: {{label: "com.docker.compose.service notin ({word}-1, {word}-2)"}}, at: 30s, for: 8s}}
+"""
+
+
+def test_a_container_that_comes_back_at_another_address(state: Path, engine: Engine, base_image: str, harness_image: str) -> None:
+    """While it is dead somebody else takes its address. Rules, questions and the report know the new one; the stranger is never cut."""
+    with theirs(engine, base_image, services=True) as there:
+        Path("web.yaml").write_text(MOVED.format(word=there.word, port=PORT), encoding="utf-8")
+        command = [sys.executable, "-m", "chaos", "run", "web.yaml", "--quiet", "--folder", there.word]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        try:
+            until(lambda: not there.state(3)[0] or process.poll() is not None, "n3 is dead")
+            old = there.before[2][2]
+            there.stranger(base_image, old)
+            there.await_answer(3)
+            new = there.state(3)[2]
+            assert new != old
+            until(lambda: not there.reaches_address(1, new) or process.poll() is not None, "n3 is cut off")
+            assert process.poll() is None
+            assert there.reaches_address(1, old), "the stranger is cut off in its place"
+            said, _ = process.communicate(timeout=WITHIN_S)
+        finally:
+            process.kill()
+            process.communicate()
+        report = json.loads((Path(there.word) / "report.json").read_text(encoding="utf-8"))
+        assert [(fault["target"], fault["status"]) for fault in report["faults"]] == [(["n3"], "healed")] * 2, said
+        assert process.returncode in (0, 3), said
+        assert [(node["node"], node["address"]) for node in report["nodes"]][2] == ("n3", new)
+        there.before[2] = there.state(3)
+        there.assert_as_before(engine, harness_image)
+
+
+def until(true: Callable[[], bool], what: str) -> None:
+    """Wait until it is so."""
+    until_s = time.monotonic() + WITHIN_S
+    while not true():
+        assert time.monotonic() < until_s, f"not within {WITHIN_S:g} s: {what}"
+        time.sleep(0.05)

@@ -131,17 +131,18 @@ def test_who_is_no_longer_in_the_answers_is_told(before: Helper) -> None:
 def test_a_missing_record_is_that_of_the_present_address(before: Helper, server: Helper) -> None:
     """A node that has moved, before the order and while it is in force: its old address is somebody else's by then."""
 
-    def moves(*addresses: str) -> None:
-        """The server has these for n2; ours is told of it."""
+    def moves(address: str, number: int) -> None:
+        """The server has it for n2, and has said so (orders are obeyed one after the other); ours is told of it."""
         for helper in (server, before):
-            helper.order(MoveOrder(Replica("n2", addresses[0])))
+            helper.order(MoveOrder(Replica("n2", address)))
+        order(server, number, NameHarm("ttl", ttl_s=5))
 
-    moves("127.62.1.9")
+    moves("127.62.1.9", 1)
     said, _ = order(before, 1, NameHarm("missing", record="n2"))
     assert said.address == "127.62.1.9"
     assert ask().addresses == (RIGHT[0], RIGHT[2])
-    moves("127.62.1.10")
-    order(before, 2, NameHarm("ttl", ttl_s=60))  # orders are obeyed one after the other
+    moves("127.62.1.10", 2)
+    order(before, 2, NameHarm("ttl", ttl_s=60))
     assert (ask().addresses, ask().ttl_s) == ((RIGHT[0], RIGHT[2]), 60)
     order(before, 1, NameHarm("missing", record="n2"), on=False)
     assert set(ask().addresses) == {RIGHT[0], RIGHT[2], "127.62.1.10"}

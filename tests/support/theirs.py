@@ -72,6 +72,16 @@ class Theirs:
         self.api.start(made["Id"])
         return str(made["Id"])
 
+    def stranger(self, image: str, address: str) -> None:
+        """A server of another label, at an address that is free by now."""
+        host = self.api.create_host_config(network_mode=self.word)
+        place = self.api.create_networking_config({self.word: self.api.create_endpoint_config(ipv4_address=address)})
+        labels = {"nines.test": self.word}
+        made = self.api.create_container(
+            image, self._command, name=f"{self.word}-stranger", labels=labels, host_config=host, networking_config=place
+        )
+        self.api.start(made["Id"])
+
     def inspected(self, number: int) -> dict[str, Any]:
         """The container of node ``n<number>``."""
         found: dict[str, Any] = self.api.inspect_container(self.ids[number - 1])
@@ -111,7 +121,11 @@ class Theirs:
 
     def reaches(self, number: int, other: int, port: int = PORT) -> bool:
         """A connection from one of them to another, over their own network."""
-        where = (self.before[other - 1][2], port)
+        return self.reaches_address(number, self.before[other - 1][2], port)
+
+    def reaches_address(self, number: int, address: str, port: int = PORT) -> bool:
+        """The same to any address."""
+        where = (address, port)
         execution = self.api.exec_create(self.ids[number - 1], ["python3", "-c", f"import socket; socket.create_connection({where}, 1)"])[
             "Id"
         ]

@@ -16,7 +16,7 @@ import msgspec
 
 from chaos.core.clock import Clock, to_ns
 from chaos.core.errors import EnvironmentUnusable
-from chaos.core.values import CLIENTS, DNS, TrafficOrder
+from chaos.core.values import CLIENTS, DNS, Link, TrafficOrder
 from chaos.dns.spec import MoveOrder
 from chaos.history.events import DataEnded, DnsChanged, NamesOrdered, Row, TrafficEnded
 from chaos.history.folder import DEMAND, write_private
@@ -31,6 +31,7 @@ from chaos.runtimes.base.process import Child, Died, Reaper, end_all
 from chaos.runtimes.base.readiness import see
 from chaos.runtimes.base.specs import data_order, demand_spec, dns_spec, expected_set, prober_spec, replica, surge_spec, watch_spec, watched
 from chaos.runtimes.base.surges import Spares, SurgeOrder, Surges, unheard
+from chaos.traffic.data_order import NodeMoved
 from chaos.traffic.lookup import exchange
 
 PROBER: Final = "prober"
@@ -93,6 +94,8 @@ class Helpers:
         self._watching = False
         self._prober: Helper | None = None
         self._data: Helper | None = None
+        self._data_clients: Helper | None = None
+        """The same, once it works."""
         self._demand: Helper | None = None
         self._in_set: frozenset[str] = frozenset()
         self._follower: Follower | None = None
@@ -193,6 +196,7 @@ class Helpers:
     def start_data(self, order: TrafficOrder) -> Helper | None:
         """The clients that write and read data, if the plan has any."""
         helper, self._data = self._data, None
+        self._data_clients = helper
         if helper is not None:
             told = data_order(self._deployment, self._layout, order, self._layout.nameserver, *self._seen)
             self.let_go(helper, msgspec.json.encode(told))
@@ -258,6 +262,8 @@ class Helpers:
             self._watch.child.tell(msgspec.json.encode(watched(self._deployment.target, self._layout, node)))
         if self._follower is not None:
             self._follower.moved(node, self._layout.nodes[node].address)
+        if self._data_clients is not None:
+            self._data_clients.child.tell(msgspec.json.encode(NodeMoved(node, self._layout.address(Link(CLIENTS, node)))))
 
     def _note_set(self, row: Row) -> None:
         if isinstance(row, DnsChanged) and row.name == self._layout.name:

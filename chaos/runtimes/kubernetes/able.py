@@ -23,6 +23,7 @@ from chaos.plan.capabilities import needed
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
 from chaos.plugin import Deployment, NeedsLimits
+from chaos.runtimes.base.agents.attached.bound import bound
 
 POLICY: Final = "policy"
 MAKERS: Final = "pods of a StatefulSet or a Deployment; or 'kill: {recovery: policy}', after which kubelet starts the container again"
@@ -128,28 +129,19 @@ def _refuse_names(fault: FaultSpec, name: str, spec: PodsSpec, service: Thing | 
         )
 
 
-def refuse_moving(deployment: Deployment) -> None:
-    """What does not go with pods that are given up: a proxy stands before an address, and some clients keep one, which the next pod does
-    not have."""
+def refuse_moving(deployment: Deployment, *, traffic: bool = True) -> None:
+    """What does not go with pods that are given up: what keeps to an address, which the next pod does not have."""
     plan = deployment.plan
     if Capability.DELETES not in needed(plan):
         return
-    if needs(deployment).toxics:
-        raise CapabilityMissing(
-            "a deleted pod's successor has another address, and the proxies of stream faults stand before the old one",
-            how="an experiment of its own for 'delete'; partition, loss and pause go with it",
-        )
-    if plan.experiment.cluster.attach is None and needed(plan) & {Capability.CGROUP, Capability.SHARED_DISK}:
+    own = plan.experiment.cluster.attach is None
+    found = bound(plan, needs(deployment), named=own or bool(client_name(plan.experiment)), traffic=traffic)
+    if found is not None:
+        raise CapabilityMissing(f"a deleted pod's successor has another address, and {found[0]}", how=found[1])
+    if own and needed(plan) & {Capability.CGROUP, Capability.SHARED_DISK}:
         raise CapabilityMissing(
             "what loads a pod of ours stands beside that pod, and does not follow its node into the next one",
             how="an experiment of its own for 'delete' and 'drain'",
-        )
-    client = plan.experiment.traffic.client
-    if plan.experiment.cluster.attach is None and (client.endpoints is not None or client.redirects):
-        key = "endpoints" if client.endpoints is not None else "redirects"
-        raise CapabilityMissing(
-            f"a deleted pod's successor has another address, and with 'client: {{{key}: ...}}' clients know the old one",
-            how=f"leave '{key}' out: clients then ask the name",
         )
 
 

@@ -21,7 +21,6 @@ from chaos.core.clock import Clock
 from chaos.core.errors import EnvironmentUnusable, FaultNotEffective, NinesError, NotHealed
 from chaos.core.values import CLIENTS, NodeInfo, Status
 from chaos.experiment.pods import PodsSpec
-from chaos.history.events import NodeUp
 from chaos.kube import commands
 from chaos.kube.api import Api, Stop, Thing
 from chaos.kube.find import ROLE, RUN, Pod, pod_of
@@ -30,6 +29,7 @@ from chaos.kube.streams import Exec
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import GuestsBase, Rejoined, heard, left_by
 from chaos.runtimes.base.agents.link import AgentLink, mapped_into
+from chaos.runtimes.base.agents.wiring import at_place
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.kubernetes.follow import follow, version_of
 from chaos.runtimes.kubernetes.node import Orders, PodNode
@@ -187,6 +187,8 @@ class PodGuests(GuestsBase):
                 self.pods[name] = pod  # whether it is ready, its labels, and its container's present life
                 if self._stands_in(name) == pod.uid:
                     self.nodes[name].labelled(pod.labels)
+                    if pod.address not in ("", self.nodes[name].info.address) and pod.machine not in self._before:
+                        self._worker.submit(self._join_again, name, pod)  # its network was made anew
             return
         if kind == "DELETED" or pod.ending or not (pod.container_id and pod.address):
             return
@@ -222,7 +224,7 @@ class PodGuests(GuestsBase):
         node.labelled(self.pods[name].labels)  # which may have changed since
         self._join(name, pod, self._enter(name, pod))
         node.doom("")
-        self._sink(placed_at(info, pod, self._clock))
+        self._sink(at_place(info, pod.name, self._clock))
 
     def in_machine(self, host: str) -> AgentLink:
         """An agent in the network of the machine itself, which is about to be cut off; whose it is closes it."""
@@ -321,14 +323,6 @@ class PodGuests(GuestsBase):
         super().close()
         if self._pipes is not None:
             self._pipes.end()
-
-
-def placed_at(info: NodeInfo, pod: Pod, clock: Clock) -> NodeUp:
-    """Where a node is now."""
-    return NodeUp(
-        at_ns=clock.now_ns(), node=info.name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
-        client_address=info.address, networks=info.networks, container=pod.name,
-    )  # fmt: skip
 
 
 def give_back(api: Api, namespace: str, there: str, pod: Pod, clock: Clock) -> str:

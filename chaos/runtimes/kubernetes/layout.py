@@ -92,16 +92,10 @@ class PodLayout(AttachedEnds):
         """Not ours to say; drivers find what they need where the prober is."""
         return Inside(data="", python="python3", target=self._deployment.target.folder)
 
-    def addresses(self) -> Addresses:
-        """Of all ends; the same object all the time, so that who moves is known to have moved."""
-        return self._ends
-
     def move(self, node: str, address: str, host: str, labels: Mapping[str, str]) -> None:
         """A node lives at another address from now on; its machine and its labels are kept where a selector speaks of those."""
-        self._addresses[node] = address
-        self._ends.move(node, address)
         before = self.nodes[node]
-        moved = msgspec.structs.replace(before, address=address)
+        moved = self.moved_to(node, address)
         if before.host:
             attach = self._deployment.plan.experiment.cluster.attach
             assert attach is not None

@@ -90,7 +90,7 @@ class PodSession(AttachedSession):
         pods = {node.name: pod for node, pod in zip(deployment.plan.nodes, found, strict=True)}
         self._sink(SystemSeen(at_ns=self._clock.now_ns(), images={node: pod.image for node, pod in pods.items()}))
         refuse_beyond(deployment.plan, spec, service, pods)
-        refuse_moving(deployment)
+        refuse_moving(deployment, traffic=self._traffic)
         self._refuse_passed_by(service)
         clients = self._clients_pod()
         self._claim.begins()

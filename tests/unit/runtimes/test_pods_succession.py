@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, cast
 
 import msgspec
 import pytest
 
 from chaos.api import order
 from chaos.core.clock import ManualClock
+from chaos.core.errors import CapabilityMissing
 from chaos.core.values import NodeInfo
 from chaos.dns.spec import order_of
 from chaos.experiment.pods import PodsSpec
@@ -18,6 +19,7 @@ from chaos.history.events import NodeUp, Row
 from chaos.kube.find import Pod, pod_of
 from chaos.plugin import Deployment
 from chaos.query.watch_spec import WatchedNode
+from chaos.runtimes.kubernetes.able import refuse_moving
 from chaos.runtimes.kubernetes.guests import PodGuests
 from chaos.runtimes.kubernetes.helpers import PodHelpers
 from chaos.runtimes.kubernetes.layout import PodLayout, Resolver
@@ -117,9 +119,20 @@ def test_where_no_selector_speaks_of_labels_none_are_kept(guests: Guests) -> Non
     assert guests.nodes["n1"].info.labels is None
 
 
+def test_a_pod_whose_network_was_made_anew_is_joined_again(guests: Guests) -> None:
+    """Kubelet makes a sandbox again that died: the same pod, at another address."""
+    anew = pod("store-n2", 2)
+    anew["status"]["podIP"] = "10.0.0.77"
+    guests.take("MODIFIED", anew)
+    assert guests.told == ["n2 in store-n2 at 10.0.0.77"]
+    assert guests.nodes["n2"].info.address == "10.0.0.77"
+    guests.take("MODIFIED", anew)
+    assert len(guests.told) == 1
+
+
 # --- who is told of an address ------------------------------------------------------------------------------------------
 
-TEXT = """\
+TEXT: Final = """\
 experiment: shop
 question: Do customers notice?
 cluster:
@@ -154,7 +167,8 @@ def test_resolver_and_role_watch_follow_a_pod_to_its_address(tmp_path: Path, mon
     nobody = cast("Any", None)
     helpers = PodHelpers(deployment, layout, nobody, nobody, cast("Any", print), ManualClock(), "")
     resolver, watch = Told(), Told()
-    helpers._forward, helpers._watch = cast("Any", resolver), cast("Any", watch)
+    readers = Told()
+    helpers._forward, helpers._watch, helpers._data_clients = cast("Any", resolver), cast("Any", watch), cast("Any", readers)
     layout.move("n2", "10.0.0.22", "m1", {"tier": "b"})
     helpers.moved("n2")
     (line,) = resolver.lines
@@ -163,5 +177,47 @@ def test_resolver_and_role_watch_follow_a_pod_to_its_address(tmp_path: Path, mon
     (line,) = watch.lines
     asked = msgspec.json.decode(line, type=WatchedNode)
     assert (asked.node, asked.roles["leader"].http) == ("n2", "http://10.0.0.22:8080/")
+    assert readers.lines == [b'{"node":"n2","address":"10.0.0.22"}']
     assert layout.nodes["n2"].labels == {"tier": "b"}
     helpers.close()
+
+
+KNOWS: Final = """\
+experiment: shop
+question: Do customers notice?
+cluster: {{attach: {{kubernetes: {{namespace: shop, {pods}}}}}, nodes: 3}}
+traffic: {{operations: {{home: {{http: "http://{host}:8080/", rate: 20/s}}}}{client}}}
+faults: [{{{fault}, target: n1, at: [1s], for: 3s}}{further}]
+"""
+
+
+@pytest.mark.parametrize(
+    ("host", "client", "further", "says"),
+    [
+        ("{{address}}", "", "", "clients ask no name and know the old one"),
+        ("store", ", client: {{endpoints: [n1, n2]}}", "", "with 'client: {endpoints: ...}' clients know the old one"),
+        ("store", "", ', {{latency: {{latency: 50ms}}, target: {{link: "n1 -> n2"}}, at: [9s], for: 3s}}', "the proxies of stream faults"),
+        ("store", "", "", ""),
+    ],
+)  # fmt: skip
+def test_what_keeps_to_an_address_does_not_go_with_pods_that_are_deleted(
+    tmp_path: Path, host: str, client: str, further: str, says: str
+) -> None:
+    """A run; by hand there are no clients. Faults after which the pod stays go with all of it."""
+
+    def deployment(fault: str) -> Deployment:
+        file = tmp_path / "shop.yaml"
+        pods = "service: store" if host == "store" else "selector: app=store"
+        more = {"pods": pods, "host": host.format(), "client": client.format(), "further": further.format(), "fault": fault}
+        file.write_text(KNOWS.format(**more), encoding="utf-8")
+        found = order(file)
+        return Deployment(run="shop-1", folder=tmp_path, plan=found.plan, target=found.target)
+
+    refuse_moving(deployment("pause: {}"))
+    if not says:
+        refuse_moving(deployment("delete: {}"))
+        return
+    with pytest.raises(CapabilityMissing, match=f"a deleted pod's successor has another address, and .*{says.split(' {', maxsplit=1)[0]}"):
+        refuse_moving(deployment("delete: {}"))
+    if "proxies" not in says:
+        refuse_moving(deployment("delete: {}"), traffic=False)

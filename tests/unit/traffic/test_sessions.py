@@ -12,7 +12,8 @@ import msgspec
 from chaos.experiment.target.operation import OperationKind
 from chaos.history.journal import Begun, Called, Ended, JournalRow, NodeRead, Returned
 from chaos.history.observations import Outcome, Why
-from chaos.traffic.data_order import DataOrder
+from chaos.traffic.data import _Ear
+from chaos.traffic.data_order import DataOrder, NodeMoved
 from chaos.traffic.probe import Slot
 from chaos.traffic.resolver import Resolver
 from chaos.traffic.sessions import Sessions
@@ -122,3 +123,33 @@ def test_values_go_through_the_journal(tmp_path: Path) -> None:
             held = calls[row.n].value
         elif isinstance(row, Returned):
             assert row.value == held
+
+
+def test_a_node_that_has_moved_is_read_at_its_new_address() -> None:
+    """The line that tells of it; a node that the order does not name is none of theirs."""
+    asked: list[str] = []
+
+    class Noting(Memory):
+        def send(self, slot: Slot) -> None:
+            asked.append(slot.address)
+            super().send(slot)
+
+    order = DataOrder(
+        run="r", seed=1, start_ns=time.monotonic_ns(), duration_s=0.1, journal="", workload="register", keys=2, sessions=1,
+        rate_per_s=100.0, mix={"write": 0.5, "read": 0.5}, operations={"write": WRITE, "read": READ}, nodes={"n1": "10.0.0.1"},
+        ports={}, timeout_s=0.03, settle_s=1.0, read_node=READ, once=0.5, addresses=("127.0.0.1",),
+    )  # fmt: skip
+
+    async def work() -> None:
+        data: dict[str, str] = {}
+        probes = {name: Memory(data, reads=name == "read") for name in ("write", "read")}
+        loop = asyncio.get_running_loop()
+        sessions = Sessions(order, probes, Noting(data, reads=True), Resolver(lambda _: None), loop, lambda _: None)
+        ear = _Ear.__new__(_Ear)
+        ear._sessions = sessions
+        ear._hear(msgspec.json.encode(NodeMoved("n1", "10.0.0.9")))
+        ear._hear(msgspec.json.encode(NodeMoved("clients", "10.0.0.7")))
+        await sessions.run()
+
+    asyncio.run(work())
+    assert set(asked) == {"10.0.0.9"}

@@ -78,7 +78,12 @@ def queue_of(layout: Layout, agents: Mapping[str, AgentLink], node: str) -> int 
 def placed(layout: Layout, clock: Clock, containers: Mapping[str, str] | None = None) -> Iterator[NodeUp]:
     """Where every node will be; ``containers``: which container it is, by node, where these were there before the run."""
     for name, info in layout.nodes.items():
-        yield NodeUp(
-            at_ns=clock.now_ns(), node=name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
-            client_address=info.address, networks=info.networks, container=(containers or {}).get(name, ""),
-        )  # fmt: skip
+        yield at_place(info, (containers or {}).get(name, ""), clock)
+
+
+def at_place(info: NodeInfo, container: str, clock: Clock) -> NodeUp:
+    """Where a node is now."""
+    return NodeUp(
+        at_ns=clock.now_ns(), node=info.name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
+        client_address=info.address, networks=info.networks, container=container,
+    )  # fmt: skip

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from chaos.engine.images.ensure import AGENT as AGENT_COMMAND
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import GuestsBase, Rejoined, heard
 from chaos.runtimes.base.agents.link import AgentLink, mapped_into
+from chaos.runtimes.base.agents.wiring import at_place
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.docker.attach.find import Ground, Key, address_on, look_up
 from chaos.runtimes.docker.attach.give_back import guest_spec
@@ -56,7 +57,7 @@ class Guests(GuestsBase):
         self._policy = policy
         self._numbers = itertools.count(1)
         self._stream: Any = None
-        self._addresses: dict[str, str] = {}
+        self._move: Callable[[str, str], NodeInfo] | None = None
         self.nodes: dict[str, AttachedNode] = {}
 
     @property
@@ -75,10 +76,11 @@ class Guests(GuestsBase):
         with translated("asking where the clients are"):
             return address_on(self._containers.api.inspect_container(self.clients.container), self._ground.name)
 
-    def bring_in(self, infos: Mapping[str, NodeInfo], found: Mapping[str, dict[str, Any]], net: Rejoined) -> None:
-        """A guest into each of them, all at once, and into each of their lives to come."""
-        self._net = net
-        self._addresses = {name: info.address for name, info in infos.items()}
+    def bring_in(
+        self, infos: Mapping[str, NodeInfo], found: Mapping[str, dict[str, Any]], net: Rejoined, move: Callable[[str, str], NodeInfo]
+    ) -> None:  # fmt: skip
+        """A guest into each of them, all at once, and into each life to come; of one at another address ``move`` is told first."""
+        self._net, self._move = net, move
         assert self.clients is not None
         net.join(CLIENTS, self.clients)
         for name, info in infos.items():
@@ -177,18 +179,31 @@ class Guests(GuestsBase):
             found = look_up(self._containers.api, self._keys[name])
             if self._closing.is_set() or found is None or not found["State"]["Running"]:
                 return  # it is gone already; the next start will be heard as well
-            address = address_on(found, self._ground.name)
-            if address != self._addresses[name]:
-                self._breakage.note(
-                    f"{name} came back at {address or 'no address'}, not at {self._addresses[name]}: rules and questions would miss it; "
-                    "give its container an address of its own (--ip, ipv4_address)"
-                )
-                return
-            self._join(name, found, self._enter(name, found))
+            before, address = self.nodes[name].info.address, address_on(found, self._ground.name)
+            if address == before:
+                self._join(name, found, self._enter(name, found))
+            elif self._follows(name, address):
+                self._join(name, found, self._enter(name, found))
+                self._sink(at_place(self.nodes[name].info, str(found["Name"]).lstrip("/"), self._clock))
         except NinesError as error:
             again = look_up(self._containers.api, self._keys[name])
             if again is not None and again["State"]["Running"] and not self._closing.is_set():
                 self._breakage.note(f"no guest could join {name} again: {error}")
+
+    def _follows(self, name: str, address: str) -> bool:
+        """Whether all are told that it is at another address by now; where that cannot be, the run is over."""
+        assert self._move is not None
+        node = self.nodes[name]
+        where = f"{name} came back at {address or 'no address'}, not at {node.info.address}"
+        if not address:
+            self._breakage.note(f"{where}: it left the network {self._ground.name}")
+            return False
+        try:
+            node.moved(self._move(name, address))
+        except CapabilityMissing as error:
+            self._breakage.note(f"{where}: {error.what}; {error.how}")
+            return False
+        return True
 
     # --- the end -------------------------------------------------------------------------------------------------------
 

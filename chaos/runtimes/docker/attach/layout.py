@@ -30,5 +30,6 @@ class AttachedLayout(AttachedEnds, DockerLayout):
         return ""
 
     def place_clients(self, address: str) -> None:
-        """Their container runs."""
+        """Their container runs: all ends are known."""
         self._addresses[CLIENTS] = address
+        self._ends = DockerLayout.addresses(self)

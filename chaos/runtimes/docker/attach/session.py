@@ -13,7 +13,7 @@ from typing import Any
 from chaos.core.capabilities import Capability
 from chaos.core.clock import Clock
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable, NinesError
-from chaos.core.values import CLIENTS, Status
+from chaos.core.values import CLIENTS, NodeInfo, Status
 from chaos.engine import leftovers as leftovers_docker
 from chaos.engine.connection import Engine
 from chaos.engine.errors import translated
@@ -29,6 +29,7 @@ from chaos.plan.traits import made
 from chaos.plugin import Deployment, Sink
 from chaos.registry.runs import Claim
 from chaos.runtimes.base.agents.asker import AttachedAsker
+from chaos.runtimes.base.agents.attached.bound import bound
 from chaos.runtimes.base.agents.attached.session import AttachedSession
 from chaos.runtimes.base.agents.crowds import AgentCrowds
 from chaos.runtimes.base.agents.naming import await_name
@@ -95,7 +96,7 @@ class ContainerSession(AttachedSession):
         net = make_net(deployment, layout, self._measure, needs(deployment), self._clock, late=True)
         self._closing.callback(net.close)
         self._tell_nodes({key.node: key.container for key in self._keys})
-        guests.bring_in(layout.nodes, found, net)
+        guests.bring_in(layout.nodes, found, net, self._move)
         self._net = net
         asker = AttachedAsker(layout, deployment.target.roles, self._clock, guests.nodes)
         self._closing.callback(asker.close)
@@ -105,6 +106,16 @@ class ContainerSession(AttachedSession):
         self._closing.callback(helpers.close)
         helpers.owners[CLIENTS] = clients.container
         return Parts(layout, guests.nodes, net, asker, helpers, AgentCrowds(layout, lambda: clients).crowd)
+
+    def _move(self, node: str, address: str) -> NodeInfo:
+        """The node came back at another address; ``CapabilityMissing`` where something of the run keeps to the old one."""
+        found = bound(self._deployment.plan, needs(self._deployment), named=bool(self._name), traffic=self._traffic)
+        if found is not None:
+            raise CapabilityMissing(found[0], how=f"{found[1]}; or an address of its own for its container (--ip, ipv4_address)")
+        info = self._layout.moved_to(node, address)
+        if self._helpers is not None:
+            self._helpers.moved(node)
+        return info
 
     def _serve_names(self, helpers: Helpers) -> None:
         """Somebody else does."""

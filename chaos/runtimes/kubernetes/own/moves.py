@@ -17,15 +17,14 @@ from typing import Final
 
 from chaos.core.clock import Clock
 from chaos.core.errors import NinesError
-from chaos.history.events import NodeUp
 from chaos.kube.api import Api, Stop, Thing
 from chaos.kube.find import Pod
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import Rejoined
 from chaos.runtimes.base.agents.link import Event
+from chaos.runtimes.base.agents.wiring import at_place
 from chaos.runtimes.base.helper import Breakage
 from chaos.runtimes.kubernetes.follow import follow, version_of
-from chaos.runtimes.kubernetes.guests import placed_at
 from chaos.runtimes.kubernetes.logs import PodLogs
 from chaos.runtimes.kubernetes.own.layout import OwnLayout
 from chaos.runtimes.kubernetes.own.pods import OwnPods, own_pod
@@ -130,6 +129,5 @@ class Moves:
                 with contextlib.suppress(NinesError):  # one that is on its way to another pod is told there
                     pods.tell_hosts(other)
         self._told(name)
-        row: NodeUp = placed_at(info, pod, self._clock)
-        self._sink(row)
+        self._sink(at_place(info, pod.name, self._clock))
         pods.open(name)

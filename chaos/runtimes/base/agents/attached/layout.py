@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from chaos.core.values import CLIENTS, DNS
+import msgspec
+
+from chaos.core.values import CLIENTS, DNS, NodeInfo
+from chaos.net.addresses import Addresses
 from chaos.runtimes.base.layout import Layout
 
 
@@ -13,11 +16,23 @@ class AttachedEnds(Layout):
 
     _addresses: dict[str, str]
     _name: str
+    _ends: Addresses
 
     def _found(self, addresses: Mapping[str, str], name: str) -> None:
         """To be called first: the rest of a layout asks for addresses."""
         self._addresses = dict(addresses)
         self._name = name
+
+    def addresses(self) -> Addresses:
+        """Of all ends; the same object all the time, so that who moves is known to have moved."""
+        return self._ends
+
+    def moved_to(self, node: str, address: str) -> NodeInfo:
+        """It lives at another address from now on."""
+        self._addresses[node] = address
+        self._ends.move(node, address)
+        self.nodes[node] = msgspec.structs.replace(self.nodes[node], address=address)
+        return self.nodes[node]
 
     @property
     def name(self) -> str:

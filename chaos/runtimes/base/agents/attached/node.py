@@ -33,6 +33,11 @@ class GuestNode(AgentNode):
         self._dark = False
         return before
 
+    def moved(self, info: NodeInfo) -> None:
+        """It lives somewhere else now, of which a guest is about to tell."""
+        with self._changed:
+            self._info = info
+
     def labelled(self, labels: Mapping[str, str]) -> None:
         """It has these labels now; nothing where no selector speaks of labels."""
         with self._changed:

@@ -174,7 +174,7 @@ class Queues:
         return answer.at_ns
 
     def _ways_of(self, source: str) -> dict[str, str]:
-        """Address -> interface; asked once, since a namespace keeps its interfaces for the whole run, and again of an end that has moved."""
+        """Address -> interface; a namespace keeps its interfaces for the whole run, so only addresses are asked for that are new."""
         others = self._addresses.others(source)
         if not self._ways.get(source, {}).keys() >= set(others):
             answer = self._agents[source].call("shaping.ways", addresses=others)
