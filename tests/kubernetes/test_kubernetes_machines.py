@@ -69,15 +69,22 @@ def image(cluster: Cluster, docker_host: str) -> str:
     return name
 
 
-@pytest.fixture
-def shop(cluster: Cluster, base_image: str) -> Iterator[str]:
-    """Three replicas that may stand anywhere, and the probe."""
-    words = (Path(__file__).parent / "store.yaml").read_text(encoding="utf-8")
+@contextlib.contextmanager
+def store(cluster: Cluster, base_image: str, replicas: int) -> Iterator[str]:
+    """So many that may stand anywhere, and are ready."""
+    words = (Path(__file__).parent / "store.yaml").read_text(encoding="utf-8").replace("replicas: 3", f"replicas: {replicas}")
     words = words.replace("nines-base:IMAGE", base_image).replace("shop", SPACE).replace("DoNotSchedule", "ScheduleAnyway")
     with namespace(cluster, SPACE):
         cluster.kubectl("apply", "-f", "-", text=words)
-        until(lambda: get(cluster, SPACE, "statefulset", "store")["status"].get("readyReplicas") == 3, 180, "three ready pods")
+        until(lambda: get(cluster, SPACE, "statefulset", "store")["status"].get("readyReplicas") == replicas, 180, "ready pods")
         yield base_image
+
+
+@pytest.fixture
+def shop(cluster: Cluster, base_image: str) -> Iterator[str]:
+    """Three replicas, and the probe."""
+    with store(cluster, base_image, 3) as found:
+        yield found
 
 
 def pods(cluster: Cluster) -> dict[str, dict[str, Any]]:

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from tests.kubernetes.test_kubernetes_attach import settings
-from tests.kubernetes.test_kubernetes_machines import SPACE, faults_of, image, lives, pods, probe, ran, shop, write
-from tests.support.kubernetes import get, namespace, until
+from tests.kubernetes.test_kubernetes_machines import SPACE, faults_of, image, lives, pods, probe, ran, shop, store, write
+from tests.support.kubernetes import get
 from tools.kubernetes.cluster import Cluster
 
 __all__ = ["image", "shop"]
@@ -45,12 +45,8 @@ def restarts(cluster: Cluster) -> dict[str, int]:
 @pytest.fixture
 def alone(cluster: Cluster, base_image: str) -> Iterator[str]:
     """One pod behind the name: as long as it is away clients miss all of the store."""
-    words = (Path(__file__).parent / "store.yaml").read_text(encoding="utf-8")
-    words = words.replace("nines-base:IMAGE", base_image).replace("shop", SPACE).replace("replicas: 3", "replicas: 1")
-    with namespace(cluster, SPACE):
-        cluster.kubectl("apply", "-f", "-", text=words)
-        until(lambda: get(cluster, SPACE, "statefulset", "store")["status"].get("readyReplicas") == 1, 180, "a ready pod")
-        yield base_image
+    with store(cluster, base_image, 1) as found:
+        yield found
 
 
 def test_kills_one_to_four_of_an_only_pod(cluster: Cluster, image: str, alone: str, tmp_path: Path) -> None:
