@@ -123,9 +123,12 @@ def readdressed(case: Case, built: Scenario, dead_s: Floats) -> Scenario:
     return replace(built, groups=(old, following, *built.groups[1:]))
 
 
-def addresses(nodes: int, spells: tuple[Spell, ...], left_s: Floats, back_s: Floats, dead_s: Floats) -> tuple[Group, Group]:
-    """The old address serves until the death and is silent then, for those that still know it; what follows has ``spells``."""
-    old = Group(nodes, (Spell(Fate.PASS, dead_s), Spell(Fate.LOSE, np.maximum(left_s, dead_s))), left_s)
+def addresses(
+    nodes: int, spells: tuple[Spell, ...], left_s: Floats, back_s: Floats, dead_s: Floats, before: tuple[Spell, ...] = ()
+) -> tuple[Group, Group]:  # fmt: skip
+    """The old address serves until the death, but for what befell it ``before``, and is silent then, for those that still know it; what
+    follows has ``spells``."""
+    old = Group(nodes, (*before, Spell(Fate.PASS, dead_s), Spell(Fate.LOSE, np.maximum(left_s, dead_s))), left_s)
     return old, Group(nodes, spells, np.full(len(left_s), -np.inf), back_s)
 
 

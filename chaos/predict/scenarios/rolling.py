@@ -101,27 +101,31 @@ def _by_nodes(case: Case, turns: list[_Turn]) -> Scenario:
     system, count = case.system, case.victims
     tracked = case.by_leader and case.facts.role == LEADER
     spells: list[list[Spell]] = [[] for _ in range(count + 1)]
+    earlier: list[tuple[Spell, ...]] = []
+    """What each node does before it ends."""
     blocks: list[Block] = []
     for place, turn in enumerate(turns):
         between = _between(case, turn, turn.leads)
         handed = between if system.hands_over else ()
+        earlier.append((*spells[place], *handed))
         spells[place] += [*handed, Spell(Fate.PASS, turn.dead_s), Spell(Fate.REFUSE, np.maximum(turn.serving_s, turn.elected_s))]
         if tracked:
             for other in {*range(count + 1)} - {place}:
                 spells[other] += between
             blocks += [Block("detection", np.where(turn.leads, turn.detected_s, 0.0)), Block("election", turn.elected_s)]
-    groups = [group for listed, turn in zip(spells, turns, strict=False) for group in _addresses(turn, tuple(listed))]
+    lives = zip(turns, earlier, spells[:count], strict=True)
+    groups = [group for turn, before, whole in lives for group in _addresses(turn, before, tuple(whole))]
     rest = system.nodes - count
     groups += [Group(rest, tuple(spells[-1]))] if rest else []
     return Scenario(case.samples, tuple(groups), tuple(blocks))
 
 
-def _addresses(turn: _Turn, spells: tuple[Spell, ...]) -> tuple[Group, ...]:
-    """One node, or the old address and the next one's, where another node takes its place."""
+def _addresses(turn: _Turn, before: tuple[Spell, ...], spells: tuple[Spell, ...]) -> tuple[Group, ...]:
+    """One node, or the old address and the next one's, where another node takes its place. ``before``: its spells until it ends."""
     away = turn.away
     if not turn.given_up or away.left_s is None or away.back_s is None:
         return (Group(1, spells, away.left_s, away.back_s),)
-    return giving_up.addresses(1, spells, away.left_s, away.back_s, turn.dead_s)
+    return giving_up.addresses(1, spells, away.left_s, away.back_s, turn.dead_s, before)
 
 
 def _by_terms(case: Case, turns: list[_Turn], renewed: Renewed) -> Scenario:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
+from typing import Literal
 
 import pytest
 
@@ -178,6 +179,19 @@ def test_a_roll_waits_for_each_next_pod() -> None:
     assert found.share.value == pytest.approx(1.0, abs=0.01)
     # Of the last turn nothing is felt where the answer is renewed before the end, in a fifth: then the turn before was the last.
     assert found.recovery_s.value == pytest.approx(0.8 * 16.0 + 0.2 * 9.5, abs=0.5)
+
+
+@pytest.mark.parametrize("balancer", ["engine", "health-checked"])
+def test_a_roll_costs_the_elections_of_all_its_turns(balancer: Literal["engine", "health-checked"]) -> None:
+    """Wherever the leader is, 19/12 of them: also those before a node's own turn are felt at its address of then. What else a roll costs
+    is hidden by a second attempt at another address."""
+    twice = ClientPolicy(attempts=2, other_address=True, timeout_s=0.25, deadline_s=0.6)
+    parameters = (*PARAMETERS, *(each for each in said(0.0) if each.name != "restart_s"))
+    plan = a_plan(client=twice, dns=Dns(balancer=balancer), parameters=parameters)
+    one = of_class(predict(plan, facts("delete", "leader", (60.0,))))
+    roll = of_class(predict(plan, facts("restart", "mixed", (60.0,), 3, by="delete", order="rolling")))
+    assert one.share.value == roll.share.value == pytest.approx(1.0, abs=0.001)
+    assert roll.outage_s.value == pytest.approx(19 / 12 * (one.outage_s.value or 0.0), rel=0.06)
 
 
 def test_a_deletion_by_force_is_counted_from_the_death() -> None:
