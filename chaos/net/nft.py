@@ -35,94 +35,20 @@ answers of a connection from the other side pass.)
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Mapping
-from types import MappingProxyType
 from typing import Final
 
 import msgspec
 
-from chaos.core.values import Cut, Link, Loss
-from chaos.net.addresses import Addresses
+from chaos.net.packets import DROP, INPUT, MILLION, OUTPUT, REJECT, Namespace, PacketCut, PacketLoss, Redirect
 
 TABLE: Final = "inet nines"
 PROXY_UID: Final = 60001
 """Who the proxies in a namespace run as: rules tell their packets from the system's by it."""
-INPUT: Final = "input"
-OUTPUT: Final = "output"
 LEAVING: Final = "leaving"
-MILLION: Final = 1_000_000
 PROTOCOLS: Final = ("tcp", "udp")
 """Those that have ports."""
-DROP: Final = "drop"
-REJECT: Final = "reject"
-NO_PORTS: Final[Mapping[str, Mapping[str, int]]] = MappingProxyType({})
 _HOOKS: Final = {INPUT: "input", OUTPUT: "output", LEAVING: "postrouting"}
 """Chain that changes during a run -> its hook; all at the same priority."""
-
-
-class PacketCut(msgspec.Struct, frozen=True, order=True):
-    """Packets to (``output``) or from (``input``) a peer do not pass.
-
-    With ``since``: only those of connections that began under this layer or a later one.
-    """
-
-    hook: str
-    peer: str
-    verdict: str
-    since: int = 0
-    port: int = 0
-    """Only packets to this port of the link's end; 0: all packets."""
-    answers: bool = False
-    """Those that come from that port instead."""
-
-    @property
-    def of_ports(self) -> tuple[str, ...]:
-        """What a rule says of ports: nothing, or a word for each protocol that has them."""
-        end = "sport" if self.answers else "dport"
-        return tuple(f" {protocol} {end} {self.port}" for protocol in PROTOCOLS) if self.port else ("",)
-
-
-class PacketLoss(msgspec.Struct, frozen=True, order=True):
-    """Of packets to or from a peer so many in a million are dropped, by chance; ``layer`` tells two of the same share apart."""
-
-    hook: str
-    peer: str
-    per_million: int
-    layer: int
-    port: int = 0
-    """Only of packets to this port of the link's end; 0: of all packets."""
-
-    @property
-    def rules(self) -> tuple[str, ...]:
-        """As ``nft`` lists them: one, or one for each protocol that has ports."""
-        return tuple(self._rule(port) for port in ([f" {protocol} dport {self.port}" for protocol in PROTOCOLS] if self.port else [""]))
-
-    def _rule(self, port: str) -> str:
-        dice = f" numgen random mod {MILLION} < {self.per_million}" if self.per_million < MILLION else ""  # all of them need no dice
-        if self.hook == INPUT:
-            return f"{family(self.peer)} saddr {self.peer}{port}{dice} drop"
-        return f"{family(self.peer)} daddr {self.peer}{port}{dice} {_spoil(self.peer)}"
-
-
-class Redirect(msgspec.Struct, frozen=True, order=True):
-    """TCP connections to this address and port go to a proxy that listens at 127.0.0.1 on port ``to``."""
-
-    address: str
-    port: int
-    to: int
-
-
-class Namespace(msgspec.Struct, frozen=True):
-    """All that is wanted in one namespace."""
-
-    gateway: str
-    cuts: frozenset[PacketCut] = frozenset()
-    redirects: tuple[Redirect, ...] = ()
-    tracked: bool = False
-    """Connections are known from their first packet on: what *new connections only* needs."""
-    losses: frozenset[PacketLoss] = frozenset()
-    control: int | None = None
-    """We came late, to a system that has lived without us and has a network of its own to mind: the port of our proxies' control."""
 
 
 class Chain(msgspec.Struct, frozen=True):
@@ -140,71 +66,6 @@ def family(address: str) -> str:
 def _spoil(peer: str) -> str:
     """Make it a packet that every receiver throws away."""
     return f"{family(peer)} version set 0 accept"
-
-
-def packet_cuts(
-    layers: Iterable[tuple[int, Iterable[Cut]]], addresses: Addresses, ports: Mapping[str, Mapping[str, int]] = NO_PORTS
-) -> dict[str, frozenset[PacketCut]]:
-    """For each end of a cut link the rules that belong into its namespace: the union of all layers, the strongest of each pair.
-
-    ``ports``: of each node, by name.
-    """
-    found: dict[str, dict[tuple[str, str], set[PacketCut]]] = {}
-
-    def add(end: str, cut: PacketCut) -> None:
-        found.setdefault(end, {}).setdefault((cut.hook, cut.peer), set()).add(cut)
-
-    for number, cuts in layers:
-        for cut in cuts:
-            since = number if cut.existing == "keep" else 0
-            source, destination = cut.link.source, cut.link.destination
-            port = ports[destination][cut.port] if cut.port else 0
-            for here, there in addresses.pairs(cut.link, cut.network):
-                add(source, PacketCut(OUTPUT, there, cut.behavior, since, port))
-                add(destination, PacketCut(INPUT, here, DROP, since, port))
-                if port:
-                    add(source, PacketCut(INPUT, there, DROP, since, port, answers=True))
-                    add(destination, PacketCut(OUTPUT, here, cut.behavior, since, port, answers=True))
-    return {end: frozenset(cut for some in pairs.values() for cut in _strongest(some)) for end, pairs in found.items()}
-
-
-def _strongest(cuts: set[PacketCut]) -> set[PacketCut]:
-    """Without those that another one of the same pair covers: an earlier one, of the same or a stronger verdict, of as many ports."""
-
-    def covers(other: PacketCut, one: PacketCut) -> bool:
-        wide = not other.port or (other.port, other.answers) == (one.port, one.answers)
-        return other != one and wide and other.since <= one.since and other.verdict in {one.verdict, REJECT}
-
-    return {one for one in cuts if not any(covers(other, one) for other in cuts)}
-
-
-def packet_losses(
-    layers: Iterable[tuple[int, Iterable[Loss]]],
-    addresses: Addresses,
-    agents: Container[str],
-    ports: Mapping[str, Mapping[str, int]] = NO_PORTS,
-) -> dict[str, frozenset[PacketLoss]]:
-    """For each end the losses that belong into its namespace: where packets arrive, or where they leave if only there an agent stands."""
-    found: dict[str, set[PacketLoss]] = {}
-    for number, losses in layers:
-        for loss in losses:
-            end = thrower(loss.link, agents)
-            hook = INPUT if end == loss.link.destination else OUTPUT
-            port = ports[loss.link.destination][loss.port] if loss.port else 0
-            for here, there in addresses.pairs(loss.link):
-                peer = here if hook == INPUT else there
-                found.setdefault(end, set()).add(PacketLoss(hook, peer, round(loss.share * MILLION), number, port))
-    return {end: frozenset(losses) for end, losses in found.items()}
-
-
-def thrower(link: Link, agents: Container[str]) -> str:
-    """Which end of a link throws the dice of its losses."""
-    return link.destination if link.destination in agents else link.source
-
-
-def ends_of(rules: Iterable[Cut | Loss]) -> list[str]:
-    """Whose namespaces they concern."""
-    return sorted({end for rule in rules for end in (rule.link.source, rule.link.destination)})
 
 
 # --- what is wanted ----------------------------------------------------------------------------------------------------
@@ -258,7 +119,7 @@ def _input_rules(wanted: Namespace) -> list[str]:
                 if peer in told:
                     rules.append(f"iif lo {family(peer)} saddr {peer} tcp flags rst accept")  # our own reject of what is sent there
                 rules.append(f"iif lo ct direction reply {proxied}")
-            drops += [f"{family(peer)} saddr {peer}{port}{since} drop" for port in cut.of_ports]
+            drops += [f"{family(peer)} saddr {peer}{port}{since} drop" for port in _of_ports(cut)]
         elif cut.verdict == DROP and peer in turned_aside and not cut.answers:
             rules.append(f"iif lo ct direction original {proxied}")
     exempt = ["iif lo accept", f"ip saddr {wanted.gateway} accept", *_neighbours(wanted)]
@@ -277,14 +138,14 @@ def _output_rules(wanted: Namespace) -> list[str]:
     for cut in sorted(cut for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == REJECT):
         word = family(cut.peer)
         match, icmp = f"{word} daddr {cut.peer}", "icmpv6" if word == "ip6" else "icmp"
-        tcp, rest = (f"{port}{_since(cut)}" for port in cut.of_ports) if cut.port else (f"{_since(cut)} meta l4proto tcp", _since(cut))
+        tcp, rest = (f"{port}{_since(cut)}" for port in _of_ports(cut)) if cut.port else (f"{_since(cut)} meta l4proto tcp", _since(cut))
         rules += [f"{match}{tcp} reject with tcp reset", f"{match}{rest} reject with {icmp} port-unreachable"]
     return rules
 
 
 def _leaving_rules(wanted: Namespace) -> list[str]:
     silent = sorted(cut for cut in wanted.cuts if cut.hook == OUTPUT and cut.verdict == DROP)
-    spoiled = [f"{family(cut.peer)} daddr {cut.peer}{port}{_since(cut)} {_spoil(cut.peer)}" for cut in silent for port in cut.of_ports]
+    spoiled = [f"{family(cut.peer)} daddr {cut.peer}{port}{_since(cut)} {_spoil(cut.peer)}" for cut in silent for port in _of_ports(cut)]
     exempt = ["oif lo accept", f"ip daddr {wanted.gateway} accept", *_neighbours(wanted)]
     return [*exempt, *spoiled, *_loss_rules(wanted, OUTPUT)]
 
@@ -297,7 +158,23 @@ def _neighbours(wanted: Namespace) -> list[str]:
 
 
 def _loss_rules(wanted: Namespace, hook: str) -> list[str]:
-    return [rule for loss in sorted(wanted.losses) if loss.hook == hook for rule in loss.rules]
+    return [rule for loss in sorted(wanted.losses) if loss.hook == hook for rule in loss_rules(loss)]
+
+
+def loss_rules(loss: PacketLoss) -> tuple[str, ...]:
+    """As ``nft`` lists them: one, or one for each protocol that has ports."""
+    ports = [f" {protocol} dport {loss.port}" for protocol in PROTOCOLS] if loss.port else [""]
+    dice = f" numgen random mod {MILLION} < {loss.per_million}" if loss.per_million < MILLION else ""  # all of them need no dice
+    peer = loss.peer
+    if loss.hook == INPUT:
+        return tuple(f"{family(peer)} saddr {peer}{port}{dice} drop" for port in ports)
+    return tuple(f"{family(peer)} daddr {peer}{port}{dice} {_spoil(peer)}" for port in ports)
+
+
+def _of_ports(cut: PacketCut) -> tuple[str, ...]:
+    """What a rule says of ports: nothing, or a word for each protocol that has them."""
+    end = "sport" if cut.answers else "dport"
+    return tuple(f" {protocol} {end} {cut.port}" for protocol in PROTOCOLS) if cut.port else ("",)
 
 
 def _mark(wanted: Namespace) -> list[str]:

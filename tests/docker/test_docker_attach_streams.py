@@ -17,7 +17,7 @@ from chaos.core.clock import MonotonicClock
 from chaos.core.errors import EnvironmentUnusable
 from chaos.core.values import Cut, Link, RoundTrip
 from chaos.engine.connection import Engine
-from chaos.net import nft as packets
+from chaos.net import nft, packets
 from chaos.net.addresses import UNNAMED, Addresses
 from chaos.net.needs import Needs
 from chaos.run import leftovers
@@ -114,7 +114,7 @@ def test_connections_are_only_called_cut_when_they_are(state: Path, engine: Engi
             needs=Needs(frozenset({line}), ages=True), late=True,
         )  # fmt: skip
         (redirect,) = net.redirects_of("n1")
-        rules = packets.standing_commands(packets.Namespace(there.gateway, redirects=(redirect,), control=CONTROL_PORT))
+        rules = nft.standing_commands(packets.Namespace(there.gateway, redirects=(redirect,), control=CONTROL_PORT))
         link.call("nft", commands=rules)  # and no proxy: what is turned aside is refused
         with pytest.raises(EnvironmentUnusable, match=f"n1 to {peer}:{PORT} could not be ended within 2 s .*not supported"):
             cut_old("n1", link, [redirect], within_s=2.0, destroys=False)

@@ -9,7 +9,8 @@ import pytest
 from chaos.agent.agent_parts import aside
 from chaos.agent.agent_parts.aside import ESTABLISHED, LISTEN, Connection, Place
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.net.nft import PROXY_UID, Redirect
+from chaos.net.nft import PROXY_UID
+from chaos.net.packets import Redirect
 from chaos.runtimes.base.agents.link import Answer
 from chaos.runtimes.base.agents.net.intercept import cut_old, refuse_unable
 

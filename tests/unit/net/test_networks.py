@@ -22,9 +22,9 @@ from chaos.history.undo import UndoLog, pending
 from chaos.measure.faults import FaultRecord
 from chaos.measure.phases_nodes import Abilities
 from chaos.measure.timeline import Timeline
-from chaos.net import nft as packets
+from chaos.net import packets
 from chaos.net.addresses import UNNAMED, Addresses
-from chaos.net.nft import DROP, INPUT, OUTPUT, PacketCut
+from chaos.net.packets import DROP, INPUT, OUTPUT, PacketCut
 from chaos.plan.build import make_plan
 from chaos.plan.plan import Plan
 from chaos.plan.traits import traits

@@ -5,9 +5,10 @@ from __future__ import annotations
 import pytest
 
 from chaos.core.values import CLIENTS, Cut, Link
-from chaos.net import nft as packets
+from chaos.net import nft, packets
 from chaos.net.addresses import UNNAMED, Addresses
-from chaos.net.nft import DROP, INPUT, LEAVING, OUTPUT, REJECT, Namespace, PacketCut, PacketLoss, Redirect
+from chaos.net.nft import LEAVING
+from chaos.net.packets import DROP, INPUT, OUTPUT, REJECT, Namespace, PacketCut, PacketLoss, Redirect
 
 ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13", CLIENTS: "198.18.5.3"}
 GATEWAY = "198.18.5.1"
@@ -18,7 +19,7 @@ ASIDE = (Redirect(ADDRESSES["n2"], 7000, 21001), Redirect(ADDRESSES["n2"], 7001,
 
 
 def rules(wanted: Namespace, chain: str) -> tuple[str, ...]:
-    return packets.chains(wanted)[chain].rules
+    return nft.chains(wanted)[chain].rules
 
 
 # --- who gets what -----------------------------------------------------------------------------------------------------
@@ -95,7 +96,7 @@ def test_union_of_layers(layers: list[Cut], left: set[tuple[str, int]]) -> None:
 
 def test_nothing_wanted_is_nothing_there() -> None:
     """A namespace without cuts and proxies has no chain at all, so its packets cost nothing."""
-    assert packets.chains(Namespace(GATEWAY)) == {}
+    assert nft.chains(Namespace(GATEWAY)) == {}
 
 
 def test_exemptions_come_first() -> None:
@@ -116,8 +117,8 @@ def test_nothing_is_dropped_where_its_sender_would_be_told() -> None:
 
 def test_a_loss_of_everything_throws_no_dice() -> None:
     """The kernel refuses a share of a million in a million."""
-    assert PacketLoss(INPUT, ADDRESSES["n3"], 1_000_000, 1).rules == ("ip saddr 198.18.5.13 drop",)
-    assert PacketLoss(INPUT, ADDRESSES["n3"], 1_000_000, 1, 7000).rules == (
+    assert nft.loss_rules(PacketLoss(INPUT, ADDRESSES["n3"], 1_000_000, 1)) == ("ip saddr 198.18.5.13 drop",)
+    assert nft.loss_rules(PacketLoss(INPUT, ADDRESSES["n3"], 1_000_000, 1, 7000)) == (
         "ip saddr 198.18.5.13 tcp dport 7000 drop", "ip saddr 198.18.5.13 udp dport 7000 drop",
     )  # fmt: skip
 
@@ -193,17 +194,17 @@ def test_connections_are_turned_aside_but_the_proxys_own() -> None:
         "ip daddr 198.18.5.12 tcp dport 7001 redirect to :21002",
     )
     assert rules(Namespace(GATEWAY, redirects=ASIDE), "aside_out")[-1] == "notrack"
-    assert set(packets.chains(Namespace(GATEWAY, redirects=ASIDE, tracked=True))) == {"nat", "track"}
+    assert set(nft.chains(Namespace(GATEWAY, redirects=ASIDE, tracked=True))) == {"nat", "track"}
 
 
 def test_where_we_came_late_nothing_goes_past_and_nobody_else_orders() -> None:
     """What is not turned aside is reset; the control port is ours; what others track stays tracked, and idle streams count as old."""
     late = Namespace(GATEWAY, frozenset({PacketCut(OUTPUT, "198.18.5.12", DROP, 1)}), ASIDE, tracked=True, control=8474)
-    assert set(packets.chains(late)) == {INPUT, OUTPUT, LEAVING, "nat", "past", "control", "track"}
+    assert set(nft.chains(late)) == {INPUT, OUTPUT, LEAVING, "nat", "past", "control", "track"}
     assert rules(late, "past")[1] == "meta skuid != 60001 ip daddr 198.18.5.12 tcp dport 7001 reject with tcp reset"
     assert rules(late, "control") == ("iif != lo ip saddr != 198.18.5.1 tcp dport 8474 drop",)
-    assert set(packets.chains(Namespace(GATEWAY, redirects=ASIDE, control=8474))) == {"nat", "past", "control"}
-    assert packets.chains(Namespace(GATEWAY, control=8474)) == {}
+    assert set(nft.chains(Namespace(GATEWAY, redirects=ASIDE, control=8474))) == {"nat", "past", "control"}
+    assert nft.chains(Namespace(GATEWAY, control=8474)) == {}
     assert rules(late, OUTPUT)[:2] == (
         "tcp flags syn ct state new ct mark set 0x00000001",
         "meta l4proto != tcp ct state new ct mark set 0x00000001",
@@ -241,8 +242,8 @@ WANTED = Namespace(GATEWAY, frozenset({FROM, PacketCut(OUTPUT, "198.18.5.12", RE
 
 def test_read_back_as_listed() -> None:
     """What nft prints is the wanted table, whichever way this version spells a protocol or an ICMP code."""
-    assert packets.difference(WANTED, LISTED) == ""
-    assert packets.difference(Namespace(GATEWAY), "table inet nines {\n}\n") == ""
+    assert nft.difference(WANTED, LISTED) == ""
+    assert nft.difference(Namespace(GATEWAY), "table inet nines {\n}\n") == ""
 
 
 @pytest.mark.parametrize(
@@ -264,20 +265,20 @@ def test_read_back_as_listed() -> None:
 def test_every_difference_is_seen(change: tuple[str, str], said: str) -> None:
     """A rule less, a rule more, another order, another chain."""
     assert change[0] in LISTED
-    assert said in packets.difference(WANTED, LISTED.replace(*change))
+    assert said in nft.difference(WANTED, LISTED.replace(*change))
 
 
 def test_a_missing_chain_is_seen() -> None:
     """An empty table is not what was wanted."""
-    assert packets.difference(WANTED, "table inet nines {\n}\n") == "there is no chain input"
+    assert nft.difference(WANTED, "table inet nines {\n}\n") == "there is no chain input"
 
 
 def test_commands_start_from_anything() -> None:
     """Each chain is made if need be and emptied first; where nothing is wanted it is removed. The standing part is left alone."""
-    cutting = packets.commands(Namespace(GATEWAY, frozenset({TO}), ASIDE))
+    cutting = nft.commands(Namespace(GATEWAY, frozenset({TO}), ASIDE))
     assert cutting[0] == "add chain inet nines input { type filter hook input priority -150; policy accept; }"
     assert cutting[1] == "flush chain inet nines input"
     assert cutting[-1] == "add rule inet nines leaving ip daddr 198.18.5.12 ip version set 0 accept"
     assert not any(" nat " in command or "aside" in command for command in cutting)
-    assert packets.commands(Namespace(GATEWAY, redirects=ASIDE))[-1] == "delete chain inet nines leaving"
-    assert any("redirect to :21002" in command for command in packets.standing_commands(Namespace(GATEWAY, redirects=ASIDE)))
+    assert nft.commands(Namespace(GATEWAY, redirects=ASIDE))[-1] == "delete chain inet nines leaving"
+    assert any("redirect to :21002" in command for command in nft.standing_commands(Namespace(GATEWAY, redirects=ASIDE)))

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Final
 
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable
-from chaos.net.nft import PROXY_UID, Redirect
+from chaos.net.nft import PROXY_UID
+from chaos.net.packets import Redirect
 from chaos.runtimes.base.agents.net.proxies import Agent
 
 CUT_WITHIN_S: Final = 10.0

@@ -23,11 +23,11 @@ from chaos.core.clock import Clock
 from chaos.core.errors import CapabilityMissing, EnvironmentUnusable, FaultNotEffective, NinesError, NotHealed
 from chaos.core.values import Cut, Link, Loss, Passage, RoundTrip, Rule, Shaping, Toxic, Train
 from chaos.engine.images.ensure import TOXIPROXY
-from chaos.net import nft as packets
+from chaos.net import nft, packets
 from chaos.net.addresses import Addresses
 from chaos.net.layers import LayeredNet, Measure
 from chaos.net.needs import Needs
-from chaos.net.nft import Namespace, Redirect
+from chaos.net.packets import Namespace, Redirect
 from chaos.net.transfer import EndsThere, ProxyGauge
 from chaos.plugin import Layer
 from chaos.runtimes.base.agents.link import AgentGone
@@ -128,7 +128,7 @@ class AgentNet:
         with self._lock:
             ends = packets.ends_of([rule for rules in self._active.values() for rule in rules])
             wanted = self._wanted_now(end for end in ends if end != source)
-            results = at_once(self._pool, list(wanted), lambda end: self._apply_one(end, wanted[end], packets.commands(wanted[end])))
+            results = at_once(self._pool, list(wanted), lambda end: self._apply_one(end, wanted[end], nft.commands(wanted[end])))
         failures = [str(each) for each in results.values() if isinstance(each, NinesError) and not isinstance(each, AgentGone)]
         if failures:
             raise FaultNotEffective("; ".join(failures))
@@ -148,11 +148,11 @@ class AgentNet:
             if self._active:
                 # In another life of its container: what is in force holds in its new network too, before anything else changes.
                 wanted = self._wanted_now([source]).get(source, wanted)
-                self._apply_one(source, wanted, [*packets.standing_commands(wanted), *packets.commands(wanted)])
+                self._apply_one(source, wanted, [*nft.standing_commands(wanted), *nft.commands(wanted)])
                 return
         if source in self._ends:
             try:
-                self._apply_one(source, wanted, [*packets.standing_commands(wanted), *packets.commands(wanted)])
+                self._apply_one(source, wanted, [*nft.standing_commands(wanted), *nft.commands(wanted)])
             except FaultNotEffective as error:
                 raise EnvironmentUnusable(
                     f"packet rules cannot be made in a container: {error}",
@@ -298,7 +298,7 @@ class AgentNet:
     def _apply(self, changed: Sequence[Cut | Loss]) -> dict[str, int]:
         """Bring the namespaces that these cuts concern to what is wanted now; when each of them was."""
         wanted = self._wanted_now(packets.ends_of(changed))
-        results = at_once(self._pool, list(wanted), lambda end: self._apply_one(end, wanted[end], packets.commands(wanted[end])))
+        results = at_once(self._pool, list(wanted), lambda end: self._apply_one(end, wanted[end], nft.commands(wanted[end])))
         failures = [str(result) for result in results.values() if isinstance(result, NinesError)]
         if failures:
             raise FaultNotEffective("; ".join(failures))
@@ -306,7 +306,7 @@ class AgentNet:
 
     def _apply_one(self, end: str, wanted: Namespace, commands: list[str]) -> int:
         answer = self._agents[end].call("nft", commands=commands)
-        wrong = packets.difference(wanted, answer.table)
+        wrong = nft.difference(wanted, answer.table)
         if wrong:
             raise FaultNotEffective(f"{end}: the rules read back are not those that were ordered: {wrong}")
         return answer.at_ns

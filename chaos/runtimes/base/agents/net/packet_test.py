@@ -9,7 +9,7 @@ from chaos.core.errors import FaultNotEffective
 from chaos.core.values import Link, Passage, RoundTrip, Train
 from chaos.experiment.target.spec import Ask
 from chaos.net.addresses import Addresses
-from chaos.net.nft import NO_PORTS
+from chaos.net.packets import NO_PORTS
 from chaos.runtimes.base.agents.net.proxies import Agent
 
 ATTEMPTS = 3

@@ -18,7 +18,8 @@ from chaos.core.clock import Clock
 from chaos.core.errors import EnvironmentUnusable, NinesError, NotHealed
 from chaos.core.values import Link, Passage
 from chaos.net.addresses import Addresses
-from chaos.net.nft import PROXY_UID, Redirect
+from chaos.net.nft import PROXY_UID
+from chaos.net.packets import Redirect
 from chaos.net.toxiproxy.errors import ToxiproxyError
 from chaos.net.toxiproxy.toxics import ProxyState, Removed, ToxicOn, ToxiproxyServer
 from chaos.net.transfer import ProxyGauge
