@@ -9,20 +9,16 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Final
 
-from chaos.report import data_tables
+from chaos.report import data_tables, model_tables
 from chaos.report import format as say
-from chaos.report import story as tell
 from chaos.report.format import Show
-from chaos.report.svg.bars import interval_bars, phase_bars, share_bar
+from chaos.report.svg.bars import interval_bars, phase_bars
 from chaos.report.table import Cell, Column, Columns, Row, Table, anchor, linked, make, mark, right
 from chaos.results.detectors import Detectors, Suspected
 from chaos.results.observed import PHASES, Estimate, Observed, Outage
-from chaos.results.predicted import ParameterUsed, Predicted, Production, Range
+from chaos.results.predicted import Range
 from chaos.results.report import Report
 
-LEVERS_SHOWN: Final = 6
-COMPARED: Final[dict[str, Show]] = {"downtime": say.seconds, "share": say.percent}
-"""How the figures of a comparison are shown; others are bare numbers."""
 STATUS: Final = {"healed": "rolled back", "leftover": "left over"}
 """What people read for a word of ``report.json``."""
 
@@ -43,10 +39,10 @@ def of(report: Report, outages_shown: int) -> dict[str, Table]:
         "detectors": detectors(report),
         "checks": checks(report),
         "addresses": addresses(report),
-        "agreement": agreement(report),
+        "agreement": model_tables.agreement(report),
         "looks": looks(report),
-        "levers": levers(production),
-        "extrapolated": extrapolated(report),
+        "levers": model_tables.levers(production),
+        "extrapolated": model_tables.extrapolated(report),
     }
     return {name: table for name, table in made.items() if table.rows or table.otherwise}
 
@@ -304,29 +300,6 @@ def addresses(report: Report) -> Table:
     return make("Where requests ended", ["node", "address", right("share")], rows, "The last attempt of each, after the baseline.")
 
 
-def agreement(report: Report) -> Table:
-    """Prediction held against observation, measure by measure."""
-    rows: list[Row] = [
-        [row.service, row.fault_class or "all", row.measure, COMPARED.get(row.measure, say.number)(row.predicted),
-         COMPARED.get(row.measure, say.number)(row.observed), say.chance(row.p_value),
-         mark(row.verdict, "a difference is detectable" if row.detectable and row.verdict == "consistent" else ""),
-         "" if row.faults_to_decide is None else str(row.faults_to_decide)]
-        for row in report.agreement
-    ]  # fmt: skip
-    columns: Columns = [
-        "service",
-        "class",
-        "measure",
-        right("predicted"),
-        right("observed"),
-        right("p"),
-        "verdict",
-        right("faults to decide"),
-    ]
-    after = [tell.undecided(row) for row in report.agreement if row.service == report.judged]
-    return make(f"Prediction check: {report.agreement_overall}", columns, rows, after=after)
-
-
 def looks(report: Report) -> Table:
     """The interim analyses of a run that could stop early."""
     rows: list[Row] = [
@@ -337,52 +310,3 @@ def looks(report: Report) -> Table:
     columns: Columns = [right("number"), right("at (s)"), right("faults"), right("confidence level"), "agreement", "decided"]
     note = "This run could stop early. Alpha spending controls the overall error rate."
     return make("Interim analyses", columns, rows, note)
-
-
-def levers(production: Production | None) -> Table:
-    """What halving each parameter would save in a year of production."""
-    first = production.improve_first[:LEVERS_SHOWN] if production is not None else []
-    most = max((each.halving_saves_s_per_year for each in first), default=0.0)
-    rows: list[Row] = [
-        [say.parameter(each.parameter), Cell("", draw=partial(share_bar, each.halving_saves_s_per_year, most)), f"{each.elasticity:+.3f}",
-         say.seconds(each.halving_saves_s_per_year), each.price]
-        for each in first
-    ]  # fmt: skip
-    columns: Columns = [
-        "parameter",
-        Column("", drawn=True),
-        right("elasticity"),
-        right("halving saves per year"),
-        Column("at the price of", wide=True),
-    ]
-    return make("Biggest levers in production, by the model", columns, rows)
-
-
-def extrapolated(report: Report) -> Table:
-    """What the measured outages would cost a year, at the rates that the experiment assumes."""
-    found = report.extrapolated
-    rows: list[Row] = [
-        [part.fault_class, f"{part.rate} ({part.rate_basis})", str(part.faults), say.seconds(part.downtime_s_per_year),
-         say.percent(part.variance_share), part.note]
-        for part in (found.parts if found is not None else [])
-    ]  # fmt: skip
-    columns: Columns = ["fault class", "production rate", right("measured here"), right("downtime per year"), right("share of variance"),
-               Column("note", wide=True)]  # fmt: skip
-    note = "" if found is None else f"{say.extrapolated(found)}."
-    return make("Measured outages scaled to production rates", columns, rows, note, otherwise="" if found is None else found.reason)
-
-
-def parameters(predicted: Predicted) -> Table:
-    """Every input of the model, with its source."""
-    rows: list[Row] = [[say.parameter(each.name), _amount(each), say.origin(each)] for each in predicted.parameters]
-    return make("", [Column("parameter", code=True), right("value"), "source"], rows)
-
-
-def _amount(each: ParameterUsed) -> str:
-    """``100 ms``, ``150 ms to 300 ms``, ``hang``."""
-    if each.word:
-        return each.word
-    values = [each.value] if each.high is None else [each.value, each.high]
-    if each.unit == "s":
-        return " to ".join(map(say.seconds, values))
-    return f"{' to '.join(map(say.number, values))} {each.unit.removeprefix('1')}".rstrip()

@@ -8,8 +8,9 @@ from chaos.plan.objectives import cautions
 from chaos.plan.plan import Plan
 from chaos.report import format as say
 from chaos.report import story as tell
+from chaos.report.model_tables import levers, parameters
 from chaos.report.table import Columns, Row, make, right, text
-from chaos.report.tables import expected, levers, parameters
+from chaos.report.tables import expected
 from chaos.results.predicted import Predicted, Production
 
 

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterator
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
-from chaos.report import data_tables, page, table, tables
+from chaos.report import data_tables, model_tables, page, table, tables
 from chaos.report import format as say
 from chaos.report import headline as top
 from chaos.report import story as tell
-from chaos.report.answers import NO_FIGURES, answers, budget
+from chaos.report.answers import NO_FIGURES, answers
+from chaos.report.error_budget import budget
 from chaos.report.svg.axis import Mark, rows, time_axis
 from chaos.report.svg.bars import css_class
 from chaos.report.svg.operations import operation_bars
@@ -78,7 +79,7 @@ def render(report: Report, lang: str = ENGLISH, *, scripts: bool = True) -> str:
         log=log,
         shown=shown,
         violation=None if found is None else operation_bars(found[1]),
-        parameters=tables.parameters(report.predicted) if report.predicted is not None else None,
+        parameters=model_tables.parameters(report.predicted) if report.predicted is not None else None,
         scripts=scripts,
         drawn=_drawn(report, lang, shown) if drawn else None,
         library=asset("echarts.min.js") if drawn else "",

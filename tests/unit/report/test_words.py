@@ -22,6 +22,7 @@ NAMES = re.compile(r"'[^']*'|Toxiproxy \w+|\S*[_/:{}]\S*")
 SOURCES = (
     "report/headline.py",
     "report/answers.py",
+    "report/first_steps.py",
     "report/story.py",
     "report/pages/report.py",
     "results/states.py",
