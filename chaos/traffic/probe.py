@@ -19,7 +19,7 @@ from chaos.experiment.probe_options import Template, Written, reads
 from chaos.history.observations import Outcome, Why
 
 if TYPE_CHECKING:
-    from chaos.traffic.engine import Grid
+    from chaos.traffic.grids import Grid
 
 __all__ = [
     "Build", "Carrier", "Leaves", "Probe", "Reuses", "SaysValue", "Setup", "Slot", "StartsSomething", "Template", "Written", "reads",

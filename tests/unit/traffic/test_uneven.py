@@ -20,7 +20,7 @@ from chaos.measure import demand as measured
 from chaos.plan.build import make_plan
 from chaos.plan.plan import Plan
 from chaos.predict.run import facts_from_plan, predict
-from chaos.traffic.engine import Grid
+from chaos.traffic.grids import Grid
 from chaos.traffic.spec import OperationOrder, ProberSpec, orders_beyond
 from chaos.traffic.uneven import Uneven
 from tests.support.samples import EXPERIMENT, sample_plan, sample_target
