@@ -184,7 +184,8 @@ def test_one_container_of_several(cluster: Cluster, nines_image: str, store: str
         cluster.kubectl("patch", "pod", "-n", store, f"store-{number}", "-p", json.dumps(note))
     before = names(cluster, store)
     killed = nines(
-        "inject", "kill", "--to", "n1", "--for", "20s", "--set", "recovery=policy", "--kubernetes", f"{store}/store", "--yes",
+        "inject", "kill", "--to", "label:apps.kubernetes.io/pod-index=0", "--for", "20s", "--set", "recovery=policy",
+        "--kubernetes", f"{store}/store", "--yes",
         folder=tmp_path, env=env,
     )  # fmt: skip
     assert killed.returncode == 0, killed.stdout + killed.stderr
