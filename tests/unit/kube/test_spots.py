@@ -19,6 +19,7 @@ from chaos.kube.find import ZONE
 from chaos.kube.spots import spots
 from chaos.plugin import Spot
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
+from tests.support.standing_nodes import StandingNodes
 from tests.unit.kube.test_find import thing
 
 SPEC = PodsSpec("shop", selector="app=store")
@@ -131,20 +132,8 @@ def test_whom_a_host_means_is_who_stands_there_now(stands: list[set[str]], tmp_p
 
     plan = ordered(tmp_path, "{host: m2}").plan
     assert stands
-
-    class Nodes(dict):
-        def roles(self) -> dict[str, frozenset[str]]:
-            return {}
-
-        @property
-        def nodes(self) -> dict[str, Any]:
-            return self
-
-    class One:
-        def __init__(self, name: str, host: str) -> None:
-            self.info = NodeInfo(name, "store", None, "10.0.0.1", {}, host=host)
-
-    cluster = Nodes({"n1": One("n1", "m2"), "n2": One("n2", "m1"), "n3": One("n3", "m2")})
+    hosts = {"n1": "m2", "n2": "m1", "n3": "m2"}
+    cluster = StandingNodes({name: NodeInfo(name, "store", None, "10.0.0.1", {}, host=host) for name, host in hosts.items()})
     (spec,) = plan.experiment.faults
     victims = pick(plan, cast("Any", cluster), spec, frozenset({"n1", "n2", "n3"}), draw=stream(1, "x").randrange(9))
     assert victims.nodes == ("n1", "n3")

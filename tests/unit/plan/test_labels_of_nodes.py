@@ -26,6 +26,7 @@ from chaos.predict.run import facts_from_plan
 from chaos.run.life import pick
 from chaos.runtimes.docker.runtime import DockerRuntime
 from chaos.runtimes.kubernetes.runtime import KubernetesRuntime
+from tests.support.standing_nodes import StandingNodes
 from tests.unit.kube.test_find import thing
 
 LABELS = [
@@ -200,18 +201,10 @@ faults: [{pause: {}, target: {label: tier=b}, at: 1s, for: 1s}]
 # --- at the moment of injection -----------------------------------------------------------------------------------------
 
 
-class Nodes(dict[str, Any]):
-    def roles(self) -> dict[str, frozenset[str]]:
-        return {}
-
-    @property
-    def nodes(self) -> dict[str, Any]:
-        return self
-
-
-class One:
-    def __init__(self, name: str, labels: dict[str, str] | None) -> None:
-        self.info = NodeInfo(name, "store", None, "10.0.0.1", {}, labels=labels)
+def standing(labels: Sequence[dict[str, str] | None]) -> StandingNodes:
+    """n1, n2... with these labels."""
+    infos = [NodeInfo(f"n{number}", "store", None, "10.0.0.1", {}, labels=its) for number, its in enumerate(labels, start=1)]
+    return StandingNodes({info.name: info for info in infos})
 
 
 @pytest.mark.parametrize(
@@ -222,16 +215,16 @@ class One:
 def test_whom_labels_mean_is_who_has_them_now(tmp_path: Path, now: list[dict[str, str] | None], hit: tuple[str, ...]) -> None:
     """An operator may move the label of its primary, and the next pod of a name may have others."""
     plan = planned(tmp_path, "{label: tier=cache}")
-    cluster = Nodes({f"n{number}": One(f"n{number}", labels) for number, labels in enumerate(now, start=1)})
-    victims = pick(plan, cast("Any", cluster), plan.experiment.faults[0], frozenset(cluster), draw=stream(1, "x").randrange(9))
+    cluster = standing(now)
+    victims = pick(plan, cast("Any", cluster), plan.experiment.faults[0], frozenset(cluster.nodes), draw=stream(1, "x").randrange(9))
     assert victims.nodes == hit
 
 
 def test_a_label_that_nobody_has_by_now_matches_nobody(tmp_path: Path) -> None:
     plan = planned(tmp_path, "{label: tier=cache}")
-    cluster = Nodes({f"n{number}": One(f"n{number}", {}) for number in (1, 2, 3)})
+    cluster = standing([{}, {}, {}])
     with pytest.raises(NothingMatched, match="these nodes would be nobody"):
-        pick(plan, cast("Any", cluster), plan.experiment.faults[0], frozenset(cluster), draw=1)
+        pick(plan, cast("Any", cluster), plan.experiment.faults[0], frozenset(cluster.nodes), draw=1)
 
 
 NODES = tuple(
