@@ -35,6 +35,7 @@ from chaos.measure import detectors, timeline_evidence
 from chaos.measure import faults as timeline_faults
 from chaos.measure import lanes as timeline_lanes
 from chaos.measure import slots as timeline_slots
+from chaos.measure.addresses import as_at_last
 from chaos.measure.faults import FaultRecord, Trial
 from chaos.measure.slots import Edges, Slots
 from chaos.measure.timeline_evidence import Gap, Untold
@@ -160,7 +161,8 @@ class Timeline(msgspec.Struct, frozen=True, eq=False):
     def node_at(self, address: int) -> str:
         """The node that clients reach at an IPv4 address given as a number; the dotted address if it is nobody's."""
         text = dotted(address)
-        return next((node.node for node in self.nodes if text in (node.client_address, node.address)), text)
+        at_last = {node.node: node for node in self.nodes}.values()
+        return next((node.node for node in (*at_last, *self.nodes) if text in (node.client_address, node.address)), text)
 
 
 def dotted(address: int) -> str:
@@ -175,7 +177,8 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void], damag
     traffic_ended = next((row for row in rows if isinstance(row, TrafficEnded)), None)
     start_ns = traffic.start_ns if traffic else rows[-1].at_ns if rows else 0
     to_s = _seconds_since(start_ns)
-    grids = _grids(plan, start_ns, traffic, traffic_ended, observations)
+    places = tuple(row for row in rows if isinstance(row, NodeUp))
+    grids = _grids(plan, start_ns, traffic, traffic_ended, as_at_last(observations, places))
     end_s = max((slots.end_s for slots in grids.values()), default=0.0)
     faults = timeline_faults.read_faults(plan, rows, to_s, end_s)
     trials = timeline_faults.trials(faults)
@@ -190,7 +193,7 @@ def build(plan: Plan, rows: Sequence[Row], observations: NDArray[np.void], damag
         services=services,
         faults=faults,
         trials=trials,
-        nodes=tuple(row for row in rows if isinstance(row, NodeUp)),
+        nodes=places,
         statuses=moments[0],
         roles=moments[1],
         marks=moments[2],
