@@ -89,7 +89,7 @@ def _given_up(plan: Plan) -> tuple[str, ...]:
     return tuple(
         f"'{spec.name}': after {show_s(limit_s)} without its machine's word the runtime gives a node up. A Deployment's pod is then made "
         "elsewhere, a StatefulSet's stays 'Terminating' until the machine is back, and another one is made then; the prediction takes "
-        f"it for a {'Deployment' if at_once else 'StatefulSet'}'s. That has not been tried; for: at most {show_s(limit_s)} avoids it"
+        f"it for a {'Deployment' if at_once else 'StatefulSet'}'s. for: at most {show_s(limit_s)} avoids it"
         for spec in long
     )
 
