@@ -92,6 +92,8 @@ class Server:
     def __init__(self, *found: dict[str, Any] | None) -> None:
         self._found = found
 
+    def close(self) -> None: ...
+
     def listed(self, kind: str, namespace: str) -> list[dict[str, Any]]:
         assert (kind, namespace) == ("storageclasses", "")
         if None in self._found:
@@ -200,6 +202,25 @@ def keeper(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     monkeypatch.setattr(KubernetesRuntime, "ground", lambda _experiment: [Spot(f"m{number}") for number in (1, 2, 3)])
     monkeypatch.setattr(KubernetesRuntime, "keeper", told)
     return said
+
+
+@pytest.mark.parametrize(
+    ("classes", "keeper"), [((a_class("a", default=True),), "p"), ((a_class("a"),), ""), ((None,), "")],
+)  # fmt: skip
+def test_the_class_itself_says_who_makes_its_volumes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, classes: tuple[dict[str, Any] | None, ...], keeper: str
+) -> None:
+    """Where that is not known, or nobody can be asked, a plan can be made all the same."""
+    experiment = planned(tmp_path, more=VOLUMES).experiment
+    monkeypatch.setattr("chaos.kube.access.read", lambda *_: "there")
+    monkeypatch.setattr("chaos.kube.api.Api", lambda _: Server(*classes))
+    assert KubernetesRuntime.keeper(experiment) == keeper
+
+    def unreachable(*_: object) -> None:
+        raise EnvironmentUnusable("no kubeconfig", how="")
+
+    monkeypatch.setattr("chaos.kube.access.read", unreachable)
+    assert KubernetesRuntime.keeper(experiment) == ""
 
 
 def test_a_drain_says_whether_volumes_can_follow(tmp_path: Path, keeper: list[str]) -> None:

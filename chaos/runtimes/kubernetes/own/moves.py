@@ -3,7 +3,7 @@
     a pod goes -> its agent says when its system ended -> the StatefulSet makes another one of the same name
     -> agent started in it, the net's rules -> layout, names in every pod, name server, role watch -> its gate is told and opened
 
-Its data went with the pod: folders of a pod are new ones (``emptyDir``). Nobody waits for an order to start it, as with kubelet.
+Its data went with the pod (``emptyDir``), or is in claims that the next pod has. Nobody waits for an order to start it, as with kubelet.
 """
 
 from __future__ import annotations
