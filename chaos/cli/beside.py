@@ -170,8 +170,13 @@ def _up(line: Lifeline, ticket: Ticket) -> End:
 
 def _tests(line: Lifeline, ticket: Ticket) -> End:
     """pytest in the place of a run: a process of its own, with all that this one has. What it says is shown."""
-    from chaos.testing.travelled import ORDERED, TRAVELLED
-    from chaos.testing.travelling import RESULTS
+    try:
+        from chaos.testing.travelled import ORDERED, TRAVELLED
+        from chaos.testing.travelling import RESULTS
+    except ImportError as error:  # the small image beside a Docker engine
+        raise EnvironmentUnusable(
+            f"tests cannot be carried out here: {error}", how="an image of the whole of Nines ('nines image')"
+        ) from error
 
     ordered, folder = _ordered(ticket), _folder(ticket).path
 
