@@ -24,6 +24,6 @@ def require_in_image(target: Target, plan: Plan) -> None:
         versions_of(libraries(target, plan))
     except EnvironmentUnusable as error:
         raise EnvironmentUnusable(
-            f"the image of Nines in the cluster: {error.what.replace('not installed here', 'which is not in it')}",
+            f"the image of Nines in the cluster lacks packages: {error.what.removesuffix(', not installed here')}",
             how=f"nines image --for {target.name}, then load or push it, and name it: NINES_KUBERNETES_IMAGE (docs/kubernetes.md)",
         ) from error
