@@ -36,6 +36,8 @@ __all__ = ["ALL_LINKS", "NODES", "RuntimeContract", "RuntimeStage", "rtt_s"]
 SILENT_S = 0.2
 """So long is waited for an answer that must not come."""
 TRIES = 50
+NOBODYS = 1
+"""A port where no target listens (tcpmux)."""
 STARTS = (Capability.SIGNALS, Capability.STARTS)
 LINK = Link("n1", "n2")
 OTHER = Link("n2", "n1")
@@ -369,7 +371,11 @@ def rtt_s(cluster: Cluster, link: Link) -> float:
 
 
 def answers(place: tuple[str, int]) -> bool:
-    """Whether somebody takes connections there."""
+    """Whether somebody listens there. An address whose network is gone may lead to a gateway that takes every connection, to any port."""
+    return _connects(place) and not _connects((place[0], NOBODYS))
+
+
+def _connects(place: tuple[str, int]) -> bool:
     try:
         socket.create_connection(place, SILENT_S).close()
     except OSError:
