@@ -36,7 +36,8 @@ class Disk:
             self.snapshot = work.installed
             self.entries = []
         for entry in work.entries:
-            self.entries = [kept for kept in self.entries if kept.at < entry.at]
+            while self.entries and self.entries[-1].at >= entry.at:
+                self.entries.pop()
             self.entries.append(entry)
         if work.ballot is not None:
             self.ballot = work.ballot
@@ -74,6 +75,8 @@ class Member:
         self.saves: list[tuple[Work, list[Outgoing]]] = []
         self.pending: dict[int, tuple[int, str]] = {}
         self.reads: dict[int, int] = {}
+        self.checked: tuple[int | None, list[Entry]] = (None, [])
+        """The end of the log that was checked last, and the term before it."""
         self.start()
 
     def start(self) -> None:
@@ -258,7 +261,12 @@ class World:
             for at, entry in self.history.items() if self.rules.replication != ASYNC else ():
                 if at > raft.log.base_index:
                     assert raft.log.term_at(at) == entry.term, f"the leader of term {raft.term} misses committed entry {at}"
-        for entry in raft.log.between(max(raft.log.base_index, raft.log.last_index - 20) + 1, raft.log.last_index):
+        first = max(raft.log.base_index, raft.log.last_index - 20) + 1
+        end = (raft.log.term_at(first - 1), raft.log.between(first, raft.log.last_index))
+        if end == member.checked:
+            return  # what was found of the very same entries holds on: nothing that was seen is forgotten
+        member.checked = end
+        for entry in end[1]:
             known = self.seen.setdefault((entry.at, entry.term), (entry, raft.log.term_at(entry.at - 1)))
             assert known == (entry, raft.log.term_at(entry.at - 1)), f"entry {entry.at} of term {entry.term} is not one and the same"
 
