@@ -2,6 +2,7 @@
 
     127.a.1.i          node number i (1-based, in the order of the plan), all on the same ports
     127.a.0.53:8053    the name server                    127.a.0.84:8474    Toxiproxy's control port
+    127.a.0.1:8052     bound by the harness, so that no other run takes the block
     127.a.(100+i).j    the proxy for connections i -> j   127.a.2.j / 127.a.3.j    the same for clients -> j / dns -> j
 
 ``a`` is the block that the run claimed. Linux binds all of 127.0.0.0/8 without any set-up, so every node keeps the same ports and
@@ -24,6 +25,7 @@ from chaos.runtimes.base.layout import Inside, Layout
 
 BLOCKS = range(64, 251)
 DNS_PORT = 8053
+HOLD_PORT = 8052
 TOXIPROXY_PORT = 8474
 MAX_NODES = 99
 
@@ -57,6 +59,11 @@ class LocalLayout(Layout):
         self._links = frozenset(deployment.plan.links)
         super().__init__(deployment)
         self.proxies = tuple(proxy for link in deployment.plan.links for proxy in self._proxies_for(link))
+
+    @property
+    def hold_address(self) -> str:
+        """What a run binds to that has this block."""
+        return f"127.{self._block}.0.1"
 
     @property
     def dns_address(self) -> str:

@@ -81,16 +81,17 @@ class LocalRuntime(Runtime):
         """
         from chaos.registry import runs as registry
         from chaos.runtimes.local.layout import BLOCKS, LocalLayout
-        from chaos.runtimes.local.ports import first_taken
+        from chaos.runtimes.local.ports import Hold
         from chaos.runtimes.local.session import LocalSession
 
         blocks = self._rng.sample(BLOCKS, BLOCKS_TRIED)
+        hold = Hold()
 
         def unusable(block: int) -> str:
-            taken = first_taken(LocalLayout(deployment, block))
-            return f"{taken} is taken" if taken else ""
+            return hold.unusable(LocalLayout(deployment, block))
 
         with (
+            hold,
             registry.claim(deployment.run, deployment.folder, self.name, blocks, unusable, self._state) as claim,
             LocalSession(deployment, claim, sink, clock, self._state).up() as cluster,
         ):
