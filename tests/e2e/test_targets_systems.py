@@ -87,4 +87,5 @@ def test_a_name_service_that_is_not_ours_is_followed(short_path: Path) -> None:
     sets = [row.nodes for row in rows if isinstance(row, DnsChanged)]
     assert sets[:2] == [["web-1", "web-2"], ["web-2"]]
     assert report.observed is not None
-    assert report.observed.probes["home"].ok > 60  # the second attempt goes to the other address
+    home = report.observed.probes["home"]
+    assert home.ok > home.fail + home.unknown, home  # the second attempt goes to the other address

@@ -23,6 +23,7 @@ ROOT = Path(__file__).parents[2]
 MODULES = Path("/usr/lib/uml/modules")
 ADDRESSES = {"n1": "198.18.5.11", "n2": "198.18.5.12", "n3": "198.18.5.13"}
 PEER = ADDRESSES["n2"]
+TRAINS = 5
 WIRE, ECHO_PORT, DATAGRAMS, PINGS = "v0", 7, 2000, 15
 NEW_NET, INIT_MODULE_FROM_FILE, POWER_OFF = 0x40000000, 313, 0x4321FEDC
 libc = ctypes.CDLL(None, use_errno=True)
@@ -110,6 +111,14 @@ def main() -> None:
         return found
 
     def train() -> dict[str, Any]:
+        """Again, if this kernel itself lost some meanwhile, as on a busy machine: so does whoever proves a fault (``packet_test``)."""
+        for _ in range(TRAINS - 1):
+            found = one_train()
+            if not found["overrun"]:
+                return found
+        return one_train()
+
+    def one_train() -> dict[str, Any]:
         there, agent = far(do="open", kind="udp"), Aside()
         line.do_send(agent, {"id": 1, "kind": "udp", "address": PEER, "port": there["port"], "amount": DATAGRAMS, "within_s": 5})
         return far(do="count", id=1, number=there["number"], amount=DATAGRAMS, quiet_s=0.5, within_s=20)
