@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.kubernetes.test_kubernetes_attach import settings
+from tests.kubernetes.test_kubernetes_attach import nines, settings
 from tests.kubernetes.test_kubernetes_machines import SPACE, faults_of, image, lives, pods, probe, ran, shop, store, write
 from tests.support.kubernetes import get
 from tools.kubernetes.cluster import Cluster
@@ -68,6 +68,9 @@ def test_kills_one_to_four_of_an_only_pod(cluster: Cluster, image: str, alone: s
     assert restarts(cluster) == {"store-0": 4}
     assert [len(each["outage_ids"]) for each in found.values()] == [1, 1, 1, 1]
     assert report["agreement_overall"] == "consistent", report["agreement"]
+    planned = nines("plan", "store.yaml", folder=tmp_path, env=env)
+    said = " ".join((planned.stdout + planned.stderr).split())
+    assert "the runtime remembers 4 of its deaths" in said, said
 
 
 def test_two_rolls(cluster: Cluster, image: str, shop: str, tmp_path: Path) -> None:
