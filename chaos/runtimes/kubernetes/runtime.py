@@ -38,6 +38,8 @@ _PROBE: Final = "a readiness probe's default"
 _MEASURED: Final = "measured (docs/kubernetes.md)"
 _ASSUMED: Final = "assumed (docs/models.md, Orchestrators)"
 _TOLD: Final = "the cluster's own word"
+OURS_FOLLOW: Final = Surrounding("2.5s..4.5s", _MEASURED)
+"""An agent is started in the next pod of ours, and a gate opened, before its system begins."""
 IN_POD: Final = "NINES_IN_POD"
 """In the environment of a harness that has travelled."""
 
@@ -166,7 +168,7 @@ class KubernetesRuntime(Runtime):
         attach = experiment.cluster.attach
         if attach is not None and attach.pods is not None:
             return {**cls.surroundings, **{name: Surrounding(text, _TOLD) for name, text in attach.pods.says.items()}}
-        found = {**cls.surroundings, **_succession(experiment)}
+        found = {**cls.surroundings, "replacement": OURS_FOLLOW, **_succession(experiment)}
         if any(made(spec).revival == "policy" for spec in experiment.faults):
             return found
         return {name: each for name, each in found.items() if not name.startswith(("back_off", "death_seen", "probes_look"))}

@@ -12,6 +12,7 @@ from chaos.api import order
 from chaos.core.errors import BadInput, CapabilityMissing, EnvironmentUnusable
 from chaos.core.values import Allowed
 from chaos.elsewhere.own_in_cluster import built_name, gate_stands, images, is_loaded, parts_of, refuse_old
+from chaos.experiment import parameters
 from chaos.experiment.target.load import load_target
 from chaos.experiment.target.spec import Ask
 from chaos.kube import gate
@@ -165,6 +166,16 @@ def test_kubelets_waits_are_in_the_plan_only_where_containers_die(tmp_path: Path
     assert {"back_off_s", "death_seen_s", "readiness_every_s"} <= names("kill: {recovery: policy}")
     assert not {"back_off_s", "death_seen_s"} & names("kill: {}")
     assert "readiness_every_s" in names("kill: {}")
+
+
+def test_the_next_pod_of_ours_takes_longer_than_that_of_others(tmp_path: Path) -> None:
+    """Its agent and its gate come before the system: a range of its own, with whose word it is."""
+    (found,) = [each for each in ordered(tmp_path, "delete: {}").plan.parameters if each.name == "replacement_s"]
+    theirs = parameters.read("replacement", KubernetesRuntime.surroundings["replacement"].text)
+    assert found.value > theirs.low
+    assert found.high is not None
+    assert found.high > theirs.high
+    assert found.origin.startswith("measured")
 
 
 def test_who_starts_dead_nodes_is_one_or_the_other(tmp_path: Path) -> None:
