@@ -20,6 +20,7 @@ import msgspec
 
 from chaos.core.errors import BadInput, Place, shortened, together
 from chaos.core.plugins import suggest
+from chaos.experiment.nodes import composed
 from chaos.experiment.variables import Variables
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 MAX_BYTES: Final = 1_000_000
 MAX_DEPTH: Final = 40
-MOST_LEVELS: Final = 500
-"""For libyaml, more than any file needs."""
 MOST_KEY: Final = 200
 _SURROGATE: Final = re.compile(r"[\ud800-\udfff]")
 MAX_VALUES: Final = 20_000
@@ -39,7 +38,8 @@ MOST_SHOWN: Final = 200
 
 NULL, BOOL, INT, FLOAT, TEXT = "null", "bool", "int", "float", "text"
 
-_TAKEN_BY_LIBYAML: Final = re.compile(r"\t|\?[^\s\"']")
+_NO_CHARACTER: Final = re.compile(r"\\U(?!0000|0010)[0-9A-Fa-f]{8}")
+"""Beyond U+10FFFF. PyYAML fails at it without a place."""
 _STANDARD: Final = "tag:yaml.org,2002:"
 _KINDS: Final = {
     "null": NULL, "bool": BOOL, "int": INT, "float": FLOAT, "str": TEXT, "timestamp": TEXT, "value": TEXT, "merge": TEXT,
@@ -176,7 +176,7 @@ def _parsed(content: str, file: str) -> Table:
 
     variables = Variables(content)
     try:
-        root = _composed(variables.marked)
+        root = composed(variables.marked)
     except yaml.MarkedYAMLError as error:
         raise _not_yaml(error, content, file) from None
     except yaml.reader.ReaderError as error:
@@ -185,6 +185,8 @@ def _parsed(content: str, file: str) -> Table:
         raise BadInput(f"holds a character that YAML does not allow: U+{code:04X}", place=Place(file, line)) from None
     except RecursionError:
         raise BadInput(f"is nested deeper than {MAX_DEPTH} levels", place=Place(file)) from None
+    except (ValueError, OverflowError):
+        raise _no_character(content, file) from None
     if root is None:
         raise BadInput("is empty", place=Place(file), right="an experiment begins with 'experiment: NAME'")
     value = _Builder(file, variables).build(root, "", root.start_mark.line + 1, 0)
@@ -193,34 +195,13 @@ def _parsed(content: str, file: str) -> Table:
     return value
 
 
-def _composed(content: str) -> yaml.Node | None:
-    """YAML's nodes. libyaml reads ten times as fast; what it refuses is read by PyYAML's own parser, whose words the messages have."""
-    import yaml
-
-    fast = getattr(yaml, "CSafeLoader", None)
-    if fast is not None and _suits_libyaml(content):
-        try:
-            return yaml.compose(content, Loader=fast)
-        except (yaml.YAMLError, UnicodeError):
-            pass
-    return yaml.compose(content, Loader=yaml.SafeLoader)
-
-
-def _suits_libyaml(content: str) -> bool:
-    """Nothing that libyaml takes and PyYAML does not (tabs, words with a question mark inside); and not nested so deep that libyaml,
-    which recurs, could exceed the stack: flows need a bracket a level, blocks a column before the first word of a line."""
-    if _TAKEN_BY_LIBYAML.search(content) or content.count("[") + content.count("{") > MOST_LEVELS:
-        return False
-    return all(len(line) - len(line.lstrip(" -?")) <= MOST_LEVELS for line in content.splitlines())
-
-
 def value_of(content: str, place: Place) -> Value:
     """One value, as YAML writes it, in place of one of a file; all of it stands at the one place."""
     import yaml
 
     try:
-        root = _composed(content)
-    except (yaml.YAMLError, RecursionError):
+        root = composed(content)
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError):
         raise BadInput(f"'{short(content)}' is not a value", place=place, right="check quotes and brackets") from None
     return Scalar(place, "", NULL) if root is None else _Builder(place.file, None).build(root, place.path, None, 0)
 
@@ -334,6 +315,14 @@ class _Builder:
         if kind is None:
             raise BadInput(f"the tag '{node.tag}' is not allowed", place=place, right="write plain values")
         return kind
+
+
+def _no_character(content: str, file: str) -> BadInput:
+    """For an escape beyond Unicode, at which PyYAML raises what ``chr`` does."""
+    found = _NO_CHARACTER.search(content)
+    line = content.count("\n", 0, found.start()) + 1 if found else None
+    written = found.group() if found else "an escape"
+    return BadInput(f"{written} is no character of Unicode", place=Place(file, line), right="\\U0010FFFF is the last one")
 
 
 def _not_yaml(error: yaml.MarkedYAMLError, content: str, file: str) -> BadInput:
