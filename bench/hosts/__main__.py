@@ -6,9 +6,10 @@
     python -m bench.hosts --through 'nice -n -5'   start each run by this command
     python -m bench.hosts --table-only             run nothing
 
-The hosts are namespaces of this machine with an engine each (tests/support/hosts.py), started once for all runs. Run folders are kept in
-runs/hosts; ``--again`` carries out those anew in which the machine was too busy (``unknown``). Exit status 1 if any run did not end with
-0 and a decided agreement, or left anything behind.
+The hosts are namespaces of this machine with an engine each (tests/support/hosts.py), started once for all runs. A probe of the bench's own
+asks the nodes of the host that goes: a second table says how far from it Nines' instants are. Run folders are kept in runs/hosts;
+``--again`` carries out those anew in which the machine was too busy (``unknown``). Exit status 1 if any run did not end with 0 and a
+decided agreement, or left anything behind.
 """
 
 from __future__ import annotations
@@ -28,9 +29,11 @@ import msgspec
 import yaml
 
 from bench.engines.carried_out import ended
+from bench.hosts.instants import Edge, Probe, edges
 from chaos.engine.connection import connect
 from chaos.engine.images.ensure import ensure_harness, ensure_target
 from chaos.experiment.target.load import load_target
+from chaos.history.folder import RunFolder
 from tests.support import hosts
 from tests.support.hosts import Rack
 from tests.support.paths import ROOT
@@ -39,6 +42,10 @@ HERE: Final = Path(__file__).parent
 EXPERIMENTS: Final = ("quickstart", "power_off", "partition")
 OUTCOME: Final = "outcome.json"
 GONE_WITHIN_S: Final = 20.0
+STRUCK: Final = "b"
+"""The host that goes."""
+PORT: Final = 7000
+"""Of the nodes, for clients."""
 DECIDED: Final = ("consistent", "inconsistent")
 
 
@@ -53,6 +60,10 @@ class Outcome(msgspec.Struct):
     took_s: float
     said: str = ""
     """The last words of a run that did not end with 0."""
+    clock_bound_ms: float | None = None
+    """As the report prints it."""
+    edges: list[Edge] = []
+    """Instants of faults on a whole host, held against the probe."""
 
     def __str__(self) -> str:
         return f"exit {self.status}, {self.verdict}, {self.agreement}, {len(self.left)} left, {self.took_s:.0f} s"
@@ -87,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 outcome = carry_out(rack, name, seed, runs / f"{name}-{seed}", asked)
                 print(f"{name} {seed}: {outcome}", file=sys.stderr, flush=True)
     lines, wrong = table(runs, names, asked.seeds)
-    print("\n".join(lines))
+    print("\n".join([*lines, "", *instants(runs, names, asked.seeds)]))
     for each in wrong:
         print(each, file=sys.stderr)
     return 1 if wrong else 0
@@ -115,16 +126,24 @@ def carry_out(rack: Rack, name: str, seed: int, folder: Path, asked: argparse.Na
     words = [sys.executable, "-m", "chaos", "run", "experiment.yaml", "--seed", str(seed), "--folder", "run", "-q"]
     environment = os.environ | {"NINES_STATE": str(folder / "state"), "NINES_HISTORY": "off", "PYTHONPATH": str(ROOT)}
     began_s = time.monotonic()
-    done = ended([*asked.through, *(words if asked.outside else rack.inside(rack.names[0], *words, folder=folder))], folder, environment)
+    with Probe(rack, STRUCK, PORT, folder) as probe:
+        started = words if asked.outside else rack.inside(rack.names[0], *words, folder=folder)
+        done = ended([*asked.through, *started], folder, environment)
     took_s = time.monotonic() - began_s
     report = folder / "run" / "report.json"
     found = dict(msgspec.json.decode(report.read_bytes())) if report.exists() else {}
     outcome = Outcome(
         done.returncode, str(found.get("verdict", "none")), str(found.get("agreement_overall", "none")), left(rack), took_s,
-        said=done.stderr[-2000:] if done.returncode else "",
+        said=done.stderr[-2000:] if done.returncode else "", clock_bound_ms=_bound_ms(found),
+        edges=edges(RunFolder(folder / "run").rows(), probe.seen, name) if report.exists() and name != "quickstart" else [],
     )  # fmt: skip
     (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
     return outcome
+
+
+def _bound_ms(report: dict[str, object]) -> float | None:
+    bound_s = report.get("clock_bound_s")
+    return bound_s * 1e3 if isinstance(bound_s, float) else None
 
 
 def written(rack: Rack, name: str) -> str:
@@ -177,6 +196,21 @@ def table(runs: Path, names: Sequence[str], seeds: int) -> tuple[list[str], list
             if found.status or found.left or found.agreement not in DECIDED:
                 wrong.append(f"{name} with seed {seed}: {found} {found.said}")
     return lines, wrong
+
+
+def instants(runs: Path, names: Sequence[str], seeds: int) -> list[str]:
+    """A line an experiment and kind of edge: Nines' instants beside the probe's, and how many lie within the clock bound of their run."""
+    lines = ["| experiment | edge | instants | within the clock bound | furthest off | questions apart | bound |", "|---" * 7 + "|"]
+    for name in names:
+        found = [(each, run) for seed in range(1, seeds + 1) if (run := kept(runs, name, seed)) is not None for each in run.edges]
+        for edge in sorted({each.edge for each, _ in found}):
+            own = [(each, run.clock_bound_ms or 0.0) for each, run in found if each.edge == edge]
+            within = sum(abs(each.late_ms) <= bound_ms for each, bound_ms in own)
+            worst_ms = max((each.late_ms for each, _ in own), key=abs)
+            apart_ms = max(each.apart_ms for each, _ in own)
+            bounds = f"{min(bound for _, bound in own):.2g} to {max(bound for _, bound in own):.2g} ms"
+            lines.append(f"| {name} | {edge} | {len(own)} | {within} | {worst_ms:+.2f} ms | {apart_ms:.1f} ms | {bounds} |")
+    return lines
 
 
 if __name__ == "__main__":
