@@ -6,6 +6,7 @@
 #   make test-engines  engines elsewhere and of other kinds, each started by its tests (root; minutes)
 #   make test-current  the Docker suite on the current engine, which is built from Go modules first (root, go; half an hour, once)
 #   make test-kubernetes  on a real Kubernetes of three nodes, which is built from Go modules first (root, go; half an hour)
+#   make test-kind  docs/howto/kind-or-k3d.md command by command, on a cluster of kind made without a registry (root, go; a quarter of an hour)
 #   make hosts-measured  docs/howto/several-docker-hosts.md: five seeds of three experiments on three hosts (root; half an hour; ARGS="--seeds 1")
 #   make engines-measured  docs/engines.md: the same runs on every engine, one table (root, go; an hour and a half; ARGS="--seeds 1")
 #   make kubernetes-measured  docs/kubernetes.md: two experiments in five seeds on a real Kubernetes, one table (root, go; half an hour)
@@ -88,10 +89,13 @@ test-engines: .venv/.installed-dev
 test-current: .venv/.installed-dev
 	@$(PY) -m tools.current_engine run $(MAKE) --no-print-directory test-docker
 
-.PHONY: test-kubernetes
+.PHONY: test-kubernetes test-kind
 test-kubernetes: .venv/.installed-dev
 	@if [ "$$NINES_CI" = 1 ]; then tools/ci-packages; fi
 	$(PY) -m pytest -m kubernetes tests/kubernetes $(ARGS)
+
+test-kind: .venv/.installed-dev
+	$(PY) -m pytest -m kubernetes tests/kind $(ARGS)
 
 engines-measured: .venv/.installed-dev
 	@$(PY) -m chaos.net.toxiproxy.program >/dev/null

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
+from tests.support.kubernetes import changed, standing
 from tests.support.paths import ROOT
 from tools.kubernetes.cluster import Cluster
 
@@ -20,12 +20,6 @@ OUTCOME: Final = "outcome.json"
 LIMIT_S: Final = 600.0
 SETTLED_S: Final = 90.0
 """What the garbage collector and kubelet may take to remove what belonged to a Job."""
-KINDS: Final = (
-    "nodes,namespaces,pods,services,deployments,daemonsets,statefulsets,replicasets,jobs,cronjobs,configmaps,secrets,serviceaccounts,"
-    "roles,rolebindings,clusterroles,clusterrolebindings,networkpolicies,poddisruptionbudgets,persistentvolumeclaims,persistentvolumes"
-)
-_ITS_OWN: Final = ("resourceVersion", "managedFields", "generation", "creationTimestamp", "uid")
-"""Of an object's metadata: the API server writes these by itself."""
 
 
 class Outcome(msgspec.Struct):
@@ -61,37 +55,11 @@ def carry_out(cluster: Cluster, experiment: Path, seed: int, folder: Path, words
     )  # fmt: skip
     took_s = time.monotonic() - began_s
     outcome = Outcome(
-        done.returncode, "none", "none", _changed(cluster, before), took_s, said=done.stderr[-2000:] if done.returncode else ""
+        done.returncode, "none", "none", changed(cluster, before, SETTLED_S), took_s, said=done.stderr[-2000:] if done.returncode else ""
     )
     _tell(outcome, folder / "run" / "report.json")
     (folder / OUTCOME).write_bytes(msgspec.json.encode(outcome))
     return outcome
-
-
-def standing(cluster: Cluster) -> dict[str, str]:
-    """Kind, namespace and name of all that stands on the cluster -> what its owners wrote down of it."""
-    items = json.loads(cluster.kubectl("get", KINDS, "-A", "-o", "json"))["items"]
-    return {_called(each): json.dumps(_written(each), sort_keys=True) for each in items}
-
-
-def _called(each: dict[str, Any]) -> str:
-    return f"{each['kind']} {each['metadata'].get('namespace', '')}/{each['metadata']['name']}"
-
-
-def _written(each: dict[str, Any]) -> dict[str, Any]:
-    """Without status, and without what the API server writes by itself."""
-    metadata = {key: value for key, value in each["metadata"].items() if key not in _ITS_OWN}
-    return {key: value for key, value in each.items() if key not in ("status", "metadata")} | {"metadata": metadata}
-
-
-def _changed(cluster: Cluster, before: dict[str, str]) -> list[str]:
-    until_s = time.monotonic() + SETTLED_S
-    while True:
-        after = standing(cluster)
-        changed = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
-        if not changed or time.monotonic() > until_s:
-            return [f"{name}: {'made' if name not in before else 'gone' if name not in after else 'changed'}" for name in changed]
-        time.sleep(1.0)
 
 
 class _Value(msgspec.Struct):

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from tests.support.needs import need
 from tools.kubernetes import cluster as clusters
@@ -18,6 +18,20 @@ from tools.kubernetes.places import layout
 NODES: Final = 3
 HOW: Final = "root, and Go for a first build: https://go.dev/dl"
 _LOOK_S: Final = 0.2
+KINDS: Final = (
+    "nodes,namespaces,pods,services,deployments,daemonsets,statefulsets,replicasets,jobs,cronjobs,configmaps,secrets,serviceaccounts,"
+    "roles,rolebindings,clusterroles,clusterrolebindings,networkpolicies,poddisruptionbudgets,persistentvolumeclaims,persistentvolumes"
+)
+_ITS_OWN: Final = ("resourceVersion", "managedFields", "generation", "creationTimestamp", "uid")
+"""Of an object's metadata: the API server writes these by itself."""
+
+
+class HasKubectl(Protocol):
+    """A cluster, however it was made."""
+
+    def kubectl(self, *arguments: str, text: str | None = None, timeout_s: float = ...) -> str:
+        """What kubectl printed."""
+        ...
 
 
 @contextlib.contextmanager
@@ -29,7 +43,7 @@ def session_cluster() -> Iterator[Cluster]:
 
 
 @contextlib.contextmanager
-def namespace(cluster: Cluster, name: str) -> Iterator[str]:
+def namespace(cluster: HasKubectl, name: str) -> Iterator[str]:
     """A namespace for one test, removed after it with all that is in it."""
     cluster.kubectl("create", "namespace", name)
     try:
@@ -39,12 +53,12 @@ def namespace(cluster: Cluster, name: str) -> Iterator[str]:
         cluster.kubectl("delete", "namespace", name, "--wait=true", "--timeout=300s", timeout_s=330)
 
 
-def apply(cluster: Cluster, space: str, *objects: dict[str, Any]) -> None:
+def apply(cluster: HasKubectl, space: str, *objects: dict[str, Any]) -> None:
     """Create or change objects in a namespace."""
     cluster.kubectl("apply", "-n", space, "-f", "-", text=json.dumps({"apiVersion": "v1", "kind": "List", "items": list(objects)}))
 
 
-def get(cluster: Cluster, space: str, *what: str) -> dict[str, Any]:
+def get(cluster: HasKubectl, space: str, *what: str) -> dict[str, Any]:
     """Objects as the API has them."""
     found: dict[str, Any] = json.loads(cluster.kubectl("get", "-n", space, *what, "-o", "json"))
     return found
@@ -58,3 +72,30 @@ def until(true: Callable[[], object], within_s: float, what: str) -> float:
             return time.monotonic() - began_s
         time.sleep(_LOOK_S)
     raise AssertionError(f"{what}: not within {within_s:g} s")
+
+
+def standing(cluster: HasKubectl) -> dict[str, str]:
+    """Kind, namespace and name of all that stands on the cluster -> what its owners wrote down of it."""
+    items = json.loads(cluster.kubectl("get", KINDS, "-A", "-o", "json"))["items"]
+    return {_called(each): json.dumps(_written(each), sort_keys=True) for each in items}
+
+
+def changed(cluster: HasKubectl, before: dict[str, str], within_s: float) -> list[str]:
+    """What is not as it was, once the garbage collector and kubelet had that time."""
+    until_s = time.monotonic() + within_s
+    while True:
+        after = standing(cluster)
+        others = sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
+        if not others or time.monotonic() > until_s:
+            return [f"{name}: {'made' if name not in before else 'gone' if name not in after else 'changed'}" for name in others]
+        time.sleep(1.0)
+
+
+def _called(each: dict[str, Any]) -> str:
+    return f"{each['kind']} {each['metadata'].get('namespace', '')}/{each['metadata']['name']}"
+
+
+def _written(each: dict[str, Any]) -> dict[str, Any]:
+    """Without status, and without what the API server writes by itself."""
+    metadata = {key: value for key, value in each["metadata"].items() if key not in _ITS_OWN}
+    return {key: value for key, value in each.items() if key not in ("status", "metadata")} | {"metadata": metadata}

@@ -48,6 +48,10 @@ class Kind(msgspec.Struct, frozen=True):
         path = os.pathsep.join([str(self.programs), str(kubernetes.folder()), os.environ["PATH"]])
         return {**os.environ, "PATH": path, "DOCKER_HOST": self.docker_host, "KUBECONFIG": str(self.kubeconfig)}
 
+    def kubectl(self, *arguments: str, text: str | None = None, timeout_s: float = CALL_S) -> str:
+        """What kubectl printed."""
+        return self.call("kubectl", *arguments, text=text, timeout_s=timeout_s)
+
     def call(self, *command: str, text: str | None = None, timeout_s: float = CALL_S) -> str:
         """What a program says; ``EnvironmentUnusable`` with what it said when it failed."""
         try:
@@ -69,22 +73,36 @@ def may() -> bool:
 @contextlib.contextmanager
 def running(config: str, note: Note, folder: Path | None = None) -> Iterator[Kind]:
     """A cluster by this configuration of kind. The engine, its machines and the kubeconfig end with the block; images stay."""
+    with prepared(note, folder) as found:
+        note("kind create cluster")
+        found.call("kind", "create", "cluster", "--config", "-", "--wait", READY, text=config, timeout_s=CREATE_S)
+        yield found
+
+
+@contextlib.contextmanager
+def prepared(note: Note, folder: Path | None = None) -> Iterator[Kind]:
+    """An engine with the node image, and a ``kind`` that takes that image for its clusters: 'kind create cluster' does the rest. All of it
+    ends with the block."""
     where = folder or cache_dir() / "engine-kind"
     archive, tools = image.ensure(note), programs.ensure(note)
     with _capable(where), private.private_engine(where, note) as host:
-        found = Kind(host, where / "kubeconfig", tools)
+        found = Kind(host, where / "kubeconfig", _with_our_image(where / "user", tools))
         _import(host, archive, note)
-        note("kind create cluster")
         try:
-            found.call(
-                "kind", "create", "cluster", "--config", "-", "--image", image.name(), "--kubeconfig", str(found.kubeconfig),
-                "--wait", READY,
-                text=config, timeout_s=CREATE_S,
-            )  # fmt: skip
             yield found
         finally:
-            found.call("kind", "delete", "cluster", "--kubeconfig", str(found.kubeconfig))
+            found.call("kind", "delete", "cluster")
             found.kubeconfig.unlink(missing_ok=True)
+
+
+def _with_our_image(folder: Path, tools: Path) -> Path:
+    """Where the user's programs are. What kind would take by default is in a registry."""
+    folder.mkdir(parents=True, exist_ok=True)
+    wrapped = folder / "kind"
+    create = f'exec {tools / "kind"} "$@" --image {image.name()}'
+    wrapped.write_text(f'#!/bin/sh\n[ "$1 $2" != "create cluster" ] || {create}\nexec {tools / "kind"} "$@"\n', encoding="utf-8")
+    wrapped.chmod(0o755)
+    return folder
 
 
 @contextlib.contextmanager

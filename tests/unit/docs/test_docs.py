@@ -108,7 +108,7 @@ def test_init_steps_load(block: Block, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("block", blocks("yaml", "kind"))
 def test_clusters_of_kind_have_a_machine_to_spare(block: Block) -> None:
-    """Its configuration is YAML of the version that kind takes; no test makes a cluster of it."""
+    """Its configuration is YAML of the version that kind takes; tests/kind makes a cluster of it."""
     found = yaml.safe_load(block.text)
     assert (found["kind"], found["apiVersion"]) == ("Cluster", "kind.x-k8s.io/v1alpha4")
     assert [node["role"] for node in found["nodes"]].count("worker") >= 2
