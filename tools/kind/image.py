@@ -54,9 +54,18 @@ def _hash() -> str:
     return digest(ours, fingerprint(folder_entries(FILES)), programs.KIND.version, programs.CRICTL.version, kubernetes.folder().name)
 
 
+def _archive() -> Path:
+    return cache_dir() / "kind" / f"{_hash()}.tar"
+
+
+def built() -> bool:
+    """Whether its file system is there already, for the sources as they are now, and all programs beside it."""
+    return _archive().exists() and programs.built() and kubernetes.built()
+
+
 def ensure(note: Note) -> Path:
     """The archive of its file system. ``EnvironmentUnusable`` says what is missing, or what failed."""
-    found = cache_dir() / "kind" / f"{_hash()}.tar"
+    found = _archive()
     with one_at_a_time("kind-node"):
         if not found.exists():
             found.parent.mkdir(parents=True, exist_ok=True)

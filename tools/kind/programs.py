@@ -41,6 +41,11 @@ KIND: Final = Module("sigs.k8s.io/kind", "v0.30.0")
 CRICTL: Final = Module("sigs.k8s.io/cri-tools", "v1.34.0", "cmd/crictl")
 
 
+def built() -> bool:
+    """Whether both are there."""
+    return all(module.file.exists() for module in (KIND, CRICTL))
+
+
 def ensure(note: Note) -> Path:
     """The folder of links to both programs, built where they are missing. ``EnvironmentUnusable`` with what the compiler said."""
     together = cache_dir() / "kind" / "bin"
