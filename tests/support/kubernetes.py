@@ -99,3 +99,9 @@ def _written(each: dict[str, Any]) -> dict[str, Any]:
     """Without status, and without what the API server writes by itself."""
     metadata = {key: value for key, value in each["metadata"].items() if key not in _ITS_OWN}
     return {key: value for key, value in each.items() if key not in ("status", "metadata")} | {"metadata": metadata}
+
+
+def pods(cluster: Cluster, selector: str) -> list[dict[str, Any]]:
+    """In all namespaces."""
+    found: list[dict[str, Any]] = json.loads(cluster.kubectl("get", "pods", "-A", "-l", selector, "-o", "json"))["items"]
+    return found
