@@ -8,6 +8,7 @@ same mean and a far greater spread, and would need ten times the faults to decid
 
 from __future__ import annotations
 
+import functools
 import math
 from typing import TYPE_CHECKING
 
@@ -132,13 +133,13 @@ class RandomisedElection(msgspec.Struct, frozen=True):
 
     def ballots(self, rng: np.random.Generator, stands_s: Floats) -> tuple[Floats, Floats]:
         """The same from given moments, one row a draw and one column a voter, at which each voter would stand."""
-        first_s = stands_s.min(axis=1)
+        first_s = _least(stands_s)
         won_s = np.full(len(stands_s), np.nan)
         open_rows = np.arange(len(stands_s))
         for _ in range(MOST_BALLOTS):
-            start_s = stands_s.min(axis=1)
+            start_s = _least(stands_s)
             rivals = stands_s <= start_s[:, None] + self.one_way_s
-            votes = self.voters - rivals.sum(axis=1) + 1
+            votes = self.voters + 1 - np.asarray(functools.reduce(np.add, rivals.T, 0), dtype=np.int64)
             decided = votes >= self.quorum
             if self.refused:
                 decided &= rng.random(len(decided)) >= self.refused
@@ -170,6 +171,11 @@ class RandomisedElection(msgspec.Struct, frozen=True):
             return 1.0
         near = min(self.one_way_s / span_s, 1.0)
         return math.fsum(math.comb(self.voters, k) * near**k * (1.0 - near) ** (self.voters - k) for k in range(rivals, self.voters + 1))
+
+
+def _least(stands_s: Floats) -> Floats:
+    """The least of each row, which are short: ``min(axis=1)`` takes several times as long."""
+    return functools.reduce(np.minimum, stands_s.T)
 
 
 class DnsWithdrawal(msgspec.Struct, frozen=True):
