@@ -40,8 +40,8 @@ def nines(*words: str) -> subprocess.Popen[str]:
 
 @contextmanager
 def held() -> Iterator[subprocess.Popen[str]]:
-    """``nines up``, until its first line of output says that it is up."""
-    process = nines("up", "quick.yaml", "--runtime", "local", "--folder", "held")
+    """``nines up``, until its first line of output says that it is up. A busy machine may take a while to answer a health check."""
+    process = nines("up", "quick.yaml", "--runtime", "local", "--folder", "held", "--set", "cluster.dns.check.timeout=5s")
     try:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("held-"), process.communicate()[1]

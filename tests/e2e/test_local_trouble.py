@@ -23,7 +23,7 @@ from chaos.runtimes.local.runtime import LocalRuntime
 from tests.support.echo_deployment import PEERS, echo_deployment, echo_plan, need_toxiproxy
 
 pytestmark = pytest.mark.e2e
-WITHIN_S = 10.0
+WITHIN_S = 60.0
 
 
 @pytest.fixture(autouse=True)
