@@ -15,6 +15,7 @@ from tests.support.paths import ROOT
 
 FILES = sorted((ROOT / "experiments" / "wrong").glob("*.yaml"))
 LONGEST_S = 30.0
+TRIES = 3
 QUICK = (
     "baseline=1s", "traffic.operations.write=10/s", "traffic.operations.read=10/s", "data.sessions=4", "data.rate=100/s", "data.settle=3s",
 )  # fmt: skip
@@ -49,11 +50,17 @@ def test_it_switches_on_its_own_mistake_and_expects_to_fail(file: Path) -> None:
     ],
 )
 def test_the_quick_ones_catch_their_mistake(tmp_path: Path, name: str, faults: tuple[str, ...]) -> None:
-    """A replay shows in one fault; a stale read in most cuts, so there are three. Whether the machine was too busy is judged elsewhere."""
+    """A replay shows in one fault; a stale read in most cuts, so there are three. On a busy machine hardly anything is written or read
+    meanwhile, so that nothing shows: then once more."""
     need_toxiproxy()
-    file = ROOT / "experiments" / "wrong" / f"{name}.yaml"
-    report = api.perform(api.order(file, runtime="local", overrides=(*QUICK, *faults)), RunFolder(tmp_path / "run"), history=tmp_path / "h")
-    assert report.data is not None
-    verdicts = {check.verdict for check in report.data.checks}
-    assert VIOLATED in verdicts, f"nothing was found: {report.data!r}"
-    assert verdicts <= {OK, VIOLATED}
+    ordered = api.order(ROOT / "experiments" / "wrong" / f"{name}.yaml", runtime="local", overrides=(*QUICK, *faults))
+    found = []
+    for number in range(TRIES):
+        report = api.perform(ordered, RunFolder(tmp_path / f"run{number}"), history=tmp_path / "h")
+        assert report.data is not None
+        found.append(report.data)
+        verdicts = {check.verdict for check in report.data.checks}
+        if VIOLATED in verdicts:
+            assert verdicts <= {OK, VIOLATED}
+            return
+    pytest.fail(f"nothing was found: {found!r}")

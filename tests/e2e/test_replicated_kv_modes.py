@@ -38,7 +38,7 @@ def put(cluster: Nodes, through: str, key: str, value: str = "v") -> int:
 def test_all_refuses_while_a_node_is_away(tmp_path: Path) -> None:
     """One dead follower stops the writes at once, and its return lets them go on."""
     with settled(tmp_path, "--replication", "all") as (cluster, leader, (away, _)):
-        assert put(cluster, leader, "a") == 200
+        wait("all take a write", lambda: put(cluster, leader, "a") == 200)
         cluster.signal(away, signal.SIGKILL)
         wait("writes are refused", lambda: cluster.ask(leader, "PUT", "/kv/b", "v")[0] == 503)
         assert cluster.insist(leader, "GET", "/kv/a")[0] == 200
