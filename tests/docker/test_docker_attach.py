@@ -302,7 +302,7 @@ def test_a_container_that_comes_back_at_another_address(state: Path, engine: Eng
         report = json.loads((Path(there.word) / "report.json").read_text(encoding="utf-8"))
         assert [(fault["target"], fault["status"]) for fault in report["faults"]] == [(["n3"], "healed")] * 2, said
         assert process.returncode in (0, 3), said
-        assert [(node["node"], node["address"]) for node in report["nodes"]][2] == ("n3", new)
+        assert [(node["name"], node["address"]) for node in report["nodes"]][2] == ("n3", new)
         there.before[2] = there.state(3)
         there.assert_as_before(engine, harness_image)
 
