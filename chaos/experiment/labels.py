@@ -25,18 +25,24 @@ from chaos.experiment.forms import Form, string
 from chaos.experiment.schema import anchored
 from chaos.experiment.source import Value
 
+_GAP: Final = r"[ \t\r\n]*"
+"""What Kubernetes takes for white space. No two of these meet in a pattern: each way to share blanks out would be tried."""
 _WORD: Final = r"[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?"
-_KEY: Final = rf"([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?{_WORD}"
-_COMPARED: Final = rf"{_KEY}\s*(=|==|!=)\s*({_WORD})?"
-_NUMBERED: Final = rf"{_KEY}\s*[<>]\s*[0-9]{{1,18}}"
-_LISTED: Final = rf"{_KEY}\s+(in|notin)\s*\(\s*({_WORD})?(\s*,\s*({_WORD})?)*\s*\)"
-_ALONE: Final = rf"!?\s*{_KEY}"
-_TERM: Final = rf"\s*({_COMPARED}|{_NUMBERED}|{_LISTED}|{_ALONE})\s*"
+_LABEL: Final = r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_KEY: Final = rf"({_LABEL}(\.{_LABEL})*/)?{_WORD}"
+_COMPARED: Final = rf"{_KEY}{_GAP}(=|==|!=)({_GAP}{_WORD})?"
+_NUMBERED: Final = rf"{_KEY}{_GAP}[<>]{_GAP}[0-9]{{1,19}}"
+_LISTED: Final = rf"{_KEY}[ \t\r\n]{_GAP}(in|notin){_GAP}\({_GAP}({_WORD}{_GAP})?(,{_GAP}({_WORD}{_GAP})?)*\)"
+_ALONE: Final = rf"(!{_GAP})?{_KEY}"
+_TERM: Final = rf"{_GAP}({_COMPARED}|{_NUMBERED}|{_LISTED}|{_ALONE}){_GAP}"
 _PATTERN: Final = rf"{_TERM}(,{_TERM})*"
 _COMMA: Final = re.compile(r",(?![^()]*\))")
 """One that stands in no brackets."""
 _PARTS: Final = re.compile(r"\s*(!?)\s*([^\s=!<>()]+)\s*(==|=|!=|<|>|\bin\b|\bnotin\b)?(.*)", re.DOTALL)
-_NUMBER: Final = re.compile(r"-?[0-9]{1,18}")
+_NUMBER: Final = re.compile(r"[-+]?[0-9]{1,63}")
+_MOST_PREFIX: Final = 253
+_BEYOND: Final = 1 << 63
+"""Kubernetes compares numbers of 64 bits."""
 RIGHT: Final = "tier=cache, or tier=cache,shard!=2, or 'tier in (cache, store)'"
 
 
@@ -60,7 +66,7 @@ class Requirement(msgspec.Struct, frozen=True):
                 return value is not None
             case "missing":
                 return value is None
-        if value is None or not _NUMBER.fullmatch(value):
+        if value is None or not _NUMBER.fullmatch(value) or not -_BEYOND <= int(value) < _BEYOND:
             return False
         (bound,) = map(int, self.values)
         return int(value) > bound if self.operator == ">" else int(value) < bound
@@ -83,10 +89,14 @@ def _requirement(term: str) -> Requirement:
     parts = _PARTS.fullmatch(term)
     assert parts is not None  # whatever is a term has these
     no, key, operator, rest = parts.groups()
+    if len(key.rpartition("/")[0]) > _MOST_PREFIX:
+        raise ValueError(term.strip())
     if operator is None:
         return Requirement(key, "missing" if no else "exists")
     if operator in ("in", "notin"):
         return Requirement(key, operator, frozenset(each.strip() for each in rest.strip().strip("()").split(",")))
+    if operator in ("<", ">") and int(rest) >= _BEYOND:
+        raise ValueError(term.strip())
     named = {"=": "in", "==": "in", "!=": "notin"}.get(operator, operator)
     return Requirement(key, named, frozenset({rest.strip()}))
 

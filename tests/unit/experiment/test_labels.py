@@ -60,12 +60,28 @@ def test_keys_may_have_a_prefix(selector: str) -> None:
     [("tier=cache,", ""), ("tier in cache", "tier in cache"), ("tier=a b", "tier=a b"), ("=cache", "=cache"), ("tier:cache", "tier:cache"),
      ("tier in (a", "tier in (a"), ("tier=cache,-x", "-x"), ("!tier=cache", "!tier=cache"),
      ("shard>two", "shard>two"), ("a/b/c=d", "a/b/c=d"),
+     ("a>9223372036854775808", "a>9223372036854775808"), ("a=\xa0b", "a=\xa0b"), ("a\x0c=b", "a\x0c=b"),
+     ("a..b/c", "a..b/c"), ("a.-1/c", "a.-1/c"), (f"{'p' * 254}/k", f"{'p' * 254}/k"),
      ("Example.com/tier=x", "Example.com/tier=x"), ("tier in (a,b),,x", ""), ("tier=x;app=y", "tier=x;app=y")],
 )  # fmt: skip
 def test_what_is_no_selector_is_refused_by_its_term(selector: str, term: str) -> None:
     with pytest.raises(ValueError) as refused:  # noqa: PT011 - the term is all that it says
         requirements(selector)
     assert str(refused.value) == term
+
+
+def test_numbers_have_64_bits_as_in_kubernetes() -> None:
+    assert meets({"started": "1764586380000000001"}, "started>1764586380000000000")
+    assert not meets({"started": "9223372036854775808"}, "started>1")
+
+
+@pytest.mark.timeout(60)
+@pytest.mark.parametrize("selector", [f"tier in ({' ,' * 40}=)", f"tier in (a{' , b' * 40} c)", f"tier={' ' * 4000}!", f"{' ' * 4000}!x y"])
+def test_long_selectors_are_refused_at_once(selector: str) -> None:
+    """A pattern that could share blanks out in many ways would try each of them: 2 ** 40 here."""
+    with pytest.raises(ValueError):  # noqa: PT011 - which term it is does not matter here
+        requirements(selector)
+    assert not re.fullmatch(_PATTERN, selector)
 
 
 WORDS = st.text(alphabet="ab-_./=!<>(), in", max_size=14)
