@@ -8,13 +8,14 @@ from __future__ import annotations
 import importlib.metadata
 import re
 from collections.abc import Sequence
+from contextlib import closing
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
 
 from chaos.core.errors import EnvironmentUnusable
 from chaos.engine.connection import Engine
-from chaos.engine.images.build import Entry, Note, Recipe, build, folder_entries
+from chaos.engine.images.build import BUILD_TIMEOUT_S, Entry, Note, Recipe, build, folder_entries
 from chaos.engine.images.ensure import ensure_harness
 from chaos.engine.images.harness import python_of, site_entries
 
@@ -59,9 +60,10 @@ def with_tag(engine: Engine, tag: str) -> None:
 
     from chaos.engine.errors import translated
 
-    with translated(f"replacing the image {tag}"):
+    # Its layers go with it, which takes an engine with much to do longer than any question.
+    with closing(engine.patient(BUILD_TIMEOUT_S)) as client, translated(f"replacing the image {tag}"):
         try:
-            engine.client.api.remove_image(tag, force=True)
+            client.api.remove_image(tag, force=True)
         except ImageNotFound:
             return
 
