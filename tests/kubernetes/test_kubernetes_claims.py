@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -14,7 +16,16 @@ from typing import Any, Final
 import pytest
 
 from tests.kubernetes.test_kubernetes_attach import nines
-from tests.kubernetes.test_kubernetes_own import LONG, RUN_TIMEOUT_S, environment, faults_of, standing, started, target_image
+from tests.kubernetes.test_kubernetes_own import (
+    LONG,
+    RUN_TIMEOUT_S,
+    environment,
+    faults_of,
+    kill_once_frozen,
+    standing,
+    started,
+    target_image,
+)
 from tests.kubernetes.test_kubernetes_own_moves import watched
 from tests.support.kubernetes import until
 from tools.kubernetes.cluster import Cluster
@@ -110,7 +121,6 @@ def test_a_deleted_pod_has_its_data_again(
     said = (tmp_path / "said").read_text(encoding="utf-8")
     print(said)
     assert status in (0, 3), said  # 3: a machine too busy to judge times
-    assert "StorageClass shared (kubernetes.io/host-path, default)" in said
     faults = faults_of(tmp_path)
     assert all(each["effective_at_s"] is not None and each["status"] == "healed" for each in faults.values()), faults
     pods = dict(zip(("n1", "n2", "n3"), sorted(watch.first), strict=True))
@@ -135,16 +145,7 @@ def test_the_cluster_itself_removes_claims_of_a_command_that_is_killed(
 ) -> None:
     """It takes the end of the Job, which comes by itself after an hour: here it is removed by hand, and ``heal`` does the rest."""
     before = standing(cluster)
-    command = started(LONG, *CLAIMS)
-    said = tmp_path / "said"
-
-    def frozen() -> bool:
-        assert command.poll() is None, said.read_text(encoding="utf-8")
-        return "freeze" in said.read_text(encoding="utf-8")
-
-    until(frozen, 240, "a frozen node")
-    command.kill()
-    command.wait()
+    kill_once_frozen(started(LONG, *CLAIMS), tmp_path / "said")
     assert "persistentvolumeclaims" in nines("leftovers", folder=tmp_path, env=environment).stdout
     assert len(claims(cluster)) == 3
     cluster.kubectl("delete", "jobs", "-A", "-l", "app.kubernetes.io/managed-by=nines", "--wait=false")
@@ -204,3 +205,55 @@ def test_a_pod_of_a_drained_machine_waits_for_its_volume(
     assert place["origin"] == "volumes of kubernetes.io/no-provisioner"
     assert standing(cluster) == before
     assert not claims(cluster)
+
+
+ETCD: Final = """
+experiment: etcd
+question: What do clients of etcd see of pods that are deleted, if the data outlives them?
+cluster:
+  target: etcd
+  nodes: 3
+  dns: {balancer: health-checked, ttl: 1s, check: {what: /version}}
+  kubernetes: {volumes: claims}
+traffic:
+  operations: {write: 10/s, read: 10/s}
+  client: {timeout: 250ms, attempts: 2, other_address: true, deadline: 600ms, resolve: ttl}
+  judge: write
+baseline: 4s
+faults:
+  - {name: asked, delete: {}, target: {any: 1, role: followers}, at: [2s], for: 20s}
+  - {name: forced, delete: {forced: true}, target: leader, at: [27s], for: 20s}
+  - {name: rolled, restart: {by: delete}, target: [n1, n2, n3], at: [52s], for: 60s}
+settle: 20s
+seed: 7
+"""
+
+
+def test_members_of_etcd_are_deleted_and_join_again(
+    cluster: Cluster, docker_host: str, environment: Mapping[str, str], tmp_path: Path
+) -> None:
+    """Each twice or so; etcd takes nobody back who has lost his data, so each has it. Without claims it is refused at once."""
+    tag = "nines.test/etcd:1"
+    words = [sys.executable, "-m", "chaos", "image", "--target", "etcd", "--tag", tag]
+    subprocess.run(words, check=True, timeout=600, env={**os.environ, "DOCKER_HOST": docker_host})
+    cluster.load(tag)
+    env = {**environment, "NINES_KUBERNETES_TARGET_IMAGE": tag}
+    before = standing(cluster)
+    (tmp_path / "etcd.yaml").write_text(ETCD, encoding="utf-8")
+    refused = nines("run", "etcd.yaml", "--runtime", "kubernetes", "--set", "cluster.kubernetes.volumes=pods", folder=tmp_path, env=env)
+    assert refused.returncode == 5
+    assert "volumes: claims" in refused.stderr
+    done = nines("run", "etcd.yaml", "--runtime", "kubernetes", "--folder", "run", "-q", folder=tmp_path, env=env)
+    print(done.stdout)
+    assert done.returncode in (0, 3), done.stdout + done.stderr  # 3: a machine too busy to judge times
+    faults = faults_of(tmp_path)
+    assert all(each["effective_at_s"] is not None and each["status"] == "healed" for each in faults.values()), faults
+    logs = {path.name: path.read_text(encoding="utf-8", errors="replace") for path in (tmp_path / "run" / "logs").glob("n*.log")}
+    assert sorted(logs) == ["n1.log", "n2.log", "n3.log"]
+    assert not any("already been bootstrapped" in text for text in logs.values())
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    seen, predicted = (report[each]["mttr_s"]["value"] for each in ("observed", "predicted"))
+    print(f"etcd: {report['agreement_overall']}, MTTR seen {seen}, predicted {predicted}, verdict {report['state']}")
+    assert standing(cluster) == before
+    assert not claims(cluster)
+    until(lambda: nothing_claimed(cluster), GONE_WITHIN_S, "the volumes are gone")

@@ -130,6 +130,18 @@ def watched(cluster: Cluster, command: subprocess.Popen[bytes], said: Path) -> d
     return found
 
 
+def kill_once_frozen(command: subprocess.Popen[bytes], said: Path) -> None:
+    """SIGKILL to a run of ``LONG`` whose fault is in force."""
+
+    def frozen() -> bool:
+        assert command.poll() is None, said.read_text(encoding="utf-8")
+        return "freeze" in said.read_text(encoding="utf-8")
+
+    until(frozen, 240, "a frozen node")
+    command.kill()
+    command.wait()
+
+
 def faults_of(folder: Path) -> dict[str, dict[str, Any]]:
     """By name."""
     report = json.loads((folder / "run" / "report.json").read_text(encoding="utf-8"))
@@ -177,16 +189,7 @@ def test_a_command_that_is_killed_leaves_what_heal_removes(
 ) -> None:
     """SIGKILL while a node is frozen: ``fetch`` brings the run folder, ``heal`` removes all of it, its namespace too."""
     before = standing(cluster)
-    command = started(LONG)
-    said = tmp_path / "said"
-
-    def frozen() -> bool:
-        assert command.poll() is None, said.read_text(encoding="utf-8")
-        return "freeze" in said.read_text(encoding="utf-8")
-
-    until(frozen, 240, "a frozen node")
-    command.kill()
-    command.wait()
+    kill_once_frozen(started(LONG), tmp_path / "said")
     assert "namespaces" in nines("leftovers", folder=tmp_path, env=environment).stdout
     (kept,) = nines("fetch", folder=tmp_path, env=environment).stdout.split()
 

@@ -18,6 +18,7 @@ from tests.support.kubernetes import until
 from tools.kubernetes.cluster import Cluster
 
 LIMIT_BYTES: Final = 128_000_000
+STARVED_TIMES: Final = 2
 HELD: Final = """
 experiment: held
 question: What do faults by hand do to nodes of ours?
@@ -123,23 +124,19 @@ def test_faults_by_hand(ours: Ours) -> None:
             assert taken > 0.8 * LIMIT_BYTES / 2
         with injected(folder, env, "io", "--to", "n1", "--for", "4s", "--run", run):
             pass
-        starved = nines("inject", "memory", "--to", "n1", "--for", "4s", "--run", run, "--set", "percent=100%", folder=folder, env=env)
-        print(starved.stdout)
-        assert starved.returncode == 0, starved.stdout + starved.stderr
-        # The system died, its container did not; unless the kernel took the gate too, while the system's memory was being freed.
-        now = lives(cluster)
-        others = {pod: life for pod, life in now.items() if not pod.endswith("-0")}
-        assert others == {pod: life for pod, life in began.items() if not pod.endswith("-0")}
-        (starved_pod,) = now.keys() - others.keys()
-        print(f"restarts of the starved node by kubelet: {now[starved_pod].restarts}")
-        assert now[starved_pod].restarts <= began[starved_pod].restarts + 1
+        for _ in range(STARVED_TIMES):
+            starved = nines("inject", "memory", "--to", "n1", "--for", "4s", "--run", run, "--set", "percent=100%", folder=folder, env=env)
+            print(starved.stdout)
+            assert starved.returncode == 0, starved.stdout + starved.stderr
+            print(f"restarts by kubelet: {[life.restarts for life in lives(cluster).values()]}")
+        assert lives(cluster) == began  # the system died each time, its container never did
         done = nines("down", run, "--within", "180", folder=folder, env=env)
         assert done.returncode == 0, done.stderr
         assert up.process.wait(60) == 0, up.said
     assert standing(cluster) == before
     assert not nines("leftovers", folder=folder, env=env).stdout.strip()
     kinds = [json.loads(line).get("kind") for line in (folder / "run" / "history.jsonl").read_text(encoding="utf-8").splitlines()]
-    assert [kind for kind in kinds if kind].count("memory") == 2
+    assert [kind for kind in kinds if kind].count("memory") == 1 + STARVED_TIMES
 
 
 def up_s() -> float:
