@@ -131,12 +131,15 @@ class OwnPods:
 
     def _bring_up(self, name: str, starts: bool) -> None:
         self._before[name] = self._said(self.pods[name].name)
-        self.stand_in(name)
+        self.stand_in(name, empty=True)
         if starts:
             self.nodes[name].start()
 
-    def stand_in(self, name: str) -> None:
-        """An agent in the node's present pod, whose gate is told what it is to start, with empty folders."""
+    def stand_in(self, name: str, *, empty: bool = False) -> None:
+        """An agent in the node's present pod, whose gate is told what it is to start; ``empty``: without what its folders hold from before.
+
+        A pod that follows another one keeps what it finds: its claims hold the data of that one.
+        """
         node, pod = self.nodes[name], self.pods[name]
         link = self.stands(name, AgentLink(
             None, pod.name, node=name, clock=self._clock, on_event=self._told(node), on_gone=self.gone,
@@ -145,7 +148,7 @@ class OwnPods:
         node.host(link)
         if self._layout.moves:
             self.tell_hosts(name)
-        self._prepare(name, empty=True)
+        self._prepare(name, empty=empty)
         self._stands[name] = pod
 
     def tell_hosts(self, name: str) -> None:
