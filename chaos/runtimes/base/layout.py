@@ -8,11 +8,13 @@ from typing import ClassVar
 
 import msgspec
 
+from chaos.core.clock import Clock
 from chaos.core.errors import BadInput
 from chaos.core.values import CLIENTS, DNS, Link, NodeInfo
 from chaos.experiment.target.check import defaults
 from chaos.experiment.target.spec import Ask, Part
 from chaos.experiment.target.templates import Context, Others, Peer, filled
+from chaos.history.events import NodeUp
 from chaos.plugin import Deployment
 
 DOMAIN = "nines.test"
@@ -216,3 +218,11 @@ class Layout(abc.ABC):
         ends = {*self.numbers, CLIENTS, DNS}
         if link.destination not in ends or link.source not in ends:
             raise BadInput(f"the link '{link}' has an end that does not exist", right=", ".join([*self.numbers, CLIENTS, DNS]))
+
+
+def at_place(info: NodeInfo, container: str, clock: Clock) -> NodeUp:
+    """Where a node is now."""
+    return NodeUp(
+        at_ns=clock.now_ns(), node=info.name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
+        client_address=info.address, networks=info.networks, container=container,
+    )  # fmt: skip

@@ -29,8 +29,8 @@ from chaos.kube.streams import Exec
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import GuestsBase, Rejoined, heard, left_by
 from chaos.runtimes.base.agents.link import AgentLink, mapped_into
-from chaos.runtimes.base.agents.wiring import at_place
 from chaos.runtimes.base.helper import Breakage
+from chaos.runtimes.base.layout import at_place
 from chaos.runtimes.kubernetes.follow import follow, version_of
 from chaos.runtimes.kubernetes.node import Orders, PodNode
 from chaos.runtimes.kubernetes.orders import PodOrders

@@ -16,7 +16,7 @@ from chaos.plugin import Deployment
 from chaos.runtimes.base.agents.link import AgentLink
 from chaos.runtimes.base.agents.net.net import AgentNet
 from chaos.runtimes.base.asker import not_measurable, round_trip
-from chaos.runtimes.base.layout import Layout
+from chaos.runtimes.base.layout import Layout, at_place
 
 
 class Grounded(Protocol):
@@ -79,11 +79,3 @@ def placed(layout: Layout, clock: Clock, containers: Mapping[str, str] | None = 
     """Where every node will be; ``containers``: which container it is, by node, where these were there before the run."""
     for name, info in layout.nodes.items():
         yield at_place(info, (containers or {}).get(name, ""), clock)
-
-
-def at_place(info: NodeInfo, container: str, clock: Clock) -> NodeUp:
-    """Where a node is now."""
-    return NodeUp(
-        at_ns=clock.now_ns(), node=info.name, part=info.part, zone=info.zone, address=info.address, ports=info.ports,
-        client_address=info.address, networks=info.networks, container=container,
-    )  # fmt: skip

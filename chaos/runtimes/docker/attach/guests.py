@@ -23,8 +23,8 @@ from chaos.engine.images.ensure import AGENT as AGENT_COMMAND
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import GuestsBase, Rejoined, heard
 from chaos.runtimes.base.agents.link import AgentLink, mapped_into
-from chaos.runtimes.base.agents.wiring import at_place
 from chaos.runtimes.base.helper import Breakage
+from chaos.runtimes.base.layout import at_place
 from chaos.runtimes.docker.attach.find import Ground, Key, address_on, look_up
 from chaos.runtimes.docker.attach.give_back import guest_spec
 from chaos.runtimes.docker.attach.node import AttachedNode

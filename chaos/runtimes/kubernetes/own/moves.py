@@ -22,8 +22,8 @@ from chaos.kube.find import Pod
 from chaos.plugin import Sink
 from chaos.runtimes.base.agents.attached.guests import Rejoined
 from chaos.runtimes.base.agents.link import Event
-from chaos.runtimes.base.agents.wiring import at_place
 from chaos.runtimes.base.helper import Breakage
+from chaos.runtimes.base.layout import at_place
 from chaos.runtimes.kubernetes.follow import follow, version_of
 from chaos.runtimes.kubernetes.logs import PodLogs
 from chaos.runtimes.kubernetes.own.layout import OwnLayout
