@@ -40,6 +40,7 @@ NULL, BOOL, INT, FLOAT, TEXT = "null", "bool", "int", "float", "text"
 
 _NO_CHARACTER: Final = re.compile(r"\\U(?!0000|0010)[0-9A-Fa-f]{8}")
 """Beyond U+10FFFF. PyYAML fails at it without a place."""
+_PLAIN: Final = "write plain values; a text that begins with '!' stands in quotes"
 _STANDARD: Final = "tag:yaml.org,2002:"
 _KINDS: Final = {
     "null": NULL, "bool": BOOL, "int": INT, "float": FLOAT, "str": TEXT, "timestamp": TEXT, "value": TEXT, "merge": TEXT,
@@ -313,7 +314,7 @@ class _Builder:
     def _kind(self, node: yaml.Node, place: Place) -> str:
         kind = _KINDS.get(node.tag.removeprefix(_STANDARD)) if node.tag.startswith(_STANDARD) else None
         if kind is None:
-            raise BadInput(f"the tag '{node.tag}' is not allowed", place=place, right="write plain values")
+            raise BadInput(f"the tag '{node.tag}' is not allowed", place=place, right=_PLAIN)
         return kind
 
 

@@ -191,6 +191,7 @@ def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> 
     if ours.stand or ours.within:  # the machines that there were this time
         zones = cluster.zones if ours.zones == MACHINES else {}
         cluster = msgspec.structs.replace(cluster, kubernetes=msgspec.structs.replace(ours, stand={}, within={}, lies={}), zones=zones)
+    cluster = msgspec.structs.replace(cluster, kubernetes=msgspec.structs.replace(cluster.kubernetes, keeper=""))  # not always asked
     bare = msgspec.structs.replace(
         experiment, name="", seed=0, question="", objectives=(), expect_verdict="", file="", overrides=(), faults=faults, duration_s=None,
         cluster=cluster, predict=PredictSpec(), slo=Slo(latency_s=experiment.slo.latency_s), abort_if=AbortIf(),

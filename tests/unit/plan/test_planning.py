@@ -8,6 +8,7 @@ import pytest
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import Link
 from chaos.experiment.document import load_experiment, parse_experiment
+from chaos.experiment.pods import OursSpec
 from chaos.experiment.selectors import Named
 from chaos.experiment.target.load import load_target
 from chaos.faults.partition import Partition
@@ -211,6 +212,7 @@ def test_the_configuration_is_the_same_for_what_may_be_compared():
         msgspec.structs.replace(base, seed=99),
         msgspec.structs.replace(base, question="Why?"),
         msgspec.structs.replace(base, file="elsewhere.yaml"),
+        msgspec.structs.replace(base, cluster=msgspec.structs.replace(base.cluster, kubernetes=OursSpec(keeper="a.cluster/asked"))),
         sample_experiment(KILLS, 'objectives: {mttr: "<= 1s"}\n'),
         sample_experiment("\n" + KILLS),
     ]
