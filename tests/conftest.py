@@ -32,6 +32,10 @@ SUITES: Final = frozenset({"browser", "docker", "engines", "kubernetes", "system
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# The workers share the cores. numpy's OpenBLAS has a thread a core else, and those that have nothing to do wait for it in a loop:
+# half of the processor time of tests that multiply matrices.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 M_TRIM_THRESHOLD: Final = -1
 M_MMAP_THRESHOLD: Final = -3
 MOST_MAPPED: Final = 32 * 2**20
