@@ -25,7 +25,7 @@ from chaos.core.units import SIZE
 from chaos.experiment.forms import WORDS, mapping, quantity, string
 from chaos.experiment.labels import LABELS
 from chaos.experiment.power import MachineSpec
-from chaos.experiment.schema import there
+from chaos.experiment.schema import NOTHING, any_of
 from chaos.experiment.source import Scalar, Table
 from chaos.experiment.tables import UNWRITTEN, Key, Rule, Strict, Written, table
 
@@ -81,7 +81,10 @@ def _check_volumes(entry: Table) -> None:
 
 _ONLY_CLAIMS: Final = Rule(
     _check_volumes,
-    {"anyOf": [{"properties": {"volumes": {"const": CLAIMS}}, "required": ["volumes"]}, {"not": there("storage_class", "size")}]},
+    any_of(
+        {"properties": {"volumes": {"enum": [CLAIMS]}}, "required": ["volumes"]},
+        {"properties": {"storage_class": NOTHING, "size": NOTHING}},
+    ),
 )
 
 

@@ -332,6 +332,9 @@ def _not_yaml(error: yaml.MarkedYAMLError, content: str, file: str) -> BadInput:
     lines = content.splitlines()
     if line is not None and line <= len(lines) and lines[line - 1].lstrip(" ").startswith("\t"):
         return BadInput("a tab stands where YAML wants spaces", place=Place(file, line), right="indent with spaces")
+    opened = error.context_mark
+    if opened is not None and error.context == "while scanning a quoted scalar" and "end of stream" in (error.problem or ""):
+        return BadInput("is not YAML: the quote that opens here is never closed", place=Place(file, opened.line + 1), right="close it")
     said = error.problem or error.context or "no reason given"
     if said.startswith("but") and error.context:
         said = f"{error.context}, {said}"

@@ -21,7 +21,7 @@ from chaos.cli import main as cli
 from chaos.core import plugins as tables
 from chaos.core.errors import BadInput
 from chaos.core.units import BytesPerSecond, Seconds, SignedSeconds
-from chaos.experiment.document import SCHEMAS, load_experiment
+from chaos.experiment.document import SCHEMAS, load_experiment, parse_experiment
 from chaos.experiment.faults import Entry
 from chaos.experiment.schedules import Timing
 from chaos.experiment.schema import VARIABLE
@@ -250,6 +250,27 @@ def test_of_the_bad_files_the_schema_refuses_those_of_wrong_structure(file: Path
         assert said or file.stem in SPELLING or not STRUCTURE.search(refusal.message), str(refusal)
     else:
         assert not said
+
+
+PODS_OF_OURS = (
+    ("{volumes: claims, size: 1GiB}", True), ("{volumes: '${KIND:-claims}', size: 1GiB}", True), ("{volumes: pods, size: }", True),
+    ("{storage_class: }", True), ("{storage_class: fast}", False), ("{volumes: pods, size: 1GiB}", False),
+    ("{volumes: , size: 1GiB}", False),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(("written", "right"), PODS_OF_OURS)
+def test_loader_and_schema_take_the_same_keys_of_claims(written: str, right: bool) -> None:
+    """A key without a value is a key that is not there."""
+    text = f"{{target: replicated_kv, nodes: 3, runtime: kubernetes, kubernetes: {written}}}"
+    tree = FORMS[0][1] | {"cluster": yaml.safe_load(text)}
+    assert CHECKS["experiment"].is_valid(tree) == right
+    try:
+        parse_experiment(yaml.safe_dump(tree), "x.yaml")
+    except BadInput as refused:
+        assert not right, refused
+    else:
+        assert right
 
 
 # --- what is added -----------------------------------------------------------------------------------------------------
