@@ -17,8 +17,10 @@ import yaml
 from chaos.api import Ordered, order_text
 from chaos.core import plugins as tables
 from chaos.core.capabilities import NOT_BY_HAND, ON_DEMAND, Capability
-from chaos.core.errors import BadInput, CapabilityMissing
+from chaos.core.errors import BadInput, CapabilityMissing, Place
 from chaos.core.values import CLIENTS, DNS, Link
+from chaos.experiment.labels import LABELS
+from chaos.experiment.source import TEXT, Scalar
 from chaos.plan.capabilities import attaching, needed, offered, runtime_of
 from chaos.plan.plan import Plan
 from chaos.plan.traits import made
@@ -44,6 +46,8 @@ def written(kind: str, to: str | None, lasts: str, fields: Sequence[str]) -> Han
     for name, equals, _ in pairs:
         if not equals or not name:
             raise BadInput(f"--set '{name}' has no value", right="--set latency=50ms")
+    if (short := _LABEL.fullmatch((to or "").strip())) is not None:  # before anything is asked of an engine or started in a cluster
+        LABELS.read(Scalar(Place("--to"), short["labels"], TEXT))
     return HandOrder(kind, to or "", lasts, {name: value for name, _, value in pairs})
 
 

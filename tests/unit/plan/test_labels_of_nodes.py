@@ -293,3 +293,10 @@ def test_a_container_s_name_in_labels_stays_one() -> None:
     for words in ("label:statefulset.kubernetes.io/pod-name=store-0", '{label: "a=store-0", any: 1}'):
         assert by_nodes(words, known) == words
     assert by_nodes("label-x", {"label-x": "n2"}) == "n2"
+
+
+def test_wrong_labels_by_hand_are_refused_before_anything_is_asked() -> None:
+    """On pods a harness would be started in the cluster first."""
+    with pytest.raises(BadInput, match=r"^--to: 'tier=!' is no requirement of a label selector"):
+        written("pause", "label:tier=!", "10s", [])
+    assert written("pause", "label:tier in (a, b)", "10s", []).to == "label:tier in (a, b)"
