@@ -38,6 +38,9 @@ LEADER_ELECTED = "leader_elected"
 CLIENT_SLACK_S = 0.5
 """What is still called the client's after its cache, its deadline and the closing slots have run out."""
 
+FOLLOWED_S = 0.1
+"""A name that is not ours is asked every 50 ms: the client that ends an outage may know of a change before it is told."""
+
 RESTART = "restart"
 
 ASYNC = "async"
@@ -84,6 +87,7 @@ class _Cutter:
         self._slack_s = client.deadline_s + service.rule.slot_s
         cached_s = {"once": math.inf, "ttl": dns.ttl_s}.get(client.resolve, 0.0)
         self._client_s = cached_s + client.deadline_s + client.attempts * min(client.timeout_s, client.deadline_s) + CLIENT_SLACK_S
+        self._seen_late_s = 0.0 if dns.ours else FOLLOWED_S
         self._marked = {mark.what for mark in timeline.marks}
 
     def phases(self, outage: Outage) -> dict[str, Phase]:
@@ -120,7 +124,7 @@ class _Cutter:
             cuts = self._by_the_victims(faults, since_s, end_s)
         # From when on the service as a whole could answer again; long before the outage, that explains nothing of it.
         reached_s = max([since_s, *(until_s for _, until_s in cuts)])
-        redirected_s = self._set_changed(faults, reached_s, end_s)
+        redirected_s = self._set_changed(faults, reached_s, end_s + self._seen_late_s)
         if redirected_s is not None:
             cuts.append(("dns", redirected_s))
             reached_s = redirected_s

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -125,6 +125,15 @@ def test_a_single_node_must_come_back_and_serve() -> None:
     rows = [*frame(plan), *fault_rows(window), role(7.305, "n1", "voting")]
     found, _ = phases(plan, rows, [(5.005, 7.405)])
     assert found == {"restart": pytest.approx(1.995), "resync": pytest.approx(0.305), "client": pytest.approx(0.1)}
+
+
+@pytest.mark.parametrize(("balancer", "phase"), [("engine", "dns"), ("health-checked", "client")])
+def test_a_name_that_is_not_ours_may_be_seen_late(balancer: Literal["engine", "health-checked"], phase: str) -> None:
+    """The client that ends the outage knew of the only node 60 ms before the name was asked again; ours tells of itself at once."""
+    plan, window = run_of(for_s=2.0, nodes=1, replication="none", has_roles=False, dns=Dns(balancer=balancer))
+    rows = [*frame(plan), *fault_rows(window), name_set(5.205, []), name_set(7.865, ["n1"])]
+    found, _ = phases(plan, rows, [(5.005, 7.805)])
+    assert found == {"restart": pytest.approx(1.995), phase: pytest.approx(0.805)}
 
 
 def test_a_follower_clients_still_ask_is_the_names_then_the_clients() -> None:
