@@ -42,6 +42,8 @@ class Gated(Processes):
             stat = read_stat(pid)
             if stat is None or not (stat.parent == 0 or self._opened(stat.parent)):
                 continue
+            if not _read(pid, "cmdline"):  # it is at its end, and has lost its words: what stops a system may be that
+                continue
             try:
                 main_fd = os.pidfd_open(pid)
             except ProcessLookupError:

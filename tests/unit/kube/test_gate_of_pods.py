@@ -15,6 +15,7 @@ import pytest
 
 from chaos.agent import agent_gate
 from chaos.agent.agent_parts import gate as part
+from chaos.agent.agent_processes import Stat
 from chaos.kube import gate
 
 pytestmark = [pytest.mark.timeout(60), pytest.mark.skipif(os.name != "posix", reason="a shell")]
@@ -226,6 +227,20 @@ def test_kubernetes_leaves_the_words_of_a_gate_as_they_are() -> None:
     """It takes two dollars for one, and what stands in brackets after one for a variable of the pod."""
     for words in (gate.command(keeps=True), gate.command(keeps=False)):
         assert not any("$$" in word or "$(" in word for word in words)
+
+
+def test_what_stops_a_system_is_no_life_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends has lost its words before it is dead: the stop of a pod of ours would be taken for the system that it stopped."""
+    pid, words = os.getpid(), {"cmdline": b""}
+    monkeypatch.setattr(agent_gate, "read_stat", lambda _: Stat("sh", "R", 0))
+    monkeypatch.setattr(agent_gate, "_read", lambda _, name: words.get(name, b""))
+    processes = agent_gate.Gated()
+    monkeypatch.setattr(processes, "all", lambda: [pid])
+    assert processes.look() is None
+    words["cmdline"] = b"python3\0node.py\0"
+    assert processes.look() == pid
+    assert processes.main_fd is not None
+    os.close(processes.main_fd)
 
 
 def test_both_sides_mean_the_same_place() -> None:
