@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any, Final, Protocol
 
+from chaos.registry import processes as proc
 from tests.support.needs import need
 from tools.kubernetes import cluster as clusters
 from tools.kubernetes import programs
@@ -105,3 +109,26 @@ def pods(cluster: Cluster, selector: str) -> list[dict[str, Any]]:
     """In all namespaces."""
     found: list[dict[str, Any]] = json.loads(cluster.kubectl("get", "pods", "-A", "-l", selector, "-o", "json"))["items"]
     return found
+
+
+@contextlib.contextmanager
+def silenced(cluster: Cluster, program: str, for_s: float) -> Iterator[None]:
+    """A program of the control plane stands still for at least so long: its connections stay, and nobody answers."""
+    address = str(cluster.record.addresses.control)
+    found = [pid for pid in proc.pids() if _runs(pid, program, address)]
+    assert len(found) == 1, found
+    until_s = time.monotonic() + for_s
+    os.kill(found[0], signal.SIGSTOP)
+    try:
+        yield
+        time.sleep(max(0.0, until_s - time.monotonic()))  # what the test is about
+    finally:
+        os.kill(found[0], signal.SIGCONT)
+
+
+def _runs(pid: int, program: str, word: str) -> bool:
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text(encoding="utf-8").split("\0")
+    except OSError:
+        return False
+    return Path(words[0]).name == program and word in words
