@@ -37,7 +37,7 @@ class KeptRun(msgspec.Struct, frozen=True):
     run: str
     experiment: str
     configuration: str
-    """Runs with the same one may be pooled: ``plan.build.configuration_hash``."""
+    """Runs with the same one may be pooled: ``plan.comparable.configuration_hash``."""
     version: str
     """Of the system under test."""
     target: str

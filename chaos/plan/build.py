@@ -6,7 +6,6 @@ runtime cannot do is ``CapabilityMissing``.
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Final
 
@@ -15,12 +14,10 @@ import msgspec
 from chaos.core.capabilities import Capability
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import LEADER
-from chaos.experiment.document import Experiment, Slo
+from chaos.experiment.document import Experiment
 from chaos.experiment.forms import Mistakes
-from chaos.experiment.production import PredictSpec
-from chaos.experiment.safety import AbortIf
 from chaos.experiment.target.operation import OperationKind
-from chaos.experiment.target.spec import DockerPart, Target
+from chaos.experiment.target.spec import Target
 from chaos.plan import calibration as calibrations
 from chaos.plan.capabilities import check_attached, check_capabilities, check_networks, check_resources, check_runtime, offered, runtime_of
 from chaos.plan.cluster import (
@@ -36,6 +33,7 @@ from chaos.plan.cluster import (
     planned_settings,
     refuse,
 )
+from chaos.plan.comparable import configuration_hash
 from chaos.plan.data import check_data, planned_data
 from chaos.plan.demand import check_demand
 from chaos.plan.describe import PlanRow, describe
@@ -43,7 +41,6 @@ from chaos.plan.faults import planned_faults, proxied_links
 from chaos.plan.hosts import check_hosts
 from chaos.plan.objectives import check_objectives, check_production
 from chaos.plan.overlap import check_windows, planned_duration_s
-from chaos.plan.placing import MACHINES
 from chaos.plan.plan import SCHEMA, Parameter, Plan, PlannedNode
 from chaos.plan.proofs import check_proofs
 from chaos.plan.rounds import rounds
@@ -54,7 +51,7 @@ from chaos.plan.windows import planned_windows
 BY_CHANCE: Final = 0.05
 """Outages in a run that the system's own errors alone would make, at most."""
 
-__all__ = ["PlanRow", "configuration_hash", "describe", "make_plan"]
+__all__ = ["PlanRow", "describe", "make_plan"]
 
 
 def make_plan(experiment: Experiment, target: Target, *, seed: int | None, runtime: str, longest_s: float | None = None) -> Plan:
@@ -174,35 +171,6 @@ def _calibrated(
         if refusal.place is not None:
             raise
         raise refuse(experiment, "predict.calibration", f"{written}: {refusal.message}", refusal.right) from None
-
-
-def configuration_hash(experiment: Experiment, target: Target, runtime: str) -> str:
-    """Equal for runs whose faults of a class may be compared: leaves out seed, name, question, objectives, promises, how often and how
-    long it is done, when it is called off, where the files lie, and which image is started (that is the system's version)."""
-    faults = tuple(msgspec.structs.replace(spec, line=0, path="", times=None) for spec in experiment.faults)
-    cluster = msgspec.structs.replace(experiment.cluster, target=target.name, runtime="")
-    if cluster.attach is not None and cluster.attach.pods is not None:  # where they stood this time, and what they said
-        zones = {} if cluster.attach.pods.stand else cluster.zones
-        bare_pods = msgspec.structs.replace(cluster.attach.pods, stand={}, lies={}, says={}, answers={}, past={}, unseen="")
-        cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(cluster.attach, pods=bare_pods), zones=zones)
-    if cluster.attach is not None:
-        cluster = msgspec.structs.replace(cluster, attach=msgspec.structs.replace(cluster.attach, labels={}))
-    ours = cluster.kubernetes
-    if ours.stand or ours.within:  # the machines that there were this time
-        zones = cluster.zones if ours.zones == MACHINES else {}
-        cluster = msgspec.structs.replace(cluster, kubernetes=msgspec.structs.replace(ours, stand={}, within={}, lies={}), zones=zones)
-    cluster = msgspec.structs.replace(cluster, kubernetes=msgspec.structs.replace(cluster.kubernetes, keeper=""))  # not always asked
-    bare = msgspec.structs.replace(
-        experiment, name="", seed=0, question="", objectives=(), expect_verdict="", file="", overrides=(), faults=faults, duration_s=None,
-        cluster=cluster, predict=PredictSpec(), slo=Slo(latency_s=experiment.slo.latency_s), abort_if=AbortIf(),
-    )  # fmt: skip
-    parts = {name: msgspec.structs.replace(part, docker=_without_image(part.docker)) for name, part in target.parts.items()}
-    declared = msgspec.structs.replace(target, folder="", about="", parts=parts)
-    return hashlib.sha256(msgspec.json.encode((bare, declared, runtime))).hexdigest()[:16]
-
-
-def _without_image(form: DockerPart | None) -> DockerPart | None:
-    return None if form is None else msgspec.structs.replace(form, image=None)
 
 
 def _check_limits(experiment: Experiment, nodes: tuple[PlannedNode, ...]) -> None:

@@ -8,11 +8,10 @@ import pytest
 from chaos.core.errors import BadInput, CapabilityMissing
 from chaos.core.values import Link
 from chaos.experiment.document import load_experiment, parse_experiment
-from chaos.experiment.pods import OursSpec
 from chaos.experiment.selectors import Named
 from chaos.experiment.target.load import load_target
 from chaos.faults.partition import Partition
-from chaos.plan.build import configuration_hash, describe, make_plan
+from chaos.plan.build import describe, make_plan
 from chaos.plan.objectives import too_fast
 from chaos.plan.plan import Parameter, Plan, PlannedNode
 from chaos.plan.selection import resolve
@@ -202,28 +201,6 @@ def test_a_target_without_roles_has_no_leader_to_pick():
     for target in ("leader", "followers"):
         with pytest.raises(BadInput, match="'sample' has no roles: nobody leads"):
             sample_plan(PAUSE.format(target=target), target=plain)
-
-
-def test_the_configuration_is_the_same_for_what_may_be_compared():
-    """Seed, question, objectives and the place of the file do not count; the schedule, the target and the runtime do."""
-    target = sample_target()
-    base = sample_experiment(KILLS)
-    same = [
-        msgspec.structs.replace(base, seed=99),
-        msgspec.structs.replace(base, question="Why?"),
-        msgspec.structs.replace(base, file="elsewhere.yaml"),
-        msgspec.structs.replace(base, cluster=msgspec.structs.replace(base.cluster, kubernetes=OursSpec(keeper="a.cluster/asked"))),
-        sample_experiment(KILLS, 'objectives: {mttr: "<= 1s"}\n'),
-        sample_experiment("\n" + KILLS),
-    ]
-    assert {configuration_hash(one, target, "local") for one in [base, *same]} == {configuration_hash(base, target, "local")}
-    others = [
-        configuration_hash(sample_experiment(KILLS.replace("6s", "7s")), target, "local"),
-        configuration_hash(base, sample_target(TARGET.replace("restart: 1s", "restart: 2s")), "local"),
-        configuration_hash(base, target, "fake"),
-        configuration_hash(base, target, "local"),
-    ]
-    assert len(set(others)) == 4
 
 
 def test_the_table_of_a_plan_reads_like_the_file():
