@@ -30,7 +30,7 @@ PerSecond = Annotated[float, msgspec.Meta(gt=0, extra={"unit": RATE})]
 Ratio = Annotated[float, msgspec.Meta(ge=0, le=1, extra={"unit": PERCENT})]
 """A share in [0, 1]; written ``99.95%``."""
 Bytes = Annotated[int, msgspec.Meta(ge=0, extra={"unit": SIZE})]
-"""A size in bytes; written ``512MB`` (decimal) or ``512MiB`` (binary)."""
+"""A size in bytes; written ``512MB`` (decimal) or ``512MiB`` (binary; ``512Mi`` in a manifest of Kubernetes)."""
 BytesPerSecond = Annotated[float, msgspec.Meta(gt=0, extra={"unit": BANDWIDTH})]
 """A throughput in bytes/s; written ``100KB/s``."""
 
@@ -47,6 +47,8 @@ _PIECE: Final = re.compile(rf"(\d+(?:\.\d*)?)({_UNIT_NAMES})", re.ASCII)
 _SIZE_BYTES: Final = {
     "B": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30, "TiB": 2**40,
 }  # fmt: skip
+_SIZE_WRITTEN: Final = _SIZE_BYTES | {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+"""The last ones are how manifests of Kubernetes write the binary ones."""
 _NUMBER = r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
 _QUANTITY = re.compile(rf"\s*({_NUMBER})\s*(.*?)\s*", re.ASCII)
 _MOST: Final = {DURATION: 1e12, RATE: 1e12, PERCENT: 1e12, SIZE: 1e18, BANDWIDTH: 1e18}
@@ -112,9 +114,9 @@ def ratio(text: str) -> float:
 def size_bytes(text: str) -> int:
     """``"512MB"`` -> 512_000_000."""
     value, unit = _split(text, SIZE)
-    if unit not in _SIZE_BYTES:
+    if unit not in _SIZE_WRITTEN:
         raise WrongUnit(f"'{text}' is not a size; write it like {EXAMPLE[SIZE]}")
-    return round(_within(text, SIZE, value * _SIZE_BYTES[unit]))
+    return round(_within(text, SIZE, value * _SIZE_WRITTEN[unit]))
 
 
 def bandwidth_bytes_per_s(text: str) -> float:
@@ -137,7 +139,9 @@ _SCALES: Final[dict[str, dict[str, float]]] = {
     BANDWIDTH: {f"{unit}/s": scale for unit, scale in _SIZE_BYTES.items()},
 }
 """Unit -> what one of it is in code, by unit kind."""
-_SPELT: Final = {kind: list(scales) for kind, scales in _SCALES.items()} | {DURATION: list(_SPAN_S), RATE: [f"/{unit}" for unit in _SPAN_S]}
+_SPELT: Final = {kind: list(scales) for kind, scales in _SCALES.items()} | {
+    DURATION: list(_SPAN_S), RATE: [f"/{unit}" for unit in _SPAN_S], SIZE: list(_SIZE_WRITTEN),
+}  # fmt: skip
 """Every spelling of a unit that the parser of its kind takes."""
 SIGNS: Final = {"any": "", "at least 0": r"(?!-[\d.]*[1-9])", "more than 0": r"(?!-)(?=\+?[\d.]*[1-9])"}
 """What a pattern asks of the sign of its number."""

@@ -30,6 +30,7 @@ def test_a_duration_becomes_seconds(text, seconds):
         (units.rate_per_s, "100/s", 100), (units.rate_per_s, "30/m", 0.5), (units.rate_per_s, "1/ms", 1000),
         (units.ratio, "99.95%", 0.9995), (units.ratio, "0 %", 0),
         (units.size_bytes, "512MB", 512_000_000), (units.size_bytes, "1KiB", 1024), (units.size_bytes, "0.5GiB", 2**29),
+        (units.size_bytes, "2Gi", 2**31), (units.size_bytes, "128Mi", 2**27),
         (units.bandwidth_bytes_per_s, "100KB/s", 100_000), (units.bandwidth_bytes_per_s, "1MiB/s", 2**20),
     ],
 )  # fmt: skip
@@ -44,6 +45,7 @@ def test_a_quantity_becomes_a_number_in_its_unit(parse, text, value):
         (units.DURATION, "250"), (units.DURATION, "s"), (units.DURATION, "3 weeks"), (units.DURATION, "1s2"), (units.DURATION, ""),
         (units.DURATION, "nans"), (units.RATE, "100"), (units.RATE, "100/x"), (units.RATE, "100s"), (units.PERCENT, "0.5"),
         (units.PERCENT, "50 percent"), (units.SIZE, "512"), (units.SIZE, "512mb"), (units.BANDWIDTH, "100KB"), (units.BANDWIDTH, "100/s"),
+        (units.BANDWIDTH, "1Mi/s"),
     ],
 )  # fmt: skip
 def test_a_quantity_without_its_unit_is_refused_with_an_example(kind, text):
