@@ -48,9 +48,6 @@ class Gated(Processes):
                 main_fd = os.pidfd_open(pid)
             except ProcessLookupError:
                 continue
-            if has_ended(pid):  # a gate that ends has no words any more by which it could be told
-                os.close(main_fd)
-                continue
             self.main, self.main_fd = pid, main_fd
             return pid
         return None
@@ -67,17 +64,6 @@ class Gated(Processes):
 def is_gate(pid: int) -> bool:
     """By the words that it was started with; a copy of it that becomes the system loses them."""
     return GATE.encode() in _read(pid, "cmdline").split(b"\0")
-
-
-def has_ended(pid: int) -> bool:
-    """Whether it has given up its memory, and its program with it: it is dead, or just about to be (proc_pid_exe(5))."""
-    try:
-        os.readlink(f"/proc/{pid}/exe")  # noqa: PTH115 - of no file
-    except (FileNotFoundError, ProcessLookupError):
-        return True
-    except PermissionError:
-        return False
-    return False
 
 
 def group_of(pid: int) -> bytes:

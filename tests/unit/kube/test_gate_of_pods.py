@@ -246,26 +246,3 @@ def test_what_stops_a_system_is_no_life_of_it(monkeypatch: pytest.MonkeyPatch) -
 def test_both_sides_mean_the_same_place() -> None:
     """They share nothing but a folder: the agent needs the standard library alone."""
     assert (str(part.FOLDER), agent_gate.GATE) == (gate.FOLDER, gate.GATE)
-
-
-def test_a_gate_that_ends_is_not_taken_for_its_system(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Its words are gone before it is; a process that lives is the system."""
-    gated = agent_gate.Gated()
-    ended = subprocess.Popen(["/bin/sh", "-c", "exit 0", gate.GATE, gate.KEEPS])
-    lives = subprocess.Popen(["sleep", "60"])
-    try:
-        os.waitid(os.P_PID, ended.pid, os.WEXITED | os.WNOWAIT)  # dead, and nobody has collected it
-        assert not agent_gate.is_gate(ended.pid)
-        first = agent_gate.read_stat(lives.pid)
-        assert first is not None
-        monkeypatch.setattr(agent_gate, "read_stat", lambda _: first._replace(parent=0))
-        monkeypatch.setattr(gated, "all", lambda: [ended.pid])
-        assert gated.look() is None
-        monkeypatch.setattr(gated, "all", lambda: [ended.pid, lives.pid])
-        assert gated.look() == lives.pid
-    finally:
-        lives.kill()
-        lives.wait()
-        ended.wait()
-        if gated.main_fd is not None:
-            os.close(gated.main_fd)
