@@ -41,6 +41,11 @@ class Delete(NodeFault, frozen=True, forbid_unknown_fields=True):
             raise ValueError("'forced' is without any grace: leave 'grace' out")
 
     @property
+    def ends_within_s(self) -> float | None:
+        """One that is deleted at once is asked nothing."""
+        return 0.0 if self.forced else self.grace_s
+
+    @property
     def mechanism(self) -> str:
         """For the report."""
         if self.forced:
@@ -51,7 +56,7 @@ class Delete(NodeFault, frozen=True, forbid_unknown_fields=True):
         """When the deletion was ordered; it is dead then, or has been asked to end."""
         if not isinstance(node, Deletable):
             raise FaultNotEffective(f"{node.info.name} cannot be deleted by this runtime")
-        return node.delete(0.0 if self.forced else self.grace_s)
+        return node.delete(self.ends_within_s)
 
     def gone(self, scene: Scene, victims: Victims) -> Evidence:
         """Others stand in their places, and answer: one that is asked to end may answer for long."""

@@ -41,6 +41,11 @@ class Drain(Fault, frozen=True, forbid_unknown_fields=True):
     polite: ClassVar[bool] = True
     by_hand: ClassVar[str] = "`kubectl uncordon` of the host. It is healed when the host takes pods again, and all nodes answer."
 
+    @property
+    def ends_within_s(self) -> float | None:
+        """With the grace that it names, else with the pods' own."""
+        return self.grace_s
+
     @contextmanager
     def inject(self, scene: Scene, victims: Victims) -> Iterator[Effect]:
         """Close the host, ask its pods to go; what is held back is asked again in steps. Leaving opens it."""

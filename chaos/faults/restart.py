@@ -52,6 +52,11 @@ class Restart(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
         return frozenset({Capability.DELETES}) if self.by == "delete" else super().needs
 
     @property
+    def ends_within_s(self) -> float | None:
+        """Whoever gives a node up leaves its grace to it."""
+        return GRACE_S if self.grace_s is None and self.by == "process" else self.grace_s
+
+    @property
     def last_first(self) -> bool:
         """As an orchestrator rolls its nodes."""
         return self.by == "delete" and self.order == "rolling"

@@ -28,6 +28,11 @@ class Stop(stopping.NodeFault, frozen=True, forbid_unknown_fields=True):
     drawn: ClassVar[tuple[str, ...]] = ("{}",)
     by_hand: ClassVar[str] = f"Start the process again with the same data and address. {stopping.HEALED_ALIVE}"
 
+    @property
+    def ends_within_s(self) -> float | None:
+        """Then SIGKILL."""
+        return self.grace_s
+
     def strike(self, scene: Scene, nodes: Sequence[str], undo: ExitStack) -> stopping.Struck:
         """Ask all of them to end; since when the first was asked."""
         for node in nodes:

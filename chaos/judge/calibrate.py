@@ -32,7 +32,7 @@ from chaos.measure.faults import FaultRecord
 from chaos.measure.timeline import Moment, Timeline
 from chaos.plan.calibration import ORIGIN, Calibration, Fitted, Measured
 from chaos.plan.plan import Plan
-from chaos.plan.traits import gives_up
+from chaos.plan.traits import ends_within_s, gives_up
 from chaos.predict.scenarios.delays import Uniform
 from chaos.predict.system import System, system
 
@@ -168,12 +168,9 @@ def _leaving(plan: Plan, seen: Timeline, fault: FaultRecord, samples: _Samples) 
 def _grace_s(plan: Plan, fault: FaultRecord) -> float:
     """How long the node might take to end; 0: it was killed at once."""
     spec = next((each for each in plan.experiment.faults if each.name == fault.name), None)
-    params = {} if spec is None else spec.params
-    if params.get("forced"):
-        return 0.0
+    given = None if spec is None else ends_within_s(spec.kind, spec.params)
     own = next((each.value for each in plan.parameters if each.name == "grace_s"), GRACE_S)
-    given = params.get("grace_s")
-    return float(given) if isinstance(given, int | float) else own
+    return own if given is None else given
 
 
 def _succession(seen: Timeline, fault: FaultRecord, effective_s: float, samples: _Samples) -> None:

@@ -66,3 +66,11 @@ def gives_up(kind: str, params: Mapping[str, Any]) -> bool:
         return Capability.DELETES in make(kind, params).needs
     except (NinesError, msgspec.ValidationError):
         return False
+
+
+def ends_within_s(kind: str, params: Mapping[str, Any]) -> float | None:
+    """So long its nodes may take to end; None where it is left to them, or no such fault is known here."""
+    try:
+        return make(kind, params).ends_within_s
+    except (NinesError, msgspec.ValidationError):
+        return None

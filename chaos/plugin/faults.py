@@ -150,6 +150,11 @@ class Fault(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return False
 
     @property
+    def ends_within_s(self) -> float | None:
+        """So long its nodes may take to end before they are killed; 0: at once, None: as they or whoever runs them have it."""
+        return None
+
+    @property
     def role(self) -> str:
         """Of victims that no selector gave: with the kind it makes the fault class."""
         return ""
