@@ -23,6 +23,7 @@ from chaos.plugin import Model
 from chaos.predict.scenarios import crash
 from chaos.predict.scenarios.case import ALWAYS_ASKED, Away, Case, renewals
 from chaos.predict.scenarios.client import Fate, Group, Scenario, Spell
+from chaos.predict.scenarios.handover import handed_over, hands_over
 from chaos.predict.scenarios.later import delayed
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def _given_up(case: Case, opened_s: Floats) -> Scenario | None:
         return None
     if case.system.succeeds_empty and case.by_leader and case.system.nodes - case.victims < case.system.quorum:
         return None
+    if hands_over(case):
+        return _handed_over(case, opened_s)
     gone_s = gone(case)
     # With its death as its moment, it is a kill after which the next one is started by somebody else.
     starts_s = started(case, np.maximum(gone_s, opened_s)) - gone_s  # before the death, perhaps; it does not vote before that
@@ -67,6 +70,27 @@ def _given_up(case: Case, opened_s: Floats) -> Scenario | None:
 
     built = crash.kill(later, resync=resync(case), away=away)
     return readdressed(case, built if forced else delayed(built, gone_s), case.zeros() if forced else gone_s)
+
+
+def _handed_over(case: Case, opened_s: Floats) -> Scenario:
+    """The leader lets another one lead when it is asked to end. One that is deleted by force is asked as well: kubelet sends SIGTERM, and
+    leaves 2 s at least until SIGKILL (``minimumGracePeriodInSeconds``, pkg/kubelet/kuberuntime/kuberuntime_container.go of v1.34)."""
+    forced = bool(case.facts.params.get("forced"))
+    asked_s = case.zeros() if forced else lag(case)
+
+    def next_one(dead_s: Floats) -> Floats:
+        return np.maximum(started(case, np.maximum(dead_s + asked_s, opened_s)) - asked_s, 0.0)
+
+    def away(ready_s: Floats) -> Away:
+        return dismissed(case, -lag(case) if forced else -asked_s, ready_s, renewals(case), case.victims)
+
+    built = delayed(handed_over(case, gone(case) - asked_s, next_one, away), asked_s)
+    leaver = built.groups[0]
+    if leaver.left_s is None or leaver.back_s is None or case.system.front.leader_only:
+        return built
+    *served, refuses = leaver.spells
+    old, following = addresses(1, (refuses,), leaver.left_s, leaver.back_s, served[-1].until_s, tuple(served))
+    return replace(built, groups=(old, following, *built.groups[1:]))
 
 
 def never_found(case: Case) -> bool:

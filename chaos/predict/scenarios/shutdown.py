@@ -19,8 +19,9 @@ from chaos.plan.places import ROLLING, TOGETHER
 from chaos.plugin import Model
 from chaos.predict.scenarios import crash as crashes
 from chaos.predict.scenarios import giving_up, rolling
-from chaos.predict.scenarios.case import Away, Case, assembled, leaderless, led, withdrawn
-from chaos.predict.scenarios.client import Fate, Group, Scenario, Spell
+from chaos.predict.scenarios.case import Case
+from chaos.predict.scenarios.client import Scenario
+from chaos.predict.scenarios.handover import handed_over, hands_over
 from chaos.predict.scenarios.later import delayed
 
 if TYPE_CHECKING:
@@ -34,8 +35,8 @@ GRACE_S: Final = 10.0
 def stop(case: Case) -> Scenario:
     """Asked to end at 0, started again after ``for``."""
     gone_s = _gone_s(case)
-    if _hands_over(case):
-        return _handed_over(case, gone_s, case.for_s)
+    if hands_over(case):
+        return handed_over(case, gone_s, case.for_s)
     # With the request as its moment, a stop is a kill that comes later and is taken back sooner.
     return delayed(crashes.kill(replace(case, for_s=np.maximum(case.for_s - gone_s, 0.0)), fails_s=_fails_s(case, gone_s)), gone_s)
 
@@ -47,8 +48,8 @@ def restart(case: Case) -> Scenario | None:
     if case.victims > 1 and case.text("order", ROLLING) != TOGETHER:
         return rolling.scenario(case, _gone_s(case))
     gone_s = _gone_s(case)
-    if _hands_over(case):
-        return _handed_over(case, gone_s, gone_s)
+    if hands_over(case):
+        return handed_over(case, gone_s, gone_s)
     return delayed(crashes.kill(replace(case, for_s=case.zeros()), fails_s=_fails_s(case, gone_s)), gone_s)
 
 
@@ -70,28 +71,6 @@ def _gone_s(case: Case) -> Floats:
 def _fails_s(case: Case, gone_s: Floats) -> Floats:
     """From when on the health check fails, counted from the death: from the request on if the node drains."""
     return -gone_s if case.system.drains else case.zeros()
-
-
-def _hands_over(case: Case) -> bool:
-    """Does a lone leader leave with somebody to hand over to?"""
-    system = case.system
-    return system.hands_over and case.by_leader and case.leads and case.victims == 1 and system.nodes - 1 >= system.quorum
-
-
-def _handed_over(case: Case, gone_s: Floats, started_s: Floats) -> Scenario:
-    elected_s = case.system.takeover.sample(case.rng, case.samples)
-    dead_s = np.maximum(gone_s, elected_s)
-    ready_s = np.maximum(started_s, dead_s) + case.draw("restart_s", "a stop")
-    serving_s = ready_s + case.moment(case.system.heartbeat_s)
-    away = _shifted(withdrawn(case, False, ready_s - dead_s), dead_s)
-    between = leaderless(case, case.zeros(), elected_s)
-    leaver = Group(1, (*between, Spell(Fate.PASS, dead_s), Spell(Fate.REFUSE, serving_s)), away.left_s, away.back_s)
-    return assembled(case, leaver, Group(case.system.nodes - 1, between), led(case.zeros(), elected_s), elected_s, elected_s)
-
-
-def _shifted(away: Away, by_s: Floats) -> Away:
-    left_s, back_s = (None if time_s is None else time_s + by_s for time_s in (away.left_s, away.back_s))
-    return Away(left_s, back_s)
 
 
 STOP: Final = Model(stop)

@@ -11,7 +11,7 @@ import pytest
 from chaos.experiment.cluster import Dns
 from chaos.experiment.traffic import ClientPolicy
 from chaos.plan.plan import Parameter
-from chaos.predict.run import predict
+from chaos.predict.run import draws, predict
 from chaos.results.predicted import ClassPredicted
 from tests.support.predicting import PARAMETERS, a_plan, facts, of_class
 
@@ -205,3 +205,22 @@ def test_clients_that_ask_once_never_find_the_next_pod() -> None:
     once = ClientPolicy(attempts=1, timeout_s=0.25, deadline_s=0.6, resolve="once")
     assert given_up(said(0.0), client=once).share.value is None
     assert given_up(said(0.0), kind="restart", victims=3, client=once, by="delete", order="rolling").share.value is None
+
+
+HANDS_OVER = (("stopping", "handover"),)
+
+
+def of_leaders(words: tuple[tuple[str, str], ...] = (), **fields: str | float | bool) -> float:
+    """Mean seconds that writes to three replicas miss when the leader's pod is given up."""
+    parameters = (*PARAMETERS, *said(0.1))
+    plan = a_plan(client=ASKS, dns=Dns(balancer="engine"), parameters=parameters, words=words)
+    found = draws(plan, facts("delete", "leader", (8.0,), 1, **fields), "write")
+    return float(next(iter(found.values())).downtime_s.mean())
+
+
+@pytest.mark.parametrize("fields", [{}, {"forced": True}])
+def test_a_leader_that_hands_over_spares_the_election_of_its_pods_deletion_too(fields: dict[str, bool]) -> None:
+    """Also by force, since kubelet asks first: what is left is the time of an election, detection and all."""
+    ends, hands_over = of_leaders(**fields), of_leaders(HANDS_OVER, **fields)
+    assert ends > 0.3
+    assert hands_over < 0.05
